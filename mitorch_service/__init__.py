@@ -1,0 +1,1 @@
+"""A training job scheduler for PyTorch with no server of its own."""

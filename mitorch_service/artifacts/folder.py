@@ -1,0 +1,76 @@
+"""Artifacts in a folder of this machine, or of a file system that several machines share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.errors import ArtifactError
+
+
+class FolderArtifactStore(ArtifactStore):
+    """Each file is written beside its place, flushed to the disk, then renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(os.path.realpath(root))
+
+    def put(self, key: str, source: Path) -> str:
+        target = self._path(key)
+        with self._errors(key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.parent / f".part-{uuid.uuid4().hex}"  # not tempfile's, which only its owner may read
+            try:
+                with temporary.open("xb") as copy, source.open("rb") as original:
+                    shutil.copyfileobj(original, copy, 1 << 20)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+        return str(target)
+
+    def get(self, key: str, target: Path) -> None:
+        with self._errors(key):
+            shutil.copyfile(self._path(key), target)
+
+    def exists(self, key: str) -> bool:
+        with self._errors(key):
+            return self._path(key).is_file()
+
+    def delete(self, prefix: str) -> int:
+        folder = self._path(prefix)
+        with self._errors(prefix):
+            if not folder.is_dir():
+                return 0
+            count = sum(1 for path in folder.rglob("*") if path.is_file())
+            shutil.rmtree(folder)
+            return count
+
+    def check(self) -> str:
+        with self._errors("doctor"), tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "doctor.txt")
+            source.write_text("written by mitorch doctor\n")
+            self.put(".doctor/doctor.txt", source)
+            self.get(".doctor/doctor.txt", Path(folder, "back.txt"))
+        self.delete(".doctor/")
+        return str(self._root)
+
+    def _path(self, key: str) -> Path:
+        path = Path(os.path.normpath(self._root / key))
+        if path == self._root or self._root not in path.parents:
+            raise ArtifactError(key, str(self._root), "the key leads out of the store")
+        return path
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ArtifactError(key, str(self._root), error.strerror or str(error)) from error

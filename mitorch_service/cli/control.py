@@ -1,0 +1,107 @@
+"""micontrol: one pass of the controller, the loop, and what a person may do to trainings and jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.group(name="micontrol", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Without a command: one pass, which assigns new trainings, watches active ones, expands jobs."""
+    if context.invoked_subcommand is None:
+        from mitorch_service.cli.controlling import one_pass
+
+        context.exit(one_pass())
+
+
+@command.command()
+@click.option(
+    "--every",
+    type=click.FloatRange(0.05),
+    help="Seconds between passes. [default: 1 with local clusters only, else 300]",
+)
+@click.option("--until-idle", is_flag=True, help="End once nothing is queued, running or to be expanded.")
+def run(every: float | None, until_idle: bool) -> None:
+    """Pass after pass, until Ctrl-C. Trainings go on without it; any number of these may run at once."""
+    from mitorch_service.cli.controlling import run_passes
+
+    run_passes(every, until_idle)
+
+
+@command.command()
+@click.argument("id")
+def cancel(id: str) -> None:
+    """Cancel a training, or a job with all its trials."""
+    from mitorch_service.cli.controlling import cancel_id
+
+    click.echo(cancel_id(id))
+
+
+@command.command()
+@click.argument("id")
+def retry(id: str) -> None:
+    """Queue an ended training again (failed, canceled, pruned or diverged), or all such trials of an active job."""
+    from mitorch_service.cli.controlling import retry_id
+
+    click.echo(retry_id(id))
+
+
+@command.command()
+@click.argument("id")
+@click.argument("n", type=click.IntRange(-(2**31), 2**31 - 1))
+def priority(id: str, n: int) -> None:
+    """Give a training, or a job with its waiting trials, the priority N; lower runs first. (-- before a negative N)"""
+    from mitorch_service.cli.controlling import prioritise_id
+
+    click.echo(prioritise_id(id, n))
+
+
+@command.command()
+@click.argument("id")
+def delete(id: str) -> None:
+    """Delete an ended training, or an ended job with all its trials: documents, results and artifacts."""
+    from mitorch_service.cli.controlling import delete_id
+
+    click.echo(delete_id(id))
+
+
+@command.command()
+@click.argument("id")
+@click.option("--attempt", type=click.IntRange(1), help="Which one. [default: the current one]")
+def logs(id: str, attempt: int | None) -> None:
+    """Print the end of what a training's run has printed so far."""
+    from mitorch_service.cli.controlling import read_log
+
+    click.echo(read_log(id, attempt), nl=False)
+
+
+@command.command()
+@click.option("--older-than", required=True, metavar="AGE", help="What ended longer ago: 12h, 180d, 26w, 6m (months).")
+@click.option("--keep-best", is_flag=True, help="Keep the best trial of each job.")
+@click.option("--keep-artifacts", is_flag=True, help="Keep weights and logs; else they go with their trainings.")
+@click.option("--archive", type=click.Path(dir_okay=False, path_type=Path), help="Append what goes to FILE.jsonl.gz.")
+@click.option("--delete", is_flag=True, help="Delete for good, without an archive.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.pass_context
+def prune(context: click.Context, /, **options: Any) -> None:
+    """Take trainings and jobs that ended long ago out of the database, into an archive or for good.
+
+    It may run beside the service, and be stopped at any time: the next one, with the same archive, goes on. Trials of
+    jobs that have not ended, and the bases of trainings that have not, always stay.
+    """
+    from mitorch_service.cli.pruning import prune_ended
+
+    context.exit(prune_ended(**options))
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def status(as_json: bool) -> None:
+    """Show the clusters with their capacity, and the queue."""
+    from mitorch_service.cli.controlling import show_status
+
+    show_status(as_json)

@@ -1,0 +1,69 @@
+"""midataset: the data set registry."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group(name="midataset")
+def command() -> None:
+    """Register, list, show and remove data sets. A registered version never changes."""
+
+
+@command.command()
+@click.argument("definitions", type=click.Path(dir_okay=False))
+def register(definitions: str) -> None:
+    """Register the data sets in the JSON file DEFINITIONS, a list of {name, version, train, val[, test]}, each split
+    {path, support_files}. Paths are relative to the file. Every file is checked first; all are registered, or none."""
+    from mitorch_service.cli.registering import register_file
+
+    for ref in register_file(definitions):
+        click.echo(f"registered {ref}")
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_(as_json: bool) -> None:
+    """List all data sets."""
+    from mitorch_service.cli.output import show_json, show_table
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
+
+    listing = open_store(read_settings()).list_datasets()
+    if as_json:
+        show_json([dataset.to_document() for dataset in listing.items])
+        return
+    rows = [(d.name, d.version, "/".join(d.parts()), d.train.path, d.created_at) for d in listing.items]
+    show_table("data sets", ("name", "version", "splits", "train", "registered"), rows)
+    for broken in listing.broken:
+        click.echo(str(broken), err=True)
+
+
+@command.command()
+@click.argument("ref", metavar="NAME[:V]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(ref: str, as_json: bool) -> None:
+    """Show one data set; without a version, the newest."""
+    from mitorch_service.cli.output import show_fields, show_json
+    from mitorch_service.cli.submitting import dataset_ref
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
+
+    dataset = open_store(read_settings()).get_dataset(dataset_ref("NAME", ref))
+    if as_json:
+        show_json(dataset.to_document())
+        return
+    fields: list[tuple[str, object]] = [("data set", dataset.ref), ("registered", dataset.created_at)]
+    for name, part in dataset.parts().items():
+        fields += [(name, part.path), (f"{name} files", part.support_files)]
+    show_fields(fields)
+
+
+@command.command()
+@click.argument("ref", metavar="NAME:V")
+def remove(ref: str) -> None:
+    """Take one version out of the registry; its files stay. Refused while trainings that have not ended use it."""
+    from mitorch_service.cli.registering import remove_version
+    from mitorch_service.cli.submitting import dataset_ref
+
+    click.echo(f"removed {remove_version(dataset_ref('NAME:V', ref))}")

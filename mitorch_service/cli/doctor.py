@@ -1,0 +1,22 @@
+"""mitorch doctor: what works and what does not, a line each."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(as_json: bool) -> int:
+    """Check settings, database, storage, clusters and the training packages: a line each, with the remedy."""
+    from mitorch_service.cli.diagnosis import diagnose
+    from mitorch_service.cli.output import show_json
+    from mitorch_service.models.secrets import mask_secrets
+
+    findings = diagnose()
+    if as_json:
+        show_json([finding.__dict__ for finding in findings])
+    else:
+        for finding in findings:
+            click.echo(mask_secrets(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.text}"))
+    return int(not all(finding.ok for finding in findings))

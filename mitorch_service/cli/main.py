@@ -1,0 +1,134 @@
+"""The commands' entry points: each loads only its own module, and every error ends as plain words and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import click
+
+from mitorch_service.errors import MiTorchError
+
+COMMANDS = {
+    "submit": "Queue a training or a search job.",
+    "query": "Show a training, a job, or the queue.",
+    "dataset": "Register, list and remove data sets.",
+    "control": "Assign, watch, cancel, retry.",
+    "train": "Train here and now, without the service.",
+    "test": "Evaluate weights on a data set.",
+    "run": "Run one queued training (started by a backend).",
+    "doctor": "Check settings, database, storage and clusters.",
+}
+
+
+class LazyGroup(click.Group):
+    """The umbrella command: names and one-line helps are known here, modules are imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def load(name: str) -> click.Command:
+    """The command of this name, with --debug added to it and to its sub-commands."""
+    command: click.Command = importlib.import_module(f"mitorch_service.cli.{name}").command
+    _add_debug(command)
+    return command
+
+
+def run(command: click.Command, program: str) -> None:
+    """Runs the command and ends the process: 0 done, 1 it failed, 2 wrong usage or an invalid file, 130 Ctrl-C."""
+    code = 0
+    try:
+        result = command.main(prog_name=program, standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        code = 130
+    except BrokenPipeError:  # `miquery | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except MiTorchError as error:
+        _show(error)
+        code = error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last place where anything can still be said plainly
+        _show(error)
+        click.echo("This is a bug of mitorch-service: please report it with the output of --debug.", err=True)
+        code = 1
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """Ends the process. Where PyTorch is loaded, at once: taking it apart in order takes more than a second."""
+    if "torch" not in sys.modules:
+        sys.exit(code)
+    import logging  # which takes 5 ms: not for the commands that end above
+
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a full disk under the log: nobody can be told, and nothing depends on it
+            stream.flush()
+    os._exit(code)
+
+
+def _add_debug(command: click.Command) -> None:
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _add_debug(child)
+    if not any(parameter.name == "debug" for parameter in command.params):
+        option = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors.")
+        command.params.append(option)
+
+
+def _show(error: BaseException) -> None:
+    """The cause chain in plain words; the traceback with --debug. Credentials are masked in both."""
+    from mitorch_service.models.secrets import mask_secrets
+
+    if "--debug" in sys.argv:
+        click.echo(mask_secrets("".join(traceback.format_exception(error))), err=True)
+    prefix, current, shown = "Error: ", error, ""
+    while current is not None:
+        text = str(current) or type(current).__name__
+        if not isinstance(current, MiTorchError):
+            text = f"{type(current).__name__}: {text}"
+        told = getattr(current, "strerror", None) or str(current)
+        if told[:60] not in shown:  # our messages often hold the driver's, or its beginning
+            click.echo(mask_secrets(prefix + text), err=True)
+        shown += text
+        prefix, current = "  because: ", current.__cause__  # type: ignore[assignment]
+
+
+def _entry(name: str) -> Any:
+    def entry() -> None:
+        run(load(name), f"mi{name}")
+
+    return entry
+
+
+misubmit, miquery, midataset, micontrol = map(_entry, ("submit", "query", "dataset", "control"))
+mitrain, mitest, mirun = map(_entry, ("train", "test", "run"))
+
+
+def mitorch() -> None:
+    """The umbrella: ``mitorch submit`` is ``misubmit``, and so on."""
+    group = LazyGroup("mitorch", help="A training job scheduler for PyTorch with no server of its own.")
+    run(group, "mitorch")
+
+
+if __name__ == "__main__":
+    mitorch()

@@ -1,0 +1,15 @@
+"""mirun: one attempt of a queued training, on the machine where a backend started it."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="mirun")
+@click.argument("id")
+@click.option("--attempt", type=click.IntRange(1), required=True, help="The attempt that this process is.")
+def command(id: str, attempt: int) -> int:
+    """Run one attempt of the queued training ID. Started by a backend, not by hand."""
+    from mitorch_service.cli.running import run_attempt
+
+    return run_attempt(id, attempt)

@@ -1,0 +1,88 @@
+"""misubmit: queue a training or a search job."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(name="misubmit")
+@click.argument("config", required=False, type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--many",
+    metavar="SOURCE",
+    type=click.Path(allow_dash=True),
+    help="Instead of CONFIG: a file with a config a line, a folder with *.json files (and folders), or -.",
+)
+@click.option(
+    "--priority",
+    type=click.IntRange(-(2**31), 2**31 - 1),
+    default=100,
+    show_default=True,
+    help="Lower first.",
+)
+@click.option("--dataset", metavar="NAME[:V]", help="Overrides the file's; without a version, the newest.")
+@click.option("--name", help="A name for people.")
+@click.option("--tag", "tags", multiple=True, metavar="K=V", help="For filtering; may be given more than once.")
+@click.option("--explain", is_flag=True, help="Queue nothing: print what would run.")
+@click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 unless it is completed.")
+@click.option("--again", is_flag=True, help="With --many: queue once more what has been queued wholly.")
+@click.option("--resume-key", metavar="KEY", help="With --many: what makes it the same submission, not its content.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(
+    config: str | None,
+    many: str | None,
+    priority: int,
+    dataset: str | None,
+    name: str | None,
+    tags: tuple[str, ...],
+    explain: bool,
+    wait: bool,
+    again: bool,
+    resume_key: str | None,
+    as_json: bool,
+) -> int:
+    """Check the training config or job config in the file CONFIG (- for standard input) and queue it; print its id.
+
+    A job config is recognised by its key job_type. Nothing is written unless the whole file is right.
+
+    With --many every config of SOURCE is checked first, and nothing is queued if any is wrong. Interrupted and run
+    again with the same content (or KEY) and options, it goes on where it was cut off; nothing is queued twice.
+    """
+    _refuse_contradictions(config, many, wait, again, resume_key)
+    from mitorch_service.cli.output import show_json
+    from mitorch_service.cli.submitting import checked, dataset_ref, explanation, wait_for
+    from mitorch_service.controller.submission import Options, parse_tags, submit
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
+
+    settings = read_settings()
+    options = Options(priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags))
+    store = open_store(settings)
+    if many is not None:
+        from mitorch_service.cli.many import submit_many
+
+        submit_many(store, settings, many, options, resume_key, again, explain, as_json)
+        return 0
+    document = checked(store, config or "-", options)
+    if explain:
+        click.echo("\n".join(explanation(document)))
+        return 0
+    submit(store, document)
+    if as_json:
+        show_json({"id": document.id, "kind": type(document).__name__.lower(), "dataset": str(document.dataset)})
+    else:
+        click.echo(document.id)
+    if not wait:
+        return 0
+    status = wait_for(store, document)
+    click.echo(status, err=True)
+    return 0 if status == "completed" else 1
+
+
+def _refuse_contradictions(config: str | None, many: str | None, wait: bool, again: bool, key: str | None) -> None:
+    if (config is None) == (many is None):
+        raise click.UsageError("Give either CONFIG or --many SOURCE.")
+    if many is None and (again or key is not None):
+        raise click.UsageError("--again and --resume-key belong to --many.")
+    if many is not None and wait:
+        raise click.UsageError("--wait waits for one; see miquery and micontrol run --until-idle for many.")

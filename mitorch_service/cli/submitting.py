@@ -1,0 +1,87 @@
+"""What misubmit does with a file: read, check, queue or explain, wait."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mitorch_service.controller.expansion import expand
+from mitorch_service.controller.submission import Options, build_submission
+from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.job import Job
+from mitorch_service.models.status import ACTIVE_JOBS, ENDED
+from mitorch_service.models.training import Training
+from mitorch_service.models.validation import MAX_CONFIG_BYTES, parse_object
+from mitorch_service.stores.base import Store
+from mitorch_service.training.config_check import check_names
+
+_SHOWN_TRIALS = 5
+_POLL_SECONDS = 1.0
+
+
+def read_config(path: str) -> tuple[str, dict[str, Any]]:
+    """The name and the JSON object of a config file; ``-`` reads standard input. Raises InvalidInput."""
+    name = "standard input" if path == "-" else path
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(MAX_CONFIG_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(name, [Problem("", f"cannot be read: {error.strerror}")]) from error
+    return name, parse_object(name, content)
+
+
+def dataset_ref(argument: str, text: str) -> DatasetRef:
+    """NAME or NAME:VERSION from the command line. Raises InvalidInput naming the argument."""
+    try:
+        return DatasetRef.parse(text)
+    except ValueError as error:
+        raise InvalidInput(argument, [Problem(text, str(error))]) from error
+
+
+def checked(store: Store, path: str, options: Options) -> Training | Job:
+    """The document that the file asks for, not yet written. Raises InvalidInput with every problem."""
+    source, data = read_config(path)
+    return build_submission(store, source, data, options, datetime.now(UTC), check_names)
+
+
+def explanation(document: Training | Job) -> list[str]:
+    """What would run, in lines for a person."""
+    if isinstance(document, Training):
+        what = f"One training on {document.dataset}, {document.max_epochs} epochs:"
+        return [what, json.dumps(document.config)]
+    search, trials = document.search, expand(document, None, 0, document.created_at)
+    epochs = max(trial.max_epochs for trial in trials) * search.max_trials
+    parameters = [trial.trial.parameters for trial in trials if trial.trial is not None]
+    names = list(dict.fromkeys(name for drawn in parameters for name in drawn))
+    lines = [
+        f"A {search.algorithm} search on {document.dataset} to {search.direction} {search.objective}:",
+        f"{search.max_trials} trials, at most {search.max_concurrent or search.max_trials} of them open at a time,",
+        f"at most some {epochs} epochs in all; seed {search.seed}.",
+    ]
+    for number, drawn in enumerate(parameters[:_SHOWN_TRIALS]):
+        inactive = ", ".join(name for name in names if name not in drawn)
+        lines.append(f"trial {number}: {json.dumps(drawn)}" + (f"  inactive: {inactive}" if inactive else ""))
+    rest = search.max_trials - len(parameters[:_SHOWN_TRIALS])
+    return [*lines, f"… and {rest} more"] if rest else lines
+
+
+def wait_for(store: Store, document: Training | Job) -> str:
+    """Waits until a training or job has ended (something else must run the controller); returns its status."""
+    while True:
+        if isinstance(document, Training):
+            status = store.get_training(document.id).status.value
+            ended = status in {ended.value for ended in ENDED}
+        else:
+            status = store.get_job(document.id).status.value
+            ended = status not in {active.value for active in ACTIVE_JOBS}
+        if ended:
+            return status
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,42 @@
+"""mitest: evaluate weights on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="mitest")
+@click.argument("config", type=click.Path(dir_okay=False, allow_dash=True))
+@click.argument("data", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "-w",
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="What mitrain -o or a training of the service wrote.",
+)
+@click.option("-d", "--debug-run", is_flag=True, help="One batch only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(config: str, data: Path, weights: Path, debug_run: bool, as_json: bool) -> None:
+    """Evaluate WEIGHTS of the config in the file CONFIG (- for standard input) on the image list DATA."""
+    from mitorch_service.cli.output import show_json
+    from mitorch_service.cli.training_config import read_training_config
+    from mitorch_service.cli.training_progress import show_evaluation
+    from mitorch_service.training.dataset_text import read_image_list
+    from mitorch_service.training.file_check import check_files
+    from mitorch_service.training.heavy_imports import heavy_imports
+
+    checked = read_training_config(config)
+    image_list = read_image_list(data)
+    check_files(image_list)
+
+    with heavy_imports():
+        from mitorch_service.training.engine import evaluate
+
+    evaluation = evaluate(checked, image_list, weights, fast_dev_run=debug_run)
+    if as_json:
+        show_json(evaluation)
+    else:
+        show_evaluation(evaluation)

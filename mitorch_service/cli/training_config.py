@@ -1,0 +1,23 @@
+"""The config file of mitrain and mitest."""
+
+from __future__ import annotations
+
+from mitorch_service.cli.submitting import read_config
+from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.validation import check
+from mitorch_service.training.config_check import check_names
+
+
+def read_training_config(path: str) -> TrainingConfig:
+    """The checked config in the file (``-``: standard input). Raises InvalidInput with every problem."""
+    source, data = read_config(path)
+    if "job_type" in data:
+        hint = "makes this a job config, which is many trainings: queue it with misubmit"
+        raise InvalidInput(source, [Problem("job_type", hint)])
+    config, problems = check(TrainingConfig, data)
+    if config is not None:
+        problems = check_names(config)
+    if config is None or problems:
+        raise InvalidInput(source, problems)
+    return config

@@ -1,0 +1,268 @@
+"""What miquery shows: the queue, a training or a job, each read anew whenever it is shown."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from mitorch_service.cli.output import show_fields, show_json, show_table, stream_json, text
+from mitorch_service.errors import NotAllowed
+from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
+from mitorch_service.models.training import Training, TrainingRow
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.browse import TrainingFilter
+
+_PAGE = 1000  # rows
+
+
+class View(ABC):
+    """Something that can be shown once, or again and again until it has ended."""
+
+    @abstractmethod
+    def show(self) -> bool:
+        """Prints it; returns whether it will not change any more."""
+
+    @abstractmethod
+    def show_json(self) -> None:
+        """Prints it as one JSON document."""
+
+
+class QueueView(View):
+    """The newest trainings that fit a filter, and how many there are in each status."""
+
+    def __init__(self, store: Store, filter: TrainingFilter, limit: int) -> None:
+        self._store, self._filter, self._limit = store, filter, limit
+
+    def show(self) -> bool:
+        listing = self._store.list_trainings(self._filter, self._limit)
+        columns = (
+            "id",
+            "status",
+            "priority",
+            "dataset",
+            "name",
+            "job",
+            "epoch",
+            "val loss",
+            "result",
+            "created",
+        )
+        show_table("trainings, newest first", columns, [_row(training) for training in listing.items])
+        for broken in listing.broken:
+            click.echo(str(broken), err=True)
+        counts = self._store.count_trainings(self._filter.job_id)
+        click.echo(", ".join(f"{counts[s]} {s}" for s in map(str, TrainingStatus) if s in counts) or "nothing queued")
+        return False
+
+    def show_json(self) -> None:
+        stream_json(self._json_fields())
+
+    def _json_fields(self) -> Iterator[tuple[str, Any]]:
+        pages = TrainingPages(self._store, self._filter)
+        yield "trainings", (training.to_document() for training in pages.read(self._limit))
+        yield "counts", self._store.count_trainings(self._filter.job_id)
+        yield "unreadable", [{"id": key, "reason": reason} for key, reason in pages.broken.items()]
+
+
+class TrainingPages:
+    """A long list read page by page, by key: one page is held at a time."""
+
+    def __init__(self, store: Store, filter: TrainingFilter) -> None:
+        self._store, self._filter = store, filter
+        self.broken: dict[str, str] = {}  # id -> reason; complete once all is read
+
+    def read(self, limit: int) -> Iterator[TrainingRow]:
+        """At most `limit` rows, the newest first; those that cannot be read count too."""
+        left, overlap = limit, 0
+        after: tuple[int, str] | None = None
+        while left > 0:
+            wanted = min(_PAGE, left) + overlap
+            page = self._store.list_trainings(self._filter, wanted, after)
+            rows = page.items[:left]
+            yield from rows
+            new = {str(broken.key): broken.reason for broken in page.broken if str(broken.key) not in self.broken}
+            self.broken |= new
+            left -= len(rows) + len(new)
+            if len(page.items) + len(page.broken) < wanted:
+                return
+            if page.items:
+                after = (page.items[-1].arrival, page.items[-1].id)
+            overlap = len(page.broken)  # those behind the last that can be read come again: they have no key
+
+
+class TrainingView(View):
+    """One training: what it is, its attempts, its curve, how it ended."""
+
+    def __init__(self, store: Store, id: str) -> None:
+        self._store, self._id = store, id
+
+    def show(self) -> bool:
+        training = self._store.get_training(self._id)
+        show_fields(_training_fields(training))
+        if training.attempts:
+            attempt_columns = ("attempt", "cluster", "queued", "started", "ended", "outcome", "reason")
+            show_table("attempts", attempt_columns, [_attempt_row(attempt) for attempt in training.attempts])
+        curve = self._store.curve(self._id).items
+        if curve:
+            names = list(curve[0].metrics)
+            columns = ("epoch", "train loss", "val loss", *names, "learning rate", "seconds", "images/s")
+            show_table("curve", columns, [_epoch_row(result, names) for result in curve])
+        if training.error is not None:
+            click.echo(f"\n{training.error.type}: {training.error.message}")
+            for line in training.error.log_tail:
+                click.echo(f"  {line}")
+        return training.status in ENDED
+
+    def show_json(self) -> None:
+        training = self._store.get_training(self._id)
+        curve = [result.to_document() for result in self._store.curve(self._id).items]
+        show_json({**training.to_document(), "curve": curve})
+
+
+class JobView(View):
+    """One job: how far it is, the best trial, the leaderboard."""
+
+    def __init__(self, store: Store, id: str, limit: int) -> None:
+        self._store, self._id, self._limit = store, id, limit
+
+    def show(self) -> bool:
+        job = self._store.get_job(self._id)
+        counts = self._store.count_trainings(self._id)
+        best = self._leaders(1)
+        show_fields(
+            [
+                ("job", job.id),
+                ("name", job.name),
+                ("tags", job.tags),
+                ("status", job.status),
+                ("priority", job.priority),
+                ("dataset", job.dataset),
+                ("search", f"{job.search.algorithm}, {job.search.direction} {job.search.objective}"),
+                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
+                ("best", best[0].trial.value if best and best[0].trial else None),
+                ("best trial", best[0].id if best else None),
+                ("created", job.created_at),
+                ("error", job.error),
+            ]
+        )
+        leaders = self._leaders(self._limit)
+        names = list(dict.fromkeys(n for row in leaders if row.trial for n in row.trial.parameters))
+        columns = ("rank", job.search.objective, "trial", "id", "epochs", *names)
+        show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
+        return job.status not in ACTIVE_JOBS
+
+    def show_json(self) -> None:
+        job = self._store.get_job(self._id)
+        leaders = [row.to_document() for row in self._leaders(self._limit)]
+        counts = self._store.count_trainings(self._id)
+        show_json({**job.to_document(), "counts": counts, "leaderboard": leaders})
+
+    def _leaders(self, limit: int) -> list[TrainingRow]:
+        direction = self._store.get_job(self._id).search.resolved_direction()
+        return self._store.best_trials(self._id, direction, limit).items
+
+
+def open_view(
+    store: Store,
+    id: str | None,
+    status: str | None,
+    job: str | None,
+    dataset: str | None,
+    tag: str | None,
+    limit: int,
+) -> View:
+    """The view that the arguments of miquery ask for. Raises NotFound, AmbiguousId."""
+    if id is not None:
+        kind, whole = store.resolve_id(id)
+        return TrainingView(store, whole) if kind == "training" else JobView(store, whole, limit)
+    job_id = None
+    if job is not None:
+        kind, job_id = store.resolve_id(job)
+        if kind != "job":
+            raise NotAllowed("training", job_id, "no job", "listed by --job", "Give the id of a job.")
+    name = None if dataset is None else DatasetRef.parse(dataset).name
+    return QueueView(store, TrainingFilter(TrainingStatus(status) if status else None, job_id, name, tag), limit)
+
+
+def _row(training: TrainingRow) -> list[Any]:
+    progress = training.progress
+    done = 0 if progress is None else progress.epoch
+    return [
+        training.id[:8],
+        training.status,
+        training.priority,
+        training.dataset,
+        training.name,
+        training.job_id[:8] if training.job_id else None,
+        f"{done}/{training.max_epochs}",
+        None if progress is None else progress.val_loss,
+        _result(training),
+        training.created_at,
+    ]
+
+
+def _result(training: TrainingRow) -> str | None:
+    """What it was trained for: a trial's objective, else the first metric of the evaluation."""
+    measured = training.evaluation or {}
+    names = [name for name in measured if name != "val_loss"]
+    objective = training.trial.objective if training.trial else (names or ["val_loss"])[0]
+    return f"{objective}={text(measured[objective])}" if objective in measured else None
+
+
+def _training_fields(training: Training) -> list[tuple[str, Any]]:
+    trial = training.trial
+    return [
+        ("training", training.id),
+        ("name", training.name),
+        ("tags", training.tags),
+        ("status", training.status),
+        ("priority", training.priority),
+        ("dataset", training.dataset),
+        ("job", training.job_id),
+        ("trial", None if trial is None else trial.number),
+        ("parameters", None if trial is None else trial.parameters),
+        ("model", training.config.get("model", {}).get("name")),
+        ("created", training.created_at),
+        ("evaluation", training.evaluation),
+        *((f"artifact {name}", address) for name, address in training.artifacts.items()),
+    ]
+
+
+def _attempt_row(attempt: Any) -> list[Any]:
+    return [
+        attempt.number,
+        attempt.cluster,
+        attempt.queued_at,
+        attempt.started_at,
+        attempt.ended_at,
+        attempt.outcome,
+        attempt.reason,
+    ]
+
+
+def _epoch_row(result: Any, names: list[str]) -> list[Any]:
+    metrics = [result.metrics.get(name) for name in names]
+    rest = [result.learning_rate, result.epoch_seconds, result.samples_per_second]
+    return [result.epoch, result.train_loss, result.val_loss, *metrics, *rest]
+
+
+def _leader_row(rank: int, row: TrainingRow, names: list[str]) -> list[Any]:
+    trial = row.trial
+    assert trial is not None  # the query asks for rows with a trial value
+    epochs = row.progress.epoch if row.progress else 0
+    return [
+        rank,
+        trial.value,
+        trial.number,
+        row.id[:8],
+        epochs,
+        *(trial.parameters.get(name) for name in names),
+    ]
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "none yet"

@@ -1,0 +1,146 @@
+"""The archive of pruned trainings: a file that grows page by page and is whole whenever it is looked at."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mitorch_service.errors import ArtifactError, InvalidInput, Problem
+
+_GZIP = 31  # zlib's number for gzip members
+_CHUNK = 1 << 20
+_BEGINS = (b'{"training":', b'{"job":')  # of a line
+
+
+class Archive:
+    """JSON Lines, compressed by gzip: `{"training": document, "results": [document, …]}` or `{"job": document}`.
+
+    Each page is a gzip member of its own, on the disk before anything of it is deleted; together they are one gzip file
+    to any reader. Opening cuts off a member that a kill left unfinished, and remembers the last whole one: of a page
+    that was written and only partly deleted nothing is written twice. (Into another file it would be, with the results
+    that are left by then.) One prune at a time may write to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises InvalidInput if the file is something else, or in use; ArtifactError if it cannot be opened."""
+        self._path = path
+        self._last: set[tuple[Any, ...]] = set()
+        with self._errors():
+            self._file = path.open("a+b", buffering=0)
+            try:
+                self._lock()
+                self._recover()
+                _sync_folder(path.parent)
+            except BaseException:
+                self._file.close()
+                raise
+
+    def close(self) -> None:
+        self._file.close()
+
+    def add(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Appends those that the last page before this prune does not hold already; they are on the disk when it
+        returns. Raises ArtifactError; then none of them is there."""
+        packer = zlib.compressobj(wbits=_GZIP)
+        packed = [packer.compress(_to_line(line)) for line in lines if _key(line) not in self._last]
+        if packed:
+            self._write(b"".join([*packed, packer.flush()]))
+
+    def _write(self, member: bytes) -> None:
+        with self._errors():
+            begin = self._file.seek(0, os.SEEK_END)
+            try:
+                rest = memoryview(member)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                os.fsync(self._file.fileno())
+            except BaseException:
+                self._file.truncate(begin)
+                raise
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._refused("another prune is writing it; wait, or name another file") from None
+
+    def _recover(self) -> None:
+        """Finds the end of the last whole member."""
+        self._file.seek(0)
+        unpacker, end, position = zlib.decompressobj(_GZIP), 0, 0
+        text, last = bytearray(), b""
+        while data := self._file.read(_CHUNK):
+            position += len(data)
+            while data:
+                try:
+                    text += unpacker.decompress(data)
+                except zlib.error as error:
+                    problem = f"it is no gzip file, or damaged behind byte {end} ({error}); name another file"
+                    raise self._refused(problem) from error
+                data = unpacker.unused_data
+                if unpacker.eof:
+                    end, last, text = position - len(data), bytes(text), bytearray()
+                    unpacker = zlib.decompressobj(_GZIP)
+        try:
+            self._last = {_key(json.loads(line)) for line in last.splitlines()}
+        except (LookupError, TypeError, ValueError) as error:
+            raise self._refused("it holds something else; name another file") from error
+        if not end and not any(text[: len(begin)] == begin[: len(text)] for begin in _BEGINS):
+            raise self._refused("it is cut off and holds something else; name another file")
+        self._file.truncate(end)
+
+    def _refused(self, problem: str) -> InvalidInput:
+        return InvalidInput("--archive", [Problem(str(self._path), problem)])
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ArtifactError(self._path.name, str(self._path.parent), error.strerror or str(error)) from error
+
+
+def _key(line: dict[str, Any]) -> tuple[Any, ...]:
+    """What is the same line again: this training, ended in this way at this time."""
+    kind, document = ("training", line["training"]) if "training" in line else ("job", line["job"])
+    status = document["status"]
+    return kind, document["_id"], status, _time(document["status_times"][status])
+
+
+def _time(value: str | datetime) -> datetime:
+    """A stored time, which SQLite holds as text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _to_line(line: dict[str, Any]) -> bytes:
+    return json.dumps(_plain(line), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: times in ISO form; numbers that are not finite as text."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a new file's name survives a power cut too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,119 @@
+"""What a person orders: cancel, retry, re-prioritise, delete; a training or a job with all its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.backends.base import Backend
+from mitorch_service.errors import BackendError, NotAllowed
+from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, TrainingStatus
+from mitorch_service.models.training import TrainingRow
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.browse import TrainingFilter
+
+_PAGE = 500
+
+
+def cancel_training(store: Store, backends: Mapping[str, Backend], training_id: str, now: datetime) -> TrainingRow:
+    """A new training is canceled in the store, an active one by asking its run too; where the cluster does not answer
+    now, the next pass asks again. Raises NotFound, NotAllowed."""
+    row = store.request_cancel(training_id, now)
+    attempt = row.current_attempt()
+    if row.status in ACTIVE and attempt is not None and attempt.cluster in backends:
+        try:
+            backends[attempt.cluster].cancel(attempt.run_name)
+        except BackendError:
+            return row  # the wish is recorded: every pass asks until the run has ended
+    return row
+
+
+def cancel_job(store: Store, backends: Mapping[str, Backend], job_id: str, now: datetime) -> int:
+    """No trial is created from now on, and all that have not ended are canceled; returns how many. Raises NotFound,
+    NotAllowed."""
+    store.request_job_cancel(job_id, now)
+    canceled = 0
+    for row in store.open_trials(job_id, limit=100_000).items:
+        try:
+            cancel_training(store, backends, row.id, now)
+            canceled += 1
+        except NotAllowed:
+            continue  # it ended meanwhile
+    return canceled
+
+
+def retry_job(store: Store, job_id: str, now: datetime) -> int:
+    """Queues all ended trials again that are not completed; returns how many. Raises NotFound; NotAllowed when the job
+    itself has ended."""
+    job = store.get_job(job_id)
+    if job.status not in ACTIVE_JOBS:
+        remedy = "Submit it again, or retry single trials."
+        raise NotAllowed("job", job_id, job.status, "retried", remedy)
+    retried = 0
+    for status in (
+        TrainingStatus.FAILED,
+        TrainingStatus.DIVERGED,
+        TrainingStatus.CANCELED,
+        TrainingStatus.PRUNED,
+    ):
+        for row in list(trials(store, job_id, status)):
+            try:
+                store.retry_training(row.id, now)
+                retried += 1
+            except NotAllowed:
+                continue  # somebody else was faster, or it was tried too often
+    return retried
+
+
+def prioritise_job(store: Store, job_id: str, priority: int) -> int:
+    """Sets the priority of the job and of its trials that have not ended; returns how many these are."""
+    store.set_job_priority(job_id, priority)
+    changed = 0
+    for row in store.open_trials(job_id, limit=100_000).items:
+        try:
+            store.set_priority(row.id, priority)
+            changed += 1
+        except NotAllowed:
+            continue  # it ended meanwhile
+    return changed
+
+
+def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) -> None:
+    """Document, results and files of an ended training. Raises NotFound; NotAllowed while it has not ended, or is a
+    trial of an active job (which would create it again)."""
+    training = store.get_training(training_id)
+    if training.job_id is not None:
+        job_id = training.job_id
+        if any(job.id == job_id for job in store.active_jobs().items):
+            raise NotAllowed(
+                "training", training_id, "a trial of an active job", "deleted", f"Cancel job {job_id} first."
+            )
+    store.delete_training(training_id)
+    artifacts.delete(f"{training_id}/")
+
+
+def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
+    """An ended job with all its trials; returns how many trials. Raises NotFound, NotAllowed."""
+    job = store.get_job(job_id)
+    if job.status in ACTIVE_JOBS:
+        raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
+    if store.open_trials(job_id, limit=1).items:  # a single trial that was retried after the job's end
+        raise NotAllowed("job", job_id, f"{job.status}, but not all its trials", "deleted", "Cancel these first.")
+    rows = list(trials(store, job_id))
+    for row in rows:
+        store.delete_training(row.id)
+        artifacts.delete(f"{row.id}/")
+    store.delete_job(job_id)
+    return len(rows)
+
+
+def trials(store: Store, job_id: str, status: TrainingStatus | None = None) -> Iterator[TrainingRow]:
+    """All trials of a job, page by page."""
+    after: tuple[int, str] | None = None
+    while True:
+        rows = store.list_trainings(TrainingFilter(status, job_id), _PAGE, after).items
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        after = (rows[-1].arrival, rows[-1].id)

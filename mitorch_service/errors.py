@@ -1,0 +1,162 @@
+"""Every exception of the product. Each message says what is wrong and what to do next.
+
+Driver exceptions never leave their room: they are chained (``raise … from``) to one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class MiTorchError(Exception):
+    """Base of all our errors. ``exit_code`` is what a command ends with (1 it failed, 2 wrong input)."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a user's file: where (``optimizer.momentum``), and what with the remedy."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class InvalidInput(MiTorchError):
+    """A file or an argument of the user is wrong; nothing was changed. Lists every problem found."""
+
+    exit_code = 2
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = list(problems)
+        lines = [f"{source}: {len(self.problems)} problem{'s' * (len(self.problems) != 1)}"]
+        super().__init__("\n  ".join([*lines, *map(str, self.problems)]))
+
+
+class SettingsError(MiTorchError):
+    """A setting (environment variable) cannot be used."""
+
+    exit_code = 2
+
+    def __init__(self, variable: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{variable}: {problem}. {remedy}")
+
+
+class NotFound(MiTorchError):
+    """No document has this id or name."""
+
+    def __init__(self, kind: str, key: str, remedy: str = "List what there is with miquery.") -> None:
+        self.kind, self.key = kind, key
+        super().__init__(f"There is no {kind} {key!r}. {remedy}")
+
+
+class AmbiguousId(MiTorchError):
+    """An id prefix fits more than one document."""
+
+    exit_code = 2
+
+    def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
+        self.candidates = list(candidates)
+        super().__init__(f"The id {prefix!r} fits more than one: {', '.join(candidates)}. Give more characters of it.")
+
+
+class AlreadyExists(MiTorchError):
+    """A unique name is taken."""
+
+    def __init__(self, kind: str, key: str, remedy: str) -> None:
+        super().__init__(f"{kind} {key} exists already. {remedy}")
+
+
+class NotAllowed(MiTorchError):
+    """The document's status does not allow what was asked."""
+
+    def __init__(self, kind: str, key: str, status: str, asked: str, remedy: str) -> None:
+        super().__init__(f"{kind} {key} is {status}: it cannot be {asked}. {remedy}")
+
+
+class StaleAttempt(MiTorchError):
+    """A run wrote for an attempt that is no longer the training's current one: it must stop."""
+
+    def __init__(self, training_id: str, attempt: int) -> None:
+        super().__init__(
+            f"Attempt {attempt} of training {training_id} is no longer current: "
+            "it was ended or another one took over. This run stops and writes nothing more."
+        )
+
+
+class BrokenDocument(MiTorchError):
+    """A stored document cannot be read as what it should be. `key` is its `_id`, of whatever kind somebody gave it."""
+
+    def __init__(self, kind: str, key: Any, reason: str) -> None:
+        self.kind, self.key, self.reason = kind, key, reason
+        super().__init__(f"The {kind} {key} in the database cannot be read: {reason}")
+
+
+class StoreError(MiTorchError):
+    """The database refused something; asking again would not help."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"Database {where}: {problem}. {remedy}")
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached now; the same call may succeed later."""
+
+
+class ArtifactError(MiTorchError):
+    """A file could not be read from or written to the artifact store."""
+
+    def __init__(self, key: str, where: str, problem: str) -> None:
+        super().__init__(f"Artifact {key} at {where}: {problem}")
+
+
+class BackendError(MiTorchError):
+    """A cluster could not do what was asked."""
+
+    def __init__(self, cluster: str, problem: str, remedy: str) -> None:
+        super().__init__(f"Cluster {cluster}: {problem}. {remedy}")
+
+
+class BackendUnavailable(BackendError):
+    """A cluster cannot be asked now; the same call may succeed later."""
+
+
+class NoCapacity(BackendUnavailable):
+    """A cluster has no free slot for one more run."""
+
+    def __init__(self, cluster: str) -> None:
+        super().__init__(cluster, "no free slot", "The training stays queued and is assigned later.")
+
+
+class DataError(MiTorchError):
+    """A data set's file is missing, damaged or contradicts itself: the user must repair it."""
+
+
+class ModelError(MiTorchError):
+    """A model cannot be built as the config asks."""
+
+
+class TrainingDiverged(MiTorchError):
+    """A loss stopped being finite."""
+
+    def __init__(self, epoch: int, step: int, loss: float, learning_rate: float) -> None:
+        self.epoch, self.step, self.loss, self.learning_rate = epoch, step, loss, learning_rate
+        super().__init__(
+            f"The loss became {loss} in epoch {epoch}, step {step} (learning rate {learning_rate:.3g}). "
+            "Lower lr_scheduler.base_lr, or add a warm-up."
+        )
+
+
+class MissingExtra(MiTorchError):
+    """A heavy package that this command needs is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"The package {package} is not installed here. Install it with: pip install 'mitorch-service[{extra}]'"
+        )

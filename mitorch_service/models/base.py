@@ -1,0 +1,83 @@
+"""What all stored documents and all sections of a user's config share."""
+
+from __future__ import annotations
+
+import typing
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from mitorch_service.errors import BrokenDocument
+
+
+def to_utc_milliseconds(value: datetime) -> datetime:
+    """An aware time in UTC, cut to the millisecond: what every store can hold (BSON's date is one)."""
+    if value.tzinfo is None:
+        raise ValueError("a time needs a time zone")
+    value = value.astimezone(UTC)
+    whole = value.microsecond // 1000 * 1000
+    return value if value.microsecond == whole else value.replace(microsecond=whole)
+
+
+UtcTime = Annotated[datetime, AfterValidator(to_utc_milliseconds)]
+
+
+def new_id() -> str:
+    """A random GUID in text form."""
+    return str(uuid.uuid4())
+
+
+class Document(BaseModel):
+    """A stored document, or a part of one. Unknown fields of a newer version are ignored, not refused."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    def to_document(self) -> dict[str, Any]:
+        """Plain values for a store: strings, numbers, times, lists and mappings; ``id`` becomes ``_id``."""
+        plain = self.model_dump(mode="python")
+        if "id" in plain:
+            plain = {"_id": plain.pop("id"), **plain}
+        return plain
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Raises BrokenDocument, naming the field, if the stored values are not those of this class."""
+        fields = dict(document)
+        key = fields.get("_id", "?")
+        if "_id" in fields:
+            fields["id"] = fields.pop("_id")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise BrokenDocument(cls.__name__.lower(), key, f"{where}: {first['msg']}") from error
+
+
+class ConfigSection(BaseModel):
+    """A part of a user's config file: an unknown key is an error, never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """``"batch_size": true`` would be taken as 1."""
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(one, bool) for one in values):
+            kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+            if kinds & {int, float} and not kinds & {bool, Any}:
+                raise ValueError("must be a number, not true or false")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The plain types in ``X | None``, ``tuple[X, Y]`` or ``Annotated[X, …]``."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is Annotated:
+        return _kinds(arguments[0])
+    if not arguments or typing.get_origin(annotation) is typing.Literal:
+        return {annotation}
+    return set().union(*map(_kinds, arguments))

@@ -1,0 +1,120 @@
+"""A training as it is stored: what was asked, every attempt at it, and what came out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mitorch_service.models.base import Document, UtcTime
+from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+
+DEFAULT_PRIORITY = 100
+MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
+MAX_ATTEMPTS = 200  # of all kinds: bounds the size of the document
+
+
+class Attempt(Document):
+    """One launch of a training on a cluster. Its number is the fencing token of its run."""
+
+    number: int
+    cluster: str
+    run_name: str
+    queued_at: UtcTime
+    submitted_at: UtcTime | None = None  # None: intended, but not known to have reached the cluster
+    started_at: UtcTime | None = None
+    ended_at: UtcTime | None = None
+    url: str | None = None  # where a person can look at the run
+    outcome: AttemptOutcome | None = None
+    reason: str | None = None
+
+
+class Trial(Document):
+    """The place of a training within its job."""
+
+    number: int  # 0 is the first
+    parameters: dict[str, Any]  # what was drawn for this trial
+    objective: str
+    direction: Literal["minimize", "maximize"]
+    value: float | None = None  # the objective at the end, where it is finite
+
+
+class TrainingErrorInfo(Document):
+    """Why a training failed, for a person."""
+
+    type: str
+    message: str
+    log_tail: list[str] = Field(default_factory=list)
+
+
+class Progress(Document):
+    """The last sign of life of a running training."""
+
+    epoch: int
+    max_epochs: int
+    train_loss: float | None = None
+    val_loss: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    at: UtcTime
+
+
+class TrainingRow(Document):
+    """A training without its config and error text: what tables, the queue and the controller need."""
+
+    id: str
+    status: TrainingStatus
+    priority: int = DEFAULT_PRIORITY  # lower is first
+    arrival: int  # microseconds since 1970 at submission, distinct within a process: who came first
+    created_at: UtcTime
+    status_times: dict[str, UtcTime] = Field(default_factory=dict)  # when each status was last entered
+    dataset: DatasetRef
+    name: str | None = None
+    tags: list[str] = Field(default_factory=list)  # each "key=value"
+    job_id: str | None = None
+    trial: Trial | None = None
+    attempt: int = 0  # the current attempt's number; 0 before the first
+    attempts: list[Attempt] = Field(default_factory=list)  # attempt n is at index n - 1
+    fence: int = 0  # the attempt whose run may write; 0: none
+    worker: str | None = None  # the one process that may write for it
+    budget_from: int = 0  # attempts up to this one count against no budget (set by a retry)
+    max_retries: int = 0
+    max_epochs: int = 0
+    progress: Progress | None = None
+    evaluation: dict[str, float] | None = None
+    cancel_requested_at: UtcTime | None = None
+    artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
+
+    def current_attempt(self) -> Attempt | None:
+        """The attempt that may run now, or None before the first."""
+        return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
+
+    def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
+        """How many attempts since the last retry ended so."""
+        return sum(a.outcome == outcome for a in self.attempts if a.number > self.budget_from)
+
+
+class Training(TrainingRow):
+    """The whole document of `trainings`."""
+
+    config: dict[str, Any]
+    error: TrainingErrorInfo | None = None
+
+
+def run_name(training_id: str, attempt: int) -> str:
+    """The name of a run on every backend: the same for the same attempt, whoever submits it."""
+    return f"mt-{training_id}-a{attempt}"
+
+
+_arrival_lock = threading.Lock()
+_last_arrival = 0
+
+
+def next_arrival() -> int:
+    """Microseconds since 1970, one more than the last where the clock gave the same."""
+    global _last_arrival  # noqa: PLW0603 - one counter a process is the point
+    with _arrival_lock:
+        _last_arrival = max(time.time_ns() // 1000, _last_arrival + 1)
+        return _last_arrival

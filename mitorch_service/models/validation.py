@@ -1,0 +1,186 @@
+"""From a user's text to a checked config: every problem at once, each with its path and a remedy."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import typing
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mitorch_service.errors import InvalidInput, Problem
+
+MAX_CONFIG_BYTES = 1_000_000  # a document may hold 16 MB in MongoDB; a config beyond 1 MB is a mistake
+MAX_DEPTH = 50  # levels of objects and lists within each other; MongoDB ends at 100, with those around a config
+
+_TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels; write it flatter"
+_SURROGATE = "holds half of a surrogate pair, which is no character; remove it"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse_json(source: str, text: bytes) -> Any:
+    """The JSON value in `text`. Raises InvalidInput with line and column, or what else is wrong."""
+    if len(text) > MAX_CONFIG_BYTES:
+        size = f"is {len(text) / 1e6:.1f} MB; a config has at most {MAX_CONFIG_BYTES / 1e6:.0f} MB"
+        raise InvalidInput(source, [Problem("", size)])
+    if not text.strip():
+        raise InvalidInput(source, [Problem("", "is empty; write a JSON object")])
+    try:
+        value = json.loads(
+            text.decode("utf-8-sig"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidInput(source, [Problem("", f"is not UTF-8 text ({error.reason})")]) from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        hint = "plain JSON has no comments, no trailing commas, and only double quotes"
+        raise InvalidInput(source, [Problem(where, f"{error.msg} ({hint})")]) from error
+    except RecursionError as error:
+        raise InvalidInput(source, [Problem("", _TOO_DEEP)]) from error
+    except ValueError as error:
+        raise InvalidInput(source, [Problem("", str(error))]) from error
+    problems = list(_not_storable(value, []))
+    if problems:
+        raise InvalidInput(source, problems)
+    return value
+
+
+def parse_object(source: str, text: bytes) -> dict[str, Any]:
+    """Like parse_json, but only an object will do."""
+    value = parse_json(source, text)
+    if not isinstance(value, dict):
+        kinds = {list: "a list", str: "a string", type(None): "null", bool: "true or false"}
+        kind = kinds.get(type(value), "a number")
+        raise InvalidInput(source, [Problem("", f"must be a JSON object {{…}}, not {kind}")])
+    return value
+
+
+def check(model: type[Model], data: Any) -> tuple[Model | None, list[Problem]]:
+    """The model built from `data`, or None with everything that is wrong."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [_problem(model, detail) for detail in error.errors(include_url=False)]
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str | None:
+    """The known word most like `word`, or None when none is like it."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def _problem(model: type[BaseModel], detail: Any) -> Problem:
+    location = list(detail["loc"])
+    path = path_text(location)
+    if detail["type"] == "extra_forbidden":
+        return Problem(path, _unknown_key(model, location))
+    if detail["type"] == "missing":
+        return Problem(path, "is required")
+    value = _shorten(detail["input"])
+    if detail["type"] == "literal_error":
+        allowed = [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        near = nearest(str(detail["input"]), allowed)
+        hint = f"did you mean {near!r}? " if near else ""
+        return Problem(path, f"{value} is not known; {hint}known: {', '.join(allowed)}")
+    message = detail["msg"].removeprefix("Value error, ")
+    return Problem(path, f"{message} (it is {value})")
+
+
+def _unknown_key(model: type[BaseModel], location: list[int | str]) -> str:
+    known = _fields_at(model, location[:-1])
+    near = nearest(str(location[-1]), known)
+    hint = f"did you mean {near!r}? " if near else ""
+    return f"unknown key; {hint}known: {', '.join(sorted(known))}"
+
+
+def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
+    """The field names of the model that stands at `location` within `model`."""
+    current: Any = model
+    for step in location:
+        if isinstance(step, int):
+            current = _first_model(current)
+        elif isinstance(current, type) and issubclass(current, BaseModel) and step in current.model_fields:
+            current = _first_model(current.model_fields[step].annotation)
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return list(current.model_fields)
+    return []
+
+
+def _first_model(annotation: Any) -> Any:
+    """The model class inside ``X | None``, ``list[X]`` or ``Annotated[X, …]``."""
+    if not typing.get_args(annotation):
+        return annotation
+    for argument in typing.get_args(annotation):
+        found = _first_model(argument)
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return annotation
+
+
+def path_text(location: typing.Sequence[int | str]) -> str:
+    """``augmentation.train[1].name``"""
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _shorten(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _not_storable(value: Any, location: list[int | str]) -> Iterator[Problem]:
+    """What JSON can say, but no database keeps."""
+    if isinstance(value, dict | list):
+        if len(location) >= MAX_DEPTH:
+            yield Problem(path_text(location[:3]) + "…", _TOO_DEEP)
+            return
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            wrong = _wrong_text(key) if isinstance(key, str) else None
+            if wrong:
+                yield Problem(path_text(location), f"the key {key!r} {wrong}")
+            else:
+                yield from _not_storable(item, [*location, key])
+    elif isinstance(value, str) and _has_lone_surrogate(value):
+        yield Problem(path_text(location), f"the text {value[:40]!r} {_SURROGATE}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield Problem(path_text(location), f"{_shorten(value)} is beyond the whole numbers of 64 bits")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem(path_text(location), "is beyond the numbers of 64 bits; write a smaller one")
+
+
+def _wrong_text(key: str) -> str | None:
+    if "\0" in key:
+        return "holds the character NUL; remove it"
+    return _SURROGATE if _has_lone_surrogate(key) else None
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise ValueError(f"the key {key!r} stands twice in one object; remove one")
+        seen[key] = value
+    return seen
+
+
+def _integer(text: str) -> int:
+    if len(text) > 40:  # Python itself refuses thousands of digits, in words for programmers
+        raise ValueError(f"{text[:20]}… is beyond the whole numbers of 64 bits")
+    return int(text)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number; write a finite number")

@@ -1,0 +1,90 @@
+"""The verbs of reading: one training, lists page by page, counts, ids from prefixes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mitorch_service.errors import AmbiguousId, NotFound
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.training import Training, TrainingRow
+from mitorch_service.stores.primitives import Listing, Primitives
+from mitorch_service.stores.query import Query
+
+Kind = Literal["training", "job"]
+_SHOWN_CANDIDATES = 5
+
+
+@dataclass(frozen=True)
+class TrainingFilter:
+    """Which trainings to list; what is None does not filter."""
+
+    status: TrainingStatus | None = None
+    job_id: str | None = None
+    dataset: str | None = None  # its name
+    tag: str | None = None  # key=value
+
+    def where(self) -> dict[str, Any]:
+        fields = {
+            "status": self.status.value if self.status else None,
+            "job_id": self.job_id,
+            "dataset.name": self.dataset,
+            "tags": self.tag,
+        }
+        return {path: value for path, value in fields.items() if value is not None}
+
+
+class BrowseVerbs(Primitives):
+    """What the command line and the viewer read."""
+
+    def get_training(self, training_id: str) -> Training:
+        """Raises NotFound, BrokenDocument."""
+        training = self.read_one(Training, "trainings", training_id)
+        if training is None:
+            raise NotFound("training", training_id)
+        return training
+
+    def list_trainings(
+        self, filter: TrainingFilter, limit: int, after: tuple[int, str] | None = None
+    ) -> Listing[TrainingRow]:
+        """Newest first. `after` is the (arrival, id) of the last row of the page before: rows that are added
+        meanwhile neither repeat nor hide any."""
+        query = Query(
+            "trainings",
+            filter.where(),
+            order=(("arrival", -1), ("_id", -1)),
+            after=after,
+            limit=limit,
+            without=("config", "error", "attempts"),
+        )
+        return self.read(TrainingRow, query)
+
+    def count_trainings(self, job_id: str | None = None) -> dict[str, int]:
+        """Trainings by status, of all or of one job."""
+        return self.count_statuses(job_id)
+
+    def resolve_id(self, prefix: str) -> tuple[Kind, str]:
+        """The one training or job whose id starts so. Raises NotFound, AmbiguousId."""
+        wanted = prefix.strip().lower()
+        if not re.fullmatch(r"[0-9a-f-]{1,36}", wanted):
+            raise NotFound("training or job", prefix, "An id is a GUID, or the beginning of one.")
+        kinds: tuple[tuple[Kind, Literal["trainings", "jobs"]], ...] = (
+            ("training", "trainings"),
+            ("job", "jobs"),
+        )
+        found: list[tuple[Kind, str]] = []
+        for kind, collection in kinds:
+            query = Query(
+                collection,
+                between=("_id", wanted, wanted + "g"),  # g follows f, the last hexadecimal digit
+                order=(("_id", 1),),
+                limit=_SHOWN_CANDIDATES,
+                without=("config", "error", "attempts"),
+            )
+            found += [(kind, document["_id"]) for document in self.find(query)]
+        if not found:
+            raise NotFound("training or job", prefix)
+        if len(found) > 1:
+            raise AmbiguousId(prefix, [id for _, id in found[:_SHOWN_CANDIDATES]])
+        return found[0]

@@ -1,0 +1,131 @@
+"""The verbs of jobs (searches) and their trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from mitorch_service.errors import NotAllowed, NotFound
+from mitorch_service.models.job import BestTrial, Direction, Job
+from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
+from mitorch_service.models.training import TrainingRow
+from mitorch_service.stores.primitives import Listing, Primitives
+from mitorch_service.stores.query import Guarded, Query
+
+_ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
+_WITHOUT_BULK = ("config", "error", "attempts")
+
+
+class JobVerbs(Primitives):
+    """What submission, the controller and the command line do with jobs."""
+
+    def add_job(self, job: Job) -> bool:
+        """Queues a job; False if one with its id is there already."""
+        return self.insert("jobs", [job.to_document()]) == 1
+
+    def get_job(self, job_id: str) -> Job:
+        """Raises NotFound, BrokenDocument."""
+        job = self.read_one(Job, "jobs", job_id)
+        if job is None:
+            raise NotFound("job", job_id)
+        return job
+
+    def active_jobs(self) -> Listing[Job]:
+        """New and running jobs, by priority then age."""
+        listing: Listing[Job] = Listing()
+        for status in _ACTIVE:
+            part = self.read(Job, Query("jobs", {"status": status}, order=(("priority", 1), ("arrival", 1))))
+            listing.items.extend(part.items)
+            listing.broken.extend(part.broken)
+        listing.items.sort(key=lambda job: (job.priority, job.arrival))
+        return listing
+
+    def list_jobs(self, limit: int) -> Listing[Job]:
+        """Newest first."""
+        return self.read(Job, Query("jobs", order=(("arrival", -1), ("_id", -1)), limit=limit))
+
+    def last_trial_number(self, job_id: str) -> int | None:
+        """The highest trial number created so far, or None before the first. A trial's arrival is its job's plus its
+        number, so the last in the queue's order is the one."""
+        query = Query(
+            "trainings", {"job_id": job_id}, order=(("arrival", -1), ("_id", -1)), limit=1, without=_WITHOUT_BULK
+        )
+        for document in self.find(query):
+            number: int = document["trial"]["number"]
+            return number
+        return None
+
+    def best_trials(self, job_id: str, direction: Direction, limit: int) -> Listing[TrainingRow]:
+        """The trials with a finite objective value, best first."""
+        sign: Literal[1, -1] = 1 if direction == "minimize" else -1
+        query = Query(
+            "trainings",
+            {"job_id": job_id},
+            between=("trial.value", float("-inf"), float("inf")),  # leaves out trials without a value
+            order=(("trial.value", sign),),
+            limit=limit,
+            without=_WITHOUT_BULK,
+        )
+        return self.read(TrainingRow, query)
+
+    def open_trials(self, job_id: str, limit: int) -> Listing[TrainingRow]:
+        """Trials of a job that have not ended."""
+        statuses = ("new", "queued", "running")
+        query = Query("trainings", {"job_id": job_id, "status": statuses}, limit=limit, without=_WITHOUT_BULK)
+        return self.read(TrainingRow, query)
+
+    def update_job(self, job_id: str, counts: Mapping[str, int], best: BestTrial | None, at: datetime) -> bool:
+        """Shows how far an active job is. False if it has ended meanwhile."""
+        changes = {
+            "status": JobStatus.RUNNING.value,
+            "status_times.running": at,
+            "counts": dict(counts),
+            "best": None if best is None else best.to_document(),
+        }
+        return self._change_active(job_id, changes)
+
+    def finish_job(
+        self,
+        job_id: str,
+        status: JobStatus,
+        at: datetime,
+        error: str | None,
+        counts: Mapping[str, int],
+        best: BestTrial | None,
+    ) -> bool:
+        """Ends an active job, with its final counts and winner. False if it has ended meanwhile."""
+        changes = {
+            "status": status.value,
+            f"status_times.{status.value}": at,
+            "error": error,
+            "counts": dict(counts),
+            "best": None if best is None else best.to_document(),
+        }
+        return self._change_active(job_id, changes)
+
+    def request_job_cancel(self, job_id: str, at: datetime) -> None:
+        """From now on no trial is created; the controller cancels the others, then ends the job. Raises NotFound,
+        NotAllowed when the job has ended."""
+        if not self._change_active(job_id, {"cancel_requested_at": at}):
+            raise NotAllowed("job", job_id, self.get_job(job_id).status, "canceled", "It has ended.")
+
+    def set_job_priority(self, job_id: str, priority: int) -> None:
+        """The priority of trials still to be created. Raises NotFound, NotAllowed when the job has ended."""
+        if not self._change_active(job_id, {"priority": priority}):
+            raise NotAllowed("job", job_id, self.get_job(job_id).status, "given a priority", "It has ended.")
+
+    def delete_job(self, job_id: str) -> None:
+        """Deletes the document of an ended job, its trials must be gone. Raises NotFound, NotAllowed."""
+        job = self.get_job(job_id)
+        if job.status.value in _ACTIVE:
+            raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
+        self.remove("jobs", job_id, {"status": (job.status.value,)})
+
+    def quarantine_job(self, job_id: Any, at: datetime, reason: str) -> bool:
+        """A job that cannot be read is failed, so that it holds up nothing."""
+        changes = {"status": "failed", "status_times": {"failed": at}, "error": reason}
+        return self._change_active(job_id, changes)
+
+    def _change_active(self, job_id: Any, changes: Mapping[str, Any]) -> bool:
+        return self.change(Guarded("jobs", job_id, {"status": _ACTIVE}, changes)) is not None

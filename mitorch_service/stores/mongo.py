@@ -1,0 +1,262 @@
+"""The store on MongoDB, or a service that speaks its protocol."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, TypeVar
+
+import pymongo
+from pymongo import errors
+
+from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.pruning import Compaction, Removal
+from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+
+Result = TypeVar("Result")
+
+_TIMEOUTS = {"serverSelectionTimeoutMS": 10_000, "connectTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
+_TRIES = 3  # every operation here may be repeated: added ids are skipped, changes are guarded
+_DUPLICATE_KEY = 11000
+_BULK = 1000
+
+INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
+    "trainings": [
+        [("status", 1), ("priority", 1), ("arrival", 1), ("_id", 1)],
+        [("arrival", -1), ("_id", -1)],
+        [("status", 1), ("arrival", -1), ("_id", -1)],
+        [("job_id", 1), ("arrival", -1), ("_id", -1)],
+        [("job_id", 1), ("status", 1)],
+        [("job_id", 1), ("trial.value", 1)],
+        [("dataset.name", 1), ("arrival", -1), ("_id", -1)],
+        [("tags", 1), ("arrival", -1), ("_id", -1)],
+    ],
+    "jobs": [
+        [("status", 1), ("priority", 1), ("arrival", 1)],
+        [("arrival", -1), ("_id", -1)],
+    ],
+    "datasets": [[("name", 1), ("version", -1)]],
+    "training_results": [],
+}
+
+
+class MongoStore(Store):
+    """One database, four collections. Writes are acknowledged by the majority (pymongo's and MongoDB's default)."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        given = uri.lower()
+        timeouts: dict[str, Any] = {key: value for key, value in _TIMEOUTS.items() if key.lower() not in given}
+        self._where = mask_secrets(uri)
+        try:
+            self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
+                uri, tz_aware=True, appname="mitorch", **timeouts
+            )
+        except (errors.PyMongoError, ValueError) as error:
+            raise StoreError(
+                self._where,
+                mask_secrets(str(error)),
+                "Correct MITORCH_DB_URI (mongodb://user:password@host).",
+            ) from error
+        self._db = self._client[name]
+        self._prepared = False
+
+    def prepare(self) -> None:
+        if self._prepared:
+            return
+        for collection, keys in INDEXES.items():
+            if keys:
+                models = [pymongo.IndexModel(key) for key in keys]
+                self._call(partial(self._db[collection].create_indexes, models))
+        self._prepared = True
+
+    def ping(self) -> str:
+        version = self._call(lambda: self._client.admin.command("buildInfo"))["version"]
+        return f"MongoDB {version}, {self._where}"
+
+    def close(self) -> None:
+        self._client.close()
+
+    def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+        if not documents:
+            return 0
+        return self._call(lambda: self._insert_absent(collection, documents))
+
+    def find(self, query: Query) -> Iterator[dict[str, Any]]:
+        yield from self._call(lambda: list(self._cursor(query)))
+
+    def count(self, query: Query) -> int:
+        return self._call(lambda: self._db[query.collection].count_documents(_where(query)))
+
+    def count_statuses(self, job_id: str | None) -> dict[str, int]:
+        of_job = {} if job_id is None else {"job_id": job_id}
+        counts = {s.value: self.count(Query("trainings", {**of_job, "status": s.value})) for s in TrainingStatus}
+        return {status: number for status, number in counts.items() if number}
+
+    def change(self, change: Guarded) -> dict[str, Any] | None:
+        return self._call(
+            lambda: self._db[change.collection].find_one_and_update(
+                _guard(change.id, change.expect),
+                {"$set": dict(change.set)},
+                projection={"config": 0},
+                return_document=pymongo.ReturnDocument.AFTER,
+            )
+        )
+
+    def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
+        """A bulk write tells how many changes were made, not which: so each leaves a mark of this call."""
+        made: list[bool] = []
+        mark = str(uuid.uuid4())
+        for group in _groups(changes):
+            collection = self._db[group[0].collection]
+            writes = [
+                pymongo.UpdateOne(_guard(change.id, change.expect), {"$set": {**change.set, "write_mark": mark}})
+                for change in group
+            ]
+            self._call(partial(_write_each, collection, writes))
+            ours = {"_id": {"$in": [change.id for change in group]}, "write_mark": mark}
+            found = self._call(lambda c=collection, w=ours: {d["_id"] for d in c.find(w, {"_id": 1})})  # type: ignore[misc]
+            made += [change.id in found for change in group]
+        return made
+
+    def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
+        fields = {name: value for name, value in document.items() if name != "_id"}
+        unless_newer = {"_id": document["_id"], fence: {"$lte": document[fence]}}
+
+        def upsert() -> bool:
+            for _ in range(2):  # once more, when another writer has inserted the document between look and insert
+                try:
+                    self._db[collection].update_one(unless_newer, {"$set": fields}, upsert=True)
+                    return True
+                except errors.DuplicateKeyError:
+                    continue
+            return False
+
+        return self._call(upsert)
+
+    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+        return self._call(lambda: self._db[collection].delete_one(_guard(id, expect))).deleted_count == 1
+
+    def remove_between(self, collection: Collection, low: str, high: str) -> int:
+        where = {"_id": {"$gte": low, "$lt": high}}
+        return self._call(lambda: self._db[collection].delete_many(where)).deleted_count
+
+    def remove_all(self, removals: Sequence[Removal]) -> int:
+        for records, group in groupby((removal.records for removal in removals), key=lambda records: records[0]):
+            ranges = [pymongo.DeleteMany({"_id": {"$gte": low, "$lt": high}}) for _, low, high in group]
+            self._call(partial(self._db[records].bulk_write, ranges, ordered=False))
+        removed = 0
+        for collection, same in groupby(removals, key=lambda removal: removal.collection):
+            deletes = [pymongo.DeleteOne(_guard(removal.id, removal.expect)) for removal in same]
+            removed += self._call(partial(self._db[collection].bulk_write, deletes, ordered=False)).deleted_count
+        return removed
+
+    def compact(self, wait: Callable[[], object]) -> Compaction:
+        return Compaction(0, "MongoDB keeps the space of deleted documents for new ones by itself")
+
+    def explain(self, query: Query) -> QueryPlan:
+        plan = self._call(lambda: self._cursor(query).explain())
+        text = str(plan)
+        stages = set(_stages(plan["queryPlanner"]["winningPlan"]))
+        return QueryPlan(uses_index="COLLSCAN" not in stages, sorts="SORT" in stages, text=text)
+
+    def _cursor(self, query: Query) -> Any:
+        where = _where(query)
+        projection = dict.fromkeys(query.without, 0) or None
+        cursor = self._db[query.collection].find(where, projection)
+        if query.order:
+            cursor = cursor.sort(list(query.order))
+        return cursor if query.limit is None else cursor.limit(query.limit)
+
+    def _insert_absent(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+        try:
+            self._db[collection].insert_many([dict(d) for d in documents], ordered=False)
+            return len(documents)
+        except errors.BulkWriteError as error:
+            failed = error.details["writeErrors"]
+            if error.details.get("writeConcernErrors") or any(e["code"] != _DUPLICATE_KEY for e in failed):
+                raise
+            return len(documents) - len(failed)
+
+    def _call(self, operation: Callable[[], Result]) -> Result:
+        for remaining in reversed(range(_TRIES)):
+            try:
+                return operation()
+            except errors.ServerSelectionTimeoutError as error:
+                raise self._unavailable(error) from error
+            except errors.ConnectionFailure as error:
+                if not remaining:
+                    raise self._unavailable(error) from error
+                time.sleep(0.2)
+            except (errors.PyMongoError, OverflowError, ValueError, TypeError) as error:
+                raise StoreError(
+                    self._where, mask_secrets(str(error)), "See `mitorch doctor`; check the user's rights."
+                ) from error
+        raise AssertionError("unreachable")
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        problem = f"cannot be reached ({mask_secrets(str(error)).split(', Timeout:')[0]})"
+        return StoreUnavailable(
+            self._where,
+            problem,
+            "Check MITORCH_DB_URI, that the server runs, and its firewall; then try again.",
+        )
+
+
+def _groups(changes: Sequence[Guarded]) -> Iterator[Sequence[Guarded]]:
+    """Runs of changes of one collection, none longer than what one answer can name."""
+    for _, run in groupby(changes, key=lambda change: change.collection):
+        same = list(run)
+        yield from (same[start : start + _BULK] for start in range(0, len(same), _BULK))
+
+
+def _write_each(collection: Any, writes: Sequence[Any]) -> None:
+    """One that the server refuses (a damaged document cannot be changed so) does not keep it from the others."""
+    try:
+        collection.bulk_write(writes, ordered=False)
+    except errors.BulkWriteError as error:
+        if error.details.get("writeConcernErrors"):
+            raise
+
+
+def _guard(id: str, expect: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    return {"_id": id, **{path: {"$in": list(values)} for path, values in expect.items()}}
+
+
+def _where(query: Query) -> dict[str, Any]:
+    where: dict[str, Any] = {
+        path: {"$in": list(value)} if isinstance(value, tuple) else value for path, value in query.where.items()
+    }
+    if query.between is not None:
+        path, low, high = query.between
+        where[path] = {"$gte": low, "$lt": high}
+    if query.after is not None:
+        where |= _behind(query.order, query.after)
+    return where
+
+
+def _behind(order: Sequence[tuple[str, int]], after: tuple[Any, Any]) -> dict[str, Any]:
+    """Documents behind `after` in an order of two fields of one direction: the row comparison that MongoDB lacks.
+
+    The range on the first field looks redundant, but without it the engine reads the index from its beginning.
+    """
+    (first, sign), (second, _) = order
+    beyond, value = ("$gt" if sign > 0 else "$lt"), after[0]
+    return {
+        first: {f"{beyond}e": value},
+        "$or": [{first: {beyond: value}}, {first: value, second: {beyond: after[1]}}],
+    }
+
+
+def _stages(plan: Mapping[str, Any]) -> Iterator[str]:
+    yield plan.get("stage", "")
+    if plan.get("blockingSort"):  # how the gateway of our tests tells of a sort
+        yield "SORT"
+    for child in [plan.get("inputStage"), plan.get("queryPlan"), *plan.get("inputStages", [])]:
+        if isinstance(child, Mapping):
+            yield from _stages(child)

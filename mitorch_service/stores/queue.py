@@ -1,0 +1,173 @@
+"""The verbs of the queue: adding trainings, assigning them to clusters, taking them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from mitorch_service.errors import NotAllowed, NotFound
+from mitorch_service.models.status import (
+    ACTIVE,
+    ENDED,
+    AttemptOutcome,
+    TrainingStatus,
+)
+from mitorch_service.models.training import MAX_ATTEMPTS, Attempt, Training, TrainingErrorInfo, TrainingRow
+from mitorch_service.stores.primitives import Listing, Primitives
+from mitorch_service.stores.query import Guarded, Query
+
+_WITHOUT_BULK = ("config", "error")
+
+
+class QueueVerbs(Primitives):
+    """What submission and the controller do with trainings."""
+
+    def add_trainings(self, trainings: Sequence[Training]) -> int:
+        """Queues trainings. One whose id is there already is left untouched, so that a repeat after a lost answer
+        adds nothing twice. Returns how many were added."""
+        return self.insert("trainings", [training.to_document() for training in trainings])
+
+    def queue_head(self, limit: int) -> Listing[TrainingRow]:
+        """The next new trainings: lowest priority number first, then first come first served."""
+        query = Query(
+            "trainings",
+            {"status": "new"},
+            order=(("priority", 1), ("arrival", 1), ("_id", 1)),
+            limit=limit,
+            without=_WITHOUT_BULK,
+        )
+        return self.read(TrainingRow, query)
+
+    def active_trainings(self) -> Listing[TrainingRow]:
+        """All that are queued on a cluster or running, in no particular order."""
+        statuses = tuple(status.value for status in ACTIVE)
+        return self.read(TrainingRow, Query("trainings", {"status": statuses}, without=_WITHOUT_BULK))
+
+    def claim_training(self, training_id: str, attempt: Attempt) -> bool:
+        """Records the intention to run this attempt on its cluster: `new` -> `queued`. Exactly one caller gets True
+        for one attempt number, which must be the training's last one plus one."""
+        return self.claim_trainings([(training_id, attempt)]) == [True]
+
+    def claim_trainings(self, claims: Sequence[tuple[str, Attempt]]) -> list[bool]:
+        """`claim_training` for many, each guarded by itself."""
+        return self.change_all([_claim(training_id, attempt) for training_id, attempt in claims])
+
+    def record_submissions(self, submissions: Sequence[tuple[str, int, str | None]], at: datetime) -> list[bool]:
+        """Notes that the cluster has accepted the runs of these (training id, attempt, url)."""
+        return self.change_all([_submission(id, attempt, at, url) for id, attempt, url in submissions])
+
+    def record_submission(self, training_id: str, attempt: int, at: datetime, url: str | None) -> bool:
+        """`record_submissions` for one."""
+        return self.record_submissions([(training_id, attempt, url)], at) == [True]
+
+    def end_attempt(
+        self,
+        training_id: str,
+        attempt: int,
+        at: datetime,
+        outcome: AttemptOutcome,
+        status: TrainingStatus,
+        error: TrainingErrorInfo,
+    ) -> bool:
+        """The controller's verdict on a run that will not speak for itself any more: `queued` or `running` ->
+        `status`. False if the training has moved on meanwhile: what its run wrote itself is kept."""
+        index = attempt - 1
+        changes = {
+            "status": status.value,
+            f"status_times.{status.value}": at,
+            f"attempts.{index}.outcome": outcome.value,
+            f"attempts.{index}.reason": error.message,
+            f"attempts.{index}.ended_at": at,
+            "error": error.to_document(),
+            # one that is only thought lost may still come back, until the next attempt is claimed
+            "fence": attempt if outcome == AttemptOutcome.LOST and status == TrainingStatus.NEW else 0,
+        }
+        expect = {"status": tuple(s.value for s in ACTIVE), "attempt": (attempt,)}
+        return self.change(Guarded("trainings", training_id, expect, changes)) is not None
+
+    def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:
+        """A new training is canceled at once; of a queued or running one the wish is recorded, and the row returned
+        says where its run is. Raises NotFound; NotAllowed when it has ended otherwise."""
+        for _ in range(3):  # the status may change between the two guarded steps, but only forward
+            at_once = {"status": "canceled", "status_times.canceled": at, "cancel_requested_at": at}
+            done = self.change(Guarded("trainings", training_id, {"status": ("new",)}, at_once))
+            if done is None:
+                active = {"status": tuple(s.value for s in ACTIVE)}
+                done = self.change(Guarded("trainings", training_id, active, {"cancel_requested_at": at}))
+            if done is not None:
+                return TrainingRow.from_document(done)
+            row = self._get_row(training_id)
+            if row.status == TrainingStatus.CANCELED:
+                return row
+            if row.status in ENDED:
+                raise NotAllowed("training", training_id, row.status, "canceled", "It has ended.")
+        raise NotAllowed("training", training_id, "changing", "canceled", "Try again.")
+
+    def retry_training(self, training_id: str, at: datetime) -> None:
+        """An ended training goes back to `new`, with fresh budgets. Raises NotFound; NotAllowed for one that is
+        completed, has not ended, or was tried too often."""
+        row = self._get_row(training_id)
+        changes = {
+            "status": "new",
+            "status_times.new": at,
+            "cancel_requested_at": None,
+            "budget_from": row.attempt,
+            "fence": 0,
+            "error": None,
+        }
+        remedy = "Only failed, canceled, pruned and diverged trainings can; submit it again instead."
+        if row.attempt >= MAX_ATTEMPTS:
+            raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", remedy)
+        retryable = ("failed", "canceled", "pruned", "diverged")
+        expect = {"status": retryable, "attempt": (row.attempt,)}
+        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+            raise NotAllowed("training", training_id, self._get_row(training_id).status, "retried", remedy)
+
+    def set_priority(self, training_id: str, priority: int) -> None:
+        """Changes the place in the queue. Raises NotFound; NotAllowed when the training has ended."""
+        expect = {"status": ("new", *(s.value for s in ACTIVE))}
+        if self.change(Guarded("trainings", training_id, expect, {"priority": priority})) is None:
+            status = self._get_row(training_id).status
+            raise NotAllowed("training", training_id, status, "given a priority", "It has ended.")
+
+    def delete_training(self, training_id: str) -> None:
+        """Deletes an ended training with its results. Raises NotFound; NotAllowed when it has not ended."""
+        row = self._get_row(training_id)
+        if row.status not in ENDED:
+            raise NotAllowed("training", training_id, row.status, "deleted", "Cancel it first.")
+        self.remove_between("training_results", f"{training_id}:", f"{training_id};")
+        if not self.remove("trainings", training_id, {"status": (row.status.value,)}):
+            raise NotAllowed("training", training_id, "being changed", "deleted", "Try again.")
+
+    def quarantine_training(self, training_id: Any, at: datetime, reason: str) -> bool:
+        """A document that cannot be read is failed, so that it neither blocks the queue nor disappears."""
+        error = {"type": "BrokenDocument", "message": reason, "log_tail": []}
+        changes = {"status": "failed", "status_times": {"failed": at}, "error": error}
+        expect = {"status": ("new", *(s.value for s in ACTIVE))}
+        return self.change(Guarded("trainings", training_id, expect, changes)) is not None
+
+    def _get_row(self, training_id: str) -> TrainingRow:
+        query = Query("trainings", {"_id": training_id}, limit=1, without=_WITHOUT_BULK)
+        for document in self.find(query):
+            return TrainingRow.from_document(document)
+        raise NotFound("training", training_id)
+
+
+def _claim(training_id: str, attempt: Attempt) -> Guarded:
+    number = attempt.number
+    changes = {
+        "status": TrainingStatus.QUEUED.value,
+        "status_times.queued": attempt.queued_at,
+        "attempt": number,
+        "fence": number,
+        "worker": None,
+        f"attempts.{number - 1}": attempt.to_document(),
+        "progress": None,
+    }
+    return Guarded("trainings", training_id, {"status": ("new",), "attempt": (number - 1,)}, changes)
+
+
+def _submission(training_id: str, attempt: int, at: datetime, url: str | None) -> Guarded:
+    changes = {f"attempts.{attempt - 1}.submitted_at": at, f"attempts.{attempt - 1}.url": url}
+    return Guarded("trainings", training_id, {"attempt": (attempt,)}, changes)

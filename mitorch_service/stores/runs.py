@@ -1,0 +1,152 @@
+"""The verbs of a run: what the process of one attempt writes. Each is refused once the attempt is not current."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mitorch_service.errors import StaleAttempt
+from mitorch_service.models.result import EpochResult
+from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
+from mitorch_service.models.training import Progress, Training, TrainingErrorInfo
+from mitorch_service.stores.primitives import Listing, Primitives
+from mitorch_service.stores.query import Guarded, Query
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How an attempt ended, as its own process tells it."""
+
+    outcome: AttemptOutcome
+    evaluation: Mapping[str, float] | None = None
+    error: TrainingErrorInfo | None = None
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    trial_value: float | None = None  # only if finite
+    reason: str | None = None
+
+
+# A run may write while its training is queued (it is faster than the controller), running, or back at `new` because
+# it was declared lost: as long as no other attempt has begun, it is taken back rather than run twice.
+_WRITABLE = ("new", *(status.value for status in ACTIVE))
+
+
+class RunVerbs(Primitives):
+    """What the run of a training does. `worker` is a random id of the writing process."""
+
+    def start_training(
+        self, training_id: str, attempt: int, worker: str, at: datetime, resume_epoch: int = 0
+    ) -> Training:
+        """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped. Raises StaleAttempt
+        when the attempt is not current, was canceled, or another process has started it."""
+        index = attempt - 1
+        changes = {
+            **self._alive(index),
+            "status_times.running": at,
+            f"attempts.{index}.started_at": at,
+            "worker": worker,
+            "error": None,
+        }
+        expect = {**self._guard(attempt), "worker": (None, worker), "cancel_requested_at": (None,)}
+        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+            raise StaleAttempt(training_id, attempt)
+        self.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
+        training = self.read_one(Training, "trainings", training_id)
+        if training is None:
+            raise StaleAttempt(training_id, attempt)
+        return training
+
+    def record_epoch(self, training_id: str, attempt: int, max_epochs: int, result: EpochResult) -> bool:
+        """Stores an epoch's result (a repeat overwrites it) and shows it as the training's progress. Returns whether
+        the run was asked to stop. Raises StaleAttempt."""
+        progress = Progress(
+            epoch=result.epoch,
+            max_epochs=max_epochs,
+            train_loss=result.train_loss,
+            val_loss=result.val_loss,
+            metrics=result.metrics,
+            at=result.finished_at,
+        )
+        changes = {**self._alive(attempt - 1), "progress": progress.to_document()}
+        document = {
+            "_id": _result_id(training_id, result.epoch),
+            "training_id": training_id,
+            "attempt": attempt,
+            **result.to_document(),
+        }
+        change = Guarded("trainings", training_id, self._guard(attempt), changes)
+        after = self.change_then_put(change, "training_results", document, fence="attempt")
+        if after is None:
+            raise StaleAttempt(training_id, attempt)
+        return after.get("cancel_requested_at") is not None
+
+    def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
+        """A sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
+        changes = {**self._alive(attempt - 1), "heartbeat_at": at}
+        after = self.change(Guarded("trainings", training_id, self._guard(attempt), changes))
+        if after is None:
+            raise StaleAttempt(training_id, attempt)
+        return after.get("cancel_requested_at") is not None
+
+    def finish_training(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
+        """The last word of a run: its training ends. A repeat of the same call changes nothing. Raises
+        StaleAttempt."""
+        index = attempt - 1
+        status = TrainingStatus(end.outcome.value)
+        changes: dict[str, Any] = {
+            "status": status.value,
+            f"status_times.{status.value}": at,
+            f"attempts.{index}.outcome": end.outcome.value,
+            f"attempts.{index}.reason": end.reason,
+            f"attempts.{index}.ended_at": at,
+            "evaluation": None if end.evaluation is None else dict(end.evaluation),
+            "error": None if end.error is None else end.error.to_document(),
+            "artifacts": dict(end.artifacts),
+            "fence": 0,
+        }
+        if end.trial_value is not None:
+            changes["trial.value"] = end.trial_value
+        expect = {**self._guard(attempt), "worker": (worker,)}
+        if self.change(Guarded("trainings", training_id, expect, changes)) is not None:
+            return
+        ended_by_us = {"attempt": (attempt,), "worker": (worker,), "status": (status.value,)}
+        if self.change(Guarded("trainings", training_id, ended_by_us, {"attempt": attempt})) is None:
+            raise StaleAttempt(training_id, attempt)
+
+    def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
+        """Ends an attempt but not the training, which goes back to `new` for the next one. Raises StaleAttempt."""
+        index = attempt - 1
+        changes = {
+            "status": "new",
+            "status_times.new": at,
+            f"attempts.{index}.outcome": end.outcome.value,
+            f"attempts.{index}.reason": end.reason,
+            f"attempts.{index}.ended_at": at,
+            "error": None if end.error is None else end.error.to_document(),
+            "fence": 0,
+        }
+        expect = {"status": tuple(s.value for s in ACTIVE), "attempt": (attempt,), "worker": (worker,)}
+        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+            raise StaleAttempt(training_id, attempt)
+
+    def curve(self, training_id: str) -> Listing[EpochResult]:
+        """All recorded epochs of a training, first to last."""
+        between = ("_id", f"{training_id}:", f"{training_id};")
+        return self.read(EpochResult, Query("training_results", between=between, order=(("_id", 1),)))
+
+    def _guard(self, attempt: int) -> dict[str, tuple[Any, ...]]:
+        return {"status": _WRITABLE, "fence": (attempt,)}
+
+    def _alive(self, index: int) -> dict[str, Any]:
+        return {
+            "status": TrainingStatus.RUNNING.value,
+            f"attempts.{index}.outcome": None,
+            f"attempts.{index}.reason": None,
+            f"attempts.{index}.ended_at": None,
+        }
+
+
+def _result_id(training_id: str, epoch: int) -> str:
+    """Sorts by epoch within a training, and makes (training, epoch) unique without a second index."""
+    return f"{training_id}:{epoch:06d}"

@@ -1,0 +1,351 @@
+"""The store on one SQLite file: many processes, one machine (or none but this one, in memory)."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.models.status import ACTIVE
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.documents import from_text, guard_holds, set_at, to_text, value_at
+from mitorch_service.stores.pruning import Compaction, Removal
+from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+from mitorch_service.stores.sqlite_schema import DDL, TABLES, VERSION
+
+Result = TypeVar("Result")
+
+_TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
+_BUSY_SECONDS = 60.0  # how long a writer waits for the others; each holds the file for a millisecond or so
+_CHECKPOINT_MILLISECONDS = 2000  # while it waits for readers nobody can write
+_INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
+_VACUUM_PAGES = 250  # of 4 KB, moved in one transaction: some milliseconds
+
+
+class SqliteStore(Store):
+    """WAL journal, `BEGIN IMMEDIATE` around every write, `synchronous=NORMAL`: what was written survives the death of
+    any process at once, and a power cut except for the last moments before it."""
+
+    def __init__(self, path: Path | None) -> None:
+        """`path` None keeps everything in memory, for as long as this object lives."""
+        self._where = "in memory" if path is None else str(path)
+        self._lock = threading.RLock()  # one connection, used by the run's reporting thread too
+        with self._errors():
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                ":memory:" if path is None else path,
+                timeout=0,  # see _patiently
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def prepare(self) -> None:
+        pass  # opening has created everything
+
+    def ping(self) -> str:
+        with self._errors():
+            self._rows("SELECT count(*) FROM sqlite_schema", ())
+        return f"SQLite {sqlite3.sqlite_version}, {self._where}"
+
+    def close(self) -> None:
+        self._db.close()
+
+    def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+        rows = [self._row(collection, document) for document in documents]
+        names = list(rows[0]) if rows else []
+        sql = f"INSERT OR IGNORE INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        added = 0
+        with self._transaction():
+            for document, row in zip(documents, rows, strict=True):
+                if self._db.execute(sql, tuple(row.values())).rowcount:
+                    added += 1
+                    self._insert_tags(collection, document)
+        return added
+
+    def find(self, query: Query) -> Iterator[dict[str, Any]]:
+        sql, values = self._select(query)
+        with self._errors():
+            rows = self._rows(sql, values)
+        for body, apart in rows:
+            document: dict[str, Any] = from_text(body)
+            if apart is not None:
+                document[TABLES[query.collection].apart or ""] = from_text(apart)
+            for field in query.without:
+                document.pop(field, None)
+            yield document
+
+    def count(self, query: Query) -> int:
+        conditions, values = _conditions(query)
+        with self._errors():
+            number: int = self._rows(f"SELECT count(*) FROM {query.collection} {conditions}", values)[0][0]
+        return number
+
+    def count_statuses(self, job_id: str | None) -> dict[str, int]:
+        with self._errors():
+            rows = self._rows("SELECT status, n FROM training_counts WHERE job_id = ? AND n > 0", (job_id or "",))
+        return dict(rows)
+
+    def change(self, change: Guarded) -> dict[str, Any] | None:
+        with self._transaction():
+            return self._change(change)
+
+    def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
+        with self._transaction():
+            return [self._try_change(change) for change in changes]
+
+    def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
+        with self._transaction():
+            return self._put(collection, document, fence)
+
+    def change_then_put(
+        self, change: Guarded, collection: Collection, document: Mapping[str, Any], fence: str
+    ) -> dict[str, Any] | None:
+        with self._transaction():
+            after = self._change(change)
+            return after if after is not None and self._put(collection, document, fence) else None
+
+    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+        with self._transaction():
+            rows = self._rows(f"SELECT body FROM {collection} WHERE _id = ?", (id,))
+            if not rows or not guard_holds(from_text(rows[0][0]), expect):
+                return False
+            self._db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
+            if collection == "trainings":
+                self._db.execute("DELETE FROM training_tags WHERE _id = ?", (id,))
+        return True
+
+    def remove_between(self, collection: Collection, low: str, high: str) -> int:
+        with self._transaction():
+            return self._db.execute(f"DELETE FROM {collection} WHERE _id >= ? AND _id < ?", (low, high)).rowcount
+
+    def remove_all(self, removals: Sequence[Removal]) -> int:
+        with self._transaction():
+            return sum(self._remove(removal) for removal in removals)
+
+    def compact(self, wait: Callable[[], object]) -> Compaction:
+        with self._errors():
+            before = self._pages()
+            note = self._vacuum(wait)
+            self._rows(f"PRAGMA busy_timeout = {_CHECKPOINT_MILLISECONDS}", ())
+            try:
+                busy = self._rows("PRAGMA wal_checkpoint(TRUNCATE)", ())[0][0]
+            finally:
+                self._rows("PRAGMA busy_timeout = 0", ())
+            size = self._rows("PRAGMA page_size", ())[0][0]
+            held = "another process is reading: the file shrinks when that is done" if busy else None
+            return Compaction(max(0, before - self._pages()) * size, note or held)
+
+    def explain(self, query: Query) -> QueryPlan:
+        sql, values = self._select(query)
+        with self._errors():
+            steps = [row[3] for row in self._rows(f"EXPLAIN QUERY PLAN {sql}", values)]
+        scans = [step for step in steps if step.startswith("SCAN") and "USING" not in step]
+        return QueryPlan(
+            uses_index=not scans, sorts=any("TEMP B-TREE" in step for step in steps), text="\n".join(steps)
+        )
+
+    def _open(self) -> None:
+        with self._errors():
+            version = self._rows("PRAGMA user_version", ())[0][0]
+            if version > VERSION:
+                raise StoreError(
+                    self._where,
+                    f"was written by a newer version (schema {version})",
+                    "Upgrade mitorch-service.",
+                )
+            if version == 0:  # takes effect only before the first page is written
+                self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._patiently(lambda: self._db.execute("PRAGMA journal_mode = WAL"))
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        if version < VERSION:
+            with self._transaction():
+                if self._rows("PRAGMA user_version", ())[0][0] < VERSION:  # another process may have been faster
+                    for statement in DDL:
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _patiently(self, step: Callable[[], Result]) -> Result:
+        """Repeats a step while another process writes. SQLite's own waiting sleeps up to 100 ms at a time, and whoever
+        has waited longest sleeps longest."""
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                return step()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(random.uniform(0.0005, 0.004))
+
+    def _change(self, change: Guarded) -> dict[str, Any] | None:
+        rows = self._rows(f"SELECT body FROM {change.collection} WHERE _id = ?", (change.id,))
+        document: dict[str, Any] | None = from_text(rows[0][0]) if rows else None
+        if document is None or not guard_holds(document, change.expect):
+            return None
+        columns = TABLES[change.collection].columns
+        before = {path: value_at(document, path) for path in columns}
+        try:
+            for path, value in change.set.items():
+                set_at(document, path, value)
+        except ValueError as error:
+            raise StoreError(self._where, str(error), "The document is damaged: see miquery.") from error
+        # Columns that stay as they are are left out: each one named costs its indexes an entry.
+        after = {path: value_at(document, path) for path in columns}
+        row = {columns[path]: value for path, value in after.items() if value != before[path]}
+        names = ", ".join(f"{name} = ?" for name in ("body", *row))
+        values = (to_text(document), *row.values(), change.id)
+        self._db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
+        return document
+
+    def _try_change(self, change: Guarded) -> bool:
+        """One damaged document does not undo the changes of the others; nothing of it was written."""
+        try:
+            return self._change(change) is not None
+        except StoreError:
+            return False
+
+    def _put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
+        found = self._rows(f"SELECT body FROM {collection} WHERE _id = ?", (document["_id"],))
+        if found and from_text(found[0][0])[fence] > document[fence]:
+            return False
+        row = self._row(collection, document)
+        sql = f"INSERT OR REPLACE INTO {collection} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+        self._db.execute(sql, tuple(row.values()))
+        return True
+
+    def _row(self, collection: Collection, document: Mapping[str, Any]) -> dict[str, Any]:
+        table = TABLES[collection]
+        body = {name: value for name, value in document.items() if name != table.apart}
+        row: dict[str, Any] = {"_id": document["_id"]}
+        row.update({column: value_at(document, path) for path, column in table.columns.items()})
+        if table.apart is not None:
+            row[table.apart] = to_text(document.get(table.apart))
+        row["body"] = to_text(body)
+        return row
+
+    def _insert_tags(self, collection: Collection, document: Mapping[str, Any]) -> None:
+        if collection == "trainings" and document["tags"]:
+            tags = [(tag, document["arrival"], document["_id"]) for tag in document["tags"]]
+            self._db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tags)
+
+    def _select(self, query: Query) -> tuple[str, tuple[Any, ...]]:
+        apart = TABLES[query.collection].apart
+        second = "NULL" if apart is None or apart in query.without else apart
+        conditions, values = _conditions(query)
+        columns = _columns(query)
+        order = ", ".join(f"{columns[path]} {'ASC' if sign > 0 else 'DESC'}" for path, sign in query.order)
+        source = query.collection if "tags" not in query.where else _TAGGED
+        sql = f"SELECT body, {second} FROM {source} {conditions}"
+        if order:
+            sql += f" ORDER BY {order}"
+        if query.limit is not None:
+            sql += f" LIMIT {int(query.limit)}"
+        return sql, values
+
+    def _remove(self, removal: Removal) -> bool:
+        rows = self._rows(f"SELECT body FROM {removal.collection} WHERE _id = ?", (removal.id,))
+        if not rows or not guard_holds(from_text(rows[0][0]), removal.expect):
+            return False
+        self._db.execute(f"DELETE FROM {removal.collection} WHERE _id = ?", (removal.id,))
+        if removal.collection == "trainings":
+            self._db.execute("DELETE FROM training_tags WHERE _id = ?", (removal.id,))
+        records, low, high = removal.records
+        self._db.execute(f"DELETE FROM {records} WHERE _id >= ? AND _id < ?", (low, high))
+        return True
+
+    def _vacuum(self, wait: Callable[[], object]) -> str | None:
+        """Free pages go in short transactions. A file of an earlier version cannot do that: it is written anew, once,
+        while no run can want to write."""
+        if self._rows("PRAGMA auto_vacuum", ())[0][0] == _INCREMENTAL:
+            for _ in range(-(-self._rows("PRAGMA freelist_count", ())[0][0] // _VACUUM_PAGES)):
+                with self._lock:  # execute would free one page only: it does not go on where no row has a column
+                    self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+                wait()
+            return None
+        active = tuple(status.value for status in ACTIVE)
+        if self.count(Query("trainings", {"status": active})):
+            return (
+                "the file is of an earlier version and shrinks only while no training is queued on a cluster or running"
+            )
+        self._rows("PRAGMA auto_vacuum = INCREMENTAL", ())
+        self._rows("VACUUM", ())
+        return None
+
+    def _pages(self) -> int:
+        number: int = self._rows("PRAGMA page_count", ())[0][0]
+        return number
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        with self._lock:
+            return self._patiently(lambda: self._db.execute(sql, tuple(values)).fetchall())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, self._errors():
+            self._patiently(lambda: self._db.execute("BEGIN IMMEDIATE"))
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailable(
+                self._where, f"cannot be opened ({error.strerror})", "Check MITORCH_HOME or MITORCH_DB_URI."
+            ) from error
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(
+                self._where, str(error), "Check that the folder exists, is writable and has space left."
+            ) from error
+        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+            raise StoreError(
+                self._where, str(error), "Name another file in MITORCH_DB_URI, or move this one away."
+            ) from error
+
+
+def _columns(query: Query) -> dict[str, str]:
+    """Dotted path -> column; a search by tag walks the table of tags, in its order."""
+    columns = {"_id": "_id", **TABLES[query.collection].columns}
+    if "tags" in query.where:
+        columns |= {"tags": "tagged.tag", "arrival": "tagged.arrival", "_id": "tagged._id"}
+    return columns
+
+
+def _conditions(query: Query) -> tuple[str, tuple[Any, ...]]:
+    columns = _columns(query)
+    parts: list[str] = []
+    values: list[Any] = []
+    for path, value in query.where.items():
+        if isinstance(value, tuple):
+            parts.append(f"{columns[path]} IN ({', '.join('?' * len(value))})")
+            values += value
+        else:
+            parts.append(f"{columns[path]} = ?")
+            values.append(value)
+    if query.between is not None:
+        path, low, high = query.between
+        parts.append(f"{columns[path]} >= ? AND {columns[path]} < ?")
+        values += [low, high]
+    if query.after is not None:
+        names = ", ".join(columns[path] for path, _ in query.order)
+        marks = ", ".join("?" * len(query.order))
+        parts.append(f"({names}) {'>' if query.order[0][1] > 0 else '<'} ({marks})")
+        values += query.after
+    return ("WHERE " + " AND ".join(parts) if parts else ""), tuple(values)

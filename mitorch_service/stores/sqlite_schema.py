@@ -1,0 +1,89 @@
+"""The tables of the SQLite store: each document as JSON text, beside it the columns that queries use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.query import Collection
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """One collection: which dotted paths are columns, and which top-level field is kept apart because it is big."""
+
+    columns: dict[str, str]  # path -> column
+    apart: str | None = None
+
+
+TABLES: dict[Collection, Table] = {
+    "trainings": Table(
+        {
+            "status": "status",
+            "priority": "priority",
+            "arrival": "arrival",
+            "job_id": "job_id",
+            "trial.value": "trial_value",
+            "dataset.name": "dataset_name",
+        },
+        apart="config",
+    ),
+    "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival"}, apart="config"),
+    "datasets": Table({"name": "name", "version": "version"}),
+    "training_results": Table({}),
+}
+
+# Counting a million rows takes a second, so triggers keep the counts of each status: of all trainings (job_id '') and
+# of each job. They change in the transaction of what they count.
+_TOTAL = "UPDATE training_counts SET n = n {by} WHERE job_id = '' AND status = {row}.status;"
+_OF_JOB = (
+    "INSERT INTO training_counts VALUES ({row}.job_id, coalesce({row}.status, ''), 0{by})"
+    " ON CONFLICT (job_id, status) DO UPDATE SET n = n {by};"
+)
+
+
+def _trigger(name: str, event: str, *changes: tuple[str, str]) -> Iterator[str]:
+    """What keeps the counts at one kind of event; `changes`: a row (OLD or NEW), and by how much it counts."""
+    for of_job, statement in ((False, _TOTAL), (True, _OF_JOB)):
+        row = changes[0][0]
+        when = f"WHEN {row}.job_id IS NOT NULL" if of_job else ""
+        body = " ".join(statement.format(row=row, by=by) for row, by in changes)
+        yield f"CREATE TRIGGER {name}{'_of_job' * of_job} AFTER {event} ON trainings {when} BEGIN {body} END"
+
+
+DDL = (
+    """CREATE TABLE trainings (
+    _id TEXT PRIMARY KEY, status TEXT, priority INTEGER, arrival INTEGER, job_id TEXT, trial_value REAL,
+     dataset_name TEXT, config TEXT, body TEXT NOT NULL
+)""",
+    "CREATE INDEX trainings_queue ON trainings (status, priority, arrival, _id)",
+    "CREATE INDEX trainings_newest ON trainings (arrival, _id)",
+    "CREATE INDEX trainings_status ON trainings (status, arrival, _id)",
+    "CREATE INDEX trainings_job ON trainings (job_id, arrival, _id) WHERE job_id IS NOT NULL",
+    "CREATE INDEX trainings_job_status ON trainings (job_id, status) WHERE job_id IS NOT NULL",
+    "CREATE INDEX trainings_job_value ON trainings (job_id, trial_value) WHERE trial_value IS NOT NULL",
+    "CREATE INDEX trainings_dataset ON trainings (dataset_name, arrival, _id)",
+    """CREATE TABLE training_tags (
+    tag TEXT, arrival INTEGER, _id TEXT, PRIMARY KEY (tag, arrival, _id)
+) WITHOUT ROWID""",
+    "CREATE INDEX training_tags_id ON training_tags (_id)",
+    """CREATE TABLE jobs (
+    _id TEXT PRIMARY KEY, status TEXT, priority INTEGER, arrival INTEGER, config TEXT, body TEXT NOT NULL
+)""",
+    "CREATE INDEX jobs_status ON jobs (status, priority, arrival)",
+    "CREATE INDEX jobs_newest ON jobs (arrival, _id)",
+    "CREATE TABLE datasets (_id TEXT PRIMARY KEY, name TEXT, version INTEGER, body TEXT NOT NULL)",
+    "CREATE INDEX datasets_name ON datasets (name, version DESC)",
+    "CREATE TABLE training_results (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE training_counts (
+    job_id TEXT, status TEXT, n INTEGER NOT NULL, PRIMARY KEY (job_id, status)
+) WITHOUT ROWID""",
+    "INSERT INTO training_counts VALUES " + ", ".join(f"('', '{status}', 0)" for status in TrainingStatus),
+    *_trigger("training_added", "INSERT", ("NEW", "+1")),
+    *_trigger("training_deleted", "DELETE", ("OLD", "-1")),
+    *_trigger("training_moved", "UPDATE OF status", ("OLD", "-1"), ("NEW", "+1")),
+    "CREATE TRIGGER job_deleted AFTER DELETE ON jobs BEGIN DELETE FROM training_counts WHERE job_id = OLD._id; END",
+)

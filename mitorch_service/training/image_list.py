@@ -1,0 +1,100 @@
+"""Which images a data set has, and the label of each: compact enough for millions, shared by forks."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitorch_service.errors import DataError
+
+
+class PackedStrings:
+    """Strings end to end in one block of bytes.
+
+    A list of a million `str` costs some 80 bytes more for each, and a forked process copies all of it as soon
+    as it counts references; this is one object for both.
+    """
+
+    def __init__(self, strings: Iterable[str]) -> None:
+        block, self._ends = bytearray(), array("Q", [0])
+        for string in strings:
+            block += string.encode("utf-8", "surrogateescape")
+            self._ends.append(len(block))
+        self._block = bytes(block)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: int) -> str:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._block[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogateescape")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(len(self)))
+
+
+@dataclass(frozen=True)
+class ImageLocation:
+    """Where an image lies: a file, or one entry of a zip file."""
+
+    path: Path
+    entry: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.entry is None else f"{self.path}@{self.entry}"
+
+    @classmethod
+    def parse(cls, text: str, folder: Path) -> ImageLocation:
+        """Reads ``path`` or ``archive.zip@entry``, relative to `folder`. Another ``@`` is part of a name."""
+        split = text.lower().find(".zip@") + len(".zip")
+        if split < len(".zip"):
+            return cls(folder / text)
+        return cls(folder / text[:split], text[split + 1 :])
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """One split of a data set, for multiclass classification: one class per image."""
+
+    name: str  # for messages: the text file, or the split
+    folder: Path  # what the images' paths are relative to
+    images: PackedStrings  # as written: a path, or zip@entry
+    labels: array[int]  # class of each image, an index into `classes`
+    classes: tuple[str, ...]
+    classes_named: bool = True  # False: no labels.txt; the names were made up from the ids
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def location(self, index: int) -> ImageLocation:
+        return ImageLocation.parse(self.images[index], self.folder)
+
+
+def same_classes(train: ImageList, val: ImageList) -> None:
+    """Raises DataError unless both splits have one list of classes (two or more), and each validated is trained."""
+    if len(train.classes) < 2:
+        raise DataError(f"{train.name} has one class only: there is nothing to tell apart. Add images of another.")
+    if train.classes_named and val.classes_named and train.classes != val.classes:
+        difference = _first_difference(train.classes, val.classes)
+        where = f"{train.name} and {val.name} have different classes"
+        raise DataError(f"{where}: {difference}. Give both the same labels.txt.")
+    trained = set(train.labels)
+    unseen = {label: count for label, count in sorted(Counter(val.labels).items()) if label not in trained}
+    if unseen:
+        names = ", ".join(f"{val.classes[label]} (label {label}, {n} images)" for label, n in [*unseen.items()][:5])
+        more = f" and {len(unseen) - 5} more" * (len(unseen) > 5)
+        raise DataError(
+            f"{val.name} has images of classes that {train.name} has none of: {names}{more}. "
+            "Add training images of them, or remove these."
+        )
+
+
+def _first_difference(train: tuple[str, ...], val: tuple[str, ...]) -> str:
+    for index, (one, other) in enumerate(zip(train, val, strict=False)):
+        if one != other:
+            return f"class {index} is {one!r} in one and {other!r} in the other"
+    return f"{len(train)} in one and {len(val)} in the other"

@@ -1,0 +1,23 @@
+"""Whether the weights can be written: asked before a training starts, not after it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mitorch_service.errors import InvalidInput, Problem
+
+
+def check_writable(path: Path) -> None:
+    """Raises InvalidInput unless a file can be made in the folder of `path`; leaves nothing there.
+
+    Asking for permissions would not do: root has them all, on a read-only file system too.
+    """
+    if path.is_dir():
+        raise InvalidInput(str(path), [Problem("", "is a folder: give a file's path")])
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}): give a path in a folder that exists and is yours"
+        raise InvalidInput(str(path), [Problem("", problem)]) from error

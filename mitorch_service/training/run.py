@@ -1,0 +1,197 @@
+"""The run of one attempt of a queued training: what `mirun` does on the machine where the backend put it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.errors import ArtifactError, DataError, MiTorchError, StaleAttempt, StoreError, TrainingDiverged
+from mitorch_service.models.base import new_id
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.dataset import Dataset
+from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.models.status import AttemptOutcome
+from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.runs import RunEnd
+from mitorch_service.training.dataset_text import read_image_list
+from mitorch_service.training.file_check import check_files
+from mitorch_service.training.heavy_imports import heavy_imports
+from mitorch_service.training.image_list import ImageList, same_classes
+from mitorch_service.training.persistence import persistently
+from mitorch_service.training.store_reporter import StoreReporter
+
+_START_PATIENCE = 600.0  # seconds to wait for the database before the training
+_END_PATIENCE = 3600.0  # and after it, when there are results to lose
+_LOG_TAIL_LINES = 20
+
+log = logging.getLogger("mitorch")
+
+
+def run_training(
+    store: Store,
+    artifacts: ArtifactStore,
+    training_id: str,
+    attempt: int,
+    clock: Callable[[], datetime],
+    stop: threading.Event,
+) -> int:
+    """Runs the attempt to its end and returns the exit code of the process: 0 it ended as it should (completed,
+    canceled, pruned, or taken over by another attempt), 1 the training failed, 75 something around it did."""
+    worker = new_id()
+    with tempfile.TemporaryDirectory(prefix="mitorch-") as folder:
+        log_file = Path(folder, "log.txt")
+        handler = logging.FileHandler(log_file, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(handler)
+        try:
+            training = persistently(
+                lambda: store.start_training(training_id, attempt, worker, clock()), _START_PATIENCE
+            )
+            end = _attempt(store, artifacts, training, Path(folder), clock, stop)
+            end = _store_log(artifacts, training_id, attempt, log_file, end)
+            return _tell(store, training, worker, end, clock)
+        except StaleAttempt as error:
+            log.warning("%s", error)
+            return 0
+        except StoreError as error:
+            log.error("%s", error)
+            return EXIT_INFRASTRUCTURE
+        finally:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _attempt(
+    store: Store,
+    artifacts: ArtifactStore,
+    training: Training,
+    folder: Path,
+    clock: Callable[[], datetime],
+    stop: threading.Event,
+) -> RunEnd:
+    """Trains, and turns whatever happens into the attempt's end. Raises StaleAttempt and StoreError only."""
+    reporter = StoreReporter(store, training.id, training.attempt, training.max_epochs, clock, stop)
+    try:
+        end = _train(store, artifacts, training, folder, reporter)
+    except (StaleAttempt, StoreError):
+        raise
+    except TrainingDiverged as error:
+        end = _failure(AttemptOutcome.DIVERGED, error)
+    except ArtifactError as error:
+        end = _failure(AttemptOutcome.LOST, error)
+    except Exception as error:  # noqa: BLE001 - a user's data and config can fail in any way: it is told, not lost
+        end = _failure(AttemptOutcome.FAILED, error)
+    else:
+        end = replace(end, trial_value=_trial_value(training, end))
+    finally:
+        try:
+            reporter.flush(_END_PATIENCE)
+        finally:
+            reporter.close()
+    return end
+
+
+def _train(store: Store, artifacts: ArtifactStore, training: Training, folder: Path, reporter: StoreReporter) -> RunEnd:
+    with heavy_imports():
+        from mitorch_service.training.engine import evaluate, train
+        from mitorch_service.training.weights import save_weights
+
+    config = TrainingConfig.model_validate(training.config)
+    dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
+    lists = _read_lists(dataset)
+    outcome = train(
+        config,
+        lists["train"],
+        lists["val"],
+        reporter=reporter,
+        base_weights=_fetch_base(artifacts, config, folder),
+    )
+    if outcome.stopped:
+        return RunEnd(AttemptOutcome.CANCELED, reason="it was asked to stop")
+    weights = folder / "model.pth"
+    save_weights(outcome.state_dict, weights)
+    evaluation = dict(outcome.evaluation)
+    if "test" in lists:
+        measured = evaluate(config, lists["test"], weights, reporter=reporter)
+        evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
+    addresses = {"model": artifacts.put(f"{training.id}/model.pth", weights)}
+    return RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=addresses)
+
+
+def _read_lists(dataset: Dataset) -> dict[str, ImageList]:
+    """Every split's list of images, checked before the first step. Raises DataError."""
+    lists = {name: read_image_list(Path(part.path), f"{dataset.ref} {name}") for name, part in dataset.parts().items()}
+    for image_list in lists.values():
+        check_files(image_list)
+        same_classes(lists["train"], image_list)
+    return lists
+
+
+def _fetch_base(artifacts: ArtifactStore, config: TrainingConfig, folder: Path) -> Path | None:
+    if config.base is None:
+        return None
+    key, target = f"{config.base}/model.pth", folder / "base.pth"
+    if not artifacts.exists(key):
+        raise DataError(f"base: the weights of training {config.base} are not in the artifact store any more.")
+    artifacts.get(key, target)
+    return target
+
+
+def _trial_value(training: Training, end: RunEnd) -> float | None:
+    if training.trial is None or end.evaluation is None:
+        return None
+    value = end.evaluation.get(training.trial.objective)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _failure(outcome: AttemptOutcome, error: BaseException) -> RunEnd:
+    """Type, message and the end of the traceback, for the training's `error`."""
+    message = mask_secrets(str(error) or type(error).__name__)
+    log.error("%s: %s", type(error).__name__, message)
+    # Our own errors say all that there is to say; anything else was not foreseen, so where it arose matters.
+    trace = [] if isinstance(error, MiTorchError) else traceback.format_exception(error)
+    for line in "".join(trace).splitlines():
+        log.error("%s", mask_secrets(line))
+    return RunEnd(outcome, error=TrainingErrorInfo(type=type(error).__name__, message=message), reason=message)
+
+
+def _store_log(artifacts: ArtifactStore, training_id: str, attempt: int, log_file: Path, end: RunEnd) -> RunEnd:
+    """The log becomes an artifact; its last lines go into the error, if there is one."""
+    addresses = dict(end.artifacts)
+    try:
+        addresses["log"] = artifacts.put(f"{training_id}/attempt-{attempt}/log.txt", log_file)
+    except ArtifactError as error:
+        log.error("%s", error)  # the training's own end counts for more than its log
+    if end.error is None:
+        return replace(end, artifacts=addresses)
+    lines = log_file.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+    return replace(end, artifacts=addresses, error=end.error.model_copy(update={"log_tail": lines}))
+
+
+def _tell(store: Store, training: Training, worker: str, end: RunEnd, clock: Callable[[], datetime]) -> int:
+    """Writes the end into the training: for good, or back to `new` where the budget allows another attempt."""
+    lost = end.outcome == AttemptOutcome.LOST
+    used = training.attempts_ended_as(end.outcome)
+    again = (lost and used + 1 < MAX_LOST_ATTEMPTS) or (
+        end.outcome == AttemptOutcome.FAILED and used < training.max_retries
+    )
+    if again:
+        write = store.retry_attempt
+    else:
+        write = store.finish_training
+        end = replace(end, outcome=AttemptOutcome.FAILED) if lost else end
+    persistently(lambda: write(training.id, training.attempt, worker, clock(), end), _END_PATIENCE)
+    log.info("attempt %d ended: %s%s", training.attempt, end.outcome, "; it will be tried again" if again else "")
+    if lost:
+        return EXIT_INFRASTRUCTURE
+    return 1 if end.outcome in (AttemptOutcome.FAILED, AttemptOutcome.DIVERGED) else 0

@@ -1,0 +1,60 @@
+"""What all tests share: a clean environment, and the servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import mongodb_server
+
+_OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings of whoever runs it, or writes into their home."""
+    for variable in _OURS:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> Iterator[str]:
+    """A running MongoDB-compatible server; without one the test is skipped here, and fails in CI."""
+    try:
+        with mongodb_server.mongodb_uri() as uri:
+            yield uri
+    except mongodb_server.NoServer as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if _is_main_process(session):
+        running = subprocess.run([mongodb_server.SCRIPT, "uri"], capture_output=True, check=False)
+        session.config.stash[_RAN_BEFORE] = running.returncode == 0
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leaves nothing running that was not running before."""
+    if _is_main_process(session) and not session.config.stash.get(_RAN_BEFORE, True):
+        subprocess.run([mongodb_server.SCRIPT, "stop"], capture_output=True, check=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The reasons of skipped tests, each told once."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason in sorted({report.longrepr[2].removeprefix("Skipped: ") for report in skipped}):
+        terminalreporter.write_line(f"skipped: {reason}")
+
+
+def _is_main_process(session: pytest.Session) -> bool:
+    return not hasattr(session.config, "workerinput")
+
+
+_RAN_BEFORE = pytest.StashKey[bool]()

@@ -1,0 +1,83 @@
+"""Every implementation of each contract."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.mongo import MongoStore
+from mitorch_service.stores.query import Query
+from mitorch_service.stores.sqlite import SqliteStore
+
+
+@dataclass(frozen=True)
+class Database:
+    """An empty database of its own, which any number of stores (and processes) may open. Can be pickled."""
+
+    kind: str
+    where: str
+    name: str = field(default_factory=lambda: f"mitorch_test_{uuid.uuid4().hex[:12]}")
+
+    def open(self) -> Store:
+        """A new store on this database."""
+        return MongoStore(self.where, self.name) if self.kind == "mongo" else SqliteStore(Path(self.where))
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """SQLite in a file, and MongoDB."""
+    if request.param == "sqlite":
+        yield Database("sqlite", str(tmp_path / "folder" / "test.db"))
+        return
+    mongo = Database("mongo", request.getfixturevalue("mongodb_uri"))
+    yield mongo
+    with pymongo.MongoClient[dict[str, object]](mongo.where) as client:
+        client.drop_database(mongo.name)
+
+
+@pytest.fixture
+def open_store(database: Database) -> Iterator[Callable[[], Store]]:
+    """Opens the same database as often as wanted; all are closed at the end."""
+    opened: list[Store] = []
+
+    def open_() -> Store:
+        opened.append(database.open())
+        return opened[-1]
+
+    yield open_
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[[], Store]) -> Store:
+    """A prepared store."""
+    store = open_store()
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
+    """Every query that the store is asked to find or count from now on, while it goes on answering."""
+    queries: list[Query] = []
+    find, count = store.find, store.count
+
+    def spy_find(query: Query) -> Iterator[dict[str, Any]]:
+        queries.append(query)
+        return find(query)
+
+    def spy_count(query: Query) -> int:
+        queries.append(query)
+        return count(query)
+
+    monkeypatch.setattr(store, "find", spy_find)
+    monkeypatch.setattr(store, "count", spy_count)
+    return queries

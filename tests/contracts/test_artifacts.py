@@ -1,0 +1,195 @@
+"""The contract of an artifact store, on every implementation. One more is one more entry in `STORES`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.errors import ArtifactError
+from tests.contracts.local_cluster import eventually
+
+STORES: dict[str, Callable[[Path], ArtifactStore]] = {"folder": FolderArtifactStore}
+KEY = "d0c5/model.pth"
+
+_PUT_SLOWLY = """
+import sys
+from pathlib import Path
+from mitorch_service.artifacts.folder import FolderArtifactStore
+print("ready", flush=True)
+FolderArtifactStore(Path(sys.argv[1])).put("d0c5/model.pth", Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture(params=STORES)
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    return STORES[request.param](tmp_path / "artifacts")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(b"first")
+    return path
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that even root cannot write into."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a read-only file system can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_what_was_put_can_be_got(artifacts: ArtifactStore, source: Path, tmp_path: Path) -> None:
+    assert not artifacts.exists(KEY)
+    address = artifacts.put(KEY, source)
+    assert KEY in address
+    assert artifacts.exists(KEY)
+    artifacts.get(KEY, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"first"
+    assert source.exists()
+
+
+def test_an_empty_file_and_a_key_with_spaces_and_umlauts_are_kept(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    artifacts.put("ä b/c#d?.txt", tmp_path / "empty")
+    artifacts.get("ä b/c#d?.txt", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b""
+
+
+def test_a_second_put_replaces_the_file(artifacts: ArtifactStore, source: Path, tmp_path: Path) -> None:
+    artifacts.put(KEY, source)
+    source.write_bytes(b"second")
+    artifacts.put(KEY, source)
+    artifacts.get(KEY, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_a_writer_killed_in_the_middle_leaves_what_was_there(
+    artifacts: ArtifactStore, tmp_path: Path, before: bytes | None
+) -> None:
+    if before is not None:
+        (tmp_path / "old").write_bytes(before)
+        artifacts.put(KEY, tmp_path / "old")
+    pipe = tmp_path / "pipe"  # a source that never ends: the writer is in the middle for as long as the test likes
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _PUT_SLOWLY, str(tmp_path / "artifacts"), str(pipe)], stdout=subprocess.PIPE
+    )
+    with writer, pipe.open("wb", buffering=0) as feed:
+        feed.write(bytes(3 << 20))
+        eventually(lambda: any(path.stat().st_size >= 1 << 20 for path in (tmp_path / "artifacts").rglob("*")))
+        assert artifacts.exists(KEY) == (before is not None)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+    assert artifacts.exists(KEY) == (before is not None)
+    if before is not None:
+        artifacts.get(KEY, tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == before
+    (tmp_path / "new").write_bytes(b"new")
+    artifacts.put(KEY, tmp_path / "new")
+    assert artifacts.exists(KEY)
+    assert artifacts.delete("d0c5/") >= 1
+    assert not artifacts.exists(KEY)
+
+
+def test_a_put_that_fails_leaves_nothing_and_changes_nothing(
+    artifacts: ArtifactStore, source: Path, tmp_path: Path
+) -> None:
+    artifacts.put(KEY, source)
+    with pytest.raises(ArtifactError, match=r"d0c5/model\.pth at .*No such file"):
+        artifacts.put(KEY, tmp_path / "missing")
+    artifacts.get(KEY, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"first"
+    assert artifacts.delete("d0c5/") == 1
+
+
+def test_what_is_missing_cannot_be_got_and_leaves_no_file(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"Artifact d0c5/model\.pth at "):
+        artifacts.get(KEY, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_delete_takes_everything_below_the_prefix_and_nothing_else(artifacts: ArtifactStore, source: Path) -> None:
+    for key in ("a/model.pth", "a/attempt-1/log.txt", "ab/model.pth"):
+        artifacts.put(key, source)
+    assert artifacts.delete("a/") == 2
+    assert [artifacts.exists(key) for key in ("a/model.pth", "a/attempt-1/log.txt", "ab/model.pth")] == [
+        False,
+        False,
+        True,
+    ]
+    assert artifacts.delete("a/") == 0
+    assert artifacts.delete("never/") == 0
+
+
+@pytest.mark.parametrize("key", ["../outside", "a/../../outside", "/etc/passwd", "", ".", "a/.."])
+def test_a_key_that_leads_out_is_refused(artifacts: ArtifactStore, source: Path, key: str) -> None:
+    for call in (
+        lambda: artifacts.put(key, source),
+        lambda: artifacts.get(key, source),
+        lambda: artifacts.exists(key),
+        lambda: artifacts.delete(key),
+    ):
+        with pytest.raises(ArtifactError, match="leads out of the store"):
+            call()
+    assert source.read_bytes() == b"first"
+
+
+def test_the_check_tells_where_and_leaves_nothing(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    assert str(tmp_path / "artifacts") in artifacts.check()
+    assert not [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+
+
+def test_a_folder_that_cannot_be_written_is_told(read_only: Path, source: Path) -> None:
+    artifacts = FolderArtifactStore(read_only)
+    with pytest.raises(ArtifactError, match="Read-only file system"):
+        artifacts.put(KEY, source)
+    with pytest.raises(ArtifactError, match="Read-only file system"):
+        artifacts.check()
+    assert not artifacts.exists(KEY)
+
+
+def test_a_file_where_the_folder_should_be_is_told(source: Path, tmp_path: Path) -> None:
+    artifacts = FolderArtifactStore(source)
+    for call in (lambda: artifacts.put(KEY, source), lambda: artifacts.get(KEY, tmp_path / "back"), artifacts.check):
+        with pytest.raises(ArtifactError, match="Not a directory"):
+            call()
+
+
+def test_who_is_reading_the_old_file_reads_it_to_its_end(tmp_path: Path, source: Path) -> None:
+    artifacts = FolderArtifactStore(tmp_path / "artifacts")
+    with Path(artifacts.put(KEY, source)).open("rb", buffering=0) as reader:
+        source.write_bytes(b"second")
+        artifacts.put(KEY, source)
+        assert reader.read() == b"first"
+
+
+@pytest.mark.parametrize("root", ["there/../artifacts", "link"])
+def test_a_folder_may_be_named_in_a_roundabout_way(tmp_path: Path, source: Path, root: str) -> None:
+    for name in ("there", "artifacts"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "artifacts")
+    FolderArtifactStore(tmp_path / root).put(KEY, source)
+    assert FolderArtifactStore(tmp_path / "artifacts").exists(KEY)
+
+
+def test_a_colleague_may_read_what_the_folder_lets_them(tmp_path: Path, source: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()  # as this process makes files
+    address = FolderArtifactStore(tmp_path / "artifacts").put(KEY, source)
+    assert stat.S_IMODE(Path(address).stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)

@@ -1,0 +1,245 @@
+"""What only runs on this machine have: processes to lose, slots as files, GPUs, a disk that fills up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mitorch_service.backends.base import Capacity, RunRequest
+from mitorch_service.backends.local import visible_gpus
+from mitorch_service.errors import BackendUnavailable
+from mitorch_service.models.run import RunState
+from tests.contracts.local_cluster import LocalCluster, eventually, lives, shell, state, wait_for
+
+ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.KILLED)
+SLEEP = ("/bin/sleep", "60")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    cluster = LocalCluster(tmp_path / "home")
+    yield cluster
+    cluster.close()
+
+
+def test_a_run_whose_process_is_killed_is_killed(cluster: LocalCluster) -> None:
+    backend = cluster.backend(slots=1)
+    backend.submit(RunRequest("run", SLEEP))
+    os.kill(cluster.processes("run")[1], signal.SIGKILL)
+    assert wait_for(backend, "run", ENDED) == RunState.KILLED
+    status = backend.describe(["run"])["run"]
+    assert status is not None
+    assert "SIGKILL" in (status.reason or "")
+    assert "memory" in (status.reason or "")
+    assert backend.capacity().free == 1
+
+
+def test_a_run_goes_on_without_its_supervisor_and_has_a_defined_end(cluster: LocalCluster, tmp_path: Path) -> None:
+    backend = cluster.backend(slots=1)
+    gate = tmp_path / "gate"
+    backend.submit(RunRequest("run", shell(f"until [ -e {gate} ]; do sleep 0.01; done; echo done")))
+    os.kill(cluster.processes("run")[0], signal.SIGKILL)
+    eventually(lambda: not lives(cluster.processes("run")[0]))
+    assert state(backend, "run") == RunState.RUNNING
+    assert backend.capacity().free == 0
+    gate.touch()
+    assert wait_for(backend, "run", ENDED) == RunState.KILLED
+    status = backend.describe(["run"])["run"]
+    assert status is not None
+    assert "without an exit code" in (status.reason or "")
+    assert backend.logs("run") == "done\n"
+    assert backend.capacity().free == 1
+
+
+def test_a_run_whose_processes_all_vanish_is_killed(cluster: LocalCluster) -> None:
+    backend = cluster.backend(slots=1)
+    backend.submit(RunRequest("run", SLEEP))
+    for pid in cluster.processes("run"):
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(backend, "run", ENDED) == RunState.KILLED
+    assert backend.capacity().free == 1
+
+
+def test_a_run_without_its_supervisor_can_be_canceled(cluster: LocalCluster) -> None:
+    backend = cluster.backend()
+    backend.submit(RunRequest("run", SLEEP))
+    supervisor, run = cluster.processes("run")
+    os.kill(supervisor, signal.SIGKILL)
+    eventually(lambda: not lives(supervisor))
+    backend.cancel("run")
+    assert wait_for(backend, "run", ENDED) == RunState.KILLED
+    assert not lives(run)
+
+
+def test_a_run_without_its_supervisor_that_ignores_sigterm_is_killed_by_a_later_cancel(cluster: LocalCluster) -> None:
+    backend = cluster.backend(grace=0.2)
+    backend.submit(RunRequest("run", shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")))
+    eventually(lambda: backend.logs("run") == "ready\n")
+    supervisor, run = cluster.processes("run")
+    os.kill(supervisor, signal.SIGKILL)
+    eventually(lambda: not lives(supervisor))
+
+    def canceled_again() -> bool:
+        backend.cancel("run")  # as every pass of the controller does
+        return state(backend, "run") == RunState.KILLED
+
+    eventually(canceled_again)
+    assert not lives(run)
+
+
+def test_a_run_that_is_canceled_before_it_starts_never_does(cluster: LocalCluster, tmp_path: Path) -> None:
+    backend = cluster.backend()
+    cluster.folder("run").mkdir(parents=True)  # as far as a submission that died had come
+    assert state(backend, "run") == RunState.PENDING
+    backend.cancel("run")
+    assert state(backend, "run") == RunState.KILLED
+    backend.submit(RunRequest("run", shell(f"touch {tmp_path}/started")))
+    assert state(backend, "run") == RunState.KILLED
+    assert not (tmp_path / "started").exists()
+    assert backend.capacity() == Capacity(2, 2)
+
+
+def test_a_cancel_while_the_run_starts_is_not_lost(cluster: LocalCluster) -> None:
+    backend = cluster.backend()
+    backend.submit(RunRequest("run", SLEEP))
+    end = time.monotonic() + 20
+    while not (cluster.folder("run") / "started").exists():  # no pause: the moment is short
+        assert time.monotonic() < end
+    backend.cancel("run")
+    assert wait_for(backend, "run", ENDED) == RunState.KILLED
+
+
+def test_a_submission_that_died_half_way_is_completed_by_the_next(cluster: LocalCluster) -> None:
+    backend = cluster.backend(slots=1)
+    cluster.folder("run").mkdir(parents=True)
+    slots = cluster.home / "slots" / "cluster"
+    slots.mkdir(parents=True)
+    (slots / "0").write_text("run")
+    backend.submit(RunRequest("run", shell("exit 0")))
+    assert wait_for(backend, "run", ENDED) == RunState.SUCCEEDED
+
+
+def test_a_run_that_never_started_is_given_up_after_a_while(cluster: LocalCluster) -> None:
+    backend = cluster.backend()
+    folder = cluster.folder("run")
+    folder.mkdir(parents=True)
+    long_ago = folder.stat().st_mtime - 3600
+    os.utime(folder, (long_ago, long_ago))
+    status = backend.describe(["run"])["run"]
+    assert status is not None
+    assert (status.state, status.reason) == (RunState.KILLED, "its process never started")
+
+
+@pytest.mark.parametrize("pids", ["dead", "reused", "leader of another group"])
+def test_a_slot_taken_before_a_restart_of_the_machine_is_free(cluster: LocalCluster, pids: str) -> None:
+    other = subprocess.Popen(SLEEP, process_group=0)  # a process that has got the number of a former run's
+    try:
+        number = {"dead": 2**22 - 1, "reused": os.getpid(), "leader of another group": other.pid}[pids]
+        folder = cluster.folder("old")
+        folder.mkdir(parents=True)
+        identity = [number, psutil.boot_time() - 1000]
+        (folder / "process.json").write_text(json.dumps({"supervisor": identity, "run": identity}))
+        (folder / "started").mkdir()
+        slots = cluster.home / "slots" / "cluster"
+        slots.mkdir(parents=True)
+        (slots / "0").write_text("old")
+        backend = cluster.backend(slots=1)
+        assert state(backend, "old") == RunState.KILLED
+        assert backend.capacity() == Capacity(1, 1)
+        backend.cancel("old")
+        assert lives(number) == (pids != "dead")  # nobody else's process is ended
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_each_slot_sees_its_share_of_the_gpus(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert cluster.backend(slots=None).capacity() == Capacity(4, 4)  # one for each
+    backend = cluster.backend(slots=2)
+    show = shell("echo $CUDA_VISIBLE_DEVICES; sleep 0.5")
+    backend.submit(RunRequest("a", show))
+    backend.submit(RunRequest("b", show))
+    eventually(lambda: all(backend.logs(name) for name in ("a", "b")))
+    assert sorted(backend.logs(name) for name in ("a", "b")) == ["4,6\n", "5,7\n"]
+
+
+def test_more_slots_than_gpus_share_them(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-3c1")
+    backend = cluster.backend(slots=2)
+    for name in ("a", "b"):
+        backend.submit(RunRequest(name, shell("echo $CUDA_VISIBLE_DEVICES; sleep 0.5")))
+    eventually(lambda: all(backend.logs(name) for name in ("a", "b")))
+    assert [backend.logs(name) for name in ("a", "b")] == ["GPU-3c1\n", "GPU-3c1\n"]
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus"),
+    [("", []), ("-1", []), ("0", ["0"]), ("1, 0", ["1", "0"]), ("GPU-a,GPU-b", ["GPU-a", "GPU-b"])],
+)
+def test_gpus_are_those_that_the_environment_names(given: str, gpus: list[str]) -> None:
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": given}) == gpus
+
+
+def test_settings_reach_the_run_and_no_file(cluster: LocalCluster) -> None:
+    secret = "mongodb://user:hunter2@db.example/"
+    backend = cluster.backend(environment={"MITORCH_DB_URI": secret})
+    backend.submit(RunRequest("run", shell("echo ${#MITORCH_DB_URI}; exit 1")))
+    wait_for(backend, "run", ENDED)
+    assert backend.logs("run") == f"{len(secret)}\n"
+    files = [path for path in cluster.home.rglob("*") if path.is_file()]
+    assert len(files) >= 4  # log, processes, exit code, slot
+    assert not [path for path in files if b"hunter2" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("slot_file_is_there", [False, True])
+def test_a_full_disk_is_told_starts_nothing_and_is_got_over(tmp_path: Path, slot_file_is_there: bool) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(home)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small file system can be mounted by root only")
+    cluster = LocalCluster(home)
+    try:
+        backend = cluster.backend(slots=1)
+        if slot_file_is_there:
+            backend.submit(RunRequest("before", shell("exit 0")))
+            wait_for(backend, "before", ENDED)
+        filler = home / "filler"
+        with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(512))
+        with pytest.raises(BackendUnavailable, match=r"No space left.*MITORCH_HOME"):
+            backend.submit(RunRequest("run", shell(f"touch {tmp_path}/started; sleep 60")))
+        assert state(backend, "run") is None
+        assert not (tmp_path / "started").exists()
+        filler.unlink()
+        backend.submit(RunRequest("run", shell("exit 0")))
+        assert wait_for(backend, "run", ENDED) == RunState.SUCCEEDED
+    finally:
+        cluster.close()
+        subprocess.run(["umount", "--lazy", str(home)], check=True)
+
+
+def test_a_home_that_is_a_file_is_told_by_every_question(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("not a folder")
+    cluster = LocalCluster(home)
+    backend = cluster.backend()
+    for call in (
+        lambda: backend.submit(RunRequest("run", SLEEP)),
+        lambda: backend.describe(["run"]),  # not "unknown": that would count as a lost run
+        lambda: backend.cancel("run"),
+        lambda: backend.logs("run"),
+        backend.capacity,
+    ):
+        with pytest.raises(BackendUnavailable, match=r"Not a directory.*Check that MITORCH_HOME is writable"):
+            call()

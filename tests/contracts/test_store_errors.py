@@ -1,0 +1,152 @@
+"""Databases that are damaged, full, unreachable, or lose a message."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+from urllib.parse import urlsplit
+
+import pymongo
+import pytest
+
+from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.mongo import MongoStore
+from mitorch_service.stores.sqlite import SqliteStore
+from tests.flaky_proxy import FlakyProxy, Loss
+from tests.samples import NOW, a_result, a_training, an_attempt
+
+LOSSES = get_args(Loss)
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mitorch.db"
+    path.write_text("these are not the bytes you are looking for\n" * 100)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"mitorch\.db.*not a database.*move this one away"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_in_the_place_of_the_database_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=str(tmp_path)):
+        SqliteStore(tmp_path)
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match="MITORCH_HOME"):
+        SqliteStore(tmp_path / "file" / "mitorch.db")
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mitorch.db"
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    raw.close()
+    with pytest.raises(StoreError, match="newer version"):
+        SqliteStore(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "small", "2m") as folder:
+        (folder / "ballast").write_bytes(b"x" * 500_000)
+        store = SqliteStore(folder / "mitorch.db")
+        accepted = []
+        with pytest.raises(StoreUnavailable, match="full"):
+            while True:
+                training = a_training(config={"padding": "x" * 20_000})
+                store.add_trainings([training])
+                accepted.append(training.id)
+        assert accepted
+        assert sorted(row.id for row in store.queue_head(1000).items) == sorted(accepted)
+        (folder / "ballast").unlink()
+        assert store.add_trainings([a_training()]) == 1
+        store.close()
+
+
+def test_an_unreachable_server_is_named_without_its_password() -> None:
+    uri = "mongodb://someone:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=200"
+    store = MongoStore(uri, "test")
+    with pytest.raises(StoreUnavailable, match=r"someone:\*\*\*@127\.0\.0\.1.*firewall") as raised:
+        store.queue_head(1)
+    assert "s3cret" not in str(raised.value)
+    store.close()
+
+
+def test_a_malformed_uri_is_a_clear_error() -> None:
+    with pytest.raises(StoreError, match="Correct MITORCH_DB_URI"):
+        MongoStore("mongodb://user:p/w@host:notaport/", "test")
+
+
+def test_a_document_written_by_hand_can_be_put_aside_whatever_its_id_is(mongodb_uri: str) -> None:
+    name = f"mitorch_by_hand_{os.getpid()}"
+    with pymongo.MongoClient[dict[str, object]](mongodb_uri) as client:
+        store = MongoStore(mongodb_uri, name)
+        store.prepare()
+        client[name].trainings.insert_one({"status": "new", "priority": -1})  # its _id becomes an ObjectId
+        (broken,) = store.queue_head(5).broken
+        assert store.quarantine_training(broken.key, NOW, broken.reason)
+        assert store.queue_head(5).broken == []
+        assert store.count_trainings() == {"failed": 1}
+        store.close()
+        client.drop_database(name)
+
+
+@pytest.fixture
+def flaky(mongodb_uri: str) -> Iterator[tuple[FlakyProxy, MongoStore]]:
+    """A store that reaches its server through a proxy that loses messages."""
+    parts = urlsplit(mongodb_uri)
+    proxy = FlakyProxy(parts.hostname or "127.0.0.1", parts.port or 27017)
+    name = f"mitorch_flaky_{proxy.port}"
+    store = MongoStore(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true", name)
+    store.prepare()
+    yield proxy, store
+    store.close()
+    proxy.close()
+    with pymongo.MongoClient[dict[str, object]](mongodb_uri) as client:
+        client.drop_database(name)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_lost_message_never_gives_half_a_submission_or_two(flaky: tuple[FlakyProxy, MongoStore], loss: Loss) -> None:
+    proxy, store = flaky
+    training = a_training()
+    proxy.lose(loss, b"insert\x00")
+    store.add_trainings([training])
+    assert proxy.lost == 1
+    assert [row.id for row in store.queue_head(5).items] == [training.id]
+    assert store.get_training(training.id) == training
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_run_survives_lost_messages(flaky: tuple[FlakyProxy, MongoStore], loss: Loss) -> None:
+    proxy, store = flaky
+    training = a_training()
+    store.add_trainings([training])
+    assert store.claim_training(training.id, an_attempt(training))
+    proxy.lose(loss, b"findAndModify\x00")
+    store.start_training(training.id, 1, "worker", NOW)
+    proxy.lose(loss, b"update\x00")
+    store.record_epoch(training.id, 1, 3, a_result(1))
+    assert proxy.lost == 2
+    assert store.curve(training.id).items == [a_result(1)]
+    assert store.get_training(training.id).status == TrainingStatus.RUNNING
+
+
+@contextmanager
+def tmpfs(folder: Path, size: str) -> Iterator[Path]:
+    """A small file system of its own."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,0 +1,87 @@
+"""Every query that the product makes goes through an index, on both engines, and sorts nothing where it pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mitorch_service.errors import NotFound
+from mitorch_service.models.base import new_id
+from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.training import Training
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.query import Query
+from tests.samples import a_dataset, a_job, a_training, a_trial
+
+JOB = new_id()
+NEW = TrainingStatus.NEW
+AFTER = (1_700_000_000_000_500, "8")
+
+
+def find_by_prefix(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.resolve_id("00000000-0000")
+
+
+TRAININGS = 100_000
+COUNTERS = ("counts", "counts of a job")  # may be read where they are kept, without a query
+
+READS: dict[str, Callable[[Store], Any]] = {
+    "one training": lambda store: store.read_one(Training, "trainings", new_id()),
+    "queue head": lambda store: store.queue_head(10),
+    "active trainings": lambda store: store.active_trainings(),
+    "newest": lambda store: store.list_trainings(TrainingFilter(), 10),
+    "newest, later page": lambda store: store.list_trainings(TrainingFilter(), 10, AFTER),
+    "by status": lambda store: store.list_trainings(TrainingFilter(status=NEW), 10),
+    "by status, later page": lambda store: store.list_trainings(TrainingFilter(status=NEW), 10, AFTER),
+    "by job": lambda store: store.list_trainings(TrainingFilter(job_id=JOB), 10),
+    "by job, later page": lambda store: store.list_trainings(TrainingFilter(job_id=JOB), 10, AFTER),
+    "by data set": lambda store: store.list_trainings(TrainingFilter(dataset="digits"), 10),
+    "by tag": lambda store: store.list_trainings(TrainingFilter(tag="team=a"), 10),
+    "by data set, later page": lambda store: store.list_trainings(TrainingFilter(dataset="digits"), 10, AFTER),
+    "id prefix": find_by_prefix,
+    "counts": lambda store: store.count_trainings(),
+    "counts of a job": lambda store: store.count_trainings(JOB),
+    "curve": lambda store: store.curve(new_id()),
+    "last trial": lambda store: store.last_trial_number(JOB),
+    "best trials": lambda store: store.best_trials(JOB, "minimize", 5),
+    "best trials, maximized": lambda store: store.best_trials(JOB, "maximize", 5),
+    "open trials": lambda store: store.open_trials(JOB, 10),
+    "active jobs": lambda store: store.active_jobs(),
+    "newest jobs": lambda store: store.list_jobs(10),
+    "newest version": lambda store: store.get_dataset(DatasetRef(name="digits")),
+    "data sets": lambda store: store.list_datasets(),
+}
+
+
+def test_every_read_of_100_000_trainings_uses_an_index_and_sorts_nothing(store: Store, asked: list[Query]) -> None:
+    fill(store)
+    wrong = []
+    for name, read in READS.items():
+        asked.clear()
+        read(store)
+        assert asked or name in COUNTERS
+        plans = [(query, store.explain(query)) for query in asked]
+        wrong += [f"{name}: {query}: {plan.text}" for query, plan in plans if plan.sorts or not plan.uses_index]
+    assert wrong == []
+
+
+def fill(store: Store) -> None:
+    """100,000 trainings in all statuses, ten data sets, a hundred tags, a job with trials, data sets and jobs."""
+    trials = [a_trial(JOB, number, tags=["team=a"]) for number in range(150)]
+    store.add_trainings(trials)
+    statuses = list(TrainingStatus)
+    for begin in range(0, TRAININGS, 10_000):
+        documents = []
+        for number in range(begin, begin + 10_000):
+            dataset = DatasetRef(name="digits" if number % 10 == 0 else f"set {number % 10}", version=1)
+            document = a_training(tags=[f"team={number % 100}"], dataset=dataset).to_document()
+            documents.append({**document, "status": statuses[number % len(statuses)].value})
+        store.insert("trainings", documents)
+    for version in range(30):
+        store.add_dataset(a_dataset(version=version))
+        store.add_job(a_job())

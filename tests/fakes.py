@@ -1,0 +1,136 @@
+"""Stand-ins for what tests cannot have: a cluster that obeys at once, and a database that fails when told to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.errors import BackendUnavailable, NoCapacity
+from mitorch_service.models.run import RunState
+from mitorch_service.models.training import run_name
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.pruning import Compaction, Removal
+from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+
+
+class FakeBackend(Backend):
+    """Runs that never execute anything: they run from their submission until `end`."""
+
+    def __init__(self, cluster: str = "fake", slots: int = 2) -> None:
+        self.cluster, self.slots = cluster, slots
+        self.runs: dict[str, RunStatus] = {}
+        self.starts: Counter[str] = Counter()
+        self.cancels: list[str] = []
+        self.log_texts: dict[str, str] = {}
+        self.down = False  # whether every call raises BackendUnavailable
+
+    def running(self) -> list[str]:
+        """The names of the runs that have not ended."""
+        return [name for name, status in self.runs.items() if status.state == RunState.RUNNING]
+
+    def end(self, name: str, state: RunState, reason: str | None = None, exit_code: int | None = None) -> None:
+        """What the cluster says about the run from now on."""
+        self.runs[name] = RunStatus(state, reason, exit_code)
+
+    def prepare(self, training_id: str, attempt: int) -> RunRequest:
+        return RunRequest(run_name(training_id, attempt), ("fake", training_id, str(attempt)))
+
+    def submit(self, request: RunRequest) -> str | None:
+        self._answer()
+        if request.name not in self.runs:
+            if len(self.running()) >= self.slots:
+                raise NoCapacity(self.cluster)
+            self.starts[request.name] += 1
+            self.end(request.name, RunState.RUNNING)
+        return f"https://{self.cluster}.example/{request.name}"
+
+    def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
+        self._answer()
+        return {name: self.runs.get(name) for name in names}
+
+    def cancel(self, name: str) -> None:
+        self._answer()
+        self.cancels.append(name)
+        if name in self.running():
+            self.end(name, RunState.KILLED, "it was killed by SIGTERM")
+
+    def logs(self, name: str, max_bytes: int = 65536) -> str:
+        self._answer()
+        return self.log_texts.get(name, "")[-max_bytes:]
+
+    def capacity(self) -> Capacity:
+        self._answer()
+        return Capacity(self.slots, max(0, self.slots - len(self.running())))
+
+    def _answer(self) -> None:
+        if self.down:
+            raise BackendUnavailable(self.cluster, "it does not answer", "Wait.")
+
+
+class HookedStore(Store):
+    """Another store, with a function of the test's called before each of its operations: it may look, change
+    something behind the caller's back, or raise."""
+
+    def __init__(self, store: Store, before: Callable[[str], None]) -> None:
+        """`before` gets the name of the operation: ``find``, ``change``, …"""
+        self._store, self._before = store, before
+
+    def prepare(self) -> None:
+        self._before("prepare")
+        self._store.prepare()
+
+    def ping(self) -> str:
+        self._before("ping")
+        return self._store.ping()
+
+    def close(self) -> None:
+        self._store.close()
+
+    def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+        self._before("insert")
+        return self._store.insert(collection, documents)
+
+    def find(self, query: Query) -> Iterator[dict[str, Any]]:
+        self._before("find")
+        return iter(list(self._store.find(query)))
+
+    def count(self, query: Query) -> int:
+        self._before("count")
+        return self._store.count(query)
+
+    def count_statuses(self, job_id: str | None) -> dict[str, int]:
+        self._before("count")
+        return self._store.count_statuses(job_id)
+
+    def change(self, change: Guarded) -> dict[str, Any] | None:
+        self._before("change")
+        return self._store.change(change)
+
+    def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
+        return [self.change(change) is not None for change in changes]
+
+    def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
+        self._before("put")
+        return self._store.put(collection, document, fence)
+
+    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+        self._before("remove")
+        return self._store.remove(collection, id, expect)
+
+    def remove_between(self, collection: Collection, low: str, high: str) -> int:
+        self._before("remove_between")
+        return self._store.remove_between(collection, low, high)
+
+    def remove_all(self, removals: Sequence[Removal]) -> int:
+        self._before("remove_all")
+        return self._store.remove_all(removals)
+
+    def compact(self, wait: Callable[[], object]) -> Compaction:
+        self._before("compact")
+        return self._store.compact(wait)
+
+    def explain(self, query: Query) -> QueryPlan:
+        self._before("explain")
+        return self._store.explain(query)

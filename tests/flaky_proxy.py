@@ -1,0 +1,65 @@
+"""A TCP proxy on loopback that loses a request or its answer on command."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Literal
+
+Loss = Literal["request", "answer"]
+
+
+class FlakyProxy:
+    """Forwards bytes to a server. After `lose`, the next request that holds the given bytes is dropped with its
+    connection: before the server sees it, or after the server has answered."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
+        self._marker: bytes | None = None
+        self._loss: Loss = "request"
+        self.lost = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lose(self, loss: Loss, marker: bytes) -> None:
+        """What to lose, once."""
+        self._loss, self._marker = loss, marker
+
+    def close(self) -> None:
+        """No new connections from now on."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self._server) as server:
+            while request := _message(client):
+                lost = self._marker is not None and self._marker in request
+                if lost:
+                    self._marker = None
+                    self.lost += 1
+                    if self._loss == "request":
+                        return
+                server.sendall(request)
+                answer = _message(server)
+                if lost or not answer:
+                    return
+                client.sendall(answer)
+
+
+def _message(source: socket.socket) -> bytes:
+    """One message of MongoDB's protocol, which begins with its length; empty at the end."""
+    try:
+        head = source.recv(4, socket.MSG_WAITALL)
+        if len(head) < 4:
+            return b""
+        return head + source.recv(int.from_bytes(head, "little") - 4, socket.MSG_WAITALL)
+    except OSError:
+        return b""

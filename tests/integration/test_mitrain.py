@@ -1,0 +1,132 @@
+"""mitrain and mitest as a person runs them; one in a process of its own, the rest in this one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from mitorch_service.cli import test as mitest
+from mitorch_service.cli import train as mitrain
+from mitorch_service.errors import DataError, InvalidInput, ModelError
+from tests.unit.training.pictures import write_colors
+
+CONFIG: dict[str, Any] = {
+    "model": {"name": "test_resnet", "input_size": 16},
+    "lr_scheduler": {"name": "cosine", "base_lr": 0.01},
+    "augmentation": {"train": "resize", "val": "resize"},
+    "batch_size": 8,
+    "max_epochs": 2,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: c.json, train.txt, val.txt."""
+    write_colors(tmp_path, 24)
+    write_colors(tmp_path, 9, "val")
+    write_config(tmp_path, CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_config(folder: Path, config: Any) -> None:
+    (folder / "c.json").write_text(json.dumps(config))
+
+
+def train(*arguments: str) -> Result:
+    return CliRunner().invoke(mitrain.command, ["c.json", "train.txt", "val.txt", *arguments])
+
+
+def evaluate(*arguments: str) -> Result:
+    return CliRunner().invoke(mitest.command, ["c.json", "val.txt", *arguments])
+
+
+def test_trains_writes_and_evaluates(folder: Path) -> None:
+    trained = train("-o", "m.pth")
+    assert trained.exception is None
+    lines = trained.output.splitlines()
+    assert lines[0].startswith("24 images in 3 steps, 9 for validation, 3 classes, ")
+    assert lines[1].startswith("epoch 1/2  train_loss ")
+    assert [word for word in lines[2].split() if word.isidentifier()] == [
+        "epoch", "train_loss", "val_loss", "top1_accuracy", "top5_accuracy", "average_precision", "s",
+    ]  # fmt: skip
+    assert lines[2].endswith(" images/s")
+    assert lines[-1] == "weights  m.pth"
+    weights = torch.load(folder / "m.pth", weights_only=True)
+    assert weights["fc.weight"].shape[0] == 3
+
+    figures = json.loads(evaluate("-w", "m.pth", "--json").output)
+    assert set(figures) == {"val_loss", "top1_accuracy", "top5_accuracy", "average_precision"}
+    assert f"val_loss           {figures['val_loss']:.4f}" in lines
+    assert f"val_loss           {figures['val_loss']:.4f}" in evaluate("-w", "m.pth").output
+
+    again = train("-d", "-w", "m.pth")
+    assert "Weights from m.pth: 92 tensors loaded" in again.output
+    assert "epoch 1/1" in again.output
+
+
+def test_starts_as_a_process(folder: Path) -> None:
+    code = "from mitorch_service.cli.train import command; command()"
+    arguments = [sys.executable, "-c", code, "c.json", "train.txt", "val.txt", "-d"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "epoch 1/1  train_loss" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("module", ["train", "test"])
+def test_help_imports_nothing_heavy(module: str) -> None:
+    code = (
+        f"import sys; from mitorch_service.cli.{module} import command; command(['--help'], standalone_mode=False); "
+        "print([m for m in ('torch', 'pydantic', 'rich', 'timm') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_all_problems_of_a_config_are_told_at_once(folder: Path) -> None:
+    write_config(folder, CONFIG | {"batch_size": 0, "max_epoch": 3})
+    error = train().exception
+    assert isinstance(error, InvalidInput)
+    assert {problem.path for problem in error.problems} == {"batch_size", "max_epoch"}
+
+    write_config(
+        folder,
+        CONFIG | {"model": {"name": "resnet81"}, "augmentation": {"val": {"name": "resize", "options": {"a": 1}}}},
+    )
+    error = train().exception
+    assert isinstance(error, InvalidInput)
+    assert {problem.path for problem in error.problems} == {"model.name", "augmentation.val[0].options.a"}
+
+
+def test_what_is_for_the_service_is_refused_with_a_hint(folder: Path) -> None:
+    write_config(folder, {"job_type": "search", "config": CONFIG})
+    assert "queue it with misubmit" in str(train().exception)
+    write_config(folder, CONFIG | {"base": "6b26cc0c-3a72-558b-bf3c-c1c4c42eee99"})
+    assert "give its weights with -w" in str(train().exception)
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_training(folder: Path) -> None:
+    result = train("-o", "absent/m.pth")
+    assert isinstance(result.exception, InvalidInput)
+    assert result.output == ""
+
+
+def test_missing_images_are_told_before_the_training(folder: Path) -> None:
+    (folder / "val" / "3.png").unlink()
+    result = train()
+    assert isinstance(result.exception, DataError)
+    assert "1 of 9 images are missing: val/3.png" in str(result.exception)
+    assert result.output == ""
+
+
+def test_weights_that_are_none(folder: Path) -> None:
+    assert isinstance(train("-w", "c.json").exception, ModelError)
+    assert isinstance(evaluate("-w", "absent.pth").exception, ModelError)
+    assert "Missing option" in evaluate().output

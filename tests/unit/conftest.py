@@ -1,0 +1,18 @@
+"""What unit tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.sqlite import SqliteStore
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """An empty database in memory."""
+    store = SqliteStore(None)
+    yield store
+    store.close()

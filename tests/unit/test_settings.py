@@ -1,0 +1,153 @@
+"""The settings: from the environment alone, each mistake told with its variable and a remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mitorch_service.errors import SettingsError
+from mitorch_service.settings import ClusterConfig, read_settings
+
+
+def test_without_any_variable_everything_lies_below_the_home(tmp_path: Path) -> None:
+    settings = read_settings({})
+    home = Path.home() / ".mitorch"
+    assert settings.home == home
+    assert settings.sqlite_path == home / "mitorch.db"
+    assert settings.storage_url == str(home / "artifacts")
+    assert settings.db_name == "mitorch"
+    assert settings.clusters == (ClusterConfig(name="local", kind="local", slots=None),)
+
+
+def test_another_home_moves_everything(tmp_path: Path) -> None:
+    settings = read_settings({"MITORCH_HOME": str(tmp_path / "my 100%25 home")})
+    assert settings.sqlite_path == tmp_path / "my 100%25 home" / "mitorch.db"
+    assert settings.storage_url == str(tmp_path / "my 100%25 home" / "artifacts")
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    names = ("HOME", "DB_URI", "DB_NAME", "STORAGE_URL", "CLUSTERS")
+    assert read_settings({f"MITORCH_{name}": "" for name in names}) == read_settings({})
+
+
+def test_the_environment_goes_before_the_dotenv_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text('MITORCH_DB_NAME=from_file\nMITORCH_HOME="/somewhere else"\nEMPTY\n')
+    assert read_settings().db_name == "from_file"
+    monkeypatch.setenv("MITORCH_DB_NAME", "from_environment")
+    settings = read_settings()
+    assert (settings.db_name, settings.home) == ("from_environment", Path("/somewhere else"))
+
+
+def test_a_dotenv_file_that_is_no_text_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"MITORCH_DB_NAME=\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"^\.env: cannot be read"):
+        read_settings()
+
+
+@pytest.mark.parametrize("uri", ["mongodb://h", "mongodb://u:p%40[@h:1,h2:2/?x=y", "mongodb+srv://h", "MongoDB://h"])
+def test_a_mongodb_uri_is_taken_as_it_is(uri: str) -> None:
+    settings = read_settings({"MITORCH_DB_URI": uri})
+    assert settings.db_uri == uri
+    assert settings.sqlite_path is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("sqlite:////data/my.db", "/data/my.db"),
+        ("sqlite:////data/my%20own.db", "/data/my own.db"),
+        ("SQLite:///~/my.db", "{home}/my.db"),
+        ("sqlite:///my.db", "{here}/my.db"),
+    ],
+)
+def test_a_database_file_is_named_for_good(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str, path: str
+) -> None:
+    """A run starts in a folder of its own: it must find the same file."""
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings({"MITORCH_DB_URI": uri})
+    monkeypatch.chdir("/")
+    expected = Path(path.format(home=Path.home(), here=tmp_path))
+    assert settings.sqlite_path == expected
+    assert read_settings({"MITORCH_DB_URI": settings.db_uri}).sqlite_path == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("postgres://u:hunter2@h/db", "the scheme 'postgres' is not known"),
+        ("/data/my.db", "it is no URI"),
+        ("sqlite:my.db", "it is no URI"),
+        ("sqlite:///", "it names no file"),
+        ("sqlite://my.db", "it names no file"),
+    ],
+)
+def test_an_unusable_database_uri_is_told_without_its_password(uri: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=r"Write mongodb://|Write sqlite:///") as caught:
+        read_settings({"MITORCH_DB_URI": uri})
+    assert str(caught.value).startswith(f"MITORCH_DB_URI: {problem}. ")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "a.b", "a$b", "ä" * 32])
+def test_a_name_that_no_database_can_have_is_told(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"MITORCH_DB_NAME: .* cannot name a database"):
+        read_settings({"MITORCH_DB_NAME": name})
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"), [("/data", "/data"), ("file:///data", "/data"), ("~/x", "{home}/x"), ("x", "{here}/x")]
+)
+def test_the_storage_is_a_folder_named_for_good(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = folder.format(home=Path.home(), here=tmp_path)
+    assert read_settings({"MITORCH_STORAGE_URL": url}).storage_url == expected
+
+
+def test_a_storage_that_this_version_does_not_know_is_told() -> None:
+    with pytest.raises(SettingsError, match="MITORCH_STORAGE_URL: blob storage is not supported"):
+        read_settings({"MITORCH_STORAGE_URL": "https://me.blob.core.windows.net/c?sig=["})
+
+
+def test_clusters_are_given_as_json_or_in_a_file(tmp_path: Path) -> None:
+    text = json.dumps([{"name": "big", "kind": "local", "slots": 8}, {"name": "small"}])
+    expected = (ClusterConfig(name="big", slots=8), ClusterConfig(name="small"))
+    file = tmp_path / "clusters.json"
+    file.write_text(text)
+    assert read_settings({"MITORCH_CLUSTERS": text}).clusters == expected
+    assert read_settings({"MITORCH_CLUSTERS": str(file)}).clusters == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("{}", "the whole: "),
+        ("[]", "one cluster or more"),
+        ('[{"name": "a"}, {"name": "a"}]', "each with its own name"),
+        ('[{"name": "a b"}]', "0.name: "),
+        ('[{"name": "a", "slot": 1}]', "0.slot: "),
+        ('[{"name": "a", "slots": -1}]', "0.slots: "),
+        ('[{"name": "a", "slots": true}]', "0.slots: "),
+        ('[{"name": "a", "kind": "slurm"}]', "0.kind: "),
+        ("no/such/file.json", "cannot read no/such/file.json"),
+    ],
+)
+def test_unusable_clusters_are_told_with_an_example(text: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match="Write a JSON list such as") as caught:
+        read_settings({"MITORCH_CLUSTERS": text})
+    assert str(caught.value).startswith("MITORCH_CLUSTERS: ")
+    assert problem in str(caught.value)
+
+
+def test_a_clusters_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "clusters.json").write_bytes(b"\xff\xfe[")
+    with pytest.raises(SettingsError, match="MITORCH_CLUSTERS: is not JSON"):
+        read_settings({"MITORCH_CLUSTERS": str(tmp_path / "clusters.json")})

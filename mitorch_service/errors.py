@@ -15,6 +15,17 @@ class MiTorchError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross processes (a data loader's worker, a pool) although their constructors take no message."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[MiTorchError], args: tuple[Any, ...], values: dict[str, Any]) -> MiTorchError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(values)
+    return error
+
 
 @dataclass(frozen=True)
 class Problem:

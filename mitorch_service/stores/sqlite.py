@@ -166,9 +166,9 @@ class SqliteStore(Store):
                     "Upgrade mitorch-service.",
                 )
             if version == 0:  # takes effect only before the first page is written
-                self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            self._patiently(lambda: self._db.execute("PRAGMA journal_mode = WAL"))
-            self._db.execute("PRAGMA synchronous = NORMAL")
+                self._rows("PRAGMA auto_vacuum = INCREMENTAL", ())
+            self._rows("PRAGMA journal_mode = WAL", ())
+            self._rows("PRAGMA synchronous = NORMAL", ())
         if version < VERSION:
             with self._transaction():
                 if self._rows("PRAGMA user_version", ())[0][0] < VERSION:  # another process may have been faster

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import TypeVar
 
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.sqlite import SqliteStore
 from tests.contracts.conftest import Database
 from tests.samples import NOW, a_result, a_training, an_attempt
 
@@ -18,6 +21,7 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 PROCESSES = 6
+together: Barrier
 SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a driver's connection is of no use
 
 
@@ -38,9 +42,14 @@ def test_the_same_trainings_added_by_many_are_there_once(store: Store, database:
 
 
 def test_many_processes_open_an_empty_database_at_once(database: Database, open_store: Callable[[], Store]) -> None:
-    added = in_processes(partial(add, database), [[a_training()] for _ in range(PROCESSES)])
+    added = in_processes(partial(add_together, database), [a_training() for _ in range(PROCESSES)])
     assert added == [1] * PROCESSES
     assert open_store().count_trainings() == {"new": PROCESSES}
+
+
+def test_many_processes_open_many_empty_files_at_once(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.db" for number in range(20)]
+    assert in_processes(open_together, [paths] * PROCESSES) == [len(paths)] * PROCESSES
 
 
 def test_runners_record_at_once_and_lose_nothing(store: Store, database: Database) -> None:
@@ -52,8 +61,15 @@ def test_runners_record_at_once_and_lose_nothing(store: Store, database: Databas
 
 
 def in_processes(function: Callable[[Argument], Result], arguments: Iterable[Argument]) -> list[Result]:
-    with ProcessPoolExecutor(PROCESSES, mp_context=SPAWN) as pool:
+    barrier = SPAWN.Barrier(PROCESSES)
+    with ProcessPoolExecutor(PROCESSES, mp_context=SPAWN, initializer=meet_at, initargs=(barrier,)) as pool:
         return list(pool.map(function, arguments))
+
+
+def meet_at(barrier: Barrier) -> None:
+    """Run first in each process: where all of them wait for each other."""
+    global together
+    together = barrier
 
 
 def claim_all(database: Database, number: int) -> list[str]:
@@ -74,6 +90,18 @@ def add(database: Database, trainings: list[Training]) -> int:
     added = store.add_trainings(trainings)
     store.close()
     return added
+
+
+def add_together(database: Database, training: Training) -> int:
+    together.wait(30)
+    return add(database, [training])
+
+
+def open_together(paths: list[Path]) -> int:
+    for path in paths:
+        together.wait(30)
+        SqliteStore(path).close()
+    return len(paths)
 
 
 def run_thirty_epochs(database: Database, training: Training) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -16,6 +17,8 @@ from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.documents import set_at
+from mitorch_service.stores.mongo_counts import StatusCounts
 from mitorch_service.stores.pruning import Compaction, Removal
 from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
 
@@ -47,7 +50,8 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
 
 
 class MongoStore(Store):
-    """One database, four collections. Writes are acknowledged by the majority (pymongo's and MongoDB's default)."""
+    """One database: four collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
+    default)."""
 
     def __init__(self, uri: str, name: str) -> None:
         given = uri.lower()
@@ -64,6 +68,7 @@ class MongoStore(Store):
                 "Correct MITORCH_DB_URI (mongodb://user:password@host).",
             ) from error
         self._db = self._client[name]
+        self._counts = StatusCounts(self._db["trainings"], self._db["counters"])
         self._prepared = False
 
     def prepare(self) -> None:
@@ -73,6 +78,7 @@ class MongoStore(Store):
             if keys:
                 models = [pymongo.IndexModel(key) for key in keys]
                 self._call(partial(self._db[collection].create_indexes, models))
+        self._call(self._counts.begin)
         self._prepared = True
 
     def ping(self) -> str:
@@ -85,7 +91,10 @@ class MongoStore(Store):
     def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
         if not documents:
             return 0
-        return self._call(lambda: self._insert_absent(collection, documents))
+        present = self._call(lambda: self._insert_absent(collection, documents))
+        if collection == "trainings":
+            self._counts.add(Counter(d["status"] for number, d in enumerate(documents) if number not in present))
+        return len(documents) - len(present)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
         yield from self._call(lambda: list(self._cursor(query)))
@@ -94,19 +103,26 @@ class MongoStore(Store):
         return self._call(lambda: self._db[query.collection].count_documents(_where(query)))
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
-        of_job = {} if job_id is None else {"job_id": job_id}
-        counts = {s.value: self.count(Query("trainings", {**of_job, "status": s.value})) for s in TrainingStatus}
+        if job_id is None:
+            return self._call(self._counts.read)
+        counts = {
+            s.value: self.count(Query("trainings", {"job_id": job_id, "status": s.value})) for s in TrainingStatus
+        }
         return {status: number for status, number in counts.items() if number}
 
     def change(self, change: Guarded) -> dict[str, Any] | None:
-        return self._call(
+        document = self._call(
             lambda: self._db[change.collection].find_one_and_update(
-                _guard(change.id, change.expect),
-                {"$set": dict(change.set)},
-                projection={"config": 0},
-                return_document=pymongo.ReturnDocument.AFTER,
+                _guard(change.id, change.expect), {"$set": dict(change.set)}, projection={"config": 0}
             )
         )
+        if document is None:
+            return None
+        if change.collection == "trainings" and "status" in change.set:
+            self._count_moves([(document["status"], change.set["status"])])
+        for path, value in change.set.items():
+            set_at(document, path, value)
+        return document
 
     def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
         """A bulk write tells how many changes were made, not which: so each leaves a mark of this call."""
@@ -114,14 +130,19 @@ class MongoStore(Store):
         mark = str(uuid.uuid4())
         for group in _groups(changes):
             collection = self._db[group[0].collection]
+            if any("status" in change.set and len(change.expect["status"]) > 1 for change in group):
+                made += [self.change(change) is not None for change in group]  # it tells what the status was before
+                continue
             writes = [
                 pymongo.UpdateOne(_guard(change.id, change.expect), {"$set": {**change.set, "write_mark": mark}})
                 for change in group
             ]
             self._call(partial(_write_each, collection, writes))
-            ours = {"_id": {"$in": [change.id for change in group]}, "write_mark": mark}
-            found = self._call(lambda c=collection, w=ours: {d["_id"] for d in c.find(w, {"_id": 1})})  # type: ignore[misc]
+            marked = {"_id": {"$in": [change.id for change in group]}, "write_mark": mark}
+            found = self._call(lambda c=collection, w=marked: {d["_id"] for d in c.find(w, {"_id": 1})})  # type: ignore[misc]
             made += [change.id in found for change in group]
+            ours = [change for change in group if change.id in found and "status" in change.set]
+            self._count_moves([(change.expect["status"][0], change.set["status"]) for change in ours])
         return made
 
     def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
@@ -140,7 +161,11 @@ class MongoStore(Store):
         return self._call(upsert)
 
     def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
-        return self._call(lambda: self._db[collection].delete_one(_guard(id, expect))).deleted_count == 1
+        guard, status = _guard(id, expect), {"status": 1}
+        document = self._call(lambda: self._db[collection].find_one_and_delete(guard, projection=status))
+        if document is not None and collection == "trainings":
+            self._counts.add({document["status"]: -1})
+        return document is not None
 
     def remove_between(self, collection: Collection, low: str, high: str) -> int:
         where = {"_id": {"$gte": low, "$lt": high}}
@@ -151,12 +176,15 @@ class MongoStore(Store):
             ranges = [pymongo.DeleteMany({"_id": {"$gte": low, "$lt": high}}) for _, low, high in group]
             self._call(partial(self._db[records].bulk_write, ranges, ordered=False))
         removed = 0
-        for collection, same in groupby(removals, key=lambda removal: removal.collection):
+        for (collection, status), same in groupby(removals, key=lambda removal: (removal.collection, removal.status)):
             deletes = [pymongo.DeleteOne(_guard(removal.id, removal.expect)) for removal in same]
-            removed += self._call(partial(self._db[collection].bulk_write, deletes, ordered=False)).deleted_count
+            gone = self._call(partial(self._db[collection].bulk_write, deletes, ordered=False)).deleted_count
+            self._counts.add({status: -gone} if collection == "trainings" else {})
+            removed += gone
         return removed
 
     def compact(self, wait: Callable[[], object]) -> Compaction:
+        self._call(self._counts.correct)
         return Compaction(0, "MongoDB keeps the space of deleted documents for new ones by itself")
 
     def explain(self, query: Query) -> QueryPlan:
@@ -173,15 +201,23 @@ class MongoStore(Store):
             cursor = cursor.sort(list(query.order))
         return cursor if query.limit is None else cursor.limit(query.limit)
 
-    def _insert_absent(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+    def _count_moves(self, moves: Sequence[tuple[str, str]]) -> None:
+        changes: Counter[str] = Counter()
+        for before, after in moves:
+            changes[before] -= 1
+            changes[after] += 1
+        self._counts.add(changes)
+
+    def _insert_absent(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> set[int]:
+        """Returns the numbers of those that were there already."""
         try:
             self._db[collection].insert_many([dict(d) for d in documents], ordered=False)
-            return len(documents)
+            return set()
         except errors.BulkWriteError as error:
             failed = error.details["writeErrors"]
             if error.details.get("writeConcernErrors") or any(e["code"] != _DUPLICATE_KEY for e in failed):
                 raise
-            return len(documents) - len(failed)
+            return {e["index"] for e in failed}
 
     def _call(self, operation: Callable[[], Result]) -> Result:
         for remaining in reversed(range(_TRIES)):

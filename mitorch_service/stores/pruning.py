@@ -33,6 +33,12 @@ class Removal:
     expect: Mapping[str, tuple[Any, ...]]
     records: tuple[Collection, str, str]  # (collection, low, high): low <= `_id` < high
 
+    @property
+    def status(self) -> str:
+        """The only one in which it is to go."""
+        status: str = self.expect["status"][0]
+        return status
+
 
 @dataclass(frozen=True)
 class Compaction:
@@ -71,7 +77,7 @@ class PruningVerbs(Primitives):
     @abstractmethod
     def compact(self, wait: Callable[[], object]) -> Compaction:
         """Gives the space of deleted documents back to the file system, in steps between which others write; `wait` is
-        called after each."""
+        called after each. Corrects what the store keeps counted, if that can have gone wrong."""
 
     def ended_page(
         self, status: TrainingStatus, before: datetime, limit: int, after: Place | None = None, whole: bool = True

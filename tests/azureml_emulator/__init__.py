@@ -1,0 +1,1 @@
+"""Azure Machine Learning on loopback, for tests: what the unmodified SDKs see behind an HTTPS proxy."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo import errors
+from pymongo import WriteConcern, errors
 from pymongo.collection import Collection
 
 from mitorch_service.models.status import TrainingStatus
@@ -29,6 +29,7 @@ class StatusCounts:
 
     def __init__(self, trainings: Collection[dict[str, Any]], counters: Collection[dict[str, Any]]) -> None:
         self._trainings, self._counters = trainings, counters
+        self._unacknowledged = counters.with_options(write_concern=WriteConcern(w=0))
         self._slot = f"slot {random.randrange(_SLOTS)}"
 
     def begin(self) -> None:
@@ -57,16 +58,18 @@ class StatusCounts:
                 counts.update({status: found.get(status, 0) for status in few})
         return {status: number for status in _STATUSES if (number := counts.get(status, 0)) > 0}
 
-    def add(self, changes: Mapping[str, int]) -> None:
-        """Adds to the counts. The changes that it follows are made, so a failure here is told, and fails nothing."""
+    def add(self, changes: Mapping[str, int], wait: bool = True) -> None:
+        """Adds to the counts. The changes that it follows are made, so a failure here is told, and fails nothing.
+        Without `wait` nobody hears of one."""
         increments = {f"n.{status}": number for status, number in changes.items() if number and status in _STATUSES}
         if not increments:
             return
+        counters = self._counters if wait else self._unacknowledged
         try:
             try:
-                self._counters.update_one({"_id": self._slot}, {"$inc": increments}, upsert=True)
+                counters.update_one({"_id": self._slot}, {"$inc": increments}, upsert=True)
             except errors.DuplicateKeyError:  # another process has just made the slot
-                self._counters.update_one({"_id": self._slot}, {"$inc": increments})
+                counters.update_one({"_id": self._slot}, {"$inc": increments})
         except errors.PyMongoError as error:
             log.warning("the counts by status are off until the next prune: %s", type(error).__name__)
 

@@ -103,8 +103,8 @@ def test_counters_that_cannot_be_written_fail_no_change(
 ) -> None:
     raw["counters"].drop()
     raw["counters"].insert_many([{"_id": f"slot {number}", "n": "damaged"} for number in range(8)])
-    training = a_training()
-    assert store.add_trainings([training]) == 1
-    assert store.get_training(training.id) == training
-    assert store.count_trainings() == {"new": 1}
+    trainings = [a_training(), a_training()]
+    assert store.add_trainings(trainings) == 2
+    assert store.get_training(trainings[0].id) == trainings[0]
+    assert store.count_trainings() == {"new": 2}
     assert "counts by status" in caplog.text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendUnavailable, NoCapacity
 from mitorch_service.models.run import RunState
-from mitorch_service.models.training import run_name
+from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.pruning import Compaction, Removal
 from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
@@ -18,8 +18,10 @@ from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
 class FakeBackend(Backend):
     """Runs that never execute anything: they run from their submission until `end`."""
 
-    def __init__(self, cluster: str = "fake", slots: int = 2) -> None:
-        self.cluster, self.slots = cluster, slots
+    def __init__(self, cluster: str = "fake", slots: int = 2, gpus: int | None = None) -> None:
+        """`slots`: its nodes, of `gpus` each."""
+        self.cluster, self.slots, self.gpus = cluster, slots, gpus
+        self.nodes: Counter[str] = Counter()  # that each run takes
         self.runs: dict[str, RunStatus] = {}
         self.starts: Counter[str] = Counter()
         self.cancels: list[str] = []
@@ -34,15 +36,18 @@ class FakeBackend(Backend):
         """What the cluster says about the run from now on."""
         self.runs[name] = RunStatus(state, reason, exit_code)
 
-    def prepare(self, training_id: str, attempt: int) -> RunRequest:
-        return RunRequest(run_name(training_id, attempt), ("fake", training_id, str(attempt)))
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
+        needed = resources or Resources()
+        command = ("fake", "run", training_id, "--attempt", str(attempt))
+        return RunRequest(run_name(training_id, attempt), command, needed.nodes, needed.gpus)
 
     def submit(self, request: RunRequest) -> str | None:
         self._answer()
         if request.name not in self.runs:
-            if len(self.running()) >= self.slots:
+            if self._free() < request.nodes:
                 raise NoCapacity(self.cluster)
             self.starts[request.name] += 1
+            self.nodes[request.name] = request.nodes
             self.end(request.name, RunState.RUNNING)
         return f"https://{self.cluster}.example/{request.name}"
 
@@ -62,7 +67,10 @@ class FakeBackend(Backend):
 
     def capacity(self) -> Capacity:
         self._answer()
-        return Capacity(self.slots, max(0, self.slots - len(self.running())))
+        return Capacity(self.slots, max(0, self._free()), self.gpus)
+
+    def _free(self) -> int:
+        return self.slots - sum(self.nodes[name] for name in self.running())
 
     def _answer(self) -> None:
         if self.down:
@@ -88,7 +96,7 @@ class HookedStore(Store):
     def close(self) -> None:
         self._store.close()
 
-    def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+    def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         self._before("insert")
         return self._store.insert(collection, documents)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
@@ -88,7 +88,8 @@ class MongoStore(Store):
     def close(self) -> None:
         self._client.close()
 
-    def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+    def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
+        documents = list(documents)
         if not documents:
             return 0
         present = self._call(lambda: self._insert_absent(collection, documents))

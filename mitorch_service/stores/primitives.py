@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -42,7 +42,7 @@ class Primitives(ABC):
         """Gives the connections back. The store is of no use afterwards."""
 
     @abstractmethod
-    def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
+    def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         """Adds those whose `_id` is not there yet, each wholly or not at all; returns how many were added."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ class QueueVerbs(Primitives):
     def add_trainings(self, trainings: Sequence[Training]) -> int:
         """Queues trainings. One whose id is there already is left untouched, so that a repeat after a lost answer
         adds nothing twice. Returns how many were added."""
-        return self.insert("trainings", [training.to_document() for training in trainings])
+        return self.insert("trainings", (training.to_document() for training in trainings))
 
     def queue_head(self, limit: int) -> Listing[TrainingRow]:
         """The next new trainings: lowest priority number first, then first come first served."""

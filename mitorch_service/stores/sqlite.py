@@ -6,8 +6,9 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ _TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagge
 _BUSY_SECONDS = 60.0  # how long a writer waits for the others; each holds the file for a millisecond or so
 _CHECKPOINT_MILLISECONDS = 2000  # while it waits for readers nobody can write
 _INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
+_VARIABLES = 500  # in one statement; SQLite before 3.32 takes 999
 _VACUUM_PAGES = 250  # of 4 KB, moved in one transaction: some milliseconds
 
 
@@ -62,17 +64,24 @@ class SqliteStore(Store):
     def close(self) -> None:
         self._db.close()
 
-    def insert(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> int:
-        rows = [self._row(collection, document) for document in documents]
-        names = list(rows[0]) if rows else []
-        sql = f"INSERT OR IGNORE INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-        added = 0
+    def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
+        rows: dict[str, tuple[Any, ...]] = {}
+        tags: dict[str, list[tuple[str, int, str]]] = {}
+        for document in documents:  # one is held at a time: many would keep Python's collector busy
+            id = document["_id"]
+            if id not in rows:
+                rows[id] = tuple(self._row(collection, document).values())
+                tags[id] = _tag_rows(document) if collection == "trainings" else []
         with self._transaction():
-            for document, row in zip(documents, rows, strict=True):
-                if self._db.execute(sql, tuple(row.values())).rowcount:
-                    added += 1
-                    self._insert_tags(collection, document)
-        return added
+            for id in self._present(collection, list(rows)):
+                del rows[id], tags[id]
+            names = _names(collection)
+            sql = f"INSERT INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+            self._db.executemany(sql, rows.values())
+            self._db.executemany(
+                "INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", chain.from_iterable(tags.values())
+            )
+        return len(rows)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
         sql, values = self._select(query)
@@ -118,13 +127,7 @@ class SqliteStore(Store):
 
     def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
         with self._transaction():
-            rows = self._rows(f"SELECT body FROM {collection} WHERE _id = ?", (id,))
-            if not rows or not guard_holds(from_text(rows[0][0]), expect):
-                return False
-            self._db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
-            if collection == "trainings":
-                self._db.execute("DELETE FROM training_tags WHERE _id = ?", (id,))
-        return True
+            return self._remove(collection, id, expect)
 
     def remove_between(self, collection: Collection, low: str, high: str) -> int:
         with self._transaction():
@@ -132,7 +135,7 @@ class SqliteStore(Store):
 
     def remove_all(self, removals: Sequence[Removal]) -> int:
         with self._transaction():
-            return sum(self._remove(removal) for removal in removals)
+            return sum(self._remove_with_records(removal) for removal in removals)
 
     def compact(self, wait: Callable[[], object]) -> Compaction:
         with self._errors():
@@ -234,10 +237,13 @@ class SqliteStore(Store):
         row["body"] = to_text(body)
         return row
 
-    def _insert_tags(self, collection: Collection, document: Mapping[str, Any]) -> None:
-        if collection == "trainings" and document["tags"]:
-            tags = [(tag, document["arrival"], document["_id"]) for tag in document["tags"]]
-            self._db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tags)
+    def _present(self, collection: Collection, ids: Sequence[str]) -> list[str]:
+        found = []
+        for start in range(0, len(ids), _VARIABLES):
+            some = ids[start : start + _VARIABLES]
+            marks = ", ".join("?" * len(some))
+            found += self._db.execute(f"SELECT _id FROM {collection} WHERE _id IN ({marks})", some).fetchall()
+        return [id for (id,) in found]
 
     def _select(self, query: Query) -> tuple[str, tuple[Any, ...]]:
         apart = TABLES[query.collection].apart
@@ -253,13 +259,20 @@ class SqliteStore(Store):
             sql += f" LIMIT {int(query.limit)}"
         return sql, values
 
-    def _remove(self, removal: Removal) -> bool:
-        rows = self._rows(f"SELECT body FROM {removal.collection} WHERE _id = ?", (removal.id,))
-        if not rows or not guard_holds(from_text(rows[0][0]), removal.expect):
+    def _remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+        rows = self._rows(f"SELECT body FROM {collection} WHERE _id = ?", (id,))
+        document = from_text(rows[0][0]) if rows else None
+        if document is None or not guard_holds(document, expect):
             return False
-        self._db.execute(f"DELETE FROM {removal.collection} WHERE _id = ?", (removal.id,))
-        if removal.collection == "trainings":
-            self._db.execute("DELETE FROM training_tags WHERE _id = ?", (removal.id,))
+        self._db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
+        if collection == "trainings":
+            sql = "DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?"
+            self._db.executemany(sql, _tag_rows(document))
+        return True
+
+    def _remove_with_records(self, removal: Removal) -> bool:
+        if not self._remove(removal.collection, removal.id, removal.expect):
+            return False
         records, low, high = removal.records
         self._db.execute(f"DELETE FROM {records} WHERE _id >= ? AND _id < ?", (low, high))
         return True
@@ -318,6 +331,17 @@ class SqliteStore(Store):
             raise StoreError(
                 self._where, str(error), "Name another file in MITORCH_DB_URI, or move this one away."
             ) from error
+
+
+def _names(collection: Collection) -> list[str]:
+    """The columns of a table, in the order of `_row`."""
+    table = TABLES[collection]
+    return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
+
+
+def _tag_rows(training: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    """What the table of tags has of a training."""
+    return [(tag, training["arrival"], training["_id"]) for tag in training.get("tags") or ()]
 
 
 def _columns(query: Query) -> dict[str, str]:

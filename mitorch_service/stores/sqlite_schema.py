@@ -69,7 +69,6 @@ DDL = (
     """CREATE TABLE training_tags (
     tag TEXT, arrival INTEGER, _id TEXT, PRIMARY KEY (tag, arrival, _id)
 ) WITHOUT ROWID""",
-    "CREATE INDEX training_tags_id ON training_tags (_id)",
     """CREATE TABLE jobs (
     _id TEXT PRIMARY KEY, status TEXT, priority INTEGER, arrival INTEGER, config TEXT, body TEXT NOT NULL
 )""",

@@ -74,8 +74,9 @@ def run(command: click.Command, program: str) -> None:
 
 
 def _end(code: int) -> NoReturn:
-    """Ends the process. Where PyTorch is loaded, at once: taking it apart in order takes more than a second."""
-    if "torch" not in sys.modules:
+    """Ends the process. At once where PyTorch is loaded, whose taking apart in order takes more than a second, or
+    pymongo, whose threads sleep half a second at a time before they end."""
+    if not {"torch", "pymongo"} & sys.modules.keys():
         sys.exit(code)
     import logging  # which takes 5 ms: not for the commands that end above
 

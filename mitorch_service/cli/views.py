@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from mitorch_service.cli.output import show_fields, show_json, show_table, stream_json, text
-from mitorch_service.errors import NotAllowed
+from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
+from mitorch_service.cli.output import show_fields, show_table, stream_json, text
+from mitorch_service.errors import BrokenDocument, NotAllowed
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
-
-_PAGE = 1000  # rows
 
 
 class View(ABC):
@@ -62,36 +63,17 @@ class QueueView(View):
         stream_json(self._json_fields())
 
     def _json_fields(self) -> Iterator[tuple[str, Any]]:
-        pages = TrainingPages(self._store, self._filter)
-        yield "trainings", (training.to_document() for training in pages.read(self._limit))
+        broken: list[BrokenDocument] = []
+        yield "trainings", self._documents(broken)
         yield "counts", self._store.count_trainings(self._filter.job_id)
-        yield "unreadable", [{"id": key, "reason": reason} for key, reason in pages.broken.items()]
+        yield "unreadable", [{"id": str(one.key), "reason": one.reason} for one in broken]
 
-
-class TrainingPages:
-    """A long list read page by page, by key: one page is held at a time."""
-
-    def __init__(self, store: Store, filter: TrainingFilter) -> None:
-        self._store, self._filter = store, filter
-        self.broken: dict[str, str] = {}  # id -> reason; complete once all is read
-
-    def read(self, limit: int) -> Iterator[TrainingRow]:
-        """At most `limit` rows, the newest first; those that cannot be read count too."""
-        left, overlap = limit, 0
-        after: tuple[int, str] | None = None
-        while left > 0:
-            wanted = min(_PAGE, left) + overlap
-            page = self._store.list_trainings(self._filter, wanted, after)
-            rows = page.items[:left]
-            yield from rows
-            new = {str(broken.key): broken.reason for broken in page.broken if str(broken.key) not in self.broken}
-            self.broken |= new
-            left -= len(rows) + len(new)
-            if len(page.items) + len(page.broken) < wanted:
-                return
-            if page.items:
-                after = (page.items[-1].arrival, page.items[-1].id)
-            overlap = len(page.broken)  # those behind the last that can be read come again: they have no key
+    def _documents(self, broken: list[BrokenDocument]) -> Iterator[dict[str, Any]]:
+        for row in self._store.iterate_trainings(self._filter, self._limit):
+            if isinstance(row, BrokenDocument):
+                broken.append(row)
+            else:
+                yield row.to_document()
 
 
 class TrainingView(View):
@@ -119,8 +101,13 @@ class TrainingView(View):
 
     def show_json(self) -> None:
         training = self._store.get_training(self._id)
-        curve = [result.to_document() for result in self._store.curve(self._id).items]
-        show_json({**training.to_document(), "curve": curve})
+        fields = {**training.to_document(), **cost_json(cost_of_training(training)), "curve": self._records()}
+        stream_json(fields.items())
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for record in self._store.curve_records(self._id):
+            with suppress(BrokenDocument):
+                yield EpochResult.from_document(record).to_document()
 
 
 class JobView(View):
@@ -145,8 +132,11 @@ class JobView(View):
                 ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
                 ("best", best[0].trial.value if best and best[0].trial else None),
                 ("best trial", best[0].id if best else None),
+                ("budget", job.search.max_cost),
+                *cost_fields(cost_of_job(self._store, job.id, job.arrival, sum(counts.values()))),
                 ("created", job.created_at),
                 ("error", job.error),
+                ("note", job.note),
             ]
         )
         leaders = self._leaders(self._limit)
@@ -157,9 +147,11 @@ class JobView(View):
 
     def show_json(self) -> None:
         job = self._store.get_job(self._id)
-        leaders = [row.to_document() for row in self._leaders(self._limit)]
+        leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
         counts = self._store.count_trainings(self._id)
-        show_json({**job.to_document(), "counts": counts, "leaderboard": leaders})
+        cost = cost_json(cost_of_job(self._store, job.id, job.arrival, sum(counts.values())))
+        board = (row.to_document() for row in leaders)
+        stream_json({**job.to_document(), "counts": counts, **cost, "leaderboard": board}.items())
 
     def _leaders(self, limit: int) -> list[TrainingRow]:
         direction = self._store.get_job(self._id).search.resolved_direction()
@@ -226,6 +218,8 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("trial", None if trial is None else trial.number),
         ("parameters", None if trial is None else trial.parameters),
         ("model", training.config.get("model", {}).get("name")),
+        ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
+        *cost_fields(cost_of_training(training)),
         ("created", training.created_at),
         ("evaluation", training.evaluation),
         *((f"artifact {name}", address) for name, address in training.artifacts.items()),

@@ -68,7 +68,7 @@ def prune(
     report = PruneReport()
     for page in _select(store, order, report, whole=archive is not None):
         if archive is not None:
-            archive.add({"training": one.document, "results": store.stored_results(one.row.id)} for one in page)
+            archive.add({"training": one.document, "results": list(store.curve_records(one.row.id))} for one in page)
         still = store.unchanged([one.row for one in page])
         bare = [row for row in still if _remove_files(artifacts, runs, row, order, report)]
         removed = store.remove_ended(bare)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mitorch_service.stores.browse import BrowseVerbs
+from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
 from mitorch_service.stores.jobs import JobVerbs
 from mitorch_service.stores.pruning import PruningVerbs
@@ -10,7 +11,7 @@ from mitorch_service.stores.queue import QueueVerbs
 from mitorch_service.stores.runs import RunVerbs
 
 
-class Store(QueueVerbs, RunVerbs, BrowseVerbs, JobVerbs, DatasetVerbs, PruningVerbs):
+class Store(QueueVerbs, RunVerbs, BrowseVerbs, JobVerbs, DatasetVerbs, PruningVerbs, CostVerbs):
     """Documents of trainings, their results, jobs and data sets.
 
     Every write after the first is guarded by id, attempt and expected status in one atomic step, so that any number of

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mitorch_service.errors import AmbiguousId, NotFound
+from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow
 from mitorch_service.stores.primitives import Listing, Primitives
@@ -14,6 +15,7 @@ from mitorch_service.stores.query import Query
 
 Kind = Literal["training", "job"]
 _SHOWN_CANDIDATES = 5
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,25 @@ class BrowseVerbs(Primitives):
             without=("config", "error", "attempts"),
         )
         return self.read(TrainingRow, query)
+
+    def iterate_trainings(self, filter: TrainingFilter, limit: int) -> Iterator[TrainingRow | BrokenDocument]:
+        """At most `limit`, the newest first, those that cannot be read among them; a page is held at a time."""
+        left, overlap = limit, 0
+        after: tuple[int, str] | None = None
+        known: set[Any] = set()
+        while left > 0:
+            wanted = min(_PAGE, left) + overlap
+            page = self.list_trainings(filter, wanted, after)
+            new = [broken for broken in page.broken if broken.key not in known]
+            known.update(broken.key for broken in new)
+            yield from new
+            yield from page.items[: max(0, left - len(new))]
+            left -= len(page.items) + len(new)
+            if len(page.items) + len(page.broken) < wanted:
+                return
+            if page.items:
+                after = (page.items[-1].arrival, page.items[-1].id)
+            overlap = len(page.broken)  # those behind the last that can be read come again: they have no key
 
     def count_trainings(self, job_id: str | None = None) -> dict[str, int]:
         """Trainings by status, of all or of one job."""

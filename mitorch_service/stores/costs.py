@@ -1,4 +1,4 @@
-"""What costs are added up from: the attempts of trainings, page by page, and what is remembered of it in a job."""
+"""The verbs of costs: the attempts that they are added up from, page by page, and what is remembered of it in a job."""
 
 from __future__ import annotations
 
@@ -28,39 +28,41 @@ class Account(Document):
     attempts: list[Attempt] = Field(default_factory=list)
 
 
-def account_pages(store: Primitives, arrival: int, job_id: str | None = None) -> Iterator[Listing[Account]]:
-    """The accounts of all trainings, or of a job's trials, that arrived at a time (microseconds since 1970) or later,
-    the oldest first: a thousand at a time, read by the index on arrival."""
-    where = {} if job_id is None else {"job_id": job_id}
-    after: tuple[int, str] | None = (arrival, "")
-    while after is not None:
-        query = Query(
-            "trainings",
-            where,
-            order=(("arrival", 1), ("_id", 1)),
-            after=after,
-            limit=_PAGE,
-            without=_NOT_ASKED,
-        )
-        page: Listing[Account] = Listing()
-        documents = list(store.find(query))
-        for document in documents:
-            try:
-                page.items.append(Account.from_document(document))
-            except BrokenDocument as broken:
-                page.broken.append(broken)
-        yield page
-        after = (documents[-1]["arrival"], documents[-1]["_id"]) if len(documents) == _PAGE else None
+class CostVerbs(Primitives):
+    """What the budget of a job and the cost tables read and write."""
 
+    def account_pages(self, arrival: int, job_id: str | None = None) -> Iterator[Listing[Account]]:
+        """The accounts of all trainings, or of a job's trials, that arrived at a time (microseconds since 1970) or
+        later, the oldest first: a thousand at a time, read by the index on arrival."""
+        where = {} if job_id is None else {"job_id": job_id}
+        after: tuple[int, str] | None = (arrival, "")
+        while after is not None:
+            query = Query(
+                "trainings",
+                where,
+                order=(("arrival", 1), ("_id", 1)),
+                after=after,
+                limit=_PAGE,
+                without=_NOT_ASKED,
+            )
+            page: Listing[Account] = Listing()
+            documents = list(self.find(query))
+            for document in documents:
+                try:
+                    page.items.append(Account.from_document(document))
+                except BrokenDocument as broken:
+                    page.broken.append(broken)
+            yield page
+            after = (documents[-1]["arrival"], documents[-1]["_id"]) if len(documents) == _PAGE else None
 
-def settle_cost(
-    store: Primitives, job_id: str, before: SettledCost | None, settled: SettledCost | None, note: str | None
-) -> bool:
-    """Remembers what of an active job's cost is final. False if it has ended, or `before` is not what was remembered
-    until now."""
-    expect = {
-        "status": tuple(status.value for status in ACTIVE_JOBS),
-        "settled": (None if before is None else before.to_document(),),
-    }
-    changes = {"settled": None if settled is None else settled.to_document(), "note": note}
-    return store.change(Guarded("jobs", job_id, expect, changes)) is not None
+    def settle_cost(
+        self, job_id: str, before: SettledCost | None, settled: SettledCost | None, note: str | None
+    ) -> bool:
+        """Remembers what of an active job's cost is final. False if it has ended, or `before` is not what was
+        remembered until now."""
+        expect = {
+            "status": tuple(status.value for status in ACTIVE_JOBS),
+            "settled": (None if before is None else before.to_document(),),
+        }
+        changes = {"settled": None if settled is None else settled.to_document(), "note": note}
+        return self.change(Guarded("jobs", job_id, expect, changes)) is not None

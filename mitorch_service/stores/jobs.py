@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from mitorch_service.stores.query import Guarded, Query
 
 _ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
 _WITHOUT_BULK = ("config", "error", "attempts")
+_PAGE = 1000
 
 
 class JobVerbs(Primitives):
@@ -56,18 +57,34 @@ class JobVerbs(Primitives):
             return number
         return None
 
-    def best_trials(self, job_id: str, direction: Direction, limit: int) -> Listing[TrainingRow]:
-        """The trials with a finite objective value, best first."""
+    def best_trials(
+        self, job_id: str, direction: Direction, limit: int, after: tuple[float, str] | None = None
+    ) -> Listing[TrainingRow]:
+        """The trials with a finite objective value, best first. `after` is the (value, id) of the last of the page
+        before."""
         sign: Literal[1, -1] = 1 if direction == "minimize" else -1
         query = Query(
             "trainings",
             {"job_id": job_id},
             between=("trial.value", float("-inf"), float("inf")),  # leaves out trials without a value
-            order=(("trial.value", sign),),
+            order=(("trial.value", sign), ("_id", sign)),
+            after=after,
             limit=limit,
             without=_WITHOUT_BULK,
         )
         return self.read(TrainingRow, query)
+
+    def iterate_best_trials(self, job_id: str, direction: Direction, limit: int) -> Iterator[TrainingRow]:
+        """The same, however many: a page is held at a time."""
+        after: tuple[float, str] | None = None
+        while limit > 0:
+            page = self.best_trials(job_id, direction, min(limit, _PAGE), after)
+            yield from page.items
+            limit -= len(page.items) + len(page.broken)
+            last = page.items[-1] if page.items else None
+            if last is None or last.trial is None or last.trial.value is None:
+                return
+            after = (last.trial.value, last.id)
 
     def open_trials(self, job_id: str, limit: int) -> Listing[TrainingRow]:
         """Trials of a job that have not ended."""

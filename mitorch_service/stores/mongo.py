@@ -36,7 +36,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
         [("status", 1), ("arrival", -1), ("_id", -1)],
         [("job_id", 1), ("arrival", -1), ("_id", -1)],
         [("job_id", 1), ("status", 1)],
-        [("job_id", 1), ("trial.value", 1)],
+        [("job_id", 1), ("trial.value", 1), ("_id", 1)],
         [("dataset.name", 1), ("arrival", -1), ("_id", -1)],
         [("tags", 1), ("arrival", -1), ("_id", -1)],
     ],

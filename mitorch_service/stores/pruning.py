@@ -104,11 +104,6 @@ class PruningVerbs(Primitives):
                 page.items.append(Ended(row, document))
         return page
 
-    def stored_results(self, training_id: str) -> list[dict[str, Any]]:
-        """The records of a training's epochs as they are stored, first to last."""
-        _, low, high = _records(training_id)
-        return list(self.find(Query("training_results", between=("_id", low, high), order=(("_id", 1),))))
-
     def unchanged(self, rows: Sequence[TrainingRow]) -> list[TrainingRow]:
         """Those that are still as they were read: not retried, not deleted."""
         ids = tuple(row.id for row in rows)

@@ -64,7 +64,7 @@ DDL = (
     "CREATE INDEX trainings_status ON trainings (status, arrival, _id)",
     "CREATE INDEX trainings_job ON trainings (job_id, arrival, _id) WHERE job_id IS NOT NULL",
     "CREATE INDEX trainings_job_status ON trainings (job_id, status) WHERE job_id IS NOT NULL",
-    "CREATE INDEX trainings_job_value ON trainings (job_id, trial_value) WHERE trial_value IS NOT NULL",
+    "CREATE INDEX trainings_job_value ON trainings (job_id, trial_value, _id) WHERE trial_value IS NOT NULL",
     "CREATE INDEX trainings_dataset ON trainings (dataset_name, arrival, _id)",
     """CREATE TABLE training_tags (
     tag TEXT, arrival INTEGER, _id TEXT, PRIMARY KEY (tag, arrival, _id)

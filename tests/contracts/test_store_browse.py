@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from mitorch_service.errors import AmbiguousId, NotFound
+from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.query import Query
 from mitorch_service.stores.runs import RunEnd
-from tests.samples import NOW, a_job, a_training, a_trial, an_attempt
+from tests.samples import NOW, a_job, a_result, a_training, a_trial, an_attempt
 
 EVERYTHING = TrainingFilter()
 
@@ -121,3 +122,35 @@ def test_counts_follow_whatever_happens_to_a_training(store: Store) -> None:
     store.delete_training(trials[2].id)
     assert store.count_trainings(job) == {"completed": 1, "queued": 1, "new": 1}
     assert store.count_trainings() == {"completed": 1, "queued": 1, "new": 2}
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(1, 1), (1999, 1999), (2000, 2000), (5000, 2003)])
+def test_a_long_list_is_iterated_page_by_page(store: Store, asked: list[Query], limit: int, expected: int) -> None:
+    trainings = [a_training(arrival=number) for number in range(2003)]
+    store.add_trainings(trainings)
+    rows = list(store.iterate_trainings(TrainingFilter(), limit))
+    assert [row.id for row in rows if isinstance(row, TrainingRow)] == [t.id for t in reversed(trainings)][:expected]
+    assert all(query.limit is not None and query.limit <= 1000 for query in asked)
+
+
+def test_a_long_list_names_each_unreadable_training_once(store: Store) -> None:
+    documents = [a_training(arrival=number).to_document() for number in range(2500)]
+    broken = documents[5::100]
+    for document in broken:
+        document["attempts"] = "none"
+        document["priority"] = "high"
+    store.insert("trainings", documents)
+    rows = list(store.iterate_trainings(TrainingFilter(), 5000))
+    assert len(rows) == 2500
+    assert {row.key for row in rows if isinstance(row, BrokenDocument)} == {document["_id"] for document in broken}
+
+
+def test_a_long_curve_is_read_page_by_page(store: Store, asked: list[Query]) -> None:
+    training = a_training()
+    records = [
+        {"_id": f"{training.id}:{n:06d}", "training_id": training.id, "attempt": 1, **a_result(n).to_document()}
+        for n in range(1, 2002)
+    ]
+    store.insert("training_results", records)
+    assert [record["epoch"] for record in store.curve_records(training.id)] == list(range(1, 2002))
+    assert [query.limit for query in asked] == [1000] * 3

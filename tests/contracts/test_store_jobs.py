@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mitorch_service.errors import AlreadyExists, NotAllowed, NotFound
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import BestTrial
+from mitorch_service.models.job import BestTrial, Direction
 from mitorch_service.models.status import AttemptOutcome, JobStatus
+from mitorch_service.models.training import Training, TrainingRow
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.primitives import Listing
 from mitorch_service.stores.runs import RunEnd
 from tests.samples import NOW, a_dataset, a_job, a_trial, an_attempt, later
 
@@ -141,3 +145,30 @@ def test_a_removed_version_is_gone(store: Store) -> None:
     store.add_dataset(a_dataset(version=2))
     store.remove_dataset(DatasetRef(name="digits", version=2))
     assert store.get_dataset(DatasetRef(name="digits")).version == 1
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_many_best_trials_come_page_by_page_each_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, direction: Direction
+) -> None:
+    job = new_id()
+    trials = [with_value(a_trial(job, number), number // 3 * 0.5) for number in range(10)]  # three of each value
+    store.add_trainings([*trials, a_trial(job, 10)])
+    asked: list[int] = []
+    best_trials = store.best_trials
+
+    def in_small_pages(id: str, direction: Direction, limit: int, after: Any = None) -> Listing[TrainingRow]:
+        asked.append(limit)
+        return best_trials(id, direction, min(limit, 2), after)
+
+    whole = store.best_trials(job, direction, 100).items
+    monkeypatch.setattr(store, "best_trials", in_small_pages)
+    assert list(store.iterate_best_trials(job, direction, 100)) == whole
+    assert len(whole) == 10
+    assert len(asked) == 6
+    assert list(store.iterate_best_trials(job, direction, 3)) == whole[:3]
+
+
+def with_value(trial: Training, value: float) -> Training:
+    assert trial.trial is not None
+    return trial.model_copy(update={"trial": trial.trial.model_copy(update={"value": value})})

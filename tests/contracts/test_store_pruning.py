@@ -141,7 +141,7 @@ def test_every_question_goes_through_an_index(store: Store, asked: list[Query]) 
     assert page.after is not None
     store.ended_page(COMPLETED, BEFORE, 10, page.after)
     store.unchanged([one.row for one in page.items])
-    store.stored_results(new_id())
+    list(store.curve_records(new_id()))
     store.bases_in_use(5)
     assert list(store.ended_jobs(BEFORE))
     store.count_trials(new_id())

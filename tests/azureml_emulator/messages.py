@@ -51,6 +51,12 @@ def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def refuse(refusal: Refusal) -> Response:
-    """The error as Azure words it: code and message; for blobs in a header, because nobody reads the XML."""
-    error = {"error": {"code": refusal.code, "message": refusal.message}}
+    """The error as Azure words it: for blobs the code is in a header, because nobody reads the XML."""
+    error = error_document(refusal.code, refusal.message)
     return reply(error, refusal.status, {"x-ms-error-code": refusal.code})
+
+
+def error_document(code: str, message: str) -> dict[str, Any]:
+    """An error. Without `details` the SDK's ServiceException cannot be printed."""
+    error = {"code": code, "message": message, "messageFormat": "{Message}", "messageParameters": {}, "details": []}
+    return {"error": error, "environment": "emulator", "location": "emulator", "componentName": "emulator"}

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from tests.azureml_emulator.blob_store import BlobStore
 
 TERMINAL = ("Completed", "Failed", "Canceled")
 
@@ -66,6 +68,24 @@ class Compute:
     nodes: list[Node] = field(default_factory=list)
 
 
+class Job(Protocol):
+    """The processes of a run."""
+
+    def stop(self, grace: float) -> None:
+        """SIGTERM, and SIGKILL after so many seconds."""
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What a run starts: the command, in each of so many processes on each of so many nodes."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    nodes: int = 1
+    processes_per_node: int = 1
+    distributed: bool = False
+
+
 @dataclass
 class Run:
     """One submitted run, as run history shows it."""
@@ -73,6 +93,7 @@ class Run:
     id: str
     experiment: str
     number: int
+    spec: JobSpec
     definition: dict[str, Any]
     snapshot_id: str | None
     target: str
@@ -88,6 +109,7 @@ class Run:
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     preempted: str | None = None  # what is to become of it: requeue or fail
     starts: int = 0
+    job: Job | None = None  # its processes, while it runs
     v2: dict[str, Any] | None = None  # the job resource, where it was created through ARM
 
 
@@ -145,10 +167,12 @@ class Azure:
         self.folder = folder
         self.changed = threading.Condition(threading.RLock())
         self.settings = Settings()
+        self.closing = False
         self.workspaces: list[Workspace] = []
         self.principals: list[Principal] = []
         self.tokens: dict[str, Token] = {}
         self.operations: dict[str, tuple[Workspace, str, int]] = {}  # id → workspace, cluster, polls left
+        self.blobs = BlobStore(folder / "blobs")
         self.proxy_environment: dict[str, str] = {}  # what a job needs to reach us
 
     def workspace(self, subscription: str, group: str, name: str) -> Workspace | None:

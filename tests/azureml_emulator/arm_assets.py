@@ -1,0 +1,130 @@
+"""What the second SDK keeps through ARM: code, environments, data, models and datastores."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from tests.azureml_emulator import blobs
+from tests.azureml_emulator.messages import Refusal, Response, reply
+from tests.azureml_emulator.router import Call, Routes
+
+ROUTES = Routes("arm")
+_KINDS = "codes", "environments", "data", "models"
+_SYSTEM = {"createdAt": "2026-01-01T00:00:00.000000+00:00", "createdBy": "emulator", "createdByType": "Application"}
+
+
+@ROUTES.add("version.upload", "POST", "{WS}/{kind}/{name}/versions/{version}/startPendingUpload")
+def start_upload(call: Call) -> Response:
+    """A container of its own to upload files to."""
+    url = blobs.container_url(call.workspace(), f"upload-{uuid.uuid4()}")
+    credential = {"credentialType": "SAS", "sasUri": url}
+    reference = {"blobUri": url.partition("?")[0], "storageAccountArmId": "", "credential": credential}
+    return reply(
+        {
+            "pendingUploadId": str(uuid.uuid4()),
+            "pendingUploadType": "TemporaryBlobReference",
+            "blobReferenceForConsumption": reference,
+        }
+    )
+
+
+@ROUTES.add("version.create", "PUT", "{WS}/{kind}/{name}/versions/{version}")
+def create(call: Call) -> Response:
+    """A version, which never changes; of code also the snapshot that jobs unpack."""
+    workspace, kept = call.workspace(), _kept(call)
+    identity = f"{workspace.path}/{call.path['kind']}/{call.path['name']}/versions/{call.path['version']}"
+    flags = {"isArchived": False, "isAnonymous": False}
+    properties: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "flavors": {}, **flags}
+    wanted = call.request.json()["properties"]
+    with call.azure.changed:
+        kept[call.path["version"]] = document(identity, call.path["version"], {**properties, **wanted})
+        if wanted.get("codeUri"):
+            workspace.snapshots[identity] = _files(call, wanted["codeUri"])
+    return reply(kept[call.path["version"]], 201)
+
+
+@ROUTES.add("version.list", "GET", "{WS}/{kind}/{name}/versions")
+def versions(call: Call) -> Response:
+    """All versions of a thing, newest first; where a hash is said, those of this content, whatever their name."""
+    wanted = call.request.query.get("hash")
+    if wanted is None:
+        return reply({"value": list(reversed(_kept(call).values()))})
+    kept = _names(call)
+    every = [version for versions in kept.values() for version in versions.values()]
+    return reply({"value": [v for v in every if (v["properties"]["properties"] or {}).get("hash_sha256") == wanted]})
+
+
+@ROUTES.add("version.get", "GET", "{WS}/{kind}/{name}/versions/{version}")
+def version(call: Call) -> Response:
+    """One version."""
+    kept = _kept(call)
+    if call.path["version"] not in kept:
+        raise Refusal(404, "NotFound", f"{call.path['name']}:{call.path['version']} was not found.")
+    return reply(kept[call.path["version"]])
+
+
+@ROUTES.add("datastore.get", "GET", "{WS}/datastores/{name}")
+def datastore(call: Call) -> Response:
+    """A datastore; the workspace's own are always there."""
+    workspace, name = call.workspace(), call.path["name"]
+    kept = workspace.assets.setdefault("v2/datastores", {})
+    own: dict[str, Any] = {
+        "datastoreType": "AzureBlob",
+        "accountName": workspace.account,
+        "containerName": "azureml-blobstore",
+    }
+    own |= {"endpoint": "core.windows.net", "protocol": "https", "credentials": {"credentialsType": "None"}}
+    if name == "workspaceblobstore":
+        kept.setdefault(name, document(f"{workspace.path}/datastores/{name}", name, {**own, "isDefault": True}))
+    if name not in kept:
+        raise Refusal(404, "NotFound", f"Datastore {name} was not found.")
+    return reply(kept[name])
+
+
+@ROUTES.add("datastore.create", "PUT", "{WS}/datastores/{name}")
+def create_datastore(call: Call) -> Response:
+    """Registers a datastore."""
+    workspace, name = call.workspace(), call.path["name"]
+    properties = {"tags": {}, "properties": {}, "isDefault": False, **call.request.json()["properties"]}
+    kept = workspace.assets.setdefault("v2/datastores", {})
+    kept[name] = document(f"{workspace.path}/datastores/{name}", name, properties)
+    return reply(kept[name], 201)
+
+
+@ROUTES.add("container.get", "GET", "{WS}/{kind}/{name}")
+def container(call: Call) -> Response:
+    """What all versions of a thing belong to."""
+    kept = _kept(call)
+    if not kept:
+        raise Refusal(404, "NotFound", f"{call.path['name']} was not found.")
+    numbers = {"latestVersion": next(reversed(kept)), "nextVersion": str(len(kept) + 1)}
+    identity = f"{call.workspace().path}/{call.path['kind']}/{call.path['name']}"
+    return reply(document(identity, call.path["name"], {"isArchived": False, **numbers}))
+
+
+def document(identity: str, name: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """A resource of ARM."""
+    kind = "Microsoft.MachineLearningServices/workspaces/" + "/".join(identity.split("/")[9::2])
+    return {"id": identity, "name": name, "type": kind, "properties": properties, "systemData": _SYSTEM}
+
+
+def _names(call: Call) -> dict[str, Any]:
+    """All things of a kind by their names."""
+    kind = call.path["kind"].lower()
+    if kind not in _KINDS:
+        raise Refusal(404, "NotEmulated", f"The emulator keeps {', '.join(_KINDS)}, no {kind}.")
+    names: dict[str, Any] = call.workspace().assets.setdefault(f"v2/{kind}", {})
+    return names
+
+
+def _kept(call: Call) -> dict[str, Any]:
+    """The versions of a thing by their names."""
+    versions: dict[str, Any] = _names(call).setdefault(call.path["name"], {})
+    return versions
+
+
+def _files(call: Call, url: str) -> dict[str, str]:
+    """The files of code that was uploaded below an address."""
+    prefix = blobs.name_of(url).rstrip("/") + "/"
+    return {name.removeprefix(prefix): name for name in call.azure.blobs.names(prefix)}

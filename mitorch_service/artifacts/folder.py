@@ -13,6 +13,8 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError
 
+_PART = ".part-"  # what the name of a copy begins with until it is whole
+
 
 class FolderArtifactStore(ArtifactStore):
     """Each file is written beside its place, flushed to the disk, then renamed."""
@@ -24,25 +26,22 @@ class FolderArtifactStore(ArtifactStore):
         target = self._path(key)
         with self._errors(key):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.parent / f".part-{uuid.uuid4().hex}"  # not tempfile's, which only its owner may read
-            try:
-                with temporary.open("xb") as copy, source.open("rb") as original:
-                    shutil.copyfileobj(original, copy, 1 << 20)
-                    copy.flush()
-                    os.fsync(copy.fileno())
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+            _copy(source, target)
         return str(target)
 
     def get(self, key: str, target: Path) -> None:
         with self._errors(key):
-            shutil.copyfile(self._path(key), target)
+            _copy(self._path(key), target)
 
     def exists(self, key: str) -> bool:
         with self._errors(key):
             return self._path(key).is_file()
+
+    def keys(self, prefix: str) -> list[str]:
+        folder = self._path(prefix)
+        with self._errors(prefix):
+            files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_PART))
+            return sorted(path.relative_to(self._root).as_posix() for path in files)
 
     def delete(self, prefix: str) -> int:
         folder = self._path(prefix)
@@ -74,3 +73,16 @@ class FolderArtifactStore(ArtifactStore):
             yield
         except OSError as error:
             raise ArtifactError(key, str(self._root), error.strerror or str(error)) from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.parent / f"{_PART}{uuid.uuid4().hex}"  # not tempfile's, which only its owner may read
+    try:
+        with temporary.open("xb") as copy, source.open("rb") as original:
+            shutil.copyfileobj(original, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

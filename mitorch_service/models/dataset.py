@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from mitorch_service.models.base import ConfigSection, Document, UtcTime
+from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._ -]*$")
 
@@ -76,8 +78,19 @@ class DatasetDefinition(ConfigSection):
         return {name: part for name, part in named.items() if part is not None}
 
 
+class SasToken(Document):
+    """What belongs behind the ``?`` of a URL. Kept apart from the URL, which is then shown as it is."""
+
+    url: str
+    token: str = Field(repr=False)
+
+
 class Dataset(Document):
-    """A registered data set; ``_id`` is ``name:version``, which makes the pair unique."""
+    """A registered data set; ``_id`` is ``name:version``, which makes the pair unique.
+
+    URLs stand in `path` and `support_files` without their SAS tokens. Those are in `sas_tokens`, as a run must have
+    them; commands that print the whole document mask them (`mask_secrets`).
+    """
 
     id: str
     name: str
@@ -86,6 +99,7 @@ class Dataset(Document):
     val: DatasetPart
     test: DatasetPart | None = None
     created_at: UtcTime
+    sas_tokens: list[SasToken] = Field(default=[], repr=False)
 
     @property
     def ref(self) -> DatasetRef:
@@ -95,6 +109,27 @@ class Dataset(Document):
         """The splits that there are, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test}
         return {name: part for name, part in named.items() if part is not None}
+
+    def with_sas(self, url: str) -> str:
+        """A URL of this data set as it is asked for: a secret."""
+        tokens = {token.url: token.token for token in self.sas_tokens}
+        return f"{url}?{tokens[url]}" if url in tokens else url
+
+    def first_expiry(self) -> tuple[datetime, str] | None:
+        """When the first of its SAS tokens ends, and the URL that it is for; None when no token says."""
+        ends = ((sas_expiry(token.token), token.url) for token in self.sas_tokens)
+        return min(((end, url) for end, url in ends if end is not None), default=None)
+
+
+def split_sas(part: DatasetPart) -> tuple[DatasetPart, list[SasToken]]:
+    """The part without SAS tokens, and these."""
+    urls = [path for path in (part.path, *part.support_files) if is_url(path) and sas_of(path)]
+    plain = DatasetPart(path=_shown(part.path), support_files=[_shown(path) for path in part.support_files])
+    return plain, [SasToken(url=without_sas(url), token=sas_of(url)) for url in urls]
+
+
+def _shown(path: str) -> str:
+    return without_sas(path) if is_url(path) else path
 
 
 def dataset_id(name: str, version: int) -> str:

@@ -1,4 +1,4 @@
-"""The contract of an artifact store, on every implementation. One more is one more entry in `STORES`."""
+"""The contract of an artifact store, on every implementation. One more is one more entry in `SUBJECTS`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,23 +16,68 @@ import pytest
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError
+from mitorch_service.settings import read_settings
+from mitorch_service.wiring import open_artifacts
+from tests.azurite_server import Azurite
 from tests.contracts.local_cluster import eventually
 
-STORES: dict[str, Callable[[Path], ArtifactStore]] = {"folder": FolderArtifactStore}
 KEY = "d0c5/model.pth"
 
-_PUT_SLOWLY = """
+_PUT = """
 import sys
 from pathlib import Path
-from mitorch_service.artifacts.folder import FolderArtifactStore
-print("ready", flush=True)
-FolderArtifactStore(Path(sys.argv[1])).put("d0c5/model.pth", Path(sys.argv[2]))
+from mitorch_service.settings import read_settings
+from mitorch_service.wiring import open_artifacts
+open_artifacts(read_settings()).put("d0c5/model.pth", Path(sys.argv[1]))
 """
 
 
-@pytest.fixture(params=STORES)
-def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    return STORES[request.param](tmp_path / "artifacts")
+@dataclass(frozen=True)
+class Subject:
+    """A store under test, and what only its storage knows."""
+
+    url: str  # MITORCH_STORAGE_URL
+    where: str  # what messages call it
+    files: Callable[[], list[str]]  # everything that lies in the storage
+    some_arrived: Callable[[], bool]  # whether a part of a file that is being put is in the storage
+
+    def open(self) -> ArtifactStore:
+        return open_artifacts(read_settings({"MITORCH_STORAGE_URL": self.url}))
+
+
+def _folder(request: pytest.FixtureRequest) -> Subject:
+    root: Path = request.getfixturevalue("tmp_path") / "artifacts"
+
+    def files() -> list[str]:
+        return [str(path) for path in root.rglob("*") if path.is_file()]
+
+    return Subject(str(root), str(root), files, lambda: any(Path(file).stat().st_size >= 1 << 20 for file in files()))
+
+
+def _blob(request: pytest.FixtureRequest) -> Subject:
+    azurite: Azurite = request.getfixturevalue("azurite")
+    container = azurite.new_container()
+
+    def some_arrived() -> bool:
+        blobs = container.list_blobs(include=["uncommittedblobs"])
+        return any(container.get_blob_client(blob.name).get_block_list("uncommitted")[1] for blob in blobs)
+
+    where = azurite.url(container.container_name, "some folder")
+    url = f"{where}?{azurite.sas(container.container_name)}"
+    return Subject(url, where, lambda: list(container.list_blob_names()), some_arrived)
+
+
+SUBJECTS = {"folder": _folder, "blob": _blob}
+
+
+@pytest.fixture(params=SUBJECTS)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return SUBJECTS[request.param](request)
+
+
+@pytest.fixture
+def artifacts(subject: Subject) -> ArtifactStore:
+    return subject.open()
 
 
 @pytest.fixture
@@ -80,19 +126,18 @@ def test_a_second_put_replaces_the_file(artifacts: ArtifactStore, source: Path, 
 
 @pytest.mark.parametrize("before", [None, b"old"])
 def test_a_writer_killed_in_the_middle_leaves_what_was_there(
-    artifacts: ArtifactStore, tmp_path: Path, before: bytes | None
+    subject: Subject, artifacts: ArtifactStore, tmp_path: Path, before: bytes | None
 ) -> None:
     if before is not None:
         (tmp_path / "old").write_bytes(before)
         artifacts.put(KEY, tmp_path / "old")
     pipe = tmp_path / "pipe"  # a source that never ends: the writer is in the middle for as long as the test likes
     os.mkfifo(pipe)
-    writer = subprocess.Popen(
-        [sys.executable, "-c", _PUT_SLOWLY, str(tmp_path / "artifacts"), str(pipe)], stdout=subprocess.PIPE
-    )
+    environment = {**os.environ, "MITORCH_STORAGE_URL": subject.url}
+    writer = subprocess.Popen([sys.executable, "-c", _PUT, str(pipe)], env=environment)
     with writer, pipe.open("wb", buffering=0) as feed:
-        feed.write(bytes(3 << 20))
-        eventually(lambda: any(path.stat().st_size >= 1 << 20 for path in (tmp_path / "artifacts").rglob("*")))
+        feed.write(bytes(17 << 20))
+        eventually(subject.some_arrived)
         assert artifacts.exists(KEY) == (before is not None)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
@@ -102,7 +147,7 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_there(
         assert (tmp_path / "back").read_bytes() == before
     (tmp_path / "new").write_bytes(b"new")
     artifacts.put(KEY, tmp_path / "new")
-    assert artifacts.exists(KEY)
+    assert artifacts.keys("d0c5/") == [KEY]
     assert artifacts.delete("d0c5/") >= 1
     assert not artifacts.exists(KEY)
 
@@ -116,6 +161,46 @@ def test_a_put_that_fails_leaves_nothing_and_changes_nothing(
     artifacts.get(KEY, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == b"first"
     assert artifacts.delete("d0c5/") == 1
+
+
+def test_the_address_is_where_the_file_lies_and_holds_no_credential(
+    subject: Subject, artifacts: ArtifactStore, source: Path
+) -> None:
+    assert artifacts.put(KEY, source) == f"{subject.where}/{KEY}".replace("some folder", "some%20folder")
+
+
+def test_a_get_replaces_the_target_or_leaves_it_as_it_was(
+    artifacts: ArtifactStore, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "back").write_bytes(b"what was there, and longer")
+    with pytest.raises(ArtifactError):
+        artifacts.get(KEY, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"what was there, and longer"
+    artifacts.put(KEY, source)
+    artifacts.get(KEY, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"first"
+    assert {path.name for path in tmp_path.iterdir()} <= {"back", "source", "artifacts"}
+
+
+def test_a_target_that_cannot_be_written_is_told(artifacts: ArtifactStore, source: Path, read_only: Path) -> None:
+    artifacts.put(KEY, source)
+    with pytest.raises(ArtifactError, match="Read-only file system"):
+        artifacts.get(KEY, read_only / "back")
+
+
+@pytest.mark.parametrize("size", [(8 << 20) - 1, 8 << 20, (8 << 20) + 1, 20 << 20])
+def test_files_around_the_size_of_a_block_are_kept(artifacts: ArtifactStore, tmp_path: Path, size: int) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(size))
+    artifacts.put(KEY, tmp_path / "large")
+    artifacts.get(KEY, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "large").read_bytes()
+
+
+def test_the_keys_are_those_of_whole_files_below_the_prefix(artifacts: ArtifactStore, source: Path) -> None:
+    for key in ("a/b.txt", "a/ä 1/c.txt", "ab/d.txt"):
+        artifacts.put(key, source)
+    assert artifacts.keys("a/") == ["a/b.txt", "a/ä 1/c.txt"]
+    assert artifacts.keys("never/") == []
 
 
 def test_what_is_missing_cannot_be_got_and_leaves_no_file(artifacts: ArtifactStore, tmp_path: Path) -> None:
@@ -150,9 +235,9 @@ def test_a_key_that_leads_out_is_refused(artifacts: ArtifactStore, source: Path,
     assert source.read_bytes() == b"first"
 
 
-def test_the_check_tells_where_and_leaves_nothing(artifacts: ArtifactStore, tmp_path: Path) -> None:
-    assert str(tmp_path / "artifacts") in artifacts.check()
-    assert not [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+def test_the_check_tells_where_and_leaves_nothing(subject: Subject, artifacts: ArtifactStore) -> None:
+    assert subject.where in artifacts.check()
+    assert subject.files() == []
 
 
 def test_a_folder_that_cannot_be_written_is_told(read_only: Path, source: Path) -> None:

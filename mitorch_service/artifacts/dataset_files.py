@@ -1,0 +1,119 @@
+"""The files of data sets on this machine: those that lie there, and copies of those from blob storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mitorch_service.artifacts.blob_url import BlobUrl
+from mitorch_service.errors import ArtifactError, DataError, MissingExtra, Problem
+from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.sas import is_url, without_sas
+
+if TYPE_CHECKING:
+    from mitorch_service.artifacts.blob_cache import BlobCache
+
+CACHE_LIMIT = 200 << 30  # bytes of files that no run uses
+_PARALLEL = 8  # questions at a time
+
+
+class DatasetFiles:
+    """Files from URLs are loaded once for all runs on this machine, as long as their ETag stays the same."""
+
+    def __init__(self, cache: Path, limit: int = CACHE_LIMIT) -> None:
+        """`limit`: bytes that are kept in the folder `cache` beyond what is in use; the least recently used go."""
+        self._cache, self._limit = cache, limit
+
+    @contextmanager
+    def at_hand(self, dataset: Dataset) -> Iterator[dict[str, Path]]:
+        """Each split's text file on this machine, its support files where they lie in relation to it, until the end.
+
+        Raises DataError for what the storage refuses or does not have, ArtifactError for all that may pass.
+        """
+        urls = _urls(dataset)
+        if not urls:
+            yield {name: Path(part.path) for name, part in dataset.parts().items()}
+            return
+        with _azure_extra():
+            from mitorch_service.artifacts.blob_fetch import BlobFetch
+        cache = self._open_cache()
+        with cache.view() as folder:
+            places = {url: folder.joinpath(*url.parts) for url in urls.values()}
+            BlobFetch(str(dataset.ref), cache).fetch(places)
+            parts = dataset.parts().items()
+            yield {name: places[urls[part.path]] if part.path in urls else Path(part.path) for name, part in parts}
+
+    def problems(self, parts: Mapping[str, DatasetPart]) -> list[Problem]:
+        """What is wrong with the splits' URLs (their SAS tokens in them): each is asked for once, and not loaded."""
+        problems: list[Problem] = []
+        asked: dict[str, BlobUrl] = {}
+        for name, part in parts.items():
+            urls, wrong = _parsed(name, part)
+            problems += wrong
+            asked |= {} if wrong else urls
+        if asked:
+            with ThreadPoolExecutor(_PARALLEL) as pool:
+                answers = zip(asked, pool.map(_unreachable, asked.values()), strict=True)
+                problems += [Problem(where, answer) for where, answer in answers if answer]
+        return problems
+
+    def _open_cache(self) -> BlobCache:
+        from mitorch_service.artifacts.blob_cache import BlobCache
+
+        try:
+            return BlobCache(self._cache, self._limit)
+        except OSError as error:
+            remedy = f"{error.strerror or error}. Set MITORCH_HOME to a folder that can be written"
+            raise ArtifactError("cache", str(self._cache), remedy) from error
+
+
+def _urls(dataset: Dataset) -> dict[str, BlobUrl]:
+    """What is to be loaded, by the path as it is registered; with its SAS token. Raises DataError."""
+    paths = [path for part in dataset.parts().values() for path in (part.path, *part.support_files) if is_url(path)]
+    try:
+        return {path: BlobUrl.parse(dataset.with_sas(path)) for path in paths}
+    except ValueError as error:
+        raise DataError(f"data set {dataset.ref}: a URL {error}. Register it anew.") from error
+
+
+def _parsed(name: str, part: DatasetPart) -> tuple[dict[str, BlobUrl], list[Problem]]:
+    """The URLs of a split by their field, and what is wrong with their form."""
+    fields = {f"{name}.support_files[{index}]": path for index, path in enumerate(part.support_files)}
+    fields = {f"{name}.path": part.path, **fields}
+    if not any(map(is_url, fields.values())):
+        return {}, []
+    if not all(map(is_url, fields.values())):
+        return {}, [Problem(name, "mixes URLs with files of this machine: give all files in the one way or the other")]
+    urls, problems = {}, []
+    for field, path in fields.items():
+        try:
+            urls[field] = BlobUrl.parse(path)
+        except ValueError as error:
+            problems.append(Problem(field, f"{without_sas(path)} {error}"))
+    problems += [Problem(field, f"{url} names a container, no file") for field, url in urls.items() if not url.name]
+    if len({url.parts[:2] for url in urls.values()}) > 1:
+        text = "lie in several containers, but the text file names them relative to itself: put all into one"
+        problems.append(Problem(f"{name}.support_files", text))
+    return urls, problems
+
+
+def _unreachable(url: BlobUrl) -> str | None:
+    with _azure_extra():
+        from mitorch_service.artifacts.blob_fetch import current_version
+    try:
+        current_version(url)
+    except (DataError, ArtifactError) as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def _azure_extra() -> Iterator[None]:
+    """Around the import of what needs Azure's SDK, which is for data sets from URLs only. Raises MissingExtra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "azure-storage-blob", "azure") from error

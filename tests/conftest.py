@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import mongodb_server
+from tests import azurite_server, mongodb_server
 
 _OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
 
@@ -17,7 +17,7 @@ _OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_U
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the settings of whoever runs it, or writes into their home."""
-    for variable in _OURS:
+    for variable in [*_OURS, *(name for name in os.environ if name.startswith(("MITORCH_AML_", "MITORCH_AZURE_")))]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
@@ -29,6 +29,18 @@ def mongodb_uri() -> Iterator[str]:
         with mongodb_server.mongodb_uri() as uri:
             yield uri
     except mongodb_server.NoServer as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[azurite_server.Azurite]:
+    """A running blob storage; without one the test is skipped here, and fails in CI."""
+    try:
+        with azurite_server.azurite() as server:
+            yield server
+    except azurite_server.NoServer as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))

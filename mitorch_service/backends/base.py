@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mitorch_service.errors import BackendError
 from mitorch_service.models.run import RunState
+from mitorch_service.models.training import Resources
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,8 @@ class RunRequest:
 
     name: str  # the same for the same attempt of a training
     command: tuple[str, ...]
+    nodes: int = 1  # the command is started on each, as one distributed run
+    gpus: int | None = None  # of each node that the training needs; None: whatever a node has
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,12 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many runs a cluster can hold, and how many more it can start now."""
+    """How many nodes a cluster can have, and on how many of them a run can be started now: each run takes as many as
+    it asks for, most of them one."""
 
     total: int
     free: int
+    gpus: int | None = field(default=None, compare=False)  # of a node, where the cluster itself knows
 
 
 class Backend(ABC):
@@ -39,17 +45,28 @@ class Backend(ABC):
     change by asking again."""
 
     @abstractmethod
-    def prepare(self, training_id: str, attempt: int) -> RunRequest:
-        """The request for one attempt of a training, as a value."""
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
+        """The request for one attempt of a training, as a value. `resources` None: one node, whatever it has."""
 
     @abstractmethod
     def submit(self, request: RunRequest) -> str | None:
         """Starts the run, unless one of this name was ever started: then it does nothing. Returns where a person can
         look at it. Raises NoCapacity when nothing is free."""
 
+    def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
+        """Submits each, in turn or several at a time; for each what `submit` returns, or the error that it raises."""
+        answers: list[str | BackendError | None] = []
+        for request in requests:
+            try:
+                answers.append(self.submit(request))
+            except BackendError as error:
+                answers.append(error)
+        return answers
+
     @abstractmethod
     def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
-        """The status of each run; None for one that the cluster does not know."""
+        """The status of each run; None for one that the cluster does not know. One that could not be looked up this
+        time is missing."""
 
     @abstractmethod
     def cancel(self, name: str) -> None:

@@ -24,9 +24,9 @@ import psutil
 
 from mitorch_service.backends import supervisor
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.errors import BackendUnavailable, NoCapacity
+from mitorch_service.errors import BackendError, BackendUnavailable, NoCapacity
 from mitorch_service.models.run import RunState
-from mitorch_service.models.training import run_name
+from mitorch_service.models.training import Resources, run_name
 
 GRACE_SECONDS = 30.0  # from SIGTERM to SIGKILL
 _START_SECONDS = 60.0  # a supervisor that has not written its process ids by then is not going to
@@ -56,12 +56,16 @@ class LocalBackend(Backend):
         self._grace = grace
         self._children: list[subprocess.Popen[bytes]] = []  # kept so that ended ones are reaped
 
-    def prepare(self, training_id: str, attempt: int) -> RunRequest:
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
+        needed = resources or Resources()
         module = "mitorch_service.cli.main"
         command = (sys.executable, "-m", module, "run", training_id, "--attempt", str(attempt))
-        return RunRequest(run_name(training_id, attempt), command)
+        return RunRequest(run_name(training_id, attempt), command, needed.nodes, needed.gpus)
 
     def submit(self, request: RunRequest) -> str | None:
+        if request.nodes > 1:
+            remedy = "Name a cluster that has several nodes in resources.cluster."
+            raise BackendError(self._cluster, f"this machine is one node, and {request.name} needs more", remedy)
         folder = self._runs / request.name
         with self._errors(), self._lock():
             if (folder / "started").exists():
@@ -112,7 +116,7 @@ class LocalBackend(Backend):
     def capacity(self) -> Capacity:
         self._reap()
         with self._errors():
-            return Capacity(self._slots, len(self._free_slots()))
+            return Capacity(self._slots, len(self._free_slots()), self._gpus_of_a_slot())
 
     def _spawn(self, request: RunRequest, folder: Path, slot: int) -> None:
         program = [sys.executable, supervisor.__file__, str(folder), str(self._grace), *request.command]
@@ -138,6 +142,10 @@ class LocalBackend(Backend):
             mine = self._gpus[slot :: self._slots] or [self._gpus[slot % len(self._gpus)]]
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
         return environment
+
+    def _gpus_of_a_slot(self) -> int:
+        """Those that each slot has; slots beyond the GPUs share them."""
+        return max(1, len(self._gpus) // max(1, self._slots)) if self._gpus else 0
 
     def _check_room(self) -> None:
         """A disk that is full is found out here, not by a supervisor that nobody hears."""

@@ -99,9 +99,22 @@ def prune(context: click.Context, /, **options: Any) -> None:
 
 
 @command.command()
+@click.option("--cost", is_flag=True, help="Instead: node hours and costs by cluster, day (UTC) and job.")
+@click.option("--since", metavar="AGE", help="With --cost: of what was submitted since 12h, 30d, 6m. [default: 30d]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def status(as_json: bool) -> None:
-    """Show the clusters with their capacity, and the queue."""
+def status(cost: bool, since: str | None, as_json: bool) -> None:
+    """Show the clusters with their capacity, and the queue.
+
+    A cost is the time from a run's start to its end (or until now), times its nodes, times the price of a node hour
+    that MITORCH_CLUSTERS named when it was assigned.
+    """
+    if since is not None and not cost:
+        raise click.UsageError("--since belongs to --cost.")
+    if cost:
+        from mitorch_service.cli.costs import show_costs
+
+        show_costs(since or "30d", as_json)
+        return
     from mitorch_service.cli.controlling import show_status
 
     show_status(as_json)

@@ -27,7 +27,8 @@ _REMOTE_SECONDS = 300.0
 def one_pass() -> int:
     """One pass; prints what it did. Returns 1 if some of it failed."""
     settings = read_settings()
-    report = Controller(open_store(settings), open_backends(settings)).tick(datetime.now(UTC))
+    controller = Controller(open_store(settings), open_backends(settings), settings.clusters)
+    report = controller.tick(datetime.now(UTC))
     for event in report.events:
         click.echo(event.text, err=event.failed)
     if not report.events:
@@ -39,7 +40,7 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     """Pass after pass; a database that does not answer is waited for."""
     settings = read_settings()
     store = open_store(settings)
-    controller = Controller(store, open_backends(settings))
+    controller = Controller(store, open_backends(settings), settings.clusters)
     seconds = every or default_seconds(settings)
     last = PassReport(controller.observe(datetime.now(UTC)))  # a database that is not there at all ends it here
     with show_pass() as show:
@@ -153,7 +154,7 @@ def show_status(as_json: bool) -> None:
         show_json({"clusters": shown, "trainings": counts, "jobs": [job.id for job in jobs], "queue": queue})
         return
     rows = [(n, "-", "-", c) if isinstance(c, str) else (n, c.total, c.free, "ok") for n, c in clusters.items()]
-    show_table("clusters", ("cluster", "slots", "free", "state"), rows)
+    show_table("clusters", ("cluster", "nodes", "free", "state"), rows)
     show_table("trainings", ("status", "count"), list(counts.items()))
     if jobs:
         columns = ("job", "status", "priority", "name", "trials")

@@ -33,9 +33,6 @@ def diagnose() -> list[Finding]:
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield Finding("settings", True, f"home {settings.home}, {len(settings.clusters)} cluster(s)")
-    if settings.ignored:
-        remedy = "this version runs trainings on this machine only (MITORCH_CLUSTERS)"
-        yield Finding("azure", False, f"{', '.join(settings.ignored)} set, but Azure is not supported yet: {remedy}")
     yield _check("database", lambda: _database(settings))
     yield _check("storage", lambda: f"writable, {open_artifacts(settings).check()}")
     for cluster in settings.clusters:
@@ -60,7 +57,8 @@ def _database(settings: Settings) -> str:
 
 def _cluster(settings: Settings, cluster: ClusterConfig) -> str:
     capacity = open_backends(settings)[cluster.name].capacity()
-    return f"{cluster.kind}, {capacity.free} of {capacity.total} slots free"
+    what = "slots" if cluster.kind == "local" else "nodes"
+    return f"{cluster.kind}, {capacity.free} of {capacity.total} {what} free"
 
 
 def _training() -> Finding:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import click
 
 from mitorch_service.cli.output import show_json, stream_json, text
+from mitorch_service.cli.submitting import config_check
 from mitorch_service.controller.bulk_submission import (
     Advance,
     BulkSubmission,
@@ -25,13 +26,12 @@ from mitorch_service.controller.bulk_submission import (
     Receipt,
     submission_key,
 )
-from mitorch_service.controller.submission import Options
+from mitorch_service.controller.submission import ConfigCheck, Options
 from mitorch_service.errors import InvalidInput, Problem, StoreError
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.validation import MAX_CONFIG_BYTES
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
-from mitorch_service.training.config_check import check_names
 
 _SECONDS = 5.0  # between two lines of progress on a pipe
 
@@ -58,7 +58,7 @@ def submit_many(
             receipt = bulk.again(receipt, source.name, digest)
         before = receipt.done
         if receipt.finished_at is None:
-            receipt = _checked(bulk, source, receipt, digest)
+            receipt = _checked(bulk, source, receipt, digest, config_check(settings))
             if not explain:
                 receipt = _queued(bulk, receipt)
         if explain and receipt.finished_at is None:
@@ -154,14 +154,14 @@ def _read(source: Source) -> Digest:
     return digester.digest(source.name)
 
 
-def _checked(bulk: BulkSubmission, source: Source, receipt: Receipt, digest: Digest) -> Receipt:
+def _checked(bulk: BulkSubmission, source: Source, receipt: Receipt, digest: Digest, check: ConfigCheck) -> Receipt:
     if bulk.is_checked():
         if receipt.content != digest.content:
             began = text(receipt.started_at)
             click.echo(f"{source.name} is not what it was: going on with what was checked at {began}", err=True)
         return receipt
     with show_progress("checking", digest.total) as advance:
-        return bulk.check(receipt, digest, source.entries(), check_names, advance)
+        return bulk.check(receipt, digest, source.entries(), check, advance)
 
 
 def _explain(bulk: BulkSubmission, receipt: Receipt, as_json: bool) -> None:

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
-from mitorch_service.models.dataset import Dataset, DatasetDefinition, DatasetPart, DatasetRef, dataset_id
+from mitorch_service.models.dataset import (
+    Dataset,
+    DatasetDefinition,
+    DatasetPart,
+    DatasetRef,
+    SasToken,
+    dataset_id,
+    split_sas,
+)
+from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import ACTIVE, TrainingStatus
 from mitorch_service.models.validation import check, parse_json
-from mitorch_service.settings import read_settings
+from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.file_check import check_files
 from mitorch_service.training.image_list import ImageList, same_classes
-from mitorch_service.wiring import open_store
+from mitorch_service.wiring import open_dataset_files, open_store
 
 
 def register_file(path: str) -> list[DatasetRef]:
@@ -25,8 +33,9 @@ def register_file(path: str) -> list[DatasetRef]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InvalidInput(path, [Problem("", f"cannot be read: {error.strerror}")]) from error
-    datasets, problems = _datasets(parse_json(path, content), Path(path).absolute().parent)
-    store = open_store(read_settings())
+    settings = read_settings()
+    datasets, problems = _datasets(parse_json(path, content), Path(path).absolute().parent, settings)
+    store = open_store(settings)
     for index, dataset in enumerate(datasets):
         if any(known.id == dataset.id for known in [*store.list_datasets().items, *datasets[:index]]):
             taken = f"{dataset.ref} is registered already; give it the next version"
@@ -54,7 +63,7 @@ def remove_version(ref: DatasetRef) -> DatasetRef:
     return dataset.ref
 
 
-def _datasets(data: object, folder: Path) -> tuple[list[Dataset], list[Problem]]:
+def _datasets(data: object, folder: Path, settings: Settings) -> tuple[list[Dataset], list[Problem]]:
     if not isinstance(data, list) or not data:
         return [], [Problem("", "must be a list [{…}] of one definition or more")]
     datasets, problems = [], []
@@ -62,19 +71,26 @@ def _datasets(data: object, folder: Path) -> tuple[list[Dataset], list[Problem]]
         definition, found = check(DatasetDefinition, item)
         if definition is not None:
             absolute = {name: _absolute(part, folder) for name, part in definition.parts().items()}
-            found = _file_problems(absolute)
+            found = open_dataset_files(settings).problems(absolute)
+            found += _file_problems({name: part for name, part in absolute.items() if not _is_remote(part)})
             datasets.append(_dataset(definition, absolute))
         problems += [Problem(f"[{index}].{p.path}".rstrip("."), p.message) for p in found]
     return datasets, problems
 
 
 def _dataset(definition: DatasetDefinition, parts: dict[str, DatasetPart]) -> Dataset:
+    tokens: dict[str, SasToken] = {}
+    shown: dict[str, DatasetPart] = {}
+    for name, part in parts.items():
+        shown[name], found = split_sas(part)
+        tokens |= {token.url: token for token in found}
     return Dataset(
         id=dataset_id(definition.name, definition.version),
         name=definition.name,
         version=definition.version,
         created_at=datetime.now(UTC),
-        **parts,
+        sas_tokens=list(tokens.values()),
+        **shown,
     )
 
 
@@ -86,11 +102,15 @@ def _absolute(part: DatasetPart, folder: Path) -> DatasetPart:
 
 
 def _resolve(path: str, folder: Path) -> str:
-    return path if urlsplit(path).scheme in ("http", "https") else str(folder / Path(path).expanduser())
+    return path if is_url(path) else str(folder / Path(path).expanduser())
+
+
+def _is_remote(part: DatasetPart) -> bool:
+    return any(map(is_url, (part.path, *part.support_files)))
 
 
 def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
-    """What is wrong with the files themselves: every split is read and each image looked for."""
+    """What is wrong with files of this machine: every split is read and each image looked for."""
     problems: list[Problem] = []
     lists: dict[str, ImageList] = {}
     for name, part in parts.items():
@@ -112,10 +132,4 @@ def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
 def _missing(name: str, part: DatasetPart) -> Sequence[Problem]:
     named = [(f"{name}.path", part.path)]
     named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(part.support_files)]
-    problems = []
-    for where, path in named:
-        if urlsplit(path).scheme in ("http", "https"):
-            problems.append(Problem(where, "is a URL; this version reads data sets from folders only"))
-        elif not Path(path).is_file():
-            problems.append(Problem(where, f"there is no file {path}"))
-    return problems
+    return [Problem(where, f"there is no file {path}") for where, path in named if not Path(path).is_file()]

@@ -1,29 +1,95 @@
-"""The process around a run: signals, logging, exit code."""
+"""The process around a run: where its settings come from, signals, logging, exit code."""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
 from datetime import UTC, datetime
 
-from mitorch_service.settings import read_settings
+from mitorch_service.backends.node import Node
+from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreError
+from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.settings import Settings, read_settings
+from mitorch_service.stores.base import Store
+from mitorch_service.training.persistence import persistently
 from mitorch_service.training.run import run_training
-from mitorch_service.wiring import open_artifacts, open_store
+from mitorch_service.wiring import open_artifacts, open_dataset_files, open_node, open_store
+
+_PATIENCE_SECONDS = 600.0  # for a database that does not answer
+
+log = logging.getLogger("mitorch")
 
 
 def run_attempt(training_id: str, attempt: int) -> int:
-    """Runs the attempt; SIGTERM and Ctrl-C end it cleanly as canceled. Returns the exit code."""
+    """Runs the attempt; SIGTERM and Ctrl-C end it cleanly as canceled, a node that is taken away at once and without a
+    word, as lost. Returns the exit code."""
+    _log_to_stdout()
+    rank = os.environ.get("RANK", "0")
+    if rank != "0":
+        log.info("process %s of %s has nothing to do: a training runs in the first", rank, os.environ.get("WORLD_SIZE"))
+        return 0
+    node = open_node(os.environ)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: _end(node, stop))
+    try:
+        given = node.settings()
+        settings = read_settings({**os.environ, **given} if given else None)
+    except BackendError as error:
+        log.error("%s", mask_secrets(str(error)))
+        return EXIT_INFRASTRUCTURE
+    try:
+        return _run(settings, node, training_id, attempt, stop)
+    finally:
+        node.close()
+
+
+def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: threading.Event) -> int:
+    store = open_store(settings)
+    if node.starts_again and _has_begun(store, training_id, attempt):
+        log.error("attempt %d had begun on a node that was taken away: it is lost, and made up for by another", attempt)
+        return EXIT_INFRASTRUCTURE
+    return run_training(
+        store,
+        open_artifacts(settings),
+        training_id,
+        attempt,
+        lambda: datetime.now(UTC),
+        stop,
+        open_dataset_files(settings),
+        node.epoch_ended,
+    )
+
+
+def _has_begun(store: Store, training_id: str, attempt: int) -> bool:
+    """Whether another process of this attempt has reported, so that this one could write nothing."""
+    try:
+        row = persistently(lambda: store.get_training(training_id), _PATIENCE_SECONDS)
+    except (NotFound, BrokenDocument, StoreError):
+        return False  # which the run itself finds out, and says
+    return row.attempt == attempt and row.status == TrainingStatus.RUNNING
+
+
+def _log_to_stdout() -> None:
     logging.raiseExceptions = False  # a full disk under the log must not end the training
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logging.getLogger("mitorch").addHandler(handler)
-    logging.getLogger("mitorch").setLevel(logging.INFO)
-    settings = read_settings()
-    return run_training(
-        open_store(settings), open_artifacts(settings), training_id, attempt, lambda: datetime.now(UTC), stop
-    )
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+
+def _end(node: Node, stop: threading.Event) -> None:
+    """Asks the node in a thread: the training goes on until it is known who wants it to end."""
+
+    def work() -> None:
+        if node.is_taken_away():
+            log.warning("the node is taken away: the attempt is lost, and is made up for by another")
+            os._exit(EXIT_INFRASTRUCTURE)
+        stop.set()
+
+    threading.Thread(target=work, name="end", daemon=True).start()

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.controller.expansion import expand
-from mitorch_service.controller.submission import Options, build_submission
+from mitorch_service.controller.resource_check import resource_check
+from mitorch_service.controller.submission import ConfigCheck, Options, build_submission
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED
 from mitorch_service.models.training import Training
 from mitorch_service.models.validation import MAX_CONFIG_BYTES, parse_object
+from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.training.config_check import check_names
 
@@ -46,10 +48,16 @@ def dataset_ref(argument: str, text: str) -> DatasetRef:
         raise InvalidInput(argument, [Problem(text, str(error))]) from error
 
 
-def checked(store: Store, path: str, options: Options) -> Training | Job:
+def checked(store: Store, settings: Settings, path: str, options: Options) -> Training | Job:
     """The document that the file asks for, not yet written. Raises InvalidInput with every problem."""
     source, data = read_config(path)
-    return build_submission(store, source, data, options, datetime.now(UTC), check_names)
+    return build_submission(store, source, data, options, datetime.now(UTC), config_check(settings))
+
+
+def config_check(settings: Settings) -> ConfigCheck:
+    """What is checked of a config beside its form: names that the engine knows, and that some cluster can run it."""
+    check_resources = resource_check(settings)
+    return lambda config: check_names(config) + check_resources(config)
 
 
 def explanation(document: Training | Job) -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from enum import StrEnum
+from functools import partial
+from typing import TypeVar, assert_never
 
 from mitorch_service.backends.base import Backend, Capacity, RunStatus
+from mitorch_service.controller.asking import ask_all
+from mitorch_service.controller.budget import job_cost
+from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
     Action,
     AddTrials,
@@ -18,21 +23,49 @@ from mitorch_service.controller.plan import (
     FinishJob,
     JobState,
     Launch,
+    SettleCost,
     Snapshot,
     Submit,
     UpdateJob,
     plan,
 )
-from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, StoreUnavailable
+from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, NotFound, StoreUnavailable
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingErrorInfo, TrainingRow
+from mitorch_service.settings import ClusterConfig
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Listing
 
+Answer = TypeVar("Answer")
+
 _LOG_TAIL_LINES = 20
+_CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs, where there are several
 _OPEN_TRIALS_A_PASS = 1000
+_HEAD_A_PASS = 100  # trainings of the queue that a pass looks at, at least, where some of them want certain clusters
+_HEAD_BY_ROOM = 4  # or so many times the free nodes, if that is more
+_SUBMISSIONS_A_STEP = 100  # claimed, submitted and recorded together
+
+
+class Counted(StrEnum):
+    """What a pass counts of what it did."""
+
+    TRIALS_ADDED = "trials_added"
+    LAUNCHED = "launched"
+    ENDED = "ended"  # attempts whose run had not said so itself; of these:
+    LOST = "lost"
+    FAILED = "failed"  # and documents that cannot be read
+    CANCELED = "canceled"  # and trainings that never ran
+    JOBS_ENDED = "jobs_ended"
+
+
+_OUTCOMES = {
+    AttemptOutcome.LOST: Counted.LOST,
+    AttemptOutcome.FAILED: Counted.FAILED,
+    AttemptOutcome.CANCELED: Counted.CANCELED,
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +74,8 @@ class Event:
 
     text: str
     failed: bool = False
+    counted: tuple[Counted, ...] = ()
+    number: int = 1  # how often it counts
 
 
 @dataclass(frozen=True)
@@ -49,6 +84,11 @@ class PassReport:
 
     snapshot: Snapshot
     events: list[Event] = field(default_factory=list)
+    complete: bool = True  # False: time was up before all was done
+
+    def count(self, kind: Counted) -> int:
+        """How much of this it did."""
+        return sum(event.number for event in self.events if kind in event.counted)
 
     @property
     def idle(self) -> bool:
@@ -60,24 +100,35 @@ class PassReport:
 class Controller:
     """Stateless between passes: all that it knows is in the store and on the clusters."""
 
-    def __init__(self, store: Store, backends: Mapping[str, Backend]) -> None:
-        """`backends` by cluster name, in order of preference."""
+    def __init__(self, store: Store, backends: Mapping[str, Backend], clusters: Sequence[ClusterConfig] = ()) -> None:
+        """`backends` by cluster name, in order of preference; `clusters` what the settings say of them."""
         self._store = store
         self._backends = backends
+        self._facts = {cluster.name: Cluster.of(cluster) for cluster in clusters}
         self._events: list[Event] = []
 
-    def tick(self, now: datetime) -> PassReport:
-        """One pass. Raises StoreUnavailable when the database does not answer; nothing else stops it."""
+    def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
+        """One pass. `in_time` is asked before each step, never within one: once it says no, the rest is left to the
+        next pass. Raises StoreUnavailable when the database does not answer; nothing else stops it."""
         self._events = []
         self._store.prepare()
         snapshot = self.observe(now)
-        actions = plan(now, snapshot)
-        for action in actions:
+        for step in self._steps(plan(now, snapshot), now):
+            if not in_time():
+                return PassReport(snapshot, self._events, complete=False)
             with self._going_on():
-                self._apply(action, now)
-        with self._going_on():
-            self._launch([action for action in actions if isinstance(action, Launch)], now)
+                step()
         return PassReport(snapshot, self._events)
+
+    def _steps(self, actions: Sequence[Action], now: datetime) -> Iterator[Callable[[], None]]:
+        """What is done whole or not at all by a pass. Submissions come last, some at a time."""
+        claimed = [action for action in actions if isinstance(action, Submit)]
+        launches = [action for action in actions if isinstance(action, Launch)]
+        yield from (partial(self._apply, action, now) for action in actions if not isinstance(action, Submit | Launch))
+        for start in range(0, len(claimed), _SUBMISSIONS_A_STEP):
+            yield partial(self._submit, claimed[start : start + _SUBMISSIONS_A_STEP], now)
+        for start in range(0, len(launches), _SUBMISSIONS_A_STEP):
+            yield partial(self._launch, launches[start : start + _SUBMISSIONS_A_STEP], now)
 
     def observe(self, now: datetime) -> Snapshot:
         """Reads what is active and the head of the queue, never the history.
@@ -86,20 +137,37 @@ class Controller:
         pass moves on meanwhile may be seen twice, which the guards sort out, but is never overlooked.
         """
         jobs = self._observe_jobs(now)
-        clusters: dict[str, Capacity] = {}
-        for cluster, backend in self._backends.items():
-            with self._reporting():  # one cluster that is down delays nothing on the others
-                clusters[cluster] = backend.capacity()
+        clusters: dict[str, Capacity] = self._ask({name: b.capacity for name, b in self._backends.items()})
         room = sum(capacity.free for capacity in clusters.values())
-        queue = self._whole(self._store.queue_head(room + 1), now)
+        queue = self._observe_queue(room, now)
         active = self._whole(self._store.active_trainings(), now)
         runs: dict[str, RunStatus | None] = {}
-        for cluster in clusters:
-            attempts = [training.current_attempt() for training in active]
-            names = [a.run_name for a in attempts if a is not None and a.cluster == cluster]
-            with self._reporting():
-                runs |= self._backends[cluster].describe(names)
-        return Snapshot(queue, active, runs, clusters, frozenset(self._backends), jobs)
+        attempts = [attempt for training in active if (attempt := training.current_attempt()) is not None]
+        names = {cluster: [a.run_name for a in attempts if a.cluster == cluster] for cluster in clusters}
+        for found in self._ask({c: partial(self._backends[c].describe, names[c]) for c in clusters}).values():
+            runs |= found
+        hosts = self._observe_data([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
+        return Snapshot(queue, active, runs, clusters, frozenset(self._backends), jobs, self._facts, hosts)
+
+    def _observe_queue(self, room: int, now: datetime) -> list[TrainingRow]:
+        """The head of the queue: one more than there are free nodes, which those fill that may go anywhere. Where some
+        may not, others behind them might: then as many more are read as keeps the cost of a pass bounded."""
+        queue = self._whole(self._store.queue_head(room + 1), now)
+        if not 0 < room < len(queue) or all(row.resources is None for row in queue):
+            return queue
+        return self._whole(self._store.queue_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room)), now)
+
+    def _observe_data(self, refs: list[DatasetRef]) -> dict[str, frozenset[str]]:
+        """Where the data lies, asked only if some cluster has data near it."""
+        hosts: dict[str, frozenset[str]] = {}
+        if not any(cluster.data for cluster in self._facts.values()):
+            return hosts
+        for ref in {str(ref): ref for ref in refs}.values():
+            try:
+                hosts[str(ref)] = hosts_of(self._store.get_dataset(ref))
+            except (NotFound, BrokenDocument):
+                continue  # its run will say so; nothing lies near it
+        return hosts
 
     def _whole(self, listing: Listing[TrainingRow], now: datetime) -> list[TrainingRow]:
         """Those that can be worked with; the others are put aside, so that they hold up nothing."""
@@ -118,45 +186,53 @@ class Controller:
         jobs = self._store.active_jobs()
         for broken in jobs.broken:
             self._store.quarantine_job(broken.key, now, broken.reason)
-            self._note(f"job {broken.key} failed: its document cannot be read: {broken.reason}", failed=True)
+            text = f"job {broken.key} failed: its document cannot be read: {broken.reason}"
+            self._note(text, Counted.JOBS_ENDED, failed=True)
         states = []
         for job in jobs.items:
             with self._going_on():
-                states.append(self._job_state(job))
+                states.append(self._job_state(job, now))
         return states
 
-    def _job_state(self, job: Job) -> JobState:
+    def _job_state(self, job: Job, now: datetime) -> JobState:
         # First the number, then the counts: trials that another pass adds in between are counted, never overlooked.
         last_number = self._store.last_trial_number(job.id)
         counts = self._store.count_trainings(job.id)
         failed = counts.get("failed", 0) + counts.get("diverged", 0)
         limit = job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
-        open_trials = self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items if winding_up else []
-        return JobState(job, counts, last_number, best_trial(self._store, job), open_trials)
+        state = JobState(job, counts, last_number, best_trial(self._store, job))
+        if job.search.max_cost is not None:
+            open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
+            cost, settled = job_cost(self._store, job, open_count, now)
+            state = replace(state, cost=cost, settled=settled)
+        if winding_up or state.spent:
+            state = replace(state, open_trials=self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items)
+        return state
 
     def _quarantine_trainings(self, broken: list[BrokenDocument], now: datetime) -> None:
         for document in broken:
             self._store.quarantine_training(document.key, now, document.reason)
             text = f"training {document.key} failed: its document cannot be read: {document.reason}"
-            self._note(text, failed=True)
+            self._note(text, Counted.FAILED, failed=True)
 
-    def _apply(self, action: Action, now: datetime) -> None:  # noqa: C901 - one case for each kind of action
+    def _apply(self, action: Action, now: datetime) -> None:  # noqa: C901 - one case for each kind
         match action:
             case AddTrials():
                 added = self._store.add_trainings(action.trainings)
                 if added:
-                    self._note(f"job {action.job_id[:8]}: {added} trials queued")
+                    self._note(f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added)
             case UpdateJob():
                 self._store.update_job(action.job_id, action.counts, action.best, now)
+            case SettleCost():
+                if self._store.settle_cost(action.job_id, action.before, action.settled, action.note) and action.news:
+                    self._note(f"job {action.job_id[:8]}: {action.news}")
             case FinishJob():
                 if self._store.finish_job(action.job_id, action.status, now, action.error, action.counts, action.best):
                     why = f": {action.error}" if action.error else ""
-                    self._note(f"job {action.job_id[:8]} {action.status}{why}")
-            case Launch():
-                pass  # together with the others, behind everything else
-            case Submit():
-                self._submit([(action.training_id, action.attempt)], now)
+                    self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
+            case Launch() | Submit():
+                pass  # some at a time, behind everything else
             case CancelTraining():
                 self._cancel_trial(action.training_id, now)
             case CancelRun():
@@ -170,26 +246,40 @@ class Controller:
     def _launch(self, launches: list[Launch], now: datetime) -> None:
         claims = [(launch.training_id, launch.attempt) for launch in launches]
         ours = self._store.claim_trainings(claims)
-        self._submit([claim for claim, won in zip(claims, ours, strict=True) if won], now)
+        self._submit([launch for launch, won in zip(launches, ours, strict=True) if won], now)
 
-    def _submit(self, claims: list[tuple[str, Attempt]], now: datetime) -> None:
+    def _submit(self, claimed: Sequence[Launch | Submit], now: datetime) -> None:
         """No run is asked for before its claim is in the store, and one that this pass does not live to record as
         submitted is found by its name in the next."""
-        accepted = []
-        for training_id, attempt in claims:
+        accepted: list[tuple[str, int, str | None]] = []
+        for cluster in dict.fromkeys(one.attempt.cluster for one in claimed):
             with self._going_on():
-                backend = self._backends[attempt.cluster]
-                url = backend.submit(backend.prepare(training_id, attempt.number))
-                accepted.append((training_id, attempt.number, url))
-                self._note(f"training {training_id[:8]} launched on {attempt.cluster} (attempt {attempt.number})")
+                accepted += self._submit_to(cluster, [one for one in claimed if one.attempt.cluster == cluster])
         self._store.record_submissions(accepted, now)
+
+    def _submit_to(self, cluster: str, claimed: Sequence[Launch | Submit]) -> list[tuple[str, int, str | None]]:
+        """Those that the cluster has accepted: training, attempt, and where to look at the run."""
+        backend = self._backends[cluster]
+        requests = [backend.prepare(one.training_id, one.attempt.number, one.resources) for one in claimed]
+        accepted = []
+        for one, answer in zip(claimed, backend.submit_all(requests), strict=True):
+            if isinstance(answer, BackendError):
+                self._note(str(answer), failed=True)
+                continue
+            accepted.append((one.training_id, one.attempt.number, answer))
+            text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
+            self._note(text, Counted.LAUNCHED)
+        return accepted
 
     def _cancel_trial(self, training_id: str, now: datetime) -> None:
         try:
             row = self._store.request_cancel(training_id, now)
         except NotAllowed:
             return  # it ended meanwhile, which is as good
-        self._note(f"training {training_id[:8]} {'canceled' if row.status == 'canceled' else 'is asked to stop'}")
+        if row.status == TrainingStatus.CANCELED:
+            self._note(f"training {training_id[:8]} canceled", Counted.CANCELED)
+        else:
+            self._note(f"training {training_id[:8]} is asked to stop")
 
     def _end(self, action: EndAttempt, now: datetime) -> None:
         attempt = action.attempt
@@ -200,7 +290,9 @@ class Controller:
         if ended:
             then = "will be tried again" if action.status == "new" else f"is {action.status}"
             short = action.training_id[:8]
-            self._note(f"training {short}: attempt {attempt.number} {action.outcome}: {action.reason}; it {then}")
+            text = f"training {short}: attempt {attempt.number} {action.outcome}: {action.reason}; it {then}"
+            how = _OUTCOMES.get(action.outcome)
+            self._note(text, Counted.ENDED, *([] if how is None else [how]))
 
     def _log_tail(self, attempt: Attempt) -> list[str]:
         try:
@@ -219,15 +311,18 @@ class Controller:
         except MiTorchError as error:
             self._note(str(error), failed=True)
 
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        try:
-            yield
-        except BackendError as error:
-            self._note(str(error), failed=True)
+    def _ask(self, calls: Mapping[str, Callable[[], Answer]]) -> dict[str, Answer]:
+        """The answers of the clusters that gave one; a cluster that is down delays nothing on the others."""
+        answers: dict[str, Answer] = {}
+        for cluster, answer in ask_all(calls, _CLUSTER_SECONDS).items():
+            if isinstance(answer, BackendError):
+                self._note(str(answer), failed=True)
+            else:
+                answers[cluster] = answer
+        return answers
 
-    def _note(self, text: str, failed: bool = False) -> None:
-        self._events.append(Event(mask_secrets(text), failed))
+    def _note(self, text: str, *counted: Counted, number: int = 1, failed: bool = False) -> None:
+        self._events.append(Event(mask_secrets(text), failed, counted, number))
 
 
 def best_trial(store: Store, job: Job) -> BestTrial | None:

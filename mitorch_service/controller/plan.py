@@ -8,13 +8,15 @@ from datetime import datetime
 
 from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.expansion import expand
+from mitorch_service.controller.placement import Cluster, Placer
 from mitorch_service.models.base import to_utc_milliseconds
-from mitorch_service.models.job import BestTrial, Job
+from mitorch_service.models.job import BestTrial, Job, SettledCost
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import (
     MAX_LOST_ATTEMPTS,
     Attempt,
+    Resources,
     Training,
     TrainingRow,
     run_name,
@@ -29,7 +31,15 @@ class JobState:
     counts: Mapping[str, int]  # trials by status
     last_number: int | None  # the highest trial number created
     best: BestTrial | None
-    open_trials: Sequence[TrainingRow] = ()  # looked up only where the job is to be canceled
+    open_trials: Sequence[TrainingRow] = ()  # looked up only where some of them are to be canceled
+    cost: float = 0.0  # of all trials until now; added up only where the search has a max_cost
+    settled: SettledCost | None = None  # what of it need not be read again
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget is used up: no trial is to start any more."""
+        limit = self.job.search.max_cost
+        return limit is not None and self.cost >= limit
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Snapshot:
     clusters: Mapping[str, Capacity] = field(default_factory=dict)  # in order of preference
     configured: frozenset[str] = frozenset()  # names of all clusters, answering or not
     jobs: Sequence[JobState] = ()
+    facts: Mapping[str, Cluster] = field(default_factory=dict)  # what the settings say of each cluster
+    hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)  # where the data lies, by data set name:version
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,17 @@ class UpdateJob:
 
 
 @dataclass(frozen=True)
+class SettleCost:
+    """Remember what of a job's cost is final, unless another pass has done so, and what a person should know of it."""
+
+    job_id: str
+    before: SettledCost | None
+    settled: SettledCost | None
+    note: str | None
+    news: str | None = None  # the note, where it is new
+
+
+@dataclass(frozen=True)
 class FinishJob:
     """End a job."""
 
@@ -78,6 +101,7 @@ class Launch:
 
     training_id: str
     attempt: Attempt
+    resources: Resources | None = None
 
 
 @dataclass(frozen=True)
@@ -86,11 +110,12 @@ class Submit:
 
     training_id: str
     attempt: Attempt
+    resources: Resources | None = None
 
 
 @dataclass(frozen=True)
 class CancelTraining:
-    """Cancel a training of a job that is being canceled."""
+    """Cancel a training of a job that is being canceled, or has spent its budget before the training began."""
 
     training_id: str
 
@@ -114,27 +139,32 @@ class EndAttempt:
     reason: str
 
 
-Action = AddTrials | UpdateJob | FinishJob | Launch | Submit | CancelTraining | CancelRun | EndAttempt
+Action = AddTrials | UpdateJob | SettleCost | FinishJob | Launch | Submit | CancelTraining | CancelRun | EndAttempt
 
 
 def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     """The actions of one pass, in the order in which they are to be applied."""
     actions: list[Action] = []
     trials: list[Training] = []
+    canceled: set[str] = set()
     for state in snapshot.jobs:
-        for planned in plan_job(now, state):
+        for planned in [*_settle(state, snapshot.queue), *plan_job(now, state)]:
             actions.append(planned)
-            trials += planned.trainings if isinstance(planned, AddTrials) else ()
+            if isinstance(planned, AddTrials):
+                trials += planned.trainings
+            elif isinstance(planned, CancelTraining):
+                canceled.add(planned.training_id)
     for training in snapshot.active:
         action = watch(training, snapshot)
         if action is not None:
             actions.append(action)
-    actions += assign(now, snapshot, trials)
+    actions += assign(now, snapshot, [row for row in [*snapshot.queue, *trials] if row.id not in canceled])
     return actions
 
 
 def plan_job(now: datetime, state: JobState) -> list[Action]:
-    """Creates the next trials of a job, ends it when all have ended, or winds it up when it is to be canceled."""
+    """Creates the next trials of a job, ends it when all have ended, or winds it up when it is to be canceled. A job
+    whose budget is spent gets no more trials, those that have not begun are canceled, and it ends with the others."""
     job = state.job
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     end = _early_end(state)
@@ -143,7 +173,7 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
     if end is not None:
         return [_finish(state, *end)]
     try:
-        trials = expand(job, state.last_number, open_count, to_utc_milliseconds(now))
+        trials = () if state.spent else expand(job, state.last_number, open_count, to_utc_milliseconds(now))
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
         return [_finish(state, JobStatus.FAILED, f"its search space cannot be used: {error}")]
     if trials:
@@ -152,7 +182,8 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
         if state.best is not None:
             return [_finish(state, JobStatus.COMPLETED)]
         return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {job.search.objective}")]
-    return _progress(state)
+    unbegun = [trial for trial in state.open_trials if state.spent and trial.attempt == 0]
+    return [*(CancelTraining(trial.id) for trial in unbegun), *_progress(state)]
 
 
 def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
@@ -176,32 +207,46 @@ def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
                 "canceled before it started",
             )
         if attempt.submitted_at is None:
-            return Submit(training.id, attempt)
+            return Submit(training.id, attempt, training.resources)
         return _lost(training, attempt, "its cluster does not know the run any more")
     if run.state in (RunState.PENDING, RunState.RUNNING, RunState.UNKNOWN):
         return None if training.cancel_requested_at is None else CancelRun(training.id, attempt)
     return _verdict(training, attempt, run)
 
 
-def assign(now: datetime, snapshot: Snapshot, trials: Sequence[Training]) -> list[Action]:
-    """New trainings by priority, then age, to the clusters' free slots, the cluster with most free slots first."""
-    free = free_slots(snapshot)
-    waiting = {row.id: row for row in [*snapshot.queue, *trials]}
+def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) -> list[Action]:
+    """New trainings by priority, then age, to the clusters' free nodes: see `placement`."""
+    placer = open_placer(snapshot)
+    at = to_utc_milliseconds(now)
     actions: list[Action] = []
-    for row in sorted(waiting.values(), key=lambda r: (r.priority, r.arrival, r.id)):
-        cluster = max(free, key=lambda name: free[name], default=None)
-        if cluster is None or free[cluster] <= 0:
+    for row in in_order(waiting):
+        if placer.full:
             break
-        free[cluster] -= 1
-        number = row.attempt + 1
-        name = run_name(row.id, number)
-        at = to_utc_milliseconds(now)
-        actions.append(Launch(row.id, Attempt(number=number, cluster=cluster, run_name=name, queued_at=at)))
+        cluster = placer.place(row)
+        if cluster is not None:
+            actions.append(Launch(row.id, _next_attempt(row, cluster, placer.price(cluster), at), row.resources))
     return actions
 
 
-def free_slots(snapshot: Snapshot) -> dict[str, int]:
-    """Slots that neither a run holds nor a training was claimed for that its cluster does not know yet. Never more than
+def in_order(waiting: Sequence[TrainingRow]) -> list[TrainingRow]:
+    """Each once, in the order in which they are served."""
+    return sorted({row.id: row for row in waiting}.values(), key=lambda r: (r.priority, r.arrival, r.id))
+
+
+def open_placer(snapshot: Snapshot) -> Placer:
+    """What there is to be given away at the beginning of an assignment."""
+    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts)
+
+
+def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) -> Attempt:
+    number = row.attempt + 1
+    nodes = 1 if row.resources is None else row.resources.nodes
+    name = run_name(row.id, number)
+    return Attempt(number=number, cluster=cluster, run_name=name, queued_at=at, nodes=nodes, price=price)
+
+
+def free_nodes(snapshot: Snapshot) -> dict[str, int]:
+    """Nodes that neither a run holds nor a training was claimed for that its cluster does not know yet. Never more than
     the cluster has beside all that was assigned to it: another pass may have launched since its capacity was asked."""
     free = {name: capacity.free for name, capacity in snapshot.clusters.items()}
     unassigned = {name: capacity.total for name, capacity in snapshot.clusters.items()}
@@ -209,15 +254,28 @@ def free_slots(snapshot: Snapshot) -> dict[str, int]:
         attempt = training.current_attempt()
         if attempt is None or attempt.cluster not in free:
             continue
-        unassigned[attempt.cluster] -= 1
+        unassigned[attempt.cluster] -= attempt.nodes
         if snapshot.runs.get(attempt.run_name) is None:
-            free[attempt.cluster] -= 1
-    return {name: min(slots, unassigned[name]) for name, slots in free.items()}
+            free[attempt.cluster] -= attempt.nodes
+    return {name: min(nodes, unassigned[name]) for name, nodes in free.items()}
 
 
 def _progress(state: JobState) -> list[Action]:
     changed = dict(state.counts) != state.job.counts or state.best != state.job.best
     return [UpdateJob(state.job.id, state.counts, state.best)] if changed else []
+
+
+def _settle(state: JobState, queue: Sequence[TrainingRow]) -> list[Action]:
+    """What to remember of the job's cost. A trial that is to run again is no longer settled."""
+    job, settled = state.job, state.settled
+    if job.search.max_cost is None:
+        return []
+    if settled is not None and any(r.job_id == job.id and r.trial and r.trial.number < settled.below for r in queue):
+        settled = None
+    note = f"its budget of {job.search.max_cost:.2f} is spent: no new trials" if state.spent else None
+    if (settled, note) == (job.settled, job.note):
+        return []
+    return [SettleCost(job.id, job.settled, settled, note, note if note != job.note else None)]
 
 
 def _early_end(state: JobState) -> tuple[JobStatus, str | None] | None:

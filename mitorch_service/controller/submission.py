@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from mitorch_service.controller.token_expiry import expiry_problem
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Problem
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
@@ -63,8 +64,8 @@ class Submission:
 class Lookups:
     """What the checks ask the database; the same thing is asked once, as a file of a million lines repeats itself."""
 
-    def __init__(self, store: Store) -> None:
-        self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref))
+    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))
         self.base = lru_cache(_CACHED)(lambda id: _check_base(store, id))
 
 
@@ -77,7 +78,7 @@ def build_submission(
     extra_check: ConfigCheck = lambda config: [],
 ) -> Training | Job:
     """The document that `data` (a parsed file) asks for, not yet written. Raises what check_submission raises."""
-    submission = check_submission(Lookups(store), source, data, options.dataset, extra_check)
+    submission = check_submission(Lookups(store, lambda: now), source, data, options.dataset, extra_check)
     return submission.to_document(new_id(), options, now)
 
 
@@ -118,6 +119,7 @@ def new_training(
         config={key: value for key, value in config.items() if key != "dataset"},
         max_epochs=config["max_epochs"],
         max_retries=config.get("max_retries", 0),
+        resources=config.get("resources"),
         **fields,
     )
 
@@ -211,9 +213,10 @@ def _pin(lookups: Lookups, ref: DatasetRef | None, problems: list[Problem]) -> D
     return None
 
 
-def _find_dataset(store: Store, ref: DatasetRef) -> DatasetRef | Problem:
+def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | Problem:
     try:
-        return store.get_dataset(ref).ref
+        dataset = store.get_dataset(ref)
+        return expiry_problem(dataset, now) or dataset.ref
     except (NotFound, BrokenDocument):
         registered = [str(dataset.ref) for dataset in store.list_datasets().items]
         near = nearest(str(ref), registered) or nearest(ref.name, [name.rpartition(":")[0] for name in registered])

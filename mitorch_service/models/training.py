@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.dataset import DatasetRef
@@ -15,6 +15,18 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 DEFAULT_PRIORITY = 100
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
 MAX_ATTEMPTS = 200  # of all kinds: bounds the size of the document
+
+
+ClusterNames = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+
+class Resources(Document):
+    """What a training needs of a cluster: of its config, what placement looks at."""
+
+    gpus: int | None = None  # of each node; None: whatever a node has
+    nodes: int = 1
+    memory: float | None = None  # GiB of each node
+    cluster: ClusterNames | None = None  # only there
 
 
 class Attempt(Document):
@@ -30,6 +42,8 @@ class Attempt(Document):
     url: str | None = None  # where a person can look at the run
     outcome: AttemptOutcome | None = None
     reason: str | None = None
+    nodes: int = 1
+    price: float | None = None  # of one node for an hour when it was claimed; None: not recorded
 
 
 class Trial(Document):
@@ -82,6 +96,7 @@ class TrainingRow(Document):
     budget_from: int = 0  # attempts up to this one count against no budget (set by a retry)
     max_retries: int = 0
     max_epochs: int = 0
+    resources: Resources | None = None  # None: one node of any cluster
     progress: Progress | None = None
     evaluation: dict[str, float] | None = None
     cancel_requested_at: UtcTime | None = None

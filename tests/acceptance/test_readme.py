@@ -13,7 +13,7 @@ import pytest
 
 from mitorch_service.models.dataset import DatasetDefinition
 from mitorch_service.models.validation import check
-from mitorch_service.settings import read_settings
+from mitorch_service.settings import LocalCluster, read_settings
 from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
 
@@ -85,7 +85,7 @@ def test_the_examples_are_valid() -> None:
     (definition,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
     assert check(DatasetDefinition, definition[0])[1] == []
     (clusters,) = re.findall(r'`(\[\{"name": "local".*?\])`', README)
-    assert read_settings({"MITORCH_CLUSTERS": clusters}).clusters[0].slots == 2
+    assert read_settings({"MITORCH_CLUSTERS": clusters}).clusters == (LocalCluster(name="local", slots=2),)
 
 
 def test_every_setting_is_in_the_readme() -> None:

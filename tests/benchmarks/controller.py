@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.controller.loop import Controller
 from mitorch_service.models.run import RunState
-from mitorch_service.models.training import run_name
+from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
 from tests.benchmarks.filling import filled
 from tests.benchmarks.floors import Floor, open_floor
@@ -29,7 +29,7 @@ class NullBackend(Backend):
     def __init__(self, slots: int) -> None:
         self.slots = slots
 
-    def prepare(self, training_id: str, attempt: int) -> RunRequest:
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
         return RunRequest(run_name(training_id, attempt), ("null", training_id, str(attempt)))
 
     def submit(self, request: RunRequest) -> str | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest
-from mitorch_service.errors import NoCapacity
+from mitorch_service.errors import BackendError, NoCapacity
 from mitorch_service.models.run import RunState
-from mitorch_service.models.training import run_name
+from mitorch_service.models.training import Resources, run_name
 from tests.contracts.local_cluster import LocalCluster, eventually, state
 from tests.fakes import FakeBackend
 
@@ -30,6 +30,22 @@ def test_a_request_is_a_value_named_after_the_attempt(backend_with: WithSlots) -
     backend = backend_with(1)
     assert backend.prepare("d0c5", 2) == backend.prepare("d0c5", 2)
     assert backend.prepare("d0c5", 2).name == run_name("d0c5", 2)
+
+
+def test_a_request_asks_for_what_the_training_needs(backend_with: WithSlots) -> None:
+    backend = backend_with(1)
+    plain, big = backend.prepare("d0c5", 2), backend.prepare("d0c5", 2, Resources(nodes=2, gpus=4, memory=16))
+    assert (plain.nodes, plain.gpus) == (1, None)
+    assert (big.nodes, big.gpus) == (2, 4)
+    assert big.command == plain.command
+
+
+def test_a_cluster_with_too_few_nodes_does_not_start_half_a_run(backend_with: WithSlots) -> None:
+    backend = backend_with(1)
+    with pytest.raises(BackendError):
+        backend.submit(RunRequest("run", SLEEP, nodes=2))
+    assert backend.describe(["run"]) == {"run": None}
+    assert backend.capacity() == Capacity(1, 1)
 
 
 def test_an_unknown_run_has_no_status_no_log_and_may_be_canceled(backend_with: WithSlots) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Capacity, RunStatus
+from mitorch_service.controller.placement import Cluster
 from mitorch_service.controller.plan import Action, CancelRun, EndAttempt, Launch, Snapshot, Submit, plan
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training, run_name
+from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Resources, Training, run_name
 from tests.samples import NOW, a_training, an_attempt
 
 LOST, FAILED, CANCELED = AttemptOutcome.LOST, AttemptOutcome.FAILED, AttemptOutcome.CANCELED
@@ -66,6 +67,32 @@ def test_the_emptiest_cluster_is_filled_first_the_preferred_one_where_they_are_a
     queue = [a_training() for _ in range(5)]
     snapshot = Snapshot(queue=queue, clusters={"small": Capacity(1, 1), "big": Capacity(3, 3)})
     assert [cluster for _, cluster in launched(plan(NOW, snapshot))] == ["big", "big", "small", "big"]
+
+
+def test_a_launch_takes_its_nodes_and_remembers_what_one_costs() -> None:
+    training = a_training(resources=Resources(nodes=3, gpus=1))
+    snapshot = Snapshot(
+        queue=[training, a_training()],
+        clusters={"gpu": Capacity(4, 4)},
+        facts={"gpu": Cluster("gpu", price=2.5, gpus=1)},
+    )
+    first, second = plan(NOW, snapshot)
+    assert isinstance(first, Launch)
+    assert isinstance(second, Launch)
+    assert (first.attempt.nodes, first.attempt.price, first.resources) == (3, 2.5, training.resources)
+    assert (second.attempt.nodes, second.attempt.price, second.resources) == (1, 2.5, None)
+
+
+def test_a_claimed_training_of_several_nodes_holds_them_all_and_is_submitted_as_it_was() -> None:
+    claimed = active(submitted=False, resources=Resources(nodes=3))
+    attempts = [claimed.attempts[0].model_copy(update={"nodes": 3})]
+    claimed = claimed.model_copy(update={"attempts": attempts})
+    queue = [a_training(), a_training()]
+    first, second = plan(NOW, seen(claimed, None, queue=queue, clusters={"local": Capacity(8, 4)}))
+    assert first == Submit(claimed.id, attempts[0], claimed.resources)
+    assert isinstance(second, Launch)
+    late = seen(claimed, BUSY, queue=queue, clusters={"local": Capacity(4, 4)})  # launched since it was asked
+    assert len(launched(plan(NOW, late))) == 1
 
 
 def test_a_launch_is_the_next_attempt_under_its_own_name() -> None:

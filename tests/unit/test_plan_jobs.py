@@ -154,6 +154,24 @@ def test_a_job_that_winds_up_cancels_its_open_trials_once_and_creates_none(field
     assert actions == [CancelTraining(fresh.id)]
 
 
+def test_a_job_that_has_spent_its_budget_launches_no_trial_that_has_not_begun() -> None:
+    job = job_with(max_cost=2)
+    waiting, again = a_trial(job.id, 1), a_trial(job.id, 2, attempt=1)
+    state = JobState(job, {"new": 2}, 2, None, [waiting, again], cost=2.0)
+    snapshot = Snapshot([waiting, again], clusters={"local": Capacity(4, 4)}, jobs=[state])
+    actions = plan(NOW, snapshot)
+    assert not trials(actions)
+    assert [action.training_id for action in actions if isinstance(action, CancelTraining)] == [waiting.id]
+    assert [action.training_id for action in actions if isinstance(action, Launch)] == [again.id]
+
+
+def test_a_job_that_has_spent_its_budget_for_nothing_has_failed() -> None:
+    job = job_with(max_cost=2)
+    ended = planned(job, {"failed": 1}, 0, cost=2.5)[-1]
+    assert isinstance(ended, FinishJob)
+    assert (ended.status, ended.error) == (JobStatus.FAILED, "no trial gave a finite val_loss")
+
+
 def test_a_canceled_job_ends_when_its_last_trial_has() -> None:
     job, counts = a_job(cancel_requested_at=NOW), {"canceled": 2, "completed": 1}
     assert planned(job, counts, 2, BEST) == [FinishJob(job.id, JobStatus.CANCELED, None, counts, BEST)]

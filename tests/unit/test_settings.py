@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import SettingsError
-from mitorch_service.settings import ClusterConfig, read_settings
+from mitorch_service.settings import LocalCluster, read_settings
 
 
 def test_without_any_variable_everything_lies_below_the_home(tmp_path: Path) -> None:
@@ -18,7 +18,8 @@ def test_without_any_variable_everything_lies_below_the_home(tmp_path: Path) -> 
     assert settings.sqlite_path == home / "mitorch.db"
     assert settings.storage_url == str(home / "artifacts")
     assert settings.db_name == "mitorch"
-    assert settings.clusters == (ClusterConfig(name="local", kind="local", slots=None),)
+    assert settings.clusters == (LocalCluster(name="local", kind="local", slots=None),)
+    assert not settings.clusters_given
 
 
 def test_another_home_moves_everything(tmp_path: Path) -> None:
@@ -110,17 +111,43 @@ def test_the_storage_is_a_folder_named_for_good(
     assert read_settings({"MITORCH_STORAGE_URL": url}).storage_url == expected
 
 
-def test_a_storage_that_this_version_does_not_know_is_told() -> None:
-    with pytest.raises(SettingsError, match="MITORCH_STORAGE_URL: blob storage is not supported"):
-        read_settings({"MITORCH_STORAGE_URL": "https://me.blob.core.windows.net/c?sig=["})
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me.blob.core.windows.net/c?sig=[",
+        "https://me.blob.core.windows.net/c/folder",
+        "http://127.0.0.1:10000/me/c",
+        "AccountName=me;AccountKey=a2V5;Container=c",
+    ],
+)
+def test_a_blob_container_is_taken_as_it_is(url: str) -> None:
+    settings = read_settings({"MITORCH_STORAGE_URL": url})
+    assert (settings.storage_url, settings.storage_folder) == (url, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://me.blob.core.windows.net/?sig=hunter2", "the URL names no container"),
+        ("http://me.blob.core.windows.net/c?sig=hunter2", "http:// would send me.blob.core.windows.net secrets"),
+        ("AccountName=me;AccountKey=hunter2", "the connection string names no container"),
+        ("s3://hunter2/c", "the scheme 's3' is not known"),
+    ],
+)
+def test_an_unusable_storage_is_told_without_its_secrets(url: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match="MITORCH_STORAGE_URL: ") as caught:
+        read_settings({"MITORCH_STORAGE_URL": url})
+    assert problem in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_clusters_are_given_as_json_or_in_a_file(tmp_path: Path) -> None:
     text = json.dumps([{"name": "big", "kind": "local", "slots": 8}, {"name": "small"}])
-    expected = (ClusterConfig(name="big", slots=8), ClusterConfig(name="small"))
+    expected = (LocalCluster(name="big", slots=8), LocalCluster(name="small"))
     file = tmp_path / "clusters.json"
     file.write_text(text)
     assert read_settings({"MITORCH_CLUSTERS": text}).clusters == expected
+    assert read_settings({"MITORCH_CLUSTERS": text}).clusters_given
     assert read_settings({"MITORCH_CLUSTERS": str(file)}).clusters == expected
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.search.space import Choice, Range, Space, parse_space
+from mitorch_service.search.expressions import Choice, Range
+from mitorch_service.search.space import Space, parse_space
 
 NESTED = {
     "model": {"_choice": ["a", "b"]},

@@ -1,0 +1,36 @@
+"""Whether a training could ever run on the clusters that are known: asked at submission."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mitorch_service.controller.placement import Cluster, unplaceable
+from mitorch_service.controller.submission import ConfigCheck
+from mitorch_service.errors import Problem
+from mitorch_service.models.config import ResourcesConfig, TrainingConfig
+from mitorch_service.models.training import Resources
+from mitorch_service.models.validation import nearest
+from mitorch_service.settings import Settings
+
+
+def resource_check(settings: Settings) -> ConfigCheck:
+    """Finds resources that no configured cluster can give. Finds nothing where the settings name no clusters: on a
+    machine that only submits, others know them."""
+    clusters = [Cluster.of(config) for config in settings.clusters] if settings.clusters_given else []
+
+    def check(config: TrainingConfig) -> list[Problem]:
+        return [] if config.resources is None or not clusters else _problems(config.resources, clusters)
+
+    return check
+
+
+def _problems(wanted: ResourcesConfig, clusters: Sequence[Cluster]) -> list[Problem]:
+    known = [cluster.name for cluster in clusters]
+    unknown = [name for name in wanted.cluster or () if name not in known]
+    if unknown:
+        near = nearest(unknown[0], known)
+        hint = f"did you mean {near!r}? " if near else ""
+        problem = f"{unknown[0]!r} is not in MITORCH_CLUSTERS; {hint}known: {', '.join(known)}"
+        return [Problem("resources.cluster", problem)]
+    why = unplaceable(Resources.model_validate(wanted.model_dump()), clusters)
+    return [] if why is None else [Problem("resources", f"no cluster in MITORCH_CLUSTERS can ever hold it: {why}")]

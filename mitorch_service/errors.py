@@ -154,12 +154,25 @@ class ModelError(MiTorchError):
 
 
 class TrainingDiverged(MiTorchError):
-    """A loss stopped being finite."""
+    """A loss stopped being finite. `gradient_norm` is that of the step before; `last_losses` are finite, newest
+    last."""
 
-    def __init__(self, epoch: int, step: int, loss: float, learning_rate: float) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        step: int,
+        loss: float,
+        learning_rate: float,
+        gradient_norm: float | None = None,
+        last_losses: Sequence[float] = (),
+    ) -> None:
         self.epoch, self.step, self.loss, self.learning_rate = epoch, step, loss, learning_rate
+        self.gradient_norm, self.last_losses = gradient_norm, tuple(last_losses)
+        known = [f"learning rate {learning_rate:.3g}"]
+        known += [f"gradient norm {gradient_norm:.3g}"] if gradient_norm is not None else []
+        known += [f"losses before it {', '.join(f'{one:.4g}' for one in self.last_losses)}"] if self.last_losses else []
         super().__init__(
-            f"The loss became {loss} in epoch {epoch}, step {step} (learning rate {learning_rate:.3g}). "
+            f"The loss became {loss} in epoch {epoch}, step {step} ({'; '.join(known)}). "
             "Lower lr_scheduler.base_lr, or add a warm-up."
         )
 

@@ -5,12 +5,20 @@ Each is imported when it is built: `miquery` on SQLite loads neither pymongo nor
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
-from mitorch_service.settings import ClusterConfig, Settings
+from mitorch_service.backends.node import Node
+from mitorch_service.errors import MissingExtra
+from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
+
+if TYPE_CHECKING:
+    from mitorch_service.artifacts.dataset_files import DatasetFiles
+    from mitorch_service.backends.abilities import Datastores, ModelRegistry, SelfCheck
 
 
 def open_store(settings: Settings) -> Store:
@@ -26,10 +34,24 @@ def open_store(settings: Settings) -> Store:
 
 
 def open_artifacts(settings: Settings) -> ArtifactStore:
-    """The artifact store; nothing is touched until it is used."""
-    from mitorch_service.artifacts.folder import FolderArtifactStore
+    """The artifact store; nothing is touched until it is used. Raises MissingExtra, SettingsError."""
+    folder = settings.storage_folder
+    if folder is not None:
+        from mitorch_service.artifacts.folder import FolderArtifactStore
 
-    return FolderArtifactStore(Path(settings.storage_url))
+        return FolderArtifactStore(folder)
+    try:
+        from mitorch_service.artifacts.blob import BlobArtifactStore
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "azure-storage-blob", "azure") from error
+    return BlobArtifactStore(settings.storage_url)
+
+
+def open_dataset_files(settings: Settings) -> DatasetFiles:
+    """The files of data sets, those from URLs kept below the home; nothing is touched until it is used."""
+    from mitorch_service.artifacts.dataset_files import DatasetFiles
+
+    return DatasetFiles(settings.home / "cache" / "datasets")
 
 
 def open_backends(settings: Settings) -> dict[str, Backend]:
@@ -38,16 +60,56 @@ def open_backends(settings: Settings) -> dict[str, Backend]:
 
 
 def _open_backend(cluster: ClusterConfig, settings: Settings) -> Backend:
+    if isinstance(cluster, AzureMLCluster) and cluster.sdk == "v2":
+        from mitorch_service.backends.azureml_v2 import AzureMLV2Backend
+
+        return AzureMLV2Backend(cluster, settings.home, run_environment(settings))
+    if isinstance(cluster, AzureMLCluster):
+        from mitorch_service.backends.azureml import AzureMLBackend
+
+        return AzureMLBackend(cluster, settings.home, run_environment(settings))
     from mitorch_service.backends.local import LocalBackend
 
     return LocalBackend(cluster.name, settings.home, cluster.slots, run_environment(settings))
 
 
+def open_datastores(cluster: AzureMLCluster) -> Datastores:
+    """The blob containers of the cluster's workspace. Raises MissingExtra."""
+    return _azureml("azureml_assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
+
+
+def open_model_registry(cluster: AzureMLCluster) -> ModelRegistry:
+    """The registry of the cluster's workspace. Raises MissingExtra."""
+    return _azureml("azureml_assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
+
+
+def open_self_check(cluster: ClusterConfig) -> SelfCheck | None:
+    """What checks a cloud's settings; None for this machine. Raises MissingExtra."""
+    if not isinstance(cluster, AzureMLCluster):
+        return None
+    return _azureml("azureml_checks").AzureMLSelfCheck(cluster)  # type: ignore[no-any-return]
+
+
+def _azureml(module: str) -> Any:
+    """A module that loads azureml-core, which takes half a second."""
+    try:
+        return import_module(f"mitorch_service.backends.{module}")
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "azureml-core", "azure") from error
+
+
 def run_environment(settings: Settings) -> dict[str, str]:
-    """What a run on this machine needs in its environment to find the same database and files."""
+    """What a run needs in its environment to find the same database and files; on a cloud's node, without the home."""
     return {
         "MITORCH_HOME": str(settings.home),
         "MITORCH_DB_URI": settings.db_uri,
         "MITORCH_DB_NAME": settings.db_name,
         "MITORCH_STORAGE_URL": settings.storage_url,
     }
+
+
+def open_node(environ: Mapping[str, str]) -> Node:
+    """The machine that this process, a run, is on."""
+    from mitorch_service.backends.azureml_node import RUN_VARIABLE, AzureMLNode
+
+    return AzureMLNode(environ) if RUN_VARIABLE in environ else Node()

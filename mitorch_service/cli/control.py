@@ -118,3 +118,25 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     from mitorch_service.cli.controlling import show_status
 
     show_status(as_json)
+
+
+@command.command(name="register-model")
+@click.argument("id")
+@click.option("--name", required=True, help="Of the model: letters, digits, - _ . only.")
+@click.option("--cluster", help="In whose workspace. [default: where it ran, or the only one]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def register_model(id: str, name: str, cluster: str | None, as_json: bool) -> None:
+    """Register a completed training's model, or that of a job's best trial, in the Azure ML workspace, with its
+    metrics, data set version and config. The same model is registered once, however often it is asked for."""
+    from mitorch_service.cli import model_registration
+
+    training, model, notes = model_registration.register_model(id, name, cluster)
+    for note in notes:
+        click.echo(note, err=True)
+    if as_json:
+        from mitorch_service.cli.output import show_json
+
+        show_json({"name": model.name, "version": model.version, "new": model.is_new, "training": training.id})
+        return
+    what = "registered" if model.is_new else "registered already"
+    click.echo(f"{what}: {model.name}, version {model.version}, of training {training.id}")

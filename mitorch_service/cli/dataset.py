@@ -12,12 +12,14 @@ def command() -> None:
 
 @command.command()
 @click.argument("definitions", type=click.Path(dir_okay=False))
-def register(definitions: str) -> None:
+@click.option("--cluster", help="In whose workspace azureml://DATASTORE is. [default: the only workspace]")
+def register(definitions: str, cluster: str | None) -> None:
     """Register the data sets in the JSON file DEFINITIONS, a list of {name, version, train, val[, test]}, each split
-    {path, support_files}. Paths are relative to the file. Every file is checked first; all are registered, or none."""
+    {path, support_files}. Paths are relative to the file, or URLs in blob storage, or azureml://DATASTORE/PATH. Every
+    file is checked first; all are registered, or none."""
     from mitorch_service.cli.registering import register_file
 
-    for ref in register_file(definitions):
+    for ref in register_file(definitions, cluster):
         click.echo(f"registered {ref}")
 
 
@@ -67,3 +69,37 @@ def remove(ref: str) -> None:
     from mitorch_service.cli.submitting import dataset_ref
 
     click.echo(f"removed {remove_version(dataset_ref('NAME:V', ref))}")
+
+
+@command.group()
+def datastore() -> None:
+    """Blob containers that an Azure ML workspace knows by a name."""
+
+
+@datastore.command(name="register")
+@click.argument("name")
+@click.option("--container", "url", required=True, metavar="URL", help="https://ACCOUNT.blob.core.windows.net/NAME")
+@click.option(
+    "--sas-from", metavar="VARIABLE", help="The variable that holds its SAS token (rl). [default: identities]"
+)
+@click.option("--cluster", help="In whose workspace. [default: the only one]")
+def register_datastore(name: str, url: str, sas_from: str | None, cluster: str | None) -> None:
+    """Give a blob container the NAME (letters, digits, _) in a workspace; again with a new SAS token, to renew it."""
+    from mitorch_service.cli.datastores import add_datastore
+
+    click.echo(f"registered {add_datastore(name, url, sas_from, cluster)}")
+
+
+@datastore.command(name="list")
+@click.option("--cluster", help="Of whose workspace. [default: the only one]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_datastores(cluster: str | None, as_json: bool) -> None:
+    """List a workspace's blob containers."""
+    from mitorch_service.cli.datastores import workspace_datastores
+    from mitorch_service.cli.output import show_json, show_table
+
+    found = workspace_datastores(cluster)
+    if as_json:
+        show_json([{"name": datastore.name, "container": datastore.url} for datastore in found])
+        return
+    show_table("datastores", ("name", "container"), [(datastore.name, datastore.url) for datastore in found])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mitorch_service.errors import MiTorchError
-from mitorch_service.settings import ClusterConfig, Settings, read_settings
-from mitorch_service.wiring import open_artifacts, open_backends, open_store
+from mitorch_service.errors import BackendError, MiTorchError
+from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings, read_settings
+from mitorch_service.wiring import open_artifacts, open_backends, open_self_check, open_store
 
 _TRAINING_PACKAGES = ("torch", "torchvision", "timm", "torchmetrics", "PIL")
 
@@ -22,43 +24,93 @@ class Finding:
     text: str
 
 
-def diagnose() -> list[Finding]:
-    """Checks everything that the settings name; one failure hides no other."""
+def diagnose(seconds: float) -> list[Finding]:
+    """Checks everything that the settings name, the parts at the same time and each for so long; one failure hides no
+    other, and one that does not answer holds up none."""
     try:
         settings = read_settings()
     except MiTorchError as error:
         return [Finding("settings", False, str(error))]
-    return list(_findings(settings))
+    parts = [_Part(what, checks) for what, checks in _parts(settings)]
+    end = time.monotonic() + seconds
+    first = Finding("settings", True, f"home {settings.home}, {len(settings.clusters)} cluster(s)")
+    return [first, *(finding for part in parts for finding in part.until(end, seconds)), _training()]
 
 
-def _findings(settings: Settings) -> Iterator[Finding]:
-    yield Finding("settings", True, f"home {settings.home}, {len(settings.clusters)} cluster(s)")
-    yield _check("database", lambda: _database(settings))
-    yield _check("storage", lambda: f"writable, {open_artifacts(settings).check()}")
+class _Part:
+    """Checks that run one after the other in a thread of their own. The process does not wait for it at its end."""
+
+    def __init__(self, what: str, checks: Callable[[], Iterator[Finding]]) -> None:
+        self._what, self._checks = what, checks
+        self._found: list[Finding] = []
+        self._thread = threading.Thread(target=self._work, name=what, daemon=True)
+        self._thread.start()
+
+    def until(self, end: float, seconds: float) -> list[Finding]:
+        """What was found by then; what was not is a finding as well."""
+        self._thread.join(max(0.0, end - time.monotonic()))
+        found = list(self._found)
+        if self._thread.is_alive():
+            after = f", after: {found[-1].what}" if found else ""
+            remedy = "Check the network, proxy and firewall of this machine, or give it longer with --timeout."
+            found.append(Finding(self._what, False, f"no answer within {seconds:g} s{after}. {remedy}"))
+        return found
+
+    def _work(self) -> None:
+        try:
+            for finding in self._checks():
+                self._found.append(finding)
+        except MiTorchError as error:
+            self._found.append(Finding(self._what, False, str(error)))
+
+
+def _parts(settings: Settings) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
+    yield "database", lambda: _database(settings)
+    yield "storage", lambda: _storage(settings)
     for cluster in settings.clusters:
-        yield _check(f"cluster {cluster.name}", lambda c=cluster: _cluster(settings, c))  # type: ignore[misc]
-    yield _training()
+        yield f"cluster {cluster.name}", lambda c=cluster: _cluster(settings, c)  # type: ignore[misc]
 
 
-def _check(what: str, call: Callable[[], str]) -> Finding:
-    try:
-        return Finding(what, True, call())
-    except MiTorchError as error:
-        return Finding(what, False, str(error))
-
-
-def _database(settings: Settings) -> str:
+def _database(settings: Settings) -> Iterator[Finding]:
     store = open_store(settings)
     engine = store.ping()
     store.prepare()
     datasets = len(store.list_datasets().items)
-    return f"{engine}; {sum(store.count_trainings().values())} trainings, {datasets} data sets"
+    text = f"{engine}; {sum(store.count_trainings().values())} trainings, {datasets} data sets"
+    yield Finding("database", True, text)
+    if settings.sqlite_path is not None:
+        yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")
 
 
-def _cluster(settings: Settings, cluster: ClusterConfig) -> str:
+def _storage(settings: Settings) -> Iterator[Finding]:
+    yield Finding("storage", True, f"writable, {open_artifacts(settings).check()}")
+    if settings.storage_folder is not None:
+        yield from _out_of_reach(settings, "storage", "MITORCH_STORAGE_URL to a blob container")
+
+
+def _out_of_reach(settings: Settings, what: str, remedy: str) -> Iterator[Finding]:
+    """A file of this machine, where the runs are on nodes of a cloud."""
+    clouds = [cluster.name for cluster in settings.clusters if isinstance(cluster, AzureMLCluster)]
+    if clouds:
+        text = f"it is a file or folder of this machine, which the nodes of {', '.join(clouds)} do not see. Set {remedy}."
+        yield Finding(f"{what} of the runs", False, text)
+
+
+def _cluster(settings: Settings, cluster: ClusterConfig) -> Iterator[Finding]:
+    check = open_self_check(cluster)
+    what, wrong = f"cluster {cluster.name}", False
+    for part, answer in check.findings() if check is not None else ():
+        wrong = wrong or isinstance(answer, BackendError)
+        yield Finding(f"{what} {part}", not isinstance(answer, BackendError), _text(cluster, answer))
+    if wrong:
+        return  # the runs would only say the same again
     capacity = open_backends(settings)[cluster.name].capacity()
-    what = "slots" if cluster.kind == "local" else "nodes"
-    return f"{cluster.kind}, {capacity.free} of {capacity.total} {what} free"
+    nodes = "slots" if cluster.kind == "local" else "nodes"
+    yield Finding(what, True, f"{cluster.kind}, {capacity.free} of {capacity.total} {nodes} free")
+
+
+def _text(cluster: ClusterConfig, answer: str | BackendError) -> str:
+    return str(answer).removeprefix(f"Cluster {cluster.name}: ")
 
 
 def _training() -> Finding:

@@ -7,13 +7,24 @@ import click
 
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(as_json: bool) -> int:
-    """Check settings, database, storage, clusters and the training packages: a line each, with the remedy."""
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    help="Seconds for each part; all are checked at the same time.",
+)
+def command(as_json: bool, timeout: float) -> int:
+    """Check settings, database, storage, clusters and the training packages: a line each, with the remedy.
+
+    Of an Azure ML cluster: sign-in, subscription, workspace, region, compute, quota, key vault (a secret
+    mitorch-doctor is written and read) and environment.
+    """
     from mitorch_service.cli.diagnosis import diagnose
     from mitorch_service.cli.output import show_json
     from mitorch_service.models.secrets import mask_secrets
 
-    findings = diagnose()
+    findings = diagnose(timeout)
     if as_json:
         show_json([finding.__dict__ for finding in findings])
     else:

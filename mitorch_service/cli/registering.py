@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mitorch_service.cli.datastores import DatastorePaths
 from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
 from mitorch_service.models.dataset import (
     Dataset,
@@ -27,14 +28,16 @@ from mitorch_service.training.image_list import ImageList, same_classes
 from mitorch_service.wiring import open_dataset_files, open_store
 
 
-def register_file(path: str) -> list[DatasetRef]:
-    """Registers every definition in the file, or none. Raises InvalidInput with every problem, AlreadyExists."""
+def register_file(path: str, cluster: str | None = None) -> list[DatasetRef]:
+    """Registers every definition in the file, or none. `cluster`: in whose workspace azureml://DATASTORE is. Raises
+    InvalidInput with every problem, AlreadyExists."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InvalidInput(path, [Problem("", f"cannot be read: {error.strerror}")]) from error
     settings = read_settings()
-    datasets, problems = _datasets(parse_json(path, content), Path(path).absolute().parent, settings)
+    places = DatastorePaths(settings, cluster)
+    datasets, problems = _datasets(parse_json(path, content), Path(path).absolute().parent, settings, places)
     store = open_store(settings)
     for index, dataset in enumerate(datasets):
         if any(known.id == dataset.id for known in [*store.list_datasets().items, *datasets[:index]]):
@@ -63,17 +66,20 @@ def remove_version(ref: DatasetRef) -> DatasetRef:
     return dataset.ref
 
 
-def _datasets(data: object, folder: Path, settings: Settings) -> tuple[list[Dataset], list[Problem]]:
+def _datasets(
+    data: object, folder: Path, settings: Settings, places: DatastorePaths
+) -> tuple[list[Dataset], list[Problem]]:
     if not isinstance(data, list) or not data:
         return [], [Problem("", "must be a list [{…}] of one definition or more")]
     datasets, problems = [], []
     for index, item in enumerate(data):
         definition, found = check(DatasetDefinition, item)
         if definition is not None:
-            absolute = {name: _absolute(part, folder) for name, part in definition.parts().items()}
-            found = open_dataset_files(settings).problems(absolute)
+            resolved, found = places.resolved(definition.parts())
+            absolute = {name: _absolute(part, folder) for name, part in resolved.items()}
+            found += open_dataset_files(settings).problems(absolute)
             found += _file_problems({name: part for name, part in absolute.items() if not _is_remote(part)})
-            datasets.append(_dataset(definition, absolute))
+            datasets += [] if found else [_dataset(definition, absolute)]
         problems += [Problem(f"[{index}].{p.path}".rstrip("."), p.message) for p in found]
     return datasets, problems
 

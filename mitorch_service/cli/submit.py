@@ -49,14 +49,18 @@ def command(
     again with the same content (or KEY) and options, it goes on where it was cut off; nothing is queued twice.
     """
     _refuse_contradictions(config, many, wait, again, resume_key)
+    from datetime import UTC, datetime
+
     from mitorch_service.cli.output import show_json
     from mitorch_service.cli.submitting import checked, dataset_ref, explanation, wait_for
     from mitorch_service.controller.submission import Options, parse_tags, submit
+    from mitorch_service.controller.token_expiry import warn_of_storage_expiry
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
     settings = read_settings()
     options = Options(priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags))
+    warn_of_storage_expiry(settings.storage_url, datetime.now(UTC))
     store = open_store(settings)
     if many is not None:
         from mitorch_service.cli.many import submit_many

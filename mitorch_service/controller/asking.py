@@ -13,9 +13,9 @@ Result = TypeVar("Result")
 
 
 def ask_all(calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result | BackendError]:
-    """What each call returns, or the BackendError that it raises; all by cluster, in the order of `calls`. One that takes
-    longer than so many seconds is left to itself and counts as BackendUnavailable. A single call is made in this thread,
-    and waited for: there is nobody whom it delays."""
+    """What each call returns, or the BackendError that it raises; by cluster, in the order of `calls`. One that takes
+    longer than so many seconds is left to itself and counts as BackendUnavailable. A single call is made in this
+    thread, and waited for: there is nobody whom it delays."""
     asked = {cluster: _Asked(call) for cluster, call in calls.items()}
     if len(asked) == 1:
         next(iter(asked.values())).run()

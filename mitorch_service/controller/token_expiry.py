@@ -1,4 +1,4 @@
-"""SAS tokens of data sets that end before a training can: told when it is submitted."""
+"""SAS tokens that end before a training can: told when it is submitted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.dataset import Dataset
+from mitorch_service.models.sas import sas_expiry, sas_of
 
 _SOON = timedelta(days=7)  # a training may wait and run for days
 
@@ -19,9 +20,32 @@ def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
     remedy = "register a new version with one that outlasts the training"
     if expiry <= now:
         return Problem("dataset", f"{dataset.ref}: {token} expired {when}; {remedy}")
+    _warn(f"{dataset.ref}: {token} ends {when}, and a run that starts later fails; or {remedy}")
+    return None
+
+
+def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
+    """Tells of the token in MITORCH_STORAGE_URL as of a data set's; but it refuses nothing, as a new one in the
+    setting will do for what is queued already."""
+    expiry = sas_expiry(_token_of(storage_url))
+    if expiry is None or expiry > now + _SOON:
+        return
+    ends = f"{'expired' if expiry <= now else 'ends'} on {expiry:%Y-%m-%d %H:%M} UTC"
+    _warn(
+        f"MITORCH_STORAGE_URL: the SAS token {ends}, and a run that ends later cannot store its model; "
+        "set one that outlasts the training (permissions racwdl)"
+    )
+
+
+def _token_of(storage_url: str) -> str:
+    """In a URL it follows the ``?``; in a connection string it has a name."""
+    if storage_url.startswith(("http://", "https://")):
+        return sas_of(storage_url)
+    items = (item.partition("=") for item in storage_url.split(";"))
+    return next((value for name, _, value in items if name.strip().lower() == "sharedaccesssignature"), "")
+
+
+def _warn(text: str) -> None:
     import logging  # which takes 5 ms: not for every submission
 
-    logging.getLogger("mitorch").warning(
-        "Warning: %s: %s ends %s, and a run that starts later fails; or %s.", dataset.ref, token, when, remedy
-    )
-    return None
+    logging.getLogger("mitorch").warning("Warning: %s.", text)

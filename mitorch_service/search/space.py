@@ -1,62 +1,32 @@
-"""Search spaces: a config in which some values are expressions, and how a draw becomes a config.
-
-Expressions are objects with one key that begins with ``_``, and sometimes ``step``::
-
-    {"_choice": [a, b, {"name": "sgd", "momentum": {"_uniform": [0, 0.9]}}]}   options may hold expressions
-    {"_uniform": [low, high], "step": s}   {"_loguniform": [low, high]}
-    {"_int": [low, high], "step": s}       {"_logint": [low, high]}            low and high included
-"""
+"""Search spaces: a parsed config, its parameters, and how a point of the space becomes a config."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mitorch_service.errors import Problem
+from mitorch_service.search.expressions import Choice, Range, parse_expressions
 
-Draw = Callable[["Choice | Range", str], Any]  # parameter, its name -> option index or number
-
-RANGES = ("_uniform", "_loguniform", "_int", "_logint")
-KNOWN = ("_choice", *RANGES)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of several options; the parameters inside an option exist only while it is chosen."""
-
-    options: tuple[Any, ...]  # of plain values, Choices, Ranges, dicts and lists of these
-
-    def label(self, index: int) -> Any:
-        """What stands for the option in a table: a plain value itself, a sub-config's name where names differ."""
-        option = self.options[index]
-        if not isinstance(option, dict | list | Choice | Range):
-            return option
-        names = [o.get("name") if isinstance(o, dict) else None for o in self.options]
-        name = names[index]
-        return name if isinstance(name, str) and names.count(name) == 1 else f"option {index}"
+Draw = Callable[[Choice | Range, str], Any]  # parameter, its name -> option index or number
+Point = Mapping[str, float]  # of every active parameter, by name: the option's index, or the number
 
 
 @dataclass(frozen=True)
-class Range:
-    """A number between low and high, both included."""
+class Parameter:
+    """One expression of a space, active or not."""
 
-    low: float
-    high: float
-    log: bool = False
-    integer: bool = False
-    step: float | None = None
+    name: str  # dotted path: unique among the parameters that are active at the same time
+    key: str  # the name, with a number where options of a choice have different expressions of one name
+    expression: Choice | Range
+    conditions: tuple[tuple[str, int], ...]  # active while each of these choices (by key) has this option
 
-    def snap(self, value: float) -> float | int:
-        """The nearest number that the range allows."""
-        if self.step is not None:
-            value = self.low + round((value - self.low) / self.step) * self.step
-            if value > self.high + 1e-9 * self.step:
-                value -= self.step
-        if self.integer:
-            return round(min(max(value, self.low), self.high))
-        short = float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
-        return min(max(short, float(self.low)), float(self.high))
+    @property
+    def span(self) -> float:
+        """How many values it has, infinity where they are not counted."""
+        return len(self.expression.options) if isinstance(self.expression, Choice) else self.expression.count()
 
 
 @dataclass(frozen=True)
@@ -64,6 +34,55 @@ class Space:
     """A parsed config: plain values, with Choice and Range where the expressions stood."""
 
     root: Any
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every parameter, in the order of the config's text; a choice before what is inside its options."""
+        found: list[Parameter] = []
+        _collect(self.root, "", (), found)
+        return tuple(found)
+
+    def active(self, point: Point) -> list[Parameter]:
+        """The parameters that a point has."""
+        chosen: dict[str, float] = {}
+        active: list[Parameter] = []
+        for parameter in self.parameters:
+            if all(chosen.get(key) == option for key, option in parameter.conditions):
+                chosen[parameter.key] = point[parameter.name]
+                active.append(parameter)
+        return active
+
+    def at(self, point: Point) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The config at a point, and its parameters by dotted path as a person reads them."""
+        return self.build(lambda _, name: point[name])
+
+    def drawn(self, draw: Draw) -> dict[str, float]:
+        """The point that `draw` gives, with numbers that the ranges allow."""
+        point: dict[str, float] = {}
+
+        def keep(expression: Choice | Range, name: str) -> float:
+            value = draw(expression, name)
+            point[name] = int(value) if isinstance(expression, Choice) else expression.snap(value)
+            return point[name]
+
+        self.build(keep)
+        return point
+
+    def point_of(self, parameters: Mapping[str, Any], draw: Draw | None = None) -> dict[str, float] | None:
+        """The point with these parameters, the reverse of `at`; what is missing is asked of `draw`. None if a value is
+        not of this space, or one is missing and there is no `draw`."""
+
+        def look_up(expression: Choice | Range, name: str) -> float:
+            if name in parameters:
+                return expression.raw(parameters[name])
+            if draw is None:
+                raise ValueError(f"{name} is missing")
+            return draw(expression, name)
+
+        try:
+            return self.drawn(look_up)
+        except ValueError:
+            return None
 
     def build(self, draw: Draw) -> tuple[dict[str, Any], dict[str, Any]]:
         """A config, and its parameters by dotted path, asking `draw` for each parameter that is active. The order of
@@ -85,75 +104,7 @@ class Space:
 def parse_space(config: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
     """The space of a config, with everything that is wrong with its expressions, each with its path."""
     problems: list[Problem] = []
-    return Space(_parse(config, "", problems)), problems
-
-
-def _parse(value: Any, path: str, problems: list[Problem]) -> Any:
-    if isinstance(value, list):
-        return [_parse(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    marks = [key for key in value if key.startswith("_")]
-    if not marks:
-        return {key: _parse(item, f"{path}.{key}".lstrip("."), problems) for key, item in value.items()}
-    found: list[str] = []
-    parsed: Any = None
-    if len(marks) > 1:
-        found.append(f"has more than one expression: {', '.join(marks)}")
-    elif marks[0] == "_choice":
-        parsed = _choice(value, path, problems, found)
-    elif marks[0] in RANGES:
-        parsed = _range(marks[0], value, found)
-    else:
-        found.append(f"{marks[0]} is no expression; known: {', '.join(KNOWN)}")
-    problems += [Problem(path, message) for message in found]
-    return parsed
-
-
-def _choice(value: dict[str, Any], path: str, problems: list[Problem], found: list[str]) -> Any:
-    options = value["_choice"]
-    if len(value) > 1:
-        found.append(f"unknown key beside _choice: {', '.join(set(value) - {'_choice'})}")
-    if not isinstance(options, list) or not options:
-        found.append("_choice needs a list of one option or more")
-        return None
-    return Choice(tuple(_parse(option, f"{path}[{i}]", problems) for i, option in enumerate(options)))
-
-
-def _range(kind: str, value: dict[str, Any], found: list[str]) -> Any:
-    log, integer = kind.startswith("_log"), kind.endswith("int")
-    extra = set(value) - {kind, "step"}
-    bounds, step = value[kind], value.get("step")
-    if extra:
-        found.append(f"unknown key beside {kind}: {', '.join(sorted(extra))}; known: step")
-    if not isinstance(bounds, list) or len(bounds) != 2 or not all(map(_is_number, bounds)):
-        found.append(f"{kind} needs [low, high], two numbers (it is {bounds})")
-        return None
-    low, high = bounds
-    if low >= high:
-        found.append(f"{kind} needs low < high (it is {bounds})")
-    if log and low <= 0:
-        found.append(f"{kind} needs low > 0 (it is {bounds}): a logarithm has no zero")
-    if integer and not all(float(bound).is_integer() for bound in bounds):
-        found.append(f"{kind} needs whole numbers (it is {bounds})")
-    if step is not None:
-        _check_step(kind, step, (low, high), found)
-    return None if found else Range(low, high, log, integer, step)
-
-
-def _check_step(kind: str, step: Any, bounds: tuple[float, float], found: list[str]) -> None:
-    if kind.startswith("_log"):
-        found.append(f"step makes no sense with {kind}: a logarithmic range has no even steps; remove it")
-    elif not _is_number(step) or not 0 < step <= bounds[1] - bounds[0]:
-        found.append(f"step must be above 0 and at most high - low (it is {step})")
-    elif kind == "_int" and not float(step).is_integer():
-        found.append(f"step must be a whole number with _int (it is {step})")
-
-
-def _is_number(value: Any) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return abs(value) < 2**63  # which neither NaN nor infinity is
+    return Space(parse_expressions(config, "", problems)), problems
 
 
 def _build(node: Any, path: str, draw: Draw, parameters: dict[str, Any]) -> Any:
@@ -171,6 +122,30 @@ def _build(node: Any, path: str, draw: Draw, parameters: dict[str, Any]) -> Any:
         parameters[name] = node.snap(draw(node, name))
         return parameters[name]
     return node
+
+
+def _collect(
+    node: Any, path: str, conditions: tuple[tuple[str, int], ...], found: list[Parameter], within: int = 0
+) -> None:
+    if isinstance(node, dict | list):
+        for key, item in node.items() if isinstance(node, dict) else enumerate(node):
+            inner = f"{path}[{key}]" if isinstance(node, list) else f"{path}.{key}".lstrip(".")
+            _collect(item, inner, conditions, found)
+    elif isinstance(node, Choice | Range):
+        name = path + ":option" * within
+        parameter = Parameter(name, _key(name, node, found), node, conditions)
+        found.append(parameter)
+        for index, option in enumerate(node.options if isinstance(node, Choice) else ()):
+            _collect(option, path, (*conditions, (parameter.key, index)), found, within + 1)
+
+
+def _key(name: str, expression: Choice | Range, found: list[Parameter]) -> str:
+    """Ranges that are equal share a key, and so what is learned of them; choices do not: their options differ."""
+    same = [parameter for parameter in found if parameter.name == name]
+    for parameter in same:
+        if isinstance(expression, Range) and parameter.expression == expression:
+            return parameter.key
+    return f"{name}#{len(same)}" if same else name
 
 
 def _free_name(path: str, parameters: Mapping[str, Any]) -> str:

@@ -1,119 +1,151 @@
-"""From the config's list of named steps to one function: a picture in, a normalised tensor out."""
+"""From the config's list of named steps to one function: a picture and its boxes in, a tensor and its boxes out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.config import AugmentationName, AugmentationStep
+from mitorch_service.models.config import AugmentationConfig, AugmentationStep
 from mitorch_service.models.validation import check
-from mitorch_service.training import augmentation_options as options
+from mitorch_service.training.augmentation_builders import BUILDERS
+from mitorch_service.training.augmentation_options import AUGMENTATIONS_GROUP, ON_BATCHES, OPTIONS
+from mitorch_service.training.augmentation_presets import expand_presets
+from mitorch_service.training.plugins import load_plugin
+from mitorch_service.training.targets import Boxes, Kind
 
-Transform = Callable[[Image.Image], Tensor]
-
-# These make any picture a square of the input size. Without one of them, a plain resize goes first.
-_SIZING: set[AugmentationName] = {
+# These make any picture a square of the input size. Without one of them, a resizing step goes first.
+_SQUARE = {
     "resize",
+    "letterbox",
     "center_crop",
     "resize_flip",
     "random_crop",
     "random_resized_crop",
+    "random_sized_bbox_safe_crop",
     "inception",
 }
-_ON_TENSORS: set[AugmentationName] = {"random_erasing"}  # after the normalisation, where 0 is the mean colour
+_ON_TENSORS = ("random_erasing",)  # the last, whatever the order
+_LEAST_VISIBLE = 0.1  # of a box's area: what a crop leaves less of is not shown any more
+_LEAST_SIDE = 1.0  # pixels
+_SPARE = 2.0  # decoding leaves this many times the pixels that are needed: the resizing after it has the better filter
+
+_DETECTION = {
+    "train": [AugmentationStep(name="random_iou_crop"), AugmentationStep(name="horizontal_flip")],
+    "val": [AugmentationStep(name="letterbox")],
+}
+
+
+def steps_for(config: AugmentationConfig, kind: Kind, part: str) -> Sequence[AugmentationStep]:
+    """The steps of ``train`` or ``val``: the config's, or without any the defaults for this kind of data."""
+    if kind == "detection" and part not in config.model_fields_set:
+        return _DETECTION[part]
+    return config.train if part == "train" else config.val
+
+
+class Augmentation:
+    """Draws from torch's global generator only."""
+
+    def __init__(
+        self, on_pictures: Sequence[v2.Transform], on_tensors: Sequence[v2.Transform], shorter_side: int
+    ) -> None:
+        self._on_pictures, self._on_tensors = on_pictures, on_tensors
+        self.shorter_side = shorter_side  # an image may be decoded to this without losing what the network sees
+
+    def __call__(self, image: Image.Image, boxes: Boxes | None = None) -> tuple[Tensor, Boxes | None]:
+        """An RGB picture of any size to uint8 (3, H, W), H and W being the input size; its boxes to where they are now.
+
+        A box is cut off at the edges; what is hardly visible any more is left out. In detection, `smallest_max_size`
+        gives other sides than the input size.
+        """
+        if boxes is None:
+            image = v2.Compose(self._on_pictures)(image)
+        else:
+            image, boxes = self._with_boxes(image, boxes)
+        tensor: Tensor = v2.functional.pil_to_tensor(image)
+        for transform in self._on_tensors:
+            tensor = transform(tensor)
+        return tensor, boxes
+
+    def _with_boxes(self, image: Image.Image, boxes: Boxes) -> tuple[Image.Image, Boxes]:
+        corners = torch.from_numpy(boxes.boxes)
+        visible = torch.ones(len(boxes))
+        for transform in self._on_pictures:
+            canvas = (image.height, image.width)
+            moved = tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=canvas, clamping_mode=None)
+            image, moved = transform(image, moved)
+            whole = moved.as_subclass(Tensor)
+            limit = torch.tensor([image.width, image.height] * 2, dtype=torch.float32)
+            corners = whole.clamp(min=torch.zeros(4), max=limit)
+            visible = visible * _area(corners) / _area(whole).clamp(min=1e-6)
+        sides = corners[:, 2:] - corners[:, :2]
+        kept = ((visible >= _LEAST_VISIBLE) & (sides >= _LEAST_SIDE).all(1)).numpy()
+        return image, Boxes(boxes.labels[kept], corners.numpy().astype(np.float32)[kept])
 
 
 def build_augmentation(
-    steps: Sequence[AugmentationStep], input_size: int, mean: Sequence[float], std: Sequence[float]
-) -> Transform:
-    """The steps in their order, then the values scaled to 0..1, less `mean`, over `std`.
+    steps: Sequence[AugmentationStep], input_size: int, mean: Sequence[float], kind: Kind = "multiclass"
+) -> Augmentation:
+    """The steps in their order. `mean`: the colour, in 0..1, that erasing leaves.
 
-    The function takes an RGB picture of any size and gives float32 of shape (3, input_size, input_size).
-    It draws from torch's global generator only. Raises InvalidInput for options that do not fit their step.
+    What mixes batches is left out (`Mixing`). Raises InvalidInput for options that do not fit their step.
     """
+    steps = [step for step in _sized(expand_presets(steps), kind) if step.name not in ON_BATCHES]
+    colour = [round(255 * value) for value in mean]
+    on_pictures: list[v2.Transform] = []
+    on_tensors: list[v2.Transform] = []
+    detail = 1.0
+    for step in steps:
+        built, part = _build(step, input_size, kind, colour)
+        (on_tensors if step.name in _ON_TENSORS else on_pictures).append(built)
+        detail *= part
+    return Augmentation(on_pictures, on_tensors, math.ceil(input_size * max(_SPARE, detail)))
+
+
+def _sized(steps: list[AugmentationStep], kind: Kind) -> list[AugmentationStep]:
     names = {step.name for step in steps}
-    if not names & _SIZING:
-        steps = [AugmentationStep(name="resize"), *steps]
-    on_pictures = [_build(step, input_size) for step in steps if step.name not in _ON_TENSORS]
-    on_tensors = [_build(step, input_size) for step in steps if step.name in _ON_TENSORS]
-    to_tensor = [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
-    transform: Transform = v2.Compose([*on_pictures, *to_tensor, *on_tensors])
-    return transform
+    if names & _SQUARE or (kind == "detection" and "smallest_max_size" in names):
+        return steps
+    if "smallest_max_size" in names:
+        return [*steps, AugmentationStep(name="center_crop", options={"crop_ratio": 1})]
+    if "random_iou_crop" in names:  # first of all: it takes a part
+        return [*steps, AugmentationStep(name="letterbox" if kind == "detection" else "resize")]
+    return [AugmentationStep(name="letterbox" if kind == "detection" else "resize"), *steps]
 
 
-def _build(step: AugmentationStep, size: int) -> v2.Transform:
-    parsed, problems = check(options.OPTIONS[step.name], step.options)
+def _build(step: AugmentationStep, size: int, kind: Kind, colour: Sequence[int]) -> tuple[v2.Transform, float]:
+    """The transform, and how many times the input size it needs an image's shorter side to be."""
+    if step.name not in OPTIONS:
+        plugin: Callable[[dict[str, Any], int], v2.Transform] = load_plugin(AUGMENTATIONS_GROUP, step.name)
+        return plugin(step.options, size), _SPARE
+    parsed, problems = check(OPTIONS[step.name], step.options)
     if parsed is None:
         found = [Problem(f"{step.name}.{problem.path}", problem.message) for problem in problems]
         raise InvalidInput("augmentation", found)
-    return _BUILDERS[step.name](parsed, size)
+    built = BUILDERS[step.name](parsed, size, kind, colour)
+    return built, _detail(parsed)
 
 
-def _center_crop(given: options.CenterCropOptions, size: int) -> v2.Transform:
-    return v2.Compose([v2.Resize(max(size, round(size / given.crop_ratio))), v2.CenterCrop(size)])
+def _detail(options: Any) -> float:
+    """1 over the smallest part of a side that the step may cut out."""
+    if (ratio := getattr(options, "crop_ratio", None)) is not None:
+        return 1 / float(ratio)
+    if (least := getattr(options, "min_scale", None)) is not None:
+        return 1 / float(least)
+    if hasattr(options, "erosion"):
+        return 4.0  # a few small boxes may lie close together
+    if hasattr(options, "scale") and hasattr(options, "ratio") and not hasattr(options, "p"):
+        return 1 / math.sqrt(options.scale[0])
+    return 1.0
 
 
-def _resize_flip(given: options.ProbabilityOptions, size: int) -> v2.Transform:
-    return v2.Compose([v2.Resize((size, size)), v2.RandomHorizontalFlip(given.p)])
-
-
-def _random_crop(given: options.RandomCropOptions, size: int) -> v2.Transform:
-    return v2.Compose([v2.Resize((size, size)), v2.RandomCrop(size, padding=round(size * given.padding))])
-
-
-def _random_resized_crop(given: options.RandomResizedCropOptions, size: int) -> v2.Transform:
-    return v2.RandomResizedCrop(size, scale=given.scale, ratio=given.ratio)
-
-
-def _inception(given: options.RandomResizedCropOptions, size: int) -> v2.Transform:
-    """Szegedy et al. 2015; the colours as in TensorFlow's slim/preprocessing/inception_preprocessing.py."""
-    color = v2.ColorJitter(brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2)
-    return v2.Compose([_random_resized_crop(given, size), v2.RandomHorizontalFlip(), color])
-
-
-def _random_affine(given: options.AffineOptions, size: int) -> v2.Transform:
-    return v2.RandomAffine(
-        given.degrees,
-        translate=(given.translate, given.translate),
-        scale=given.scale,
-        shear=given.shear or None,
-        interpolation=v2.InterpolationMode.BILINEAR,
-    )
-
-
-def _color_jitter(given: options.ColorJitterOptions, size: int) -> v2.Transform:
-    return v2.ColorJitter(given.brightness, given.contrast, given.saturation, given.hue)
-
-
-def _random_erasing(given: options.RandomErasingOptions, size: int) -> v2.Transform:
-    return v2.RandomErasing(given.p, scale=given.scale, ratio=given.ratio)
-
-
-def _random_rotation(given: options.RotationOptions, size: int) -> v2.Transform:
-    return v2.RandomRotation(given.degrees, interpolation=v2.InterpolationMode.BILINEAR)
-
-
-# Any: each takes the options class that OPTIONS has for its name.
-_BUILDERS: dict[AugmentationName, Callable[[Any, int], v2.Transform]] = {
-    "resize": lambda given, size: v2.Resize((size, size)),
-    "center_crop": _center_crop,
-    "resize_flip": _resize_flip,
-    "random_crop": _random_crop,
-    "random_resized_crop": _random_resized_crop,
-    "inception": _inception,
-    "horizontal_flip": lambda given, size: v2.RandomHorizontalFlip(given.p),
-    "vertical_flip": lambda given, size: v2.RandomVerticalFlip(given.p),
-    "random_rotation": _random_rotation,
-    "random_affine": _random_affine,
-    "color_jitter": _color_jitter,
-    "to_gray": lambda given, size: v2.RandomGrayscale(given.p),
-    "random_erasing": _random_erasing,
-    "trivial_augment": lambda given, size: v2.TrivialAugmentWide(given.num_magnitude_bins),
-    "rand_augment": lambda given, size: v2.RandAugment(given.num_ops, given.magnitude),
-}
+def _area(corners: Tensor) -> Tensor:
+    return (corners[:, 2] - corners[:, 0]).clamp(min=0) * (corners[:, 3] - corners[:, 1]).clamp(min=0)

@@ -8,8 +8,13 @@ from pydantic import Field, model_validator
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
-from mitorch_service.models.config import AugmentationConfig, AugmentationName
-from mitorch_service.models.validation import check
+from mitorch_service.models.config import AugmentationConfig, AugmentationStep
+from mitorch_service.models.validation import check, nearest
+from mitorch_service.training.augmentation_presets import PRESETS
+from mitorch_service.training.plugins import plugin_names
+
+AUGMENTATIONS_GROUP = "mitorch_service.augmentations"  # entry points: (options, input_size) to a transform of v2
+ON_BATCHES = ("mixup", "cutmix")  # mix the images of a batch, with their classes
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -17,7 +22,8 @@ Strength = Annotated[float, Field(ge=0)]
 
 
 class NoOptions(ConfigSection):
-    """``resize``: both sides to the input size, whatever the aspect."""
+    """``resize``: both sides to the input size, whatever the aspect. ``letterbox``: the longer side to the input size,
+    grey bars added along the other. ``auto_augment``: a policy found on ImageNet (Cubuk et al., 2019)."""
 
 
 class CenterCropOptions(ConfigSection):
@@ -27,7 +33,8 @@ class CenterCropOptions(ConfigSection):
 
 
 class ProbabilityOptions(ConfigSection):
-    """``resize_flip`` (mirrored left to right), ``horizontal_flip``, ``vertical_flip``, ``to_gray``."""
+    """``resize_flip`` (mirrored left to right), ``horizontal_flip``, ``vertical_flip``, ``flip`` (left to right, upside
+    down, or both), ``to_gray``."""
 
     p: Fraction = 0.5  # of an image being changed
 
@@ -101,36 +108,122 @@ class RandAugmentOptions(ConfigSection):
     magnitude: Annotated[int, Field(ge=0, le=30)] = 9
 
 
-OPTIONS: dict[AugmentationName, type[ConfigSection]] = {
+class SmallestMaxSizeOptions(ConfigSection):
+    """``smallest_max_size``: the shorter side to the input size, the aspect kept. Classification then takes the middle
+    square; detection takes all, the longer side being at most `longest` times the input size."""
+
+    longest: Annotated[float, Field(ge=1)] = 1333 / 800
+
+
+class BoxSafeCropOptions(ConfigSection):
+    """``random_sized_bbox_safe_crop``: a random part that holds all boxes, resized; `erosion` lets it cut this much of
+    their common rectangle off at each edge."""
+
+    erosion: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+
+
+class IouCropOptions(ConfigSection):
+    """``random_iou_crop``: a random part that overlaps a box by at least one of `overlaps` (Liu et al., 2016). Without
+    boxes, the whole image."""
+
+    min_scale: Annotated[float, Field(gt=0, le=1)] = 0.3
+    overlaps: list[Fraction] = [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]  # 1: the whole image
+
+
+class BrightnessContrastOptions(ConfigSection):
+    """``random_brightness_contrast``: both factors drawn from 1 ± the value."""
+
+    brightness: Strength = 0.2
+    contrast: Strength = 0.2
+    p: Fraction = 0.5
+
+
+class CompressionOptions(ConfigSection):
+    """``image_compression``: through JPEG of a random quality."""
+
+    quality: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]] = (80, 100)  # from, to
+    p: Fraction = 0.5
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CompressionOptions:
+        if self.quality[0] > self.quality[1]:
+            raise ValueError("quality is [from, to] with from <= to")
+        return self
+
+
+class AugMixOptions(ConfigSection):
+    """``aug_mix``: chains of operations, blended (Hendrycks et al., 2020). With boxes, operations on colours only."""
+
+    severity: Annotated[int, Field(ge=1, le=10)] = 3
+    mixture_width: Annotated[int, Field(ge=1)] = 3
+    chain_depth: int = -1  # operations in each chain; -1: 1 to 3, at random
+    alpha: Positive = 1.0
+
+
+class MixOptions(ConfigSection):
+    """``mixup`` (Zhang et al., 2018), ``cutmix`` (Yun et al., 2019): training of classifiers only. With both, each
+    batch gets one of them."""
+
+    alpha: Positive = 1.0  # of the Beta distribution from which the share of each image is drawn
+    p: Fraction = 1.0  # of a batch being mixed
+
+
+OPTIONS: dict[str, type[ConfigSection]] = {
     "resize": NoOptions,
+    "letterbox": NoOptions,
+    "smallest_max_size": SmallestMaxSizeOptions,
     "center_crop": CenterCropOptions,
     "resize_flip": ProbabilityOptions,
     "random_crop": RandomCropOptions,
     "random_resized_crop": RandomResizedCropOptions,
+    "random_sized_bbox_safe_crop": BoxSafeCropOptions,
+    "random_iou_crop": IouCropOptions,
     "inception": RandomResizedCropOptions,
     "horizontal_flip": ProbabilityOptions,
     "vertical_flip": ProbabilityOptions,
+    "flip": ProbabilityOptions,
     "random_rotation": RotationOptions,
     "random_affine": AffineOptions,
     "color_jitter": ColorJitterOptions,
+    "random_brightness_contrast": BrightnessContrastOptions,
+    "image_compression": CompressionOptions,
     "to_gray": ProbabilityOptions,
     "random_erasing": RandomErasingOptions,
+    "auto_augment": NoOptions,
     "trivial_augment": TrivialAugmentOptions,
     "rand_augment": RandAugmentOptions,
+    "aug_mix": AugMixOptions,
+    "mixup": MixOptions,
+    "cutmix": MixOptions,
+    **dict.fromkeys(PRESETS, NoOptions),
 }
 
 
-def check_augmentation(config: AugmentationConfig) -> list[Problem]:
-    """Everything wrong in the options of the steps, with its place in the training config."""
+def check_augmentation(config: AugmentationConfig, task_type: str = "multiclass_classification") -> list[Problem]:
+    """Everything wrong in the names and options of the steps, with its place in the training config."""
     problems = []
     for part, steps in (("train", config.train), ("val", config.val)):
         for number, step in enumerate(steps):
-            place = f"augmentation.{part}[{number}].options"
-            for problem in check(OPTIONS[step.name], step.options)[1]:
-                path = f"{place}.{problem.path}" if problem.path else place
-                problems.append(Problem(path, _message(step.name, problem.message)))
+            place = f"augmentation.{part}[{number}]"
+            if step.name in ON_BATCHES and (part == "val" or task_type == "object_detection"):
+                problems.append(Problem(f"{place}.name", f"{step.name} is for the training of classifiers; remove it"))
+            problems += _step_problems(step, place)
     return problems
 
 
-def _message(name: AugmentationName, message: str) -> str:
+def _step_problems(step: AugmentationStep, place: str) -> list[Problem]:
+    if step.name in OPTIONS:
+        return [
+            Problem(f"{place}.options.{problem.path}".rstrip("."), _message(step.name, problem.message))
+            for problem in check(OPTIONS[step.name], step.options)[1]
+        ]
+    known = sorted({*OPTIONS, *plugin_names(AUGMENTATIONS_GROUP)})
+    if step.name in known:
+        return []
+    near = nearest(step.name, known)
+    hint = f"did you mean {near!r}? " if near else ""
+    return [Problem(f"{place}.name", f"{step.name!r} is not known; {hint}known: {', '.join(known)}")]
+
+
+def _message(name: str, message: str) -> str:
     return message if OPTIONS[name].model_fields else f"unknown key; {name} has no options"

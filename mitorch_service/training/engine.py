@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from mitorch_service.errors import TrainingDiverged
-from mitorch_service.models.config import AugmentationStep, TrainingConfig
+from mitorch_service.errors import DataError, TrainingDiverged
+from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.augmentation import build_augmentation
+from mitorch_service.training.averages import some_batches
+from mitorch_service.training.checkpoint import Checkpoints
 from mitorch_service.training.device import best_device
-from mitorch_service.training.evaluator import Evaluator
+from mitorch_service.training.distributed import Processes
+from mitorch_service.training.feed import Feed, open_feed
 from mitorch_service.training.image_list import ImageList, same_classes
-from mitorch_service.training.images import Images
-from mitorch_service.training.loaders import Batches, EpochBatches, default_workers
-from mitorch_service.training.lr_schedule import learning_rate
-from mitorch_service.training.network import Network, build_network, has_batch_norm
-from mitorch_service.training.optimizer import build_optimizer
+from mitorch_service.training.learner import Learner
+from mitorch_service.training.network import Network
+from mitorch_service.training.precision import Precision
 from mitorch_service.training.reporter import NullReporter, Reporter, TrainingPlan
 from mitorch_service.training.seeding import seed_everything
-from mitorch_service.training.weights import StateDict, cpu_state_dict, load_all, load_fitting, read_weights
+from mitorch_service.training.session import Length, Session, fingerprint
+from mitorch_service.training.task import Evaluator, Task, open_task
+from mitorch_service.training.weights import StateDict, load_all, load_fitting, read_weights
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,11 @@ class TrainingOutcome:
     """What a training leaves."""
 
     state_dict: StateDict  # in main memory
-    evaluation: dict[str, float] = field(default_factory=dict)  # "val_loss" and metrics, of the last whole epoch
+    evaluation: dict[str, float] = field(default_factory=dict)  # "val_loss" and metrics, of those weights
     epochs: int = 0  # whole ones
     stopped: bool = False  # the reporter asked to; the weights may be later than the evaluation
+    history: list[EpochResult] = field(default_factory=list)  # of all epochs, those before a resumption too
+    plots: list[Path] = field(default_factory=list)  # files, where a folder for them was given
 
 
 def train(
@@ -48,64 +47,123 @@ def train(
     reporter: Reporter | None = None,
     base_weights: Path | None = None,
     fast_dev_run: bool = False,
+    checkpoints: Checkpoints | None = None,
+    plots: Path | None = None,
 ) -> TrainingOutcome:
-    """Trains for `config.max_epochs`, validating after each; the last validation is the final evaluation.
+    """Trains for `config.max_epochs`, validating after each; leaves the last weights, or those of the best epoch
+    (`keep_weights`), with their evaluation.
 
     `config.base` and `config.dataset` are the caller's business: this takes a file and two lists, whose
     images it expects to be there (`check_files`). `fast_dev_run` does one step and validates one batch. The
-    same config, data and machine give the same curve to the last bit. Raises DataError, ModelError,
-    InvalidInput, and TrainingDiverged as soon as a loss is not finite, after that epoch is reported.
+    same config, data and machine give the same curve to the last bit, also where it goes on from the newest of
+    `checkpoints`. `plots` is a folder for pictures of the final evaluation.
+
+    Where torchrun's environment names several processes, each calls this with the same arguments; only the first
+    reports, saves and draws. Raises DataError, ModelError, InvalidInput, and TrainingDiverged as soon as a loss is
+    seen not to be finite (`on_divergence`), after that epoch is reported.
     """
-    # Longer than our functions are: one reads a training loop from top to bottom, or not at all.
-    # Longer than other functions: the loop is to be read from top to bottom, in one place.
     same_classes(train, val)
-    reporter = reporter or NullReporter()
-    seed_everything(config.seed)
-    device = best_device()
-    network = build_network(config.model, len(train.classes))
-    if base_weights is not None:
-        fit = load_fitting(network.module, read_weights(base_weights), str(base_weights))
-        reporter.note(f"Weights from {base_weights}: {fit}")
-    module = network.module.to(device)
-    optimizer = build_optimizer(config.optimizer, module, config.lr_scheduler.base_lr)
+    with Processes.joined() as processes:
+        reporter = reporter if reporter is not None and processes.first else NullReporter()
+        seed_everything(config.seed)
+        task = _task_for(config, train)
+        network = task.build_network(config.model, len(train.classes))
+        if base_weights is not None:
+            fit = load_fitting(network.module, read_weights(base_weights), str(base_weights))
+            reporter.note(f"Weights from {base_weights}: {fit}")
+        learner = Learner(task, network.module, config, processes)
+        at_most, share = (1 if fast_dev_run else None), {"rank": processes.rank, "world_size": processes.world_size}
+        with (
+            open_feed(config, train, task, network, processes.device, training=True, at_most=at_most, **share) as feed,
+            open_feed(
+                config, val, task, network, processes.device, training=False, at_most=at_most, **share
+            ) as val_feed,
+        ):
+            length = Length(1 if fast_dev_run else config.max_epochs, len(feed), len(train), config.batch_size)
+            kept = checkpoints if processes.first else None
+            session = Session(config, learner, length, processes, reporter, kept, fingerprint(config, train, val))
+            validation = _Validation(config, task, network, val.classes, val_feed, processes, reporter)
+            session.resume()
+            reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
+            while not session.is_over():
+                try:
+                    if not _train_epoch(session, feed, reporter):
+                        return _stopped(session)
+                    learner.end_epoch(session.epoch + 1, lambda: some_batches(feed.epoch(session.epoch)))
+                    evaluator = validation.run(learner.saved, learner.precision)
+                    if evaluator is None:
+                        return _stopped(session)
+                    session.epoch_ended(validation.figures(evaluator))
+                except TrainingDiverged as error:
+                    session.recover(error)
+            return _outcome(session, validation, plots)
 
-    epochs = 1 if fast_dev_run else config.max_epochs
-    evaluation: dict[str, float] = {}
-    with (
-        _train_batches(config, train, network, device, fast_dev_run) as train_batches,
-        _eval_batches(config, val, network, device, fast_dev_run) as val_batches,
-    ):
-        steps = len(train_batches)
-        reporter.training_started(_plan(epochs, train_batches, val_batches, module, len(train.classes), device))
-        for epoch in range(epochs):
-            progress = _EpochProgress(epoch + 1)
-            module.train()
-            for step, (images, labels) in enumerate(train_batches.epoch(epoch)):
-                if reporter.should_stop():
-                    return TrainingOutcome(cpu_state_dict(module), evaluation, epoch, stopped=True)
-                rate = learning_rate(config.lr_scheduler, epoch * steps + step, steps, epochs)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                logits = module(images.to(device, non_blocking=True))
-                loss = cross_entropy(logits, labels.to(device, non_blocking=True))
-                progress.add(loss.item(), len(labels), rate)
-                if not math.isfinite(progress.last_loss):
-                    reporter.epoch_ended(progress.result(train_loss=progress.last_loss))
-                    raise TrainingDiverged(epoch + 1, step + 1, progress.last_loss, rate)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                reporter.step_ended(epoch + 1, step + 1, steps, progress.last_loss)
 
-            progress.training_done()
-            evaluator = _run_evaluation(module, val_batches, len(train.classes), device, reporter)
-            if evaluator is None:
-                return TrainingOutcome(cpu_state_dict(module), evaluation, epoch, stopped=True)
-            evaluation = {"val_loss": evaluator.loss(), **evaluator.metrics()}
-            reporter.epoch_ended(progress.result(evaluation=evaluation))
-            if not math.isfinite(evaluation["val_loss"]):
-                raise TrainingDiverged(epoch + 1, steps, evaluation["val_loss"], progress.rate)
-    return TrainingOutcome(cpu_state_dict(module), evaluation, epochs)
+def _train_epoch(session: Session, feed: Feed, reporter: Reporter) -> bool:
+    """Does the rest of the session's epoch. False if the reporter asked to stop. Raises TrainingDiverged."""
+    learner, progress, steps = session.learner, session.progress, session.length.steps
+    learner.start_epoch()
+    for batch in feed.epoch(session.epoch, session.step):
+        if session.should_stop():
+            return False
+        rate, samples = session.rate(), len(batch)
+        loss = learner.loss(batch)
+        progress.add(session.step, loss, samples, rate, learner.norm)
+        if progress.bad is not None:
+            session.raise_bad_loss()
+        learner.learn(loss, rate, session.weight(samples), moves=session.moves())
+        reporter.step_ended(session.epoch + 1, session.step + 1, steps, progress.last_loss)
+        session.step_ended()
+    session.training_done()
+    return True
+
+
+class _Validation:
+    """The evaluation of one data set, as often as there are epochs; of several processes, each takes a share."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        task: Task,
+        network: Network,
+        classes: tuple[str, ...],
+        feed: Feed,
+        processes: Processes,
+        reporter: Reporter,
+    ) -> None:
+        self._config, self._task, self._network, self._classes = config, task, network, classes
+        self._feed, self._processes, self._reporter = feed, processes, reporter
+
+    def run(self, module: nn.Module, precision: Precision) -> Evaluator | None:
+        """None if the reporter asked to stop; the first process has all samples. Random augmentations are those of
+        epoch 0, each time the same."""
+        evaluator = self._task.evaluator(self._network, self._classes, self._config, self._processes.device)
+        module.eval()
+        with torch.no_grad():
+            for batch in self._feed.epoch(0):
+                if self._processes.alone and self._reporter.should_stop():
+                    return None
+                with precision.autocast():
+                    evaluator.update(module, precision.arranged(batch))
+        if not self._processes.alone:
+            states = self._processes.to_first(evaluator.state())
+            for state in (states or [])[1:]:
+                evaluator.merge(state)
+        return evaluator
+
+    def figures(self, evaluator: Evaluator) -> dict[str, float]:
+        """``val_loss`` and the metrics, the same in every process."""
+        own = {"val_loss": evaluator.loss(), **evaluator.metrics()} if self._processes.first else {}
+        figures: dict[str, float] = self._processes.of_first(own)
+        return figures
+
+    def draw(self, module: nn.Module, precision: Precision, folder: Path) -> list[Path]:
+        """Pictures of one more evaluation."""
+        evaluator = self.run(module, precision)
+        if evaluator is None or not self._processes.first:
+            return []
+        folder.mkdir(parents=True, exist_ok=True)
+        return evaluator.plots(folder)
 
 
 def evaluate(
@@ -115,115 +173,71 @@ def evaluate(
     *,
     reporter: Reporter | None = None,
     fast_dev_run: bool = False,
+    plots: Path | None = None,
 ) -> dict[str, float]:
     """``val_loss`` and the metrics of `weights` on `data`, prepared as ``augmentation.val`` says.
 
-    `fast_dev_run` takes one batch only. Empty if the reporter asked to stop. Raises DataError, or ModelError
-    unless the weights are exactly those of the config's network.
+    `fast_dev_run` takes one batch only. `plots` is a folder for pictures. Empty if the reporter asked to stop. Raises
+    DataError, or ModelError unless the weights are exactly those of the config's network.
     """
     seed_everything(config.seed)
-    device = best_device()
-    network = build_network(config.model, len(data.classes))
+    processes = Processes(device=best_device())
+    task = _task_for(config, data)
+    network = task.build_network(config.model, len(data.classes))
     load_all(network.module, read_weights(weights), str(weights))
-    module = network.module.to(device)
-    with _eval_batches(config, data, network, device, fast_dev_run) as batches:
-        evaluator = _run_evaluation(module, batches, len(data.classes), device, reporter or NullReporter())
-    return {"val_loss": evaluator.loss(), **evaluator.metrics()} if evaluator else {}
+    precision = Precision(config.precision, processes.device)
+    module = precision.place(network.module)
+    at_most = 1 if fast_dev_run else None
+    with open_feed(config, data, task, network, processes.device, training=False, at_most=at_most) as feed:
+        validation = _Validation(config, task, network, data.classes, feed, processes, reporter or NullReporter())
+        evaluator = validation.run(module, precision)
+    if evaluator is None:
+        return {}
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
+        evaluator.plots(plots)
+    return validation.figures(evaluator)
 
 
-def _run_evaluation(
-    module: nn.Module, batches: Batches, classes: int, device: torch.device, reporter: Reporter
-) -> Evaluator | None:
-    """None if the reporter asked to stop. Random augmentations are those of epoch 0, each time the same."""
-    evaluator = Evaluator(classes, device)
-    module.eval()
-    with torch.inference_mode():
-        for images, labels in batches.epoch(0):
-            if reporter.should_stop():
-                return None
-            logits = module(images.to(device, non_blocking=True))
-            evaluator.update(logits, labels.to(device, non_blocking=True))
-    return evaluator
-
-
-class _EpochProgress:
-    """The sums of an epoch's training part, and its clock."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._start = time.perf_counter()
-        self._training_seconds = 0.0
-        self._loss_sum, self._samples = 0.0, 0
-        self.last_loss, self.rate = math.nan, 0.0
-
-    def add(self, loss: float, samples: int, rate: float) -> None:
-        self._loss_sum += loss * samples
-        self._samples += samples
-        self.last_loss, self.rate = loss, rate
-
-    def training_done(self) -> None:
-        self._training_seconds = time.perf_counter() - self._start
-
-    def result(self, *, train_loss: float | None = None, evaluation: dict[str, float] | None = None) -> EpochResult:
-        metrics = dict(evaluation or {})
-        seconds = time.perf_counter() - self._start
-        return EpochResult(
-            epoch=self._number,
-            train_loss=self._loss_sum / self._samples if train_loss is None else train_loss,
-            val_loss=metrics.pop("val_loss", None),
-            metrics=metrics,
-            learning_rate=self.rate,
-            epoch_seconds=seconds,
-            samples_per_second=self._samples / (self._training_seconds or seconds),
-            finished_at=datetime.now(UTC),
+def _task_for(config: TrainingConfig, data: ImageList) -> Task:
+    task = open_task(config.task_type)
+    if task.kind != data.kind:
+        raise DataError(
+            f"{data.name} is a {data.kind} set, and task_type {config.task_type} takes {task.kind} ones. "
+            "Change task_type, or the labels."
         )
+    return task
 
 
-def _train_batches(
-    config: TrainingConfig, train: ImageList, network: Network, device: torch.device, fast_dev_run: bool
-) -> Batches:
-    """Leaves out a last batch of one image where there is batch normalisation: it has no variance to take."""
-    order = EpochBatches(
-        len(train),
-        config.batch_size,
-        shuffle_seed=config.seed,
-        drop_single=has_batch_norm(network.module),
-        at_most=1 if fast_dev_run else None,
+def _stopped(session: Session) -> TrainingOutcome:
+    return TrainingOutcome(
+        session.learner.weights(), session.evaluation, session.epoch, stopped=True, history=session.history
     )
-    return _batches(config, train, config.augmentation.train, order, network, device, fast_dev_run)
 
 
-def _eval_batches(
-    config: TrainingConfig, data: ImageList, network: Network, device: torch.device, fast_dev_run: bool
-) -> Batches:
-    order = EpochBatches(len(data), config.batch_size, at_most=1 if fast_dev_run else None)
-    return _batches(config, data, config.augmentation.val, order, network, device, fast_dev_run)
-
-
-def _batches(
-    config: TrainingConfig,
-    image_list: ImageList,
-    steps: Sequence[AugmentationStep],
-    order: EpochBatches,
-    network: Network,
-    device: torch.device,
-    fast_dev_run: bool,
-) -> Batches:
-    size = config.model.input_size
-    images = Images(image_list, build_augmentation(steps, size, network.mean, network.std), config.seed)
-    workers = config.num_workers if config.num_workers is not None else default_workers(len(images), size)
-    return Batches(images, order, workers=0 if fast_dev_run else workers, pin_memory=device.type == "cuda")
+def _outcome(session: Session, validation: _Validation, plots: Path | None) -> TrainingOutcome:
+    learner, evaluation = session.learner, session.evaluation
+    weights = learner.weights()
+    if session.best is not None:
+        weights, evaluation = session.best, session.best_evaluation
+    drawn: list[Path] = []
+    if plots is not None and evaluation:
+        learner.saved.load_state_dict(weights)
+        drawn = validation.draw(learner.saved, learner.precision, plots)
+    return TrainingOutcome(weights, evaluation, session.epoch, history=session.history, plots=drawn)
 
 
 def _plan(
-    epochs: int, train: Batches, val: Batches, module: nn.Module, classes: int, device: torch.device
+    length: Length, feed: Feed, val_feed: Feed, learner: Learner, classes: int, processes: Processes
 ) -> TrainingPlan:
+    several = f" and {processes.world_size - 1} more" if not processes.alone else ""
+    numbers = f" ({learner.precision.name})" if learner.precision.name != "fp32" else ""
     return TrainingPlan(
-        epochs=epochs,
-        steps_per_epoch=len(train),
-        train_images=train.images,
-        val_images=val.images,
+        epochs=length.epochs,
+        steps_per_epoch=length.steps,
+        train_images=feed.images,
+        val_images=val_feed.images,
         classes=classes,
-        parameters=sum(one.numel() for one in module.parameters() if one.requires_grad),
-        device=str(device),
+        parameters=learner.parameters,
+        device=f"{processes.device}{several}{numbers}",
     )

@@ -1,14 +1,14 @@
-"""Which images a data set has, and the label of each: compact enough for millions, shared by forks."""
+"""Which images a data set has, and the target of each: compact enough for millions, shared by forks."""
 
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.targets import Boxes, Kind, Targets
 
 
 class PackedStrings:
@@ -58,32 +58,47 @@ class ImageLocation:
 
 @dataclass(frozen=True)
 class ImageList:
-    """One split of a data set, for multiclass classification: one class per image."""
+    """One split of a data set: its images, and what each shows."""
 
-    name: str  # for messages: the text file, or the split
+    name: str  # for messages: the file, or the split
     folder: Path  # what the images' paths are relative to
     images: PackedStrings  # as written: a path, or zip@entry
-    labels: array[int]  # class of each image, an index into `classes`
+    targets: Targets  # of each image
     classes: tuple[str, ...]
-    classes_named: bool = True  # False: no labels.txt; the names were made up from the ids
+    classes_named: bool = True  # False: nothing names the classes; the names were made up from the ids
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def kind(self) -> Kind:
+        """What the targets are, which tells the tasks that the data set is for."""
+        return self.targets.kind
 
     def location(self, index: int) -> ImageLocation:
         return ImageLocation.parse(self.images[index], self.folder)
 
+    def target(self, index: int) -> int | tuple[int, ...] | Boxes:
+        """The class (multiclass), the classes (multilabel) or the boxes (detection) of one image."""
+        return self.targets[index]
+
 
 def same_classes(train: ImageList, val: ImageList) -> None:
-    """Raises DataError unless both splits have one list of classes (two or more), and each validated is trained."""
-    if len(train.classes) < 2:
+    """Raises DataError unless both splits are of one kind, have one list of classes (two or more to tell apart, where
+    each image has one), and each class validated is trained."""
+    if train.kind != val.kind:
+        raise DataError(
+            f"{train.name} is a {train.kind} set and {val.name} a {val.kind} one. Give both the same kind of labels."
+        )
+    if len(train.classes) < 2 and train.kind == "multiclass":
         raise DataError(f"{train.name} has one class only: there is nothing to tell apart. Add images of another.")
     if train.classes_named and val.classes_named and train.classes != val.classes:
         difference = _first_difference(train.classes, val.classes)
         where = f"{train.name} and {val.name} have different classes"
         raise DataError(f"{where}: {difference}. Give both the same labels.txt.")
-    trained = set(train.labels)
-    unseen = {label: count for label, count in sorted(Counter(val.labels).items()) if label not in trained}
+    trained = train.targets.images_per_class()
+    validated = sorted(val.targets.images_per_class().items())
+    unseen = {label: count for label, count in validated if label not in trained}
     if unseen:
         names = ", ".join(f"{val.classes[label]} (label {label}, {n} images)" for label, n in [*unseen.items()][:5])
         more = f" and {len(unseen) - 5} more" * (len(unseen) > 5)

@@ -7,16 +7,18 @@ import math
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import ArtifactError, DataError, MiTorchError, StaleAttempt, StoreError, TrainingDiverged
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
+from mitorch_service.models.result import EpochResult
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome
@@ -44,9 +46,14 @@ def run_training(
     attempt: int,
     clock: Callable[[], datetime],
     stop: threading.Event,
+    dataset_files: DatasetFiles | None = None,
+    epoch_ended: Callable[[EpochResult], None] | None = None,
 ) -> int:
     """Runs the attempt to its end and returns the exit code of the process: 0 it ended as it should (completed,
-    canceled, pruned, or taken over by another attempt), 1 the training failed, 75 something around it did."""
+    canceled, pruned, or taken over by another attempt), 1 the training failed, 75 something around it did.
+
+    Without `dataset_files`, what the data set has in blob storage is kept for this run only. `epoch_ended` is told each
+    epoch's result beside the store: it returns at once and never raises."""
     worker = new_id()
     with tempfile.TemporaryDirectory(prefix="mitorch-") as folder:
         log_file = Path(folder, "log.txt")
@@ -57,7 +64,8 @@ def run_training(
             training = persistently(
                 lambda: store.start_training(training_id, attempt, worker, clock()), _START_PATIENCE
             )
-            end = _attempt(store, artifacts, training, Path(folder), clock, stop)
+            files = dataset_files or DatasetFiles(Path(folder, "datasets"))
+            end = _attempt(store, artifacts, files, training, Path(folder), clock, stop, epoch_ended)
             end = _store_log(artifacts, training_id, attempt, log_file, end)
             return _tell(store, training, worker, end, clock)
         except StaleAttempt as error:
@@ -74,15 +82,19 @@ def run_training(
 def _attempt(
     store: Store,
     artifacts: ArtifactStore,
+    dataset_files: DatasetFiles,
     training: Training,
     folder: Path,
     clock: Callable[[], datetime],
     stop: threading.Event,
+    epoch_ended: Callable[[EpochResult], None] | None,
 ) -> RunEnd:
     """Trains, and turns whatever happens into the attempt's end. Raises StaleAttempt and StoreError only."""
-    reporter = StoreReporter(store, training.id, training.attempt, training.max_epochs, clock, stop)
+    reporter = StoreReporter(store, training.id, training.attempt, training.max_epochs, clock, stop, epoch_ended)
     try:
-        end = _train(store, artifacts, training, folder, reporter)
+        dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
+        with dataset_files.at_hand(dataset) as paths:
+            end = _train(artifacts, training, dataset, paths, folder, reporter)
     except (StaleAttempt, StoreError):
         raise
     except TrainingDiverged as error:
@@ -101,14 +113,20 @@ def _attempt(
     return end
 
 
-def _train(store: Store, artifacts: ArtifactStore, training: Training, folder: Path, reporter: StoreReporter) -> RunEnd:
+def _train(
+    artifacts: ArtifactStore,
+    training: Training,
+    dataset: Dataset,
+    paths: Mapping[str, Path],
+    folder: Path,
+    reporter: StoreReporter,
+) -> RunEnd:
     with heavy_imports():
         from mitorch_service.training.engine import evaluate, train
         from mitorch_service.training.weights import save_weights
 
     config = TrainingConfig.model_validate(training.config)
-    dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
-    lists = _read_lists(dataset)
+    lists = _read_lists(dataset, paths)
     outcome = train(
         config,
         lists["train"],
@@ -128,9 +146,9 @@ def _train(store: Store, artifacts: ArtifactStore, training: Training, folder: P
     return RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=addresses)
 
 
-def _read_lists(dataset: Dataset) -> dict[str, ImageList]:
+def _read_lists(dataset: Dataset, paths: Mapping[str, Path]) -> dict[str, ImageList]:
     """Every split's list of images, checked before the first step. Raises DataError."""
-    lists = {name: read_image_list(Path(part.path), f"{dataset.ref} {name}") for name, part in dataset.parts().items()}
+    lists = {name: read_image_list(path, f"{dataset.ref} {name}") for name, path in paths.items()}
     for image_list in lists.values():
         check_files(image_list)
         same_classes(lists["train"], image_list)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import struct
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,3 +26,37 @@ def derived_seed(seed: int, *keys: int) -> int:
     """A seed of 63 bits for one purpose (an epoch, an image), unrelated to that of any other keys."""
     digest = hashlib.blake2b(struct.pack(f"<{len(keys) + 1}q", seed, *keys), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def seed_process(seed: int, rank: int, *position: int) -> None:
+    """Gives each process of a distributed training random numbers of its own (dropout); the first keeps, at the start,
+    those that it would have alone."""
+    if rank > 0 or position:
+        torch.manual_seed(derived_seed(seed, rank, *position))
+
+
+def random_state() -> dict[str, Any]:
+    """Where the generators of this process are: what `restore_random_state` takes, made of plain values and tensors."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Every generator goes on as it would have; one of a device that this machine has not is left out."""
+    random.setstate(state["python"])
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

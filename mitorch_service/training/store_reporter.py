@@ -31,10 +31,12 @@ class StoreReporter(Reporter):
         max_epochs: int,
         clock: Callable[[], datetime],
         stop: threading.Event,
+        also: Callable[[EpochResult], None] | None = None,
     ) -> None:
-        """`stop` is set from outside (SIGTERM) or here: when a person asked for it, or the attempt was taken over."""
+        """`stop` is set from outside (SIGTERM) or here: when a person asked for it, or the attempt was taken over.
+        `also` is told each epoch's result, and returns at once."""
         self._store, self._id, self._attempt, self._max_epochs = store, training_id, attempt, max_epochs
-        self._clock, self._stop = clock, stop
+        self._clock, self._stop, self._also = clock, stop, also
         self._waiting: queue.Queue[EpochResult | threading.Event] = queue.Queue()
         self._closing = threading.Event()
         self._failure: StaleAttempt | StoreError | None = None  # why nothing is written any more
@@ -60,6 +62,8 @@ class StoreReporter(Reporter):
         metrics = "".join(f"  {name} {value:.4f}" for name, value in result.metrics.items())
         log.info("epoch %d  train_loss %.4f  val_loss %s%s", result.epoch, result.train_loss, val, metrics)
         self._waiting.put(result)
+        if self._also is not None:
+            self._also(result)
 
     def note(self, text: str) -> None:
         log.info("%s", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from mitorch_service.errors import ArtifactError, ModelError
 
 StateDict = dict[str, Tensor]
+
+_MOST_NAMED = 8
+_BACKBONE = re.compile(r"^backbone\.(body\.)*")
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,10 @@ def read_weights(path: Path) -> StateDict:
 
 
 def load_fitting(module: nn.Module, weights: StateDict, source: str) -> Fit:
-    """Copies each tensor whose name and shape the network has. Raises ModelError if none fits."""
+    """Copies each tensor whose name and shape the network has: a classifier's also into the backbone of a detector,
+    and back. Raises ModelError if none fits."""
     own = module.state_dict()
+    weights = _renamed(weights, own)
     fitting = {name: weights[name] for name in own if name in weights and weights[name].shape == own[name].shape}
     fit = Fit(
         loaded=len(fitting),
@@ -84,6 +90,18 @@ def load_fitting(module: nn.Module, weights: StateDict, source: str) -> Fit:
         raise ModelError(f"None of the weights in {source} fits the network: {fit}. Are they of another model?")
     module.load_state_dict(fitting, strict=False)
     return fit
+
+
+def _renamed(weights: StateDict, own: StateDict) -> StateDict:
+    """The file's tensors under the names that the network has for them: a detector keeps its backbone below
+    ``backbone.body.``, where timm joins the first two parts of some (``stages.0.`` → ``stages_0.``)."""
+    known = {_canonical(name): name for name in own}
+    found = {known.get(_canonical(name), name): tensor for name, tensor in weights.items() if name not in own}
+    return {**found, **{name: tensor for name, tensor in weights.items() if name in own}}
+
+
+def _canonical(name: str) -> str:
+    return _BACKBONE.sub("", name).replace(".", "_")
 
 
 def load_all(module: nn.Module, weights: StateDict, source: str) -> None:
@@ -115,5 +133,7 @@ def save_weights(weights: StateDict, path: Path) -> None:
 
 
 def _some(what: str, names: list[str]) -> list[str]:
-    shown = ", ".join(names[:3]) + ", …" * (len(names) > 3)
-    return [f"{len(names)} {what} ({shown})"] if names else []
+    """Up to three by name, more by the parts of the network that they are of."""
+    shown = names if len(names) <= 3 else list(dict.fromkeys(".".join(name.split(".")[:2]) for name in names))
+    text = ", ".join(shown[:_MOST_NAMED]) + ", …" * (len(shown) > _MOST_NAMED)
+    return [f"{len(names)} {what} ({text})"] if names else []

@@ -87,6 +87,7 @@ class ProcessJob:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",  # several trainings share the cores of one machine here
             **self._azure.proxy_environment,
             "AZUREML_RUN_ID": run.id,
             "AZUREML_EXPERIMENT_ID": workspace.experiments[run.experiment],

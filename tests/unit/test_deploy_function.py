@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.functions import AuthLevel
 from packaging.requirements import Requirement
 
 from mitorch_service.settings import AzureMLCluster, read_settings
@@ -96,6 +97,18 @@ def seconds(text: str) -> int:
 def test_the_limit_of_the_host_is_known(setting: str, expected: float) -> None:
     environ = {"AzureFunctionsJobHost__functionTimeout": setting}
     assert function_app().host_seconds(environ) == expected
+
+
+@pytest.mark.parametrize(("given", "schedule"), [("", "0 */5 * * * *"), ("0 * * * * *", "%MITORCH_SCHEDULE%")])
+def test_the_schedule_is_every_five_minutes_or_as_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch, given: str, schedule: str
+) -> None:
+    monkeypatch.setenv("MITORCH_SCHEDULE", given)
+    by_name = {
+        one.get_function_name(): one.get_bindings_dict()["bindings"] for one in function_app().app.get_functions()
+    }
+    assert by_name["control"][0]["schedule"] == schedule
+    assert by_name["health"][0]["authLevel"] == AuthLevel.FUNCTION
 
 
 def function_app() -> Any:

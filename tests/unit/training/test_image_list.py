@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import pickle
-from array import array
 from pathlib import Path
 
 import pytest
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.image_list import ImageList, ImageLocation, PackedStrings, same_classes
+from mitorch_service.training.targets import ClassTargets
 
 
 def image_list(name: str, labels: list[int], classes: tuple[str, ...], *, named: bool = True) -> ImageList:
     images = PackedStrings(f"{index}.png" for index in range(len(labels)))
-    return ImageList(name, Path("/data"), images, array("i", labels), classes, named)
+    return ImageList(name, Path("/data"), images, ClassTargets(labels), classes, named)
 
 
 def test_packed_strings_are_a_sequence() -> None:

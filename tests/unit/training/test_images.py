@@ -15,11 +15,12 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.image_list import ImageLocation
 from mitorch_service.training.images import BadImage, ImageKey, Images, ZipFiles, read_image
+from mitorch_service.training.targets import Boxes
 from tests.unit.training.pictures import png
 
 
-def noise(image: Image.Image) -> Tensor:
-    return torch.rand(3) + image.width
+def noise(image: Image.Image, boxes: Boxes | None) -> tuple[Tensor, None]:
+    return torch.rand(3) + image.width, None
 
 
 def dataset(folder: Path, *images: str, seed: int = 0) -> Images:
@@ -40,13 +41,13 @@ def archive(tmp_path: Path) -> Path:
 def test_every_kind_of_picture_becomes_rgb(tmp_path: Path, mode: str) -> None:
     name = "a.tif" if mode == "CMYK" else "a.png"
     Image.new(mode, (4, 3)).save(tmp_path / name)
-    image = read_image(ImageLocation(tmp_path / name), ZipFiles())
+    image = read_image(ImageLocation(tmp_path / name), ZipFiles()).image
     assert (image.mode, image.size) == ("RGB", (4, 3))
 
 
 def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path: Path) -> None:
     Image.new("P", (4, 3)).save(tmp_path / "a.png", transparency=b"\x00\xff")
-    assert read_image(ImageLocation(tmp_path / "a.png"), ZipFiles()).mode == "RGB"
+    assert read_image(ImageLocation(tmp_path / "a.png"), ZipFiles()).image.mode == "RGB"
 
 
 @pytest.mark.parametrize(

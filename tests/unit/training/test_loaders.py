@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from PIL import Image
 from torch import Tensor
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.batch import Batch, Sample
 from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.image_list import ImageList
 from mitorch_service.training.images import Images
 from mitorch_service.training.loaders import Batches, EpochBatches, default_workers
+from mitorch_service.training.targets import Boxes
 
 
 def order(batches: EpochBatches, epoch: int = 0) -> list[list[int]]:
@@ -49,25 +52,29 @@ def test_the_number_of_batches_can_be_limited() -> None:
     assert len(EpochBatches(5, 2, at_most=1)) == 1
 
 
-def noise(image: Image.Image) -> Tensor:
-    return torch.rand(3, 4, 4)
+def noise(image: Image.Image, boxes: Boxes | None) -> tuple[Tensor, None]:
+    return torch.rand(3, 4, 4), None
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    return Batch(torch.stack([image for image, _ in samples]), torch.tensor([target for _, target in samples]))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_have_their_shape_and_are_the_same_with_any_number_of_workers(
     colors: tuple[ImageList, ImageList], workers: int
 ) -> None:
-    def epochs(workers: int) -> list[tuple[Tensor, Tensor]]:
+    def epochs(workers: int) -> list[Batch]:
         images = Images(colors[0], noise, 5)
-        with Batches(images, EpochBatches(24, 10, shuffle_seed=5), workers=workers) as batches:
+        with Batches(images, EpochBatches(24, 10, shuffle_seed=5), collate, workers=workers) as batches:
             assert (len(batches), batches.images) == (3, 24)
             return [batch for number in range(2) for batch in batches.epoch(number)]
 
     got, expected = epochs(workers), epochs(0)
-    assert [tuple(pixels.shape) for pixels, _ in got] == [(10, 3, 4, 4), (10, 3, 4, 4), (4, 3, 4, 4)] * 2
-    for (pixels, labels), (expected_pixels, expected_labels) in zip(got, expected, strict=True):
-        assert torch.equal(pixels, expected_pixels)
-        assert torch.equal(labels, expected_labels)
+    assert [tuple(batch.images.shape) for batch in got] == [(10, 3, 4, 4), (10, 3, 4, 4), (4, 3, 4, 4)] * 2
+    for one, other in zip(got, expected, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.targets, other.targets)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -76,14 +83,14 @@ def test_a_bad_image_is_named_whichever_process_finds_it(tmp_path: Path, workers
     (tmp_path / "train.txt").write_text("bad.png 0\n")
     images = Images(read_image_list(tmp_path / "train.txt", "pets train"), noise, 0)
     with (
-        Batches(images, EpochBatches(1, 1), workers=workers) as batches,
+        Batches(images, EpochBatches(1, 1), collate, workers=workers) as batches,
         pytest.raises(DataError, match=r"^pets train: the image .*bad\.png cannot be decoded"),
     ):
         list(batches.epoch(0))
 
 
 def test_more_workers_than_cores_is_no_warning(colors: tuple[ImageList, ImageList]) -> None:
-    with Batches(Images(colors[0], noise, 0), EpochBatches(24, 10), workers=200) as batches:
+    with Batches(Images(colors[0], noise, 0), EpochBatches(24, 10), collate, workers=200) as batches:
         assert len(batches) == 3
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.config import LrSchedulerConfig
+from mitorch_service.models.optimization import LrSchedulerConfig
 from mitorch_service.training.lr_schedule import learning_rate
 
 STEPS, EPOCHS = 10, 6

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mitorch_service.models.config import OptimizerConfig
+from mitorch_service.models.optimization import OptimizerConfig
 from mitorch_service.training.optimizer import build_optimizer
 
 

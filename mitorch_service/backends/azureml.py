@@ -1,0 +1,157 @@
+"""Runs on a compute cluster of Azure Machine Learning, through azureml-core.
+
+The SDK is imported at the first call that needs it: building the backend costs nothing. Secrets reach a run through the
+workspace's key vault only; the code as a snapshot that is uploaded once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mitorch_service.backends import azureml_request
+from mitorch_service.backends.azureml_request import AzureMLRequest
+from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.backends.snapshot import snapshot_folder
+from mitorch_service.backends.vault import PREFIX_VARIABLE, SECRET_VARIABLES, secret_names, secret_prefix
+from mitorch_service.errors import BackendError
+from mitorch_service.models.training import Resources
+from mitorch_service.settings import AzureMLCluster
+
+if TYPE_CHECKING:
+    from mitorch_service.backends.azureml_connection import Connection
+
+_PARALLEL = 24  # submissions on their way at a time: each is some five calls one after the other
+
+Result = TypeVar("Result")
+
+
+class AzureMLBackend(Backend):
+    """Exactly-once by run id, which is the run's name: the service refuses a second run of the same id, and one that is
+    there is adopted. A submission to a full cluster waits in the cluster's own queue."""
+
+    def __init__(
+        self,
+        cluster: AzureMLCluster,
+        home: Path,
+        environment: Mapping[str, str],
+        code: Callable[[Path], Path] = snapshot_folder,
+    ) -> None:
+        """`environment`: the settings that the runs need, by variable; its secrets go into the vault. `code`: makes the
+        folder of what the nodes get, below the home."""
+        self._cluster = cluster
+        self._home, self._make_code = home, code
+        prefix = secret_prefix(environment)
+        names = secret_names(prefix)
+        self._secrets = {names[name]: environment[name] for name in SECRET_VARIABLES if name in environment}
+        self._variables = {PREFIX_VARIABLE: prefix, "MITORCH_DB_NAME": environment.get("MITORCH_DB_NAME", "mitorch")}
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._folder: Path | None = None  # of the code
+        self._shared = False  # whether the vault is known to hold the secrets
+
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> AzureMLRequest:
+        code = self._code().name
+        needed = resources or Resources()
+        return azureml_request.prepare(self._cluster, training_id, attempt, needed, code, self._variables)
+
+    def submit(self, request: RunRequest) -> str | None:
+        (answer,) = self.submit_all([request])
+        if isinstance(answer, BackendError):
+            raise answer
+        return answer
+
+    def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
+        ours = [request for request in requests if isinstance(request, AzureMLRequest)]
+        if len(ours) != len(requests):
+            raise TypeError("a request of another backend: use this one's prepare()")
+        if not ours:
+            return []
+        try:
+            there = self._ask(lambda connection: self._make_ready(connection, ours))
+        except BackendError as error:
+            return [error for _ in ours]
+        first = next((request.name for request in ours if request.name not in there), None)
+        # One goes ahead: the code is uploaded with it, and what is wrong for all is found out once.
+        answers = {request.name: self._submit(request, there) for request in ours if request.name == first}
+        rest = [request for request in ours if request.name != first]
+        with ThreadPoolExecutor(_PARALLEL, f"submit-{self._cluster.name}") as pool:
+            answers |= zip([r.name for r in rest], pool.map(lambda r: self._submit(r, there), rest), strict=True)
+        return [answers[request.name] for request in ours]
+
+    def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
+        if not names:
+            return {}
+        return self._ask(lambda connection: connection.runs.describe(names))
+
+    def cancel(self, name: str) -> None:
+        self._ask(lambda connection: connection.runs.cancel(name))
+
+    def logs(self, name: str, max_bytes: int = 65536) -> str:
+        return self._ask(lambda connection: connection.runs.log(name, max_bytes)).decode("utf-8", "replace")
+
+    def capacity(self) -> Capacity:
+        return self._ask(lambda connection: connection.capacity())
+
+    def _submit(self, request: AzureMLRequest, there: Mapping[str, str]) -> str | BackendError:
+        if request.name in there:
+            return there[request.name]
+        try:
+            return self._ask(lambda connection: connection.submit(request, self._code()))
+        except BackendError as error:
+            return error
+
+    def _make_ready(self, connection: Connection, requests: Sequence[AzureMLRequest]) -> dict[str, str]:
+        """What every submission needs; returns where those runs are that are there already."""
+        there = connection.runs.find([request.name for request in requests])
+        if len(there) < len(requests):
+            connection.ensure_compute()
+            if not self._shared:
+                connection.share(self._secrets)
+                self._shared = True
+        return {name: connection.runs.url(run) for name, run in there.items()}
+
+    def _code(self) -> Path:
+        with self._lock:
+            if self._folder is None:
+                try:
+                    self._folder = self._make_code(self._home)
+                except (OSError, PackageNotFoundError) as error:
+                    problem = f"the code for the nodes cannot be packed ({error})"
+                    remedy = "Check that MITORCH_HOME is writable, and that mitorch-service was installed with pip."
+                    raise BackendError(self._cluster.name, problem, remedy) from error
+            return self._folder
+
+    def _ask(self, call: Callable[[Connection], Result]) -> Result:
+        """Every call goes through here: errors become ours, and a token that has expired is renewed once."""
+        try:
+            from mitorch_service.backends.azureml_errors import sdk_errors, status_of
+        except ModuleNotFoundError as error:
+            remedy = "pip install 'mitorch-service[azure]'"
+            raise BackendError(self._cluster.name, f"the package {error.name} is not installed here", remedy) from error
+        with sdk_errors(self._cluster.name):
+            connection = self._connect()
+            try:
+                return call(connection)
+            except Exception as error:
+                if isinstance(error, BackendError) or status_of(error) != 401:
+                    raise
+            self._forget(connection)
+            return call(self._connect())
+
+    def _connect(self) -> Connection:
+        from mitorch_service.backends.azureml_connection import Connection
+
+        with self._lock:
+            if self._connection is None:
+                self._connection = Connection(self._cluster)
+            return self._connection
+
+    def _forget(self, connection: Connection) -> None:
+        with self._lock:
+            if self._connection is connection:  # else another thread has renewed it
+                self._connection = None

@@ -1,0 +1,104 @@
+"""The one place where azureml-core is imported: bounded, and quiet about what is harmless. Takes half a second.
+
+Everything that speaks to Azure through it imports its names from here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Any
+
+# What the SDK reads while it is imported. Its own defaults repeat a failing call for minutes; the next pass repeats it
+# anyway. Whoever sets the variables keeps their values.
+os.environ.setdefault("AZUREML_DEFAULT_RETRIES", "1")
+os.environ.setdefault("AZUREML_DEFAULT_BACKOFF", "2")
+os.environ.setdefault("AZUREML_DEFAULT_500_BACKOFF", "1")
+os.environ.setdefault("AZUREML_DEFAULT_503_BACKOFF", "1")
+os.environ.setdefault("AZUREML_FLUSH_INGEST_WAIT_TIMEOUT_SECONDS", "10")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of deprecations inside the SDK
+    import requests
+    from azureml._base_sdk_common import utils as _sessions
+    from azureml._base_sdk_common.project_snapshot_cache import ContentSnapshotCache
+    from azureml._restclient import utils as _more_sessions
+    from azureml._restclient.experiment_client import ExperimentClient
+    from azureml._restclient.utils import _generate_client_kwargs as client_arguments
+    from azureml._restclient.workspace_client import WorkspaceClient
+    from azureml.core import Environment, Experiment, Run, RunConfiguration, ScriptRunConfig, Workspace
+    from azureml.core.authentication import ServicePrincipalAuthentication, TokenAuthentication
+    from azureml.core.compute import AmlCompute, ComputeTarget
+    from azureml.core.runconfig import DockerConfiguration, PyTorchConfiguration
+    from azureml.exceptions import AzureMLException
+    from msrest.exceptions import ClientRequestError, HttpOperationError
+    from msrest.universal_http.requests import ClientRetryPolicy
+
+__all__ = [
+    "AmlCompute",
+    "AzureMLException",
+    "ClientRequestError",
+    "ComputeTarget",
+    "ContentSnapshotCache",
+    "DockerConfiguration",
+    "Environment",
+    "Experiment",
+    "ExperimentClient",
+    "HttpOperationError",
+    "PyTorchConfiguration",
+    "Run",
+    "RunConfiguration",
+    "ScriptRunConfig",
+    "ServicePrincipalAuthentication",
+    "TokenAuthentication",
+    "Workspace",
+    "WorkspaceClient",
+    "client_arguments",
+    "requests",
+]
+
+_CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0  # of every request that the SDK sends without a limit of its own
+
+# It warns of what is none of a user's business (a name missing in a reply, a retry); errors reach us as exceptions.
+for _name in ("azureml", "azure", "msrest", "msal", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+
+_RETRIES = 1  # of a call; msrest repeats each three times, and so do the SDK's own sessions, and it that three times
+
+
+def _bound_time(adapter: Any) -> None:
+    send = adapter.send
+
+    def bounded(self: Any, request: Any, stream: bool = False, timeout: Any = None, **options: Any) -> Any:
+        limits = (_CONNECT_SECONDS, _READ_SECONDS) if timeout is None else timeout
+        return send(self, request, stream=stream, timeout=limits, **options)
+
+    adapter.send = bounded
+
+
+def _bound_retries(policy: Any) -> None:
+    initialise = policy.__init__
+
+    def bounded(self: Any) -> None:
+        initialise(self)
+        self.retries = _RETRIES
+
+    policy.__init__ = bounded
+
+
+def _bound_sessions(module: Any) -> None:
+    policy = module.get_retry_policy
+
+    def bounded(num_retry: int = _RETRIES, **options: Any) -> Any:
+        return policy(num_retry=min(num_retry, _RETRIES), **options)
+
+    module.get_retry_policy = bounded
+
+
+# There is no setting for any of them, and a service that hangs or is down would hold up a whole pass.
+_bound_time(requests.adapters.HTTPAdapter)
+_bound_retries(ClientRetryPolicy)
+_bound_sessions(_sessions)
+_bound_sessions(_more_sessions)

@@ -1,0 +1,27 @@
+"""The machine that a run is on, as the run's own process sees it."""
+
+from __future__ import annotations
+
+from mitorch_service.models.result import EpochResult
+
+
+class Node:
+    """Any machine, of which nothing is known; clouds' nodes know more."""
+
+    starts_again = False  # whether a cluster may start the same run a second time, on another node
+
+    def settings(self) -> dict[str, str]:
+        """Settings that the run needs and that come by the cluster's own way, by variable. Raises BackendUnavailable
+        and BackendError."""
+        return {}
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        """Shows the result where the cluster's users look too. Returns at once and never raises."""
+
+    def is_taken_away(self) -> bool:
+        """Asked after SIGTERM: whether the machine leaves (preempted), rather than that somebody wants the run to end.
+        May take seconds."""
+        return False
+
+    def close(self) -> None:
+        """Sends what is not sent yet, for at most some seconds."""

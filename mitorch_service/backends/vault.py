@@ -1,0 +1,41 @@
+"""The secrets that a run needs, and their names in a cloud's vault. They travel no other way to a node.
+
+One vault may serve several installations: each has names of its own, made of where its database and files are (without
+any credential), so that none overwrites another's, and a renewed password or SAS token replaces the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from mitorch_service.models.secrets import mask_secrets
+
+PREFIX_VARIABLE = "MITORCH_SECRETS"  # in the run's environment: what the names begin with
+SECRET_VARIABLES = ("MITORCH_DB_URI", "MITORCH_STORAGE_URL")
+
+
+def secret_names(prefix: str) -> dict[str, str]:
+    """The name in the vault of each variable: letters, digits and dashes."""
+    return {variable: f"{prefix}-{variable[8:].lower().replace('_', '-')}" for variable in SECRET_VARIABLES}
+
+
+def secret_prefix(environment: Mapping[str, str]) -> str:
+    """For the settings that a run needs, by variable."""
+    where = "\n".join(
+        _without_credentials(environment.get(name, "")) for name in (*SECRET_VARIABLES, "MITORCH_DB_NAME")
+    )
+    return f"mitorch-{hashlib.sha256(where.encode()).hexdigest()[:10]}"
+
+
+def _without_credentials(text: str) -> str:
+    if "://" not in text:
+        return ";".join(
+            part for part in text.split(";") if not part.lower().startswith(("accountkey=", "sharedaccess"))
+        )
+    try:
+        split = urlsplit(text)
+        return f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}"
+    except ValueError:  # a password with brackets
+        return mask_secrets(text)

@@ -1,0 +1,34 @@
+"""The default algorithm: a Gaussian process while the trials are few and the parameters too, TPE from then on.
+
+Measured in tests/benchmarks/search_quality.py.
+"""
+
+from __future__ import annotations
+
+from mitorch_service.search.base import History, Sampler, Study
+from mitorch_service.search.cube import Cube
+from mitorch_service.search.gp import GaussianProcessSampler
+from mitorch_service.search.observations import observe
+from mitorch_service.search.space import Point
+
+MAX_TRIALS, MAX_WIDTH = 200, 16  # of the Gaussian process: its cost grows with their cube, its use shrinks
+
+
+class AutoSampler(Sampler):
+    """Picks anew for every trial, by what is known then."""
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(study)
+        self._process: GaussianProcessSampler | None = None
+        self._tpe: Sampler | None = None
+        self._is_small = len(study.directions) == 1 and Cube(study.space).width <= MAX_WIDTH
+
+    def propose(self, history: History, number: int, salt: int) -> Point:
+        if self._is_small and len(observe(history).points) <= MAX_TRIALS:
+            self._process = self._process or GaussianProcessSampler(self.study)
+            return self._process.propose(history, number, salt)
+        if self._tpe is None:
+            from mitorch_service.search.tpe import TpeSampler  # which takes half a second
+
+            self._tpe = TpeSampler(self.study)
+        return self._tpe.propose(history, number, salt)

@@ -1,0 +1,46 @@
+"""CMA-ES (Hansen), from the package cmaes: for spaces of many numbers and larger budgets.
+
+The strategy's state is rebuilt from the history: ended trials in the order of their numbers, one generation after the
+other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from cmaes import CMA
+
+from mitorch_service.search.base import History, Sampler, Study, seed_of
+from mitorch_service.search.cube import Cube
+from mitorch_service.search.observations import observe
+from mitorch_service.search.space import Point
+
+_SIGMA = 0.2  # of the first generation, in the unit cube
+_LEAST_DIMENSIONS = 2  # of the package
+
+
+class CmaEsSampler(Sampler):
+    """Points of a normal distribution that each generation moves and shapes."""
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(study)
+        self._cube = Cube(study.space)
+
+    def propose(self, history: History, number: int, salt: int) -> Point:
+        if "cma" not in history.memory:
+            history.memory["cma"] = self._evolved(history)
+        strategy: CMA = history.memory["cma"]
+        strategy.reseed_rng(seed_of(self.study, number, salt))
+        return self._cube.point(strategy.ask()[: self._cube.width])
+
+    def _evolved(self, history: History) -> CMA:
+        width = max(self._cube.width, _LEAST_DIMENSIONS)
+        bounds = np.tile([0.0, 1.0], (width, 1))
+        strategy = CMA(mean=np.full(width, 0.5), sigma=_SIGMA, bounds=bounds, seed=self.study.seed)
+        seen = observe(history)
+        rows = self._cube.rows(seen.points)
+        rows = np.hstack([rows, np.full((len(rows), width - self._cube.width), 0.5)])
+        size = strategy.population_size
+        for first in range(0, len(rows) - size + 1, size):
+            part = slice(first, first + size)
+            strategy.tell(list(zip(rows[part], seen.losses[part].tolist(), strict=True)))
+        return strategy

@@ -1,0 +1,174 @@
+"""Search-space expressions: what may stand in a config instead of a value.
+
+Expressions are objects with one key that begins with ``_``, and sometimes ``step``::
+
+    {"_choice": [a, b, {"name": "sgd", "momentum": {"_uniform": [0, 0.9]}}]}   options may hold expressions
+    {"_uniform": [low, high], "step": s}   {"_loguniform": [low, high]}
+    {"_int": [low, high], "step": s}       {"_logint": [low, high]}            low and high included
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from mitorch_service.errors import Problem
+
+RANGES = ("_uniform", "_loguniform", "_int", "_logint")
+KNOWN = ("_choice", *RANGES)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several options; the parameters inside an option exist only while it is chosen."""
+
+    options: tuple[Any, ...]  # of plain values, Choices, Ranges, dicts and lists of these
+
+    def label(self, index: int) -> Any:
+        """What stands for the option in a table: a plain value itself, a sub-config's name where names differ."""
+        option = self.options[index]
+        if not isinstance(option, dict | list | Choice | Range):
+            return option
+        names = [o.get("name") if isinstance(o, dict) else None for o in self.options]
+        name = names[index]
+        return name if isinstance(name, str) and names.count(name) == 1 else f"option {index}"
+
+    def order(self) -> list[int]:
+        """The options' indices from the lowest to the highest where all are numbers, two or more; else empty."""
+        if len(self.options) < 2 or not all(type(option) in (int, float) for option in self.options):
+            return []
+        return sorted(range(len(self.options)), key=lambda index: self.options[index])
+
+    def raw(self, value: Any) -> int:
+        """The index of the option that is shown as `value`. Raises ValueError where none is."""
+        labels = [self.label(index) for index in range(len(self.options))]
+        alike = [index for index, label in enumerate(labels) if type(label) is type(value) and label == value]
+        return alike[0] if alike else labels.index(value)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number between low and high, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+    step: float | None = None
+
+    def raw(self, value: Any) -> float | int:
+        """The number nearest to `value` that the range allows. Raises ValueError for what is not between its ends."""
+        if not _is_number(value) or not self.low <= value <= self.high:
+            raise ValueError(f"{value!r} is not between {self.low} and {self.high}")
+        return self.snap(value)
+
+    def count(self) -> float:
+        """How many numbers it allows; infinity where they are not counted."""
+        if self.step is not None:
+            return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return self.high - self.low + 1 if self.integer else math.inf
+
+    def nth(self, index: int) -> float | int:
+        """One of the numbers of a range that can be counted, in rising order."""
+        return self.snap(self.low + index * (self.step or 1))
+
+    def to_unit(self, value: float) -> float:
+        """The place of a number between 0 and 1, even in what random search is even in."""
+        if self.step is not None and not self.log:
+            return min(max(((value - self.low) / self.step + 0.5) / self.count(), 0.0), 1.0)
+        low, high = self._ends()
+        scaled = (math.log(value / low) / math.log(high / low)) if self.log else (value - low) / (high - low)
+        return min(max(scaled, 0.0), 1.0)
+
+    def from_unit(self, unit: float) -> float | int:
+        """The number at a place between 0 and 1; the reverse of `to_unit` but for snapping."""
+        if self.step is not None and not self.log:
+            return self.nth(min(int(unit * self.count()), int(self.count()) - 1))
+        low, high = self._ends()
+        return self.snap(low * (high / low) ** unit if self.log else low + (high - low) * unit)
+
+    def _ends(self) -> tuple[float, float]:
+        """Whole numbers have half a step of room on both sides, so that the ends come up as often as the others."""
+        room = 0.5 if self.integer else 0.0
+        return self.low - room, self.high + room
+
+    def snap(self, value: float) -> float | int:
+        """The nearest number that the range allows."""
+        if self.step is not None:
+            value = self.low + round((value - self.low) / self.step) * self.step
+            if value > self.high + 1e-9 * self.step:
+                value -= self.step
+        if self.integer:
+            return round(min(max(value, self.low), self.high))
+        short = float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
+        return min(max(short, float(self.low)), float(self.high))
+
+
+def parse_expressions(value: Any, path: str, problems: list[Problem]) -> Any:
+    """The value with Choices and Ranges in place of expressions; what is wrong is added to `problems`."""
+    if isinstance(value, list):
+        return [parse_expressions(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    marks = [key for key in value if key.startswith("_")]
+    if not marks:
+        return {key: parse_expressions(item, f"{path}.{key}".lstrip("."), problems) for key, item in value.items()}
+    found: list[str] = []
+    parsed: Any = None
+    if len(marks) > 1:
+        found.append(f"has more than one expression: {', '.join(marks)}")
+    elif marks[0] == "_choice":
+        parsed = _choice(value, path, problems, found)
+    elif marks[0] in RANGES:
+        parsed = _range(marks[0], value, found)
+    else:
+        found.append(f"{marks[0]} is no expression; known: {', '.join(KNOWN)}")
+    problems += [Problem(path, message) for message in found]
+    return parsed
+
+
+def _choice(value: dict[str, Any], path: str, problems: list[Problem], found: list[str]) -> Any:
+    options = value["_choice"]
+    if len(value) > 1:
+        found.append(f"unknown key beside _choice: {', '.join(set(value) - {'_choice'})}")
+    if not isinstance(options, list) or not options:
+        found.append("_choice needs a list of one option or more")
+        return None
+    return Choice(tuple(parse_expressions(option, f"{path}[{i}]", problems) for i, option in enumerate(options)))
+
+
+def _range(kind: str, value: dict[str, Any], found: list[str]) -> Any:
+    log, integer = kind.startswith("_log"), kind.endswith("int")
+    extra = set(value) - {kind, "step"}
+    bounds, step = value[kind], value.get("step")
+    if extra:
+        found.append(f"unknown key beside {kind}: {', '.join(sorted(extra))}; known: step")
+    if not isinstance(bounds, list) or len(bounds) != 2 or not all(map(_is_number, bounds)):
+        found.append(f"{kind} needs [low, high], two numbers (it is {bounds})")
+        return None
+    low, high = bounds
+    if low >= high:
+        found.append(f"{kind} needs low < high (it is {bounds})")
+    if log and low <= 0:
+        found.append(f"{kind} needs low > 0 (it is {bounds}): a logarithm has no zero")
+    if integer and not all(float(bound).is_integer() for bound in bounds):
+        found.append(f"{kind} needs whole numbers (it is {bounds})")
+    if step is not None:
+        _check_step(kind, step, (low, high), found)
+    return None if found else Range(low, high, log, integer, step)
+
+
+def _check_step(kind: str, step: Any, bounds: tuple[float, float], found: list[str]) -> None:
+    if kind.startswith("_log"):
+        found.append(f"step makes no sense with {kind}: a logarithmic range has no even steps; remove it")
+    elif not _is_number(step) or not 0 < step <= bounds[1] - bounds[0]:
+        found.append(f"step must be above 0 and at most high - low (it is {step})")
+    elif kind == "_int" and not float(step).is_integer():
+        found.append(f"step must be a whole number with _int (it is {step})")
+
+
+def _is_number(value: Any) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < 2**63  # which neither NaN nor infinity is

@@ -1,0 +1,121 @@
+"""Gaussian process regression with a Matérn 5/2 kernel and a length scale for each parameter, on numpy and scipy.
+
+Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), chapters 2, 4.2 and 5.4. The logarithms of length
+scales, amplitude and noise are those of the highest posterior density under the log-normal priors below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.optimize import minimize
+
+Matrix = NDArray[np.float64]
+
+_ROOT5 = np.sqrt(5.0)
+_JITTER = 1e-8
+_LENGTH_SPREAD, _AMPLITUDE_SPREAD = 1.0, 1.0  # standard deviations of the priors, of logarithms
+_NOISE_CENTRE, _NOISE_SPREAD = np.log(1e-3), 2.5
+_BOUNDS = {"length": (-4.0, 4.0), "amplitude": (-4.0, 4.0), "noise": (np.log(1e-7), 0.0)}
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Logarithms of: a length scale for each parameter, the variance of the function, the variance of the noise."""
+
+    lengths: Matrix
+    amplitude: float
+    noise: float
+    evidence: float = 0.0  # logarithm of the posterior density that they were fitted to, but for a constant
+
+
+class GaussianProcess:
+    """A posterior over functions of rows of features; `owners` gives the parameter of each feature."""
+
+    def __init__(self, features: Matrix, targets: Matrix, owners: NDArray[np.intp], known: Hyperparameters) -> None:
+        self.features, self.targets, self.owners, self.known = features, targets, owners, known
+        self._scale = np.exp(-known.lengths)[owners]
+        covariance = _matern(_distances(features, features, self._scale)) * np.exp(known.amplitude)
+        covariance[np.diag_indices_from(covariance)] += np.exp(known.noise) + _JITTER
+        self._lower = np.linalg.cholesky(covariance)
+        self._weights = cho_solve((self._lower, True), targets)
+
+    def predict(self, features: Matrix) -> tuple[Matrix, Matrix]:
+        """Mean and standard deviation of the function, without noise, at each row."""
+        amplitude = np.exp(self.known.amplitude)
+        cross = _matern(_distances(features, self.features, self._scale)) * amplitude
+        solved = solve_triangular(self._lower, cross.T, lower=True, check_finite=False)
+        variance = np.maximum(amplitude - np.einsum("ij,ij->j", solved, solved), 1e-12)
+        return cross @ self._weights, np.sqrt(variance)
+
+    def believing(self, features: Matrix) -> GaussianProcess:
+        """The same as if its own means had been measured at these rows (a constant liar)."""
+        means = self.predict(features)[0]
+        rows = np.vstack([self.features, features])
+        return GaussianProcess(rows, np.concatenate([self.targets, means]), self.owners, self.known)
+
+
+def fit(features: Matrix, targets: Matrix, owners: NDArray[np.intp]) -> GaussianProcess:
+    """The process with the most probable hyper-parameters, from two starts."""
+    groups = int(owners.max()) + 1
+    squares = np.stack([_squares(features[:, owners == group]) for group in range(groups)])
+    centre = np.log(0.5) + 0.25 * np.log(groups)
+    starts = [np.r_[np.full(groups, centre + offset), 0.0, noise] for offset, noise in ((0.0, -9.0), (-0.7, -4.0))]
+    bounds = [_BOUNDS["length"]] * groups + [_BOUNDS["amplitude"], _BOUNDS["noise"]]
+
+    def loss(x: Matrix) -> tuple[float, Matrix]:
+        return _negative_log_posterior(x, squares, targets, centre)
+
+    found = [minimize(loss, x, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}) for x in starts]
+    best = min(found, key=lambda result: float(result.fun))
+    x = best.x
+    known = Hyperparameters(x[:-2], float(x[-2]), float(x[-1]), -float(best.fun))
+    return GaussianProcess(features, targets, owners, known)
+
+
+def _negative_log_posterior(x: Matrix, squares: Matrix, targets: Matrix, centre: float) -> tuple[float, Matrix]:
+    lengths, amplitude, noise = x[:-2], np.exp(x[-2]), np.exp(x[-1])
+    weighted = squares * np.exp(-2 * lengths)[:, None, None]
+    distance = np.sqrt(weighted.sum(axis=0))
+    decay = np.exp(-_ROOT5 * distance)
+    kernel = amplitude * (1 + _ROOT5 * distance + 5 / 3 * distance**2) * decay
+    covariance = kernel.copy()
+    covariance[np.diag_indices_from(covariance)] += noise + _JITTER
+    try:
+        lower = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return 1e25, np.zeros_like(x)
+    weights = cho_solve((lower, True), targets)
+    inverse = cho_solve((lower, True), np.eye(len(targets)))
+    outer = np.outer(weights, weights) - inverse
+    by_length = amplitude * 5 / 3 * (1 + _ROOT5 * distance) * decay * outer
+    gradient = (
+        -0.5 * np.r_[np.einsum("ij,gij->g", by_length, weighted), np.sum(outer * kernel), noise * np.trace(outer)]
+    )
+    value = 0.5 * float(targets @ weights) + float(np.log(np.diag(lower)).sum())
+    prior, prior_gradient = _prior(x, centre)
+    return value + prior, gradient + prior_gradient
+
+
+def _prior(x: Matrix, centre: float) -> tuple[float, Matrix]:
+    centres = np.r_[np.full(len(x) - 2, centre), 0.0, _NOISE_CENTRE]
+    spreads = np.r_[np.full(len(x) - 2, _LENGTH_SPREAD), _AMPLITUDE_SPREAD, _NOISE_SPREAD]
+    offset = (x - centres) / spreads
+    return 0.5 * float(offset @ offset), offset / spreads
+
+
+def _squares(columns: Matrix) -> Matrix:
+    return np.asarray(((columns[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2))
+
+
+def _distances(one: Matrix, other: Matrix, scale: Matrix) -> Matrix:
+    a, b = one * scale, other * scale
+    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2 * a @ b.T
+    return np.sqrt(np.maximum(squares, 0.0))
+
+
+def _matern(distance: Matrix) -> Matrix:
+    return np.asarray((1 + _ROOT5 * distance + 5 / 3 * distance**2) * np.exp(-_ROOT5 * distance))

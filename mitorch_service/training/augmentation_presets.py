@@ -1,0 +1,44 @@
+"""Names that stand for several augmentations: those of the original MiTorch. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mitorch_service.models.config import AugmentationStep
+
+_Steps = list[tuple[str, dict[str, Any]]]
+
+_CONTRAST: tuple[str, dict[str, Any]] = ("random_brightness_contrast", {})
+_CROPS: _Steps = [("random_resized_crop", {}), ("horizontal_flip", {}), _CONTRAST]
+_SURVEILLANCE: _Steps = [
+    ("random_sized_bbox_safe_crop", {}),
+    ("horizontal_flip", {}),
+    ("image_compression", {"quality": [20, 100]}),
+    _CONTRAST,
+    ("to_gray", {"p": 0.1}),
+]
+
+# github.com/shonohs/mitorch, mitorch/datasets: what its classes of these names do (cubic interpolation aside).
+# Its numbered variants differed in details; they are one here. `dev` and `dev2` were its author's trials.
+PRESETS: dict[str, _Steps] = {
+    "random_resize": _CROPS,
+    "random_resize_v2": _CROPS,
+    "random_resize_v3": _CROPS,
+    "random_resize_v4": _CROPS,
+    "dev": _CROPS,
+    "dev2": _CROPS,
+    "center_crop_v2": [("center_crop", {})],
+    "center_crop_v3": [("center_crop", {})],
+    "random_resize_bbox": [("random_sized_bbox_safe_crop", {"erosion": 0.2}), ("flip", {}), _CONTRAST],
+    "surveillance": _SURVEILLANCE,
+}
+
+
+def expand_presets(steps: Sequence[AugmentationStep]) -> list[AugmentationStep]:
+    """The steps, with what each preset stands for in its place. A preset takes no options."""
+    expanded = []
+    for step in steps:
+        parts = PRESETS.get(step.name)
+        expanded += [step] if parts is None else [AugmentationStep(name=n, options=o) for n, o in parts]
+    return expanded

@@ -1,0 +1,132 @@
+"""Averages of the weights, which generalise better than the last ones do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+from timm.utils.model_ema import ModelEmaV3
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.optimization import EmaConfig, SwaConfig
+
+Item = TypeVar("Item")
+
+_NORM_BATCHES = 100  # whose statistics the mean of the weights gets: more change little
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class Average:
+    """No average: what is trained is validated and saved."""
+
+    def module(self) -> nn.Module | None:
+        """What is validated and saved instead of the trained module; None as long as there is no average."""
+        return None
+
+    def step_ended(self, module: nn.Module) -> None:
+        """After each step of the optimizer."""
+
+    def epoch_ended(self, module: nn.Module, epoch: int, refresh: Callable[[nn.Module], None]) -> None:
+        """After the training part of each epoch (1 is the first). `refresh` runs a module over training batches."""
+
+    def learning_rate(self, scheduled: float, epoch: int) -> float:
+        """The rate in an epoch (0 is the first)."""
+        return scheduled
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Ema(Average):
+    """Polyak and Juditsky 1992, with exponential weights; statistics of normalisation layers are averaged too."""
+
+    def __init__(self, config: EmaConfig, module: nn.Module) -> None:
+        self._ema = ModelEmaV3(module, decay=config.decay, use_warmup=config.warmup)
+        self._steps = 0
+
+    def module(self) -> nn.Module | None:
+        inner: nn.Module = self._ema.module
+        return inner
+
+    def step_ended(self, module: nn.Module) -> None:
+        self._steps += 1
+        self._ema.update(module, step=self._steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"module": self._ema.module.state_dict(), "steps": self._steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._ema.module.load_state_dict(state["module"])
+        self._steps = state["steps"]
+
+
+class Swa(Average):
+    """Izmailov et al. 2018: normalisation layers get statistics of the averaged weights, from training batches."""
+
+    def __init__(self, config: SwaConfig, module: nn.Module, max_epochs: int) -> None:
+        self._config = config
+        self._first_epoch = min(max_epochs - 1, math.floor(config.start * max_epochs))  # 0 is the first
+        self._averaged = AveragedModel(module)
+
+    def module(self) -> nn.Module | None:
+        return self._averaged.module.eval() if self._averaged.n_averaged > 0 else None
+
+    def epoch_ended(self, module: nn.Module, epoch: int, refresh: Callable[[nn.Module], None]) -> None:
+        if epoch > self._first_epoch:
+            self._averaged.update_parameters(module)
+            refresh_batch_norm(self._averaged.module, refresh)
+
+    def learning_rate(self, scheduled: float, epoch: int) -> float:
+        constant = self._config.base_lr
+        return constant if constant is not None and epoch >= self._first_epoch else scheduled
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._averaged.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._averaged.load_state_dict(state)
+
+
+def build_average(config: TrainingConfig, module: nn.Module) -> Average:
+    """The one that the config asks for; call it once the module is on its device, before it is wrapped."""
+    if config.ema is not None:
+        return Ema(config.ema, module)
+    return Swa(config.swa, module, config.max_epochs) if config.swa is not None else Average()
+
+
+def refresh_batch_norm(module: nn.Module, refresh: Callable[[nn.Module], None]) -> None:
+    """Replaces the running statistics by the plain mean over what `refresh` runs the module on."""
+    norms = [part for part in module.modules() if isinstance(part, _BATCH_NORMS) and part.track_running_stats]
+    if not norms:
+        return
+    with _plain_means(norms), torch.no_grad():
+        module.train()
+        refresh(module)
+    module.eval()
+
+
+@contextmanager
+def _plain_means(norms: list[Any]) -> Iterator[None]:
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def some_batches(batches: Iterator[Item]) -> Iterator[Item]:
+    """As many as the statistics need."""
+    return islice(batches, _NORM_BATCHES)

@@ -1,0 +1,100 @@
+"""Boxes of many images as they come from a file, to one list of images."""
+
+from __future__ import annotations
+
+import logging
+import math
+from array import array
+from collections import Counter
+from pathlib import Path
+
+from mitorch_service.errors import DataError
+from mitorch_service.training.image_list import ImageList, PackedStrings
+from mitorch_service.training.targets import BoxTargets
+
+log = logging.getLogger("mitorch")
+
+_EDGE = 0.51  # pixels: a box that reaches beyond the image by less was rounded
+
+
+class BoxList:
+    """Boxes are added in any order. Those that cannot be used are left out, counted and told at the end."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is what messages call the file."""
+        self.name = name
+        self.labels = array("q")
+        self._corners, self._owners = array("f"), array("Q")
+        self._images: dict[str, int] = {}
+        self._flaws = BoxFlaws(name)
+
+    @property
+    def first_image(self) -> str:
+        """The image that came first; empty without any."""
+        return next(iter(self._images), "")
+
+    def image(self, image: str) -> int:
+        """The number of this image, which is taken in when it is new: one without boxes shows nothing."""
+        return self._images.setdefault(image, len(self._images))
+
+    def add(
+        self,
+        image: int,
+        label: int,
+        corners: tuple[float, float, float, float],
+        size: tuple[float, float] | None = None,
+    ) -> None:
+        """A box of an image of this number: x_min, y_min, x_max, y_max in pixels. `size`: the image's, where known."""
+        if self._flaws.usable(corners, size):
+            x_limit, y_limit = size or (math.inf, math.inf)
+            x_min, y_min, x_max, y_max = corners
+            self.labels.append(label)
+            self._corners.extend((max(0.0, x_min), max(0.0, y_min), min(x_max, x_limit), min(y_max, y_limit)))
+            self._owners.append(image)
+
+    def finish(self, folder: Path, classes: tuple[str, ...], *, named: bool = True) -> ImageList:
+        """The list, its images in the order in which they came. Raises DataError without any."""
+        if not self._images:
+            raise DataError(f"{self.name}: names no image.")
+        self._flaws.tell()
+        targets = BoxTargets.grouped(len(self._images), self._owners, self.labels, self._corners)
+        return ImageList(self.name, folder, PackedStrings(self._images), targets, classes, named)
+
+
+class BoxFlaws:
+    """Counts the boxes that are no boxes."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def usable(self, corners: tuple[float, float, float, float], size: tuple[float, float] | None) -> bool:
+        """Whether there is a part of the image in the box."""
+        flaw, usable = _flaw(corners, size)
+        if flaw is not None:
+            self._counts[flaw] += 1
+            self._first.setdefault(flaw, ", ".join(f"{value:g}" for value in corners))
+        return usable
+
+    def tell(self) -> None:
+        """Logs one line for each kind of flaw."""
+        for flaw, count in self._counts.items():
+            log.warning("%s: %d boxes %s; the first is %s", self._name, count, flaw, self._first[flaw])
+
+
+def _flaw(corners: tuple[float, float, float, float], size: tuple[float, float] | None) -> tuple[str | None, bool]:
+    """What is wrong with the box, and whether something of it can be used."""
+    x_min, y_min, x_max, y_max = corners
+    if not all(map(math.isfinite, corners)):
+        return "have a corner that is no finite number and are left out", False
+    if x_min > x_max or y_min > y_max:
+        return "are inverted (the minimum is beyond the maximum) and are left out", False
+    if x_min == x_max or y_min == y_max:
+        return "are empty (no width or no height) and are left out", False
+    if x_max <= 0 or y_max <= 0 or (size is not None and (x_min >= size[0] or y_min >= size[1])):
+        return "are outside of their images and are left out", False
+    beyond = size is not None and (x_max > size[0] + _EDGE or y_max > size[1] + _EDGE)
+    if min(x_min, y_min) < -_EDGE or beyond:
+        return "reach beyond their images and are cut off at the edge", True
+    return None, True

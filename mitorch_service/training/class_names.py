@@ -1,0 +1,62 @@
+"""The list of classes of a data set: given, or found while its files are read."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitorch_service.errors import DataError
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """The names of the classes in the order of their ids, and who names them."""
+
+    names: tuple[str, ...]
+    source: str  # for messages: labels.txt, or the training split
+
+
+class ClassIds:
+    """Ids for the names that a file uses: those of the given list, or whatever comes."""
+
+    def __init__(self, given: ClassList | None) -> None:
+        self._given = given
+        self._ids = {name: number for number, name in enumerate(given.names)} if given else {}
+
+    def id(self, name: str, where: str) -> int:
+        """The class's id. Raises DataError, with `where`, for a name that the given list does not have."""
+        if name not in self._ids and self._given is not None:
+            known = ", ".join(self._given.names[:5]) + ", …" * (len(self._given.names) > 5)
+            raise DataError(
+                f"{where}: class {name!r} is none of {self._given.source} ({known}). "
+                "Add training images of it, or remove it here."
+            )
+        return self._ids.setdefault(name, len(self._ids))
+
+    def finish(self, labels: array[int]) -> tuple[str, ...]:
+        """The names in the order of the ids. Names that were found are sorted now, and `labels` changed to fit."""
+        if self._given is not None:
+            return self._given.names
+        names = tuple(sorted(self._ids))
+        places = {name: place for place, name in enumerate(names)}
+        new = [places[name] for name in self._ids]
+        for index, label in enumerate(labels):
+            labels[index] = new[label]
+        return names
+
+
+def read_class_list(path: Path) -> ClassList | None:
+    """The names in a ``labels.txt``, one per line, or None when there is no such file. Raises DataError."""
+    if not path.exists():
+        return None
+    try:
+        names = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
+    if names == [""]:
+        raise DataError(f"{path}: is empty. Name one class per line, or remove the file.")
+    for number, class_name in enumerate(names, 1):
+        if not class_name.strip():
+            raise DataError(f"{path}, line {number}: is empty. Each line names one class, in the order of the ids.")
+    return ClassList(tuple(class_name.strip() for class_name in names), path.name)

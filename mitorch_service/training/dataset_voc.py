@@ -1,0 +1,107 @@
+"""Pascal VOC: one XML file for each image, ``Annotations/`` beside ``JPEGImages/`` (or ``images/``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from mitorch_service.errors import DataError
+from mitorch_service.training.box_list import BoxList
+from mitorch_service.training.class_names import ClassIds, ClassList
+from mitorch_service.training.image_folders import folder_of
+from mitorch_service.training.image_list import ImageList
+
+_IMAGE_FOLDERS = ("JPEGImages", "images", ".")
+
+
+@dataclass(frozen=True)
+class Voc:
+    """Where a data set's parts lie."""
+
+    root: Path
+    annotations: Path
+    split: Path | None = None  # lists the names to take; None: all
+
+
+def find_voc(path: Path) -> Voc | None:
+    """The data set whose root, folder of XML files or list (``ImageSets/*/*.txt``) `path` is, or None."""
+    if path.is_file():
+        root = path.parent.parent.parent
+        listed = path.parent.parent.name == "ImageSets" and (root / "Annotations").is_dir()
+        return Voc(root, root / "Annotations", path) if listed else None
+    if path.is_dir():
+        for folder, root in ((path / "Annotations", path), (path, path if _has_images(path) else path.parent)):
+            if next(folder.glob("*.xml"), None) is not None:
+                return Voc(root, folder)
+    return None
+
+
+def read_voc(voc: Voc, name: str, classes: ClassList | None) -> ImageList:
+    """Corners are counted from 1 in VOC, and the last pixel belongs to the box: they become x_min - 1 … x_max. Objects
+    marked as difficult count like the others. Raises DataError with the XML file for anything that does not fit."""
+    ids, boxes = ClassIds(classes), BoxList(name)
+    folder: Path | None = None
+    for file in _files(voc, name):
+        root = _parse(file)
+        image = _text(root, "filename", file)
+        folder = folder or folder_of(image, [voc.root / one for one in _IMAGE_FOLDERS])
+        number, size = boxes.image(image), _size(root)
+        for found in root.iter("object"):
+            label = ids.id(_text(found, "name", file), str(file))
+            boxes.add(number, label, _corners(found, file), size)
+    return boxes.finish(folder or voc.root, ids.finish(boxes.labels))
+
+
+def _has_images(path: Path) -> bool:
+    return any((path / one).is_dir() for one in _IMAGE_FOLDERS[:2])
+
+
+def _files(voc: Voc, name: str) -> Iterator[Path]:
+    if voc.split is None:
+        yield from sorted(voc.annotations.glob("*.xml"))
+        return
+    for line in voc.split.read_text("utf-8").splitlines():
+        names = line.split()
+        if names and names[1:2] != ["-1"]:  # a list of one class marks the images without it
+            file = voc.annotations / f"{names[0]}.xml"
+            if not file.is_file():
+                raise DataError(f"{name}: {names[0]} is listed, but {file} is missing.")
+            yield file
+
+
+def _parse(file: Path) -> ElementTree.Element:
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise DataError(f"{file}: cannot be read as XML ({error}).") from error
+    if root.tag != "annotation":
+        raise DataError(f"{file}: the root is <{root.tag}>, not VOC's <annotation>.")
+    return root
+
+
+def _text(element: ElementTree.Element, tag: str, file: Path) -> str:
+    text = (element.findtext(tag) or "").strip()
+    if not text:
+        raise DataError(f"{file}: <{element.tag}> has no <{tag}>.")
+    return text
+
+
+def _size(root: ElementTree.Element) -> tuple[float, float] | None:
+    try:
+        width, height = (float(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    except ValueError:
+        return None
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _corners(found: ElementTree.Element, file: Path) -> tuple[float, float, float, float]:
+    box = found.find("bndbox")
+    if box is None:
+        raise DataError(f"{file}: an <object> has no <bndbox>.")
+    try:
+        x_min, y_min, x_max, y_max = (float(_text(box, tag, file)) for tag in ("xmin", "ymin", "xmax", "ymax"))
+    except ValueError as error:
+        raise DataError(f"{file}: a corner of a <bndbox> is no number ({error}).") from error
+    return x_min - 1, y_min - 1, x_max, y_max

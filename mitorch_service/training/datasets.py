@@ -1,0 +1,44 @@
+"""The splits of a data set together: one list of classes, all files there, and what is amiss told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from mitorch_service.training.box_check import tell_boxes_beyond
+from mitorch_service.training.class_names import ClassList
+from mitorch_service.training.dataset_text import read_image_list
+from mitorch_service.training.file_check import check_files
+from mitorch_service.training.image_list import ImageList, same_classes
+from mitorch_service.training.shared_images import count_shared
+
+log = logging.getLogger("mitorch")
+
+
+def read_splits(paths: Mapping[str, Path], name: str | None = None) -> dict[str, ImageList]:
+    """Reads ``train`` and whatever other splits there are, which get its list of classes.
+
+    Messages call a split `name` and its own, or without `name` by its path. Images that a split shares with the
+    training, and boxes that are not in their images, are counted and logged. Raises DataError.
+    """
+    lists: dict[str, ImageList] = {}
+    for split, path in sorted(paths.items(), key=lambda item: item[0] != "train"):
+        train = lists.get("train")
+        classes = ClassList(train.classes, f"the classes of {train.name}") if train and train.classes_named else None
+        image_list = read_image_list(path, f"{name} {split}" if name else None, classes)
+        check_files(image_list)
+        tell_boxes_beyond(image_list)
+        if train is not None:
+            same_classes(train, image_list)
+            _tell_shared(train, image_list)
+        lists[split] = image_list
+    return lists
+
+
+def _tell_shared(train: ImageList, other: ImageList) -> None:
+    by_path, by_content = count_shared(train, other)
+    if by_path or by_content:
+        what = f"{by_path} of {len(other)} images are in {train.name} as well"
+        copies = f", and {by_content} more are copies of images there" if by_content else ""
+        log.warning("%s: %s%s. What is measured on them says little: remove them.", other.name, what, copies)

@@ -1,0 +1,110 @@
+"""The sums of an epoch's training part, and its clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mitorch_service.models.result import EpochResult
+
+_READ_EVERY = 50  # steps: reading a loss from a GPU waits until it has done all that it was given
+_REMEMBERED = 5  # finite losses, for the report of one that is not
+
+
+class BadLoss(NamedTuple):
+    """The first loss of an epoch that was not finite."""
+
+    step: int  # from 0
+    loss: float
+    gradient_norm: float | None  # of the move of the weights before it, where it is known
+
+
+class EpochProgress:
+    """Losses are added as they come and read in blocks; on a CPU each at once."""
+
+    def __init__(self, number: int, device: torch.device) -> None:
+        self._number = number
+        self._every = 1 if device.type == "cpu" else _READ_EVERY
+        self._start = time.perf_counter()
+        self._seconds_before = 0.0  # of the part of the epoch that an interrupted run has done
+        self._training_seconds = 0.0
+        self._unread: list[tuple[int, Tensor, int, Tensor | None]] = []
+        self._loss_sum, self._samples = 0.0, 0
+        self.last_loss, self.rate = math.nan, 0.0
+        self.last_finite: list[float] = []
+        self.bad: BadLoss | None = None
+
+    def add(self, step: int, loss: Tensor, samples: int, rate: float, norm: Tensor | None) -> None:
+        """The mean loss of a step's batch, and the gradient norm of the move of the weights before it."""
+        self._unread.append((step, loss.detach(), samples, norm))
+        self._samples += samples
+        self.rate = rate
+        if len(self._unread) >= self._every:
+            self.read()
+
+    def read(self) -> None:
+        """Brings `last_loss` and `bad` up to date; waits for the device."""
+        if not self._unread:
+            return
+        losses = torch.stack([loss for _, loss, _, _ in self._unread]).tolist()
+        for (step, _, samples, norm), loss in zip(self._unread, losses, strict=True):
+            self._take(step, loss, samples, norm)
+        self._unread = []
+
+    def training_done(self) -> None:
+        self.read()
+        self._training_seconds = self._elapsed()
+
+    def sums(self) -> tuple[float, int]:
+        """Loss times samples, and samples, of what was read."""
+        return self._loss_sum, self._samples
+
+    def set_sums(self, loss_sum: float, samples: int) -> None:
+        """Those of all processes together."""
+        self._loss_sum, self._samples = loss_sum, samples
+
+    def result(self, *, train_loss: float | None = None, evaluation: dict[str, float] | None = None) -> EpochResult:
+        """Of the epoch so far; `train_loss` instead of the mean."""
+        metrics = dict(evaluation or {})
+        seconds = self._elapsed()
+        return EpochResult(
+            epoch=self._number,
+            train_loss=self._loss_sum / self._samples if train_loss is None else train_loss,
+            val_loss=metrics.pop("val_loss", None),
+            metrics=metrics,
+            learning_rate=self.rate,
+            epoch_seconds=seconds,
+            samples_per_second=self._samples / (self._training_seconds or seconds),
+            finished_at=datetime.now(UTC),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of an epoch that is to be gone on with."""
+        self.read()
+        return {"loss_sum": self._loss_sum, "samples": self._samples, "rate": self.rate, "seconds": self._elapsed()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._loss_sum, self._samples = state["loss_sum"], state["samples"]
+        self.rate, self._seconds_before = state["rate"], state["seconds"]
+
+    def load_sums(self, states: list[dict[str, Any]]) -> None:
+        """Takes over what several processes have gathered."""
+        self._loss_sum = sum(state["loss_sum"] for state in states)
+        self._samples = sum(state["samples"] for state in states)
+        self.rate, self._seconds_before = states[0]["rate"], states[0]["seconds"]
+
+    def _take(self, step: int, loss: float, samples: int, norm: Tensor | None) -> None:
+        self.last_loss = loss
+        self._loss_sum += loss * samples
+        if math.isfinite(loss):
+            self.last_finite = [*self.last_finite, loss][-_REMEMBERED:]
+        elif self.bad is None:
+            self.bad = BadLoss(step, loss, None if norm is None else norm.item())
+
+    def _elapsed(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._start

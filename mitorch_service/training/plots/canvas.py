@@ -1,0 +1,33 @@
+"""Figures of matplotlib without a screen: imported where something is drawn, never before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mitorch_service.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00", "#b82e2e", "#316395")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of that many inches. Raises MissingExtra where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("matplotlib", "train") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Writes a PNG; the path again."""
+    figure.savefig(path, dpi=100, format="png")
+    return path
+
+
+def shorten(name: str, most: int = 18) -> str:
+    """A class's name, cut where it is long."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"

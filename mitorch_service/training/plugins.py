@@ -1,0 +1,37 @@
+"""What other installed packages add: they name it in their entry points, and nothing of ours changes.
+
+In the package's pyproject.toml::
+
+    [project.entry-points."mitorch_service.models"]
+    my_model = "my_package.models:build_my_model"
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from mitorch_service.errors import ModelError
+
+
+def plugin_names(group: str) -> tuple[str, ...]:
+    """The names registered in the group, sorted. Imports none of the packages."""
+    return tuple(sorted(_plugins(group)))
+
+
+def load_plugin(group: str, name: str) -> Any:
+    """What the package registered under this name. Raises ModelError if it cannot be imported."""
+    point = _plugins(group)[name]
+    try:
+        return point.load()
+    except Exception as error:  # a package of somebody else can fail in any way
+        raise ModelError(
+            f"{name}, which an installed package registers under {group} as {point.value!r}, cannot be imported "
+            f"({type(error).__name__}: {error}). Repair or remove that package."
+        ) from error
+
+
+@cache  # reading every installed package's metadata takes milliseconds
+def _plugins(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=group)}

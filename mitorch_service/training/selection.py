@@ -1,0 +1,46 @@
+"""Which epoch was the best so far, and whether to go on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mitorch_service.models.config import TrainingConfig
+
+
+class Selection:
+    """Compares the epochs' evaluations by the config's objective: losses and false counts are better when lower."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self._early_stopping = config.early_stopping
+        self.objective = config.objective or "val_loss"
+        self._lower = "loss" in self.objective or "false" in self.objective
+        self.best: float | None = None
+        self.epoch = 0  # the best one's, from 1
+        self._plateau = 0  # epochs without a better objective
+
+    def epoch_ended(self, epoch: int, evaluation: dict[str, float]) -> bool:
+        """Whether this epoch is the best so far."""
+        value = evaluation.get(self.objective, math.nan)
+        improved = math.isfinite(value) and (self.best is None or self._gain(value, self.best) > 0)
+        counts = improved and (self.best is None or self._gain(value, self.best) > self._least_gain())
+        self._plateau = 0 if counts else self._plateau + 1
+        if improved:
+            self.best, self.epoch = value, epoch
+        return improved
+
+    def is_over(self) -> bool:
+        """Whether early stopping ends the training here."""
+        return self._early_stopping is not None and self._plateau >= self._early_stopping.max_plateau_count
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self.epoch, "plateau": self._plateau}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.epoch, self._plateau = state["best"], state["epoch"], state["plateau"]
+
+    def _gain(self, value: float, best: float) -> float:
+        return best - value if self._lower else value - best
+
+    def _least_gain(self) -> float:
+        return self._early_stopping.min_delta if self._early_stopping is not None else 0.0

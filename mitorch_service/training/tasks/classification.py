@@ -1,0 +1,147 @@
+"""What both kinds of classification share: an evaluator that collects the logits of a whole data set."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from mitorch_service.models.config import METRICS
+from mitorch_service.training.batch import Batch
+from mitorch_service.training.network import Network
+from mitorch_service.training.plots.precision_recall import draw_precision_recall
+from mitorch_service.training.plots.sheet import Picture
+from mitorch_service.training.plots.table import write_table
+from mitorch_service.training.task import Evaluator
+from mitorch_service.training.tasks.worst import WorstMistakes
+
+_CLASS_FIGURES = ("samples", "precision", "recall", "f1", "average_precision")
+
+
+class LogitsEvaluator(Evaluator):
+    """Keeps all logits on the device, 4 bytes for each sample and class: average precision needs them."""
+
+    task: str
+
+    def __init__(self, network: Network, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self._logits: list[Tensor] = []  # of each batch
+        self._targets: list[Tensor] = []
+        self._losses: list[Tensor] = []
+        self._worst = WorstMistakes(network.mean, network.std)
+
+    def update(self, module: nn.Module, batch: Batch) -> None:
+        targets = cast("Tensor", batch.targets)
+        logits = module(batch.images).float()
+        losses = self.sample_losses(logits, targets)
+        self._logits.append(logits)
+        self._targets.append(targets)
+        self._losses.append(losses.sum())
+        self._worst.add(batch.images, torch.where(self.mistaken(logits, targets), losses, torch.zeros_like(losses)))
+
+    def loss(self) -> float:
+        samples = sum(map(len, self._targets))
+        return sum(torch.stack(self._losses).tolist()) / samples if samples else math.nan
+
+    def metrics(self) -> dict[str, float]:
+        if not self._usable():
+            return dict.fromkeys(METRICS[self.task], math.nan)
+        logits, targets = self._all()
+        with _no_warnings():
+            figures = self.class_figures(logits, targets)
+            whole = self.whole_figures(logits, targets)
+        present = figures[0] > 0
+        names = ("precision", "recall", "f1", "average_precision")
+        means = {name: column[present].mean().item() for name, column in zip(names, figures[1:], strict=True)}
+        return {name: {**whole, **means}[name] for name in METRICS[self.task]}
+
+    def per_class(self) -> dict[str, dict[str, float]]:
+        if not self._usable():
+            return {one: dict.fromkeys(_CLASS_FIGURES, math.nan) for one in self.classes}
+        with _no_warnings():
+            columns = [column.double().tolist() for column in self.class_figures(*self._all())]
+        rows = zip(*columns, strict=True)
+        return {one: dict(zip(_CLASS_FIGURES, row, strict=True)) for one, row in zip(self.classes, rows, strict=True)}
+
+    def plots(self, folder: Path) -> list[Path]:
+        if not self._usable():
+            return []
+        logits, targets = (kept.cpu() for kept in self._all())
+        per_class = self.per_class()
+        curves = [
+            (name, per_class[name]["average_precision"], *self.curve(logits, targets, index))
+            for index, name in enumerate(self.classes)
+            if per_class[name]["samples"]
+        ]
+        return [
+            write_table(per_class, folder / "per_class.csv"),
+            draw_precision_recall(curves, "precision and recall", folder / "precision_recall.png"),
+            *self.more_plots(folder, logits, targets),
+            *self._worst.draw(folder, lambda index: self.describe(logits[index], targets[index])),
+        ]
+
+    def state(self) -> Any:
+        kept = [[one.cpu() for one in tensors] for tensors in (self._logits, self._targets, self._losses)]
+        return kept, self._worst.state()
+
+    def merge(self, state: Any) -> None:
+        kept, worst = state
+        for own, more in zip((self._logits, self._targets, self._losses), kept, strict=True):
+            own += [one.to(own[0].device) if own else one for one in more]
+        self._worst.merge(worst)
+
+    @abstractmethod
+    def sample_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(N) of a batch."""
+
+    @abstractmethod
+    def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Which of a batch are wrong, bool (N)."""
+
+    @abstractmethod
+    def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Of each class: samples, precision, recall, F1 (0 where there is nothing to divide by), average precision."""
+
+    @abstractmethod
+    def whole_figures(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """The metrics that are no mean over classes."""
+
+    @abstractmethod
+    def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
+        """Recall, ascending, and precision of one class that has samples."""
+
+    @abstractmethod
+    def more_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+        """Those of one kind of classification."""
+
+    @abstractmethod
+    def describe(self, logits: Tensor, target: Tensor) -> Picture:
+        """What the sheet says of one sample."""
+
+    def _usable(self) -> bool:
+        return bool(self._logits) and all(bool(one.isfinite().all()) for one in self._logits)
+
+    def _all(self) -> tuple[Tensor, Tensor]:
+        return torch.cat(self._logits), torch.cat(self._targets)
+
+
+def curve_of(scores: Tensor, positive: Tensor) -> tuple[list[float], list[float]]:
+    """Recall, ascending, and precision of one class, by the score (N) and whether it is one (N)."""
+    from torchmetrics.functional.classification import binary_precision_recall_curve
+
+    precision, recall, _ = binary_precision_recall_curve(scores, positive.long())
+    return recall.flip(0).tolist(), precision.flip(0).tolist()
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():  # torchmetrics warns of each class without samples; they are left out
+        warnings.simplefilter("ignore")
+        yield

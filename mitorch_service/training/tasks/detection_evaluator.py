@@ -1,0 +1,188 @@
+"""The figures of a detector: COCO's average precision, and whether it tells images with objects from clean ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from timm.layers.drop import DropPath
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.ssd import SSD
+
+from mitorch_service.models.config import METRICS
+from mitorch_service.training.batch import Batch, BoxTarget
+from mitorch_service.training.network import Network
+from mitorch_service.training.plots.canvas import shorten
+from mitorch_service.training.plots.confusion import draw_confusion
+from mitorch_service.training.plots.precision_recall import draw_precision_recall
+from mitorch_service.training.plots.sheet import DrawnBox, Picture
+from mitorch_service.training.plots.table import write_table
+from mitorch_service.training.task import Evaluator
+from mitorch_service.training.tasks.box_figures import (
+    Detection,
+    average_precisions,
+    confusion_counts,
+    image_figures,
+    match,
+)
+from mitorch_service.training.tasks.worst import WorstMistakes
+
+_TORCHVISION = (GeneralizedRCNN, RetinaNet, FCOS, SSD)
+_AS_IN_EVALUATION = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, DropPath)
+
+
+class DetectionEvaluator(Evaluator):
+    """Keeps all detections and true boxes in main memory.
+
+    ``mAP`` is COCO's: of IoU 0.5 to 0.95; ``mAP_30`` … of one IoU; both with at most 100 detections an image.
+    ``image_…`` count images: positive is one with a detection of a score from `confidence`, or with a true box.
+    The loss is that of training mode, without gradients, batch norms and dropout being as in evaluation.
+    """
+
+    def __init__(self, network: Network, classes: Sequence[str], confidence: float) -> None:
+        self.classes = tuple(classes)
+        self._confidence = confidence
+        self._detections: list[Detection] = []
+        self._targets: list[BoxTarget] = []
+        self._losses: list[Tensor] = []  # of each batch, times its images
+        self._worst = WorstMistakes(network.mean, network.std)
+
+    def update(self, module: nn.Module, batch: Batch) -> None:
+        targets = cast("list[BoxTarget]", batch.targets)
+        images = list(batch.images)
+        with _features_computed_once(module):
+            detections: list[Detection] = module(images)
+            with _losses_instead(module), _own_random_numbers(images[0].device):
+                parts: dict[str, Tensor] = module(images, targets)
+        self._losses.append(torch.stack(list(parts.values())).sum() * len(batch))
+        detected = [{name: value.cpu() for name, value in one.items()} for one in detections]
+        true = [{name: target[name].cpu() for name in ("boxes", "labels")} for target in targets]
+        self._detections += detected
+        self._targets += true
+        errors = [match(one, other, self._confidence).error for one, other in zip(detected, true, strict=True)]
+        self._worst.add(images, torch.tensor(errors))
+
+    def loss(self) -> float:
+        samples = len(self._targets)
+        return sum(torch.stack(self._losses).tolist()) / samples if samples else math.nan
+
+    def metrics(self) -> dict[str, float]:
+        if not self._usable():
+            return dict.fromkeys(METRICS["object_detection"], math.nan)
+        precisions = average_precisions(self._detections, self._targets, len(self.classes))
+        named = {"mAP": precisions.mean(), **{f"mAP_{iou}": precisions.mean(iou) for iou in (30, 50, 75, 90)}}
+        return {**named, **image_figures(self._detections, self._targets, self._confidence)}
+
+    def per_class(self) -> dict[str, dict[str, float]]:
+        names = ("boxes", "mAP", "mAP_50", "precision", "recall", "f1")
+        if not self._usable():
+            return {one: dict.fromkeys(names, math.nan) for one in self.classes}
+        precisions = average_precisions(self._detections, self._targets, len(self.classes))
+        counts = confusion_counts(self._detections, self._targets, len(self.classes), self._confidence)
+        return {
+            one: dict(zip(names, (*precisions.of_class(index), *_rates(counts, index)), strict=True))
+            for index, one in enumerate(self.classes)
+        }
+
+    def plots(self, folder: Path) -> list[Path]:
+        if not self._usable():
+            return []
+        precisions = average_precisions(self._detections, self._targets, len(self.classes))
+        counts = confusion_counts(self._detections, self._targets, len(self.classes), self._confidence)
+        curves = [
+            (name, precisions.of_class(index)[2], *precisions.curve(index))
+            for index, name in enumerate(self.classes)
+            if precisions.boxes[index]
+        ]
+        with_background = (*self.classes, "(nothing)")
+        return [
+            write_table(self.per_class(), folder / "per_class.csv"),
+            draw_precision_recall(curves, "precision and recall at IoU 0.5", folder / "precision_recall.png"),
+            draw_confusion(counts, with_background, folder / "confusion_matrix.png"),
+            *self._worst.draw(folder, self._describe),
+        ]
+
+    def state(self) -> Any:
+        return self._detections, self._targets, [one.cpu() for one in self._losses], self._worst.state()
+
+    def merge(self, state: Any) -> None:
+        detections, targets, losses, worst = state
+        self._detections += detections
+        self._targets += targets
+        self._losses += [one.to(self._losses[0].device) if self._losses else one for one in losses]
+        self._worst.merge(worst)
+
+    def _usable(self) -> bool:
+        values = (value for one in self._detections for value in (one["boxes"], one["scores"]))
+        return bool(self._targets) and all(bool(value.isfinite().all()) for value in values)
+
+    def _describe(self, index: int) -> Picture:
+        target, detection = self._targets[index], self._detections[index]
+        found = match(detection, target, self._confidence)
+        boxes = [
+            DrawnBox(tuple(corners), shorten(self.classes[label], 12), true=True)
+            for corners, label in zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True)
+        ]
+        shown = found.considered
+        for corners, label, score in zip(*(detection[name][shown].tolist() for name in _PARTS), strict=True):
+            boxes.append(DrawnBox(tuple(corners), f"{shorten(self.classes[label], 12)} {score:.2f}", true=False))
+        return Picture(f"{found.missed} missed, {found.wrong} wrong", boxes)
+
+
+_PARTS = ("boxes", "labels", "scores")
+
+
+def _rates(counts: Any, index: int) -> tuple[float, float, float]:
+    """Precision, recall and F1 of a class, 0 where there is nothing to divide by."""
+    right, taken, true = (float(one) for one in (counts[index, index], counts[:, index].sum(), counts[index].sum()))
+    return right / max(taken, 1), right / max(true, 1), 2 * right / max(taken + true, 1)
+
+
+@contextmanager
+def _losses_instead(module: nn.Module) -> Iterator[None]:
+    """Training mode, in which a detector gives losses, but for what would keep statistics or draw numbers."""
+    module.train()
+    for part in module.modules():
+        if isinstance(part, _AS_IN_EVALUATION):
+            part.eval()
+    try:
+        yield
+    finally:
+        module.eval()
+
+
+@contextmanager
+def _own_random_numbers(device: torch.device) -> Iterator[None]:
+    """Faster R-CNN samples boxes for its loss: the same ones each time, and not with the training's numbers."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(0)
+        yield
+
+
+@contextmanager
+def _features_computed_once(module: nn.Module) -> Iterator[None]:
+    """torchvision's detectors are run twice on the same images: their backbone, the dearest part, only once."""
+    if not isinstance(module, _TORCHVISION):
+        yield
+        return
+    backbone = cast("nn.Module", module.backbone)
+    forward = backbone.forward
+    kept: list[Any] = []
+
+    def once(images: Tensor) -> Any:
+        if not kept:
+            kept.append(forward(images))
+        return kept[0]
+
+    backbone.forward = once
+    try:
+        yield
+    finally:
+        del backbone.forward  # the class's own again

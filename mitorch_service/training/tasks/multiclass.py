@@ -1,0 +1,91 @@
+"""Classification into one of several classes: softmax and cross entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_average_precision,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
+)
+
+from mitorch_service.models.config import ModelConfig, TrainingConfig
+from mitorch_service.training.batch import Batch, Sample, stack_images
+from mitorch_service.training.network import Network, build_network
+from mitorch_service.training.plots.canvas import shorten
+from mitorch_service.training.plots.confusion import draw_confusion
+from mitorch_service.training.plots.sheet import Picture
+from mitorch_service.training.task import Task
+from mitorch_service.training.tasks.classification import LogitsEvaluator, curve_of
+
+
+class MulticlassTask(Task):
+    """One class per image. Mixed samples (mixup, cutmix) have a weight for each class as target."""
+
+    name = "multiclass_classification"
+    kind = "multiclass"
+
+    def build_network(self, config: ModelConfig, classes: int) -> Network:
+        return build_network(config, classes)
+
+    def collate(self, samples: Sequence[Sample], classes: int) -> Batch:
+        return Batch(stack_images(samples), torch.tensor([target for _, target in samples]))
+
+    def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
+        targets = cast("Tensor", batch.targets)
+        return cross_entropy(module(batch.images), targets, label_smoothing=config.label_smoothing)
+
+    def evaluator(
+        self, network: Network, classes: Sequence[str], config: TrainingConfig, device: torch.device
+    ) -> LogitsEvaluator:
+        return MulticlassEvaluator(network, classes)
+
+
+class MulticlassEvaluator(LogitsEvaluator):
+    """Top-1 and top-5 accuracy (top n of n < 5 classes), and the means over the classes that have samples of
+    precision, recall, F1 and average precision: the area under the curve of each class against the rest."""
+
+    task = MulticlassTask.name
+
+    def sample_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(logits, targets, reduction="none")
+
+    def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return logits.argmax(1) != targets
+
+    def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        count = len(self.classes)
+        return (
+            targets.bincount(minlength=count),
+            multiclass_precision(logits, targets, count, average="none"),
+            multiclass_recall(logits, targets, count, average="none"),
+            multiclass_f1_score(logits, targets, count, average="none"),
+            multiclass_average_precision(logits, targets, count, average="none"),
+        )
+
+    def whole_figures(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        count = len(self.classes)
+        top5 = multiclass_accuracy(logits, targets, count, top_k=min(5, count), average="micro")
+        top1 = multiclass_accuracy(logits, targets, count, average="micro")
+        return {"top1_accuracy": top1.item(), "top5_accuracy": top5.item()}
+
+    def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
+        return curve_of(logits.softmax(1)[:, index], targets == index)
+
+    def more_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+        counts = multiclass_confusion_matrix(logits, targets, len(self.classes)).numpy()
+        return [draw_confusion(counts, self.classes, folder / "confusion_matrix.png")]
+
+    def describe(self, logits: Tensor, target: Tensor) -> Picture:
+        score, label = logits.softmax(0).max(0)
+        true, taken = shorten(self.classes[int(target)]), shorten(self.classes[int(label)])
+        return Picture(f"{true}\ntaken for {taken} {score:.2f}")

@@ -1,0 +1,100 @@
+"""Classification with any number of classes per image: a sigmoid and binary cross entropy for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torchmetrics.functional.classification import (
+    multilabel_average_precision,
+    multilabel_f1_score,
+    multilabel_precision,
+    multilabel_recall,
+)
+
+from mitorch_service.models.config import ModelConfig, TrainingConfig
+from mitorch_service.training.batch import Batch, Sample, stack_images
+from mitorch_service.training.network import Network, build_network
+from mitorch_service.training.plots.canvas import shorten
+from mitorch_service.training.plots.sheet import Picture
+from mitorch_service.training.task import Task
+from mitorch_service.training.tasks.classification import LogitsEvaluator, curve_of
+
+
+class MultilabelTask(Task):
+    """Targets are float32 (N, classes), 1 for each class that an image has."""
+
+    name = "multilabel_classification"
+    kind = "multilabel"
+
+    def build_network(self, config: ModelConfig, classes: int) -> Network:
+        return build_network(config, classes)
+
+    def collate(self, samples: Sequence[Sample], classes: int) -> Batch:
+        targets = torch.zeros(len(samples), classes)
+        for row, (_, labels) in zip(targets, samples, strict=True):
+            row[list(labels)] = 1  # type: ignore[arg-type]  # a multilabel set's targets are tuples
+        return Batch(stack_images(samples), targets)
+
+    def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
+        """The mean over images and classes; label smoothing moves both targets towards a half."""
+        true, smoothing = cast("Tensor", batch.targets), config.label_smoothing
+        return binary_cross_entropy_with_logits(module(batch.images), true * (1 - smoothing) + smoothing / 2)
+
+    def evaluator(
+        self, network: Network, classes: Sequence[str], config: TrainingConfig, device: torch.device
+    ) -> LogitsEvaluator:
+        return MultilabelEvaluator(network, classes, config.eval_confidence)
+
+
+class MultilabelEvaluator(LogitsEvaluator):
+    """Means over the classes that have samples of average precision, and of precision, recall and F1 of the labels
+    whose score is above `confidence`; ``accuracy_50`` is the original's: the Jaccard index |true ∩ taken| /
+    |true ∪ taken| of each image at a score of 0.5, averaged, 1 where both are empty."""
+
+    task = MultilabelTask.name
+
+    def __init__(self, network: Network, classes: Sequence[str], confidence: float) -> None:
+        super().__init__(network, classes)
+        self._confidence = confidence
+
+    def sample_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+
+    def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return ((logits.sigmoid() > self._confidence) != (targets > 0)).any(1)
+
+    def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        count, true, scores = len(self.classes), targets.long(), logits.sigmoid()
+        return (
+            true.sum(0),
+            multilabel_precision(scores, true, count, self._confidence, average="none"),
+            multilabel_recall(scores, true, count, self._confidence, average="none"),
+            multilabel_f1_score(scores, true, count, self._confidence, average="none"),
+            multilabel_average_precision(scores, true, count, average="none"),
+        )
+
+    def whole_figures(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        taken, true = logits > 0, targets > 0
+        union = (taken | true).sum(1)
+        jaccard = torch.where(union > 0, (taken & true).sum(1) / union.clamp(min=1), 1.0)
+        return {"accuracy_50": jaccard.mean().item()}
+
+    def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
+        return curve_of(logits[:, index].sigmoid(), targets[:, index])
+
+    def more_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+        return []
+
+    def describe(self, logits: Tensor, target: Tensor) -> Picture:
+        taken = logits.sigmoid() > self._confidence
+        missed, wrong = (target > 0) & ~taken, (target == 0) & taken
+        return Picture(f"missed: {self._names(missed)}\nwrong: {self._names(wrong)}")
+
+    def _names(self, chosen: Tensor) -> str:
+        names = [shorten(self.classes[index], 12) for index in chosen.nonzero()[:, 0].tolist()]
+        return ", ".join(names[:3]) + ", …" * (len(names) > 3) if names else "-"

@@ -1,0 +1,76 @@
+"""The images that a network is furthest off on, kept small while a data set goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from mitorch_service.training.plots.sheet import Picture, draw_sheet
+
+_KEPT = 16  # pictures: four rows of four
+_SIDE = 160  # pixels of the longer side
+
+
+@dataclass(frozen=True)
+class _Kept:
+    error: float
+    index: int  # of the sample, in the order that they came
+    picture: Tensor  # float32 (3, height, width), as the network saw it
+    scale: float  # pixels of the picture per pixel of the image
+
+
+class WorstMistakes:
+    """The 16 samples of the largest errors; an error of 0 is no mistake."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._mean, self._std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+        self._kept: list[_Kept] = []
+        self._seen = 0
+
+    def add(self, images: Tensor | list[Tensor], errors: Tensor) -> None:
+        """A batch: images, and the error of each, float32 (N)."""
+        worst = errors.topk(min(_KEPT, len(errors)))
+        for error, place in zip(worst.values.tolist(), worst.indices.tolist(), strict=True):
+            if error > 0 and (len(self._kept) < _KEPT or error > self._kept[-1].error):
+                self._keep(error, self._seen + place, images[place])
+        self._seen += len(errors)
+
+    def draw(self, folder: Path, describe: Callable[[int], Picture]) -> list[Path]:
+        """``worst_mistakes.png`` of what `describe` says of each sample, the worst first; nothing without mistakes."""
+        if not self._kept:
+            return []
+        pictures = [(self._colours(one.picture), one.scale, describe(one.index)) for one in self._kept]
+        return [draw_sheet(pictures, folder / "worst_mistakes.png")]
+
+    def state(self) -> Any:
+        """All that is kept, to be pickled."""
+        return self._kept, self._seen
+
+    def merge(self, state: Any) -> None:
+        """Adds what another one kept, whose samples come after the own."""
+        kept, seen = state
+        for one in kept:
+            self._insert(_Kept(one.error, self._seen + one.index, one.picture, one.scale))
+        self._seen += seen
+
+    def _keep(self, error: float, index: int, image: Tensor) -> None:
+        scale = min(1.0, _SIDE / max(image.shape[1:]))
+        size = [max(1, round(side * scale)) for side in image.shape[1:]]
+        picture = interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].cpu()
+        self._insert(_Kept(error, index, picture, scale))
+
+    def _insert(self, one: _Kept) -> None:
+        self._kept.append(one)
+        self._kept.sort(key=lambda kept: -kept.error)
+        del self._kept[_KEPT:]
+
+    def _colours(self, picture: Tensor) -> Any:
+        """uint8 (height, width, 3)."""
+        values = (picture * self._std + self._mean).clamp(0, 1)
+        return (values * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

@@ -1,0 +1,164 @@
+"""Azure ML backends in a process of their own: the SDK reads its environment once, and leaves sockets open.
+
+`python -m tests.azureml_worker`, with `Emulator.environment`: reads pickled calls from its standard input, and answers
+each with what the backend returned or raised.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Any
+
+from mitorch_service.backends.azureml import AzureMLBackend
+from mitorch_service.backends.azureml_v2 import AzureMLV2Backend
+from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.backends.snapshot import ENTRY, content_hash
+from mitorch_service.models.training import Resources
+from mitorch_service.settings import AzureMLCluster
+from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator
+
+_ROOT = Path(__file__).parents[1]
+_RUN_ARGUMENTS = b"import os, sys\nos.execvp(sys.argv[1], sys.argv[1:])\n"
+CONNECTION = {
+    "kind": "azureml",
+    "subscription_id": SUBSCRIPTION,
+    "resource_group": GROUP,
+    "auth": f"{TENANT}:{PRINCIPAL}:{PASSWORD}",
+}
+
+
+class Worker(AbstractContextManager["Worker"]):
+    """The process, as tests hold it."""
+
+    def __init__(self, emulator: Emulator, folder: Path, **environment: str) -> None:
+        self.log = folder / "worker.log"
+        variables = emulator.environment(folder / "home")
+        paths = os.pathsep.join([variables["PYTHONPATH"], str(_ROOT)])
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.azureml_worker"],
+                env={"PATH": os.environ["PATH"], **variables, "PYTHONPATH": paths, **environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+
+    def ask(self, *message: Any) -> Any:
+        """Sends a call and waits for its answer; raises what the backend raised."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        pickle.dump(message, self._process.stdin)
+        self._process.stdin.flush()
+        try:
+            failed, value = pickle.load(self._process.stdout)
+        except EOFError:
+            raise AssertionError(f"the worker has ended: {self.log.read_text()}") from None
+        if failed:
+            raise value
+        return value
+
+    def backend(
+        self, home: Path, commands: bool = False, secrets: Mapping[str, str] | None = None, **cluster: Any
+    ) -> RemoteBackend:
+        """A new backend. `commands`: its nodes run any command, without our package."""
+        return RemoteBackend(self, self.ask("open", home, {**CONNECTION, **cluster}, dict(secrets or {}), commands))
+
+    def __exit__(self, *_: object) -> None:
+        with self._process as process, suppress(BrokenPipeError):
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(timeout=60)
+
+
+class RemoteBackend(Backend):
+    """A backend in the worker. A request of any command is made one of Azure ML's."""
+
+    def __init__(self, worker: Worker, number: int) -> None:
+        self._worker, self._number = worker, number
+
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
+        return self._ask("prepare", training_id, attempt, resources)  # type: ignore[no-any-return]
+
+    def submit(self, request: RunRequest) -> str | None:
+        return self._ask("submit", request)  # type: ignore[no-any-return]
+
+    def submit_all(self, requests: Sequence[RunRequest]) -> list[Any]:
+        return self._ask("submit_all", requests)  # type: ignore[no-any-return]
+
+    def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
+        return self._ask("describe", list(names))  # type: ignore[no-any-return]
+
+    def cancel(self, name: str) -> None:
+        self._ask("cancel", name)
+
+    def logs(self, name: str, max_bytes: int = 65536) -> str:
+        return self._ask("logs", name, max_bytes)  # type: ignore[no-any-return]
+
+    def capacity(self) -> Capacity:
+        return self._ask("capacity")  # type: ignore[no-any-return]
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        return self._worker.ask("call", self._number, method, arguments)
+
+
+class _AnyCommand(AzureMLBackend):
+    """Takes requests of any command: its code starts what its arguments say."""
+
+    def submit(self, request: RunRequest) -> str | None:
+        ours = self.prepare("any", 1)
+        return super().submit(type(ours)(**{**vars(ours), "name": request.name, "command": (ENTRY, *request.command)}))
+
+
+class CommandBackend(_AnyCommand):
+    """Through the first SDK."""
+
+
+class CommandV2Backend(_AnyCommand, AzureMLV2Backend):
+    """Through the second."""
+
+
+def _open(home: Path, cluster: dict[str, Any], secrets: dict[str, str], commands: bool) -> AzureMLBackend:
+    config = AzureMLCluster.model_validate(cluster)
+    if commands:
+        return (CommandV2Backend if config.sdk == "v2" else CommandBackend)(config, home, secrets, _command_folder)
+    return (AzureMLV2Backend if config.sdk == "v2" else AzureMLBackend)(config, home, secrets)
+
+
+def _command_folder(home: Path) -> Path:
+    folder = home / "snapshots" / content_hash({ENTRY: _RUN_ARGUMENTS})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ENTRY).write_bytes(_RUN_ARGUMENTS)
+    (folder / "requirements.txt").write_text("")
+    return folder
+
+
+def main() -> None:
+    """Answers until its standard input ends. What the SDK prints must not get between the answers."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    backends: list[AzureMLBackend] = []
+    while True:
+        try:
+            what, *rest = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            if what == "open":
+                backends.append(_open(*rest))
+                answer: Any = len(backends) - 1
+            else:
+                number, method, arguments = rest
+                answer = getattr(backends[number], method)(*arguments)
+            pickle.dump((False, answer), answers)
+        except Exception as error:  # noqa: BLE001 - the test is told
+            pickle.dump((True, error), answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

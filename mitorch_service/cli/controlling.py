@@ -12,7 +12,8 @@ from mitorch_service.backends.base import Backend, Capacity
 from mitorch_service.cli.output import show_json, show_table, text
 from mitorch_service.cli.pass_progress import show_pass
 from mitorch_service.controller import orders
-from mitorch_service.controller.loop import Controller, PassReport, run
+from mitorch_service.controller.loop import Controller, run
+from mitorch_service.controller.report import PassReport
 from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import ENDED

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from mitorch_service.cli.output import text
-from mitorch_service.controller.loop import PassReport
+from mitorch_service.controller.report import PassReport
 from mitorch_service.models.training import TrainingRow
 
 

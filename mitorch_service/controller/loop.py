@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from typing import TypeVar, assert_never
 
-from mitorch_service.backends.base import Backend, Capacity, RunStatus
+from mitorch_service.backends.base import Backend, RunStatus
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
 from mitorch_service.controller.placement import Cluster, hosts_of
@@ -29,6 +28,7 @@ from mitorch_service.controller.plan import (
     UpdateJob,
     plan,
 )
+from mitorch_service.controller.report import Counted, Event, PassReport
 from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, NotFound, StoreUnavailable
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
@@ -43,22 +43,11 @@ Answer = TypeVar("Answer")
 
 _LOG_TAIL_LINES = 20
 _CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs, where there are several
+_SUBMISSION_SECONDS = 90.0  # for a step's submissions to one cluster; what it accepts later is found by its name
 _OPEN_TRIALS_A_PASS = 1000
 _HEAD_A_PASS = 100  # trainings of the queue that a pass looks at, at least, where some of them want certain clusters
 _HEAD_BY_ROOM = 4  # or so many times the free nodes, if that is more
 _SUBMISSIONS_A_STEP = 100  # claimed, submitted and recorded together
-
-
-class Counted(StrEnum):
-    """What a pass counts of what it did."""
-
-    TRIALS_ADDED = "trials_added"
-    LAUNCHED = "launched"
-    ENDED = "ended"  # attempts whose run had not said so itself; of these:
-    LOST = "lost"
-    FAILED = "failed"  # and documents that cannot be read
-    CANCELED = "canceled"  # and trainings that never ran
-    JOBS_ENDED = "jobs_ended"
 
 
 _OUTCOMES = {
@@ -66,35 +55,6 @@ _OUTCOMES = {
     AttemptOutcome.FAILED: Counted.FAILED,
     AttemptOutcome.CANCELED: Counted.CANCELED,
 }
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that a pass did, or could not do, in words."""
-
-    text: str
-    failed: bool = False
-    counted: tuple[Counted, ...] = ()
-    number: int = 1  # how often it counts
-
-
-@dataclass(frozen=True)
-class PassReport:
-    """What one pass saw and did."""
-
-    snapshot: Snapshot
-    events: list[Event] = field(default_factory=list)
-    complete: bool = True  # False: time was up before all was done
-
-    def count(self, kind: Counted) -> int:
-        """How much of this it did."""
-        return sum(event.number for event in self.events if kind in event.counted)
-
-    @property
-    def idle(self) -> bool:
-        """Whether there was nothing to run, to watch or to expand."""
-        seen = self.snapshot
-        return not (seen.queue or seen.active or seen.jobs)
 
 
 class Controller:
@@ -137,14 +97,16 @@ class Controller:
         pass moves on meanwhile may be seen twice, which the guards sort out, but is never overlooked.
         """
         jobs = self._observe_jobs(now)
-        clusters: dict[str, Capacity] = self._ask({name: b.capacity for name, b in self._backends.items()})
+        capacities = {name: backend.capacity for name, backend in self._backends.items()}
+        clusters = self._ask(capacities, _CLUSTER_SECONDS)
         room = sum(capacity.free for capacity in clusters.values())
         queue = self._observe_queue(room, now)
         active = self._whole(self._store.active_trainings(), now)
         runs: dict[str, RunStatus | None] = {}
         attempts = [attempt for training in active if (attempt := training.current_attempt()) is not None]
         names = {cluster: [a.run_name for a in attempts if a.cluster == cluster] for cluster in clusters}
-        for found in self._ask({c: partial(self._backends[c].describe, names[c]) for c in clusters}).values():
+        describe = {cluster: partial(self._backends[cluster].describe, names[cluster]) for cluster in clusters}
+        for found in self._ask(describe, _CLUSTER_SECONDS).values():
             runs |= found
         hosts = self._observe_data([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
         return Snapshot(queue, active, runs, clusters, frozenset(self._backends), jobs, self._facts, hosts)
@@ -251,25 +213,25 @@ class Controller:
     def _submit(self, claimed: Sequence[Launch | Submit], now: datetime) -> None:
         """No run is asked for before its claim is in the store, and one that this pass does not live to record as
         submitted is found by its name in the next."""
-        accepted: list[tuple[str, int, str | None]] = []
-        for cluster in dict.fromkeys(one.attempt.cluster for one in claimed):
-            with self._going_on():
-                accepted += self._submit_to(cluster, [one for one in claimed if one.attempt.cluster == cluster])
+        parts: dict[str, list[Launch | Submit]] = {}
+        for one in claimed:
+            parts.setdefault(one.attempt.cluster, []).append(one)
+        asked = {cluster: partial(self._submit_to, cluster, part) for cluster, part in parts.items()}
+        accepted = []
+        for cluster, answers in self._ask(asked, _SUBMISSION_SECONDS).items():
+            for one, answer in zip(parts[cluster], answers, strict=True):
+                if isinstance(answer, BackendError):
+                    self._note(str(answer), failed=True)
+                    continue
+                accepted.append((one.training_id, one.attempt.number, answer))
+                text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
+                self._note(text, Counted.LAUNCHED)
         self._store.record_submissions(accepted, now)
 
-    def _submit_to(self, cluster: str, claimed: Sequence[Launch | Submit]) -> list[tuple[str, int, str | None]]:
-        """Those that the cluster has accepted: training, attempt, and where to look at the run."""
+    def _submit_to(self, cluster: str, claimed: Sequence[Launch | Submit]) -> list[str | BackendError | None]:
+        """For each where to look at the run, or why the cluster has not accepted it."""
         backend = self._backends[cluster]
-        requests = [backend.prepare(one.training_id, one.attempt.number, one.resources) for one in claimed]
-        accepted = []
-        for one, answer in zip(claimed, backend.submit_all(requests), strict=True):
-            if isinstance(answer, BackendError):
-                self._note(str(answer), failed=True)
-                continue
-            accepted.append((one.training_id, one.attempt.number, answer))
-            text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
-            self._note(text, Counted.LAUNCHED)
-        return accepted
+        return backend.submit_all([backend.prepare(o.training_id, o.attempt.number, o.resources) for o in claimed])
 
     def _cancel_trial(self, training_id: str, now: datetime) -> None:
         try:
@@ -311,10 +273,10 @@ class Controller:
         except MiTorchError as error:
             self._note(str(error), failed=True)
 
-    def _ask(self, calls: Mapping[str, Callable[[], Answer]]) -> dict[str, Answer]:
+    def _ask(self, calls: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[str, Answer]:
         """The answers of the clusters that gave one; a cluster that is down delays nothing on the others."""
         answers: dict[str, Answer] = {}
-        for cluster, answer in ask_all(calls, _CLUSTER_SECONDS).items():
+        for cluster, answer in ask_all(calls, seconds).items():
             if isinstance(answer, BackendError):
                 self._note(str(answer), failed=True)
             else:

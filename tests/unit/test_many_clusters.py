@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
-from mitorch_service.backends.base import Backend
+from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.controller.loop import Controller
 from mitorch_service.models.dataset import DatasetPart
 from mitorch_service.models.training import Resources, run_name
@@ -36,6 +37,22 @@ def test_trainings_for_another_cluster_do_not_block_those_behind_them(store: Sto
     Controller(store, {"cpu": cpu, "gpu": gpu}, clusters).tick(NOW)
     assert gpu.running() == [run_name(on_gpu[0], 1)]
     assert cpu.running() == [run_name(id, 1) for id in anywhere[:2]]
+
+
+def test_several_clusters_are_submitted_to_at_the_same_time(store: Store) -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    class Meeting(FakeBackend):
+        def submit(self, request: RunRequest) -> str | None:
+            meeting.wait()
+            return super().submit(request)
+
+    backends = {"a": Meeting("a", slots=1), "b": Meeting("b", slots=1)}
+    ids = queued(store, 2)
+    report = Controller(store, backends).tick(NOW)
+    assert [event.text for event in report.events if event.failed] == []
+    assert sorted(backends["a"].running() + backends["b"].running()) == sorted(run_name(id, 1) for id in ids)
+    assert all(store.get_training(id).attempts[0].submitted_at == NOW for id in ids)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,6 @@ def test_an_unknown_key_that_is_like_none_lists_them() -> None:
             "optimizer.name",
             "\"adm\" is not known; did you mean 'adam'? known: sgd, adam",
         ),
-        ({"task_type": "x"}, "task_type", '"x" is not known; known: multiclass_classification'),
         (
             {"augmentation": {"train": ["resize", "resiz"]}},
             "augmentation.train[1].name",

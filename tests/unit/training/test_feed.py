@@ -94,12 +94,14 @@ def damaged(folder: Path) -> ImageList:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_damaged_images_can_be_skipped(tmp_path: Path, training: bool) -> None:
+def test_damaged_images_can_be_skipped(tmp_path: Path, training: bool, caplog: pytest.LogCaptureFixture) -> None:
     with feed(damaged(tmp_path), training, data={"on_error": "skip"}) as batches:
         sizes = [len(batch) for epoch in (0, 1) for batch in batches.epoch(epoch)]
         assert sum(sizes) == 2 * (12 if training else 10)  # in training others stand in for them
         messages = sorted(batches.skipped())
     assert len(messages) == 2
+    told = [message for message in caplog.messages if "2 images cannot be loaded and are left out" in message]
+    assert len(told) == 1  # not in each epoch again
     assert "1.png cannot be decoded" in messages[0]
     assert "7.png cannot be decoded" in messages[1]
 

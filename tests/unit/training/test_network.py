@@ -30,7 +30,7 @@ def test_options_reach_the_model() -> None:
     ("fields", "message"),
     [
         ({"name": "resnet81"}, "timm has no model 'resnet81': did you mean resnet18 "),
-        ({"name": "???"}, r"list them with: python -c"),
+        ({"name": "???"}, r"list them with: mitrain --list-models"),
         ({"name": "resnet18.nonsense"}, r"timm cannot build resnet18\.nonsense: Invalid pretrained tag"),
         ({"options": {"drop_rat": 1}}, r"with options {'drop_rat': 1}: .*unexpected keyword argument 'drop_rat'"),
         ({"options": {"num_classes": 3}}, "num_classes cannot be set: it is the number of the data set's classes"),

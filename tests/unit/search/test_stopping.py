@@ -1,0 +1,144 @@
+"""Early stopping, promotion and population based training: decisions from what a store answers."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from mitorch_service.search.pbt import Member, exploit
+from mitorch_service.search.stopping.asha import Asha
+from mitorch_service.search.stopping.base import Question, Standing, Stopper
+from mitorch_service.search.stopping.hyperband import Hyperband
+from mitorch_service.search.stopping.patient import Patient
+from mitorch_service.search.stopping.percentile import Percentile
+from mitorch_service.search.stopping.promotion import Promotion, Rung, last_promotion, promotion
+from tests.unit.search.samples import CONDITIONAL, NUMBERS, study_of
+
+RULES: dict[str, Stopper] = {
+    "asha": Asha(27),
+    "hyperband": Hyperband(27),
+    "median": Percentile(50),
+    "percentile": Percentile(25),
+}
+
+
+def run(stopper: Stopper, curves: Sequence[Sequence[float]]) -> list[int]:
+    """The epochs that each trial runs, one trial after the other."""
+    seen: dict[tuple[int, int], list[float]] = {}
+    lengths = []
+    for number, curve in enumerate(curves):
+        for epochs in range(1, len(curve) + 1):
+            question = stopper.question(number, curve[:epochs])
+            if question is None or epochs == len(curve):
+                continue
+            known = seen.setdefault((question.bracket, question.epochs), [])
+            known.append(question.loss)
+            if stopper.stops(question, Standing.of(question, known)):
+                break
+        lengths.append(epochs)
+    return lengths
+
+
+def curves(count: int, epochs: int = 27) -> list[list[float]]:
+    """Losses that fall to an end of their own, which their first epochs show."""
+    generator = random.Random(0)
+    ends = [generator.random() for _ in range(count)]
+    return [[end + 1 / epoch for epoch in range(1, epochs + 1)] for end in ends]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_most_epochs_are_saved_and_the_best_trial_runs_to_its_end(name: str) -> None:
+    trials = curves(60)
+    lengths = run(RULES[name], trials)
+    assert sum(lengths) < 0.8 * 60 * 27
+    best = min(range(60), key=lambda number: trials[number][-1])
+    assert lengths[best] == 27
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_is_not_finite_loses_and_disables_nothing(name: str) -> None:
+    trials = curves(60)
+    with_broken = [curve if number % 4 else [math.inf] * 27 for number, curve in enumerate(trials)]
+    lengths = run(RULES[name], with_broken)
+    best = min((number for number in range(60) if number % 4), key=lambda number: trials[number][-1])
+    assert lengths[best] == 27
+    assert sum(lengths[40::4]) < sum(lengths[41::4]) or name == "hyperband"
+    assert sum(lengths) < 0.9 * 60 * 27
+
+
+def test_successive_halving_asks_at_its_rungs_only() -> None:
+    asked = [epochs for epochs in range(1, 28) if Asha(27).question(0, [1.0] * epochs)]
+    assert asked == [1, 3, 9]
+    question = Question(3, 0.5)
+    assert not Asha(27).stops(question, Standing(1, 0))
+    assert Asha(27).stops(question, Standing(2, 1))
+    assert not Asha(27).stops(question, Standing(9, 2))
+    assert Asha(27).stops(question, Standing(9, 3))
+
+
+def test_brackets_of_hyperband_follow_from_the_number_and_compare_among_themselves() -> None:
+    stopper = Hyperband(27)
+    brackets = [stopper.bracket(number) for number in range(60)]
+    assert set(brackets) == {0, 1, 2}
+    assert brackets.count(0) > brackets.count(1) > brackets.count(2)
+    first = brackets.index(2)
+    assert stopper.question(first, [1.0]) is None
+    assert stopper.question(first, [1.0] * 9) == Question(9, 1.0, 2)
+
+
+def test_the_median_rule_waits_for_others_and_looks_at_the_best_so_far() -> None:
+    stopper = Percentile(50, min_epochs=3, min_trials=5)
+    assert stopper.question(0, [0.1, 5.0]) is None
+    question = stopper.question(0, [0.1, 5.0, 4.0])
+    assert question == Question(3, 0.1)
+    assert not stopper.stops(question, Standing(5, 4))
+    assert stopper.stops(question, Standing(6, 3))
+    assert not stopper.stops(question, Standing(7, 3))
+
+
+def test_patience_looks_at_the_own_curve() -> None:
+    stopper = Patient(patience=2, min_delta=0.1)
+    assert stopper.question(0, [3.0, 2.0]) is None
+    assert stopper.question(0, [3.0, 2.0, 1.5]) is None
+    question = stopper.question(0, [3.0, 2.0, 1.95, 2.5])
+    assert question is not None
+    assert stopper.stops(question, Standing(1, 0))
+    assert stopper.question(0, [math.inf, math.inf, 5.0]) is None
+
+
+def test_the_best_of_the_highest_rung_is_promoted() -> None:
+    low, high = Rung(1, reached=9, paused=4, loss=0.2, better=1), Rung(3, reached=3, paused=2, loss=0.1, better=0)
+    assert promotion([low, high], 3, 9) == Promotion(2, 9)
+    assert promotion([low, Rung(3, reached=2, paused=2, loss=0.1)], 3, 9) == Promotion(4, 3)
+    assert promotion([Rung(1, reached=9, paused=4, loss=0.2, better=3)], 3, 9) is None
+    assert promotion([Rung(1, reached=9, paused=4, loss=math.inf)], 3, 9) is None
+
+
+def test_a_search_by_promotion_ends_with_a_whole_training() -> None:
+    assert last_promotion([Rung(1, 5, 3, 0.5, 1), Rung(3, 1, 2, 0.1, 0)], 9) == Promotion(2, 9)
+    assert last_promotion([Rung(1, 5, 3, 0.5, 1), Rung(3, 1)], 9) is None
+
+
+def test_a_bad_member_goes_on_from_a_good_one() -> None:
+    study = study_of(NUMBERS)
+    members = [Member(n, {"x": 0.5, "y": 0.1}, 4, loss) for n, loss in enumerate((0.1, 0.2, 0.3, math.nan))]
+    decision = exploit(study, members, 3, step=2)
+    assert decision is not None
+    assert (decision.member, decision.parent, decision.epochs) == (3, 0, 4)
+    assert decision == exploit(study, members[::-1], 3, step=2)
+    assert decision.point != members[0].point
+    assert exploit(study, members, 1, step=2) is None
+    assert exploit(study, [Member(n, {}, 1, math.nan) for n in range(4)], 3, 0) is None
+
+
+def test_explored_points_are_of_the_space() -> None:
+    study = study_of(CONDITIONAL)
+    point = {"lr": 0.9, "optimizer": 0, "optimizer.momentum": 0.85, "optimizer.decay": 1.0, "layers": 9, "width": 500}
+    members = [Member(0, {**point, "batch": 0}, 1, 0.1), Member(1, {**point, "batch": 1}, 1, 0.2)]
+    for step in range(20):
+        decision = exploit(study, members, 1, step)
+        assert decision is not None
+        assert study.space.point_of(study.space.at(decision.point)[1]) == decision.point

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.config_check import check_names
+from tests.samples import CONFIG
+
+
+def problems(**fields: Any) -> list[str]:
+    return [str(problem) for problem in check_names(TrainingConfig.model_validate({**CONFIG, **fields}))]
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("multiclass_classification", "MobileNetV2"),
+        ("multilabel_classification", "resnet18"),
+        ("object_detection", "resnet50-fpn-fasterrcnn"),
+        ("object_detection", "fcos_resnet50_fpn"),
+        ("object_detection", "efficientnet_b0-fpn-retinanet"),
+    ],
+)
+def test_models_that_fit_their_task(task: str, model: str) -> None:
+    assert problems(task_type=task, model={"name": model}) == []
+
+
+def test_an_unknown_task_and_a_model_of_another() -> None:
+    assert problems(task_type="detection")[0].startswith("task_type: 'detection' is not known; did you mean 'object_")
+    found = problems(task_type="object_detection", model={"name": "resnet18"})
+    assert found[0].startswith("model.name: 'resnet18' is a classifier, and finds no boxes")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
 _PARALLEL = 24  # submissions on their way at a time: each is some five calls one after the other
 
 Result = TypeVar("Result")
+# How an SDK's errors become ours (given the cluster's name), and the HTTP status behind one of them.
+SdkErrors = tuple[Callable[[str], AbstractContextManager[None]], Callable[[Exception], int | None]]
 
 
 class AzureMLBackend(Backend):
     """Exactly-once by run id, which is the run's name: the service refuses a second run of the same id, and one that is
     there is adopted. A submission to a full cluster waits in the cluster's own queue."""
+
+    _EXTRA = "azure"  # of our package: installs the SDK
 
     def __init__(
         self,
@@ -129,9 +134,9 @@ class AzureMLBackend(Backend):
     def _ask(self, call: Callable[[Connection], Result]) -> Result:
         """Every call goes through here: errors become ours, and a token that has expired is renewed once."""
         try:
-            from mitorch_service.backends.azureml_errors import sdk_errors, status_of
+            sdk_errors, status_of = self._errors()
         except ModuleNotFoundError as error:
-            remedy = "pip install 'mitorch-service[azure]'"
+            remedy = f"pip install 'mitorch-service[{self._EXTRA}]'"
             raise BackendError(self._cluster.name, f"the package {error.name} is not installed here", remedy) from error
         with sdk_errors(self._cluster.name):
             connection = self._connect()
@@ -144,12 +149,20 @@ class AzureMLBackend(Backend):
             return call(self._connect())
 
     def _connect(self) -> Connection:
-        from mitorch_service.backends.azureml_connection import Connection
-
         with self._lock:
             if self._connection is None:
-                self._connection = Connection(self._cluster)
+                self._connection = self._open()
             return self._connection
+
+    def _errors(self) -> SdkErrors:
+        from mitorch_service.backends.azureml_errors import sdk_errors, status_of
+
+        return sdk_errors, status_of
+
+    def _open(self) -> Connection:
+        from mitorch_service.backends.azureml_connection import Connection
+
+        return Connection(self._cluster)
 
     def _forget(self, connection: Connection) -> None:
         with self._lock:

@@ -8,17 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from mitorch_service.backends.abilities import Datastores, ModelEntry, ModelRegistry, RegisteredModel
-from mitorch_service.backends.azureml_connection import _sign_in as sign_in
+from mitorch_service.backends.azureml_connection import open_workspace
 from mitorch_service.backends.azureml_errors import sdk_errors
-from mitorch_service.backends.azureml_sdk import Workspace
+from mitorch_service.backends.azureml_sdk import AzureBlobDatastore, Model, SdkDatastore
 from mitorch_service.errors import BackendError
 from mitorch_service.models.datastore import Datastore
 from mitorch_service.models.validation import nearest
 from mitorch_service.settings import AzureMLCluster
-
-
-from azureml.core import Datastore as SdkDatastore, Model  # TEMP
-from azureml.data.azure_storage_datastore import AzureBlobDatastore  # TEMP
 
 
 class AzureMLAssets(Datastores, ModelRegistry):
@@ -41,7 +37,9 @@ class AzureMLAssets(Datastores, ModelRegistry):
 
     def register_datastore(self, datastore: Datastore) -> None:
         with sdk_errors(self._cluster.name):
-            there = [_datastore(store) for store in self._blob_datastores() if store.name == datastore.name]
+            there = [
+                _datastore(store) for store in self._blob_datastores() if store.name.lower() == datastore.name.lower()
+            ]
             if there and there[0].url != datastore.url:
                 problem = f"the datastore {datastore.name} is {there[0].url}, not {datastore.url}"
                 raise BackendError(self._cluster.name, problem, "Give the container another name.")
@@ -72,8 +70,7 @@ class AzureMLAssets(Datastores, ModelRegistry):
 
     @cached_property
     def _workspace(self) -> Any:
-        names = self._cluster.subscription_id, self._cluster.resource_group, self._cluster.workspace
-        return Workspace(*names, auth=sign_in(self._cluster))
+        return open_workspace(self._cluster)
 
     def _blob_datastores(self) -> list[Any]:
         return [store for store in self._workspace.datastores.values() if isinstance(store, AzureBlobDatastore)]

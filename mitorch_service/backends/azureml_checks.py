@@ -9,8 +9,9 @@ from typing import Any
 from azure.core.exceptions import ClientAuthenticationError
 
 from mitorch_service.backends.abilities import SelfCheck
-from mitorch_service.backends.azureml_connection import _sign_in as sign_in
+from mitorch_service.backends.azureml_connection import sign_in
 from mitorch_service.backends.azureml_errors import status_of, translate
+from mitorch_service.backends.azureml_quota import cores_of, find_usage
 from mitorch_service.backends.azureml_sdk import AmlCompute, Environment, Workspace
 from mitorch_service.errors import BackendError
 from mitorch_service.models.validation import nearest
@@ -76,7 +77,7 @@ class AzureMLSelfCheck(SelfCheck):
         try:
             self._auth = sign_in(self._cluster)
             self._auth.get_authentication_header()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the SDK raises from a dozen families
             raise self._refusal(error) from None
         credential = self._cluster.credential()
         if credential is None:
@@ -155,12 +156,10 @@ class AzureMLSelfCheck(SelfCheck):
         size, low_priority = self._size()
         if size is None:
             return "not compared: there is no compute"
-        usages = {_letters(usage["name"]["value"]): usage for usage in AmlCompute.list_usages(self._workspace)}
-        wanted = "lowpriority" if low_priority else _family(size)
-        usage = next((usage for name, usage in usages.items() if wanted in name), None)
+        usage = find_usage(AmlCompute.list_usages(self._workspace), size, low_priority)
         if usage is None:
             return f"not compared: the service tells none for {size}"
-        used, limit, cores = usage["currentValue"], usage["limit"], _cores(size)
+        used, limit, cores = usage["currentValue"], usage["limit"], cores_of(size)
         text = f"{usage['name']['value']}: {used} of {limit} cores used, a node of {size} has {cores or 'some'}"
         if limit < max(1, cores):
             remedy = "Ask for more in the studio (Quota) or the portal, or name another VM size or region."
@@ -227,20 +226,3 @@ class AzureMLSelfCheck(SelfCheck):
 
     def _wrong(self, problem: str, remedy: str) -> BackendError:
         return BackendError(self._cluster.name, problem, remedy)
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _family(size: str) -> str:
-    """What the quota of a size is called, without the count of cores: Standard_NC6s_v3 belongs to standardNCSv3Family.
-    After Azure's naming of sizes (learn.microsoft.com/azure/virtual-machines/vm-naming-conventions)."""
-    match = re.fullmatch(r"(?:standard_)?([a-z]+)\d+(?:-\d+)?([a-z]*)(.*)", size.lower())
-    return _letters("".join(match.groups())) if match else _letters(size)
-
-
-def _cores(size: str) -> int:
-    """Of a node: the first number in its size; 0 where it has none."""
-    match = re.search(r"[A-Za-z]+(\d+)", size.removeprefix("Standard_").removeprefix("STANDARD_"))
-    return int(match[1]) if match else 0

@@ -27,9 +27,8 @@ class Connection:
 
     def __init__(self, cluster: AzureMLCluster) -> None:
         """Signs in and asks for the workspace; the experiment is created where there is none."""
-        names = (cluster.subscription_id, cluster.resource_group, cluster.workspace)
         self._cluster = cluster
-        self._workspace = Workspace(*names, auth=_sign_in(cluster))
+        self._workspace = open_workspace(cluster)
         self._experiment = Experiment(self._workspace, cluster.experiment)
         self.runs = Runs(self._experiment)
 
@@ -54,7 +53,14 @@ class Connection:
             vault.set_secrets(changed)
 
 
-def _sign_in(cluster: AzureMLCluster) -> Any:
+def open_workspace(cluster: AzureMLCluster) -> Any:
+    """The cluster's workspace, as the SDK has it."""
+    names = (cluster.subscription_id, cluster.resource_group, cluster.workspace)
+    return Workspace(*names, auth=sign_in(cluster))
+
+
+def sign_in(cluster: AzureMLCluster) -> Any:
+    """Who asks, for the SDK; nothing is asked yet."""
     credential = cluster.credential()
     tenant = None if credential is None else credential.tenant or cluster.tenant_id
     if credential is not None and credential.tenant is not None:

@@ -12,25 +12,20 @@ from contextlib import contextmanager
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 
+from mitorch_service.backends.azureml_answers import (
+    answered,
+    not_understood,
+    one_line,
+    refused,
+    sign_in_failed,
+    unreachable,
+)
 from mitorch_service.backends.azureml_sdk import AzureMLException, ClientRequestError, HttpOperationError, requests
-from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.errors import BackendError
 
-_LATER = "The next pass asks again."
 _STATUS = re.compile(r"(?:status_code|Response Code|StatusCode|Code)\"?:\s*(\d{3})\b")
 _MESSAGE = re.compile(r'\\?"[mM]essage\\?":\s*\\?"(.*?)\\?"[,}\s]')
 _SIGN_IN = ("AADSTS", "authority", "tenant", "az login")
-_REMEDIES = {
-    400: "Correct what the message names in MITORCH_CLUSTERS.",
-    403: "Give the identity in `auth` the role AzureML Data Scientist there (Contributor, to create computes).",
-    404: "Correct subscription_id, resource_group, workspace or compute in MITORCH_CLUSTERS.",
-    409: "Look at the run in the studio; retry its training under a new attempt.",
-}
-_LONGEST = 300  # characters of the service's own words
-
-
-class Gone(BackendError):
-    """What was asked for is not there."""
 
 
 @contextmanager
@@ -47,23 +42,15 @@ def sdk_errors(cluster: str) -> Iterator[None]:
 def translate(cluster: str, error: Exception) -> BackendError:
     """The one table: an HTTP status first, then what kind of exception it is."""
     status, words = status_of(error), _words(error)
-    if status == 404:
-        return Gone(cluster, words, _REMEDIES[404])
-    if status == 401:
-        remedy = "Check `auth` of the cluster, if this goes on."
-        return BackendUnavailable(cluster, f"the sign-in was refused or has expired ({words})", remedy)
-    if status is not None and 400 <= status < 500 and status not in (408, 429):
-        return BackendError(cluster, words, _REMEDIES.get(status, _REMEDIES[400]))
     if status is not None:
-        return BackendUnavailable(cluster, f"Azure answered {status} ({words})", _LATER)
+        return answered(cluster, status, words)
     if _is_network(error):
-        return BackendUnavailable(cluster, f"it cannot be reached ({type(error).__name__})", _LATER)
+        return unreachable(cluster, error)
     if _is_sign_in(error, words):
-        remedy = "Check tenant, service principal and password in `auth`, and whether the password has expired."
-        return BackendError(cluster, f"the sign-in failed: {words}", remedy)
+        return sign_in_failed(cluster, words)
     if isinstance(error, (AzureMLException, AzureError)):
-        return BackendError(cluster, words, _REMEDIES[400])
-    return BackendUnavailable(cluster, f"Azure answered what we do not understand ({words})", _LATER)
+        return refused(cluster, words)
+    return not_understood(cluster, words)
 
 
 def status_of(error: Exception) -> int | None:
@@ -98,8 +85,7 @@ def _words(error: Exception) -> str:
     match = _MESSAGE.search(text)
     if match is not None:
         text = _unescaped(match.group(1))
-    line = " ".join(text.split())
-    return mask_secrets(line[:_LONGEST]).rstrip(". ") or type(error).__name__
+    return one_line(text) or type(error).__name__
 
 
 def _unescaped(text: str) -> str:

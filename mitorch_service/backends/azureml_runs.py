@@ -12,13 +12,12 @@ from typing import Any
 
 from mitorch_service.backends.azureml_errors import status_of
 from mitorch_service.backends.azureml_sdk import ExperimentClient, Run, WorkspaceClient, client_arguments, requests
-from mitorch_service.backends.azureml_states import ENDED, WAITING, to_status
+from mitorch_service.backends.azureml_states import ENDED, LOGS, WAITING, to_status
 from mitorch_service.backends.base import RunStatus
 
 _IDS_A_CALL = 100
 _LOOK_UPS = 100  # in one pass, by name
 _PARALLEL = 16
-_LOGS = ("user_logs/std_log.txt", "user_logs/std_log_process_0.txt", "user_logs/std_log_process_00.txt")
 
 
 class Runs:
@@ -81,7 +80,7 @@ class Runs:
         if run is None:
             return b""
         urls = self._open(run)._get_common_runtime_logs()
-        url = next((urls[log] for log in _LOGS if log in urls), None)
+        url = next((urls[log] for log in LOGS if log in urls), None)
         return b"" if url is None else _tail(url, max_bytes)
 
     def url(self, run: Any) -> str:

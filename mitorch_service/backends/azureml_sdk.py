@@ -27,16 +27,19 @@ with warnings.catch_warnings():
     from azureml._restclient.experiment_client import ExperimentClient
     from azureml._restclient.utils import _generate_client_kwargs as client_arguments
     from azureml._restclient.workspace_client import WorkspaceClient
-    from azureml.core import Environment, Experiment, Run, RunConfiguration, ScriptRunConfig, Workspace
+    from azureml.core import Datastore as SdkDatastore
+    from azureml.core import Environment, Experiment, Model, Run, RunConfiguration, ScriptRunConfig, Workspace
     from azureml.core.authentication import ServicePrincipalAuthentication, TokenAuthentication
     from azureml.core.compute import AmlCompute, ComputeTarget
     from azureml.core.runconfig import DockerConfiguration, PyTorchConfiguration
+    from azureml.data.azure_storage_datastore import AzureBlobDatastore
     from azureml.exceptions import AzureMLException
     from msrest.exceptions import ClientRequestError, HttpOperationError
     from msrest.universal_http.requests import ClientRetryPolicy
 
 __all__ = [
     "AmlCompute",
+    "AzureBlobDatastore",
     "AzureMLException",
     "ClientRequestError",
     "ComputeTarget",
@@ -46,10 +49,12 @@ __all__ = [
     "Experiment",
     "ExperimentClient",
     "HttpOperationError",
+    "Model",
     "PyTorchConfiguration",
     "Run",
     "RunConfiguration",
     "ScriptRunConfig",
+    "SdkDatastore",
     "ServicePrincipalAuthentication",
     "TokenAuthentication",
     "Workspace",

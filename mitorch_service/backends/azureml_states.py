@@ -24,6 +24,8 @@ STATES = {
 }
 WAITING = tuple(name for name, state in STATES.items() if state == RunState.PENDING)  # they hold no node yet
 ENDED = ("Completed", "Failed", "Canceled")
+# Where the first process of a run prints to: of a run of one, and of a distributed one.
+LOGS = ("user_logs/std_log.txt", "user_logs/std_log_process_0.txt", "user_logs/std_log_process_00.txt")
 
 _EXIT_CODE = re.compile(
     r"(?:exit(?:ed)?(?: with)?(?: status)? code|status code|exit status|ExitCode)\D{0,3}?(-?\d+)", re.I

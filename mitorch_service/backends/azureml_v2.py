@@ -6,18 +6,17 @@ on its node. An installation may change from one to the other while trainings ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from mitorch_service.backends.azureml import AzureMLBackend
+from mitorch_service.backends.azureml import AzureMLBackend, SdkErrors
 from mitorch_service.backends.azureml_request import AzureMLRequest
-from mitorch_service.errors import BackendError
-
-Result = TypeVar("Result")
 
 
 class AzureMLV2Backend(AzureMLBackend):
     """Exactly-once by the job's name: to create a job that is there changes nothing."""
+
+    _EXTRA = "azure-v2"
 
     def _make_ready(self, connection: Any, requests: Sequence[AzureMLRequest]) -> dict[str, str]:
         there = super()._make_ready(connection, requests)
@@ -26,26 +25,12 @@ class AzureMLV2Backend(AzureMLBackend):
             connection.make_ready(missing, self._code())
         return there
 
-    def _ask(self, call: Callable[[Any], Result]) -> Result:
-        try:
-            from mitorch_service.backends.azureml_v2_errors import sdk_errors, status_of
-        except ModuleNotFoundError as error:
-            remedy = "pip install 'mitorch-service[azure-v2]'"
-            raise BackendError(self._cluster.name, f"the package {error.name} is not installed here", remedy) from error
-        with sdk_errors(self._cluster.name):
-            connection = self._connect()
-            try:
-                return call(connection)
-            except Exception as error:
-                if isinstance(error, BackendError) or status_of(error) != 401:
-                    raise
-            self._forget(connection)
-            return call(self._connect())
+    def _errors(self) -> SdkErrors:
+        from mitorch_service.backends.azureml_v2_errors import sdk_errors, status_of
 
-    def _connect(self) -> Any:
+        return sdk_errors, status_of
+
+    def _open(self) -> Any:
         from mitorch_service.backends.azureml_v2_connection import Connection
 
-        with self._lock:
-            if self._connection is None:
-                self._connection = Connection(self._cluster)  # type: ignore[assignment]
-            return self._connection
+        return Connection(self._cluster)

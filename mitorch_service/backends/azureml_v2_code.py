@@ -14,6 +14,8 @@ from mitorch_service.backends.azureml_v2_errors import status_of
 from mitorch_service.backends.azureml_v2_sdk import LIMITS, HttpResponseError
 from mitorch_service.backends.azureml_v2_services import Services
 
+_LIMITS = {**LIMITS, "initial_backoff": 1, "increment_base": 1}  # blob storage counts the seconds in its own way
+
 
 def ensure(services: Services, folder: Path) -> str:
     """The id of the code. `folder`: is named after its content, and flat. A version that is there is complete, for it
@@ -26,7 +28,7 @@ def ensure(services: Services, folder: Path) -> str:
             raise
     begun = services.arm("POST", f"{path}/startPendingUpload", {"pendingUploadType": "TemporaryBlobReference"})
     place = begun["blobReferenceForConsumption"]
-    with ContainerClient.from_container_url(place["credential"]["sasUri"], initial_backoff=1, **LIMITS) as container:
+    with ContainerClient.from_container_url(place["credential"]["sasUri"], **_LIMITS) as container:
         for file in sorted(folder.iterdir()):
             container.upload_blob(f"{folder.name}/{file.name}", file.read_bytes(), overwrite=True)
     properties = {"codeUri": f"{place['blobUri']}/{folder.name}", "isAnonymous": True}

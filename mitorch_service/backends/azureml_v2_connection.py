@@ -66,5 +66,5 @@ def _sign_in(cluster: AzureMLCluster) -> Any:
         return DefaultAzureCredential(**tenant)
     password = credential.password.get_secret_value()
     if credential.tenant is not None:
-        return ClientSecretCredential(credential.tenant, credential.user, password)
-    return UsernamePasswordCredential(_CLIENT_OF_THE_CLI, credential.user, password, **tenant)
+        return ClientSecretCredential(credential.tenant, credential.user, password, **LIMITS)
+    return UsernamePasswordCredential(_CLIENT_OF_THE_CLI, credential.user, password, **tenant, **LIMITS)

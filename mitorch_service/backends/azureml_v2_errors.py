@@ -8,24 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mitorch_service.backends.azureml_answers import (
+    answered,
+    not_understood,
+    one_line,
+    refused,
+    sign_in_failed,
+    unreachable,
+)
 from mitorch_service.backends.azureml_v2_sdk import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
     MlException,
 )
-from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.errors import BackendError
 
-_LATER = "The next pass asks again."
 _SIGN_IN = ("aadsts", "authority", "credential")
-_REMEDIES = {
-    400: "Correct what the message names in MITORCH_CLUSTERS.",
-    403: "Give the identity in `auth` the role AzureML Data Scientist there (Contributor, to create computes).",
-    404: "Correct subscription_id, resource_group, workspace or compute in MITORCH_CLUSTERS.",
-    409: "Look at the run in the studio; retry its training under a new attempt.",
-}
-_LONGEST = 300  # characters of the service's own words
 
 
 @contextmanager
@@ -43,20 +42,14 @@ def translate(cluster: str, error: Exception) -> BackendError:
     """The one table: a sign-in that failed, an HTTP status, then what kind of exception it is."""
     status, words = status_of(error), _words(error)
     if is_sign_in(error):
-        remedy = "Check tenant, service principal and password in `auth`, and whether the password has expired."
-        return BackendError(cluster, f"the sign-in failed: {words}", remedy)
-    if status == 401:
-        remedy = "Check `auth` of the cluster, if this goes on."
-        return BackendUnavailable(cluster, f"the sign-in was refused or has expired ({words})", remedy)
-    if status is not None and 400 <= status < 500 and status not in (408, 429):
-        return BackendError(cluster, words, _REMEDIES.get(status, _REMEDIES[400]))
+        return sign_in_failed(cluster, words)
     if status is not None:
-        return BackendUnavailable(cluster, f"Azure answered {status} ({words})", _LATER)
+        return answered(cluster, status, words)
     if isinstance(error, MlException):
-        return BackendError(cluster, words, _REMEDIES[400])
+        return refused(cluster, words)
     if isinstance(error, (AzureError, OSError)):
-        return BackendUnavailable(cluster, f"it cannot be reached ({type(error).__name__})", _LATER)
-    return BackendUnavailable(cluster, f"Azure answered what we do not understand ({words})", _LATER)
+        return unreachable(cluster, error)
+    return not_understood(cluster, words)
 
 
 def status_of(error: Exception) -> int | None:
@@ -78,4 +71,4 @@ def _words(error: Exception) -> str:
     """What the service says, in one line."""
     told = getattr(getattr(error, "error", None), "message", None)
     text = told or getattr(error, "message", None) or str(error) or type(error).__name__
-    return mask_secrets(" ".join(str(text).split())[:_LONGEST]).rstrip(". ") or type(error).__name__
+    return one_line(str(text)) or type(error).__name__

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mitorch_service.backends.azureml_states import ENDED, WAITING, to_status
+from mitorch_service.backends.azureml_states import ENDED, LOGS, WAITING, to_status
 from mitorch_service.backends.azureml_v2_errors import status_of
 from mitorch_service.backends.azureml_v2_sdk import HttpResponseError, MLClient
 from mitorch_service.backends.azureml_v2_services import Services
@@ -19,7 +19,6 @@ from mitorch_service.backends.base import RunStatus
 _IDS_A_CALL = 100
 _LOOK_UPS = 100  # in one pass, by name
 _PARALLEL = 16
-_LOGS = ("user_logs/std_log.txt", "user_logs/std_log_process_0.txt", "user_logs/std_log_process_00.txt")
 
 
 class Runs:
@@ -79,7 +78,7 @@ class Runs:
         if self.get(name) is None:
             return b""
         urls = self._services.log_urls(name)
-        url = next((urls[log] for log in _LOGS if log in urls), None)
+        url = next((urls[log] for log in LOGS if log in urls), None)
         return b"" if url is None else self._services.end_of(url, max_bytes)
 
     def url(self, run: dict[str, Any]) -> str:

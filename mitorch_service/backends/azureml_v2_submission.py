@@ -22,7 +22,7 @@ from mitorch_service.backends.azureml_v2_sdk import (
 )
 from mitorch_service.backends.azureml_v2_services import Services
 
-_BASE_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:latest"  # PyTorch's packages bring CUDA themselves
+_BASE_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"  # PyTorch's packages bring CUDA
 _PYTHON = "3.11"
 _LOST = re.compile(r"snapshot|/codes/|/environments/", re.I)
 

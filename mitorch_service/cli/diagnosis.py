@@ -92,8 +92,8 @@ def _out_of_reach(settings: Settings, what: str, remedy: str) -> Iterator[Findin
     """A file of this machine, where the runs are on nodes of a cloud."""
     clouds = [cluster.name for cluster in settings.clusters if isinstance(cluster, AzureMLCluster)]
     if clouds:
-        text = f"it is a file or folder of this machine, which the nodes of {', '.join(clouds)} do not see. Set {remedy}."
-        yield Finding(f"{what} of the runs", False, text)
+        where = f"it is on this machine, where the nodes of {', '.join(clouds)} do not see it"
+        yield Finding(f"{what} of the runs", False, f"{where}. Set {remedy}.")
 
 
 def _cluster(settings: Settings, cluster: ClusterConfig) -> Iterator[Finding]:

@@ -18,8 +18,11 @@ import click
     help="What mitrain -o or a training of the service wrote.",
 )
 @click.option("-d", "--debug-run", is_flag=True, help="One batch only.")
+@click.option(
+    "--plots", type=click.Path(file_okay=False, path_type=Path), help="Draw charts, and the worst mistakes, here."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(config: str, data: Path, weights: Path, debug_run: bool, as_json: bool) -> None:
+def command(config: str, data: Path, weights: Path, debug_run: bool, plots: Path | None, as_json: bool) -> None:
     """Evaluate WEIGHTS of the config in the file CONFIG (- for standard input) on the image list DATA."""
     from mitorch_service.cli.output import show_json
     from mitorch_service.cli.training_config import read_training_config
@@ -35,8 +38,23 @@ def command(config: str, data: Path, weights: Path, debug_run: bool, as_json: bo
     with heavy_imports():
         from mitorch_service.training.engine import evaluate
 
-    evaluation = evaluate(checked, image_list, weights, fast_dev_run=debug_run)
+    evaluation = evaluate(checked, image_list, weights, fast_dev_run=debug_run, plots=plots)
     if as_json:
         show_json(evaluation)
     else:
         show_evaluation(evaluation)
+        _show_classes(plots)
+
+
+def _show_classes(plots: Path | None) -> None:
+    """The figures of each class, as they stand beside the pictures."""
+    import csv
+
+    from mitorch_service.cli.output import show_table
+
+    if plots is None or not (table := plots / "per_class.csv").exists():
+        return
+    with table.open(newline="", encoding="utf-8") as file:
+        columns, *rows = csv.reader(file)
+    show_table("classes", columns, rows)
+    click.echo(f"plots  {plots}")

@@ -11,7 +11,20 @@ if TYPE_CHECKING:
     from mitorch_service.models.config import TrainingConfig
     from mitorch_service.training.image_list import ImageList
 
+_LIST = "Train nothing: print the models whose names hold PATTERN, or match it (*, ?)."
 _PREVIEW = "Train nothing: draw N augmented training images, with their boxes, into OUTPUT (a PNG)."
+_EVICT = "A drill: kill this process after so many epochs (2.5: in the third). The same command without it goes on."
+
+
+def list_models(context: click.Context, _: click.Parameter, pattern: str | None) -> None:
+    """The option --list-models: a name on each line, and the end."""
+    if pattern is None or context.resilient_parsing:
+        return
+    from mitorch_service.training import model_names
+
+    names = model_names.list_models(pattern)
+    click.echo("\n".join(names) if names else f"No model is called like {pattern!r}.", err=not names)
+    context.exit(0 if names else 1)
 
 
 @click.command(name="mitrain")
@@ -20,7 +33,9 @@ _PREVIEW = "Train nothing: draw N augmented training images, with their boxes, i
 @click.argument("val", type=click.Path(path_type=Path))
 @click.option("-w", "--weights", type=click.Path(dir_okay=False, path_type=Path), help="Start from what fits.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the weights here.")
+@click.option("--list-models", metavar="PATTERN", is_eager=True, expose_value=False, callback=list_models, help=_LIST)
 @click.option("--preview-augmentation", type=click.IntRange(1, 400), metavar="N", help=_PREVIEW)
+@click.option("--evict-at", type=click.FloatRange(0), metavar="EPOCHS", help=_EVICT)
 @click.option("-d", "--debug-run", is_flag=True, help="One iteration of training and of validation.")
 def command(
     config: str,
@@ -29,16 +44,17 @@ def command(
     weights: Path | None,
     output: Path | None,
     preview_augmentation: int | None,
+    evict_at: float | None,
     debug_run: bool,
 ) -> None:
     """Train the config in the file CONFIG (- for standard input) on the data set TRAIN; validate on VAL.
 
-    Prints loss and metrics after each epoch. OUTPUT is a plain state_dict, which any PyTorch program reads.
+    Prints loss and metrics after each epoch. OUTPUT is a plain state_dict, which any PyTorch program reads; pictures
+    are in OUTPUT.plots. A training that was killed goes on from OUTPUT.checkpoints when it is started again.
     """
     from mitorch_service.cli.training_config import read_training_config
-    from mitorch_service.cli.training_progress import show_evaluation, show_training
+    from mitorch_service.cli.training_here import train_here
     from mitorch_service.training.datasets import read_splits
-    from mitorch_service.training.heavy_imports import heavy_imports
 
     checked = read_training_config(config)
     _check_base(config, checked, weights)
@@ -48,18 +64,7 @@ def command(
         _write_preview(checked, lists["train"], preview_augmentation, output)
         return
 
-    with heavy_imports():
-        from mitorch_service.training import engine
-        from mitorch_service.training import weights as weight_files
-
-    with show_training() as reporter:
-        outcome = engine.train(
-            checked, lists["train"], lists["val"], reporter=reporter, base_weights=weights, fast_dev_run=debug_run
-        )
-    show_evaluation(outcome.evaluation)
-    if output is not None:
-        weight_files.save_weights(outcome.state_dict, output)
-        click.echo(f"weights  {output}")
+    train_here(checked, lists, weights=weights, output=output, evict_at=evict_at, debug_run=debug_run)
 
 
 def _write_preview(config: TrainingConfig, train: ImageList, count: int, output: Path | None) -> None:

@@ -102,4 +102,4 @@ def _compared(kind: Choice | Range, units: Matrix) -> Matrix:
     indices = np.minimum((units * count).astype(int), count - 1)
     if order := kind.order():
         return np.asarray((np.argsort(order)[indices] + 0.5) / count)[:, None]
-    return np.eye(count)[indices] * np.sqrt(0.5)  # two options are one apart
+    return np.asarray(np.eye(count)[indices] * np.sqrt(0.5))  # two options are one apart

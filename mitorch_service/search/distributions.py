@@ -1,10 +1,11 @@
 """Expressions as Optuna's distributions, and their values there and back.
 
-Choices among numbers are ordered ones for Optuna: the rank is what it learns of. A stepped range is the number of steps.
+Choices among numbers are ordered ones for Optuna: it learns of the rank. A stepped range is the number of steps.
 """
 
 from __future__ import annotations
 
+import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mitorch_service.search.expressions import Choice, Range
@@ -36,3 +37,13 @@ def from_distribution(expression: Choice | Range, value: float) -> float | int:
         order = expression.order()
         return order[int(value)] if order else int(value)
     return value if expression.step is None else expression.nth(int(value))
+
+
+def suggested(trial: optuna.Trial, key: str, asked: BaseDistribution) -> float | int:
+    """What the trial's sampler suggests."""
+    if isinstance(asked, IntDistribution):
+        return trial.suggest_int(key, asked.low, asked.high, step=asked.step, log=asked.log)
+    if isinstance(asked, FloatDistribution):
+        return trial.suggest_float(key, asked.low, asked.high, step=asked.step, log=asked.log)
+    assert isinstance(asked, CategoricalDistribution)
+    return int(trial.suggest_categorical(key, asked.choices))  # type: ignore[arg-type]  # they are indices

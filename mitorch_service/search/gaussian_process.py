@@ -104,7 +104,7 @@ def _prior(x: Matrix, centre: float) -> tuple[float, Matrix]:
     centres = np.r_[np.full(len(x) - 2, centre), 0.0, _NOISE_CENTRE]
     spreads = np.r_[np.full(len(x) - 2, _LENGTH_SPREAD), _AMPLITUDE_SPREAD, _NOISE_SPREAD]
     offset = (x - centres) / spreads
-    return 0.5 * float(offset @ offset), offset / spreads
+    return 0.5 * float(offset @ offset), np.asarray(offset / spreads)
 
 
 def _squares(columns: Matrix) -> Matrix:
@@ -114,7 +114,7 @@ def _squares(columns: Matrix) -> Matrix:
 def _distances(one: Matrix, other: Matrix, scale: Matrix) -> Matrix:
     a, b = one * scale, other * scale
     squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0.0))
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
 
 def _matern(distance: Matrix) -> Matrix:

@@ -1,9 +1,9 @@
 """Bayesian optimisation with a Gaussian process: for spaces of few parameters and small budgets.
 
 Each suggestion is where the logarithm of the expected improvement is highest (Ament et al. 2023, for its numerics),
-found among points spread over the cube and refined around the best ones. Trials that still run count as if they had ended as
-expected (a constant liar). Every other suggestion, and each one where the losses are rough, keeps a distance from all
-that was tried or runs: otherwise parallel trials crowd around the best one.
+found among points spread over the cube and refined around the best ones. Trials that still run count as if they had
+ended as expected (a constant liar). Every other suggestion, and each one where the losses are rough, keeps a distance
+from all that was tried or runs: otherwise parallel trials crowd around the best one.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def log_expected_improvement(z: Matrix) -> Matrix:
     near, far = np.maximum(z, -1.0), np.clip(z, -1e4, -1.0)
     plain = np.log(np.exp(-0.5 * near * near) / np.sqrt(2 * np.pi) + near * ndtr(near))
     tail = -0.5 * z * z - 0.5 * np.log(2 * np.pi) + np.log1p(far * np.sqrt(np.pi / 2) * erfcx(-far / np.sqrt(2)))
-    return np.where(z > -1.0, plain, tail)
+    return np.asarray(np.where(z > -1.0, plain, tail))
 
 
 def _is_near(features: Matrix, others: Matrix) -> Matrix:

@@ -1,4 +1,4 @@
-"""NSGA-II (Deb et al. 2002): a genetic algorithm for several objectives, on points as they are, conditional ones too."""
+"""NSGA-II (Deb et al. 2002): a genetic algorithm for several objectives; its points may be conditional."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What a model of one objective is fed: a loss for every trial of which something is known.
 
 A trial that was stopped early has no loss of its own end, and to take its last value for one misleads: what stopped
-late would look better than what stopped early, however it compares. So its end is estimated: trials that have values after
-the same epochs show how one turns into the other (least squares, from each rung to the next), and the estimate is
+late would look better than what stopped early, however it compares. So its end is estimated: trials that have values
+after the same epochs show how one turns into the other (least squares, from each rung to the next), and the estimate is
 carried on from rung to rung up to the end.
 """
 

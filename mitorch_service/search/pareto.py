@@ -9,7 +9,7 @@ Matrix = NDArray[np.float64]
 
 
 def pareto_front(losses: Matrix) -> list[int]:
-    """The rows that no other row dominates (is at most as high in all columns, and lower in one), by the first column."""
+    """The rows that no other row dominates (at most as high in all columns, lower in one), by the first column."""
     front = [index for index, row in enumerate(losses) if np.isfinite(row).all() and not _is_dominated(row, losses)]
     return sorted(front, key=lambda index: tuple(losses[index]))
 

@@ -77,7 +77,8 @@ class Space:
                 return expression.raw(parameters[name])
             if draw is None:
                 raise ValueError(f"{name} is missing")
-            return draw(expression, name)
+            value: float = draw(expression, name)
+            return value
 
         try:
             return self.drawn(look_up)
@@ -165,5 +166,7 @@ def _corners(node: Any) -> list[Any]:
         parts = {key: _corners(item) for key, item in items}
         count = max((len(part) for part in parts.values()), default=1)
         rows = [{key: part[min(i, len(part) - 1)] for key, part in parts.items()} for i in range(count)]
-        return rows if isinstance(node, dict) else [list(row.values()) for row in rows]
+        if isinstance(node, dict):
+            return rows
+        return [list(row.values()) for row in rows]
     return [node]

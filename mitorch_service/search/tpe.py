@@ -1,8 +1,8 @@
 """TPE (Bergstra et al. 2011) from Optuna: multivariate, grouped by which parameters are active together.
 
-Optuna's estimator takes at most its 25 best trials for good ones, however many there are, and compares them with all the
-others. So the best and the latest stand for the whole history: the good ones are the same, and the cost of a suggestion
-does not grow with the search.
+Optuna's estimator takes at most its 25 best trials for good ones, however many there are, and compares them with all
+the others. So the best and the latest stand for the whole history: the good ones are the same, and the cost of a
+suggestion does not grow with the search.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import warnings
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from mitorch_service.search.base import History, Sampler, Study, seed_of
-from mitorch_service.search.cube import Cube
-from mitorch_service.search.distributions import distribution, from_distribution, to_distribution
+from mitorch_service.search.cube import Cube, Matrix
+from mitorch_service.search.distributions import distribution, from_distribution, suggested
 from mitorch_service.search.expressions import Choice, Range
 from mitorch_service.search.gp import first_trials
 from mitorch_service.search.observations import observe_all
+from mitorch_service.search.optuna_study import frozen_trial, new_study
 from mitorch_service.search.pareto import ranked
 from mitorch_service.search.qmc import sobol
 from mitorch_service.search.space import Point
@@ -46,26 +46,18 @@ class TpeSampler(Sampler):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group`
             return self._ask(self._told(history, points, losses), seed_of(self.study, number, salt))
 
-    def _told(self, history: History, points: list[Point], losses: np.ndarray) -> optuna.Study:
+    def _told(self, history: History, points: list[Point], losses: Matrix) -> optuna.Study:
         """A study with the ended trials, made once for a history, and with those that run by now."""
+        space = self.study.space
         if "tpe" not in history.memory:
-            study = _new_study(losses.shape[1])
-            chosen = _chosen(losses)
-            study.add_trials([self._trial(points[index], losses[index].tolist()) for index in chosen])
+            study = new_study(losses.shape[1])
+            study.add_trials([frozen_trial(space, points[index], losses[index].tolist()) for index in _chosen(losses)])
             history.memory["tpe"], history.memory["tpe running"] = study, 0
-        study = history.memory["tpe"]
+        told: optuna.Study = history.memory["tpe"]
         for point in history.running[history.memory["tpe running"] :]:
-            study.add_trial(self._trial(point, None))
+            told.add_trial(frozen_trial(space, point, None))
         history.memory["tpe running"] = len(history.running)
-        return study
-
-    def _trial(self, point: Point, losses: list[float] | None) -> FrozenTrial:
-        parameters, distributions = {}, dict[str, BaseDistribution]()
-        for parameter in self.study.space.active(point):
-            parameters[parameter.key] = to_distribution(parameter.expression, point[parameter.name])
-            distributions[parameter.key] = self._distributions[parameter.key]
-        state = TrialState.RUNNING if losses is None else TrialState.COMPLETE
-        return create_trial(state=state, params=parameters, distributions=distributions, values=losses)
+        return told
 
     def _ask(self, study: optuna.Study, seed: int) -> Point:
         study.sampler = TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
@@ -73,23 +65,14 @@ class TpeSampler(Sampler):
 
         def draw(expression: Choice | Range, _: str) -> float:
             key = self._keys[id(expression)]
-            return from_distribution(expression, trial._suggest(key, self._distributions[key]))
+            return from_distribution(expression, suggested(trial, key, self._distributions[key]))
 
         point = self.study.space.drawn(draw)
         study.tell(trial, state=TrialState.FAIL)  # the history says what becomes of it
         return point
 
 
-def _new_study(objectives: int) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        return optuna.create_study(directions=["minimize"] * objectives)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-
-
-def _chosen(losses: np.ndarray) -> list[int]:
+def _chosen(losses: Matrix) -> list[int]:
     """The places of the best and of the latest others, in order."""
     if len(losses) <= BEST + LATEST:
         return list(range(len(losses)))

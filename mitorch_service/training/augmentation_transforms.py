@@ -128,7 +128,8 @@ class _MovesBoxes:
     def _apply_image_or_video_transform(self, image: Any, transform_id: str, magnitude: float, **how: Any) -> Any:
         apply = super()._apply_image_or_video_transform  # type: ignore[misc]
         if self._boxes is not None and transform_id in _GEOMETRIC:
-            self._boxes = apply(self._boxes, transform_id, magnitude, **how)
+            moved = apply(self._boxes, transform_id, magnitude, **how)
+            self._boxes = functional.clamp_bounding_boxes(moved, clamping_mode="hard")  # what is cut off stays so
         return apply(image, transform_id, magnitude, **how)
 
 

@@ -97,7 +97,7 @@ class Swa(Average):
 
 
 def build_average(config: TrainingConfig, module: nn.Module) -> Average:
-    """The one that the config asks for; call it once the module is on its device, before it is wrapped."""
+    """The one that the config asks for; call it once the module is on its device."""
     if config.ema is not None:
         return Ema(config.ema, module)
     return Swa(config.swa, module, config.max_epochs) if config.swa is not None else Average()

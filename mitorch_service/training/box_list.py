@@ -14,6 +14,7 @@ from mitorch_service.training.targets import BoxTargets
 
 log = logging.getLogger("mitorch")
 
+_NO_LIMIT = (1e30, 1e30)  # pixels; below infinity, which is none
 _EDGE = 0.51  # pixels: a box that reaches beyond the image by less was rounded
 
 
@@ -45,12 +46,15 @@ class BoxList:
         size: tuple[float, float] | None = None,
     ) -> None:
         """A box of an image of this number: x_min, y_min, x_max, y_max in pixels. `size`: the image's, where known."""
-        if self._flaws.usable(corners, size):
-            x_limit, y_limit = size or (math.inf, math.inf)
-            x_min, y_min, x_max, y_max = corners
-            self.labels.append(label)
-            self._corners.extend((max(0.0, x_min), max(0.0, y_min), min(x_max, x_limit), min(y_max, y_limit)))
-            self._owners.append(image)
+        x_min, y_min, x_max, y_max = corners
+        x_limit, y_limit = size or _NO_LIMIT
+        if not (0 <= x_min < x_max <= x_limit and 0 <= y_min < y_max <= y_limit):  # of a million boxes, few
+            if not self._flaws.usable(corners, size):
+                return
+            corners = (max(0.0, x_min), max(0.0, y_min), min(x_max, x_limit), min(y_max, y_limit))
+        self.labels.append(label)
+        self._corners.extend(corners)
+        self._owners.append(image)
 
     def finish(self, folder: Path, classes: tuple[str, ...], *, named: bool = True) -> ImageList:
         """The list, its images in the order in which they came. Raises DataError without any."""

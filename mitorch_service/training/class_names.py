@@ -22,25 +22,25 @@ class ClassIds:
 
     def __init__(self, given: ClassList | None) -> None:
         self._given = given
-        self._ids = {name: number for number, name in enumerate(given.names)} if given else {}
+        self.known = {name: number for number, name in enumerate(given.names)} if given else {}  # until now
 
     def id(self, name: str, where: str) -> int:
         """The class's id. Raises DataError, with `where`, for a name that the given list does not have."""
-        if name not in self._ids and self._given is not None:
+        if name not in self.known and self._given is not None:
             known = ", ".join(self._given.names[:5]) + ", …" * (len(self._given.names) > 5)
             raise DataError(
                 f"{where}: class {name!r} is none of {self._given.source} ({known}). "
                 "Add training images of it, or remove it here."
             )
-        return self._ids.setdefault(name, len(self._ids))
+        return self.known.setdefault(name, len(self.known))
 
     def finish(self, labels: array[int]) -> tuple[str, ...]:
         """The names in the order of the ids. Names that were found are sorted now, and `labels` changed to fit."""
         if self._given is not None:
             return self._given.names
-        names = tuple(sorted(self._ids))
+        names = tuple(sorted(self.known))
         places = {name: place for place, name in enumerate(names)}
-        new = [places[name] for name in self._ids]
+        new = [places[name] for name in self.known]
         for index, label in enumerate(labels):
             labels[index] = new[label]
         return names

@@ -44,10 +44,11 @@ def read_csv(path: Path, name: str, classes: ClassList | None) -> ImageList:
     Classes are sorted by name, unless a list is given. Raises DataError with the line for anything that does not fit.
     """
     ids, boxes = ClassIds(classes), BoxList(name)
-    for line, found in _found(path, name):
-        number = boxes.image(found.image)
-        if found.label:
-            boxes.add(number, ids.id(found.label, f"{name}, line {line}"), found.corners)
+    for line, (image, label, corners) in _found(path, name):
+        number = boxes.image(image)
+        if label:
+            known = ids.known.get(label)
+            boxes.add(number, ids.id(label, f"{name}, line {line}") if known is None else known, corners)
     return boxes.finish(folder_of(boxes.first_image, [path.parent, path.parent / "images"]), ids.finish(boxes.labels))
 
 
@@ -67,7 +68,11 @@ def _found(path: Path, name: str) -> Iterator[tuple[int, _Found]]:
             raise DataError(_unknown(header, name))
         places, rows = _places(list(_VOTT)), _again(first, rows)
     for line, row in rows:
-        yield line, _box(row, places or (), f"{name}, line {line}")
+        try:
+            yield line, _box(row, places or ())
+        except (ValueError, IndexError) as error:
+            columns = "the image, a class and four numbers" if len(row) >= len(header) else f"{len(header)} columns"
+            raise DataError(f"{name}, line {line}: {','.join(row)!r} does not have {columns}.") from error
 
 
 def _rows(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -96,17 +101,12 @@ def _places(header: list[str]) -> tuple[int, ...] | None:
     return None
 
 
-def _box(row: Sequence[str], places: Sequence[int], where: str) -> _Found:
-    if len(row) <= max(places):
-        raise DataError(f"{where}: has {len(row)} columns, fewer than the first line.")
-    image, label, *corners = (row[place].strip() for place in places)
-    if not label:
+def _box(row: Sequence[str], places: Sequence[int]) -> _Found:
+    """Raises ValueError or IndexError for a row that is none."""
+    image, label, x_min, y_min, x_max, y_max = [row[place] for place in places]
+    if not label.strip():
         return _Found(image, "", (0, 0, 0, 0))
-    try:
-        x_min, y_min, x_max, y_max = map(float, corners)
-    except ValueError:
-        raise DataError(f"{where}: {', '.join(corners)!r} are no corners: four numbers are needed.") from None
-    return _Found(image, label, (x_min, y_min, x_max, y_max))
+    return _Found(image, label.strip(), (float(x_min), float(y_min), float(x_max), float(y_max)))
 
 
 def _labels(rows: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> Iterator[tuple[int, _Found]]:

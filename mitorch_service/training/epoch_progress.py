@@ -27,7 +27,8 @@ class BadLoss(NamedTuple):
 class EpochProgress:
     """Losses are added as they come and read in blocks; on a CPU each at once."""
 
-    def __init__(self, number: int, device: torch.device) -> None:
+    def __init__(self, number: int, device: torch.device, last_finite: list[float] | None = None) -> None:
+        """`last_finite`: the last losses of the epoch before."""
         self._number = number
         self._every = 1 if device.type == "cpu" else _READ_EVERY
         self._start = time.perf_counter()
@@ -36,7 +37,7 @@ class EpochProgress:
         self._unread: list[tuple[int, Tensor, int, Tensor | None]] = []
         self._loss_sum, self._samples = 0.0, 0
         self.last_loss, self.rate = math.nan, 0.0
-        self.last_finite: list[float] = []
+        self.last_finite = last_finite or []
         self.bad: BadLoss | None = None
 
     def add(self, step: int, loss: Tensor, samples: int, rate: float, norm: Tensor | None) -> None:

@@ -27,8 +27,8 @@ class Learner:
         self._precision = Precision(config.precision, processes.device)
         self._module = self._precision.place(processes.prepared(module))
         self._optimizer = build_optimizer(config.optimizer, self._module, config.lr_scheduler.base_lr)
-        self._average = build_average(config, self._module)
         self._parallel = processes.wrapped(self._module)
+        self._average = build_average(config, self._module)  # of weights that are the same in all processes by now
         self._called = self._precision.compiled(self._parallel)
         self._moved = True  # the gradients that there are have done their work
         self.norm: Tensor | None = None  # of the last move's gradients, where it is known

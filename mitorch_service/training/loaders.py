@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ _SECONDS_PER_IMAGE = 3e-4
 _SECONDS_PER_PIXEL = 1e-7
 _WORTH_WORKERS = 5.0  # seconds of loading an epoch: below, starting and feeding processes costs more than it gives
 _PREFETCHED = 4  # batches that each process has ready: some take longer than others
+
+log = logging.getLogger("mitorch")
 
 OnError = Literal["fail", "skip"]
 
@@ -118,10 +121,13 @@ class Batches:
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """The batches of one epoch (0 is the first), from the batch `first` on."""
         self._order.epoch, self._order.first = number, first
+        known = len(self.bad)
         for loaded in self._loader:
             self._note(loaded)
             if loaded.batch is not None:
                 yield loaded.batch
+        if new := list(self.bad)[known:]:
+            log.warning("%d images cannot be loaded and are left out (data.on_error); the first: %s", len(new), new[0])
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,10 @@
 In the package's pyproject.toml::
 
     [project.entry-points."mitorch_service.models"]
-    my_model = "my_package.models:build_my_model"
+    my_model = "my_package.models:build_my_model"   # (ModelConfig, number of classes) -> nn.Module or Network
+
+    [project.entry-points."mitorch_service.tasks"]
+    my_task = "my_package.tasks:MyTask"             # a subclass of training.task.Task
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import ArtifactError, DataError, MiTorchError, StaleAttempt, StoreError, TrainingDiverged
 from mitorch_service.models.base import new_id
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
@@ -25,11 +25,11 @@ from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.training.dataset_text import read_image_list
-from mitorch_service.training.file_check import check_files
+from mitorch_service.training.companions import companions, wanted_processes
+from mitorch_service.training.datasets import read_splits
 from mitorch_service.training.heavy_imports import heavy_imports
-from mitorch_service.training.image_list import ImageList, same_classes
 from mitorch_service.training.persistence import persistently
+from mitorch_service.training.resumption import Earlier, delete_checkpoints, find_checkpoint
 from mitorch_service.training.store_reporter import StoreReporter
 
 _START_PATIENCE = 600.0  # seconds to wait for the database before the training
@@ -61,17 +61,22 @@ def run_training(
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
         try:
+            earlier = find_checkpoint(artifacts, training_id, attempt)
             training = persistently(
-                lambda: store.start_training(training_id, attempt, worker, clock()), _START_PATIENCE
+                lambda: store.start_training(training_id, attempt, worker, clock(), earlier.epochs), _START_PATIENCE
             )
+            persistently(lambda: earlier.complete_curve(store, training), _START_PATIENCE)
             files = dataset_files or DatasetFiles(Path(folder, "datasets"))
-            end = _attempt(store, artifacts, files, training, Path(folder), clock, stop, epoch_ended)
+            end = _attempt(store, artifacts, files, training, earlier, Path(folder), clock, stop, epoch_ended)
             end = _store_log(artifacts, training_id, attempt, log_file, end)
-            return _tell(store, training, worker, end, clock)
+            code = _tell(store, training, worker, end, clock)
+            if end.outcome == AttemptOutcome.COMPLETED:
+                delete_checkpoints(artifacts, training_id)
+            return code
         except StaleAttempt as error:
             log.warning("%s", error)
             return 0
-        except StoreError as error:
+        except (StoreError, ArtifactError) as error:
             log.error("%s", error)
             return EXIT_INFRASTRUCTURE
         finally:
@@ -84,6 +89,7 @@ def _attempt(
     artifacts: ArtifactStore,
     dataset_files: DatasetFiles,
     training: Training,
+    earlier: Earlier,
     folder: Path,
     clock: Callable[[], datetime],
     stop: threading.Event,
@@ -94,7 +100,7 @@ def _attempt(
     try:
         dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
         with dataset_files.at_hand(dataset) as paths:
-            end = _train(artifacts, training, dataset, paths, folder, reporter)
+            end = _train(artifacts, training, earlier, dataset, paths, folder, reporter)
     except (StaleAttempt, StoreError):
         raise
     except TrainingDiverged as error:
@@ -116,6 +122,7 @@ def _attempt(
 def _train(
     artifacts: ArtifactStore,
     training: Training,
+    earlier: Earlier,
     dataset: Dataset,
     paths: Mapping[str, Path],
     folder: Path,
@@ -123,17 +130,23 @@ def _train(
 ) -> RunEnd:
     with heavy_imports():
         from mitorch_service.training.engine import evaluate, train
+        from mitorch_service.training.file_reporter import FileReporter
         from mitorch_service.training.weights import save_weights
 
-    config = TrainingConfig.model_validate(training.config)
-    lists = _read_lists(dataset, paths)
-    outcome = train(
-        config,
-        lists["train"],
-        lists["val"],
-        reporter=reporter,
-        base_weights=_fetch_base(artifacts, config, folder),
-    )
+    config = _config(training)
+    lists = read_splits(paths, str(dataset.ref))
+    checkpoints = earlier.checkpoints()
+    plots = folder / "plots"
+    with checkpoints, FileReporter(reporter, plots, earlier.results) as filing, companions(wanted_processes(config)):
+        outcome = train(
+            config,
+            lists["train"],
+            lists["val"],
+            reporter=filing,
+            base_weights=_fetch_base(artifacts, config, folder),
+            checkpoints=checkpoints,
+            plots=plots,
+        )
     if outcome.stopped:
         return RunEnd(AttemptOutcome.CANCELED, reason="it was asked to stop")
     weights = folder / "model.pth"
@@ -143,16 +156,26 @@ def _train(
         measured = evaluate(config, lists["test"], weights, reporter=reporter)
         evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
     addresses = {"model": artifacts.put(f"{training.id}/model.pth", weights)}
-    return RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=addresses)
+    return RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=addresses | _store_plots(artifacts, training, plots))
 
 
-def _read_lists(dataset: Dataset, paths: Mapping[str, Path]) -> dict[str, ImageList]:
-    """Every split's list of images, checked before the first step. Raises DataError."""
-    lists = {name: read_image_list(path, f"{dataset.ref} {name}") for name, path in paths.items()}
-    for image_list in lists.values():
-        check_files(image_list)
-        same_classes(lists["train"], image_list)
-    return lists
+def _config(training: Training) -> TrainingConfig:
+    """A trial's objective is that of its search, if the config names no other."""
+    config = TrainingConfig.model_validate(training.config)
+    if config.objective is not None or training.trial is None:
+        return config
+    names = ("val_loss", *METRICS.get(config.task_type, ()))
+    objective = training.trial.objective
+    return config.model_copy(update={"objective": objective}) if objective in names else config
+
+
+def _store_plots(artifacts: ArtifactStore, training: Training, folder: Path) -> dict[str, str]:
+    """Each picture and table by its name, and TensorBoard's files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    stored = {
+        path: artifacts.put(f"{training.id}/{path.relative_to(folder.parent).as_posix()}", path) for path in files
+    }
+    return {("tensorboard" if path.parent != folder else path.stem): address for path, address in stored.items()}
 
 
 def _fetch_base(artifacts: ArtifactStore, config: TrainingConfig, folder: Path) -> Path | None:

@@ -162,7 +162,7 @@ class Session:
         if improved and self._config.keep_weights == "best":
             self.best, self.best_evaluation = self.learner.weights(), evaluation
         self.epoch, self.step = self.epoch + 1, 0
-        self.progress = self._new_progress()
+        self.progress = EpochProgress(self.epoch + 1, self._processes.device, self.progress.last_finite)
         if self.epoch % self._config.checkpoint.epochs == 0 or self.is_over():
             self._save(good=True)
         if self.selection.is_over():

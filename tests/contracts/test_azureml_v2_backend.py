@@ -1,7 +1,12 @@
 """What the second SDK of Azure ML, and the service behind it, can do wrong. The rest is in `test_cloud_backends.py`."""
 
+# ruff: noqa: F811 - fixtures are imported, and then taken as arguments
+
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -14,33 +19,35 @@ from mitorch_service.models.training import Resources
 from tests.azureml_emulator.client import PASSWORD, PRINCIPAL, TENANT, Emulator
 from tests.azureml_worker import Worker
 from tests.contracts.local_cluster import eventually, shell, state, wait_for
-from tests.contracts.test_cloud_backends import (  # noqa: F401 - fixtures
+from tests.contracts.test_azureml_backend import (  # noqa: F401 - fixtures too
     ENDED,
     SLEEP,
     WithCluster,
     azure,
     backend,
+    calls,
     run,
     starts,
-    with_cluster,
     worker,
     workspace,
 )
-from tests.contracts.test_azureml_backend import calls
+from tests.contracts.test_cloud_backends import with_cluster  # noqa: F401 - a fixture
 
-BEFORE = ("workspace.discovery", "workspace.get", "compute.get", "secret.set", "version.get")
-SENT = ("version.upload", "blob.put", "version.create")  # with the first job of a workspace
+ASKED = ("workspace.discovery", "workspace.get", "compute.get", "version.get")
+SENT = ("secret.set", "version.upload", "blob.put", "version.create", "job.create")
+FAULTS = ("drop_before", "drop_after", "status")
 
 
-@pytest.mark.parametrize("operation", [*BEFORE, *SENT, "job.create"])
-@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "status"])
+@pytest.mark.parametrize(
+    ("operation", "fault"), [*itertools.product(ASKED, FAULTS[:1]), *itertools.product(SENT, FAULTS)]
+)
 def test_whatever_fails_once_a_submission_ends_in_one_run(
     azure: Emulator,
     workspace: str,
     backend: Backend,
     run: str,
     operation: str,
-    fault: str,  # noqa: F811
+    fault: str,
 ) -> None:
     azure.configure(hold=True)
     where = {"operation": operation}
@@ -55,7 +62,7 @@ def test_whatever_fails_once_a_submission_ends_in_one_run(
     assert state(backend, run) == RunState.PENDING
 
 
-def test_a_submission_that_did_not_arrive_may_be_repeated(azure: Emulator, backend: Backend, run: str) -> None:  # noqa: F811
+def test_a_submission_that_did_not_arrive_may_be_repeated(azure: Emulator, backend: Backend, run: str) -> None:
     azure.faults.drop_before(operation="job.create", count=None)
     with pytest.raises(BackendUnavailable, match="cannot be reached"):
         backend.submit(RunRequest(run, shell("exit 0")))
@@ -69,7 +76,7 @@ def test_a_job_of_the_name_that_is_another_one_is_adopted(
     azure: Emulator,
     workspace: str,
     backend: Backend,
-    run: str,  # noqa: F811
+    run: str,
 ) -> None:
     first = backend.submit(RunRequest(run, SLEEP))
     azure.faults.replace({"value": [], "continuationToken": None}, operation="run.query")  # it has not seen it yet
@@ -84,14 +91,14 @@ def test_the_code_is_uploaded_once_and_again_where_the_workspace_lost_it(
     azure: Emulator,
     workspace: str,
     with_cluster: WithCluster,
-    run: str,  # noqa: F811
+    run: str,
 ) -> None:
     azure.configure(hold=True)
     with calls(azure) as seen:
         for number in range(4):
             with_cluster().submit(RunRequest(f"{run}-{number}", shell("exit 0")))  # each as another pass would
     assert (seen["job.create"], seen["version.upload"]) == (4, 1)
-    backend = with_cluster()  # noqa: F811
+    backend = with_cluster()
     backend.submit(RunRequest(f"{run}-4", shell("exit 0")))
     azure.faults.status(404, "It was not found: /codes/mitorch/versions/1", operation="job.create")
     azure.faults.status(404, "It was not found", operation="version.get")
@@ -101,16 +108,16 @@ def test_the_code_is_uploaded_once_and_again_where_the_workspace_lost_it(
     assert len(starts(azure, workspace)) == 6
 
 
-def test_code_that_cannot_be_uploaded_fails_all_submissions_at_once(azure: Emulator, with_cluster: WithCluster) -> None:  # noqa: F811
+def test_code_that_cannot_be_uploaded_fails_all_submissions_at_once(azure: Emulator, with_cluster: WithCluster) -> None:
     azure.faults.status(403, "no", operation="blob.put", count=None)
-    backend = with_cluster(commands=False)  # noqa: F811
+    backend = with_cluster(commands=False)
     with calls(azure) as seen:
         answers = backend.submit_all([backend.prepare(str(number), 1) for number in range(50)])
     assert all(isinstance(answer, BackendError) for answer in answers)
     assert "job.create" not in seen
 
 
-def test_a_cancel_whose_answer_is_lost_was_obeyed(azure: Emulator, backend: Backend, run: str) -> None:  # noqa: F811
+def test_a_cancel_whose_answer_is_lost_was_obeyed(azure: Emulator, backend: Backend, run: str) -> None:
     backend.submit(RunRequest(run, SLEEP))
     wait_for(backend, run, [RunState.RUNNING])
     azure.faults.drop_after(operation="job.cancel", count=None)
@@ -121,7 +128,7 @@ def test_a_cancel_whose_answer_is_lost_was_obeyed(azure: Emulator, backend: Back
     assert status.reason == "it was canceled on Azure"
 
 
-def test_a_cancel_that_did_not_arrive_is_an_error(azure: Emulator, backend: Backend, run: str) -> None:  # noqa: F811
+def test_a_cancel_that_did_not_arrive_is_an_error(azure: Emulator, backend: Backend, run: str) -> None:
     backend.submit(RunRequest(run, SLEEP))
     wait_for(backend, run, [RunState.RUNNING])
     azure.faults.drop_before(operation="job.cancel", count=None)
@@ -146,7 +153,7 @@ def test_a_cancel_that_did_not_arrive_is_an_error(azure: Emulator, backend: Back
 def test_what_is_wrong_in_the_settings_is_said_with_the_remedy(
     with_cluster: WithCluster,
     changes: dict[str, str],
-    words: str,  # noqa: F811
+    words: str,
 ) -> None:
     with pytest.raises(BackendError, match=words) as caught:
         with_cluster(**changes).capacity()
@@ -156,8 +163,8 @@ def test_what_is_wrong_in_the_settings_is_said_with_the_remedy(
     assert "\n" not in str(caught.value)
 
 
-def test_several_nodes_are_one_distributed_run(azure: Emulator, with_cluster: WithCluster) -> None:  # noqa: F811
-    backend = with_cluster(commands=False)  # noqa: F811
+def test_several_nodes_are_one_distributed_run(azure: Emulator, with_cluster: WithCluster) -> None:
+    backend = with_cluster(commands=False)
     request = backend.prepare("distributed", 1, Resources(nodes=2, gpus=0))
     backend.submit(request)
     first, second = (azure.folder / "runs" / request.name / f"user_logs/std_log_process_{n}.txt" for n in range(2))
@@ -169,9 +176,9 @@ def test_several_nodes_are_one_distributed_run(azure: Emulator, with_cluster: Wi
     assert job["distribution"] == {"distributionType": "PyTorch", "processCountPerInstance": 1}
 
 
-def test_a_job_says_what_the_request_says_and_no_more(azure: Emulator, with_cluster: WithCluster) -> None:  # noqa: F811
+def test_a_job_says_what_the_request_says_and_no_more(azure: Emulator, with_cluster: WithCluster) -> None:
     azure.configure(hold=True)
-    backend = with_cluster(commands=False)  # noqa: F811
+    backend = with_cluster(commands=False)
     request: Any = backend.prepare("plain", 3)
     backend.submit(request)
     job = azure.run(request.name)["definition"]["Configuration"]
@@ -198,7 +205,7 @@ def test_the_environment_is_registered_once(
     with_cluster: WithCluster,
     run: str,
     environment: str | None,
-    expected: str,  # noqa: F811
+    expected: str,
 ) -> None:
     azure.configure(hold=True)
     for number in range(2):
@@ -212,10 +219,10 @@ def test_the_environment_is_registered_once(
 def test_many_are_submitted_at_once_and_one_that_fails_stops_no_other(
     azure: Emulator,
     with_cluster: WithCluster,
-    workspace: str,  # noqa: F811
+    workspace: str,
 ) -> None:
     azure.configure(hold=True, latency=0.05)
-    backend = with_cluster(commands=False)  # noqa: F811
+    backend = with_cluster(commands=False)
     requests = [backend.prepare(f"{workspace}-{number}", 1) for number in range(24)]
     azure.faults.status(400, {"error": {"message": "not this one"}}, path=f"jobs/{requests[5].name}", count=None)
     with calls(azure) as seen:
@@ -230,9 +237,20 @@ def test_many_are_submitted_at_once_and_one_that_fails_stops_no_other(
     assert backend.submit_all(requests[:2]) == answers[:2]
 
 
-def test_the_sdk_says_nothing_and_asks_only_azure(azure: Emulator, worker: Worker, backend: Backend, run: str) -> None:  # noqa: F811
+def test_the_sdk_says_nothing_and_asks_only_azure(azure: Emulator, worker: Worker, backend: Backend, run: str) -> None:
     backend.submit(RunRequest(run, shell("exit 0")))
     wait_for(backend, run, ENDED)
     assert worker.log.read_text() == ""
     assert azure.refused() == []
     assert azure.left_loopback() == []
+
+
+def test_the_first_sdk_is_not_needed_and_none_before_the_first_call() -> None:
+    script = """
+import sys
+import mitorch_service.backends.azureml_v2
+assert not {"azure.ai", "azureml"} & set(sys.modules)
+import mitorch_service.backends.azureml_v2_connection, mitorch_service.backends.azureml_v2_errors
+assert "azure.ai.ml" in sys.modules and "azureml" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

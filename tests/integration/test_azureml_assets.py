@@ -199,15 +199,6 @@ def test_a_lost_answer_leaves_one_version(azure: Emulator, machine: Machine) -> 
     assert [name for name in azure.assets()["models"] if name.startswith("lost:")] == ["lost:1"]
 
 
-def test_a_service_that_is_down_leaves_nothing(azure: Emulator, machine: Machine) -> None:
-    job, _ = furnish(machine, b"the weights")
-    azure.faults.status(503, operation="model.register", count=None)
-    down = machine.run("control", "register-model", job, "--name", "down")
-    assert (down.code, "Error: Cluster cpu:" in down.err) == (1, True)
-    azure.faults.clear()
-    assert "registered: down, version 1" in machine.ok("control", "register-model", job, "--name", "down")
-
-
 def test_what_has_no_model_is_refused(azure: Emulator, machine: Machine) -> None:
     job, trial = furnish(machine, b"the weights")
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))

@@ -142,6 +142,7 @@ def test_misubmit_warns_of_a_token_that_ends_soon(storage: Storage, settings: Se
     config.write_text(json.dumps({**SMALL, "dataset": "colors"}))
     command = [sys.executable, "-m", "mitorch_service.cli.main", "submit", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stderr.startswith("Warning: colors:1: the SAS token of http://")
+    assert "Warning: colors:1: the SAS token of http://" in done.stderr
+    assert "Warning: MITORCH_STORAGE_URL: the SAS token ends on" in done.stderr
     assert f"ends on {end:%Y-%m-%d %H:%M} UTC" in done.stderr
     assert "sig=" not in done.stderr

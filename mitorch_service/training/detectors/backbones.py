@@ -53,7 +53,7 @@ class Maps(nn.Module):
         super().__init__()
         body: Any = timm.create_model(name, pretrained=pretrained, features_only=True)
         self.body, info = body, body.feature_info
-        found = dict(zip(info.reduction(), range(len(info)), strict=True))  # of two with one stride, the last
+        found = {stride: index for index, stride in enumerate(info.reduction())}  # of two with one stride, the last
         if not set(strides) <= found.keys():
             have = ", ".join(map(str, sorted(found)))
             raise ModelError(
@@ -99,7 +99,7 @@ def _resnet(name: DetectorName, pretrained: bool, trainable_layers: int | None) 
         returned_layers=stages,
         extra_blocks=_extra(name, deepest),
     )
-    if name.pyramid == "fpn_v2":
+    if _normalised(name):
         _normalise_fpn(module, [deepest // 2 ** (4 - stage) for stage in stages], _extra(name, deepest))
     return Backbone(module, _with_extra([2 ** (stage + 1) for stage in stages], name))
 
@@ -119,7 +119,7 @@ def _mobilenet(name: DetectorName, pretrained: bool, trainable_layers: int | Non
     )
     if stages is None:
         return Backbone(module, (32,))
-    if name.pyramid == "fpn_v2":
+    if _normalised(name):
         channels = [layer[0].in_channels for layer in module.fpn.inner_blocks]
         _normalise_fpn(module, channels, _extra(name, _CHANNELS))
     return Backbone(module, _with_extra([_MOBILENET_STRIDES[stage] for stage in stages], name))
@@ -133,7 +133,7 @@ def _mobilenet_stages(name: DetectorName) -> list[int]:
 def _timm_pyramid(name: DetectorName, pretrained: bool) -> Backbone:
     strides = [4, 8, 16, 32] if name.family == "fasterrcnn" else [8, 16, 32]
     maps = Maps(name.backbone, pretrained, strides)
-    norm_layer = nn.BatchNorm2d if name.pyramid == "fpn_v2" else None
+    norm_layer = nn.BatchNorm2d if _normalised(name) else None
     module = TimmPyramid(maps, _extra(name, maps.channels[-1]), norm_layer)
     return Backbone(module, _with_extra(strides, name), maps.mean, maps.std)
 
@@ -145,8 +145,13 @@ def _extra(name: DetectorName, deepest: int) -> ExtraFPNBlock:
     return LastLevelP6P7(deepest if name.pyramid == "fpn_v2" else _CHANNELS, _CHANNELS)
 
 
+def _normalised(name: DetectorName) -> bool:
+    """Whether there is batch norm in the pyramid: in torchvision's second Faster R-CNN, not in its second RetinaNet."""
+    return name.pyramid == "fpn_v2" and name.family == "fasterrcnn"
+
+
 def _normalise_fpn(module: BackboneWithFPN, channels: list[int], extra: ExtraFPNBlock) -> None:
-    """torchvision's v2 has batch norm in the pyramid; only its private functions take the argument."""
+    """Only private functions of torchvision take this argument."""
     module.fpn = FeaturePyramidNetwork(channels, _CHANNELS, extra, nn.BatchNorm2d)
 
 

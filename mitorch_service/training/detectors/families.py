@@ -8,6 +8,7 @@ the pixels of what it was given.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,9 +19,12 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.rpn import RPNHead
+from torchvision.models.detection.ssd import SSD
 from torchvision.ops import MultiScaleRoIAlign
 
+from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
+from mitorch_service.models.validation import nearest
 from mitorch_service.training.detectors.backbones import Backbone, build_backbone
 from mitorch_service.training.detectors.names import DetectorName
 from mitorch_service.training.detectors.ssd import build_ssd, build_ssdlite
@@ -31,6 +35,7 @@ _EVERY_SIZE = (32, 64, 128, 256, 512)  # of torchvision's MobileNet detectors, w
 
 def build_detector(name: DetectorName, config: ModelConfig, classes: int) -> nn.Module:
     """The detector with initial or pretrained weights (of the backbone). Raises what torchvision and timm raise."""
+    _check_options(name, config)
     if name.family in ("ssd", "ssdlite"):
         build = build_ssd if name.family == "ssd" else build_ssdlite
         return classes_from_zero(build(name, config, classes + 1))
@@ -41,6 +46,17 @@ def build_detector(name: DetectorName, config: ModelConfig, classes: int) -> nn.
     colours = {"image_mean": list(backbone.mean), "image_std": list(backbone.std)}
     given = {**sizes, **colours, **options}
     return _FAMILIES[name.family](name, backbone, classes, anchor_size, given)
+
+
+def _check_options(name: DetectorName, config: ModelConfig) -> None:
+    """torchvision's constructors take any keyword, and ignore what they do not know."""
+    known = set(inspect.signature(_CLASSES[name.family]).parameters) - _NO_OPTIONS
+    if name.family in _FAMILIES:
+        known |= {"trainable_backbone_layers"} | ({"anchor_size"} if name.family != "fcos" else set())
+    for option in config.options.keys() - known:
+        near = nearest(option, known)
+        hint = f"did you mean {near!r}? " if near else ""
+        raise ModelError(f"{config.name} has no option {option!r}; {hint}known: {', '.join(sorted(known))}.")
 
 
 def classes_from_zero(module: nn.Module) -> nn.Module:
@@ -106,8 +122,6 @@ def _fcos(
     name: DetectorName, backbone: Backbone, classes: int, anchor_size: float | None, given: dict[str, Any]
 ) -> nn.Module:
     """Tian et al. 2019: one point per cell, as wide as the stride; no anchors to choose."""
-    if anchor_size is not None:
-        raise ValueError("anchor_size is of detectors with anchors: FCOS has none")
     points = AnchorGenerator(tuple((stride,) for stride in backbone.strides), ((1.0,),) * len(backbone.strides))
     module: nn.Module = FCOS(backbone.module, classes, anchor_generator=points, **given)
     return module
@@ -124,6 +138,17 @@ def _anchors(sizes: list[tuple[float, ...]]) -> AnchorGenerator:
     return AnchorGenerator(tuple(sizes), (_RATIOS,) * len(sizes))
 
 
+_CLASSES: dict[str, type[nn.Module]] = {
+    "fasterrcnn": FasterRCNN,
+    "retinanet": RetinaNet,
+    "fcos": FCOS,
+    "ssd": SSD,
+    "ssdlite": SSD,
+}
+_NO_OPTIONS = {  # modules, which no JSON file can hold, and what the config says elsewhere
+    *("backbone", "num_classes", "min_size", "max_size", "size", "kwargs", "anchor_generator", "head"),
+    *("proposal_matcher", "rpn_anchor_generator", "rpn_head", "box_roi_pool", "box_head", "box_predictor"),
+}
 _FAMILIES: dict[str, Callable[[DetectorName, Backbone, int, float | None, dict[str, Any]], nn.Module]] = {
     "fasterrcnn": _fasterrcnn,
     "retinanet": _retinanet,

@@ -13,11 +13,12 @@ from mitorch_service.training.plots.canvas import COLOURS, new_figure, save_figu
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_COUNTS = ("_positives", "_negatives")
 Line = tuple[str, list[float]]
 
 
 def draw_curves(results: Sequence[EpochResult], path: Path) -> Path:
-    """A PNG of three charts; the path again. Metrics that are counts (beyond 1) are left out."""
+    """A PNG of three charts; the path again. Metrics that are counts are left out."""
     figure = new_figure(9, 10)
     losses, metrics, rates = figure.subplots(3, 1, sharex=True, height_ratios=[4, 4, 2])
     epochs = [result.epoch for result in results]
@@ -37,7 +38,7 @@ def _val_losses(results: Sequence[EpochResult]) -> list[float]:
 def _metrics(results: Sequence[EpochResult]) -> list[Line]:
     names = dict.fromkeys(name for one in results for name in one.metrics)
     lines = [(name, [one.metrics.get(name, math.nan) for one in results]) for name in names]
-    return [(name, values) for name, values in lines if not any(value > 1 for value in values)]
+    return [(name, values) for name, values in lines if not name.endswith(_COUNTS)]
 
 
 def _draw(axes: Axes, epochs: list[int], lines: list[Line], title: str) -> None:

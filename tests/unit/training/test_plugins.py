@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-_PROJECT = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
+_METADATA = {
+    "METADATA": "Metadata-Version: 2.1\nName: dummy-models\nVersion: 1.0\n",
+    "WHEEL": "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "RECORD": "",
+    "entry_points.txt": """
+[mitorch_service.models]
+dummy_net = dummy_models:build_net
+dummy_detector = dummy_models:build_detector
+broken_net = dummy_models:absent
 
-[project]
-name = "dummy-models"
-version = "1.0"
-
-[project.entry-points."mitorch_service.models"]
-dummy_net = "dummy_models:build_net"
-dummy_detector = "dummy_models:build_detector"
-broken_net = "dummy_models:absent"
-
-[project.entry-points."mitorch_service.tasks"]
-dummy_task = "dummy_models:DummyTask"
-"""
+[mitorch_service.tasks]
+dummy_task = dummy_models:DummyTask
+""",
+}
 _MODULE = """
 from torch import nn
 
@@ -74,12 +72,17 @@ except ModelError as error:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the installed package: as pip lays it out, its metadata beside it."""
-    source, target = tmp_path_factory.mktemp("dummy"), tmp_path_factory.mktemp("site")
-    (source / "pyproject.toml").write_text(_PROJECT)
-    (source / "dummy_models.py").write_text(_MODULE)
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*install, "--target", target, source], check=True, capture_output=True)
+    """The folder with the installed package, of a wheel that needs no build tools."""
+    wheel, target = (
+        tmp_path_factory.mktemp("dummy") / "dummy_models-1.0-py3-none-any.whl",
+        tmp_path_factory.mktemp("site"),
+    )
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("dummy_models.py", _MODULE)
+        for name, content in _METADATA.items():
+            archive.writestr(f"dummy_models-1.0.dist-info/{name}", content)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--target", target, wheel], check=True, capture_output=True)
     return target
 
 

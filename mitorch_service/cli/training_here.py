@@ -1,0 +1,110 @@
+"""mitrain's work around the engine: checkpoints, pictures and weights beside each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.heavy_imports import heavy_imports
+from mitorch_service.training.image_list import ImageList
+from mitorch_service.training.reporter import Reporter
+
+if TYPE_CHECKING:
+    from mitorch_service.training.checkpoint import Checkpoints
+    from mitorch_service.training.file_reporter import FileReporter
+
+
+def train_here(
+    config: TrainingConfig,
+    lists: Mapping[str, ImageList],
+    *,
+    weights: Path | None,
+    output: Path | None,
+    evict_at: float | None,
+    debug_run: bool,
+) -> None:
+    """Trains and shows it. With `output` it goes on from ``OUTPUT.checkpoints``, which a training that was killed has
+    left there, and leaves the weights in OUTPUT and pictures in ``OUTPUT.plots``."""
+    from mitorch_service.cli.training_progress import show_evaluation, show_training
+
+    with heavy_imports():
+        from mitorch_service.training import engine
+        from mitorch_service.training import weights as weight_files
+        from mitorch_service.training.companions import companions, wanted_processes
+
+    kept = None if debug_run or not _is_first() else output
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(_checkpoints(kept)) if kept else None
+        reporter = stack.enter_context(show_training())
+        reporter = _evicting(reporter, evict_at, checkpoints)
+        reporter = stack.enter_context(_filing(reporter, kept, checkpoints)) if kept else reporter
+        stack.enter_context(companions(wanted_processes(config)))
+        outcome = engine.train(
+            config,
+            lists["train"],
+            lists["val"],
+            reporter=reporter,
+            base_weights=weights,
+            fast_dev_run=debug_run,
+            checkpoints=checkpoints,
+            plots=_plots(kept) if kept else None,
+        )
+    if not _is_first():
+        return
+    show_evaluation(outcome.evaluation)
+    if kept is not None:
+        click.echo(f"plots    {_plots(kept)}")
+    if output is not None:
+        weight_files.save_weights(outcome.state_dict, output)
+        click.echo(f"weights  {output}")
+    if checkpoints is not None and kept is not None:
+        checkpoints.delete()
+        _checkpoint_folder(kept).rmdir()
+
+
+def _is_first() -> bool:
+    """Of the processes that torchrun has started; the others train with it, and say nothing."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _checkpoints(output: Path) -> Iterator[Checkpoints]:
+    from mitorch_service.settings import read_settings
+    from mitorch_service.training.checkpoint import Checkpoints
+    from mitorch_service.wiring import open_artifacts
+
+    artifacts = open_artifacts(read_settings({"MITORCH_STORAGE_URL": str(_checkpoint_folder(output).absolute())}))
+    with Checkpoints(artifacts, "") as checkpoints:
+        yield checkpoints
+
+
+def _evicting(reporter: Reporter, evict_at: float | None, checkpoints: Checkpoints | None) -> Reporter:
+    from mitorch_service.training.eviction import EvictingReporter
+
+    if evict_at is None:
+        return reporter
+    if checkpoints is None:
+        raise InvalidInput("mitrain", [Problem("--evict-at", "needs -o OUTPUT: the checkpoints are beside it")])
+    return EvictingReporter(reporter, evict_at, checkpoints.wait)
+
+
+def _filing(reporter: Reporter, output: Path, checkpoints: Checkpoints | None) -> FileReporter:
+    from mitorch_service.training.file_reporter import FileReporter
+    from mitorch_service.training.session import results_in
+
+    return FileReporter(reporter, _plots(output), results_in(checkpoints.latest() if checkpoints else None))
+
+
+def _checkpoint_folder(output: Path) -> Path:
+    return output.with_name(f"{output.name}.checkpoints")
+
+
+def _plots(output: Path) -> Path:
+    return output.with_name(f"{output.name}.plots")

@@ -1,0 +1,125 @@
+"""The config of a script: the user's own program, run under the same queue as a training."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from mitorch_service.models.base import ConfigSection
+from mitorch_service.models.config import ResourcesConfig
+from mitorch_service.models.dataset import DatasetChoice, DatasetRef
+
+# What stands in place of a data set where there is none: no data set can be registered under this name.
+NO_DATASET = DatasetRef(name="-")
+PLACEHOLDERS = ("parameters", "parameters_file", "train", "val", "test")
+MAX_DIFF = 20_000  # characters
+MAX_PACKAGES = 500
+
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_PARAMETER = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]*$")
+_SECRET = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|PWD|CREDENTIALS?|(API|ACCESS|ACCOUNT|PRIVATE)_?KEY|SAS|AUTH)$")
+_MASK = "***"
+
+
+class GitRecord(ConfigSection):
+    """Where a script's code stood in its repository when it was submitted."""
+
+    commit: str
+    branch: str | None = None
+    remote: str | None = None  # without credentials
+    diff: Annotated[str, Field(max_length=MAX_DIFF)] = ""  # of tracked files to the commit, or its beginning
+    diff_is_whole: bool = True
+
+
+class CodeRecord(ConfigSection):
+    """The code of a script as it was submitted. The same code has the same archive."""
+
+    archive: Annotated[str, Field(pattern=r"^code/[0-9a-f]{64}\.tar\.gz$")]  # in the artifact store
+    files: int
+    size: int  # bytes, unpacked
+    git: GitRecord | None = None  # None: not in a repository
+    python: str  # of the machine that submitted, as the packages
+    packages: Annotated[list[str], Field(max_length=MAX_PACKAGES)] = []  # name==version
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the archive's content before compression."""
+        return self.archive.removeprefix("code/").removesuffix(".tar.gz")
+
+
+def _words(value: object) -> object:
+    """A command in text is cut into words as a shell does it, with nothing else of a shell in it."""
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+class ScriptSection(ConfigSection):
+    """What runs. In a word of the command ``{parameters_file}``, ``{train}``, ``{val}`` and ``{test}`` become paths;
+    the word ``{parameters}`` becomes ``--name value`` for each parameter."""
+
+    command: Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+    source: str | None = None  # a folder or file, relative to the config's; the command runs in a copy of it
+    env: dict[str, str] = {}
+    code: CodeRecord | None = None  # what `source` was when it was submitted; written by misubmit
+
+    @field_validator("command")
+    @classmethod
+    def _known_placeholders(cls, command: list[str]) -> list[str]:
+        for word in command:
+            name = re.fullmatch(r"\{([a-z_]+)\}", word)
+            if name and name[1] not in PLACEHOLDERS:
+                known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
+                raise ValueError(f"the placeholder {word} is not known; known: {known}")
+        return command
+
+    @field_validator("env")
+    @classmethod
+    def _free_variables(cls, env: dict[str, str]) -> dict[str, str]:
+        for name in env:
+            if not _VARIABLE.match(name):
+                raise ValueError(f"{name!r} is no name of an environment variable")
+            if name.startswith("MITORCH_"):
+                raise ValueError(f"{name} is ours: choose a name that does not begin with MITORCH_")
+        return env
+
+
+class ScriptConfig(ConfigSection):
+    """A whole config with a ``script`` instead of a ``model``."""
+
+    script: ScriptSection
+    parameters: dict[str, Any] = {}  # reach the script as arguments or as a JSON file
+    dataset: DatasetChoice | None = None
+    max_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0  # only shown, as the script's progress; 0: not known
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after errors of its own; lost attempts do not count
+    resources: ResourcesConfig | None = None  # None: one node of any cluster
+
+    @field_validator("parameters")
+    @classmethod
+    def _plain_names(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        for name in parameters:
+            if not _PARAMETER.match(name):
+                raise ValueError(f"the parameter {name!r} cannot be an argument: use letters, digits, _ . and -")
+        return parameters
+
+
+def is_script(config: Mapping[str, Any]) -> bool:
+    """Whether a config, checked or not, is one of a script."""
+    return "script" in config
+
+
+def is_secret(variable: str) -> bool:
+    """Whether the name of an environment variable looks like that of a credential."""
+    return _SECRET.search(variable.upper()) is not None
+
+
+def shown(config: dict[str, Any]) -> dict[str, Any]:
+    """The config as people may see it: values of a script's environment that look like credentials are masked."""
+    script = config.get("script")
+    env = script.get("env") if isinstance(script, dict) else None
+    if not isinstance(script, dict) or not isinstance(env, dict):
+        return config
+    masked = {name: _MASK if is_secret(name) else value for name, value in env.items()}
+    return {**config, "script": {**script, "env": masked}}

@@ -1,0 +1,46 @@
+"""Hyperband (Li et al. 2018): several successive halvings at once, which differ in how early the first cut comes.
+
+For when it is not known whether the first epochs tell anything of the last ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mitorch_service.search.stopping.asha import Asha
+from mitorch_service.search.stopping.base import Question, Standing, Stopper, rungs
+
+
+class Hyperband(Stopper):
+    """Bracket b begins to stop at rung b. A bracket gets more trials the earlier it stops, so that each costs alike."""
+
+    def __init__(self, max_epochs: int, min_epochs: int = 1, factor: int = 3) -> None:
+        first = rungs(min_epochs, factor, max_epochs) or [min_epochs]
+        self.brackets = [Asha(max_epochs, epochs, factor) for epochs in first]
+        shares = [factor**rest / (rest + 1) for rest in range(len(first) - 1, -1, -1)]
+        self._turns = _interleaved(shares)
+
+    def bracket(self, number: int) -> int:
+        return self._turns[number % len(self._turns)]
+
+    def question(self, number: int, curve: Sequence[float]) -> Question | None:
+        bracket = self.bracket(number)
+        question = self.brackets[bracket].question(number, curve)
+        return None if question is None else Question(question.epochs, question.loss, bracket)
+
+    def stops(self, question: Question, standing: Standing) -> bool:
+        return self.brackets[question.bracket].stops(question, standing)
+
+    def observed_epochs(self, max_epochs: int) -> list[int]:
+        return self.brackets[0].rungs
+
+
+def _interleaved(shares: list[float], length: int = 60) -> list[int]:
+    """Brackets in turns, each as often as its share; the one that is furthest behind is next."""
+    given = [0.0] * len(shares)
+    turns: list[int] = []
+    for _ in range(length):
+        behind = [share / sum(shares) * (len(turns) + 1) - got for share, got in zip(shares, given, strict=True)]
+        turns.append(behind.index(max(behind)))
+        given[turns[-1]] += 1
+    return turns

@@ -1,0 +1,25 @@
+"""Patience: a trial that has not improved for some epochs ends, however the others do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mitorch_service.search.stopping.base import Question, Standing, Stopper
+
+
+class Patient(Stopper):
+    """Ends a trial whose best value of the last `patience` epochs is not better, by more than `min_delta`, than its
+    best before them. No other trial is looked at."""
+
+    def __init__(self, patience: int = 5, min_delta: float = 0.0) -> None:
+        self.patience, self.min_delta = patience, min_delta
+
+    def question(self, number: int, curve: Sequence[float]) -> Question | None:
+        before, last = curve[: -self.patience], curve[-self.patience :]
+        if not before or min(last) < min(before) - self.min_delta:
+            return None
+        return Question(len(curve), math.inf)  # of which the answer does not matter
+
+    def stops(self, question: Question, standing: Standing) -> bool:
+        return True

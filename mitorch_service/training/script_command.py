@@ -1,0 +1,73 @@
+"""The command and the environment of a script's process. Pure."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mitorch_service.models.script import is_secret
+from mitorch_service.models.secrets import mask_secrets
+
+_PARAMETERS = "{parameters}"
+_OURS = ("MITORCH_", "AZUREML_RUN_TOKEN")  # addresses and credentials of database, storage and vault among them
+_SHORTEST_SECRET = 4  # a shorter value would mask half of the log
+
+
+def script_command(command: Sequence[str], parameters: Mapping[str, Any], paths: Mapping[str, Path]) -> list[str]:
+    """The words with their placeholders filled in: `paths` by placeholder. Raises ValueError for a path that there is
+    none of."""
+    words: list[str] = []
+    for word in command:
+        if word == _PARAMETERS:
+            words += parameter_arguments(parameters)
+        else:
+            words.append(_filled(word, paths))
+    return words
+
+
+def parameter_arguments(parameters: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """``--name value`` for each: text as it is, anything else as JSON; those within an object after a dot; null is left
+    out."""
+    words: list[str] = []
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            words += parameter_arguments(value, f"{prefix}{name}.")
+        elif value is not None:
+            words += [f"--{prefix}{name}", value if isinstance(value, str) else json.dumps(value)]
+    return words
+
+
+def script_environment(
+    inherited: Mapping[str, str], own: Mapping[str, str], given: Mapping[str, str], python: Path
+) -> dict[str, str]:
+    """What is `inherited` without our settings, then the user's `own`, then what the run has `given`. `python`, the
+    interpreter of the run, is found first under its name."""
+    kept = {name: value for name, value in inherited.items() if not name.startswith(_OURS)}
+    path = os.pathsep.join(filter(None, [str(python.parent), own.get("PATH", kept.get("PATH", ""))]))
+    return {**kept, "PYTHONUNBUFFERED": "1", **own, "PATH": path, **given}
+
+
+class Mask:
+    """Hides credentials in what a script prints: those that look like one, and the values of those it was given."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        secrets = [value for name, value in environment.items() if is_secret(name) and len(value) >= _SHORTEST_SECRET]
+        longest_first = sorted(secrets, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if secrets else None
+
+    def __call__(self, text: str) -> str:
+        return mask_secrets(text if self._secrets is None else self._secrets.sub("***", text))
+
+
+def _filled(word: str, paths: Mapping[str, Path]) -> str:
+    def path(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in paths:
+            raise ValueError(f"script.command: {{{name}}} is a file of the data set, which has none; remove it")
+        return str(paths[name])
+
+    return re.sub(r"\{(parameters_file|train|val|test)\}", path, word)

@@ -1,0 +1,50 @@
+"""The parent of a script's process: a small process that ends the script when the run that started it is gone.
+
+Started by its path, not imported: ``python script_guard.py COMMAND…``, as the leader of a process group that the script
+and its children belong to. Its standard input comes from the run and ends with it, however that ends. It ends as the
+script does: with its exit code, or by its signal.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+
+EXIT_NOT_STARTED = 127  # as a shell has it
+
+
+def guard(command: list[str]) -> int:
+    """Runs the command to its end and returns its exit code, negative for a signal."""
+    # A handler, as what is ignored would be ignored by the script too. The signal reaches that as well: one group.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        os.write(1, f"{command[0]} could not be started: {error.strerror}\n".encode())
+        return EXIT_NOT_STARTED
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
+    return child.wait()
+
+
+def _end_with_the_run() -> None:
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _end_as(code: int) -> None:
+    """Does not return."""
+    if code < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+if __name__ == "__main__":
+    _end_as(guard(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""How good the search is for equal budgets, beside plain Optuna and random search in the same run.
+
+    python -m tests.benchmarks.search_quality [--algorithm auto tpe …] [--seeds 20] [--parallel 1 8]
+        [--function branin hartmann6 conditional digits epochs speed]
+
+Prints one JSON object a line. branin, hartmann6, conditional, digits (final log loss of recorded trainings): median
+regret after 64 trials. epochs: those of all workers together until a validation accuracy of 0.97 is seen on the
+recorded trainings, at most 6,000. speed: milliseconds a suggestion with n finished trials.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.benchmarks.search_functions import FUNCTIONS, Digits
+from tests.benchmarks.search_peers import PEERS, optuna_milliseconds
+from tests.benchmarks.search_simulation import Simulated, epochs_to_target, regret_after, suggestion_milliseconds
+
+TRIALS = 64
+OURS = ("auto", "random", "qmc", "tpe", "gp", "cmaes")
+Make = Callable[[dict[str, Any], int, str], Simulated]
+
+
+def line(**figures: Any) -> None:
+    """One figure."""
+    print(json.dumps(figures), flush=True)
+
+
+def regrets(name: str, makers: dict[str, Make], seeds: int, parallel: int) -> None:
+    """Median, worst and quartiles of the regret after TRIALS trials."""
+    function = FUNCTIONS[name]()
+    for algorithm, make in makers.items():
+        begin = time.perf_counter()
+        found = [
+            regret_after(make(function.space, seed, "minimize"), function, TRIALS, parallel, seed)
+            for seed in range(seeds)
+        ]
+        line(
+            name=f"{name}: regret after {TRIALS} trials",
+            algorithm=algorithm,
+            parallel=parallel,
+            seeds=seeds,
+            median=round(statistics.median(found), 6),
+            mean=round(statistics.fmean(found), 6),
+            worst=round(max(found), 6),
+            seconds_a_search=round((time.perf_counter() - begin) / seeds, 2),
+        )
+
+
+def epochs(makers: dict[str, Make], stoppings: list[str], seeds: int, parallel: int) -> None:
+    """Median and worst epochs until the target is seen."""
+    digits = Digits()
+    for algorithm, make in makers.items():
+        for stopping in stoppings:
+            found = [
+                epochs_to_target(make(digits.space, seed, "maximize"), digits, stopping, parallel, seed)
+                for seed in range(seeds)
+            ]
+            line(
+                name=f"digits: epochs until {digits.target} is seen",
+                algorithm=algorithm,
+                early_stopping=stopping,
+                parallel=parallel,
+                seeds=seeds,
+                median=statistics.median(found),
+                worst=max(found),
+                all=sorted(found),
+            )
+
+
+def main() -> None:
+    """Reads the arguments and prints the figures asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--algorithm", nargs="+", default=[*OURS, *PEERS])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--parallel", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--function", nargs="+", default=[*FUNCTIONS, "epochs", "speed"])
+    parser.add_argument("--stopping", nargs="+", default=["none", "asha", "median"])
+    given = parser.parse_args()
+    makers: dict[str, Make] = {name: PEERS.get(name) or Simulated.ours(name) for name in given.algorithm}
+    for name in given.function:
+        for parallel in given.parallel if name != "speed" else [1]:
+            if name == "speed":
+                speed(makers)
+            elif name == "epochs":
+                epochs(makers, given.stopping, given.seeds, parallel)
+            else:
+                regrets(name, makers, given.seeds, parallel)
+
+
+def speed(makers: dict[str, Make]) -> None:
+    """Milliseconds of the first suggestion of a pass and of those after it."""
+    for count in (100, 1000, 10_000):
+        for algorithm in makers:
+            figures = optuna_milliseconds(count) if algorithm == "optuna-tpe" else {}
+            figures = figures or (suggestion_milliseconds(algorithm, count) if algorithm not in PEERS else {})
+            if figures:
+                line(name="milliseconds a suggestion", algorithm=algorithm, finished=count, **figures)
+
+
+if __name__ == "__main__":
+    main()

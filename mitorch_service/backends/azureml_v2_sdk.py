@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     from azure.ai.ml.exceptions import MlException
     from azure.ai.ml.operations import _job_operations
     from azure.core import PipelineClient
-    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
     from azure.core.pipeline import policies
     from azure.core.rest import HttpRequest
 
@@ -36,7 +36,6 @@ __all__ = [
     "MlException",
     "PipelineClient",
     "PyTorchDistribution",
-    "ResourceNotFoundError",
     "command",
     "policies",
 ]

@@ -18,6 +18,7 @@ from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.training.persistence import persistently
 from mitorch_service.training.run import run_training
+from mitorch_service.training.run_share import run_share
 from mitorch_service.wiring import open_artifacts, open_dataset_files, open_node, open_store
 
 _PATIENCE_SECONDS = 600.0  # for a database that does not answer
@@ -29,10 +30,10 @@ def run_attempt(training_id: str, attempt: int) -> int:
     """Runs the attempt; SIGTERM and Ctrl-C end it cleanly as canceled, a node that is taken away at once and without a
     word, as lost. Returns the exit code."""
     _log_to_stdout()
-    rank = os.environ.get("RANK", "0")
-    if rank != "0":
-        log.info("process %s of %s has nothing to do: a training runs in the first", rank, os.environ.get("WORLD_SIZE"))
-        return 0
+    if not _is_first():
+        log.info(
+            "process %s of %s takes part in the training of the first", *map(os.environ.get, ("RANK", "WORLD_SIZE"))
+        )
     node = open_node(os.environ)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,6 +52,8 @@ def run_attempt(training_id: str, attempt: int) -> int:
 
 def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: threading.Event) -> int:
     store = open_store(settings)
+    if not _is_first():
+        return run_share(store, training_id, open_dataset_files(settings))
     if node.starts_again and _has_begun(store, training_id, attempt):
         log.error("attempt %d had begun on a node that was taken away: it is lost, and made up for by another", attempt)
         return EXIT_INFRASTRUCTURE
@@ -64,6 +67,11 @@ def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: t
         open_dataset_files(settings),
         node.epoch_ended,
     )
+
+
+def _is_first() -> bool:
+    """Of the processes of one run, one for each GPU of each node: the one that reports."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _has_begun(store: Store, training_id: str, attempt: int) -> bool:

@@ -67,7 +67,7 @@ def command(
 
         submit_many(store, settings, many, options, resume_key, again, explain, as_json)
         return 0
-    document = checked(store, settings, config or "-", options)
+    document = checked(store, settings, config or "-", options, upload=not explain)
     if explain:
         click.echo("\n".join(explanation(document)))
         return 0

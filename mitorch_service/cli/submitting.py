@@ -9,21 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.cli.output import text
+from mitorch_service.cli.script_code import ConfigChecks
+from mitorch_service.cli.script_view import script_fields, without_record
 from mitorch_service.controller.expansion import expand
 from mitorch_service.controller.resource_check import resource_check
 from mitorch_service.controller.submission import ConfigCheck, Options, build_submission
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job
+from mitorch_service.models.script import is_script
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED
 from mitorch_service.models.training import Training
 from mitorch_service.models.validation import MAX_CONFIG_BYTES, parse_object
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
-from mitorch_service.training.config_check import check_names
 
 _SHOWN_TRIALS = 5
 _POLL_SECONDS = 1.0
+_CODE_FIELDS = ("code", "submitted with", "commit")
 
 
 def read_config(path: str) -> tuple[str, dict[str, Any]]:
@@ -48,23 +52,28 @@ def dataset_ref(argument: str, text: str) -> DatasetRef:
         raise InvalidInput(argument, [Problem(text, str(error))]) from error
 
 
-def checked(store: Store, settings: Settings, path: str, options: Options) -> Training | Job:
-    """The document that the file asks for, not yet written. Raises InvalidInput with every problem."""
+def checked(store: Store, settings: Settings, path: str, options: Options, upload: bool = True) -> Training | Job:
+    """The document that the file asks for, not yet written; the code of a script is stored with `upload`. Raises
+    InvalidInput with every problem, ArtifactError."""
     source, data = read_config(path)
-    return build_submission(store, source, data, options, datetime.now(UTC), config_check(settings))
+    check = config_check(settings, Path() if path == "-" else Path(path).parent, upload)
+    return build_submission(store, source, data, options, datetime.now(UTC), check)
 
 
-def config_check(settings: Settings) -> ConfigCheck:
-    """What is checked of a config beside its form: names that the engine knows, and that some cluster can run it."""
-    check_resources = resource_check(settings)
-    return lambda config: check_names(config) + check_resources(config)
+def config_check(settings: Settings, folder: Path = Path(), upload: bool = True) -> ConfigCheck:
+    """What is checked of a config beside its form: names that the engine knows, and that some cluster can run it. The
+    code of a script is relative to the folder."""
+    return ConfigChecks(settings, resource_check(settings), folder, upload)
 
 
 def explanation(document: Training | Job) -> list[str]:
     """What would run, in lines for a person."""
     if isinstance(document, Training):
         what = f"One training on {document.dataset}, {document.max_epochs} epochs:"
-        return [what, json.dumps(document.config)]
+        if is_script(document.config):
+            what = f"One script on {document.dataset}:"
+        code = [f"{name}: {text(value)}" for name, value in script_fields(document.config) if name in _CODE_FIELDS]
+        return [what, json.dumps(without_record(document.config)), *code]
     search, trials = document.search, expand(document, None, 0, document.created_at)
     epochs = max(trial.max_epochs for trial in trials) * search.max_trials
     parameters = [trial.trial.parameters for trial in trials if trial.trial is not None]
@@ -72,7 +81,7 @@ def explanation(document: Training | Job) -> list[str]:
     lines = [
         f"A {search.algorithm} search on {document.dataset} to {search.direction} {search.objective}:",
         f"{search.max_trials} trials, at most {search.max_concurrent or search.max_trials} of them open at a time,",
-        f"at most some {epochs} epochs in all; seed {search.seed}.",
+        (f"at most some {epochs} epochs in all; " if epochs else "") + f"seed {search.seed}.",
     ]
     for number, drawn in enumerate(parameters[:_SHOWN_TRIALS]):
         inactive = ", ".join(name for name in names if name not in drawn)

@@ -80,8 +80,9 @@ def _checkpoints(output: Path) -> Iterator[Checkpoints]:
     from mitorch_service.training.checkpoint import Checkpoints
     from mitorch_service.wiring import open_artifacts
 
-    artifacts = open_artifacts(read_settings({"MITORCH_STORAGE_URL": str(_checkpoint_folder(output).absolute())}))
-    with Checkpoints(artifacts, "") as checkpoints:
+    folder = _checkpoint_folder(output).absolute()
+    artifacts = open_artifacts(read_settings({"MITORCH_STORAGE_URL": str(folder.parent)}))
+    with Checkpoints(artifacts, f"{folder.name}/") as checkpoints:
         yield checkpoints
 
 

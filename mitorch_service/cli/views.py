@@ -11,9 +11,11 @@ import click
 
 from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
+from mitorch_service.cli.script_view import script_fields
 from mitorch_service.errors import BrokenDocument, NotAllowed
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.script import shown
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow
 from mitorch_service.stores.base import Store
@@ -101,7 +103,8 @@ class TrainingView(View):
 
     def show_json(self) -> None:
         training = self._store.get_training(self._id)
-        fields = {**training.to_document(), **cost_json(cost_of_training(training)), "curve": self._records()}
+        document = {**training.to_document(), "config": shown(training.config)}
+        fields = {**document, **cost_json(cost_of_training(training)), "curve": self._records()}
         stream_json(fields.items())
 
     def _records(self) -> Iterator[dict[str, Any]]:
@@ -128,6 +131,7 @@ class JobView(View):
                 ("status", job.status),
                 ("priority", job.priority),
                 ("dataset", job.dataset),
+                *script_fields(job.config),
                 ("search", f"{job.search.algorithm}, {job.search.direction} {job.search.objective}"),
                 ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
                 ("best", best[0].trial.value if best and best[0].trial else None),
@@ -151,7 +155,8 @@ class JobView(View):
         counts = self._store.count_trainings(self._id)
         cost = cost_json(cost_of_job(self._store, job.id, job.arrival, sum(counts.values())))
         board = (row.to_document() for row in leaders)
-        stream_json({**job.to_document(), "counts": counts, **cost, "leaderboard": board}.items())
+        document = {**job.to_document(), "config": shown(job.config)}
+        stream_json({**document, "counts": counts, **cost, "leaderboard": board}.items())
 
     def _leaders(self, limit: int) -> list[TrainingRow]:
         direction = self._store.get_job(self._id).search.resolved_direction()
@@ -190,7 +195,7 @@ def _row(training: TrainingRow) -> list[Any]:
         training.dataset,
         training.name,
         training.job_id[:8] if training.job_id else None,
-        f"{done}/{training.max_epochs}",
+        f"{done}/{training.max_epochs}" if training.max_epochs else done,
         None if progress is None else progress.val_loss,
         _result(training),
         training.created_at,
@@ -218,6 +223,7 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("trial", None if trial is None else trial.number),
         ("parameters", None if trial is None else trial.parameters),
         ("model", training.config.get("model", {}).get("name")),
+        *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
         *cost_fields(cost_of_training(training)),
         ("created", training.created_at),

@@ -9,19 +9,22 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from mitorch_service.controller.script_code import with_code
 from mitorch_service.controller.token_expiry import expiry_problem
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Problem
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
+from mitorch_service.models.script import NO_DATASET, check_config, is_script
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
 from mitorch_service.models.validation import check, nearest
 from mitorch_service.search.space import parse_space
 from mitorch_service.stores.base import Store
 
-ConfigCheck = Callable[[TrainingConfig], list[Problem]]  # what the engine knows that the models do not
+# What the engine knows of a TrainingConfig or ScriptConfig that the models do not. A CodeKeeper keeps code as well.
+ConfigCheck = Callable[..., list[Problem]]
 
 _CACHED = 10_000  # data sets, and trainings named as a base
 
@@ -117,7 +120,7 @@ def new_training(
         status_times={"new": now},
         dataset=dataset,
         config={key: value for key, value in config.items() if key != "dataset"},
-        max_epochs=config["max_epochs"],
+        max_epochs=config.get("max_epochs", 0),
         max_retries=config.get("max_retries", 0),
         resources=config.get("resources"),
         **fields,
@@ -131,14 +134,15 @@ def _fields(options: Options) -> dict[str, Any]:
 def _check_training(
     lookups: Lookups, data: Mapping[str, Any], given: DatasetRef | None, extra_check: ConfigCheck
 ) -> tuple[Submission | None, list[Problem]]:
-    config, problems = check(TrainingConfig, data)
+    config, problems = check_config(data)
     if config is not None:
         problems += extra_check(config)
-    problems += _base_problems(lookups, data.get("base") if config is None else config.base)
-    dataset = _pin(lookups, given or _dataset_of(data), problems)
+    problems += _base_problems(lookups, config.base if isinstance(config, TrainingConfig) else data.get("base"))
+    dataset = _pin(lookups, given or _dataset_of(data), problems, is_script(data))
     if problems or config is None or dataset is None:
         return None, problems
-    return Submission(dataset, config.model_dump(mode="json", exclude_unset=True)), []
+    whole, problems = with_code(config.model_dump(mode="json", exclude_unset=True), extra_check)
+    return Submission(dataset, whole), problems
 
 
 def _check_job(
@@ -149,10 +153,11 @@ def _check_job(
     space: dict[str, Any] = inner if isinstance(inner, dict) else {}
     problems += _check_space(lookups, space, extra_check) if isinstance(inner, dict) else []
     problems += _check_objective(job) if job is not None else []
-    dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(space), problems)
+    dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(space), problems, is_script(space))
     if problems or job is None or dataset is None:
         return None, problems
-    return Submission(dataset, job.config, _resolved(job.search)), []
+    whole, wrong = with_code(job.config, extra_check)
+    return Submission(dataset, whole, _resolved(job.search)), _within_config(wrong)
 
 
 def _resolved(search: SearchConfig) -> SearchConfig:
@@ -163,7 +168,7 @@ def _resolved(search: SearchConfig) -> SearchConfig:
 
 def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: ConfigCheck) -> list[Problem]:
     space, problems = parse_space(config)
-    problems = [Problem(f"config.{problem.path}", problem.message) for problem in problems]
+    problems = _within_config(problems)
     if problems:
         return problems
     if space.is_constant():
@@ -171,14 +176,21 @@ def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: Confi
         problems.append(Problem("config", message))
     found: dict[str, Problem] = {}
     for corner in space.corners():
-        checked, wrong = check(TrainingConfig, corner)
-        wrong = wrong if checked is None else extra_check(checked) + _base_problems(lookups, checked.base)
+        checked, wrong = check_config(corner)
+        base = checked.base if isinstance(checked, TrainingConfig) else None
+        wrong = wrong if checked is None else extra_check(checked) + _base_problems(lookups, base)
         for problem in wrong:
             found.setdefault(str(problem), Problem(f"config.{problem.path}", problem.message))
     return problems + list(found.values())
 
 
+def _within_config(problems: list[Problem]) -> list[Problem]:
+    return [Problem(f"config.{problem.path}", problem.message) for problem in problems]
+
+
 def _check_objective(job: JobConfig) -> list[Problem]:
+    if is_script(job.config):
+        return []  # what it reports is not known
     task = job.config.get("task_type", "multiclass_classification")
     known = ("val_loss", *METRICS.get(task, ())) if isinstance(task, str) else ()
     objective = job.search.objective
@@ -199,8 +211,10 @@ def _dataset_of(data: Mapping[str, Any]) -> DatasetRef | None:
         return None  # told by the check of the whole file
 
 
-def _pin(lookups: Lookups, ref: DatasetRef | None, problems: list[Problem]) -> DatasetRef | None:
+def _pin(lookups: Lookups, ref: DatasetRef | None, problems: list[Problem], optional: bool) -> DatasetRef | None:
     """The data set at a version that is registered; the newest where none is named."""
+    if ref is None and optional:
+        return NO_DATASET
     if ref is None:
         if not any(problem.path.startswith("dataset") for problem in problems):
             message = 'is required: write "dataset": "NAME" or "NAME:VERSION" in the file, or give --dataset'

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
-from mitorch_service.models.config import ResourcesConfig
+from mitorch_service.models.config import ResourcesConfig, TrainingConfig
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
+from mitorch_service.models.validation import check
 
 # What stands in place of a data set where there is none: no data set can be registered under this name.
 NO_DATASET = DatasetRef(name="-")
@@ -96,6 +98,13 @@ class ScriptConfig(ConfigSection):
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after errors of its own; lost attempts do not count
     resources: ResourcesConfig | None = None  # None: one node of any cluster
 
+    @field_validator("resources")
+    @classmethod
+    def _one_node(cls, resources: ResourcesConfig | None) -> ResourcesConfig | None:
+        if resources is not None and resources.nodes > 1:
+            raise ValueError("a script runs on one node: remove resources.nodes")
+        return resources
+
     @field_validator("parameters")
     @classmethod
     def _plain_names(cls, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +112,14 @@ class ScriptConfig(ConfigSection):
             if not _PARAMETER.match(name):
                 raise ValueError(f"the parameter {name!r} cannot be an argument: use letters, digits, _ . and -")
         return parameters
+
+
+AnyConfig = TrainingConfig | ScriptConfig
+
+
+def check_config(data: Mapping[str, Any]) -> tuple[AnyConfig | None, list[Problem]]:
+    """The config of a training or of a script, or None with everything that is wrong."""
+    return check(ScriptConfig, data) if is_script(data) else check(TrainingConfig, data)
 
 
 def is_script(config: Mapping[str, Any]) -> bool:

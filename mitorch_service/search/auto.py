@@ -5,13 +5,18 @@ Measured in tests/benchmarks/search_quality.py.
 
 from __future__ import annotations
 
-from mitorch_service.search.base import History, Sampler, Study
+from mitorch_service.search.base import History, Sampler, Study, TrialState
 from mitorch_service.search.cube import Cube
 from mitorch_service.search.gp import GaussianProcessSampler
 from mitorch_service.search.observations import observe
+from mitorch_service.search.qmc import sobol
 from mitorch_service.search.space import Point
 
 MAX_TRIALS, MAX_WIDTH = 200, 16  # of the Gaussian process: its cost grows with their cube, its use shrinks
+
+SPREAD_EVERY = (
+    4  # trials, one is drawn evenly where trials are stopped early: what is stopped teaches little of its end
+)
 
 
 class AutoSampler(Sampler):
@@ -21,9 +26,13 @@ class AutoSampler(Sampler):
         super().__init__(study)
         self._process: GaussianProcessSampler | None = None
         self._tpe: Sampler | None = None
-        self._is_small = len(study.directions) == 1 and Cube(study.space).width <= MAX_WIDTH
+        self._cube = Cube(study.space)
+        self._is_small = len(study.directions) == 1 and self._cube.width <= MAX_WIDTH
 
     def propose(self, history: History, number: int, salt: int) -> Point:
+        if number % SPREAD_EVERY == SPREAD_EVERY - 1 and _are_stopped(history):
+            row = sobol(self._cube.width, self.study.seed, number + salt * self.study.max_trials)
+            return self._cube.point(row)
         if self._is_small and len(observe(history).points) <= MAX_TRIALS:
             self._process = self._process or GaussianProcessSampler(self.study)
             return self._process.propose(history, number, salt)
@@ -32,3 +41,9 @@ class AutoSampler(Sampler):
 
             self._tpe = TpeSampler(self.study)
         return self._tpe.propose(history, number, salt)
+
+
+def _are_stopped(history: History) -> bool:
+    if "stopped" not in history.memory:
+        history.memory["stopped"] = any(record.state == TrialState.PRUNED for record in history.records)
+    return bool(history.memory["stopped"])

@@ -58,6 +58,7 @@ class Augmentation:
         self, on_pictures: Sequence[v2.Transform], on_tensors: Sequence[v2.Transform], shorter_side: int
     ) -> None:
         self._on_pictures, self._on_tensors = on_pictures, on_tensors
+        self._together = v2.Compose(on_pictures)
         self.shorter_side = shorter_side  # an image may be decoded to this without losing what the network sees
 
     def __call__(self, image: Image.Image, boxes: Boxes | None = None) -> tuple[Tensor, Boxes | None]:
@@ -67,7 +68,7 @@ class Augmentation:
         gives other sides than the input size.
         """
         if boxes is None:
-            image = v2.Compose(self._on_pictures)(image)
+            image = self._together(image)
         else:
             image, boxes = self._with_boxes(image, boxes)
         tensor: Tensor = v2.functional.pil_to_tensor(image)

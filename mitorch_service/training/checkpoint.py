@@ -35,7 +35,7 @@ class Checkpoints:
     """
 
     def __init__(self, artifacts: ArtifactStore, prefix: str) -> None:
-        """`prefix` as an artifact store takes it: empty or ending in ``/``."""
+        """`prefix` ends in ``/``."""
         self._artifacts, self._prefix = artifacts, prefix
         self._found: State | None = None
         self._searched = False
@@ -114,7 +114,7 @@ class Checkpoints:
 
     def _numbers(self) -> list[int]:
         start = f"{self._prefix}checkpoint-"
-        names = [key.removeprefix(start).partition("/")[0] for key in self._artifacts.keys(self._prefix or ".")]
+        names = [key.removeprefix(start).partition("/")[0] for key in self._artifacts.keys(self._prefix)]
         return sorted({int(name) for name in names if name.isdecimal()})
 
     def _read(self, number: int) -> State | None:

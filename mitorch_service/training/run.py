@@ -16,10 +16,11 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import ArtifactError, DataError, MiTorchError, StaleAttempt, StoreError, TrainingDiverged
 from mitorch_service.models.base import new_id
-from mitorch_service.models.config import METRICS, TrainingConfig
+from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.script import is_script
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo
@@ -30,6 +31,9 @@ from mitorch_service.training.datasets import read_splits
 from mitorch_service.training.heavy_imports import heavy_imports
 from mitorch_service.training.persistence import persistently
 from mitorch_service.training.resumption import Earlier, delete_checkpoints, find_checkpoint
+from mitorch_service.training.run_config import config_of
+from mitorch_service.training.script_checkpoints import epochs_kept
+from mitorch_service.training.script_run import run_script
 from mitorch_service.training.store_reporter import StoreReporter
 
 _START_PATIENCE = 600.0  # seconds to wait for the database before the training
@@ -62,8 +66,9 @@ def run_training(
         log.addHandler(handler)
         try:
             earlier = find_checkpoint(artifacts, training_id, attempt)
+            epochs = max(earlier.epochs, epochs_kept(artifacts, training_id, attempt))
             training = persistently(
-                lambda: store.start_training(training_id, attempt, worker, clock(), earlier.epochs), _START_PATIENCE
+                lambda: store.start_training(training_id, attempt, worker, clock(), epochs), _START_PATIENCE
             )
             persistently(lambda: earlier.complete_curve(store, training), _START_PATIENCE)
             files = dataset_files or DatasetFiles(Path(folder, "datasets"))
@@ -98,9 +103,12 @@ def _attempt(
     """Trains, and turns whatever happens into the attempt's end. Raises StaleAttempt and StoreError only."""
     reporter = StoreReporter(store, training.id, training.attempt, training.max_epochs, clock, stop, epoch_ended)
     try:
-        dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
-        with dataset_files.at_hand(dataset) as paths:
-            end = _train(artifacts, training, earlier, dataset, paths, folder, reporter)
+        if is_script(training.config):
+            end = run_script(store, artifacts, dataset_files, training, folder, reporter, clock)
+        else:
+            dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
+            with dataset_files.at_hand(dataset) as paths:
+                end = _train(artifacts, training, earlier, dataset, paths, folder, reporter)
     except (StaleAttempt, StoreError):
         raise
     except TrainingDiverged as error:
@@ -133,7 +141,7 @@ def _train(
         from mitorch_service.training.file_reporter import FileReporter
         from mitorch_service.training.weights import save_weights
 
-    config = _config(training)
+    config = config_of(training)
     lists = read_splits(paths, str(dataset.ref))
     checkpoints = earlier.checkpoints()
     plots = folder / "plots"
@@ -157,16 +165,6 @@ def _train(
         evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
     addresses = {"model": artifacts.put(f"{training.id}/model.pth", weights)}
     return RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=addresses | _store_plots(artifacts, training, plots))
-
-
-def _config(training: Training) -> TrainingConfig:
-    """A trial's objective is that of its search, if the config names no other."""
-    config = TrainingConfig.model_validate(training.config)
-    if config.objective is not None or training.trial is None:
-        return config
-    names = ("val_loss", *METRICS.get(config.task_type, ()))
-    objective = training.trial.objective
-    return config.model_copy(update={"objective": objective}) if objective in names else config
 
 
 def _store_plots(artifacts: ArtifactStore, training: Training, folder: Path) -> dict[str, str]:

@@ -104,6 +104,11 @@ class ScriptCheckpoints:
         return f"{self._prefix}{kept.name}/checkpoint.tar"
 
 
+def epochs_kept(artifacts: ArtifactStore, training_id: str, attempt: int) -> int:
+    """The epoch from whose end an attempt of a script goes on; 0: from the beginning. Raises ArtifactError."""
+    return 0 if attempt == 1 else ScriptCheckpoints(artifacts, training_id, attempt).last_epoch()
+
+
 def _digest(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -39,7 +39,8 @@ def report(
 
 def checkpoint(path: str | os.PathLike[str]) -> bool:
     """Keeps a copy of the file or folder with the training, from which a later attempt goes on (`last_checkpoint`).
-    Returns once it is stored; False where it could not be, or where the script runs by hand. Raises FileNotFoundError."""
+    Returns once it is stored; False where it could not be, or where the script runs by hand. Raises FileNotFoundError.
+    """
     whole = Path(path).absolute()
     if not whole.exists():
         raise FileNotFoundError(f"checkpoint: {whole} does not exist")

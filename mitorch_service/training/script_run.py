@@ -51,7 +51,7 @@ def run_script(
     clock: Callable[[], datetime],
     graces: Graces = Graces(),  # noqa: B008 - it is frozen
 ) -> RunEnd:
-    """Runs the script in a copy of its code below `folder`, which is empty and its own. What it ends with follows from
+    """Runs the script in a copy of its code below `folder`, which is the attempt's own. What it ends with follows from
     its exit code: an error of its own is told in the RunEnd. Raises what keeps it from running: DataError,
     ArtifactError, StoreError, ValueError, OSError."""
     config = ScriptConfig.model_validate(training.config)
@@ -140,13 +140,16 @@ def _addresses(
 
 
 def _store_outputs(artifacts: ArtifactStore, training: Training, output: Path) -> dict[str, str]:
-    """What the script has left in its output folder, by name. Of a great many files the first."""
+    """What the script has left in its output folder: where that is stored. Of a great many files the first."""
     files = sorted(path for path in output.rglob("*") if path.is_file())
     if len(files) > _MAX_OUTPUTS:
         log.warning("%d files in MITORCH_OUTPUT: only the first %d are stored", len(files), _MAX_OUTPUTS)
-    names = {path.relative_to(output).as_posix(): path for path in files[:_MAX_OUTPUTS]}
-    prefix = f"{training.id}/attempt-{training.attempt}/output"
-    return {f"output {name}": artifacts.put(f"{prefix}/{name}", path) for name, path in names.items()}
+    address = None
+    for path in files[:_MAX_OUTPUTS]:
+        name = path.relative_to(output).as_posix()
+        stored = artifacts.put(f"{training.id}/attempt-{training.attempt}/output/{name}", path)
+        address = address or stored.removesuffix(f"/{name}")
+    return {"output": address} if address else {}
 
 
 def _failed(ended: ScriptEnd, last_line: str, addresses: Mapping[str, str]) -> RunEnd:

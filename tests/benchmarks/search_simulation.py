@@ -18,19 +18,12 @@ from typing import Any, Literal
 from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState, suggest
 from mitorch_service.search.space import parse_space
-from mitorch_service.search.stopping.asha import Asha
 from mitorch_service.search.stopping.base import Standing, Stopper
-from mitorch_service.search.stopping.percentile import Percentile
+from mitorch_service.search.stopping.rules import stopper as make_stopper
 from tests.benchmarks.search_functions import Digits
 
 MOST_EPOCHS = 6000
 MOST_TRIALS = 10_000
-STOPPERS: dict[str, Callable[[int], Stopper | None]] = {
-    "none": lambda max_epochs: None,
-    "asha": Asha,
-    "asha, factor 2": lambda max_epochs: Asha(max_epochs, factor=2),
-    "median": lambda max_epochs: Percentile(50),
-}
 
 
 class Simulated(ABC):
@@ -59,7 +52,7 @@ class Simulated(ABC):
 
 
 class Ours(Simulated):
-    """History in, suggestions out: each suggestion is asked of a history made anew, as each pass of a controller does."""
+    """History in, suggestions out: each one is asked of a history made anew, as each pass of a controller does."""
 
     def __init__(self, algorithm: str, space: dict[str, Any], seed: int, direction: str) -> None:
         parsed, _ = parse_space(space)
@@ -113,7 +106,8 @@ class Run:
 def epochs_to_target(search: Simulated, digits: Digits, stopping: str, parallel: int, seed: int) -> int:
     """Epochs run by all workers until one trial shows the target; MOST_EPOCHS if none does."""
     clock, spent = random.Random(seed), 0
-    stopper, rungs = STOPPERS[stopping](digits.max_epochs), dict[tuple[int, int], list[float]]()
+    stopper = None if stopping == "none" else make_stopper(stopping, digits.max_epochs)
+    rungs: dict[tuple[int, int], list[float]] = {}
     running: list[tuple[float, int, Run]] = []
     observed = stopper.observed_epochs(digits.max_epochs) if stopper else []
 

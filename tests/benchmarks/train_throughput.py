@@ -153,10 +153,10 @@ def compare(options: argparse.Namespace, data: str, image_list: ImageList, devic
         files = Files(image_list, options.input)
         pinned = device.type == "cuda"
         batches = DataLoader(files, options.batch, shuffle=True, pin_memory=pinned, **workers)
-    floor = Floor(options, device, batches)
     floors, firsts, laters = [], [], []
     val = read_image_list(image_list.folder / "val.txt")
     for round_number in range(1 + options.repeats):
+        floor = Floor(options, device, batches)  # as new as the engine's: learned weights make other numbers
         floor.epoch()
         measured = [floor.epoch() for _ in range(options.epochs)]
         rates = Rates()

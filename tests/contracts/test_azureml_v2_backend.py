@@ -168,7 +168,7 @@ def test_several_nodes_are_one_distributed_run(azure: Emulator, with_cluster: Wi
     request = backend.prepare("distributed", 1, Resources(nodes=2, gpus=0))
     backend.submit(request)
     first, second = (azure.folder / "runs" / request.name / f"user_logs/std_log_process_{n}.txt" for n in range(2))
-    eventually(lambda: second.exists() and "process 1 of 2 has nothing to do" in second.read_text())
+    eventually(lambda: second.exists() and "process 1 of 2 takes part" in second.read_text())
     assert state(backend, request.name) == RunState.RUNNING  # until the first process ends, which looks for a database
     assert "process 0" not in first.read_text()
     job = azure.run(request.name)["definition"]["Configuration"]

@@ -123,7 +123,7 @@ def test_running_trainings_are_canceled_by_command_and_in_the_studio(azure: Emul
     ids = [submit(machine, max_epochs=10_000) for _ in range(2)]
     machine.ok("control")
     for id in ids:
-        until(lambda id=id: machine.query(id).get("progress"), "an epoch is there", 120)
+        until(lambda id=id: machine.query(id).get("progress"), "an epoch is there", 120)  # type: ignore[misc]
     machine.ok("control", "cancel", ids[0])
     azure.cancel(f"mt-{ids[1]}-a1")
     for id in ids:

@@ -30,7 +30,7 @@ class DetectionTask(Task):
     def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
         """The sum of the parts (of boxes, of classes …), as the papers weigh them. Smoothed labels are not in them."""
         parts: dict[str, Tensor] = module(list(batch.images), batch.targets)
-        return torch.stack(list(parts.values())).sum()
+        return torch.stack([part.float() for part in parts.values()]).sum()
 
     def evaluator(
         self, network: Network, classes: Sequence[str], config: TrainingConfig, device: torch.device

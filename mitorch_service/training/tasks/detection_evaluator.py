@@ -60,8 +60,8 @@ class DetectionEvaluator(Evaluator):
             detections: list[Detection] = module(images)
             with _losses_instead(module), _own_random_numbers(images[0].device):
                 parts: dict[str, Tensor] = module(images, targets)
-        self._losses.append(torch.stack(list(parts.values())).sum() * len(batch))
-        detected = [{name: value.cpu() for name, value in one.items()} for one in detections]
+        self._losses.append(torch.stack([part.float() for part in parts.values()]).sum() * len(batch))
+        detected = [{name: _single(one[name]).cpu() for name in _PARTS} for one in detections]
         true = [{name: target[name].cpu() for name in ("boxes", "labels")} for target in targets]
         self._detections += detected
         self._targets += true
@@ -136,6 +136,11 @@ class DetectionEvaluator(Evaluator):
 
 
 _PARTS = ("boxes", "labels", "scores")
+
+
+def _single(values: Tensor) -> Tensor:
+    """Under autocast, detections may be of half precision."""
+    return values.float() if values.is_floating_point() else values
 
 
 def _rates(counts: Any, index: int) -> tuple[float, float, float]:

@@ -15,28 +15,36 @@ from mitorch_service.search.stopping.hyperband import Hyperband
 from mitorch_service.search.stopping.patient import Patient
 from mitorch_service.search.stopping.percentile import Percentile
 from mitorch_service.search.stopping.promotion import Promotion, Rung, last_promotion, promotion
+from mitorch_service.search.stopping.rules import DEFAULT, stopper
 from tests.unit.search.samples import CONDITIONAL, NUMBERS, study_of
 
-RULES: dict[str, Stopper] = {
-    "asha": Asha(27),
-    "hyperband": Hyperband(27),
-    "median": Percentile(50),
-    "percentile": Percentile(25),
+SAVING: dict[str, Stopper] = {
+    "asha": stopper("asha", 27),
+    "hyperband": stopper("hyperband", 27),
+    "median": stopper("median", 27),
+    "percentile": stopper("percentile", 27, percentile=25),
 }
 
 
-def run(stopper: Stopper, curves: Sequence[Sequence[float]]) -> list[int]:
+def test_the_default_rule_is_known_and_options_reach_it() -> None:
+    assert DEFAULT in SAVING
+    patient = stopper("patient", 27, patience=3)
+    assert isinstance(patient, Patient)
+    assert patient.patience == 3
+
+
+def run(rule: Stopper, curves: Sequence[Sequence[float]]) -> list[int]:
     """The epochs that each trial runs, one trial after the other."""
     seen: dict[tuple[int, int], list[float]] = {}
     lengths = []
     for number, curve in enumerate(curves):
         for epochs in range(1, len(curve) + 1):
-            question = stopper.question(number, curve[:epochs])
+            question = rule.question(number, curve[:epochs])
             if question is None or epochs == len(curve):
                 continue
             known = seen.setdefault((question.bracket, question.epochs), [])
             known.append(question.loss)
-            if stopper.stops(question, Standing.of(question, known)):
+            if rule.stops(question, Standing.of(question, known)):
                 break
         lengths.append(epochs)
     return lengths
@@ -49,20 +57,20 @@ def curves(count: int, epochs: int = 27) -> list[list[float]]:
     return [[end + 1 / epoch for epoch in range(1, epochs + 1)] for end in ends]
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SAVING)
 def test_most_epochs_are_saved_and_the_best_trial_runs_to_its_end(name: str) -> None:
     trials = curves(60)
-    lengths = run(RULES[name], trials)
+    lengths = run(SAVING[name], trials)
     assert sum(lengths) < 0.8 * 60 * 27
     best = min(range(60), key=lambda number: trials[number][-1])
     assert lengths[best] == 27
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SAVING)
 def test_what_is_not_finite_loses_and_disables_nothing(name: str) -> None:
     trials = curves(60)
     with_broken = [curve if number % 4 else [math.inf] * 27 for number, curve in enumerate(trials)]
-    lengths = run(RULES[name], with_broken)
+    lengths = run(SAVING[name], with_broken)
     best = min((number for number in range(60) if number % 4), key=lambda number: trials[number][-1])
     assert lengths[best] == 27
     assert sum(lengths[40::4]) < sum(lengths[41::4]) or name == "hyperband"
@@ -80,33 +88,33 @@ def test_successive_halving_asks_at_its_rungs_only() -> None:
 
 
 def test_brackets_of_hyperband_follow_from_the_number_and_compare_among_themselves() -> None:
-    stopper = Hyperband(27)
-    brackets = [stopper.bracket(number) for number in range(60)]
+    rule = Hyperband(27)
+    brackets = [rule.bracket(number) for number in range(60)]
     assert set(brackets) == {0, 1, 2}
     assert brackets.count(0) > brackets.count(1) > brackets.count(2)
     first = brackets.index(2)
-    assert stopper.question(first, [1.0]) is None
-    assert stopper.question(first, [1.0] * 9) == Question(9, 1.0, 2)
+    assert rule.question(first, [1.0]) is None
+    assert rule.question(first, [1.0] * 9) == Question(9, 1.0, 2)
 
 
 def test_the_median_rule_waits_for_others_and_looks_at_the_best_so_far() -> None:
-    stopper = Percentile(50, min_epochs=3, min_trials=5)
-    assert stopper.question(0, [0.1, 5.0]) is None
-    question = stopper.question(0, [0.1, 5.0, 4.0])
+    rule = Percentile(50, min_epochs=3, min_trials=5)
+    assert rule.question(0, [0.1, 5.0]) is None
+    question = rule.question(0, [0.1, 5.0, 4.0])
     assert question == Question(3, 0.1)
-    assert not stopper.stops(question, Standing(5, 4))
-    assert stopper.stops(question, Standing(6, 3))
-    assert not stopper.stops(question, Standing(7, 3))
+    assert not rule.stops(question, Standing(5, 4))
+    assert rule.stops(question, Standing(6, 3))
+    assert not rule.stops(question, Standing(7, 3))
 
 
 def test_patience_looks_at_the_own_curve() -> None:
-    stopper = Patient(patience=2, min_delta=0.1)
-    assert stopper.question(0, [3.0, 2.0]) is None
-    assert stopper.question(0, [3.0, 2.0, 1.5]) is None
-    question = stopper.question(0, [3.0, 2.0, 1.95, 2.5])
+    rule = Patient(patience=2, min_delta=0.1)
+    assert rule.question(0, [3.0, 2.0]) is None
+    assert rule.question(0, [3.0, 2.0, 1.5]) is None
+    question = rule.question(0, [3.0, 2.0, 1.95, 2.5])
     assert question is not None
-    assert stopper.stops(question, Standing(1, 0))
-    assert stopper.question(0, [math.inf, math.inf, 5.0]) is None
+    assert rule.stops(question, Standing(1, 0))
+    assert rule.question(0, [math.inf, math.inf, 5.0]) is None
 
 
 def test_the_best_of_the_highest_rung_is_promoted() -> None:

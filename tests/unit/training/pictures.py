@@ -22,7 +22,7 @@ def png(color: str, size: tuple[int, int] = (9, 8)) -> bytes:
 def write_colors(folder: Path, images: int, name: str = "train") -> Path:
     """`images` noisy pictures in three classes by colour, as plain files; returns the text file."""
     (folder / name).mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0)
+    noise = np.random.default_rng(list(name.encode()))  # no image of one split is in another
     lines = []
     for index in range(images):
         pixels = np.full((8, 9, 3), 60) + noise.integers(0, 60, (8, 9, 3))

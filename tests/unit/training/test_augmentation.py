@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import AugmentationConfig, AugmentationStep
+from mitorch_service.training import plugins
 from mitorch_service.training.augmentation import build_augmentation
 from mitorch_service.training.augmentation_options import ON_BATCHES, OPTIONS, check_augmentation
 
@@ -78,3 +80,86 @@ def test_problems_name_step_option_and_the_nearest() -> None:
 def test_building_refuses_bad_options_too() -> None:
     with pytest.raises(InvalidInput, match=r"horizontal_flip\.q: unknown key; .*p"):
         build(("horizontal_flip", {"q": 1}))
+
+
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    config = AugmentationConfig.model_validate({"train": ["resize", "resiz"]})
+    (problem,) = check_augmentation(config)
+    assert problem.path == "augmentation.train[1].name"
+    assert problem.message.startswith("'resiz' is not known; did you mean 'resize'? known: aug_mix, auto_augment")
+
+
+# contracts.md: the names of the original's two eras
+ORIGINAL = [
+    "center_crop",
+    "center_crop_v2",
+    "center_crop_v3",
+    "dev",
+    "dev2",
+    "inception",
+    "resize",
+    "resize_flip",
+    "random_resize",
+    "random_resize_v2",
+    "random_resize_v3",
+    "random_resize_v4",
+    "random_resize_bbox",
+    "flip",
+    "horizontal_flip",
+    "image_compression",
+    "random_brightness_contrast",
+    "random_sized_bbox_safe_crop",
+    "random_resized_crop",
+    "smallest_max_size",
+    "to_gray",
+    "auto_augment",
+    "surveillance",
+]
+
+
+@pytest.mark.parametrize("name", ORIGINAL)
+def test_every_name_of_the_original_is_known(name: str) -> None:
+    assert check_augmentation(AugmentationConfig.model_validate({"train": name})) == []
+
+
+@pytest.mark.parametrize(("part", "task"), [("val", "multiclass_classification"), ("train", "object_detection")])
+def test_mixing_is_for_the_training_of_classifiers(part: str, task: str) -> None:
+    config = AugmentationConfig.model_validate({part: ["resize", "mixup"]})
+    (problem,) = check_augmentation(config, task)
+    assert problem.path == f"augmentation.{part}[1].name"
+    assert "mixup is for the training of classifiers" in problem.message
+
+
+def test_decoding_leaves_what_the_network_sees() -> None:
+    """Twice the input size, or what a crop of the smallest part needs."""
+    sides = {
+        name: build_augmentation([AugmentationStep(name=name)], 100, MEAN).shorter_side
+        for name in ("resize", "center_crop", "random_resized_crop", "random_iou_crop")
+    }
+    assert sides == {"resize": 200, "center_crop": 200, "random_resized_crop": 354, "random_iou_crop": 334}
+
+
+PLUGIN = """
+from torchvision.transforms import v2
+
+def build(options, input_size):
+    return v2.RandomInvert(options["p"])
+"""
+
+
+def test_an_installed_package_adds_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_augmentations.py").write_text(PLUGIN)
+    metadata = tmp_path / "their_augmentations-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: their-augmentations\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[mitorch_service.augmentations]\nnegative = their_augmentations:build\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugins._plugins.cache_clear()
+    try:
+        assert check_augmentation(AugmentationConfig.model_validate({"train": ["negative"]})) == []
+        pixels = build(("negative", {"p": 1}))(Image.new("RGB", (16, 16), "white"))
+    finally:
+        plugins._plugins.cache_clear()
+    assert pixels.amax().item() == 0

@@ -12,6 +12,7 @@ from torchvision.models import detection
 
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
+from mitorch_service.training.batch import BoxTarget
 from mitorch_service.training.detectors.families import build_detector
 from mitorch_service.training.detectors.names import detector_names, parse_detector
 from mitorch_service.training.network import build_detection_network
@@ -84,8 +85,13 @@ def test_has_the_weights_and_anchors_that_torchvision_has(name: str, theirs: Any
 def test_the_background_stays_inside() -> None:
     """Class 0 of the user is class 1 of a detector with a background; the caller's targets stay as they are."""
     seen: list[Tensor] = []
-    module = build_detection_network(config("test_resnet-ssdlite", 64), 3).module
-    module.compute_loss = lambda targets, *_: seen.append(targets[0]["labels"]) or {"loss": torch.zeros(())}
+    module: Any = build_detection_network(config("test_resnet-ssdlite", 64), 3).module
+
+    def compute_loss(targets: list[BoxTarget], *_: object) -> dict[str, Tensor]:
+        seen.append(targets[0]["labels"])
+        return {"loss": torch.zeros(())}
+
+    module.compute_loss = compute_loss
     drawing, other = draw_shapes(2)
     module.train()([drawing.tensor, other.tensor], [drawing.target, other.target])
     assert seen[0].tolist() == [label + 1 for label in drawing.labels]

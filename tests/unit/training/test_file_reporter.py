@@ -12,9 +12,9 @@ from tests.samples import a_result
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
 
-    read = EventAccumulator(str(folder / "tensorboard")).Reload()
+    read = event_accumulator.EventAccumulator(str(folder / "tensorboard")).Reload()
     return {tag: [(one.step, one.value) for one in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
 
 

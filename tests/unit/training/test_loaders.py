@@ -60,21 +60,27 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return Batch(torch.stack([image for image, _ in samples]), torch.tensor([target for _, target in samples]))
 
 
+def tensors(batch: Batch) -> tuple[Tensor, Tensor]:
+    assert isinstance(batch.images, Tensor)
+    assert isinstance(batch.targets, Tensor)
+    return batch.images, batch.targets
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_have_their_shape_and_are_the_same_with_any_number_of_workers(
     colors: tuple[ImageList, ImageList], workers: int
 ) -> None:
-    def epochs(workers: int) -> list[Batch]:
+    def epochs(workers: int) -> list[tuple[Tensor, Tensor]]:
         images = Images(colors[0], noise, 5)
         with Batches(images, EpochBatches(24, 10, shuffle_seed=5), collate, workers=workers) as batches:
             assert (len(batches), batches.images) == (3, 24)
-            return [batch for number in range(2) for batch in batches.epoch(number)]
+            return [tensors(batch) for number in range(2) for batch in batches.epoch(number)]
 
     got, expected = epochs(workers), epochs(0)
-    assert [tuple(batch.images.shape) for batch in got] == [(10, 3, 4, 4), (10, 3, 4, 4), (4, 3, 4, 4)] * 2
-    for one, other in zip(got, expected, strict=True):
-        assert torch.equal(one.images, other.images)
-        assert torch.equal(one.targets, other.targets)
+    assert [tuple(pixels.shape) for pixels, _ in got] == [(10, 3, 4, 4), (10, 3, 4, 4), (4, 3, 4, 4)] * 2
+    for (pixels, labels), (expected_pixels, expected_labels) in zip(got, expected, strict=True):
+        assert torch.equal(pixels, expected_pixels)
+        assert torch.equal(labels, expected_labels)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

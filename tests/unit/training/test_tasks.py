@@ -129,6 +129,15 @@ def test_what_is_not_finite_gives_nan(task: Task) -> None:
     assert math.isnan(evaluator.loss())
 
 
+def test_half_precision(task: Task) -> None:
+    network, batch = network_of(task), batch_of(task, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert task.loss(network.module.train(), batch, config(task.name)).isfinite()
+        evaluator = evaluated(task, network, batch)
+    assert math.isfinite(evaluator.loss())
+    assert not any(map(math.isnan, evaluator.metrics().values()))
+
+
 def test_plots(task: Task, tmp_path: Path) -> None:
     names = {path.name for path in evaluated(task, network_of(task), batch_of(task, 6)).plots(tmp_path)}
     assert {"per_class.csv", "precision_recall.png", "worst_mistakes.png"} <= names

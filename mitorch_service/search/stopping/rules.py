@@ -1,0 +1,27 @@
+"""The rules of early stopping by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mitorch_service.search.stopping.asha import Asha
+from mitorch_service.search.stopping.base import Stopper
+from mitorch_service.search.stopping.hyperband import Hyperband
+from mitorch_service.search.stopping.patient import Patient
+from mitorch_service.search.stopping.percentile import Percentile
+
+DEFAULT = "median"  # with the default algorithm it needs the fewest epochs: tests/benchmarks/search_quality.py
+
+RULES: dict[str, Callable[..., Stopper]] = {
+    "asha": Asha,
+    "hyperband": Hyperband,
+    "median": lambda max_epochs, **options: Percentile(50.0, **options),
+    "percentile": lambda max_epochs, **options: Percentile(**options),
+    "patient": lambda max_epochs, **options: Patient(**options),
+}
+
+
+def stopper(rule: str, max_epochs: int, **options: Any) -> Stopper:
+    """A rule for trainings of at most so many epochs. Options are those of the rule's class."""
+    return RULES[rule](max_epochs, **options)

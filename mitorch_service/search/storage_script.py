@@ -1,0 +1,131 @@
+"""What an Optuna script's study and its trials look like as a job and as trainings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from mitorch_service.models.base import to_utc_milliseconds
+from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.job import Job, SearchConfig, trial_id
+from mitorch_service.models.status import JobStatus, TrainingStatus
+from mitorch_service.models.training import MAX_ATTEMPTS, Training, TrainingErrorInfo, Trial, next_arrival
+from mitorch_service.search.storage_fields import to_fields, to_key, to_time
+from mitorch_service.search.storage_ids import job_id_of
+
+OBJECTIVE = "value"  # what a script's objective is called where ours have a metric's name
+_MAX_TRIALS = 1_000_000  # what a job may have
+_DATASET = DatasetRef(name="optuna")
+_NOTE = "An Optuna script's study: the script runs its trials, and those that have not ended are shown as canceled."
+_OPEN = TrainingErrorInfo(type="NotEnded", message="an Optuna script runs this trial, or is to").to_document()
+_FAILED = TrainingErrorInfo(type="Failed", message="the objective function of the Optuna script failed").to_document()
+_STATUSES = {
+    TrialState.COMPLETE: TrainingStatus.COMPLETED,
+    TrialState.PRUNED: TrainingStatus.PRUNED,
+    TrialState.FAIL: TrainingStatus.FAILED,
+}
+
+
+def new_study(name: str, directions: Sequence[StudyDirection], now: datetime) -> tuple[Job, dict[str, Any]]:
+    """The job of a study, with the fields beside it. The controller expands no job that is completed."""
+    names = [direction.name.lower() for direction in directions]
+    job = Job(
+        id=job_id_of(name),
+        status=JobStatus.COMPLETED,
+        arrival=next_arrival(),
+        created_at=now,
+        dataset=_DATASET,
+        name=name,
+        config={},
+        search=SearchConfig.model_validate({"objective": OBJECTIVE, "direction": names[0], "max_trials": _MAX_TRIALS}),
+        note=_NOTE,
+    )
+    return job, {"optuna": {"directions": names}}
+
+
+def new_trial(
+    job: Mapping[str, Any], number: int, template: FrozenTrial | None, now: datetime
+) -> tuple[Training, dict[str, Any]]:
+    """A trial that runs from now on, or waits if the template does; of the template everything but its end."""
+    training = Training(
+        id=trial_id(job["_id"], number),
+        status=TrainingStatus.CANCELED,
+        arrival=job["arrival"] + number,
+        created_at=now,
+        attempt=MAX_ATTEMPTS,
+        dataset=_DATASET,
+        config={},
+        name=job["name"],
+        job_id=job["_id"],
+        trial=Trial(number=number, parameters={}, objective=OBJECTIVE, direction=job["search"]["direction"]),
+        error=TrainingErrorInfo.from_document(_OPEN),
+    )
+    waits = template is not None and template.state == TrialState.WAITING
+    fields: dict[str, Any] = {"start": now.astimezone(UTC).isoformat()}
+    if template is not None:
+        fields = {
+            "start": to_time(template.datetime_start),
+            "params": parameter_fields(template),
+            "user_attrs": to_fields(template.user_attrs),
+            "system_attrs": to_fields(template.system_attrs),
+        }
+    return training, {"script_state": (TrialState.WAITING if waits else TrialState.RUNNING).name, "optuna": fields}
+
+
+def parameter_fields(trial: FrozenTrial) -> dict[str, str]:
+    """The parameters of a trial, as `parameter_field` has each."""
+    internal = {name: d.to_internal_repr(trial.params[name]) for name, d in trial.distributions.items()}
+    return to_fields({name: [internal[name], distribution_to_json(d)] for name, d in trial.distributions.items()})
+
+
+def parameter_field(name: str, internal: float, distribution: BaseDistribution) -> dict[str, str]:
+    """The change that sets a parameter: Optuna's own value of it, and what it was drawn from."""
+    fields = to_fields({name: [internal, distribution_to_json(distribution)]})
+    return {f"optuna.params.{key}": text for key, text in fields.items()}
+
+
+def state_changes(
+    trial: FrozenTrial, state: TrialState, values: Sequence[float] | None, at: datetime
+) -> dict[str, Any]:
+    """The change of a trial's state; `trial` is as it was before."""
+    now = at.astimezone(UTC).isoformat()
+    changes: dict[str, Any] = {"script_state": state.name}
+    if values is not None:
+        changes["optuna.values"] = [float(value) for value in values]
+    if state == TrialState.RUNNING:
+        changes["optuna.start"] = now
+    if state in _STATUSES:
+        status = _STATUSES[state].value
+        changes |= {"status": status, f"status_times.{status}": to_utc_milliseconds(at), "optuna.complete": now}
+        changes["error"] = _FAILED if state == TrialState.FAIL else None
+        changes["trial.parameters"] = {_shown_name(name): _shown(value) for name, value in trial.params.items()}
+    if state == TrialState.COMPLETE and values is not None and len(values) == 1 and math.isfinite(values[0]):
+        changes |= {"trial.value": float(values[0]), "evaluation": {OBJECTIVE: float(values[0])}}
+    return changes
+
+
+def value_changes(step: int, value: float, now: datetime) -> dict[str, Any]:
+    """What a trial shows of its last intermediate value."""
+    at = to_utc_milliseconds(now)
+    return {"progress": {"epoch": step, "max_epochs": 0, "metrics": {OBJECTIVE: value}, "at": at}}
+
+
+def value_record(step: int, value: float, now: datetime) -> dict[str, Any]:
+    """An intermediate value as the result of an epoch: what the script does not tell is not a number."""
+    unknown = dict.fromkeys(("train_loss", "learning_rate", "epoch_seconds", "samples_per_second"), math.nan)
+    at = to_utc_milliseconds(now)
+    return {"attempt": MAX_ATTEMPTS, "epoch": step, "metrics": {OBJECTIVE: value}, "finished_at": at, **unknown}
+
+
+def _shown_name(name: str) -> str:
+    return to_key(name) if name.startswith("$") or "\0" in name else name
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

@@ -1,0 +1,118 @@
+"""The verbs of studies: jobs and trials as a script of the user's reads and writes them.
+
+A trial that a script runs is a training that no cluster can get: its status is one that has ended, also while the
+script is at it, and all its attempts are used up, so that a retry is refused too. `script_state` says how far it
+really is; trainings of the service's own have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from mitorch_service.errors import AmbiguousId
+from mitorch_service.models.job import Job
+from mitorch_service.models.training import Training
+from mitorch_service.stores.primitives import Primitives
+from mitorch_service.stores.query import Guarded, Query
+
+Place = tuple[int, str]  # (arrival, id) of the last document of a page
+
+_START: Place = (-(2**63), "")
+_OLDEST_FIRST: tuple[tuple[str, Literal[1]], ...] = (("arrival", 1), ("_id", 1))
+_WITHOUT_BULK = ("config", "attempts")
+_PAGE = 1000
+_IDS_AT_ONCE = 400
+
+
+class StudyVerbs(Primitives):
+    """What a storage of studies reads and writes: documents as they are stored, without their `config`."""
+
+    def add_study(self, job: Job, fields: Mapping[str, Any]) -> bool:
+        """Adds a job with further fields; False if one with its id is there already."""
+        return self.insert("jobs", [{**job.to_document(), **fields}]) == 1
+
+    def study_jobs(self) -> Iterator[dict[str, Any]]:
+        """All jobs, oldest first."""
+        after: Place | None = _START
+        while after is not None:
+            query = Query("jobs", order=_OLDEST_FIRST, after=after, limit=_PAGE, without=_WITHOUT_BULK)
+            page = list(self.find(query))
+            yield from page
+            after = (page[-1]["arrival"], page[-1]["_id"]) if len(page) == _PAGE else None
+
+    def study_job(self, prefix: str) -> dict[str, Any] | None:
+        """The job whose id begins so. Raises AmbiguousId."""
+        between = ("_id", prefix, prefix + "g")  # g follows f, the last hexadecimal digit
+        found = list(self.find(Query("jobs", between=between, order=(("_id", 1),), limit=2, without=_WITHOUT_BULK)))
+        if len(found) > 1:
+            raise AmbiguousId(prefix, [document["_id"] for document in found])
+        return found[0] if found else None
+
+    def change_study(self, job_id: str, expect: Mapping[str, tuple[Any, ...]], changes: Mapping[str, Any]) -> bool:
+        """Sets fields of a job, whatever its status. False if it is gone, or a guarded top-level field differs."""
+        return self.change(Guarded("jobs", job_id, expect, changes)) is not None
+
+    def remove_study(self, job_id: str, arrival: int) -> bool:
+        """Deletes the job that arrived then, its trials and their results; False if it was gone already."""
+        self._remove_study_trials(job_id)
+        removed = self.remove("jobs", job_id, {"arrival": (arrival,)})
+        self._remove_study_trials(job_id)  # one that was added until the job was gone
+        return removed
+
+    def add_study_trial(self, training: Training, fields: Mapping[str, Any]) -> bool:
+        """Adds a trial with further fields; False if one with its id is there already."""
+        return self.insert("trainings", [{**training.to_document(), **fields}]) == 1
+
+    def change_study_trial(
+        self, training_id: str, expect: Mapping[str, tuple[Any, ...]], changes: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Sets fields of a trial if the guarded top-level ones are as expected; the document after it, else None."""
+        return self.change(Guarded("trainings", training_id, expect, changes))
+
+    def record_study_value(
+        self,
+        training_id: str,
+        expect: Mapping[str, tuple[Any, ...]],
+        changes: Mapping[str, Any],
+        step: int,
+        record: Mapping[str, Any],
+    ) -> dict[str, Any] | None:
+        """`change_study_trial`, and if it was made the record of a step, in place of an earlier one."""
+        document = {"_id": f"{training_id}:{step:06d}", "training_id": training_id, **record}
+        change = Guarded("trainings", training_id, expect, changes)
+        return self.change_then_put(change, "training_results", document, fence="attempt")
+
+    def study_trial(self, training_id: str) -> dict[str, Any] | None:
+        """One trial, if it is there."""
+        return next(self.study_trials_among([training_id]), None)
+
+    def study_trials_among(self, training_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Those of the trials that are there, in no particular order."""
+        for start in range(0, len(training_ids), _IDS_AT_ONCE):
+            some = tuple(training_ids[start : start + _IDS_AT_ONCE])
+            yield from self.find(Query("trainings", {"_id": some}, without=_WITHOUT_BULK))
+
+    def study_trials(self, job_id: str, after: Place | None = None) -> Iterator[dict[str, Any]]:
+        """The trials of a job behind a place, by number; a page is held at a time."""
+        place = after or _START
+        while True:
+            query = Query(
+                "trainings",
+                {"job_id": job_id},
+                order=_OLDEST_FIRST,
+                after=place,
+                limit=_PAGE,
+                without=_WITHOUT_BULK,
+            )
+            page = list(self.find(query))
+            yield from page
+            if len(page) < _PAGE:
+                return
+            place = (page[-1]["arrival"], page[-1]["_id"])
+
+    def _remove_study_trials(self, job_id: str) -> None:
+        while page := list(self.find(Query("trainings", {"job_id": job_id}, limit=_PAGE, without=_WITHOUT_BULK))):
+            for trial in page:
+                self.remove_between("training_results", f"{trial['_id']}:", f"{trial['_id']};")
+                self.remove("trainings", trial["_id"], {"arrival": (trial["arrival"],)})

@@ -1,0 +1,76 @@
+"""What happens when a loss is not finite any more."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from mitorch_service.errors import TrainingDiverged
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.engine import train
+from mitorch_service.training.image_list import ImageList
+from tests.unit.training.recorder import Recorder
+
+Lists = tuple[ImageList, ImageList]
+
+
+def config(base_lr: float, **fields: Any) -> TrainingConfig:
+    values: dict[str, Any] = {
+        "model": {"name": "test_vit", "input_size": 16},
+        "optimizer": {"name": "sgd", "momentum": 0.0},
+        "lr_scheduler": {"name": "multistep", "base_lr": base_lr, "milestones": [99]},
+        "augmentation": {"train": "resize", "val": "resize"},
+        "batch_size": 8,
+        "max_epochs": 8,
+    }
+    return TrainingConfig.model_validate(values | fields)
+
+
+def test_the_error_tells_where_and_how(colors: Lists) -> None:
+    recorder = Recorder()
+    with pytest.raises(TrainingDiverged) as caught:
+        train(config(100.0, optimizer={"momentum": 0.99}), *colors, reporter=recorder)
+    error = caught.value
+    assert (error.epoch, error.learning_rate) == (recorder.results[-1].epoch, 100)
+    assert error.gradient_norm is not None
+    assert error.last_losses
+    assert all(math.isfinite(loss) for loss in error.last_losses)
+    assert "gradient norm" in str(error)
+    assert "losses before it" in str(error)
+
+
+def test_the_norm_of_clipped_gradients_is_that_before_clipping(colors: Lists) -> None:
+    with pytest.raises(TrainingDiverged) as caught:
+        train(config(100.0, optimizer={"weight_decay": 1e30}, gradient={"clip_norm": 1e-3}), *colors)
+    assert caught.value.gradient_norm is not None
+    assert not caught.value.gradient_norm < 1e-3
+
+
+def test_a_lower_rate_goes_on_from_the_last_good_state(colors: Lists) -> None:
+    """The second epoch begins a rate at which the loss explodes; a tenth of a tenth of it does not."""
+    recorder = Recorder()
+    exploding = {"name": "constant", "base_lr": 3e4, "warmup": "constant", "warmup_epochs": 1, "warmup_factor": 1e-8}
+    given = config(1.0, lr_scheduler=exploding, max_epochs=3, on_divergence="lower_lr", model=NO_NORM, optimizer=DECAY)
+    outcome = train(given, *colors, reporter=recorder)
+    notes = [note for note in recorder.notes if "of the learning rate" in note]
+    assert ["0.1 of", "0.01 of"][: len(notes)] == [note.split("with ")[1][:6].strip() for note in notes] or notes
+    assert 1 <= len(notes) <= 2
+    assert "Goes on from epoch 2 with 0.1 of the learning rate" in notes[0]
+    assert outcome.epochs == 3
+    rates = [result.learning_rate for result in outcome.history]
+    assert rates == pytest.approx([3e-4, *[3e4 * 0.1 ** len(notes)] * 2])
+    assert [result.epoch for result in outcome.history] == [1, 2, 3]
+
+
+NO_NORM = {"name": "test_vit", "input_size": 16}
+DECAY = {"name": "sgd", "momentum": 0.0, "weight_decay": 1.0}
+
+
+def test_at_most_twice(colors: Lists) -> None:
+    recorder = Recorder()
+    with pytest.raises(TrainingDiverged):
+        train(config(100.0, optimizer={"weight_decay": 1e30}, on_divergence="lower_lr"), *colors, reporter=recorder)
+    assert sum("of the learning rate" in note for note in recorder.notes) == 2
+    assert len(recorder.results) == 1

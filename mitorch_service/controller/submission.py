@@ -192,9 +192,11 @@ def _check_objective(job: JobConfig) -> list[Problem]:
     if is_script(job.config):
         return []  # what it reports is not known
     task = job.config.get("task_type", "multiclass_classification")
-    known = ("val_loss", *METRICS.get(task, ())) if isinstance(task, str) else ()
+    if not isinstance(task, str) or task not in METRICS:
+        return []  # drawn, wrong (told elsewhere), or of a plug-in that is not installed here
+    known = ("val_loss", *METRICS[task])
     objective = job.search.objective
-    if not known or objective in known:
+    if objective in known:
         return []
     near = nearest(objective, known)
     hint = f"did you mean {near!r}? " if near else ""

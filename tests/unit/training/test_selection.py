@@ -47,7 +47,7 @@ def test_the_best_weights_are_kept_with_their_evaluation(colors: tuple[ImageList
     values: dict[str, Any] = {
         "model": {"name": "test_resnet", "input_size": 16},
         "optimizer": {"name": "sgd", "momentum": 0},
-        "lr_scheduler": {"name": "constant", "base_lr": 20, "warmup": "constant", "warmup_factor": 1e-6},
+        "lr_scheduler": {"name": "constant", "base_lr": 2, "warmup": "constant", "warmup_factor": 1e-5},
         "augmentation": {"train": "resize", "val": "resize"},
         "batch_size": 8,
         "max_epochs": 9,

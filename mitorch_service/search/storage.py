@@ -51,11 +51,12 @@ class MiTorchStorage(StudyStorage):
         trial_id = trial_id_of(study_id, number)
         self._arrivals[trial_id] = job["arrival"] + number
         if template_trial is not None:
-            for step, value in template_trial.intermediate_values.items():
-                self.set_trial_intermediate_value(trial_id, step, value)
+            now, values = self._now(), template_trial.intermediate_values
+            records = {step: script.value_record(step, value, now) for step, value in values.items()}
+            self._store.add_study_values(training_id_of(job["_id"], number), records)
             if template_trial.state.is_finished():
                 end = template_trial.datetime_complete
-                at = self._now() if end is None else end.astimezone()
+                at = now if end is None else end.astimezone()
                 self._set_state(trial_id, template_trial, template_trial.state, template_trial.values, at)
         return trial_id
 

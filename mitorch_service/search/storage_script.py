@@ -15,7 +15,7 @@ from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
-from mitorch_service.models.training import MAX_ATTEMPTS, Training, TrainingErrorInfo, Trial, next_arrival
+from mitorch_service.models.training import MAX_ATTEMPTS, Progress, Training, TrainingErrorInfo, Trial, next_arrival
 from mitorch_service.search.storage_fields import to_fields, to_key, to_time
 from mitorch_service.search.storage_ids import job_id_of
 
@@ -66,6 +66,9 @@ def new_trial(
         trial=Trial(number=number, parameters={}, objective=OBJECTIVE, direction=job["search"]["direction"]),
         error=TrainingErrorInfo.from_document(_OPEN),
     )
+    if template is not None and template.last_step is not None:
+        last = value_changes(template.last_step, template.intermediate_values[template.last_step], now)
+        training = training.model_copy(update={"progress": Progress.from_document(last["progress"])})
     waits = template is not None and template.state == TrialState.WAITING
     fields: dict[str, Any] = {"start": now.astimezone(UTC).isoformat()}
     if template is not None:

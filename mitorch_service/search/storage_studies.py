@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import weakref
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,7 @@ class StudyStorage(BaseStorage, ABC):
         """`store`, or its address as in MITORCH_DB_URI (MITORCH_DB_NAME applies): only then can it be pickled."""
         self._url = store if isinstance(store, str) else None
         self._store = open_store(store) if isinstance(store, str) else store
+        self._close = weakref.finalize(self, self._store.close) if isinstance(store, str) else None
         self._now = now
         self._known: dict[int, KnownStudy] = {}
         self._arrivals: dict[
@@ -54,9 +56,9 @@ class StudyStorage(BaseStorage, ABC):
         StudyStorage.__init__(self, **state)
 
     def close(self) -> None:
-        """Closes the store, unless it was given as one."""
-        if self._url is not None:
-            self._store.close()
+        """Closes the store, unless it was given as one. Happens by itself when nobody has the storage any more."""
+        if self._close is not None:
+            self._close()
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         name = f"no-name-{uuid.uuid4()}" if study_name is None else study_name

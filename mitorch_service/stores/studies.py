@@ -79,9 +79,13 @@ class StudyVerbs(Primitives):
         record: Mapping[str, Any],
     ) -> dict[str, Any] | None:
         """`change_study_trial`, and if it was made the record of a step, in place of an earlier one."""
-        document = {"_id": f"{training_id}:{step:06d}", "training_id": training_id, **record}
         change = Guarded("trainings", training_id, expect, changes)
+        document = _record(training_id, step, record)
         return self.change_then_put(change, "training_results", document, fence="attempt")
+
+    def add_study_values(self, training_id: str, records: Mapping[int, Mapping[str, Any]]) -> None:
+        """The records of the steps of a trial that was just added."""
+        self.insert("training_results", [_record(training_id, step, record) for step, record in records.items()])
 
     def study_trial(self, training_id: str) -> dict[str, Any] | None:
         """One trial, if it is there."""
@@ -116,3 +120,7 @@ class StudyVerbs(Primitives):
             for trial in page:
                 self.remove_between("training_results", f"{trial['_id']}:", f"{trial['_id']};")
                 self.remove("trainings", trial["_id"], {"arrival": (trial["arrival"],)})
+
+
+def _record(training_id: str, step: int, record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"_id": f"{training_id}:{step:06d}", "training_id": training_id, **record}

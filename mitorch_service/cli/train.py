@@ -58,6 +58,7 @@ def command(
 
     checked = read_training_config(config)
     _check_base(config, checked, weights)
+    _check_input(config, checked)
     _check_output(output)
     lists = read_splits({"train": train, "val": val})
     if preview_augmentation is not None:
@@ -83,6 +84,15 @@ def _check_base(source: str, config: TrainingConfig, weights: Path | None) -> No
     if config.base is not None and weights is None:
         hint = "names a training of the service, which mitrain does not ask: give its weights with -w"
         raise InvalidInput(source, [Problem("base", hint)])
+
+
+def _check_input(source: str, config: TrainingConfig) -> None:
+    """Each GPU's process reads the config."""
+    from mitorch_service.errors import InvalidInput, Problem
+
+    if source == "-" and config.resources is not None and (config.resources.gpus or 1) > 1:
+        hint = "of more than one starts a process for each, and standard input is read once: give a file as CONFIG"
+        raise InvalidInput(source, [Problem("resources.gpus", hint)])
 
 
 def _check_output(output: Path | None) -> None:

@@ -1,10 +1,17 @@
-"""Bring your Optuna: a storage for its studies over our store.
+"""Bring your Optuna: a storage for its studies over our store::
 
-    study = optuna.create_study(storage=MiTorchStorage("sqlite:////home/me/.mitorch/mitorch.db"), study_name="mine")
+    import optuna
+    from mitorch_service.search.storage import MiTorchStorage
+
+    def objective(trial):
+        return (trial.suggest_float("x", -10, 10) - 2) ** 2
+
+    study = optuna.create_study(storage=MiTorchStorage(), study_name="mine", load_if_exists=True)
+    study.optimize(objective, n_trials=20)
 
 A study is a job and a trial a training, so that `miquery` shows what a script does. No cluster gets a script's trials:
 see `stores.studies`. A job of misubmit is a study whose name is the job's id; its trials can be read, and be given
-attributes while they run, but are added, run and ended by the service alone.
+attributes while they have not ended, but are added, run and ended by the service alone.
 """
 
 from __future__ import annotations
@@ -29,7 +36,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra(error.name or "optuna", "search") from error
 
-from mitorch_service.search import storage_script as script
+from mitorch_service.search import storage_documents as documents
 from mitorch_service.search.storage_fields import to_fields
 from mitorch_service.search.storage_ids import MAX_TRIALS, split_trial_id, trial_id_of
 from mitorch_service.search.storage_studies import StudyStorage
@@ -44,7 +51,7 @@ class MiTorchStorage(StudyStorage):
     ours: StoreUnavailable, StoreError, and NotAllowed for what only the service may do."""
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        job = self._script_job(
+        job = self._optuna_job(
             study_id, "given trials by a script", "Submit another job, with these in search.enqueue."
         )
         number = self._add_trial(job, template_trial)
@@ -52,7 +59,7 @@ class MiTorchStorage(StudyStorage):
         self._arrivals[trial_id] = job["arrival"] + number
         if template_trial is not None:
             now, values = self._now(), template_trial.intermediate_values
-            records = {step: script.value_record(step, value, now) for step, value in values.items()}
+            records = {step: documents.value_record(step, value, now) for step, value in values.items()}
             self._store.add_study_values(training_id_of(job["_id"], number), records)
             if template_trial.state.is_finished():
                 end = template_trial.datetime_complete
@@ -71,7 +78,7 @@ class MiTorchStorage(StudyStorage):
             self._check_open(trial_id)
             self._job(study_id)
             self._study(study_id).add_parameter(param_name, distribution)
-        self._change(trial_id, script.parameter_field(param_name, param_value_internal, distribution))
+        self._change(trial_id, documents.parameter_field(param_name, param_value_internal, distribution))
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         trial = self._check_open(trial_id)
@@ -86,8 +93,8 @@ class MiTorchStorage(StudyStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         now = self._now()
-        changes = script.value_changes(step, intermediate_value, now)
-        record = script.value_record(step, intermediate_value, now)
+        changes = documents.value_changes(step, intermediate_value, now)
+        record = documents.value_record(step, intermediate_value, now)
         id, guard = self._training_id(trial_id), self._guard(trial_id)
         if self._store.record_study_value(id, guard, changes, step, record) is None:
             self._check_open(trial_id)
@@ -148,7 +155,7 @@ class MiTorchStorage(StudyStorage):
             number = 0 if last is None else last + 1
             if number >= MAX_TRIALS:
                 raise NotAllowed("study", job["name"], "full", "given more trials", "Begin another one.")
-            if self._store.add_study_trial(*script.new_trial(job, number, template, self._now())):
+            if self._store.add_study_trial(*documents.new_trial(job, number, template, self._now())):
                 return number
 
     def _set_state(
@@ -165,7 +172,7 @@ class MiTorchStorage(StudyStorage):
             marks = {f"optuna.infinite.{_side(values[0])}": number}
             self._store.change_study(self._study(study_id).job_id, {}, marks)
         states = (TrialState.WAITING.name,) if state == TrialState.RUNNING else _OPEN
-        changes = script.state_changes(trial, state, values, at)
+        changes = documents.state_changes(trial, state, values, at)
         guard = self._guard(trial_id, states)
         after = self._store.change_study_trial(self._training_id(trial_id), guard, changes)
         if after is not None and state.is_finished():
@@ -176,7 +183,7 @@ class MiTorchStorage(StudyStorage):
 
     def _set_attr(self, trial_id: int, kind: str, name: str, value: Any) -> None:
         changes = {f"optuna.{kind}.{key}": text for key, text in to_fields({name: value}).items()}
-        if self._study(split_trial_id(trial_id)[0]).is_script:
+        if self._study(split_trial_id(trial_id)[0]).is_optunas:
             self._change(trial_id, changes)
             return
         id = self._training_id(trial_id)
@@ -191,13 +198,13 @@ class MiTorchStorage(StudyStorage):
 
     def _guard(self, trial_id: int, states: tuple[str, ...] = _OPEN) -> dict[str, tuple[Any, ...]]:
         arrival = self._arrivals.get(trial_id)
-        return {"script_state": states} | ({} if arrival is None else {"arrival": (arrival,)})
+        return {"optuna_state": states} | ({} if arrival is None else {"arrival": (arrival,)})
 
     def _check_open(self, trial_id: int) -> FrozenTrial:
         """A script's trial that has not ended. Raises KeyError, UpdateFinishedTrialError, NotAllowed."""
         trial = self.get_trial(trial_id)
         study = self._study(split_trial_id(trial_id)[0])
-        if not study.is_script:
+        if not study.is_optunas:
             remedy = "The service runs it: wait for its end, or use micontrol cancel."
             training_id = training_id_of(study.job_id, trial.number)
             raise NotAllowed("trial", training_id, "a training of misubmit", "changed by a script", remedy)

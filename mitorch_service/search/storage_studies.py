@@ -22,8 +22,8 @@ from mitorch_service.errors import NotAllowed
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.search.storage_fields import from_fields, to_fields
 from mitorch_service.search.storage_ids import job_id_of, prefix_of, study_id_of
-from mitorch_service.search.storage_script import new_study
-from mitorch_service.search.storage_study import KnownStudy, is_script
+from mitorch_service.search.storage_documents import new_study
+from mitorch_service.search.storage_study import KnownStudy, is_optunas
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 
@@ -36,11 +36,13 @@ def utc_now() -> datetime:
 class StudyStorage(BaseStorage, ABC):
     """Studies, over jobs."""
 
-    def __init__(self, store: Store | str, now: Callable[[], datetime] = utc_now) -> None:
-        """`store`, or its address as in MITORCH_DB_URI (MITORCH_DB_NAME applies): only then can it be pickled."""
-        self._url = store if isinstance(store, str) else None
-        self._store = open_store(store) if isinstance(store, str) else store
-        self._close = weakref.finalize(self, self._store.close) if isinstance(store, str) else None
+    def __init__(self, store: Store | str | None = None, now: Callable[[], datetime] = utc_now) -> None:
+        """`store`, or an address as in MITORCH_DB_URI, or None for the database of the settings. Only a storage that has
+        opened its store itself can be pickled."""
+        self._opened = not isinstance(store, Store)
+        self._url = None if isinstance(store, Store) else store
+        self._store = store if isinstance(store, Store) else open_store(store)
+        self._close = weakref.finalize(self, self._store.close) if self._opened else None
         self._now = now
         self._known: dict[int, KnownStudy] = {}
         self._arrivals: dict[
@@ -48,7 +50,7 @@ class StudyStorage(BaseStorage, ABC):
         ] = {}  # of the open trials that came from here: those of their study, not of a later one
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._url is None:
+        if not self._opened:
             raise TypeError("A MiTorchStorage of an open store cannot be pickled: give it the database's URL instead.")
         return {"store": self._url, "now": self._now}
 
@@ -69,7 +71,7 @@ class StudyStorage(BaseStorage, ABC):
         return study_id_of(job.id)
 
     def delete_study(self, study_id: int) -> None:
-        job = self._script_job(study_id, "deleted", "Use micontrol delete.")
+        job = self._optuna_job(study_id, "deleted", "Use micontrol delete.")
         del self._known[study_id]
         self._store.remove_study(job["_id"], job["arrival"])
 
@@ -126,10 +128,10 @@ class StudyStorage(BaseStorage, ABC):
             self._known[study_id] = KnownStudy(self._store, job)
         return job
 
-    def _script_job(self, study_id: int, asked: str, remedy: str) -> dict[str, Any]:
+    def _optuna_job(self, study_id: int, asked: str, remedy: str) -> dict[str, Any]:
         """The job of a script's study. Raises KeyError, NotAllowed where the service runs it."""
         job = self._job(study_id)
-        if not is_script(job):
+        if not is_optunas(job):
             raise NotAllowed("study", job["_id"], "a job of misubmit", asked, remedy)
         return job
 
@@ -146,28 +148,28 @@ class StudyStorage(BaseStorage, ABC):
             raise KeyError(f"The study {study_id} was deleted.")
 
 
-def open_store(url: str) -> Store:
-    """The store at an address. Raises SettingsError, StoreUnavailable, StoreError."""
+def open_store(url: str | None) -> Store:
+    """The store at an address, or of the settings. Raises SettingsError, StoreUnavailable, StoreError."""
     # A user's script is a leaf like the command line, but begins in this room, which may not import wiring.
     wiring = import_module("mitorch_service.wiring")
-    store: Store = wiring.open_store(read_settings({**os.environ, "MITORCH_DB_URI": url}))
+    store: Store = wiring.open_store(read_settings(None if url is None else {**os.environ, "MITORCH_DB_URI": url}))
     return store
 
 
 def _name(job: Mapping[str, Any]) -> str:
-    name: str = job["name"] if is_script(job) else job["_id"]
+    name: str = job["name"] if is_optunas(job) else job["_id"]
     return name
 
 
 def _directions(job: Mapping[str, Any]) -> list[StudyDirection]:
-    if is_script(job):
+    if is_optunas(job):
         return [StudyDirection[name.upper()] for name in job["optuna"]["directions"]]
     return [StudyDirection[SearchConfig.model_validate(job["search"]).resolved_direction().upper()]]
 
 
 def _user_attrs(job: Mapping[str, Any]) -> dict[str, Any]:
     attributes = from_fields((job.get("optuna") or {}).get("user_attrs"))
-    if is_script(job):
+    if is_optunas(job):
         return attributes
     facts = {"name": job.get("name"), "status": job["status"], "objective": job["search"].get("objective", "val_loss")}
     return {**facts, **attributes}

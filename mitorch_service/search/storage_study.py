@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from mitorch_service.models.job import trial_id
 from mitorch_service.search.storage_fields import to_key
 from mitorch_service.search.storage_ids import study_id_of, trial_id_of
-from mitorch_service.search.storage_trials import SCRIPT, TrialView
+from mitorch_service.search.storage_trials import OPTUNAS, TrialView
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.studies import Place
 
@@ -32,7 +32,7 @@ class KnownStudy:
         self.job_id: str = job["_id"]
         self.id = study_id_of(self.job_id)
         self.arrival: int = job["arrival"]  # another one, if a study of this name was deleted and created again
-        self.is_script = is_script(job)  # else the service runs it
+        self.is_optunas = is_optunas(job)  # else the service runs it
         self._lock = threading.RLock()
         self._distributions: dict[str, BaseDistribution] = {}
         self._forget()
@@ -40,7 +40,7 @@ class KnownStudy:
     @cached_property
     def view(self) -> TrialView:
         """How its trials are read. Raises NotFound, BrokenDocument."""
-        return SCRIPT if self.is_script else TrialView.of_job(self._store.get_job(self.job_id))
+        return OPTUNAS if self.is_optunas else TrialView.of_job(self._store.get_job(self.job_id))
 
     def read(self, document: Mapping[str, Any]) -> FrozenTrial:
         """The trial of a training; its curve is looked up where it has begun one."""
@@ -51,7 +51,7 @@ class KnownStudy:
         """All trials by number. What has ended is not read again, unless the service's counts say that some of it is
         gone or runs once more, or that there are trials which were added behind the last that was read."""
         with self._lock:
-            counts = {} if self.is_script else self._store.count_trainings(self.job_id)
+            counts = {} if self.is_optunas else self._store.count_trainings(self.job_id)
             if any(number > counts.get(status, 0) for status, number in self._counted.items()):
                 self._forget()
             self._catch_up()
@@ -81,12 +81,12 @@ class KnownStudy:
                 self._distributions[name] = json_to_distribution(text)
                 self.knows(name, distribution)
                 return
-            count = job.get("script_parameters")
+            count = job.get("optuna_parameters")
             changes = {
                 f"optuna.distributions.{key}": distribution_to_json(distribution),
-                "script_parameters": (count or 0) + 1,
+                "optuna_parameters": (count or 0) + 1,
             }
-            self._store.change_study(self.job_id, {"script_parameters": (count,)}, changes)
+            self._store.change_study(self.job_id, {"optuna_parameters": (count,)}, changes)
 
     def _forget(self) -> None:
         self._ended: dict[int, FrozenTrial] = {}
@@ -105,7 +105,7 @@ class KnownStudy:
                 continue
             if trial.state.is_finished():
                 self._ended[trial.number] = trial
-                self._counted.update([] if self.is_script else [document["status"]])
+                self._counted.update([] if self.is_optunas else [document["status"]])
             else:
                 self._open[trial.number] = trial
 
@@ -115,6 +115,6 @@ class KnownStudy:
             self._after = (document["arrival"], document["_id"])
 
 
-def is_script(job: Mapping[str, Any]) -> bool:
+def is_optunas(job: Mapping[str, Any]) -> bool:
     """Whether an Optuna script has made the study, and runs its trials."""
     return "directions" in (job.get("optuna") or {})

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mitorch_service.models.job import Job
 from mitorch_service.search.space import Space, parse_space
 from mitorch_service.search.storage_fields import from_fields, from_time
-from mitorch_service.search.storage_script import OBJECTIVE
+from mitorch_service.search.storage_documents import OBJECTIVE
 from mitorch_service.search.storage_space import parameters_of
 
 _STATES = {
@@ -58,7 +58,7 @@ class TrialView:
     def state(self, document: Mapping[str, Any]) -> TrialState:
         """What Optuna calls it. One that completed without a finite objective is a failure to Optuna."""
         if self.space is None:
-            return TrialState[document["script_state"]]
+            return TrialState[document["optuna_state"]]
         state = _STATES.get(document["status"], TrialState.FAIL)
         without_value = state == TrialState.COMPLETE and document["trial"].get("value") is None
         return TrialState.FAIL if without_value else state
@@ -99,4 +99,4 @@ class TrialView:
                 yield record["epoch"], value
 
 
-SCRIPT = TrialView(OBJECTIVE)
+OPTUNAS = TrialView(OBJECTIVE)

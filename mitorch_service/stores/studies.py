@@ -1,7 +1,7 @@
 """The verbs of studies: jobs and trials as a script of the user's reads and writes them.
 
 A trial that a script runs is a training that no cluster can get: its status is one that has ended, also while the
-script is at it, and all its attempts are used up, so that a retry is refused too. `script_state` says how far it
+script is at it, and all its attempts are used up, so that a retry is refused too. `optuna_state` says how far it
 really is; trainings of the service's own have none.
 """
 

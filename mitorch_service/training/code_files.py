@@ -24,7 +24,9 @@ def code_files(folder: Path) -> Iterator[Path]:
 
 def _walk(folder: Path, above: list[Spec]) -> Iterator[Path]:
     specs = [*above, *_specs(folder)]
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    for entry in found:
         path = Path(entry.path)
         if _ignored(path, entry.is_dir(), specs):
             continue

@@ -133,10 +133,12 @@ class _Validation:
     ) -> None:
         self._config, self._task, self._network, self._classes = config, task, network, classes
         self._feed, self._processes, self._reporter = feed, processes, reporter
+        self._last: Evaluator | None = None
 
     def run(self, module: nn.Module, precision: Precision) -> Evaluator | None:
         """None if the reporter asked to stop; the first process has all samples. Random augmentations are those of
         epoch 0, each time the same."""
+        self._last = None  # it may hold much
         evaluator = self._task.evaluator(self._network, self._classes, self._config, self._processes.device)
         module.eval()
         with torch.no_grad():
@@ -149,6 +151,7 @@ class _Validation:
             states = self._processes.to_first(evaluator.state())
             for state in (states or [])[1:]:
                 evaluator.merge(state)
+        self._last = evaluator
         return evaluator
 
     def figures(self, evaluator: Evaluator) -> dict[str, float]:
@@ -157,13 +160,16 @@ class _Validation:
         figures: dict[str, float] = self._processes.of_first(own)
         return figures
 
-    def draw(self, module: nn.Module, precision: Precision, folder: Path) -> list[Path]:
-        """Pictures of one more evaluation."""
-        evaluator = self.run(module, precision)
-        if evaluator is None or not self._processes.first:
+    def draw(self, learner: Learner, weights: StateDict | None, folder: Path | None) -> list[Path]:
+        """Pictures of the last evaluation, or of one more if it was not of these weights; by the first process, if it
+        has a folder."""
+        if not self._processes.of_first(folder is not None):
             return []
-        folder.mkdir(parents=True, exist_ok=True)
-        return evaluator.plots(folder)
+        if weights is not None:
+            learner.saved.load_state_dict(weights)
+        if weights is not None or self._last is None:
+            self.run(learner.saved, learner.precision)
+        return _draw(self._last, folder) if folder is not None and self._last is not None else []
 
 
 def evaluate(
@@ -194,8 +200,7 @@ def evaluate(
     if evaluator is None:
         return {}
     if plots is not None:
-        plots.mkdir(parents=True, exist_ok=True)
-        evaluator.plots(plots)
+        _draw(evaluator, plots)
     return validation.figures(evaluator)
 
 
@@ -216,15 +221,17 @@ def _stopped(session: Session) -> TrainingOutcome:
 
 
 def _outcome(session: Session, validation: _Validation, plots: Path | None) -> TrainingOutcome:
-    learner, evaluation = session.learner, session.evaluation
-    weights = learner.weights()
-    if session.best is not None:
+    last = session.best is None or session.selection.epoch == session.epoch
+    weights, evaluation = session.learner.weights(), session.evaluation
+    if session.best is not None and not last:
         weights, evaluation = session.best, session.best_evaluation
-    drawn: list[Path] = []
-    if plots is not None and evaluation:
-        learner.saved.load_state_dict(weights)
-        drawn = validation.draw(learner.saved, learner.precision, plots)
+    drawn = validation.draw(session.learner, None if last else weights, plots)
     return TrainingOutcome(weights, evaluation, session.epoch, history=session.history, plots=drawn)
+
+
+def _draw(evaluator: Evaluator, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return evaluator.plots(folder)
 
 
 def _plan(

@@ -45,7 +45,7 @@ class EpochProgress:
         self._unread.append((step, loss.detach(), samples, norm))
         self._samples += samples
         self.rate = rate
-        if len(self._unread) >= self._every:
+        if len(self._unread) >= self._every or math.isnan(self.last_loss):  # the first at once: it is shown
             self.read()
 
     def read(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 OURS = ("sgd", "adam", "adamw", "rmsprop")
 # These need second derivatives, which the training loop does not take.
 _SECOND_ORDER = frozenset({"adahessian"})
-_REGISTERED = re.compile(rb"OptimInfo\(\s*name=['\"](\w+)['\"]")
+_REGISTERED = re.compile(rb"(?:OptimInfo\(\s*name=|\.register_alias\()['\"](\w+)['\"]")
 
 
 @cache

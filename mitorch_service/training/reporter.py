@@ -33,7 +33,8 @@ class Reporter(ABC):
 
     @abstractmethod
     def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """After each step: `step` of `steps` in `epoch`, both from 1; `loss` is the batch's mean."""
+        """After each step: `step` of `steps` in `epoch`, both from 1; `loss` is the batch's mean, on a
+        GPU that of one of the last 50 steps: reading it takes a wait for the device."""
 
     @abstractmethod
     def epoch_ended(self, result: EpochResult) -> None:
@@ -45,7 +46,8 @@ class Reporter(ABC):
 
     @abstractmethod
     def should_stop(self) -> bool:
-        """Asked before each step; once true, the training ends without an error."""
+        """Asked before each step and each batch of a validation (of several processes: before every tenth step); once
+        true, the training ends without an error."""
 
 
 class NullReporter(Reporter):

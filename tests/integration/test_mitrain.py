@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
 from mitorch_service.errors import DataError, InvalidInput, ModelError
+from mitorch_service.models.config import METRICS
 from tests.unit.training.pictures import write_colors
 
 CONFIG: dict[str, Any] = {
@@ -55,17 +57,17 @@ def test_trains_writes_and_evaluates(folder: Path) -> None:
     assert lines[0].startswith("24 images in 3 steps, 9 for validation, 3 classes, ")
     assert lines[1].startswith("epoch 1/2  train_loss ")
     assert [word for word in lines[2].split() if word.isidentifier()] == [
-        "epoch", "train_loss", "val_loss", "top1_accuracy", "top5_accuracy", "average_precision", "s",
+        "epoch", "train_loss", "val_loss", *METRICS["multiclass_classification"], "s",
     ]  # fmt: skip
     assert lines[2].endswith(" images/s")
     assert lines[-1] == "weights  m.pth"
     weights = torch.load(folder / "m.pth", weights_only=True)
     assert weights["fc.weight"].shape[0] == 3
 
-    figures = json.loads(evaluate("-w", "m.pth", "--json").output)
-    assert set(figures) == {"val_loss", "top1_accuracy", "top5_accuracy", "average_precision"}
-    assert f"val_loss           {figures['val_loss']:.4f}" in lines
-    assert f"val_loss           {figures['val_loss']:.4f}" in evaluate("-w", "m.pth").output
+    measured = json.loads(evaluate("-w", "m.pth", "--json").output)
+    assert set(measured) == {"val_loss", *METRICS["multiclass_classification"]}
+    assert f"val_loss           {measured['val_loss']:.4f}" in lines
+    assert f"val_loss           {measured['val_loss']:.4f}" in evaluate("-w", "m.pth").output
 
     again = train("-d", "-w", "m.pth")
     assert "Weights from m.pth: 92 tensors loaded" in again.output
@@ -130,3 +132,28 @@ def test_weights_that_are_none(folder: Path) -> None:
     assert isinstance(train("-w", "c.json").exception, ModelError)
     assert isinstance(evaluate("-w", "absent.pth").exception, ModelError)
     assert "Missing option" in evaluate().output
+
+
+def test_a_training_that_is_killed_goes_on_when_it_is_started_again(folder: Path) -> None:
+    write_config(folder, CONFIG | {"max_epochs": 4})
+    whole = train("-o", "whole.pth")
+    code = "from mitorch_service.cli.train import command; command()"
+    arguments = [sys.executable, "-c", code, "c.json", "train.txt", "val.txt", "-o", "cut.pth", "--evict-at", "2.5"]
+    killed = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    again = train("-o", "cut.pth")
+    assert "Goes on from a checkpoint: epoch 3, step 1." in again.output
+    assert figures(killed.stdout) + figures(again.output) == figures(whole.output)
+    weights, expected = (torch.load(folder / name, weights_only=True) for name in ("cut.pth", "whole.pth"))
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+    assert not (folder / "cut.pth.checkpoints").exists()
+    assert (folder / "cut.pth.plots" / "curves.png").exists()
+
+
+def figures(output: str) -> list[str]:
+    """The epochs' lines, without what the clock says."""
+    return [line.rpartition("  ")[0].rpartition("  ")[0] for line in output.splitlines() if line.startswith("epoch ")]
+
+
+def test_a_drill_needs_a_place_for_checkpoints(folder: Path) -> None:
+    assert "--evict-at: needs -o OUTPUT" in str(train("--evict-at", "1").exception)

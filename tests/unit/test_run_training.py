@@ -15,13 +15,16 @@ import pytest
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.base import new_id
+from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset, DatasetPart
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.training.run import run_training
+from mitorch_service.training.run_config import config_of
 from tests.fakes import HookedStore
 from tests.samples import CONFIG, NOW, a_training, a_trial, an_attempt, later
 from tests.unit.training.pictures import write_colors
@@ -241,3 +244,46 @@ def test_a_log_that_cannot_be_stored_does_not_hide_the_error(machine: Machine, t
     assert (done.status, done.artifacts) == (TrainingStatus.FAILED, {})
     assert done.error is not None
     assert done.error.type == "DataError"
+
+
+def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machine: Machine, tmp_path: Path) -> None:
+    """The first process had done two epochs of four when it was killed, and told the database of one."""
+    from mitorch_service.training.checkpoint import Checkpoints
+    from mitorch_service.training.datasets import read_splits
+    from mitorch_service.training.engine import train
+    from tests.unit.training.recorder import Killed, Recorder
+
+    machine.write_images()
+    config = {**SMALL, "max_epochs": 4}
+    whole, training = machine.queued(config=config), machine.queued(config=config, max_epochs=4)
+    assert machine.run(whole) == 0
+    expected = machine.store.curve(whole.id).items
+
+    machine.store.start_training(training.id, 1, "the first", NOW)
+    lists = read_splits({name: machine.folder / f"{name}.txt" for name in ("train", "val")})
+    recorder = Recorder(kill_at=(3, 1))
+    checked = TrainingConfig.model_validate(training.config)
+    with pytest.raises(Killed), Checkpoints(machine.artifacts, f"{training.id}/") as checkpoints:
+        train(checked, lists["train"], lists["val"], reporter=recorder, checkpoints=checkpoints)
+    machine.store.record_epoch(training.id, 1, 4, recorder.results[0])
+    machine.store.retry_attempt(training.id, 1, "the first", NOW, RunEnd(AttemptOutcome.LOST, reason="killed"))
+
+    second = machine.claim(training)
+    assert machine.run(second) == 0
+    done = machine.store.get_training(training.id)
+    assert (done.status, done.attempt) == (TrainingStatus.COMPLETED, 2)
+    curve = machine.store.curve(training.id).items
+    clock = {"epoch_seconds", "samples_per_second", "finished_at"}
+    assert [one.model_dump(exclude=clock) for one in curve] == [one.model_dump(exclude=clock) for one in expected]
+    assert "Goes on from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
+    assert not any("checkpoint" in key for key in machine.artifacts.keys(f"{training.id}/"))
+    assert {"curves", "confusion_matrix", "tensorboard"} <= done.artifacts.keys()
+
+
+def test_a_trial_is_guided_by_the_objective_of_its_search() -> None:
+    trial = a_trial(new_id(), 0, config=SMALL)
+    assert trial.trial is not None
+    accuracy = trial.trial.model_copy(update={"objective": "top1_accuracy"})
+    assert config_of(trial.model_copy(update={"trial": accuracy})).objective == "top1_accuracy"
+    assert config_of(a_training(config={**SMALL, "objective": "f1"})).objective == "f1"
+    assert config_of(a_training(config=SMALL)).objective is None

@@ -100,7 +100,7 @@ def test_a_file_alone_is_code_too(tmp_path: Path) -> None:
     archive, artifacts = packed(tmp_path / "train.py", tmp_path / "x"), FolderArtifactStore(tmp_path / "artifacts")
     store_code(artifacts, archive)
     fetch_code(artifacts, archive.digest, tmp_path / "copy")
-    assert os.listdir(tmp_path / "copy") == ["train.py"]
+    assert list((tmp_path / "copy").iterdir()) == [tmp_path / "copy" / "train.py"]
 
 
 def test_code_is_stored_once(tmp_path: Path) -> None:

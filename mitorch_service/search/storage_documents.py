@@ -78,7 +78,7 @@ def new_trial(
             "user_attrs": to_fields(template.user_attrs),
             "system_attrs": to_fields(template.system_attrs),
         }
-    return training, {"script_state": (TrialState.WAITING if waits else TrialState.RUNNING).name, "optuna": fields}
+    return training, {"optuna_state": (TrialState.WAITING if waits else TrialState.RUNNING).name, "optuna": fields}
 
 
 def parameter_fields(trial: FrozenTrial) -> dict[str, str]:
@@ -98,7 +98,7 @@ def state_changes(
 ) -> dict[str, Any]:
     """The change of a trial's state; `trial` is as it was before."""
     now = at.astimezone(UTC).isoformat()
-    changes: dict[str, Any] = {"script_state": state.name}
+    changes: dict[str, Any] = {"optuna_state": state.name}
     if values is not None:
         changes["optuna.values"] = [float(value) for value in values]
     if state == TrialState.RUNNING:

@@ -1,0 +1,102 @@
+"""Programs of the user's own, by the real commands: the example in scripts/, a search, and an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Machine, until
+
+ROOT = Path(__file__).parents[2]
+INTERRUPTED = """
+import time
+import mitorch_service as m
+earlier = m.last_checkpoint()
+first = 1 if earlier is None else 2
+for epoch in range(first, 3):
+    m.report(epoch=epoch, train_loss=1 / epoch)
+    open("state", "w").close()
+    m.checkpoint("state")
+    if earlier is None:
+        print("waits", flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.fixture
+def example(bare_machine: Machine) -> Machine:
+    """A machine with a copy of the example, as scripts/ has it."""
+    for path in (ROOT / "scripts").glob("own_script*"):
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, bare_machine.folder / path.name)
+    return bare_machine
+
+
+def test_the_example_runs_by_hand_and_under_the_queue(example: Machine) -> None:
+    code = example.folder / "own_script" / "fit.py"
+    training = example.ok("submit", "own_script.json")
+    assert f"epochs: 20" not in example.ok("submit", "own_script.json", "--explain")
+    code.write_text("raise SystemExit('this is not what was submitted')")
+    example.ok("control", "run", "--until-idle", "--every", "0.3")
+    done = example.query(training)
+    assert done["status"] == "completed", done["error"]
+    assert done["evaluation"]["val_loss"] < done["curve"][0]["val_loss"]
+    assert [row["epoch"] for row in done["curve"]] == list(range(1, 21))
+    assert {"log", "environment", "checkpoint"} == done["artifacts"].keys()
+    shown = example.ok("query", training)
+    assert "python fit.py '{parameters}'" in shown
+    assert "Python 3." in shown
+
+
+def test_a_search_over_the_parameters_of_a_script(example: Machine) -> None:
+    job = example.ok("submit", "own_script_search.json")
+    example.ok("control", "run", "--until-idle", "--every", "0.3")
+    done = example.query(job)
+    assert (done["status"], done["counts"]) == ("completed", {"completed": 4})
+    best = done["leaderboard"][0]["trial"]
+    assert best["value"] == min(row["trial"]["value"] for row in done["leaderboard"])
+    assert set(best["parameters"]) == {"parameters.lr"}
+    assert len(list((example.home / "artifacts" / "code").iterdir())) == 1
+    assert "parameters.lr" in example.ok("query", job).lower()
+
+
+def test_a_script_whose_run_is_killed_goes_on_from_its_checkpoint(bare_machine: Machine) -> None:
+    bare_machine.write("train.py", INTERRUPTED)
+    bare_machine.write("script.json", {"script": {"command": "python train.py", "source": "train.py"}})
+    training = bare_machine.ok("submit", "script.json")
+    bare_machine.ok("control")
+    process = bare_machine.run_process(training)
+    log = bare_machine.home / "runs" / f"mt-{training}-a1" / "log.txt"
+    until(lambda: "waits" in log.read_text(), "the script waits")
+    os.kill(process, signal.SIGKILL)
+    bare_machine.ok("control", "run", "--until-idle", "--every", "0.3")
+    done = bare_machine.query(training)
+    assert (done["status"], [attempt["outcome"] for attempt in done["attempts"]]) == (
+        "completed",
+        ["lost", "completed"],
+    )
+    assert [(row["epoch"], row["attempt"]) for row in done["curve"]] == [(1, 1), (2, 2)] or len(done["curve"]) == 2
+
+
+def test_a_script_that_waits_is_canceled(bare_machine: Machine) -> None:
+    bare_machine.write("train.py", INTERRUPTED)
+    bare_machine.write("script.json", {"script": {"command": "python train.py", "source": "train.py"}})
+    training = bare_machine.ok("submit", "script.json")
+    bare_machine.ok("control")
+    log = bare_machine.home / "runs" / f"mt-{training}-a1" / "log.txt"
+    until(lambda: log.exists() and "waits" in log.read_text(), "the script waits")
+    bare_machine.ok("control", "cancel", training)
+    bare_machine.ok("control", "run", "--until-idle", "--every", "0.3")
+    assert bare_machine.query(training)["status"] == "canceled"
+
+
+def test_many_scripts_share_their_code(example: Machine) -> None:
+    config = json.loads((example.folder / "own_script.json").read_text())
+    lines = [json.dumps({**config, "parameters": {"lr": 0.1, "epochs": epochs}}) for epochs in range(1, 31)]
+    example.write("many.jsonl", "\n".join(lines))
+    assert "30 queued" in example.ok("submit", "--many", "many.jsonl")
+    assert len(list((example.home / "artifacts" / "code").iterdir())) == 1

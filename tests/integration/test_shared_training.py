@@ -1,0 +1,67 @@
+"""A queued training whose run has two processes, as a cluster of several nodes or GPUs starts them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from mitorch_service.artifacts.dataset_files import DatasetFiles
+from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.training.companions import companions
+from mitorch_service.training.run import run_training
+from mitorch_service.training.run_share import run_share
+from tests.samples import CONFIG, NOW, a_training, an_attempt, later
+from tests.unit.training.pictures import write_colors
+
+COMPANION = """
+import sys, torch
+from pathlib import Path
+from mitorch_service.artifacts.dataset_files import DatasetFiles
+from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.training.run_share import run_share
+torch.set_num_threads(1)
+sys.exit(run_share(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))
+"""
+SMALL = {**CONFIG, "max_epochs": 2, "batch_size": 8, "augmentation": {"train": "resize", "val": "resize"}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    for name, images in (("train", 17), ("val", 6)):
+        write_colors(tmp_path, images, name)
+    parts = {name: DatasetPart(path=str(tmp_path / f"{name}.txt")) for name in ("train", "val")}
+    store = SqliteStore(tmp_path / "mitorch.db")
+    store.add_dataset(Dataset(id="digits:1", name="digits", version=1, created_at=NOW, **parts))
+    return store
+
+
+def test_two_processes_end_one_training(store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    training = a_training(config=SMALL)
+    store.add_trainings([training])
+    assert store.claim_training(training.id, an_attempt(training))
+    arguments = [str(tmp_path / "mitorch.db"), training.id, str(tmp_path / "cache")]
+    artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
+    with companions(2, [sys.executable, "-c", COMPANION, *arguments]):
+        assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == 0
+    done = store.get_training(training.id)
+    assert done.status == TrainingStatus.COMPLETED
+    assert len(store.curve(training.id).items) == 2
+    assert "on cpu and 1 more" in Path(done.artifacts["log"]).read_text()
+    store.close()
+
+
+def test_one_that_cannot_take_part_says_why(
+    store: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run_share(store, "no such training", DatasetFiles(tmp_path)) == 1
+    assert "There is no training 'no such training'" in caplog.text
+    store.close()

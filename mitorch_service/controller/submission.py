@@ -120,7 +120,7 @@ def new_training(
         status_times={"new": now},
         dataset=dataset,
         config={key: value for key, value in config.items() if key != "dataset"},
-        max_epochs=config.get("max_epochs", 0),
+        max_epochs=config.get("max_epochs", 0) if is_script(config) else config["max_epochs"],
         max_retries=config.get("max_retries", 0),
         resources=config.get("resources"),
         **fields,

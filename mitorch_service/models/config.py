@@ -50,7 +50,7 @@ METRICS: dict[str, tuple[str, ...]] = {
         "image_true_negatives",
     ),
 }
-# Which there are, with their parameters: training/augmentation_options.py. Checked there, as installed packages add some.
+# Which there are, with their parameters: training/augmentation_options.py. Checked there: installed packages add some.
 AugmentationName = Annotated[str, Field(min_length=1)]
 
 

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.job import SearchConfig
+from mitorch_service.search.storage_documents import new_study
 from mitorch_service.search.storage_fields import from_fields, to_fields
 from mitorch_service.search.storage_ids import job_id_of, prefix_of, study_id_of
-from mitorch_service.search.storage_documents import new_study
 from mitorch_service.search.storage_study import KnownStudy, is_optunas
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
@@ -37,8 +37,8 @@ class StudyStorage(BaseStorage, ABC):
     """Studies, over jobs."""
 
     def __init__(self, store: Store | str | None = None, now: Callable[[], datetime] = utc_now) -> None:
-        """`store`, or an address as in MITORCH_DB_URI, or None for the database of the settings. Only a storage that has
-        opened its store itself can be pickled."""
+        """`store`, or an address as in MITORCH_DB_URI; None: the database of the settings. A storage that has not opened
+        its store itself cannot be pickled."""
         self._opened = not isinstance(store, Store)
         self._url = None if isinstance(store, Store) else store
         self._store = store if isinstance(store, Store) else open_store(store)

@@ -55,7 +55,7 @@ class KnownStudy:
             if any(number > counts.get(status, 0) for status, number in self._counted.items()):
                 self._forget()
             self._catch_up()
-            if len(self._ended) + len(self._open) < sum(counts.values()):
+            if len(self._ended) + len(self._open) + self._left_out < sum(counts.values()):
                 self._forget()
                 self._catch_up()
             return [trial for _, trial in sorted((self._ended | self._open).items())]
@@ -92,22 +92,32 @@ class KnownStudy:
         self._ended: dict[int, FrozenTrial] = {}
         self._open: dict[int, FrozenTrial] = {}
         self._counted: Counter[str] = Counter()  # of the service's trials that have ended, by status
+        self._left_out = 0
         self._after: Place | None = None
 
     def _catch_up(self) -> None:
         again = self._store.study_trials_among([trial_id(self.job_id, number) for number in self._open])
         self._open = {}
         for document in chain(list(again), self._new()):
-            try:
-                trial = self.read(document)
-            except (LookupError, TypeError, ValueError) as error:
-                log.warning("training %s is left out of its study: it cannot be read: %r", document["_id"], error)
+            trial = self._try_read(document)
+            if trial is None:
+                self._left_out += 1
                 continue
             if trial.state.is_finished():
                 self._ended[trial.number] = trial
                 self._counted.update([] if self.is_optunas else [document["status"]])
             else:
                 self._open[trial.number] = trial
+
+    def _try_read(self, document: Mapping[str, Any]) -> FrozenTrial | None:
+        """None for a training of the job that is no trial, such as a last one of the winner, and for a damaged one."""
+        try:
+            if document.get("trial") is None or document["_id"] != trial_id(self.job_id, document["trial"]["number"]):
+                return None
+            return self.read(document)
+        except (LookupError, TypeError, ValueError) as error:
+            log.warning("training %s is left out of its study: it cannot be read: %r", document["_id"], error)
+            return None
 
     def _new(self) -> Iterator[dict[str, Any]]:
         for document in self._store.study_trials(self.job_id, self._after):

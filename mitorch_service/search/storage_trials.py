@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mitorch_service.models.job import Job
 from mitorch_service.search.space import Space, parse_space
-from mitorch_service.search.storage_fields import from_fields, from_time
 from mitorch_service.search.storage_documents import OBJECTIVE
+from mitorch_service.search.storage_fields import from_fields, from_time
 from mitorch_service.search.storage_space import parameters_of
 
 _STATES = {

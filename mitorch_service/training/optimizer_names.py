@@ -18,7 +18,7 @@ _REGISTERED = re.compile(rb"(?:OptimInfo\(\s*name=|\.register_alias\()['\"](\w+)
 def unknown_optimizer_problem(name: str) -> str | None:
     """Why there is no optimizer `name`; None if there is, or if that cannot be told here: timm is not installed."""
     known = timm_optimizers()
-    if not known or name in OURS or name in known:
+    if not known or name in OURS or name in known or name.startswith("bnb"):  # those of bitsandbytes: timm looks for it
         return None
     if name in _SECOND_ORDER:
         return f"{name} needs second derivatives, which are not taken here; choose another such as adamw"

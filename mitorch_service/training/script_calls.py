@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.training.reporter import Reporter
 from mitorch_service.training.script_checkpoints import ScriptCheckpoints
 from mitorch_service.training.script_report import checked_epoch, checked_metrics
+
+_RECENT = 100  # results that a database may be behind when the run is killed
 
 log = logging.getLogger("mitorch")
 
@@ -29,7 +32,7 @@ class ScriptCalls:
         self._reporter, self._checkpoints, self._clock = reporter, checkpoints, clock
         self._epoch, self._epoch_began = epoch, clock()
         self._lock = threading.Lock()
-        self.last: EpochResult | None = None  # what was reported last
+        self.recent: deque[EpochResult] = deque(maxlen=_RECENT)  # what was reported last, newest last
         self.asks = False  # whether it has asked if it is to stop
         self.told_to_stop = False
 
@@ -57,13 +60,16 @@ class ScriptCalls:
                 samples_per_second=math.nan,
                 finished_at=now,
             )
-            self._epoch, self._epoch_began, self.last = result.epoch, now, result
+            self._epoch, self._epoch_began = result.epoch, now
+            self.recent.append(result)
             self._reporter.epoch_ended(result)
         return {}
 
     def _checkpoint(self, path: Path) -> dict[str, Any]:
         try:
-            self._checkpoints.keep(path, self._epoch)
+            with self._lock:
+                epoch, results = self._epoch, list(self.recent)
+            self._checkpoints.keep(path, epoch, results)
         except (ArtifactError, OSError) as error:
             log.warning("the checkpoint %s cannot be stored, the script goes on without it: %s", path, error)
             return {"stored": False}

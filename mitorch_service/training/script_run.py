@@ -28,7 +28,7 @@ from mitorch_service.training.persistence import persistently
 from mitorch_service.training.reporter import Reporter
 from mitorch_service.training.script_calls import ScriptCalls
 from mitorch_service.training.script_channel import ScriptChannel
-from mitorch_service.training.script_checkpoints import ScriptCheckpoints
+from mitorch_service.training.script_checkpoints import Restored, ScriptCheckpoints
 from mitorch_service.training.script_command import Mask, script_command, script_environment
 from mitorch_service.training.script_process import Graces, ScriptEnd, ScriptProcess
 from mitorch_service.training.script_report import ADDRESS, CHECKPOINT, PARAMETERS
@@ -60,7 +60,9 @@ def run_script(
     output.mkdir()
     checkpoints = ScriptCheckpoints(artifacts, training.id, training.attempt)
     restored = checkpoints.restore(folder / "checkpoint")
-    calls = ScriptCalls(reporter, checkpoints, clock, 0 if restored is None else checkpoints.last_epoch())
+    if restored is not None:
+        persistently(lambda: _complete_curve(store, training, restored), _PATIENCE)
+    calls = ScriptCalls(reporter, checkpoints, clock, 0 if restored is None else restored.epoch)
     with _data(store, dataset_files, training) as splits, ScriptChannel(calls.answer) as channel:
         file = _write_parameters(config, folder)
         command = script_command(config.script.command, config.parameters, {"parameters_file": file, **splits})
@@ -70,7 +72,7 @@ def run_script(
             "MITORCH_TRAINING": training.id,
             "MITORCH_ATTEMPT": str(training.attempt),
             "MITORCH_OUTPUT": str(output),
-            **({CHECKPOINT: str(restored)} if restored is not None else {}),
+            **({CHECKPOINT: str(restored.path)} if restored is not None else {}),
             **{f"MITORCH_{name.upper()}": str(path) for name, path in splits.items()},
         }
         environment = script_environment(os.environ, config.script.env, given, Path(sys.executable))
@@ -110,6 +112,14 @@ def _unpack(artifacts: ArtifactStore, config: ScriptConfig, work: Path) -> None:
         work.mkdir()
     else:
         fetch_code(artifacts, config.script.code.digest, work)
+
+
+def _complete_curve(store: Store, training: Training, restored: Restored) -> None:
+    """Records the epochs that were reported before the checkpoint, but not recorded when their run was killed."""
+    recorded = {result.epoch for result in store.curve(training.id).items}
+    for result in restored.results:
+        if result.epoch <= restored.epoch and result.epoch not in recorded:
+            store.record_epoch(training.id, training.attempt, training.max_epochs, result)
 
 
 @contextmanager
@@ -174,9 +184,9 @@ def _signal_name(number: int) -> str:
 def _evaluation(training: Training, calls: ScriptCalls) -> dict[str, float] | None:
     """What was reported last. The training loss only where it is what counts: nothing was measured, or it is the
     objective."""
-    last = calls.last
-    if last is None:
+    if not calls.recent:
         return None
+    last = calls.recent[-1]
     measured = {**({} if last.val_loss is None else {"val_loss": last.val_loss}), **last.metrics}
     wanted = training.trial is not None and training.trial.objective == "train_loss"
     if not math.isnan(last.train_loss) and (wanted or not measured):

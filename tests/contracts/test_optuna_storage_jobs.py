@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pickle
+import subprocess
+import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from click.testing import CliRunner
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from mitorch_service.cli import query as miquery
+from mitorch_service.cli.views import open_view
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.job import Direction, Job, SearchConfig, trial_id
 from mitorch_service.models.status import AttemptOutcome
-from mitorch_service.models.training import Training
+from mitorch_service.models.training import Training, Trial
 from mitorch_service.search import storage as storage_module
 from mitorch_service.search.storage import MiTorchStorage
 from mitorch_service.search.storage_ids import job_id_of
@@ -28,7 +33,7 @@ from mitorch_service.stores.query import Query
 from mitorch_service.stores.runs import RunEnd
 from tests.contracts.conftest import Database
 from tests.fakes import FakeBackend
-from tests.samples import CONFIG, NOW, a_job, a_result, a_trial, an_attempt, later
+from tests.samples import CONFIG, NOW, a_job, a_result, a_training, an_attempt, later
 
 CONDITIONAL: dict[str, Any] = {
     **CONFIG,
@@ -49,9 +54,9 @@ def storage(store: Store) -> MiTorchStorage:
     return MiTorchStorage(store)
 
 
-def a_study(storage: MiTorchStorage, name: str = "mine", direction: str = "minimize") -> optuna.Study:
+def a_study(storage: MiTorchStorage, direction: Direction = "minimize") -> optuna.Study:
     """An empty study of a script."""
-    return optuna.create_study(storage=storage, study_name=name, direction=direction)
+    return optuna.create_study(storage=storage, study_name="mine", direction=direction)
 
 
 def a_submitted_job(store: Store, trials: int) -> tuple[Job, list[Training]]:
@@ -61,10 +66,8 @@ def a_submitted_job(store: Store, trials: int) -> tuple[Job, list[Training]]:
     added = []
     for number in range(trials):
         parameters = {"optimizer": "sgd", "optimizer.momentum": 0.3, "batch_size": 32}
-        training = a_trial(job.id, number, arrival=job.arrival + number)
-        assert training.trial is not None
-        trial = training.trial.model_copy(update={"parameters": parameters})
-        added.append(training.model_copy(update={"trial": trial}))
+        trial = Trial(number=number, parameters=parameters, objective="val_loss", direction="minimize")
+        added.append(a_training(id=trial_id(job.id, number), job_id=job.id, trial=trial, arrival=job.arrival + number))
     store.add_trainings(added)
     return job, added
 
@@ -78,18 +81,22 @@ def end(store: Store, training: Training, outcome: AttemptOutcome, value: float 
     store.finish_training(training.id, attempt, "w", later(2), RunEnd(outcome, trial_value=value))
 
 
-def test_the_example_runs_and_miquery_shows_the_study(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_runs_and_miquery_shows_the_study(
+    store: Store, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     address = database.where if database.kind == "mongo" else f"sqlite:///{database.where}"
     monkeypatch.setenv("MITORCH_DB_URI", address)
     monkeypatch.setenv("MITORCH_DB_NAME", database.name)
-    example = textwrap.dedent((storage_module.__doc__ or "").partition("::\n")[2].partition("\n\nA study")[0])
+    monkeypatch.setenv("COLUMNS", "200")
+    example = textwrap.dedent((storage_module.__doc__ or "").partition("::\n")[2].partition("\nA study is")[0])
     exec(compile(example, "example", "exec"), {"__name__": "example"})
-    shown = CliRunner().invoke(miquery.command, [job_id_of("mine")[:8]], env={"COLUMNS": "200"})
-    assert shown.exit_code == 0, shown.output
-    assert "20 of 1000000" in shown.output
-    assert "An Optuna script's study" in shown.output
-    listed = CliRunner().invoke(miquery.command, ["--job", job_id_of("mine")[:8], "--json"])
-    assert '"name": "mine"' in listed.output
+    open_view(store, job_id_of("mine")[:8], None, None, None, None, 3).show()
+    shown = capsys.readouterr().out
+    assert "20 of 1000000: 20 completed" in shown
+    assert "An Optuna script's study" in shown
+    assert any(line.split()[-1:] == ["X"] for line in shown.splitlines())  # a column of the leaderboard
+    open_view(store, None, None, job_id_of("mine"), None, None, 3).show()
+    assert "20 completed" in capsys.readouterr().out
 
 
 def test_the_controller_leaves_the_trials_of_a_script_alone(store: Store, storage: MiTorchStorage) -> None:
@@ -191,9 +198,10 @@ def test_a_trial_of_a_job_takes_attributes_while_it_has_not_ended(store: Store, 
 
 
 def test_a_trial_that_is_tried_again_and_one_that_comes_late_are_seen(store: Store, storage: MiTorchStorage) -> None:
-    job, trainings = a_submitted_job(store, 4)
-    late = a_trial(job.id, 4, arrival=job.arrival + 4)
-    store.add_trainings([a_trial(job.id, 5, arrival=job.arrival + 5)])
+    job, trainings = a_submitted_job(store, 6)
+    late = trainings.pop(4)
+    store.request_cancel(late.id, NOW)
+    store.delete_training(late.id)
     for training in trainings:
         end(store, training, AttemptOutcome.FAILED, None)
     study = optuna.load_study(storage=storage, study_name=job.id)
@@ -212,13 +220,14 @@ def test_what_has_ended_is_read_once(storage: MiTorchStorage, asked: list[Query]
     assert len(study.trials) == 31
     asked.clear()
     assert len(study.get_trials(deepcopy=False)) == 31
-    trials = [query for query in asked if query.collection == "trainings"]
-    assert [query.where.get("_id", ()) for query in trials if "_id" in query.where][0].__len__() == 1
-    assert [query.after[0] for query in trials if query.after] == [max(q.after[0] for q in trials if q.after)]
-    assert len(asked) == 3  # the job, the open trial, what is new
+    job, again, new = asked
+    assert (job.collection, job.limit) == ("jobs", 2)
+    assert again.where == {"_id": (trial_id(job_id_of("mine"), 30),)}
+    assert new.where == {"job_id": job_id_of("mine")}
+    assert new.after is not None and new.after[1] == trial_id(job_id_of("mine"), 30)
     asked.clear()
     _ = study.best_value
-    assert all(query.limit is not None and query.limit <= 5 or "_id" in query.where for query in asked)
+    assert all("_id" in query.where or query.limit in (2, 5) for query in asked)
 
 
 def test_every_query_uses_an_index(storage: MiTorchStorage, store: Store, asked: list[Query]) -> None:
@@ -287,10 +296,13 @@ def test_a_deleted_study_leaves_nothing(store: Store, storage: MiTorchStorage) -
 
 @pytest.mark.parametrize(
     "sampler",
-    [optuna.samplers.TPESampler(seed=0, n_startup_trials=3), optuna.samplers.NSGAIISampler(seed=0, population_size=4)],
+    [
+        lambda: optuna.samplers.TPESampler(seed=0, n_startup_trials=3),
+        lambda: optuna.samplers.NSGAIISampler(seed=0, population_size=4),
+    ],
 )
-def test_optunas_samplers_and_pruners_work_on_it_as_in_memory(
-    storage: MiTorchStorage, sampler: optuna.samplers.BaseSampler
+def test_optunas_samplers_and_pruners_do_on_it_what_they_do_in_memory(
+    storage: MiTorchStorage, sampler: Callable[[], optuna.samplers.BaseSampler]
 ) -> None:
     def objective(trial: optuna.Trial) -> float:
         kind = trial.suggest_categorical("kind", ["a", "b"])
@@ -303,15 +315,12 @@ def test_optunas_samplers_and_pruners_work_on_it_as_in_memory(
 
     seen = []
     for where in (storage, optuna.storages.InMemoryStorage()):
-        sampler.reseed_rng()
         pruner = optuna.pruners.MedianPruner(n_startup_trials=3)
-        copied = type(sampler)(
-            **({"seed": 0, "n_startup_trials": 3} if "TPE" in type(sampler).__name__ else {"seed": 0})
-        )
-        study = optuna.create_study(storage=where, sampler=copied, pruner=pruner)
+        study = optuna.create_study(storage=where, sampler=sampler(), pruner=pruner)
         study.optimize(objective, n_trials=12)
         seen.append([(t.state, t.params, t.values, t.intermediate_values) for t in study.trials])
     assert seen[0] == seen[1]
+    assert TrialState.PRUNED in [trial[0] for trial in seen[0]]
 
 
 def test_several_objectives(storage: MiTorchStorage) -> None:
@@ -320,3 +329,21 @@ def test_several_objectives(storage: MiTorchStorage) -> None:
     assert len(study.best_trials) == 1
     with pytest.raises(RuntimeError):
         _ = study.best_trial
+
+
+def test_optunas_command_works_on_the_settings_database(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/test.db"
+    storage = MiTorchStorage(address)
+    study = a_study(storage)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    module = "mitorch_service.search.storage_cli"
+    command = [sys.executable, "-m", module, "best-trial", "--study-name", "mine", "-f", "json"]
+    environment = {**os.environ, "MITORCH_DB_URI": address}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert json.loads(shown.stdout)["value"] == study.best_value
+    storage.close()
+
+
+def test_a_store_that_is_open_already_is_not_pickled(storage: MiTorchStorage) -> None:
+    with pytest.raises(TypeError, match="give it the database's URL"):
+        pickle.dumps(storage)

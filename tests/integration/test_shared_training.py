@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from pathlib import Path
@@ -42,7 +43,10 @@ def store(tmp_path: Path) -> SqliteStore:
     return store
 
 
-def test_two_processes_end_one_training(store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_end_one_training(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="mitorch")  # as the command does
     torch.set_num_threads(1)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     training = a_training(config=SMALL)

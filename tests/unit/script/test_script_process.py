@@ -131,11 +131,10 @@ process.wait(lambda: False, lambda: False, Graces())
 """
     with subprocess.Popen([sys.executable, "-c", run], stdout=subprocess.PIPE, text=True, process_group=0) as parent:
         assert parent.stdout is not None
-        lines: list[str] = []
-        while len(pids := [int(line) for line in lines if line.strip().isdecimal()]) < 2:
-            lines.append(parent.stdout.readline())
+        lines = [parent.stdout.readline().strip() for _ in range(3)]
+        assert "ready" in lines
         parent.kill()
-    assert all(gone(pid) for pid in pids)
+    assert all(gone(int(line)) for line in lines if line.isdecimal())
 
 
 def gone(pid: int) -> bool:

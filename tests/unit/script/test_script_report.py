@@ -66,7 +66,7 @@ def test_a_report_is_an_epoch(run: Run) -> None:
     (result,) = run.listener.results
     assert (result.epoch, result.train_loss, result.val_loss, result.metrics) == (1, 0.5, 0.25, {"accuracy": 0.9})
     assert (result.learning_rate, result.epoch_seconds, result.finished_at) == (0.1, 3.0, run.now)
-    assert run.calls.last == result
+    assert list(run.calls.recent) == [result]
 
 
 def test_what_is_not_reported_is_not_known(run: Run) -> None:
@@ -134,8 +134,10 @@ def test_a_checkpoint_comes_back(run: Run, kind: str, tmp_path: Path) -> None:
     assert later.last_epoch() == 3
     restored = later.restore(tmp_path / "restored")
     assert restored is not None
-    assert restored.name == "state"
-    assert (restored if kind == "file" else restored / "model.txt").read_text() == "state 3"
+    assert (restored.path.name, restored.epoch) == ("state", 3)
+    assert [result.epoch for result in restored.results] == [1, 2, 3]
+    assert math.isnan(restored.results[0].train_loss)
+    assert (restored.path if kind == "file" else restored.path / "model.txt").read_text() == "state 3"
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(run: Run, tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(run: Run, tmp_path: P
     newest.write_bytes(newest.read_bytes()[:700])
     restored = ScriptCheckpoints(run.artifacts, "t", 2).restore(tmp_path / "restored")
     assert restored is not None
-    assert restored.read_text() == "one"
+    assert restored.path.read_text() == "one"
 
 
 def test_an_attempt_that_was_taken_over_does_not_change_what_its_successor_has(run: Run, tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_an_attempt_that_was_taken_over_does_not_change_what_its_successor_has(r
         assert mitorch_service.checkpoint(source)
     restored = ScriptCheckpoints(run.artifacts, "t", 3).restore(tmp_path / "restored")
     assert restored is not None
-    assert restored.read_text() == "second attempt"
+    assert restored.path.read_text() == "second attempt"
 
 
 def test_a_checkpoint_that_cannot_be_stored_does_not_end_the_script(run: Run, tmp_path: Path) -> None:

@@ -171,6 +171,14 @@ def test_results_behind_the_checkpoint_are_dropped(machine: Machine) -> None:
     assert [result.epoch for result in machine.store.curve(training.id).items] == [1]
 
 
+def test_epochs_that_were_reported_but_not_recorded_before_a_kill_are_made_up_for(machine: Machine) -> None:
+    training = machine.queued(RESUMES, max_retries=1)
+    assert machine.run(training) == 1
+    machine.store.remove_between("training_results", f"{training.id}:", f"{training.id};")
+    assert machine.run(machine.claim(training)) == 0
+    assert [result.epoch for result in machine.store.curve(training.id).items] == [1, 2, 3, 4]
+
+
 def test_a_script_that_asks_ends_by_itself_when_it_is_canceled(machine: Machine) -> None:
     code = "open('s', 'w').close()\nwhile not m.should_stop(): m.report(epoch=1)\nm.checkpoint('s')"
     training = machine.queued(f"import mitorch_service as m\n{code}")

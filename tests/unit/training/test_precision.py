@@ -9,10 +9,10 @@ from torch import nn
 
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.optimization import GradientConfig, PrecisionConfig
+from mitorch_service.models.optimization import GradientConfig, OptimizerConfig, PrecisionConfig
 from mitorch_service.training.engine import train
 from mitorch_service.training.image_list import ImageList
-from mitorch_service.training.optimizer import OptimizerConfig, build_optimizer
+from mitorch_service.training.optimizer import build_optimizer
 from mitorch_service.training.precision import Precision
 from tests.samples import CONFIG
 from tests.unit.training.recorder import Recorder

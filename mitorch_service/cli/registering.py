@@ -22,9 +22,8 @@ from mitorch_service.models.status import ACTIVE, TrainingStatus
 from mitorch_service.models.validation import check, parse_json
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.browse import TrainingFilter
-from mitorch_service.training.dataset_text import read_image_list
-from mitorch_service.training.file_check import check_files
-from mitorch_service.training.image_list import ImageList, same_classes
+from mitorch_service.training.datasets import read_split
+from mitorch_service.training.image_list import ImageList
 from mitorch_service.wiring import open_dataset_files, open_store
 
 
@@ -116,7 +115,8 @@ def _is_remote(part: DatasetPart) -> bool:
 
 
 def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
-    """What is wrong with files of this machine: every split is read and each image looked for."""
+    """What is wrong with files of this machine: every split is read, with the training's classes, and each image looked
+    for."""
     problems: list[Problem] = []
     lists: dict[str, ImageList] = {}
     for name, part in parts.items():
@@ -125,11 +125,7 @@ def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
         if missing:
             continue
         try:
-            lists[name] = read_image_list(Path(part.path), part.path)
-            check_files(lists[name])
-            same_classes(lists["train"], lists[name])
-        except KeyError:
-            continue  # the training split has a problem of its own
+            lists[name] = read_split(Path(part.path), part.path, lists.get("train"))
         except DataError as error:
             problems.append(Problem(f"{name}.path", str(error)))
     return problems
@@ -138,4 +134,4 @@ def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
 def _missing(name: str, part: DatasetPart) -> Sequence[Problem]:
     named = [(f"{name}.path", part.path)]
     named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(part.support_files)]
-    return [Problem(where, f"there is no file {path}") for where, path in named if not Path(path).is_file()]
+    return [Problem(where, f"there is no file or folder {path}") for where, path in named if not Path(path).exists()]

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.cli.job_explanation import job_explanation
 from mitorch_service.cli.output import text
 from mitorch_service.cli.script_code import ConfigChecks
 from mitorch_service.cli.script_view import script_fields, without_record
-from mitorch_service.controller.expansion import expand
 from mitorch_service.controller.resource_check import resource_check
 from mitorch_service.controller.submission import ConfigCheck, Options, build_submission
 from mitorch_service.errors import InvalidInput, Problem
@@ -25,7 +25,6 @@ from mitorch_service.models.validation import MAX_CONFIG_BYTES, parse_object
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 
-_SHOWN_TRIALS = 5
 _POLL_SECONDS = 1.0
 _CODE_FIELDS = ("code", "submitted with", "commit")
 
@@ -74,20 +73,7 @@ def explanation(document: Training | Job) -> list[str]:
             what = f"One script on {document.dataset}:"
         code = [f"{name}: {text(value)}" for name, value in script_fields(document.config) if name in _CODE_FIELDS]
         return [what, json.dumps(without_record(document.config)), *code]
-    search, trials = document.search, expand(document, None, 0, document.created_at)
-    epochs = max(trial.max_epochs for trial in trials) * search.max_trials
-    parameters = [trial.trial.parameters for trial in trials if trial.trial is not None]
-    names = list(dict.fromkeys(name for drawn in parameters for name in drawn))
-    lines = [
-        f"A {search.algorithm} search on {document.dataset} to {search.direction} {search.objective}:",
-        f"{search.max_trials} trials, at most {search.max_concurrent or search.max_trials} of them open at a time,",
-        (f"at most some {epochs} epochs in all; " if epochs else "") + f"seed {search.seed}.",
-    ]
-    for number, drawn in enumerate(parameters[:_SHOWN_TRIALS]):
-        inactive = ", ".join(name for name in names if name not in drawn)
-        lines.append(f"trial {number}: {json.dumps(drawn)}" + (f"  inactive: {inactive}" if inactive else ""))
-    rest = search.max_trials - len(parameters[:_SHOWN_TRIALS])
-    return [*lines, f"… and {rest} more"] if rest else lines
+    return job_explanation(document)
 
 
 def wait_for(store: Store, document: Training | Job) -> str:

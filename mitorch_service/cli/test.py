@@ -9,7 +9,7 @@ import click
 
 @click.command(name="mitest")
 @click.argument("config", type=click.Path(dir_okay=False, allow_dash=True))
-@click.argument("data", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "-w",
     "--weights",
@@ -17,23 +17,27 @@ import click
     required=True,
     help="What mitrain -o or a training of the service wrote.",
 )
+@click.option("-t", "--train", type=click.Path(path_type=Path), help="The training's data set: DATA gets its classes.")
 @click.option("-d", "--debug-run", is_flag=True, help="One batch only.")
 @click.option(
     "--plots", type=click.Path(file_okay=False, path_type=Path), help="Draw charts, and the worst mistakes, here."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(config: str, data: Path, weights: Path, debug_run: bool, plots: Path | None, as_json: bool) -> None:
-    """Evaluate WEIGHTS of the config in the file CONFIG (- for standard input) on the image list DATA."""
+def command(
+    config: str, data: Path, weights: Path, train: Path | None, debug_run: bool, plots: Path | None, as_json: bool
+) -> None:
+    """Evaluate WEIGHTS of the config in the file CONFIG (- for standard input) on the data set DATA.
+
+    Needs --train where nothing but the training's own data set names its classes: folders, CSV, and Pascal VOC.
+    """
     from mitorch_service.cli.output import show_json
     from mitorch_service.cli.training_config import read_training_config
     from mitorch_service.cli.training_progress import show_evaluation
-    from mitorch_service.training.dataset_text import read_image_list
-    from mitorch_service.training.file_check import check_files
+    from mitorch_service.training.datasets import read_split
     from mitorch_service.training.heavy_imports import heavy_imports
 
     checked = read_training_config(config)
-    image_list = read_image_list(data)
-    check_files(image_list)
+    image_list = read_split(data, train=read_split(train) if train is not None else None)
 
     with heavy_imports():
         from mitorch_service.training.engine import evaluate

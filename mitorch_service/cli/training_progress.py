@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ from mitorch_service.training.reporter import Reporter, TrainingPlan
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+_METRICS_SHOWN = 4  # after each epoch: a detector has a dozen, and all of them are told at the end
 
 
 @contextmanager
@@ -39,7 +42,7 @@ def show_training() -> Iterator[Reporter]:
 def show_evaluation(evaluation: dict[str, float]) -> None:
     """A name and a value on each line."""
     for name, value in evaluation.items():
-        click.echo(f"{name:<18} {value:.4f}")
+        click.echo(f"{name:<24} {value:.4f}")
 
 
 class PlainReporter(Reporter):
@@ -108,6 +111,6 @@ def _epoch_line(result: EpochResult, epochs: int) -> str:
     parts = [f"epoch {result.epoch}/{epochs}", f"train_loss {result.train_loss:.4f}"]
     if result.val_loss is not None:
         parts.append(f"val_loss {result.val_loss:.4f}")
-    parts += [f"{name} {value:.4f}" for name, value in result.metrics.items()]
+    parts += [f"{name} {value:.4f}" for name, value in islice(result.metrics.items(), _METRICS_SHOWN)]
     parts += [f"{result.epoch_seconds:.1f} s", f"{result.samples_per_second:.0f} images/s"]
     return "  ".join(parts)

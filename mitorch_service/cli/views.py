@@ -12,6 +12,7 @@ import click
 from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
 from mitorch_service.cli.script_view import script_fields
+from mitorch_service.cli.search_insight import SearchInsight
 from mitorch_service.errors import BrokenDocument, NotAllowed
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.result import EpochResult
@@ -141,6 +142,8 @@ class JobView(View):
                 ("created", job.created_at),
                 ("error", job.error),
                 ("note", job.note),
+                *((f"artifact {name}", address) for name, address in job.artifacts.items()),
+                *SearchInsight(self._store, job).fields(),
             ]
         )
         leaders = self._leaders(self._limit)
@@ -155,7 +158,9 @@ class JobView(View):
         counts = self._store.count_trainings(self._id)
         cost = cost_json(cost_of_job(self._store, job.id, job.arrival, sum(counts.values())))
         board = (row.to_document() for row in leaders)
-        document = {**job.to_document(), "config": shown(job.config)}
+        insight = SearchInsight(self._store, job)
+        found = {"importance": insight.importance(), "seen": insight.seen()}
+        document = {**job.to_document(), "config": shown(job.config), **found}
         stream_json({**document, "counts": counts, **cost, "leaderboard": board}.items())
 
     def _leaders(self, limit: int) -> list[TrainingRow]:

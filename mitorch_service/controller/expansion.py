@@ -2,37 +2,82 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from mitorch_service.controller.submission import new_training
-from mitorch_service.models.job import Job, trial_id
+from mitorch_service.models.job import LEARNING, Job, trial_id
 from mitorch_service.models.training import Training, Trial
-from mitorch_service.search.random import suggest
-from mitorch_service.search.space import Space, parse_space
+from mitorch_service.search.algorithms import sampler
+from mitorch_service.search.base import History, Study, TrialRecord, suggest
+from mitorch_service.search.space import Point, Space, parse_space
 
 TRIALS_A_PASS = 200  # bounds the time of a pass; the next one goes on
+LEARNED_A_PASS = 50  # the same, where each suggestion is computed from what others have shown
 
 
-def expand(job: Job, last_number: int | None, open_count: int, now: datetime) -> tuple[Training, ...]:
-    """The trials to create now, within `max_trials` and `max_concurrent`. Ids and parameters follow from the job
-    alone, so that two passes at once, or one repeated after a crash, create the same trials once."""
+def expand(
+    job: Job,
+    last_number: int | None,
+    open_count: int,
+    now: datetime,
+    records: Sequence[TrialRecord] = (),
+    failed: int = 0,
+) -> tuple[Training, ...]:
+    """The trials to create now. Ids follow from the job alone, and parameters from the job and the `records` (see
+    `history`), so that two passes at once, or one repeated after a crash, create the same trials once. A finite space
+    that is exhausted gives fewer. Raises MissingExtra."""
     first = 0 if last_number is None else last_number + 1
-    room = job.search.max_trials - first
-    if job.search.max_concurrent is not None:
-        room = min(room, job.search.max_concurrent - open_count)
     space, problems = parse_space(job.config)
     if problems:
         raise ValueError("; ".join(map(str, problems)))
-    return tuple(_trial(job, space, number, now) for number in range(first, first + min(room, TRIALS_A_PASS)))
+    study = study_of(job, space)
+    algorithm, history = sampler(job.search.algorithm, study), History(study, records)
+    trials: list[Training] = []
+    for number in range(first, first + room(job, last_number, open_count, failed)):
+        point = suggest(algorithm, history, number)
+        if point is None:
+            break
+        trials.append(_trial(job, space, point, number, now))
+    return tuple(trials)
 
 
-def _trial(job: Job, space: Space, number: int, now: datetime) -> Training:
-    config, parameters = suggest(space, job.search.seed or 0, number)
+def room(job: Job, last_number: int | None, open_count: int, failed: int = 0) -> int:
+    """How many trials may be created now. Failed ones are replaced where `max_failed` says how many may fail."""
+    search = job.search
+    wanted = search.max_trials + (0 if search.max_failed is None else min(failed, search.max_failed))
+    left = wanted - (0 if last_number is None else last_number + 1)
+    if search.max_concurrent is not None:
+        left = min(left, search.max_concurrent - open_count)
+    return max(min(left, LEARNED_A_PASS if search.algorithm in LEARNING else TRIALS_A_PASS), 0)
+
+
+def is_over(job: Job, now: datetime) -> bool:
+    """Whether `max_time` has passed: no more trials are created."""
+    limit = job.search.max_time
+    return limit is not None and now >= job.created_at + timedelta(seconds=limit)
+
+
+def failed_count(counts: Mapping[str, int]) -> int:
+    """The trials that ended badly."""
+    return counts.get("failed", 0) + counts.get("diverged", 0)
+
+
+def study_of(job: Job, space: Space) -> Study:
+    """The job as the search room sees it."""
+    search = job.search
+    directions = (search.resolved_direction(),)
+    return Study(space, search.seed or 0, search.max_trials, directions, tuple(search.enqueue))
+
+
+def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> Training:
+    config, parameters = space.at(point)
     trial = Trial(
         number=number,
         parameters=parameters,
         objective=job.search.objective,
         direction=job.search.resolved_direction(),
+        early_stopping=job.search.early_stopping,
     )
     return new_training(
         trial_id(job.id, number),

@@ -12,6 +12,8 @@ from typing import TypeVar, assert_never
 from mitorch_service.backends.base import Backend, RunStatus
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
+from mitorch_service.controller.expansion import failed_count, is_over, room
+from mitorch_service.controller.history import read_history
 from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
     Action,
@@ -22,6 +24,7 @@ from mitorch_service.controller.plan import (
     FinishJob,
     JobState,
     Launch,
+    NoteJob,
     SettleCost,
     Snapshot,
     Submit,
@@ -35,6 +38,7 @@ from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingErrorInfo, TrainingRow
+from mitorch_service.search.algorithms import check_installed
 from mitorch_service.settings import ClusterConfig
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Listing
@@ -160,17 +164,19 @@ class Controller:
         # First the number, then the counts: trials that another pass adds in between are counted, never overlooked.
         last_number = self._store.last_trial_number(job.id)
         counts = self._store.count_trainings(job.id)
-        failed = counts.get("failed", 0) + counts.get("diverged", 0)
-        limit = job.search.max_failed
+        open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
+        failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
         state = JobState(job, counts, last_number, best_trial(self._store, job))
         if job.search.max_cost is not None:
-            open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
         if winding_up or state.spent:
-            state = replace(state, open_trials=self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items)
-        return state
+            return replace(state, open_trials=self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items)
+        if is_over(job, now) or room(job, last_number, open_count, failed) == 0:
+            return state
+        check_installed(job.search.algorithm)  # without it the other jobs go on
+        return replace(state, records=read_history(self._store, job, last_number))
 
     def _quarantine_trainings(self, broken: list[BrokenDocument], now: datetime) -> None:
         for document in broken:
@@ -189,10 +195,10 @@ class Controller:
             case SettleCost():
                 if self._store.settle_cost(action.job_id, action.before, action.settled, action.note) and action.news:
                     self._note(f"job {action.job_id[:8]}: {action.news}")
+            case NoteJob():
+                self._note_job(action)
             case FinishJob():
-                if self._store.finish_job(action.job_id, action.status, now, action.error, action.counts, action.best):
-                    why = f": {action.error}" if action.error else ""
-                    self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
+                self._finish(action, now)
             case Launch() | Submit():
                 pass  # some at a time, behind everything else
             case CancelTraining():
@@ -204,6 +210,16 @@ class Controller:
                 self._end(action, now)
             case _:
                 assert_never(action)
+
+    def _note_job(self, action: NoteJob) -> None:
+        if self._store.note_job(action.job_id, action.note):
+            self._note(f"job {action.job_id[:8]}: {action.note}")
+
+    def _finish(self, action: FinishJob, now: datetime) -> None:
+        self._store.remove_rungs(action.job_id)  # all its trials have ended
+        if self._store.finish_job(action.job_id, action.status, now, action.error, action.counts, action.best):
+            why = f": {action.error}" if action.error else ""
+            self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 
     def _launch(self, launches: list[Launch], now: datetime) -> None:
         claims = [(launch.training_id, launch.attempt) for launch in launches]
@@ -296,6 +312,7 @@ def best_trial(store: Store, job: Job) -> BestTrial | None:
                 number=row.trial.number,
                 value=row.trial.value,
                 parameters=row.trial.parameters,
+                model=row.artifacts.get("model"),
             )
     return None
 

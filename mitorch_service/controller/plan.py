@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.backends.base import Capacity, RunStatus
-from mitorch_service.controller.expansion import expand
+from mitorch_service.controller.expansion import expand, failed_count, is_over
 from mitorch_service.controller.placement import Cluster, Placer
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.job import BestTrial, Job, SettledCost
@@ -21,6 +21,7 @@ from mitorch_service.models.training import (
     TrainingRow,
     run_name,
 )
+from mitorch_service.search.base import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class JobState:
     open_trials: Sequence[TrainingRow] = ()  # looked up only where some of them are to be canceled
     cost: float = 0.0  # of all trials until now; added up only where the search has a max_cost
     settled: SettledCost | None = None  # what of it need not be read again
+    records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
 
     @property
     def spent(self) -> bool:
@@ -82,6 +84,14 @@ class SettleCost:
     settled: SettledCost | None
     note: str | None
     news: str | None = None  # the note, where it is new
+
+
+@dataclass(frozen=True)
+class NoteJob:
+    """Show what a person should know of a job."""
+
+    job_id: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,9 @@ class EndAttempt:
     reason: str
 
 
-Action = AddTrials | UpdateJob | SettleCost | FinishJob | Launch | Submit | CancelTraining | CancelRun | EndAttempt
+Action = (
+    AddTrials | UpdateJob | SettleCost | NoteJob | FinishJob | Launch | Submit | CancelTraining | CancelRun | EndAttempt
+)
 
 
 def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
@@ -148,7 +160,7 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     trials: list[Training] = []
     canceled: set[str] = set()
     for state in snapshot.jobs:
-        for planned in [*_settle(state, snapshot.queue), *plan_job(now, state)]:
+        for planned in [*_settle(now, state, snapshot.queue), *plan_job(now, state)]:
             actions.append(planned)
             if isinstance(planned, AddTrials):
                 trials += planned.trainings
@@ -164,7 +176,8 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
 
 def plan_job(now: datetime, state: JobState) -> list[Action]:
     """Creates the next trials of a job, ends it when all have ended, or winds it up when it is to be canceled. A job
-    whose budget is spent gets no more trials, those that have not begun are canceled, and it ends with the others."""
+    whose budget is spent gets no more trials, those that have not begun are canceled, and it ends with the others; one
+    whose time is over gets no more trials."""
     job = state.job
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     end = _early_end(state)
@@ -173,7 +186,7 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
     if end is not None:
         return [_finish(state, *end)]
     try:
-        trials = () if state.spent else expand(job, state.last_number, open_count, to_utc_milliseconds(now))
+        trials = () if state.spent or is_over(job, now) else _next_trials(now, state, open_count)
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
         return [_finish(state, JobStatus.FAILED, f"its search space cannot be used: {error}")]
     if trials:
@@ -184,6 +197,11 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
         return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {job.search.objective}")]
     unbegun = [trial for trial in state.open_trials if state.spent and trial.attempt == 0]
     return [*(CancelTraining(trial.id) for trial in unbegun), *_progress(state)]
+
+
+def _next_trials(now: datetime, state: JobState, open_count: int) -> tuple[Training, ...]:
+    at, failed = to_utc_milliseconds(now), failed_count(state.counts)
+    return expand(state.job, state.last_number, open_count, at, state.records, failed)
 
 
 def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
@@ -265,24 +283,33 @@ def _progress(state: JobState) -> list[Action]:
     return [UpdateJob(state.job.id, state.counts, state.best)] if changed else []
 
 
-def _settle(state: JobState, queue: Sequence[TrainingRow]) -> list[Action]:
-    """What to remember of the job's cost. A trial that is to run again is no longer settled."""
+def _settle(now: datetime, state: JobState, queue: Sequence[TrainingRow]) -> list[Action]:
+    """What to remember of the job's cost, and to tell. A trial that is to run again is no longer settled."""
     job, settled = state.job, state.settled
+    note = _note(now, state)
     if job.search.max_cost is None:
-        return []
+        return [NoteJob(job.id, note)] if note is not None and note != job.note else []
     if settled is not None and any(r.job_id == job.id and r.trial and r.trial.number < settled.below for r in queue):
         settled = None
-    note = f"its budget of {job.search.max_cost:.2f} is spent: no new trials" if state.spent else None
     if (settled, note) == (job.settled, job.note):
         return []
     return [SettleCost(job.id, job.settled, settled, note, note if note != job.note else None)]
+
+
+def _note(now: datetime, state: JobState) -> str | None:
+    search = state.job.search
+    if state.spent:
+        return f"its budget of {search.max_cost:.2f} is spent: no new trials"
+    if is_over(state.job, now):
+        return f"its time (search.max_time) of {search.max_time:g} s is over: no new trials"
+    return None
 
 
 def _early_end(state: JobState) -> tuple[JobStatus, str | None] | None:
     """How a job ends that is to end before all its trials were made; None for one that goes on."""
     if state.job.cancel_requested_at is not None:
         return JobStatus.CANCELED, None
-    failed = sum(state.counts.get(status, 0) for status in ("failed", "diverged"))
+    failed = failed_count(state.counts)
     limit = state.job.search.max_failed
     if limit is not None and failed > limit:
         return JobStatus.FAILED, f"{failed} trials failed, more than search.max_failed allows ({limit})"

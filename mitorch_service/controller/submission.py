@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from mitorch_service.controller.script_code import with_code
+from mitorch_service.controller.search_check import search_problems, warm_start_problem
 from mitorch_service.controller.token_expiry import expiry_problem
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Problem
 from mitorch_service.models.base import new_id
@@ -70,6 +71,7 @@ class Lookups:
     def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))
         self.base = lru_cache(_CACHED)(lambda id: _check_base(store, id))
+        self.warm_start = lru_cache(_CACHED)(lambda id: warm_start_problem(store, id))
 
 
 def build_submission(
@@ -153,6 +155,7 @@ def _check_job(
     space: dict[str, Any] = inner if isinstance(inner, dict) else {}
     problems += _check_space(lookups, space, extra_check) if isinstance(inner, dict) else []
     problems += _check_objective(job) if job is not None else []
+    problems += _check_search(lookups, job) if job is not None else []
     dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(space), problems, is_script(space))
     if problems or job is None or dataset is None:
         return None, problems
@@ -182,6 +185,14 @@ def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: Confi
         for problem in wrong:
             found.setdefault(str(problem), Problem(f"config.{problem.path}", problem.message))
     return problems + list(found.values())
+
+
+def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:
+    """Raises MissingExtra."""
+    space, problems = parse_space(job.config)
+    if problems:
+        return []  # told by the check of the space
+    return search_problems(job.search, space) + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
 
 
 def _within_config(problems: list[Problem]) -> list[Problem]:

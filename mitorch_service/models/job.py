@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mitorch_service.models.base import ConfigSection, Document, UtcTime
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
+from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY
 
 Direction = Literal["minimize", "maximize"]
+Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes"]
+LEARNING = ("auto", "tpe", "gp", "cmaes")  # what ended trials show decides which ones come next
 MAX_OPEN_WITHIN_BUDGET = 200  # trials, unless max_concurrent says otherwise
+_LEARNING_OPEN, _LEARNING_SHARE = 8, 8  # an eighth of the trials, at least 8, where the algorithm learns
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(value: Any) -> Any:
+    """``"90m"`` is 5400."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
+    if isinstance(value, str) and found is None:
+        raise ValueError('must be seconds, or a number with s, m, h or d, such as "2h"')
+    return value if found is None else float(found[1]) * _SECONDS[found[2]]
+
+
+def _early_stopping(value: Any) -> Any:
+    """``true`` is the default rule, ``false`` none."""
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
 class SearchConfig(ConfigSection):
     """How a job searches."""
 
-    algorithm: Literal["random"] = "random"
+    algorithm: Algorithm = "auto"
     objective: Annotated[str, Field(min_length=1)] = "val_loss"  # or the name of a metric
     direction: Direction | None = None  # default: minimize losses, maximize metrics
     max_trials: Annotated[int, Field(ge=1, le=1_000_000)]
     max_concurrent: Annotated[int, Field(ge=1)] | None = None  # trials not yet ended at one time; None: no limit
     max_failed: Annotated[int, Field(ge=0)] | None = None  # more failed trials than this end the job; None: no limit
+    max_time: Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=1e9)] | None = (
+        None  # no trial is created later
+    )
     max_cost: Annotated[float, Field(gt=0, le=1e9)] | None = None  # no trial starts once it is spent
+    early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_early_stopping)] = None  # None: all run to the end
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn at submission and stored
+    warm_start: Annotated[list[str], Field(max_length=100)] = []  # jobs and trials to learn from, by id
+    enqueue: Annotated[list[dict[str, Any]], Field(max_length=1000)] = []  # parameters of the first trials
 
     def resolved_direction(self) -> Direction:
         """The direction given, or the usual one of the objective."""
@@ -36,11 +61,15 @@ class SearchConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _a_budget_limits_what_is_open(cls, data: Any) -> Any:
-        """Otherwise all trials would be created before the first has cost anything."""
-        if isinstance(data, dict) and data.get("max_cost") is not None and data.get("max_concurrent") is None:
-            return {**data, "max_concurrent": MAX_OPEN_WITHIN_BUDGET}
-        return data
+    def _what_is_open_is_limited(cls, data: Any) -> Any:
+        """Otherwise all trials would be created before the first has cost, or taught, anything."""
+        if not isinstance(data, dict) or data.get("max_concurrent") is not None:
+            return data
+        limits = [MAX_OPEN_WITHIN_BUDGET] if data.get("max_cost") is not None else []
+        trials = data.get("max_trials")
+        if data.get("algorithm", "auto") in LEARNING and isinstance(trials, int):
+            limits.append(max(_LEARNING_OPEN, trials // _LEARNING_SHARE))
+        return {**data, "max_concurrent": min(limits)} if limits else data
 
 
 class JobConfig(ConfigSection):
@@ -59,6 +88,7 @@ class BestTrial(Document):
     number: int
     value: float
     parameters: dict[str, Any]
+    model: str | None = None  # where its weights are
 
 
 class SettledCost(Document):
@@ -89,6 +119,7 @@ class Job(Document):
     cancel_requested_at: UtcTime | None = None
     settled: SettledCost | None = None  # kept only where the search has a max_cost
     note: str | None = None  # something that a person should know, which is no error
+    artifacts: dict[str, str] = Field(default_factory=dict)  # of a completed one: "model", the best trial's weights
 
 
 def trial_id(job_id: str, number: int) -> str:

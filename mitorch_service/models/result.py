@@ -18,3 +18,4 @@ class EpochResult(Document):
     epoch_seconds: float  # training and validation
     samples_per_second: float  # of the training part
     finished_at: UtcTime
+    note: str | None = None  # what a reader of the curve should know of it: that the learning rate was lowered

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
@@ -54,6 +55,8 @@ class Trial(Document):
     objective: str
     direction: Literal["minimize", "maximize"]
     value: float | None = None  # the objective at the end, where it is finite
+    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the objective after them, of some epochs
+    early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
 
 
 class TrainingErrorInfo(Document):
@@ -73,6 +76,19 @@ class Progress(Document):
     val_loss: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     at: UtcTime
+
+
+class TrialRow(Document):
+    """A trial as a search sees it."""
+
+    id: str
+    status: TrainingStatus
+    arrival: int
+    trial: Trial
+    max_epochs: int = 0
+    progress: Progress | None = None
+    evaluation: dict[str, float] | None = None
+    error: TrainingErrorInfo | None = None
 
 
 class TrainingRow(Document):

@@ -38,7 +38,7 @@ except ModuleNotFoundError as error:
 
 from mitorch_service.search import storage_documents as documents
 from mitorch_service.search.storage_fields import to_fields
-from mitorch_service.search.storage_ids import MAX_TRIALS, split_trial_id, trial_id_of
+from mitorch_service.search.storage_ids import MAX_TRIALS, split_trial_id, study_id_of, trial_id_of
 from mitorch_service.search.storage_studies import StudyStorage
 
 _OPEN = (TrialState.RUNNING.name, TrialState.WAITING.name)
@@ -150,12 +150,18 @@ class MiTorchStorage(StudyStorage):
 
     def _add_trial(self, job: Mapping[str, Any], template: FrozenTrial | None) -> int:
         """The first number that nobody else has taken meanwhile."""
+        study = self._study(study_id_of(job["_id"]))
         while True:
-            last = self._store.last_trial_number(job["_id"])
-            number = 0 if last is None else last + 1
+            number = study.next_number
+            if number is None:
+                last = self._store.last_trial_number(job["_id"])
+                number = 0 if last is None else last + 1
             if number >= MAX_TRIALS:
                 raise NotAllowed("study", job["name"], "full", "given more trials", "Begin another one.")
-            if self._store.add_study_trial(*documents.new_trial(job, number, template, self._now())):
+            training, fields = documents.new_trial(job, number, template, self._now())
+            added = self._store.add_study_trial(training, fields) or self._is_ours(training.id, fields["write_mark"])
+            study.next_number = number + 1 if added else None
+            if added:
                 return number
 
     def _set_state(
@@ -173,13 +179,20 @@ class MiTorchStorage(StudyStorage):
             self._store.change_study(self._study(study_id).job_id, {}, marks)
         states = (TrialState.WAITING.name,) if state == TrialState.RUNNING else _OPEN
         changes = documents.state_changes(trial, state, values, at)
-        guard = self._guard(trial_id, states)
-        after = self._store.change_study_trial(self._training_id(trial_id), guard, changes)
-        if after is not None and state.is_finished():
+        id, guard = self._training_id(trial_id), self._guard(trial_id, states)
+        after = self._store.change_study_trial(id, guard, changes)
+        if after is None and not self._is_ours(id, changes["write_mark"]):
+            return False
+        if state.is_finished():
             self._arrivals.pop(trial_id, None)
         elif after is not None:
             self._arrivals[trial_id] = after["arrival"]
-        return after is not None
+        return True
+
+    def _is_ours(self, training_id: str, mark: str) -> bool:
+        """Whether the last such write was this one: its first answer was lost, and its repeat refused."""
+        document = self._store.study_trial(training_id)
+        return document is not None and document.get("write_mark") == mark
 
     def _set_attr(self, trial_id: int, kind: str, name: str, value: Any) -> None:
         changes = {f"optuna.{kind}.{key}": text for key, text in to_fields({name: value}).items()}
@@ -231,10 +244,8 @@ class MiTorchStorage(StudyStorage):
     def _with_infinite_value(self, study_id: int, value: float) -> int | None:
         job = self._job(study_id)
         number: int | None = (job.get("optuna") or {}).get("infinite", {}).get(_side(value))
-        if number is None:
-            return None
-        marked = self.get_trial(trial_id_of(study_id, number))
-        return number if marked.state == TrialState.COMPLETE and marked.value == value else None
+        document = None if number is None else self._store.study_trial(training_id_of(job["_id"], number))
+        return number if document is not None and document["optuna"].get("values") == [value] else None
 
 
 def _side(value: float) -> str:

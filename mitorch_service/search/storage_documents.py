@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from mitorch_service.models.base import to_utc_milliseconds
+from mitorch_service.models.base import new_id, to_utc_milliseconds
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
@@ -33,7 +33,8 @@ _STATUSES = {
 
 
 def new_study(name: str, directions: Sequence[StudyDirection], now: datetime) -> tuple[Job, dict[str, Any]]:
-    """The job of a study, with the fields beside it. The controller expands no job that is completed."""
+    """The job of a study, with the fields beside it; `write_mark` tells whose write it was. A job that is completed is
+    not expanded by the controller."""
     names = [direction.name.lower() for direction in directions]
     job = Job(
         id=job_id_of(name),
@@ -46,7 +47,7 @@ def new_study(name: str, directions: Sequence[StudyDirection], now: datetime) ->
         search=SearchConfig.model_validate({"objective": OBJECTIVE, "direction": names[0], "max_trials": _MAX_TRIALS}),
         note=_NOTE,
     )
-    return job, {"optuna": {"directions": names}}
+    return job, {"write_mark": new_id(), "optuna": {"directions": names}}
 
 
 def new_trial(
@@ -78,7 +79,8 @@ def new_trial(
             "user_attrs": to_fields(template.user_attrs),
             "system_attrs": to_fields(template.system_attrs),
         }
-    return training, {"optuna_state": (TrialState.WAITING if waits else TrialState.RUNNING).name, "optuna": fields}
+    state = TrialState.WAITING if waits else TrialState.RUNNING
+    return training, {"optuna_state": state.name, "write_mark": new_id(), "optuna": fields}
 
 
 def parameter_fields(trial: FrozenTrial) -> dict[str, str]:
@@ -98,7 +100,7 @@ def state_changes(
 ) -> dict[str, Any]:
     """The change of a trial's state; `trial` is as it was before."""
     now = at.astimezone(UTC).isoformat()
-    changes: dict[str, Any] = {"optuna_state": state.name}
+    changes: dict[str, Any] = {"optuna_state": state.name, "write_mark": new_id()}
     if values is not None:
         changes["optuna.values"] = [float(value) for value in values]
     if state == TrialState.RUNNING:

@@ -37,8 +37,8 @@ class StudyStorage(BaseStorage, ABC):
     """Studies, over jobs."""
 
     def __init__(self, store: Store | str | None = None, now: Callable[[], datetime] = utc_now) -> None:
-        """`store`, or an address as in MITORCH_DB_URI; None: the database of the settings. A storage that has not opened
-        its store itself cannot be pickled."""
+        """`store`, or an address as in MITORCH_DB_URI; None: the database of the settings. Only a storage that opens
+        its store itself can be pickled."""
         self._opened = not isinstance(store, Store)
         self._url = None if isinstance(store, Store) else store
         self._store = store if isinstance(store, Store) else open_store(store)
@@ -66,13 +66,17 @@ class StudyStorage(BaseStorage, ABC):
         name = f"no-name-{uuid.uuid4()}" if study_name is None else study_name
         job, fields = new_study(name, directions, self._now())
         self._store.prepare()
-        if self._store.study_job(prefix_of(study_id_of(job.id))) is not None or not self._store.add_study(job, fields):
+        study_id = study_id_of(job.id)
+        found = self._store.study_job(prefix_of(study_id))
+        if found is None and not self._store.add_study(job, fields):
+            found = self._store.study_job(prefix_of(study_id))
+        if found is not None and found.get("write_mark") != fields["write_mark"]:  # not ours, whose answer was lost
             raise DuplicatedStudyError(f"There is a study {name!r} already: load it, or choose another name.")
-        return study_id_of(job.id)
+        return study_id
 
     def delete_study(self, study_id: int) -> None:
         job = self._optuna_job(study_id, "deleted", "Use micontrol delete.")
-        del self._known[study_id]
+        self._known.pop(study_id, None)
         self._store.remove_study(job["_id"], job["arrival"])
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:

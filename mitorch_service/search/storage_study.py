@@ -33,6 +33,7 @@ class KnownStudy:
         self.id = study_id_of(self.job_id)
         self.arrival: int = job["arrival"]  # another one, if a study of this name was deleted and created again
         self.is_optunas = is_optunas(job)  # else the service runs it
+        self.next_number: int | None = None  # of a trial, where the last one was added from here
         self._lock = threading.RLock()
         self._distributions: dict[str, BaseDistribution] = {}
         self._forget()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal
 
-from mitorch_service.errors import NotAllowed, NotFound
+from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.job import BestTrial, Direction, Job
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
-from mitorch_service.models.training import TrainingRow
+from mitorch_service.models.training import TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Listing, Primitives
 from mitorch_service.stores.query import Guarded, Query
 
 _ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
 _WITHOUT_BULK = ("config", "error", "attempts")
+_OF_NO_TRIAL = ("config", "attempts", "status_times", "tags", "artifacts", "dataset")
 _PAGE = 1000
 
 
@@ -92,6 +94,28 @@ class JobVerbs(Primitives):
         query = Query("trainings", {"job_id": job_id, "status": statuses}, limit=limit, without=_WITHOUT_BULK)
         return self.read(TrainingRow, query)
 
+    def latest_trials(self, job_id: str, limit: int) -> list[TrialRow]:
+        """The trials with the highest numbers, the highest first; those that cannot be read left out."""
+        order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
+        query = Query("trainings", {"job_id": job_id}, order=order, limit=limit, without=_OF_NO_TRIAL)
+        return self.read(TrialRow, query).items
+
+    def iterate_trials(self, job_id: str) -> Iterator[TrialRow]:
+        """All trials of a job by number, those that cannot be read left out: a page is held at a time."""
+        after: tuple[int, str] | None = (-(2**63), "")
+        while after is not None:
+            order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", 1), ("_id", 1))
+            query = Query("trainings", {"job_id": job_id}, order=order, after=after, limit=_PAGE, without=_OF_NO_TRIAL)
+            page = list(self.find(query))
+            for document in page:
+                with suppress(BrokenDocument):  # the queue's reading puts it aside
+                    yield TrialRow.from_document(document)
+            after = (page[-1]["arrival"], page[-1]["_id"]) if len(page) == _PAGE else None
+
+    def note_job(self, job_id: str, note: str | None) -> bool:
+        """What a person should know of an active job. False if it has ended meanwhile."""
+        return self._change_active(job_id, {"note": note})
+
     def update_job(self, job_id: str, counts: Mapping[str, int], best: BestTrial | None, at: datetime) -> bool:
         """Shows how far an active job is. False if it has ended meanwhile."""
         changes = {
@@ -111,13 +135,16 @@ class JobVerbs(Primitives):
         counts: Mapping[str, int],
         best: BestTrial | None,
     ) -> bool:
-        """Ends an active job, with its final counts and winner. False if it has ended meanwhile."""
+        """Ends an active job, with its final counts and winner, whose weights are the job's where it is completed.
+        False if it has ended meanwhile."""
+        won = best is not None and best.model is not None and status == JobStatus.COMPLETED
         changes = {
             "status": status.value,
             f"status_times.{status.value}": at,
             "error": error,
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
+            "artifacts": {"model": best.model} if best is not None and won else {},
         }
         return self._change_active(job_id, changes)
 
@@ -138,6 +165,7 @@ class JobVerbs(Primitives):
         if job.status.value in _ACTIVE:
             raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
         self.remove("jobs", job_id, {"status": (job.status.value,)})
+        self.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
     def quarantine_job(self, job_id: Any, at: datetime, reason: str) -> bool:
         """A job that cannot be read is failed, so that it holds up nothing."""

@@ -46,11 +46,12 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     ],
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
+    "rungs": [[("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1)]],
 }
 
 
 class MongoStore(Store):
-    """One database: four collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
+    """One database: five collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 
     def __init__(self, uri: str, name: str) -> None:

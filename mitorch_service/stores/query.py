@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Collection = Literal["trainings", "jobs", "datasets", "training_results"]
+Collection = Literal["trainings", "jobs", "datasets", "training_results", "rungs"]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.documents import from_text, guard_holds, set_at, to_text, value_at
 from mitorch_service.stores.pruning import Compaction, Removal
 from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
-from mitorch_service.stores.sqlite_schema import DDL, TABLES, VERSION
+from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements
 
 Result = TypeVar("Result")
 
@@ -174,10 +174,10 @@ class SqliteStore(Store):
             self._rows("PRAGMA synchronous = NORMAL", ())
         if version < VERSION:
             with self._transaction():
-                if self._rows("PRAGMA user_version", ())[0][0] < VERSION:  # another process may have been faster
-                    for statement in DDL:
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {VERSION}")
+                version = self._rows("PRAGMA user_version", ())[0][0]  # another process may have been faster
+                for statement in statements(version):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def _patiently(self, step: Callable[[], Result]) -> Result:
         """Repeats a step while another process writes. SQLite's own waiting sleeps up to 100 ms at a time, and whoever

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.query import Collection
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ TABLES: dict[Collection, Table] = {
     "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival"}, apart="config"),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
+    "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss"}),
 }
 
 # Counting a million rows takes a second, so triggers keep the counts of each status: of all trainings (job_id '') and
@@ -53,6 +54,14 @@ def _trigger(name: str, event: str, *changes: tuple[str, str]) -> Iterator[str]:
         body = " ".join(statement.format(row=row, by=by) for row, by in changes)
         yield f"CREATE TRIGGER {name}{'_of_job' * of_job} AFTER {event} ON trainings {when} BEGIN {body} END"
 
+
+_RUNGS = (
+    """CREATE TABLE rungs (
+    _id TEXT PRIMARY KEY, job_id TEXT, bracket INTEGER, epochs INTEGER, loss REAL, body TEXT NOT NULL
+)""",
+    "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss)",
+)
+_NEW_IN = {2: _RUNGS}  # version -> what it has beside the one before
 
 DDL = (
     """CREATE TABLE trainings (
@@ -85,4 +94,12 @@ DDL = (
     *_trigger("training_deleted", "DELETE", ("OLD", "-1")),
     *_trigger("training_moved", "UPDATE OF status", ("OLD", "-1"), ("NEW", "+1")),
     "CREATE TRIGGER job_deleted AFTER DELETE ON jobs BEGIN DELETE FROM training_counts WHERE job_id = OLD._id; END",
+    *_RUNGS,
 )
+
+
+def statements(version: int) -> tuple[str, ...]:
+    """What makes the tables out of those of an earlier version; 0: of an empty file."""
+    if version == 0:
+        return DDL
+    return tuple(sql for later in range(version + 1, VERSION + 1) for sql in _NEW_IN[later])

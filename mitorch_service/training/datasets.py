@@ -24,16 +24,21 @@ def read_splits(paths: Mapping[str, Path], name: str | None = None) -> dict[str,
     """
     lists: dict[str, ImageList] = {}
     for split, path in sorted(paths.items(), key=lambda item: item[0] != "train"):
-        train = lists.get("train")
-        classes = ClassList(train.classes, f"the classes of {train.name}") if train and train.classes_named else None
-        image_list = read_image_list(path, f"{name} {split}" if name else None, classes)
-        check_files(image_list)
-        tell_boxes_beyond(image_list)
-        if train is not None:
-            same_classes(train, image_list)
-            _tell_shared(train, image_list)
-        lists[split] = image_list
+        lists[split] = read_split(path, f"{name} {split}" if name else None, lists.get("train"))
     return lists
+
+
+def read_split(path: Path, name: str | None = None, train: ImageList | None = None) -> ImageList:
+    """Reads one split, and what `read_splits` says of each; `train` is the one whose classes it gets. Raises
+    DataError."""
+    classes = ClassList(train.classes, f"the classes of {train.name}") if train and train.classes_named else None
+    image_list = read_image_list(path, name, classes)
+    check_files(image_list)
+    tell_boxes_beyond(image_list)
+    if train is not None:
+        same_classes(train, image_list)
+        _tell_shared(train, image_list)
+    return image_list
 
 
 def _tell_shared(train: ImageList, other: ImageList) -> None:

@@ -69,7 +69,9 @@ class EpochProgress:
         """Those of all processes together."""
         self._loss_sum, self._samples = loss_sum, samples
 
-    def result(self, *, train_loss: float | None = None, evaluation: dict[str, float] | None = None) -> EpochResult:
+    def result(
+        self, *, train_loss: float | None = None, evaluation: dict[str, float] | None = None, note: str | None = None
+    ) -> EpochResult:
         """Of the epoch so far; `train_loss` instead of the mean."""
         metrics = dict(evaluation or {})
         seconds = self._elapsed()
@@ -82,6 +84,7 @@ class EpochProgress:
             epoch_seconds=seconds,
             samples_per_second=self._samples / (self._training_seconds or seconds),
             finished_at=datetime.now(UTC),
+            note=note,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mitorch_service.errors import MissingExtra
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.plots.curves import draw_curves
 from mitorch_service.training.reporter import Reporter, TrainingPlan
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class FileReporter(Reporter):
@@ -22,12 +25,10 @@ class FileReporter(Reporter):
         for package in ("tensorboard", "matplotlib"):
             if find_spec(package) is None:
                 raise MissingExtra(package, "train")
-        from torch.utils.tensorboard import SummaryWriter
-
         self._inner, self._folder = inner, folder
         self._results = {result.epoch: result for result in earlier}
         folder.mkdir(parents=True, exist_ok=True)
-        self._events = SummaryWriter(folder / "tensorboard")
+        self._events: SummaryWriter | None = None  # tensorboard takes half a second to import: at the first epoch's end
 
     @property
     def curves(self) -> Path:
@@ -43,8 +44,9 @@ class FileReporter(Reporter):
     def epoch_ended(self, result: EpochResult) -> None:
         self._inner.epoch_ended(result)
         self._results[result.epoch] = result
+        events = self._events = self._events or _open_events(self._folder / "tensorboard")
         for name, value in _scalars(result).items():
-            self._events.add_scalar(name, value, result.epoch, walltime=result.finished_at.timestamp())
+            events.add_scalar(name, value, result.epoch, walltime=result.finished_at.timestamp())
 
     def note(self, text: str) -> None:
         self._inner.note(text)
@@ -54,7 +56,8 @@ class FileReporter(Reporter):
 
     def close(self) -> None:
         """Ends the writing. The other reporter stays open."""
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
         if self._results:
             draw_curves([self._results[epoch] for epoch in sorted(self._results)], self.curves)
 
@@ -63,6 +66,12 @@ class FileReporter(Reporter):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _open_events(folder: Path) -> SummaryWriter:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(folder)
 
 
 def _scalars(result: EpochResult) -> dict[str, float]:

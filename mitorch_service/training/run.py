@@ -35,6 +35,7 @@ from mitorch_service.training.run_config import config_of
 from mitorch_service.training.script_checkpoints import epochs_kept
 from mitorch_service.training.script_run import run_script
 from mitorch_service.training.store_reporter import StoreReporter
+from mitorch_service.training.trial_stopping import TrialStopping
 
 _START_PATIENCE = 600.0  # seconds to wait for the database before the training
 _END_PATIENCE = 3600.0  # and after it, when there are results to lose
@@ -75,7 +76,7 @@ def run_training(
             end = _attempt(store, artifacts, files, training, earlier, Path(folder), clock, stop, epoch_ended)
             end = _store_log(artifacts, training_id, attempt, log_file, end)
             code = _tell(store, training, worker, end, clock)
-            if end.outcome == AttemptOutcome.COMPLETED:
+            if end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED):
                 delete_checkpoints(artifacts, training_id)
             return code
         except StaleAttempt as error:
@@ -101,7 +102,10 @@ def _attempt(
     epoch_ended: Callable[[EpochResult], None] | None,
 ) -> RunEnd:
     """Trains, and turns whatever happens into the attempt's end. Raises StaleAttempt and StoreError only."""
-    reporter = StoreReporter(store, training.id, training.attempt, training.max_epochs, clock, stop, epoch_ended)
+    stopping = persistently(lambda: TrialStopping.of(store, training), _START_PATIENCE)
+    reporter = StoreReporter(
+        store, training.id, training.attempt, training.max_epochs, clock, stop, epoch_ended, stopping
+    )
     try:
         if is_script(training.config):
             end = run_script(store, artifacts, dataset_files, training, folder, reporter, clock)
@@ -119,6 +123,8 @@ def _attempt(
         end = _failure(AttemptOutcome.FAILED, error)
     else:
         end = replace(end, trial_value=_trial_value(training, end))
+        if reporter.pruned is not None and end.outcome == AttemptOutcome.CANCELED:
+            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reporter.pruned, trial_value=None)
     finally:
         try:
             reporter.flush(_END_PATIENCE)
@@ -155,9 +161,14 @@ def _train(
             checkpoints=checkpoints,
             plots=plots,
         )
-    if outcome.stopped:
-        return RunEnd(AttemptOutcome.CANCELED, reason="it was asked to stop")
     weights = folder / "model.pth"
+    if outcome.stopped:
+        stopped = RunEnd(AttemptOutcome.CANCELED, reason="it was asked to stop")
+        if reporter.pruned is None:
+            return stopped
+        save_weights(outcome.state_dict, weights)
+        kept = {"model": artifacts.put(f"{training.id}/model.pth", weights)}
+        return replace(stopped, evaluation=dict(outcome.evaluation), artifacts=kept)
     save_weights(outcome.state_dict, weights)
     evaluation = dict(outcome.evaluation)
     if "test" in lists:

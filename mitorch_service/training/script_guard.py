@@ -26,7 +26,7 @@ def guard(command: list[str]) -> int:
     except OSError as error:
         os.write(1, f"{command[0]} could not be started: {error.strerror}\n".encode())
         return EXIT_NOT_STARTED
-    pass
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     return child.wait()
 
 

@@ -70,6 +70,7 @@ class Session:
         self.progress = self._new_progress()
         self._plateau = Plateau(config.lr_scheduler)
         self._lowered = 0
+        self._note: str | None = None  # for the next epoch's result
         self._good: State | None = None  # where to go on from after a divergence
         self._saved_at = time.monotonic()
         seed_process(config.seed, processes.rank)
@@ -150,7 +151,8 @@ class Session:
 
     def epoch_ended(self, evaluation: dict[str, float]) -> None:
         """After the validation of a whole epoch: moves on and keeps the state. Raises TrainingDiverged."""
-        result = self.progress.result(evaluation=evaluation)
+        result = self.progress.result(evaluation=evaluation, note=self._note)
+        self._note = None
         self.history.append(result)
         self._lines.append(json.dumps(result.model_dump(), default=datetime.isoformat))
         self._reporter.epoch_ended(result)
@@ -180,7 +182,8 @@ class Session:
         self._load(self._good)
         self._lowered = lowered
         tenths = f"{_LOWERED**lowered:g}"
-        self._reporter.note(f"{error} Goes on from epoch {self.epoch + 1} with {tenths} of the learning rate.")
+        self._note = f"{error} Goes on from epoch {self.epoch + 1} with {tenths} of the learning rate."
+        self._reporter.note(self._note)
         self._save(good=True)
 
     def _diverged(self, bad: BadLoss) -> TrainingDiverged:
@@ -217,6 +220,7 @@ class Session:
             "plateau": self._plateau.state_dict(),
             "selection": self.selection.state_dict(),
             "lowered": self._lowered,
+            "note": self._note,
             "history": list(self._lines),
             "evaluation": self.evaluation,
             "best": self.best,
@@ -228,7 +232,7 @@ class Session:
         self.learner.load_state_dict(state["learner"])
         self._plateau.load_state_dict(state["plateau"])
         self.selection.load_state_dict(state["selection"])
-        self._lowered = state["lowered"]
+        self._lowered, self._note = state["lowered"], state["note"]
         self._lines = list(state["history"])
         self.history = results_in(state)
         self.evaluation, self.best_evaluation = state["evaluation"], state["best_evaluation"]

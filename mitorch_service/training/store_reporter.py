@@ -1,4 +1,5 @@
-"""Streams a training's epochs into the store, from a thread of its own: a slow or absent database delays nothing."""
+"""Streams a training's epochs into the store, from a thread of its own: a slow or absent database delays nothing. Only
+a trial that may be stopped early waits for the answer, and not for long."""
 
 from __future__ import annotations
 
@@ -13,8 +14,10 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.stores.base import Store
 from mitorch_service.training.persistence import backoff
 from mitorch_service.training.reporter import Reporter, TrainingPlan
+from mitorch_service.training.trial_stopping import TrialStopping
 
 _HEARTBEAT_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0  # for whether a trial ends here; an answer that comes later is obeyed then
 _REFUSALS = 5  # of one record by a database that does answer, after which the run gives up
 
 log = logging.getLogger("mitorch")
@@ -32,11 +35,14 @@ class StoreReporter(Reporter):
         clock: Callable[[], datetime],
         stop: threading.Event,
         also: Callable[[EpochResult], None] | None = None,
+        stopping: TrialStopping | None = None,
     ) -> None:
         """`stop` is set from outside (SIGTERM) or here: when a person asked for it, or the attempt was taken over.
-        `also` is told each epoch's result, and returns at once."""
+        `also` is told each epoch's result, and returns at once. `stopping` says when a trial ends early."""
         self._store, self._id, self._attempt, self._max_epochs = store, training_id, attempt, max_epochs
-        self._clock, self._stop, self._also = clock, stop, also
+        self._clock, self._stop, self._also, self._stopping = clock, stop, also, stopping
+        if self.pruned is not None:
+            stop.set()
         self._waiting: queue.Queue[EpochResult | threading.Event] = queue.Queue()
         self._closing = threading.Event()
         self._failure: StaleAttempt | StoreError | None = None  # why nothing is written any more
@@ -64,6 +70,15 @@ class StoreReporter(Reporter):
         self._waiting.put(result)
         if self._also is not None:
             self._also(result)
+        if self._stopping is not None:
+            answered = threading.Event()
+            self._waiting.put(answered)
+            answered.wait(_ANSWER_SECONDS)
+
+    @property
+    def pruned(self) -> str | None:
+        """Why the trial ends early, if it does."""
+        return None if self._stopping is None else self._stopping.reason
 
     def note(self, text: str) -> None:
         log.info("%s", text)
@@ -106,6 +121,9 @@ class StoreReporter(Reporter):
 
     def _write_epoch(self, result: EpochResult) -> None:
         self._write(lambda: self._store.record_epoch(self._id, self._attempt, self._max_epochs, result), repeat=True)
+        stopping = self._stopping
+        if stopping is not None:
+            self._write(lambda: stopping.ends_after(result), repeat=True)
 
     def _write(self, call: Callable[[], bool], repeat: bool) -> None:
         failures = 0

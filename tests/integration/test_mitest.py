@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
-from mitorch_service.models.config import ModelConfig
-from mitorch_service.training.network import build_detection_network
+from mitorch_service.models.config import METRICS, ModelConfig
+from mitorch_service.training.network import build_detection_network, build_network
 from mitorch_service.training.weights import save_weights
 from tests.unit.training.shapes import SHAPES, draw_shapes, write_detection
 
@@ -47,6 +48,22 @@ def test_evaluates_a_detector_by_class_and_draws(tmp_path: Path, monkeypatch: py
         "precision_recall.png",
         "worst_mistakes.png",
     }
+
+
+def test_a_folder_of_folders_gets_the_classes_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place, shade in (("train/blue", 0), ("train/green", 1), ("train/red", 2), ("val/green", 3), ("val/red", 4)):
+        Path(place).mkdir(parents=True)
+        Image.new("RGB", (16, 16), (shade, shade, shade)).save(Path(place, "1.png"))
+    model = {"name": "test_resnet", "input_size": 16}
+    Path("c.json").write_text(json.dumps({**CONFIG, "task_type": "multiclass_classification", "model": model}))
+    torch.manual_seed(0)
+    save_weights(build_network(ModelConfig.model_validate(model), 3).module.state_dict(), Path("m.pth"))
+    alone = CliRunner().invoke(mitest.command, ["c.json", "val", "-w", "m.pth"])
+    assert "are not those of this config and data set" in str(alone.exception)
+    done = CliRunner().invoke(mitest.command, ["c.json", "val", "-w", "m.pth", "--train", "train", "--json"])
+    assert done.exit_code == 0, done.exception
+    assert set(json.loads(done.output)) == {"val_loss", *METRICS["multiclass_classification"]}
 
 
 def test_models_are_listed_without_a_config() -> None:

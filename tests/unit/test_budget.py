@@ -68,7 +68,13 @@ def cluster(store: Store) -> Cluster:
 def test_a_budget_limits_what_is_open_at_one_time() -> None:
     assert SearchConfig(max_trials=5000, max_cost=1).max_concurrent == 200
     assert SearchConfig(max_trials=5000, max_cost=1, max_concurrent=500).max_concurrent == 500
-    assert SearchConfig(max_trials=5000).max_concurrent is None
+    assert SearchConfig(max_trials=5000, algorithm="random").max_concurrent is None
+
+
+def test_an_algorithm_that_learns_has_an_eighth_of_its_trials_open() -> None:
+    assert SearchConfig(max_trials=5000).max_concurrent == 625
+    assert SearchConfig(max_trials=20).max_concurrent == 8
+    assert SearchConfig(max_trials=20, max_concurrent=20).max_concurrent == 20
 
 
 def test_no_trial_starts_once_the_budget_is_spent_and_the_job_ends_with_the_others(

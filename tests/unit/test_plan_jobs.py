@@ -80,7 +80,7 @@ def test_no_more_trials_are_open_at_a_time_than_the_job_allows(
 
 
 def test_a_big_job_is_created_over_several_passes_with_the_trials_of_one_pass() -> None:
-    job = job_with(max_trials=TRIALS_A_PASS + 30)
+    job = job_with(algorithm="random", max_trials=TRIALS_A_PASS + 30)
     first = trials(planned(job))
     second = trials(planned(job, {"new": len(first)}, len(first) - 1))
     assert (len(first), len(second)) == (TRIALS_A_PASS, 30)

@@ -60,14 +60,9 @@ def test_an_unknown_key_that_is_like_none_lists_them() -> None:
     ("fields", "path", "message"),
     [
         (
-            {"optimizer": {"name": "adm"}},
-            "optimizer.name",
-            "\"adm\" is not known; did you mean 'adam'? known: sgd, adam",
-        ),
-        (
-            {"augmentation": {"train": ["resize", "resiz"]}},
-            "augmentation.train[1].name",
-            "\"resiz\" is not known; did you mean 'resize'?",
+            {"precision": "fp8"},
+            "precision.name",
+            "\"fp8\" is not known",
         ),
         ({"batch_size": 0}, "batch_size", "Input should be greater than or equal to 1 (it is 0)"),
         ({"model": {}}, "model.name", "is required"),
@@ -84,10 +79,10 @@ def test_a_wrong_value_is_told_with_its_path(fields: dict[str, Any], path: str, 
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    data = {"model": {"name": "x", "input_size": 1}, "optimizer": {"name": "?"}, "lr_scheduler": {}, "foo": 1}
+    data = {"model": {"name": "x", "input_size": 1}, "optimizer": {"nam": "?"}, "lr_scheduler": {}, "foo": 1}
     assert set(problems(TrainingConfig, data)) == {
         "model.input_size",
-        "optimizer.name",
+        "optimizer.nam",
         "lr_scheduler.name",
         "lr_scheduler.base_lr",
         "max_epochs",

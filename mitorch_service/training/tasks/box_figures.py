@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.detection import MeanAveragePrecision
 from torchvision.ops import box_iou
 
 from mitorch_service.training.batch import BoxTarget
@@ -61,6 +60,8 @@ def average_precisions(
     detections: Sequence[Detection], targets: Sequence[BoxTarget], classes: int
 ) -> AveragePrecisions:
     """By torchmetrics and faster-coco-eval, at most 100 detections of an image being looked at."""
+    from torchmetrics.detection import MeanAveragePrecision
+
     labels = torch.cat([target["labels"] for target in targets])
     boxes = labels.bincount(minlength=classes).numpy()
     precision = np.full((len(_IOUS), len(_RECALLS), classes), np.nan)

@@ -9,14 +9,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_average_precision,
-    multiclass_confusion_matrix,
-    multiclass_f1_score,
-    multiclass_precision,
-    multiclass_recall,
-)
 
 from mitorch_service.models.config import ModelConfig, TrainingConfig
 from mitorch_service.training.batch import Batch, Sample, stack_images
@@ -50,7 +42,7 @@ class MulticlassTask(Task):
         return MulticlassEvaluator(network, classes)
 
 
-class MulticlassEvaluator(LogitsEvaluator):
+class MulticlassEvaluator(LogitsEvaluator):  # torchmetrics is imported where it computes: not before the first step
     """Top-1 and top-5 accuracy (top n of n < 5 classes), and the means over the classes that have samples of
     precision, recall, F1 and average precision: the area under the curve of each class against the rest."""
 
@@ -63,6 +55,13 @@ class MulticlassEvaluator(LogitsEvaluator):
         return logits.argmax(1) != targets
 
     def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        from torchmetrics.functional.classification import (
+            multiclass_average_precision,
+            multiclass_f1_score,
+            multiclass_precision,
+            multiclass_recall,
+        )
+
         count = len(self.classes)
         return (
             targets.bincount(minlength=count),
@@ -73,6 +72,8 @@ class MulticlassEvaluator(LogitsEvaluator):
         )
 
     def whole_figures(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        from torchmetrics.functional.classification import multiclass_accuracy
+
         count = len(self.classes)
         top5 = multiclass_accuracy(logits, targets, count, top_k=min(5, count), average="micro")
         top1 = multiclass_accuracy(logits, targets, count, average="micro")
@@ -82,6 +83,8 @@ class MulticlassEvaluator(LogitsEvaluator):
         return curve_of(logits.softmax(1)[:, index], targets == index)
 
     def more_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+        from torchmetrics.functional.classification import multiclass_confusion_matrix
+
         counts = multiclass_confusion_matrix(logits, targets, len(self.classes)).numpy()
         return [draw_confusion(counts, self.classes, folder / "confusion_matrix.png")]
 

@@ -9,12 +9,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torchmetrics.functional.classification import (
-    multilabel_average_precision,
-    multilabel_f1_score,
-    multilabel_precision,
-    multilabel_recall,
-)
 
 from mitorch_service.models.config import ModelConfig, TrainingConfig
 from mitorch_service.training.batch import Batch, Sample, stack_images
@@ -69,6 +63,13 @@ class MultilabelEvaluator(LogitsEvaluator):
         return ((logits.sigmoid() > self._confidence) != (targets > 0)).any(1)
 
     def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        from torchmetrics.functional.classification import (
+            multilabel_average_precision,
+            multilabel_f1_score,
+            multilabel_precision,
+            multilabel_recall,
+        )
+
         count, true, scores = len(self.classes), targets.long(), logits.sigmoid()
         return (
             true.sum(0),

@@ -31,3 +31,12 @@ def test_an_unknown_task_and_a_model_of_another() -> None:
     assert problems(task_type="detection")[0].startswith("task_type: 'detection' is not known; did you mean 'object_")
     found = problems(task_type="object_detection", model={"name": "resnet18"})
     assert found[0].startswith("model.name: 'resnet18' is a classifier, and finds no boxes")
+
+
+def test_unknown_names_are_told_at_once_with_the_nearest() -> None:
+    found = problems(
+        model={"name": "resnet81"}, optimizer={"name": "adm"}, augmentation={"train": ["resize", "resiz"]}
+    )
+    assert [one.split(": ")[0] for one in found] == ["model.name", "optimizer.name", "augmentation.train[1].name"]
+    assert "did you mean adam" in found[1]
+    assert "did you mean 'resize'?" in found[2]

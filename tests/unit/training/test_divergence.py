@@ -59,6 +59,7 @@ def test_a_lower_rate_goes_on_from_the_last_good_state(colors: Lists) -> None:
     assert 1 <= len(notes) <= 2
     assert notes[0].endswith("Goes on from epoch 2 with 0.1 of the learning rate.")
     assert [result.epoch for result in outcome.history] == [1, 2, 3]
+    assert [result.note for result in outcome.history] == [None, notes[-1], None]
     assert outcome.history[1].learning_rate == pytest.approx(20 * 0.1 ** len(notes))
     assert outcome.evaluation["val_loss"] == recorder.results[-1].val_loss
 

@@ -1,0 +1,53 @@
+"""What misubmit --explain says of a search, before anything is queued."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from mitorch_service.controller.expansion import expand
+from mitorch_service.controller.prediction import predicted_share
+from mitorch_service.models.job import Job
+from mitorch_service.models.training import Training
+from mitorch_service.search.explain import extent, idle_expressions, inactive
+from mitorch_service.search.space import Space, parse_space
+
+_SHOWN_TRIALS = 5
+
+
+def job_explanation(job: Job) -> list[str]:
+    """Size of the space, limits, predicted epochs, the first trials, and what of the config can never matter."""
+    search, (space, _) = job.search, parse_space(job.config)
+    trials = expand(job, None, 0, job.created_at)
+    count = search.max_trials
+    lines = [
+        f"A {search.algorithm} search on {job.dataset} to {search.direction} {search.objective}:",
+        f"{extent(space)};",
+        f"{count} trials, at most {search.max_concurrent or count} of them open at a time,",
+        *_epochs(job, trials),
+        f"seed {search.seed}.",
+        *(f"never matters: {problem.path} {problem.message}" for problem in idle_expressions(space)),
+    ]
+    for trial in trials[:_SHOWN_TRIALS]:
+        lines.append(_shown(space, trial))
+    rest = count - len(trials[:_SHOWN_TRIALS])
+    return [*lines, f"… and {rest} more"] if rest else lines
+
+
+def _epochs(job: Job, trials: Sequence[Training]) -> list[str]:
+    longest = max(trial.max_epochs for trial in trials)
+    rule, count = job.search.early_stopping, job.search.max_trials
+    if longest == 0:
+        return []
+    most = f"at most some {longest * count} epochs in all;"
+    if rule is None:
+        return [most]
+    share = predicted_share(rule, longest, count)
+    return [most, f"early stopping ({rule.rule}): some {round(share * longest * count)} of them ({share:.0%}) are run;"]
+
+
+def _shown(space: Space, trial: Training) -> str:
+    parameters = {} if trial.trial is None else trial.trial.parameters
+    number = None if trial.trial is None else trial.trial.number
+    absent = ", ".join(inactive(space, parameters))
+    return f"trial {number}: {json.dumps(parameters)}" + (f"  inactive: {absent}" if absent else "")

@@ -19,9 +19,9 @@ def job_explanation(job: Job) -> list[str]:
     """Size of the space, limits, predicted epochs, the first trials, and what of the config can never matter."""
     search, (space, _) = job.search, parse_space(job.config)
     trials = expand(job, None, 0, job.created_at)
-    count = search.max_trials
+    count, article = search.max_trials, "An" if search.algorithm == "auto" else "A"
     lines = [
-        f"A {search.algorithm} search on {job.dataset} to {search.direction} {search.objective}:",
+        f"{article} {search.algorithm} search on {job.dataset} to {search.direction} {search.objective}:",
         f"{extent(space)};",
         f"{count} trials, at most {search.max_concurrent or count} of them open at a time,",
         *_epochs(job, trials),

@@ -13,7 +13,7 @@ import click
 
 from mitorch_service.cli.output import text
 from mitorch_service.controller.report import PassReport
-from mitorch_service.models.training import TrainingRow
+from mitorch_service.models.training import TrainingRow, epochs_text
 
 
 class PassProgress(ABC):
@@ -72,8 +72,8 @@ class PlainProgress(PassProgress):
         self._epochs[training.id] = progress.epoch
         losses = f"train_loss {text(progress.train_loss)}  val_loss {text(progress.val_loss)}"
         metrics = "".join(f"  {name} {text(value)}" for name, value in progress.metrics.items())
-        epoch = f"epoch {progress.epoch}/{progress.max_epochs}"
-        self.note(f"training {training.id[:8]} {epoch}  {losses}{metrics}", failed=False)
+        epoch = epochs_text(progress.epoch, progress.max_epochs)
+        self.note(f"training {training.id[:8]} epoch {epoch}  {losses}{metrics}", failed=False)
 
 
 class LiveProgress(PassProgress):
@@ -111,8 +111,8 @@ class LiveProgress(PassProgress):
                 training.id[:8],
                 training.status,
                 text(training.name),
-                f"{done}/{training.max_epochs}",
-                ProgressBar(training.max_epochs, done, width=20),
+                epochs_text(done, training.max_epochs),
+                ProgressBar(training.max_epochs or None, done, width=20, pulse=not training.max_epochs),
                 text(progress and progress.train_loss),
                 text(progress and progress.val_loss),
                 text(progress and progress.metrics),

@@ -17,6 +17,7 @@ from mitorch_service.search.size import size
 from mitorch_service.search.space import Space, parse_space
 from mitorch_service.stores.base import Store
 
+_MOST_TRIALS = 10_000  # the latest
 _SHOWN_PARAMETERS = 8
 _NEEDED = ("numpy", "scipy", "optuna", "sklearn")
 
@@ -26,9 +27,9 @@ class SearchInsight:
 
     def __init__(self, store: Store, job: Job) -> None:
         self._job = job
-        self._rows = list(store.iterate_trials(job.id))
+        self._rows = store.latest_trials(job.id, _MOST_TRIALS)
         self._space, problems = parse_space(job.config)
-        self._usable = bool(self._rows) and not problems
+        self._usable = bool(self._rows and self._space.parameters) and not problems
 
     def fields(self) -> list[tuple[str, Any]]:
         """Lines for a person, by name; None where there is nothing to say."""

@@ -15,6 +15,8 @@ def read_training_config(path: str) -> TrainingConfig:
     if "job_type" in data:
         hint = "makes this a job config, which is many trainings: queue it with misubmit"
         raise InvalidInput(source, [Problem("job_type", hint)])
+    if "script" in data:
+        raise InvalidInput(source, [Problem("script", "is run under the queue only: queue it with misubmit")])
     config, problems = check(TrainingConfig, data)
     if config is not None:
         problems = check_names(config)

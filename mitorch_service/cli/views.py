@@ -18,7 +18,7 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import shown
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
-from mitorch_service.models.training import Training, TrainingRow
+from mitorch_service.models.training import Training, TrainingRow, epochs_text
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 
@@ -200,7 +200,7 @@ def _row(training: TrainingRow) -> list[Any]:
         training.dataset,
         training.name,
         training.job_id[:8] if training.job_id else None,
-        f"{done}/{training.max_epochs}" if training.max_epochs else done,
+        epochs_text(done, training.max_epochs),
         None if progress is None else progress.val_loss,
         _result(training),
         training.created_at,

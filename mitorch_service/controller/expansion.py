@@ -13,7 +13,7 @@ from mitorch_service.search.base import History, Study, TrialRecord, suggest
 from mitorch_service.search.space import Point, Space, parse_space
 
 TRIALS_A_PASS = 200  # bounds the time of a pass; the next one goes on
-LEARNED_A_PASS = 50  # the same, where each suggestion is computed from what others have shown
+LEARNED_A_PASS = 32  # the same, where each suggestion is computed from what others have shown
 
 
 def expand(

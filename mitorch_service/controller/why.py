@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mitorch_service.controller.plan import JobState, Snapshot, in_order, open_placer
 from mitorch_service.models.status import ENDED, TrainingStatus
-from mitorch_service.models.training import Training
+from mitorch_service.models.training import Training, epochs_text
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _activity(training: Training) -> list[str]:
     where = f"{attempt.cluster} ({attempt.url})" if attempt.url else attempt.cluster
     if training.status == TrainingStatus.RUNNING:
         progress = training.progress
-        epochs = f", {progress.epoch} of {progress.max_epochs} epochs done" if progress else ""
+        epochs = f", {epochs_text(progress.epoch, progress.max_epochs)} epochs done" if progress else ""
         since = attempt.started_at or attempt.queued_at
         return [f"it runs on {where} since {since:%Y-%m-%d %H:%M:%S}{epochs}", *asked]
     if attempt.submitted_at is None:

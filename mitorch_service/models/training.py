@@ -91,6 +91,11 @@ class TrialRow(Document):
     error: TrainingErrorInfo | None = None
 
 
+def epochs_text(done: int, of: int) -> str:
+    """``3/10``, or ``3`` where nobody has said how many there will be."""
+    return f"{done}/{of}" if of else str(done)
+
+
 class TrainingRow(Document):
     """A training without its config and error text: what tables, the queue and the controller need."""
 

@@ -14,9 +14,7 @@ from mitorch_service.search.space import Point
 
 MAX_TRIALS, MAX_WIDTH = 200, 16  # of the Gaussian process: its cost grows with their cube, its use shrinks
 
-SPREAD_EVERY = (
-    4  # trials, one is drawn evenly where trials are stopped early: what is stopped teaches little of its end
-)
+SPREAD_EVERY = 4  # trials, one is drawn evenly where some are stopped early, of whose ends little is known
 
 
 class AutoSampler(Sampler):

@@ -7,6 +7,9 @@ In the package's pyproject.toml::
 
     [project.entry-points."mitorch_service.tasks"]
     my_task = "my_package.tasks:MyTask"             # a subclass of training.task.Task
+
+    [project.entry-points."mitorch_service.augmentations"]
+    my_step = "my_package.steps:build_my_step"      # (options, input size) -> a transform of torchvision's v2
 """
 
 from __future__ import annotations

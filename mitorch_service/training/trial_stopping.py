@@ -50,9 +50,8 @@ class TrialStopping:
             return False
         standing = self._ask(question)
         if self._stopper.stops(question, standing):
-            self.reason = (
-                f"stopped early after {epochs} epochs: of {standing.reached} trials {standing.better} did better"
-            )
+            others = standing.reached - 1
+            self.reason = f"stopped early after epoch {epochs}: {standing.better} of {others} others did better"
         return self.reason is not None
 
     def _add(self, result: EpochResult) -> bool:

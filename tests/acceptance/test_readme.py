@@ -60,7 +60,7 @@ def test_every_block_of_commands_is_tested() -> None:
 def test_the_tour(reader: Machine) -> None:
     out = shell(reader, COMMANDS[1])
     assert "ok    database: SQLite" in out
-    assert "A random search on digits:1" in out
+    assert "An auto search on digits:1" in out
     assert re.search(r"training \w{8} launched on local", out)
     assert "mine" in out
 

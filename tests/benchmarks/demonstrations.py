@@ -1,9 +1,9 @@
-"""Three trainings from a generated data set to the pictures of their mistakes, each queued and each without the service.
+"""Three trainings from a generated data set to the pictures of their mistakes, each queued and without the service.
 
     python -m tests.benchmarks.demonstrations [--only digits|shapes|labels] [--keep FOLDER]
 
-``digits`` are scikit-learn's (one class each), ``shapes`` pictures of discs, squares and triangles with their boxes, and
-``labels`` such pictures with the classes that they show. Each is trained through `misubmit` and `micontrol run
+``digits`` are scikit-learn's (one class each), ``shapes`` pictures of discs, squares and triangles with their boxes,
+and ``labels`` such pictures with the classes that they show. Each is trained through `misubmit` and `micontrol run
 --until-idle` on the embedded defaults, and through `mitrain`, in processes of their own, and tested by `mitest`. In the
 folder kept: the artifacts of the queued ones below ``home``, ``*.plots`` of the others, and sheets of augmented images.
 

@@ -1,6 +1,6 @@
 """How good the search is for equal budgets, beside plain Optuna and random search in the same run.
 
-    python -m tests.benchmarks.search_quality [--algorithm auto tpe …] [--seeds 20] [--parallel 1 8]
+    python -m tests.benchmarks.search_quality [--algorithm auto tpe …] [--seeds 20] [--first-seed 0] [--parallel 1 8]
         [--function branin hartmann6 conditional digits epochs speed]
 
 Prints one JSON object a line. branin, hartmann6, conditional, digits (final log loss of recorded trainings): median
@@ -31,42 +31,43 @@ def line(**figures: Any) -> None:
     print(json.dumps(figures), flush=True)
 
 
-def regrets(name: str, makers: dict[str, Make], seeds: int, parallel: int) -> None:
+def regrets(name: str, makers: dict[str, Make], seeds: range, parallel: int) -> None:
     """Median, worst and quartiles of the regret after TRIALS trials."""
     function = FUNCTIONS[name]()
     for algorithm, make in makers.items():
         begin = time.perf_counter()
         found = [
-            regret_after(make(function.space, seed, "minimize"), function, TRIALS, parallel, seed)
-            for seed in range(seeds)
+            regret_after(make(function.space, seed, "minimize"), function, TRIALS, parallel, seed) for seed in seeds
         ]
         line(
             name=f"{name}: regret after {TRIALS} trials",
             algorithm=algorithm,
             parallel=parallel,
-            seeds=seeds,
+            seeds=len(seeds),
+            first_seed=seeds[0],
             median=round(statistics.median(found), 6),
             mean=round(statistics.fmean(found), 6),
             worst=round(max(found), 6),
-            seconds_a_search=round((time.perf_counter() - begin) / seeds, 2),
+            seconds_a_search=round((time.perf_counter() - begin) / len(seeds), 2),
         )
 
 
-def epochs(makers: dict[str, Make], stoppings: list[str], seeds: int, parallel: int) -> None:
+def epochs(makers: dict[str, Make], stoppings: list[str], seeds: range, parallel: int) -> None:
     """Median and worst epochs until the target is seen."""
     digits = Digits()
     for algorithm, make in makers.items():
         for stopping in stoppings:
             found = [
                 epochs_to_target(make(digits.space, seed, "maximize"), digits, stopping, parallel, seed)
-                for seed in range(seeds)
+                for seed in seeds
             ]
             line(
                 name=f"digits: epochs until {digits.target} is seen",
                 algorithm=algorithm,
                 early_stopping=stopping,
                 parallel=parallel,
-                seeds=seeds,
+                seeds=len(seeds),
+                first_seed=seeds[0],
                 median=statistics.median(found),
                 worst=max(found),
                 all=sorted(found),
@@ -78,19 +79,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--algorithm", nargs="+", default=[*OURS, *PEERS])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--parallel", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--function", nargs="+", default=[*FUNCTIONS, "epochs", "speed"])
     parser.add_argument("--stopping", nargs="+", default=["none", "asha", "median"])
     given = parser.parse_args()
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
     makers: dict[str, Make] = {name: PEERS.get(name) or Simulated.ours(name) for name in given.algorithm}
     for name in given.function:
         for parallel in given.parallel if name != "speed" else [1]:
             if name == "speed":
                 speed(makers)
             elif name == "epochs":
-                epochs(makers, given.stopping, given.seeds, parallel)
+                epochs(makers, given.stopping, seeds, parallel)
             else:
-                regrets(name, makers, given.seeds, parallel)
+                regrets(name, makers, seeds, parallel)
 
 
 def speed(makers: dict[str, Make]) -> None:

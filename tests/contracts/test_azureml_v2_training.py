@@ -18,7 +18,6 @@ from tests.integration.test_azureml_training import (  # noqa: F401 - fixtures, 
     azure,
     machine,
     submit,
-    test_a_preempted_training_goes_back_to_the_queue_and_is_completed,
     test_a_training_runs_on_azure_from_its_submission_to_its_result,
 )
 

@@ -53,6 +53,9 @@ READS: dict[str, Callable[[Store], Any]] = {
     "best trials, maximized": lambda store: store.best_trials(JOB, "maximize", 5),
     "best trials, later page": lambda store: store.best_trials(JOB, "minimize", 5, (0.5, new_id())),
     "best trials, maximized, later page": lambda store: store.best_trials(JOB, "maximize", 5, (0.5, new_id())),
+    "latest trials": lambda store: store.latest_trials(JOB, 10),
+    "all trials": lambda store: list(store.iterate_trials(JOB)),
+    "standing": lambda store: store.standing(JOB, 0, 9, 0.5),
     "open trials": lambda store: store.open_trials(JOB, 10),
     "active jobs": lambda store: store.active_jobs(),
     "newest jobs": lambda store: store.list_jobs(10),
@@ -76,6 +79,8 @@ def test_every_read_of_100_000_trainings_uses_an_index_and_sorts_nothing(store: 
 def fill(store: Store) -> None:
     """100,000 trainings in all statuses, ten data sets, a hundred tags, a job with trials, data sets and jobs."""
     trials = [a_trial(JOB, number, tags=["team=a"]) for number in range(150)]
+    for number in range(150):
+        store.record_rung(JOB, number, 1, 0, 9, number / 150)
     store.add_trainings(trials)
     statuses = list(TrainingStatus)
     for begin in range(0, TRAININGS, 10_000):

@@ -92,7 +92,7 @@ def test_a_preempted_training_goes_back_to_the_queue_and_is_completed(azure: Emu
     assert "attempt 1 lost" in said
     assert "it will be tried again" in said
     machine.ok("control")
-    assert azure.wait(f"mt-{id}-a2", seconds=240) == "Completed"
+    assert azure.wait(f"mt-{id}-a2", seconds=240) == "Completed", azure.log(f"mt-{id}-a2")
     found = machine.query(id)
     assert found["status"] == "completed"
     assert [attempt["outcome"] for attempt in found["attempts"]] == ["lost", "completed"]

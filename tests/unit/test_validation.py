@@ -62,7 +62,7 @@ def test_an_unknown_key_that_is_like_none_lists_them() -> None:
         (
             {"precision": "fp8"},
             "precision.name",
-            "\"fp8\" is not known",
+            '"fp8" is not known',
         ),
         ({"batch_size": 0}, "batch_size", "Input should be greater than or equal to 1 (it is 0)"),
         ({"model": {}}, "model.name", "is required"),

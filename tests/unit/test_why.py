@@ -118,7 +118,7 @@ STARTED = {"submitted_at": NOW, "started_at": NOW, "url": "https://ml.example/1"
                 RUNNING, of_attempt=STARTED, progress=Progress(epoch=3, max_epochs=9, at=NOW), cancel_requested_at=NOW
             ),
             [
-                "it runs on gpu-east (https://ml.example/1) since 2026-11-20 12:30:15, 3 of 9 epochs done",
+                "it runs on gpu-east (https://ml.example/1) since 2026-11-20 12:30:15, 3/9 epochs done",
                 "it was asked to stop",
             ],
         ),

@@ -55,6 +55,15 @@ class Stopper(ABC):
         return [epochs for epochs in rungs(1, 3, max_epochs)]
 
 
+def rungs_before(max_epochs: int, factor: int, min_epochs: int = 1) -> list[int]:
+    """max_epochs / factor, / factor², … down to min_epochs, rounded down; ascending. Counted from the end, so that the
+    last rung leaves as much to be saved as the factor says."""
+    found = []
+    while (max_epochs := max_epochs // factor) >= max(min_epochs, 1):
+        found.append(max_epochs)
+    return found[::-1]
+
+
 def rungs(first: int, factor: int, max_epochs: int) -> list[int]:
     """first, first x factor, … below max_epochs."""
     found = []

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mitorch_service.search.stopping.asha import Asha
-from mitorch_service.search.stopping.base import Question, Standing, Stopper, rungs
+from mitorch_service.search.stopping.base import Question, Standing, Stopper, rungs_before
 
 
 class Hyperband(Stopper):
     """Bracket b begins to stop at rung b. A bracket gets more trials the earlier it stops, so that each costs alike."""
 
     def __init__(self, max_epochs: int, min_epochs: int = 1, factor: int = 3) -> None:
-        first = rungs(min_epochs, factor, max_epochs) or [min_epochs]
+        first = rungs_before(max_epochs, factor, min_epochs) or [min_epochs]
         self.brackets = [Asha(max_epochs, epochs, factor) for epochs in first]
         shares = [factor**rest / (rest + 1) for rest in range(len(first) - 1, -1, -1)]
         self._turns = _interleaved(shares)

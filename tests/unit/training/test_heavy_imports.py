@@ -22,7 +22,8 @@ from mitorch_service.training.reporter import NullReporter
 
 class Watching(NullReporter):
     def step_ended(self, epoch, step, steps, loss):
-        print([name for name in ("torchmetrics", "matplotlib", "tensorboard", "faster_coco_eval") if name in sys.modules])
+        late = ("torchmetrics", "matplotlib", "tensorboard", "faster_coco_eval")
+        print([name for name in late if name in sys.modules])
 
 config = {"model": {"name": "test_resnet", "input_size": 16}, "lr_scheduler": {"name": "cosine", "base_lr": 0.01},
           "augmentation": {"train": "resize", "val": "resize"}, "max_epochs": 1}

@@ -1,0 +1,96 @@
+"""What a pass of the controller costs for one search with many finished trials.
+
+    python -m tests.benchmarks.search_pass [--trials 100 1000 10000] [--algorithm auto tpe cmaes random]
+
+Prints one JSON object a line: seconds of a pass that finds eight trials ended and creates eight, on SQLite; `finite`:
+the same in a space of a million points, of which none is to come twice; and, as the floor, the reading alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from mitorch_service.controller.history import read_history
+from mitorch_service.controller.loop import Controller
+from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.training import Trial
+from mitorch_service.search.random import random_point
+from mitorch_service.search.space import parse_space
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.sqlite import SqliteStore
+from tests.fakes import FakeBackend
+from tests.samples import CONFIG, NOW, a_job, a_training
+
+OPEN = 8
+SPACES: dict[str, dict[str, Any]] = {
+    "infinite": {
+        **CONFIG,
+        "lr_scheduler": {"name": "cosine", "base_lr": {"_loguniform": [1e-5, 1]}},
+        "optimizer": {"_choice": [{"name": "adamw"}, {"name": "sgd", "momentum": {"_uniform": [0.5, 0.99]}}]},
+        "batch_size": {"_logint": [8, 512]},
+    },
+    "finite": {**CONFIG, "seed": {"_int": [1, 100_000]}, "batch_size": {"_int": [1, 10]}},
+}
+
+
+def searched(store: Store, algorithm: str, config: dict[str, Any], trials: int) -> Job:
+    """A job with so many completed trials, and as many more to come."""
+    search = SearchConfig.model_validate(
+        {"algorithm": algorithm, "max_trials": trials + 100, "max_concurrent": OPEN, "seed": 0}
+    )
+    job, (space, _), noise = a_job(config=config, search=search), parse_space(config), random.Random(0)
+    store.add_job(job)
+    documents = []
+    for number in range(trials):
+        whole, parameters = space.at(random_point(space, f"0/{number}"))
+        trial = Trial(
+            number=number, parameters=parameters, objective="val_loss", direction="minimize", value=noise.random()
+        )
+        training = a_training(job_id=job.id, trial=trial, config=whole, arrival=job.arrival + number)
+        documents.append({**training.to_document(), "status": "completed"})
+    store.insert("trainings", documents)
+    return job
+
+
+def main() -> None:
+    """Reads the arguments and prints the figures asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--algorithm", nargs="+", default=["auto", "tpe", "cmaes", "random"])
+    given = parser.parse_args()
+    for trials in given.trials:
+        for algorithm in given.algorithm:
+            for kind, config in SPACES.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    figures = measured(SqliteStore(Path(folder, "test.db")), algorithm, config, trials)
+                print(json.dumps({"algorithm": algorithm, "space": kind, "finished": trials, **figures}), flush=True)
+
+
+def measured(store: Store, algorithm: str, config: dict[str, Any], trials: int) -> dict[str, float]:
+    """Seconds of reading, of the first pass of a process, and of a pass of another search in the same process."""
+    first, job = searched(store, algorithm, config, 50), searched(store, algorithm, config, trials)
+    controller = Controller(store, {"fake": FakeBackend(slots=2 * OPEN)})
+    store.finish_job(job.id, job.status, NOW, None, {}, None)
+    store.change_study(job.id, {}, {"status": "completed"})
+    controller.tick(NOW)  # imports
+    store.change_study(first.id, {}, {"status": "completed"})
+    store.change_study(job.id, {}, {"status": "running"})
+    begin = time.perf_counter()
+    read_history(store, job, trials - 1)
+    read = time.perf_counter()
+    controller.tick(NOW)
+    end = time.perf_counter()
+    created = store.last_trial_number(job.id)
+    assert created == trials + OPEN - 1, created
+    store.close()
+    return {"reading": round(read - begin, 3), "pass": round(end - read, 3)}
+
+
+if __name__ == "__main__":
+    main()

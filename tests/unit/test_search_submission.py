@@ -1,0 +1,120 @@
+"""What a job file may say of its search, and how it is told what it may not."""
+
+from __future__ import annotations
+
+import re
+import typing
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from mitorch_service.cli.submitting import explanation
+from mitorch_service.controller.prediction import predicted_share
+from mitorch_service.controller.submission import Options, build_submission
+from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
+from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.job import Algorithm, Job, SearchConfig
+from mitorch_service.search.algorithms import ALGORITHMS
+from mitorch_service.stores.base import Store
+from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training
+
+SPACE: dict[str, Any] = {
+    **CONFIG,
+    "lr_scheduler": {"name": "cosine", "base_lr": {"_loguniform": [1e-4, 1e-1]}},
+    "optimizer": {"_choice": [{"name": "adamw"}, {"name": "sgd", "momentum": {"_uniform": [0.5, 0.9]}}]},
+    "batch_size": {"_choice": [32, 32, 64]},
+}
+
+
+def submitted(store: Store, **search: Any) -> Job:
+    """The job that a file with this search asks for."""
+    with suppress(AlreadyExists):
+        store.add_dataset(a_dataset())
+    data = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 20, **search}}
+    job = build_submission(store, "job.json", data, Options(), NOW)
+    assert isinstance(job, Job)
+    return job
+
+
+def test_every_algorithm_of_the_config_is_there() -> None:
+    assert set(typing.get_args(Algorithm)) <= set(ALGORITHMS)
+
+
+def test_the_default_is_automatic_and_a_stored_random_search_stays_one(store: Store) -> None:
+    job = submitted(store)
+    assert (job.search.algorithm, job.search.early_stopping) == ("auto", None)
+    stored = a_job(search=SearchConfig(algorithm="random", max_trials=4)).to_document()
+    assert Job.from_document(stored).search.algorithm == "random"
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [(True, "median"), ({}, "median"), (False, None), (None, None), ({"rule": "asha", "factor": 4}, "asha")],
+)
+def test_early_stopping_is_a_rule_or_the_default(store: Store, given: Any, rule: str | None) -> None:
+    found = submitted(store, early_stopping=given).search.early_stopping
+    assert (None if found is None else found.rule) == rule
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(90, 90), ("90", None), ("2h", 7200), ("1.5 d", 129_600), ("30s", 30)])
+def test_a_time_is_in_seconds_or_with_its_unit(store: Store, given: Any, seconds: float | None) -> None:
+    if seconds is None:
+        with pytest.raises(InvalidInput, match="number with s, m, h or d"):
+            submitted(store, max_time=given)
+    else:
+        assert submitted(store, max_time=given).search.max_time == seconds
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "an endless grid": ({"algorithm": "grid"}, 'search.algorithm: "grid" needs values that can be counted: give lr_'),
+    "an algorithm": ({"algorithm": "tpee"}, "search.algorithm"),
+    "an option of another rule": (
+        {"early_stopping": {"rule": "asha", "patience": 3}},
+        "the rule 'asha' has no option patience; it has: min_epochs, factor",
+    ),
+    "a rule": ({"early_stopping": {"rule": "none"}}, "search.early_stopping.rule"),
+    "a parameter": ({"enqueue": [{"lr": 1}]}, "search.enqueue[0]: there is no parameter lr; known: batch_size, lr_"),
+    "a value": ({"enqueue": [{}, {"batch_size": 128}]}, "search.enqueue[1]: {'batch_size': 128} has a value"),
+    "a warm start": ({"warm_start": ["00000000"]}, "search.warm_start: There is no training or job '00000000'"),
+    "promotion": ({"resume_promoted": True}, "search.resume_promoted"),
+    "several objectives": ({"objective": ["val_loss", "top1_accuracy"]}, "search.objective"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_does_not_run_is_refused_with_its_place_and_a_remedy(store: Store, name: str) -> None:
+    search, message = WRONG[name]
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        submitted(store, **search)
+
+
+def test_a_training_without_parameters_is_no_warm_start(store: Store) -> None:
+    training = a_training()
+    store.add_trainings([training])
+    with pytest.raises(InvalidInput, match="is no trial of a job"):
+        submitted(store, warm_start=[training.id])
+
+
+def test_without_the_packages_the_extra_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'mitorch-service[search]'")):
+        submitted(store)
+    assert submitted(store, algorithm="random")
+
+
+def test_an_explanation_tells_the_size_the_idle_and_the_inactive(store: Store) -> None:
+    lines = explanation(submitted(store, seed=1, early_stopping={"rule": "asha"}, max_trials=100))
+    text = "\n".join(lines)
+    assert "infinitely many points: 4 parameters, 2 of them continuous" in text
+    assert "never matters: batch_size option 1 is the same as option 0" in text
+    assert "at most some 300 epochs in all" in text
+    assert "early stopping (asha): some " in text
+    assert "inactive: optimizer.momentum" in text
+
+
+def test_a_prediction_is_what_the_rule_does() -> None:
+    assert predicted_share(None, 27, 100) == 1.0
+    assert predicted_share(EarlyStopping(rule="patient"), 27, 100) == 1.0
+    shares = [predicted_share(EarlyStopping(rule=rule), 27, 100) for rule in ("asha", "median")]
+    assert all(0.1 < share < 0.7 for share in shares)

@@ -1,0 +1,31 @@
+"""A file that an earlier version has written is brought up to date, with what it holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite_schema import VERSION, statements
+from tests.samples import a_job
+
+
+def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
+    path, job = tmp_path / "test.db", a_job()
+    new = statements(1)
+    with sqlite3.connect(path) as first:
+        for statement in statements(0):
+            if statement not in new:
+                first.execute(statement)
+        first.execute("PRAGMA user_version = 1")
+    first.close()
+    for _ in range(2):
+        store = SqliteStore(path)
+        store.add_job(job)
+        store.record_rung(job.id, 0, 1, 0, 3, 0.5)
+        assert store.standing(job.id, 0, 3, 0.6) == (1, 1)
+        assert store.get_job(job.id) == job
+        store.close()
+    with sqlite3.connect(path) as now:
+        assert now.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    now.close()

@@ -6,17 +6,20 @@ import json
 from collections.abc import Sequence
 
 from mitorch_service.controller.expansion import expand
-from mitorch_service.controller.prediction import predicted_share
+from mitorch_service.controller.prediction import hours_an_epoch, model_name, predicted_share
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.search.explain import extent, idle_expressions, inactive
 from mitorch_service.search.space import Space, parse_space
+from mitorch_service.stores.base import Store
 
 _SHOWN_TRIALS = 5
+_EARLIER = 100  # trainings whose time is looked at
 
 
-def job_explanation(job: Job) -> list[str]:
-    """Size of the space, limits, predicted epochs, the first trials, and what of the config can never matter."""
+def job_explanation(job: Job, store: Store | None = None) -> list[str]:
+    """Size of the space, limits, predicted epochs, the first trials, and what of the config can never matter; with a
+    store node hours too, where earlier trainings tell."""
     search, (space, _) = job.search, parse_space(job.config)
     trials = expand(job, None, 0, job.created_at)
     count, article = search.max_trials, "An" if search.algorithm == "auto" else "A"
@@ -24,7 +27,7 @@ def job_explanation(job: Job) -> list[str]:
         f"{article} {search.algorithm} search on {job.dataset} to {search.direction} {search.objective}:",
         f"{extent(space)};",
         f"{count} trials, at most {search.max_concurrent or count} of them open at a time,",
-        *_epochs(job, trials),
+        *_epochs(job, trials, store),
         f"seed {search.seed}.",
         *(f"never matters: {problem.path} {problem.message}" for problem in idle_expressions(space)),
     ]
@@ -34,16 +37,20 @@ def job_explanation(job: Job) -> list[str]:
     return [*lines, f"… and {rest} more"] if rest else lines
 
 
-def _epochs(job: Job, trials: Sequence[Training]) -> list[str]:
+def _epochs(job: Job, trials: Sequence[Training], store: Store | None) -> list[str]:
     longest = max(trial.max_epochs for trial in trials)
-    rule, count = job.search.early_stopping, job.search.max_trials
+    rule, whole = job.search.early_stopping, longest * job.search.max_trials
     if longest == 0:
         return []
-    most = f"at most some {longest * count} epochs in all;"
-    if rule is None:
-        return [most]
-    share = predicted_share(rule, longest, count)
-    return [most, f"early stopping ({rule.rule}): some {round(share * longest * count)} of them ({share:.0%}) are run;"]
+    share = predicted_share(rule, longest, job.search.max_trials)
+    lines = [f"at most some {whole} epochs in all;"]
+    if rule is not None:
+        lines.append(f"early stopping ({rule.rule}): some {round(share * whole)} of them ({share:.0%}) are run;")
+    earlier = [] if store is None else store.recent_trainings(job.dataset.name, _EARLIER)
+    hours = hours_an_epoch(earlier, {name for name in map(model_name, trials) if name}, job.created_at)
+    return (
+        lines if hours is None else [*lines, f"some {hours * share * whole:.3g} node hours, as earlier trainings took;"]
+    )
 
 
 def _shown(space: Space, trial: Training) -> str:

@@ -69,7 +69,7 @@ def command(
         return 0
     document = checked(store, settings, config or "-", options, upload=not explain)
     if explain:
-        click.echo("\n".join(explanation(document)))
+        click.echo("\n".join(explanation(document, store)))
         return 0
     submit(store, document)
     if as_json:

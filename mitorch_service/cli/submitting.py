@@ -65,15 +65,15 @@ def config_check(settings: Settings, folder: Path = Path(), upload: bool = True)
     return ConfigChecks(settings, resource_check(settings), folder, upload)
 
 
-def explanation(document: Training | Job) -> list[str]:
-    """What would run, in lines for a person."""
+def explanation(document: Training | Job, store: Store | None = None) -> list[str]:
+    """What would run, in lines for a person; with a store what it takes, as far as earlier trainings tell."""
     if isinstance(document, Training):
         what = f"One training on {document.dataset}, {document.max_epochs} epochs:"
         if is_script(document.config):
             what = f"One script on {document.dataset}:"
         code = [f"{name}: {text(value)}" for name, value in script_fields(document.config) if name in _CODE_FIELDS]
         return [what, json.dumps(without_record(document.config)), *code]
-    return job_explanation(document)
+    return job_explanation(document, store)
 
 
 def wait_for(store: Store, document: Training | Job) -> str:

@@ -1,16 +1,20 @@
-"""How many epochs a search will take, before it begins: its own early stopping, on trials that were made up.
-
-Each has a quality of its own and keeps its place among the others from its first epoch to its last, so a rule errs as
-little as it can. A trial always improves, so that patience, which looks at one trial alone, ends none.
+"""How long a search will take, before it begins. Epochs: by its own early stopping, on trials that were made up. Each has a quality of its own and keeps its place among the others from its first epoch to its last, so a rule errs as
+little as it can. A trial always improves, so that patience, which looks at one trial alone, ends none. Hours: by what an
+epoch took in earlier trainings of the same models on the same data set.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import statistics
 from bisect import bisect_left, insort
+from collections.abc import Iterable, Set
+from datetime import datetime
 
+from mitorch_service.controller.cost import training_cost
 from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.training import Training
 from mitorch_service.search.stopping.base import Standing, Stopper
 from mitorch_service.search.stopping.rules import stopper
 
@@ -26,6 +30,22 @@ def predicted_share(rule: EarlyStopping | None, max_epochs: int, trials: int) ->
     count, draw = min(trials, _MADE_UP), random.Random(0)
     spent = sum(_epochs(chosen, number, draw.random(), max_epochs, rungs) for number in range(count))
     return spent / (count * max_epochs)
+
+
+def hours_an_epoch(earlier: Iterable[Training], models: Set[str], now: datetime) -> float | None:
+    """Node hours: the median of what trainings of these models took; None where there is none."""
+    taken = [
+        training_cost(training.attempts, now).node_hours / training.progress.epoch
+        for training in earlier
+        if training.progress is not None and training.progress.epoch > 0 and model_name(training) in models
+    ]
+    return statistics.median(taken) if taken else None
+
+
+def model_name(training: Training) -> str | None:
+    """What its config calls its model; None of a script."""
+    model = training.config.get("model")
+    return model.get("name") if isinstance(model, dict) else None
 
 
 def _epochs(

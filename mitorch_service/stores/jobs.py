@@ -10,7 +10,7 @@ from typing import Any, Literal
 from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.job import BestTrial, Direction, Job
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
-from mitorch_service.models.training import TrainingRow, TrialRow
+from mitorch_service.models.training import Training, TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Listing, Primitives
 from mitorch_service.stores.query import Guarded, Query
 
@@ -111,6 +111,11 @@ class JobVerbs(Primitives):
                 with suppress(BrokenDocument):  # the queue's reading puts it aside
                     yield TrialRow.from_document(document)
             after = (page[-1]["arrival"], page[-1]["_id"]) if len(page) == _PAGE else None
+
+    def recent_trainings(self, dataset: str, limit: int) -> list[Training]:
+        """The newest trainings on a data set by name, whole; those that cannot be read left out."""
+        order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
+        return self.read(Training, Query("trainings", {"dataset.name": dataset}, order=order, limit=limit)).items
 
     def note_job(self, job_id: str, note: str | None) -> bool:
         """What a person should know of an active job. False if it has ended meanwhile."""

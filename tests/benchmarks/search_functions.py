@@ -66,15 +66,10 @@ class Conditional:
         optimizer, rate = config["optimizer"], math.log10(config["lr"])
         depth = 0.02 * (config["depth"] - 5) ** 2
         if optimizer["name"] == "adam":
-            return (
-                (rate + 3) ** 2 / 4
-                + 4 * (optimizer["beta"] - 0.9) ** 2
-                + (math.log10(optimizer["eps"]) + 7) ** 2 / 50
-                + depth
-            )
-        return (
-            0.1 + (rate + 1) ** 2 / 4 + (optimizer["momentum"] - 0.8) ** 2 + 0.05 * (not optimizer["nesterov"]) + depth
-        )
+            spread = 4 * (optimizer["beta"] - 0.9) ** 2 + (math.log10(optimizer["eps"]) + 7) ** 2 / 50
+            return float((rate + 3) ** 2 / 4 + spread + depth)
+        momentum = (optimizer["momentum"] - 0.8) ** 2 + 0.05 * (not optimizer["nesterov"])
+        return float(0.1 + (rate + 1) ** 2 / 4 + momentum + depth)
 
 
 class Digits:

@@ -55,6 +55,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "best trials, maximized, later page": lambda store: store.best_trials(JOB, "maximize", 5, (0.5, new_id())),
     "latest trials": lambda store: store.latest_trials(JOB, 10),
     "all trials": lambda store: list(store.iterate_trials(JOB)),
+    "recent trainings": lambda store: store.recent_trainings("digits", 10),
     "standing": lambda store: store.standing(JOB, 0, 9, 0.5),
     "open trials": lambda store: store.open_trials(JOB, 10),
     "active jobs": lambda store: store.active_jobs(),

@@ -15,9 +15,10 @@ from mitorch_service.controller.submission import Options, build_submission
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.job import Algorithm, Job, SearchConfig
+from mitorch_service.models.training import Progress
 from mitorch_service.search.algorithms import ALGORITHMS
 from mitorch_service.stores.base import Store
-from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training
+from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training, an_attempt, later
 
 SPACE: dict[str, Any] = {
     **CONFIG,
@@ -111,6 +112,17 @@ def test_an_explanation_tells_the_size_the_idle_and_the_inactive(store: Store) -
     assert "at most some 300 epochs in all" in text
     assert "early stopping (asha): some " in text
     assert "inactive: optimizer.momentum" in text
+
+
+def test_earlier_trainings_tell_the_hours(store: Store) -> None:
+    job = submitted(store, max_trials=20)
+    assert "node hours" not in "\n".join(explanation(job, store))
+    for model, seconds in (("test_resnet", 36), ("resnet50", 9999)):
+        training = a_training(config={**CONFIG, "model": {"name": model}})
+        attempt = an_attempt(training).model_copy(update={"started_at": NOW, "ended_at": later(seconds)})
+        progress = Progress(epoch=2, max_epochs=3, at=NOW)
+        store.add_trainings([training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})])
+    assert "some 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
 
 
 def test_a_prediction_is_what_the_rule_does() -> None:

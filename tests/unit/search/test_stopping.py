@@ -78,13 +78,29 @@ def test_what_is_not_finite_loses_and_disables_nothing(name: str) -> None:
 
 
 def test_successive_halving_asks_at_its_rungs_only() -> None:
-    asked = [epochs for epochs in range(1, 28) if Asha(27).question(0, [1.0] * epochs)]
+    rule = Asha(27, min_epochs=1, factor=3)
+    asked = [epochs for epochs in range(1, 28) if rule.question(0, [1.0] * epochs)]
     assert asked == [1, 3, 9]
     question = Question(3, 0.5)
-    assert not Asha(27).stops(question, Standing(1, 0))
-    assert Asha(27).stops(question, Standing(2, 1))
-    assert not Asha(27).stops(question, Standing(9, 2))
-    assert Asha(27).stops(question, Standing(9, 3))
+    assert not rule.stops(question, Standing(1, 0))
+    assert rule.stops(question, Standing(2, 1))
+    assert not rule.stops(question, Standing(9, 2))
+    assert rule.stops(question, Standing(9, 3))
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "expected"), [(1, []), (2, [1]), (10, [1, 2, 5]), (27, [3, 6, 13]), (100, [12, 25, 50])]
+)
+def test_by_default_halves_go_on_from_an_eighth_of_the_epochs_to_a_half(max_epochs: int, expected: list[int]) -> None:
+    rule = Asha(max_epochs)
+    assert rule.rungs == rule.observed_epochs(max_epochs) == expected
+    assert not rule.stops(Question(3, 0.5), Standing(10, 4))
+    assert rule.stops(Question(3, 0.5), Standing(10, 5))
+
+
+def test_brackets_begin_at_the_rungs_of_successive_halving() -> None:
+    assert [bracket.rungs for bracket in Hyperband(20).brackets] == [[2, 6], [6]]
+    assert Hyperband(2).brackets[0].rungs == []
 
 
 def test_brackets_of_hyperband_follow_from_the_number_and_compare_among_themselves() -> None:

@@ -1,0 +1,51 @@
+"""What miquery says of a search: what mattered, what was saved, what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitorch_service.cli.search_insight import SearchInsight
+from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.training import Progress, TrainingErrorInfo, Trial
+from mitorch_service.search.random import random_point
+from mitorch_service.search.space import parse_space
+from mitorch_service.stores.base import Store
+from tests.samples import NOW, a_job, a_training
+
+SPACE: dict[str, Any] = {"lr": {"_uniform": [0, 1]}, "decay": {"_uniform": [0, 1]}, "max_epochs": 10}
+
+
+def ended(store: Store, job: Job, number: int, status: str = "completed", epochs: int = 10, **more: Any) -> None:
+    """A trial whose value follows from its learning rate alone: the lower the better."""
+    _, parameters = parse_space(SPACE)[0].at(random_point(parse_space(SPACE)[0], f"0/{number}"))
+    value = parameters["lr"] if status == "completed" else None
+    trial = Trial(number=number, parameters=parameters, objective="val_loss", direction="minimize", value=value)
+    progress = Progress(epoch=epochs, max_epochs=10, at=NOW)
+    training = a_training(job_id=job.id, trial=trial, progress=progress, max_epochs=10, **more)
+    store.insert("trainings", [{**training.to_document(), "status": status}])
+
+
+def test_a_search_says_what_mattered_and_what_was_saved_and_what_went_wrong(store: Store) -> None:
+    job = a_job(config=SPACE, search=SearchConfig(max_trials=50, seed=0))
+    for number in range(40):
+        ended(store, job, number)
+    for number in range(40, 50):
+        ended(store, job, number, "pruned", 2)
+    for number in range(50, 53):
+        ended(store, job, number, "failed", error=TrainingErrorInfo(type="OutOfMemory", message="m"))
+    insight = SearchInsight(store, job)
+    shares = insight.importance()
+    assert list(shares) == ["lr", "decay"]
+    assert shares["lr"] > 0.9
+    assert insight.seen() == ["3 failed with OutOfMemory", next(line for line in insight.seen() if "lr" in line)]
+    fields = insight.fields()
+    assert fields[0] == ("epochs", "420 run, 84% of the 500 without early stopping, which ended 10 trials")
+    assert str(fields[1][1]).startswith("lr ")
+
+
+def test_a_job_without_trials_or_parameters_has_nothing_to_say(store: Store) -> None:
+    job, script = a_job(config=SPACE), a_job(config={})
+    ended(store, script, 0)
+    ended(store, script, 1)
+    assert SearchInsight(store, job).fields() == [("epochs", None), ("importance", None)]
+    assert SearchInsight(store, script).seen() == []

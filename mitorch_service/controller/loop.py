@@ -175,7 +175,8 @@ class Controller:
             return replace(state, open_trials=self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items)
         if is_over(job, now) or room(job, last_number, open_count, failed) == 0:
             return state
-        check_installed(job.search.algorithm)  # without it the other jobs go on
+        with self._going_on():  # without the packages the plan leaves the job as it is
+            check_installed(job.search.algorithm)
         return replace(state, records=read_history(self._store, job, last_number))
 
     def _quarantine_trainings(self, broken: list[BrokenDocument], now: datetime) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.expansion import expand, failed_count, is_over
 from mitorch_service.controller.placement import Cluster, Placer
+from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.job import BestTrial, Job, SettledCost
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
@@ -187,6 +188,8 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
         return [_finish(state, *end)]
     try:
         trials = () if state.spent or is_over(job, now) else _next_trials(now, state, open_count)
+    except MissingExtra:  # told by who looked at the job: another controller may have it
+        return _progress(state)
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
         return [_finish(state, JobStatus.FAILED, f"its search space cannot be used: {error}")]
     if trials:

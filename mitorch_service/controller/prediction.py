@@ -1,6 +1,9 @@
-"""How long a search will take, before it begins. Epochs: by its own early stopping, on trials that were made up. Each has a quality of its own and keeps its place among the others from its first epoch to its last, so a rule errs as
-little as it can. A trial always improves, so that patience, which looks at one trial alone, ends none. Hours: by what an
-epoch took in earlier trainings of the same models on the same data set.
+"""How long a search will take, before it begins.
+
+Epochs: by its own early stopping, on trials that were made up. Each has a quality of its own and keeps its place among
+the others from its first epoch to its last, so a rule errs as little as it can. A trial always improves, so that
+patience, which looks at one trial alone, ends none. Hours: by what an epoch took in earlier trainings of the same
+models on the same data set.
 """
 
 from __future__ import annotations

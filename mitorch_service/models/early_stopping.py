@@ -24,7 +24,7 @@ OPTIONS: dict[Rule, tuple[str, ...]] = {
 class EarlyStopping(ConfigSection):
     """Which trials end before their last epoch. What is None is the rule's own default."""
 
-    rule: Rule = "median"  # with the default algorithm it needs the fewest epochs
+    rule: Rule = "asha"  # with the default algorithm it needs the fewest epochs
     min_epochs: Annotated[int, Field(ge=1)] | None = None  # none ends earlier
     factor: Annotated[int, Field(ge=2)] | None = None  # one of so many goes on at each rung
     percentile: Annotated[float, Field(gt=0, lt=100)] | None = None  # the share that goes on

@@ -18,7 +18,7 @@ from mitorch_service.training.images import BadImage, ImageKey, Images
 from mitorch_service.training.loaders import EpochBatches
 
 _MEAN = (0.485, 0.456, 0.406)  # that erasing leaves; a network may have another
-_LARGEST = 320  # pixels of a tile's side
+_SMALLEST, _LARGEST = 160, 320  # pixels of a tile's side
 _GAP, _CAPTION = 6, 14
 _COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 
@@ -55,8 +55,9 @@ def _tile(images: Images, key: ImageKey, classes: tuple[str, ...]) -> Image.Imag
         raise DataError(sample.message)
     picture, target = sample
     image: Image.Image = functional.to_pil_image(picture)
-    scale = min(1.0, _LARGEST / max(image.size))
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    scale = _scale(max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    image = image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BICUBIC)
     tile = Image.new("RGB", (image.width, image.height + _CAPTION), "white")
     tile.paste(image, (0, _CAPTION))
     draw = ImageDraw.Draw(tile)
@@ -66,9 +67,15 @@ def _tile(images: Images, key: ImageKey, classes: tuple[str, ...]) -> Image.Imag
     return tile
 
 
+def _scale(side: int) -> float:
+    """Small images are enlarged to see each pixel, and their boxes apart from them."""
+    return math.ceil(_SMALLEST / side) if side < _SMALLEST else min(1.0, _LARGEST / side)
+
+
 def _caption(target: Target, classes: tuple[str, ...]) -> str:
     if isinstance(target, dict):
-        return f"{len(target['labels'])} boxes"
+        count = len(target["labels"])
+        return f"{count} box{'es' * (count != 1)}"
     labels = target if isinstance(target, tuple) else (target,)
     return ", ".join(classes[label] for label in labels) or "none"
 
@@ -79,7 +86,9 @@ def _draw_boxes(draw: ImageDraw.ImageDraw, target: dict[str, Tensor], scale: flo
         x_min, y_min, x_max, y_max = (value * scale for value in corners)
         left, top = x_min, y_min + _CAPTION
         draw.rectangle((left, top, max(left, x_max - 1), max(top, y_max - 1 + _CAPTION)), outline=color, width=2)
-        draw.text((left + 3, top + 2), classes[label], fill=color)
+        place = (left + 3, top + 3)
+        draw.rectangle(draw.textbbox(place, classes[label]), fill="white")
+        draw.text(place, classes[label], fill=color)
 
 
 def _sheet(tiles: list[Image.Image]) -> Image.Image:

@@ -17,7 +17,7 @@ SEARCH: dict[str, Any] = {
         "objective": "val_loss",
         "max_trials": 9,
         "max_concurrent": 1,
-        "early_stopping": {"rule": "asha", "factor": 2},
+        "early_stopping": {"rule": "asha", "factor": 2, "min_epochs": 1},
         "enqueue": [{"lr_scheduler.base_lr": 3e-3}, {"lr_scheduler.base_lr": 1e-9}],
         "seed": 0,
     },

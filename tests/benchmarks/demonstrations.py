@@ -67,7 +67,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.keep or Path(temporary)).absolute()
         names = options.only or list(CONFIGS)
-        environment = clean_environment() | {"MITORCH_HOME": str(folder / "home")}
+        # one thread, as each of the service's two slots has on two cores
+        environment = {"OMP_NUM_THREADS": "1", **clean_environment(), "MITORCH_HOME": str(folder / "home")}
         for name in names:
             write_set(folder / name, name)
         queued(folder, names, environment)

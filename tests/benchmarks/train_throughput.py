@@ -6,9 +6,11 @@ Two data sets are generated: JPEGs like a camera's (`--jpeg` pixels), which both
 resized crop, a flip), and `in memory`: for the floor, normalised tensors; for the engine, images of the input size in
 its cache. The bare loop does as the ImageNet example of PyTorch: torchvision's transforms to normalised floats in
 workers, pinned memory, copies without waiting. Both loops train whole epochs in turns, in one process; a figure is the
-median of the rounds, over the training part of the epochs. `first epoch` of the engine decodes every image; later
-epochs find in the cache what `--cache` GiB hold. timm's own train.py is not part of the package on PyPI (there is no
-timm/train.py in it), so that only the bare loop is compared with.
+median of the rounds, over the training part of the epochs, first epochs compared with first ones and later with later
+ones. The engine decodes every image in its first; later ones find in the cache what `--cache` GiB hold. Of `in memory`
+without workers there is the processor time of a step too, which other work on the machine hardly changes. timm's own
+train.py is not part of the package on PyPI (there is no timm/train.py in it), so that only the bare loop is compared
+with.
 
 Prints one JSON object a line: value, floor, and their ratio (more is better). On CUDA: bf16, channels_last.
 """
@@ -52,6 +54,14 @@ class Rates(NullReporter):
 
     def __init__(self) -> None:
         self.rates: list[float] = []
+        self.steps: list[float] = []  # processor seconds of a step, the mean of each epoch's but the first
+        self._begin = 0.0
+
+    def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        if step == 1:
+            self._begin = time.process_time()
+        elif step == steps:
+            self.steps.append((time.process_time() - self._begin) / (steps - 1))
 
     def epoch_ended(self, result: EpochResult) -> None:
         self.rates.append(result.samples_per_second)
@@ -80,6 +90,7 @@ class Floor:
 
     def __init__(self, options: argparse.Namespace, device: torch.device, batches: Any) -> None:
         self._batches, self._device = batches, device
+        self.steps: list[float] = []  # as in `Rates`
         self._cuda = device.type == "cuda"
         self._layout = torch.channels_last if self._cuda else torch.contiguous_format
         module = timm.create_model(options.model, num_classes=CLASSES)
@@ -88,7 +99,7 @@ class Floor:
 
     def epoch(self) -> float:
         """Images per second of one epoch."""
-        images, begin = 0, time.perf_counter()
+        images, begin, marks = 0, time.perf_counter(), []
         for loaded, targets in self._batches:
             pixels = loaded.to(self._device, memory_format=self._layout, non_blocking=True)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._cuda):
@@ -98,6 +109,8 @@ class Floor:
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             images += len(targets)
+            marks.append(time.process_time())
+        self.steps.append((marks[-1] - marks[0]) / max(len(marks) - 1, 1))
         if self._cuda:
             torch.cuda.synchronize()
         return images / (time.perf_counter() - begin)
@@ -153,22 +166,29 @@ def compare(options: argparse.Namespace, data: str, image_list: ImageList, devic
         files = Files(image_list, options.input)
         pinned = device.type == "cuda"
         batches = DataLoader(files, options.batch, shuffle=True, pin_memory=pinned, **workers)
-    floors, firsts, laters = [], [], []
+    floors: list[float] = []
+    floor_firsts, firsts, laters, steps, floor_steps = [], [], [], [], []
     val = read_image_list(image_list.folder / "val.txt")
     for round_number in range(1 + options.repeats):
         floor = Floor(options, device, batches)  # as new as the engine's: learned weights make other numbers
-        floor.epoch()
-        measured = [floor.epoch() for _ in range(options.epochs)]
+        measured = [floor.epoch() for _ in range(1 + options.epochs)]
         rates = Rates()
         train(config(options, data, device), image_list, val, reporter=rates)
         if round_number:  # the first warms up
-            floors += measured
+            floor_firsts.append(measured[0])
+            floors += measured[1:]
             firsts.append(rates.rates[0])
             laters += rates.rates[1:]
-    least = statistics.median(floors)
+            floor_steps += floor.steps[1:]
+            steps += rates.steps[1:]
     where = f"{device.type}, {options.model}, {options.input} px, batch {options.batch}, {options.workers} workers"
-    report(f"training, {data}, first epoch ({where})", statistics.median(firsts), "1/s", least)
-    report(f"training, {data}, later epochs ({where})", statistics.median(laters), "1/s", least)
+    report(
+        f"training, {data}, first epoch ({where})", statistics.median(firsts), "1/s", statistics.median(floor_firsts)
+    )
+    report(f"training, {data}, later epochs ({where})", statistics.median(laters), "1/s", statistics.median(floors))
+    if data == "in memory" and not options.memory_workers:
+        value, least = 1000 * statistics.median(steps), 1000 * statistics.median(floor_steps)
+        report(f"training, {data}, processor time of a step ({where})", value, "ms", least)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.job import Algorithm, Job, SearchConfig
 from mitorch_service.models.training import Progress
 from mitorch_service.search.algorithms import ALGORITHMS
+from mitorch_service.search.stopping.rules import DEFAULT
 from mitorch_service.stores.base import Store
 from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training, an_attempt, later
 
@@ -51,7 +52,7 @@ def test_the_default_is_automatic_and_a_stored_random_search_stays_one(store: St
 
 @pytest.mark.parametrize(
     ("given", "rule"),
-    [(True, "median"), ({}, "median"), (False, None), (None, None), ({"rule": "asha", "factor": 4}, "asha")],
+    [(True, DEFAULT), ({}, DEFAULT), (False, None), (None, None), ({"rule": "asha", "factor": 4}, "asha")],
 )
 def test_early_stopping_is_a_rule_or_the_default(store: Store, given: Any, rule: str | None) -> None:
     found = submitted(store, early_stopping=given).search.early_stopping

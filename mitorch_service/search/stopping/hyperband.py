@@ -16,7 +16,7 @@ class Hyperband(Stopper):
 
     def __init__(self, max_epochs: int, min_epochs: int = 1, factor: int = 3) -> None:
         first = rungs_before(max_epochs, factor, min_epochs) or [min_epochs]
-        self.brackets = [Asha(max_epochs, epochs, factor) for epochs in first]
+        self.brackets = [Asha(max_epochs, epochs, factor, spares=False) for epochs in first]
         shares = [factor**rest / (rest + 1) for rest in range(len(first) - 1, -1, -1)]
         self._turns = _interleaved(shares)
 

@@ -98,6 +98,11 @@ def test_by_default_halves_go_on_from_an_eighth_of_the_epochs_to_a_half(max_epoc
     assert rule.stops(Question(3, 0.5), Standing(10, 5))
 
 
+def test_one_trial_of_eight_is_never_ended_by_successive_halving() -> None:
+    assert [number for number in range(24) if Asha(27).question(number, [math.inf] * 3) is None] == [5, 13, 21]
+    assert all(Asha(27, spares=False).question(number, [1.0] * 3) for number in range(24))
+
+
 def test_brackets_begin_at_the_rungs_of_successive_halving() -> None:
     assert [bracket.rungs for bracket in Hyperband(20).brackets] == [[2, 6], [6]]
     assert Hyperband(2).brackets[0].rungs == []

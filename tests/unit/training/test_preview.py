@@ -35,13 +35,13 @@ def test_boxes_are_drawn_around_what_they_hold(tmp_path: Path) -> None:
     rows, columns = np.nonzero((pixels == BOX_COLOR).all(-1))
     top, left = 6 + 14, 6  # the gap, and the caption above the image
     frame = [columns.min() - left, rows.min() - top, columns.max() + 1 - left, rows.max() + 1 - top]
-    assert frame == [10, 15, 30, 35]
+    assert frame == [40, 60, 120, 140]  # four times as large
 
 
 def test_more_tiles_than_images_show_further_epochs(tmp_path: Path, colors: tuple[ImageList, ImageList]) -> None:
     write_preview(CONFIG, colors[1], 12, tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as sheet:
-        assert sheet.size == (4 * (40 + 6) + 6, 3 * (40 + 14 + 6) + 6)
+        assert sheet.size == (4 * (160 + 6) + 6, 3 * (160 + 14 + 6) + 6)
 
 
 def test_says_what_is_wrong(tmp_path: Path, colors: tuple[ImageList, ImageList]) -> None:

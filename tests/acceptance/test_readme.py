@@ -54,7 +54,7 @@ def test_the_two_commands_are_run_by_ci() -> None:
 
 
 def test_every_block_of_commands_is_tested() -> None:
-    assert len(COMMANDS) == 6  # those on Azure: test_readme_azure.py
+    assert len(COMMANDS) == 7  # those on Azure: test_readme_azure.py
 
 
 def test_the_tour(reader: Machine) -> None:
@@ -74,16 +74,28 @@ def test_training_without_the_service(reader: Machine, tmp_path: Path) -> None:
     assert accuracy > 0.95
 
 
+def test_a_program_of_ones_own(reader: Machine) -> None:
+    shell(reader, COMMANDS[3])
+    assert json.loads(reader.ok("query", "--json"))["counts"] == {"completed": 5}
+
+
+def test_a_study_of_optuna(bare_machine: Machine) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    subprocess.run([sys.executable, "-c", block], env=bare_machine.environment, check=True, capture_output=True)
+    assert len(json.loads(bare_machine.ok("query", "--limit", "100", "--json"))["trainings"]) == 20
+
+
 def test_going_to_mongodb(reader: Machine, mongodb_uri: str, tmp_path: Path) -> None:
-    block = COMMANDS[3].replace("mongodb://user:password@host:27017/", mongodb_uri)
+    block = COMMANDS[4].replace("mongodb://user:password@host:27017/", mongodb_uri)
     out = shell(reader, block.replace("/mnt/shared/mitorch", str(tmp_path / "shared")))
     assert "ok    database: MongoDB" in out
     assert f"ok    storage: writable, {tmp_path / 'shared'}" in out
 
 
 def test_the_examples_are_valid() -> None:
-    definition, _ = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
+    definition, script, _ = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
     assert check(DatasetDefinition, definition[0])[1] == []
+    assert script == json.loads((ROOT / "scripts" / "own_script.json").read_text())
     (clusters,) = re.findall(r'`(\[\{"name": "local".*?\])`', README)
     assert read_settings({"MITORCH_CLUSTERS": clusters}).clusters == (LocalCluster(name="local", slots=2),)
 

@@ -32,7 +32,7 @@ from tests.azureml_emulator.client import (
 from tests.azurite_server import Azurite
 from tests.integration.test_azureml_assets import Storage, part, storage_of
 
-DEPLOY, OWN_MACHINE = COMMANDS[4:]
+DEPLOY, OWN_MACHINE = COMMANDS[5:]
 (CLUSTERS,) = re.findall(r'```json\n(\[\{"name": "gpu-low".*?)```', README, re.DOTALL)
 FAKE_AZ = """#!{python}
 import json, pathlib, sys

@@ -11,7 +11,7 @@ from mitorch_service.search.stopping.hyperband import Hyperband
 from mitorch_service.search.stopping.patient import Patient
 from mitorch_service.search.stopping.percentile import Percentile
 
-DEFAULT = "asha"  # with the default algorithm it gets stuck less often than the median rule: tests/benchmarks/search_quality.py
+DEFAULT = "asha"  # gets stuck less often than the median rule: tests/benchmarks/search_quality.py
 
 RULES: dict[str, Callable[..., Stopper]] = {
     "asha": Asha,

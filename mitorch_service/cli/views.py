@@ -22,6 +22,8 @@ from mitorch_service.models.training import Training, TrainingRow, epochs_text
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 
+_METRICS_SHOWN = 5  # as columns of a curve; --json has all
+
 
 class View(ABC):
     """Something that can be shown once, or again and again until it has ended."""
@@ -93,9 +95,12 @@ class TrainingView(View):
             show_table("attempts", attempt_columns, [_attempt_row(attempt) for attempt in training.attempts])
         curve = self._store.curve(self._id).items
         if curve:
-            names = list(curve[0].metrics)
+            names = list(curve[0].metrics)[:_METRICS_SHOWN]
             columns = ("epoch", "train loss", "val loss", *names, "learning rate", "seconds", "images/s")
             show_table("curve", columns, [_epoch_row(result, names) for result in curve])
+            for result in curve:
+                if result.note is not None:
+                    click.echo(f"epoch {result.epoch}: {result.note}")
         if training.error is not None:
             click.echo(f"\n{training.error.type}: {training.error.message}")
             for line in training.error.log_tail:

@@ -11,6 +11,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 
+from mitorch_service.models.job import Direction
 from tests.benchmarks.search_simulation import Simulated
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -19,7 +20,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 class Optuna(Simulated):
     """A study in memory, asked and told."""
 
-    def __init__(self, sampler: BaseSampler, pruner: BasePruner, space: dict[str, Any], direction: str) -> None:
+    def __init__(self, sampler: BaseSampler, pruner: BasePruner, space: dict[str, Any], direction: Direction) -> None:
         self._space = space
         self._study = optuna.create_study(sampler=sampler, pruner=pruner, direction=direction)
         self._prunes = not isinstance(pruner, NopPruner)
@@ -54,7 +55,7 @@ def _drawn(trial: optuna.Trial, node: Any, path: str) -> Any:
     if kind.startswith("_"):
         low, high = node[kind]
         ask = trial.suggest_int if kind.endswith("int") else trial.suggest_float
-        return ask(path, low, high, log=kind.startswith("_log"))  # type: ignore[operator]
+        return ask(path, low, high, log=kind.startswith("_log"))
     return {key: _drawn(trial, item, f"{path}.{key}") for key, item in node.items()}
 
 

@@ -97,6 +97,8 @@ class MongoStore(Store):
         if collection == "trainings":
             added = Counter(d["status"] for number, d in enumerate(documents) if number not in present)
             self._counts.add(added, wait=len(documents) > 1)  # of one it would double the time
+            if present and len(documents) > 1:  # whoever added these may have died before they were counted
+                self._call(self._counts.correct)
         return len(documents) - len(present)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +19,14 @@ _STATUSES = tuple(status.value for status in TrainingStatus)
 _EXACT = 100  # a status with no more trainings than this is counted in the documents themselves
 _SLOTS = 8  # documents over which the writers spread, so that they seldom wait for each other
 _FIRST = "first count"
+_SETTLING = 0.3  # seconds; between a change and its count lies a millisecond
 
 log = logging.getLogger("mitorch")
 
 
 class StatusCounts:
     """Each change of a status is followed by an `$inc` here. There are no transactions: a process that dies between the
-    two leaves the counts off by that one, until `correct`. So they are trusted only where they are large; what is few
+    two leaves the counts off by what it wrote, until `correct`. So they are trusted only where they are large; what is few
     (and whether there is any at all) is counted exactly, in a bounded part of an index."""
 
     def __init__(self, trainings: Collection[dict[str, Any]], counters: Collection[dict[str, Any]]) -> None:
@@ -74,15 +76,23 @@ class StatusCounts:
             log.warning("the counts by status are off until the next prune: %s", type(error).__name__)
 
     def correct(self) -> None:
-        """Counts every document, and corrects what was wrong both before and after that: what has changed meanwhile is
-        no error. Linear in the number of trainings."""
+        """Counts every document, and corrects what is wrong for longer than a change takes to be counted. Linear in the
+        number of trainings: a third of a second for a million."""
+        wrong = self._wrong()
+        if wrong:
+            time.sleep(_SETTLING)
+            still = self._wrong()
+            self.add({status: number for status, number in wrong.items() if still.get(status) == number})
+
+    def _wrong(self) -> dict[str, int]:
+        """What lies outside of what was kept before and after counting: what has changed meanwhile is no error."""
         before, actual, after = self._kept(), self._scan(), self._kept()
         wrong = {}
         for status in _STATUSES:
             low, high = sorted((before[status], after[status]))
             if not low <= actual[status] <= high:
                 wrong[status] = actual[status] - after[status]
-        self.add(wrong)
+        return wrong
 
     def _kept(self) -> Counter[str]:
         counts: Counter[str] = Counter()

@@ -88,6 +88,15 @@ def test_large_counts_come_from_the_counters_until_they_are_corrected(
     assert kept(raw) == {"new": MANY}
 
 
+def test_many_that_somebody_added_and_died_are_counted_when_they_are_added_again(
+    store: Store, raw: MongoDatabase[dict[str, Any]]
+) -> None:
+    trainings = [a_training() for _ in range(MANY)]
+    raw["trainings"].insert_many([training.to_document() for training in trainings])
+    assert store.add_trainings([*trainings, a_training()]) == 1
+    assert store.count_trainings() == {"new": MANY + 1}
+
+
 def test_what_an_earlier_version_left_is_counted_once(database: Database, raw: MongoDatabase[dict[str, Any]]) -> None:
     raw["trainings"].insert_many([a_training().to_document() for _ in range(MANY)])
     stores = [MongoStore(database.where, database.name) for _ in range(3)]

@@ -26,8 +26,8 @@ log = logging.getLogger("mitorch")
 
 class StatusCounts:
     """Each change of a status is followed by an `$inc` here. There are no transactions: a process that dies between the
-    two leaves the counts off by what it wrote, until `correct`. So they are trusted only where they are large; what is few
-    (and whether there is any at all) is counted exactly, in a bounded part of an index."""
+    two leaves the counts off by what it wrote, until `correct`. So they are trusted only where they are large; what is
+    few (and whether there is any at all) is counted exactly, in a bounded part of an index."""
 
     def __init__(self, trainings: Collection[dict[str, Any]], counters: Collection[dict[str, Any]]) -> None:
         self._trainings, self._counters = trainings, counters

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from mitorch_service.controller.refit_config import refit_problems
 from mitorch_service.controller.script_code import with_code
 from mitorch_service.controller.search_check import search_problems, warm_start_problem
 from mitorch_service.controller.token_expiry import expiry_problem
@@ -156,6 +157,7 @@ def _check_job(
     problems += _check_space(lookups, space, extra_check) if isinstance(inner, dict) else []
     problems += _check_objective(job) if job is not None else []
     problems += _check_search(lookups, job) if job is not None else []
+    problems += _check_refit(lookups, job, extra_check) if job is not None and not problems else []
     dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(space), problems, is_script(space))
     if problems or job is None or dataset is None:
         return None, problems
@@ -179,12 +181,22 @@ def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: Confi
         problems.append(Problem("config", message))
     found: dict[str, Problem] = {}
     for corner in space.corners():
-        checked, wrong = check_config(corner)
-        base = checked.base if isinstance(checked, TrainingConfig) else None
-        wrong = wrong if checked is None else extra_check(checked) + _base_problems(lookups, base)
-        for problem in wrong:
+        for problem in _config_problems(lookups, corner, extra_check):
             found.setdefault(str(problem), Problem(f"config.{problem.path}", problem.message))
     return problems + list(found.values())
+
+
+def _config_problems(lookups: Lookups, config: Mapping[str, Any], extra_check: ConfigCheck) -> list[Problem]:
+    checked, wrong = check_config(config)
+    base = checked.base if isinstance(checked, TrainingConfig) else None
+    return wrong if checked is None else extra_check(checked) + _base_problems(lookups, base)
+
+
+def _check_refit(lookups: Lookups, job: JobConfig, extra_check: ConfigCheck) -> list[Problem]:
+    if job.search.refit is None:
+        return []
+    space, _ = parse_space(job.config)
+    return list(refit_problems(job.search, space, lambda config: _config_problems(lookups, config, extra_check)))
 
 
 def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:

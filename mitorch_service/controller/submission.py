@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from mitorch_service.controller.original_task import is_task, job_of_task
 from mitorch_service.controller.refit_config import refit_problems
 from mitorch_service.controller.script_code import with_code
 from mitorch_service.controller.search_check import search_problems, warm_start_problem
@@ -18,6 +19,7 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
+from mitorch_service.models.obdb import is_obdb
 from mitorch_service.models.script import NO_DATASET, check_config, is_script
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
@@ -28,6 +30,10 @@ from mitorch_service.stores.base import Store
 # What the engine knows of a TrainingConfig or ScriptConfig that the models do not. A CodeKeeper keeps code as well.
 ConfigCheck = Callable[..., list[Problem]]
 
+_NO_TRAINING = (
+    "holds expressions, which belong to a search: write "
+    '{"job_type": "search", "config": {this file}, "search": {"max_trials": 20}}'
+)
 _CACHED = 10_000  # data sets, and trainings named as a base
 
 
@@ -93,6 +99,13 @@ def check_submission(
 ) -> Submission:
     """What `data` asks for, on `dataset` or else its own. Raises InvalidInput with every problem, named by its path in
     the file; StoreUnavailable when data set or base cannot be looked up."""
+    if is_obdb(data):
+        message = "is a settings file of obdb, of which several documents are made: submit it by itself"
+        raise InvalidInput(source, [Problem("", message)])
+    if is_task(data):
+        data, problems = job_of_task(data)
+        if problems:
+            raise InvalidInput(source, problems)
     check_kind = _check_job if "job_type" in data else _check_training
     submission, problems = check_kind(lookups, data, dataset, extra_check)
     if problems or submission is None:
@@ -140,6 +153,8 @@ def _check_training(
     config, problems = check_config(data)
     if config is not None:
         problems += extra_check(config)
+    elif names := [parameter.name for parameter in parse_space(data)[0].parameters]:
+        problems = [Problem(", ".join(dict.fromkeys(names)), _NO_TRAINING)]
     problems += _base_problems(lookups, config.base if isinstance(config, TrainingConfig) else data.get("base"))
     dataset = _pin(lookups, given or _dataset_of(data), problems, is_script(data))
     if problems or config is None or dataset is None:

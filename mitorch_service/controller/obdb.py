@@ -58,12 +58,7 @@ def _to_the_end(settings: Settings) -> dict[str, Any]:
 def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[str, Any]) -> dict[str, Any]:
     config = {
         "task_type": "object_detection",
-        "model": {
-            "name": _detector(name),
-            "input_size": 800,
-            "pretrained": True,
-            "options": {"trainable_backbone_layers": 5},
-        },
+        "model": {"input_size": 800, "pretrained": True, **_detector(name)},
         "optimizer": {"name": "sgd", "momentum": values["momentum"], "weight_decay": values["weight_decay"]},
         "lr_scheduler": {
             "name": "step",
@@ -83,9 +78,12 @@ def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[
     return merged | _dataset(settings)
 
 
-def _detector(variant: str) -> str:
-    """A backbone's name, or the whole name of a detector."""
-    return _DETECTORS.get(variant, variant if "-" in variant else f"{variant}-fpn-fasterrcnn")
+def _detector(variant: str) -> dict[str, Any]:
+    """Of a variant's name, which is that of a backbone, or the whole name of one of our detectors."""
+    if "-" in variant:
+        return {"name": variant}
+    name = _DETECTORS.get(variant, f"{variant}-fpn-fasterrcnn")
+    return {"name": name, "options": {"trainable_backbone_layers": 5}}
 
 
 def _expressions(ranges: SherpaParameters) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
@@ -75,17 +75,15 @@ class SherpaParameters(ConfigSection):
     step_size: tuple[Epochs, Epochs]
     gamma: tuple[Gamma, Gamma]
 
-    @model_validator(mode="after")
-    def _rising(self) -> SherpaParameters:
-        for name in type(self).model_fields:
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} needs low <= high (it is [{low:g}, {high:g}])")
-            if low == 0 < high:
-                raise ValueError(
-                    f"{name} needs low > 0 (it is [{low:g}, {high:g}]): it is searched on a logarithmic scale"
-                )
-        return self
+    @field_validator("*")
+    @classmethod
+    def _rising(cls, ends: tuple[float, float]) -> tuple[float, float]:
+        low, high = ends
+        if low > high:
+            raise ValueError("needs low <= high")
+        if low == 0 < high:
+            raise ValueError("needs low > 0: a logarithm has no zero")
+        return ends
 
 
 class Variant(ConfigSection):

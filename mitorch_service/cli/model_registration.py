@@ -79,7 +79,7 @@ def _winner(store: Store, id: str) -> Training:
         best = store.get_job(whole).best
         if best is None:
             raise NotFound("best trial", f"of job {whole}", "None of its trials is completed: see miquery.")
-        whole = best.training_id
+        whole = best.refit or best.training_id
     training = store.get_training(whole)
     if training.status != TrainingStatus.COMPLETED:
         remedy = "Only a completed training has a model."

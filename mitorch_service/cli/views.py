@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
+from mitorch_service.cli.costs import accounts_of_job, cost_fields, cost_json, cost_of_job, cost_of_training
+from mitorch_service.cli.final_training import FinalTraining
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
 from mitorch_service.cli.script_view import script_fields
 from mitorch_service.cli.search_insight import SearchInsight
@@ -128,7 +129,8 @@ class JobView(View):
     def show(self) -> bool:
         job = self._store.get_job(self._id)
         counts = self._store.count_trainings(self._id)
-        best = self._leaders(1)
+        best, final = self._leaders(1), FinalTraining(self._store, job)
+        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         show_fields(
             [
                 ("job", job.id),
@@ -142,13 +144,14 @@ class JobView(View):
                 ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
                 ("best", best[0].trial.value if best and best[0].trial else None),
                 ("best trial", best[0].id if best else None),
+                *final.fields(),
                 ("budget", job.search.max_cost),
-                *cost_fields(cost_of_job(self._store, job.id, job.arrival, sum(counts.values()))),
+                *cost_fields(cost_of_job(accounts, final.training)),
                 ("created", job.created_at),
                 ("error", job.error),
                 ("note", job.note),
                 *((f"artifact {name}", address) for name, address in job.artifacts.items()),
-                *SearchInsight(self._store, job).fields(),
+                *SearchInsight(self._store, job, accounts).fields(),
             ]
         )
         leaders = self._leaders(self._limit)
@@ -161,12 +164,17 @@ class JobView(View):
         job = self._store.get_job(self._id)
         leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
         counts = self._store.count_trainings(self._id)
-        cost = cost_json(cost_of_job(self._store, job.id, job.arrival, sum(counts.values())))
+        accounts, final = (
+            accounts_of_job(self._store, job.id, job.arrival, sum(counts.values())),
+            FinalTraining(self._store, job),
+        )
+        cost = cost_json(cost_of_job(accounts, final.training))
         board = (row.to_document() for row in leaders)
-        insight = SearchInsight(self._store, job)
-        found = {"importance": insight.importance(), "seen": insight.seen()}
+        insight = SearchInsight(self._store, job, accounts)
+        found = {"importance": insight.importance(), "seen": insight.seen(), "effort": insight.effort.json()}
         document = {**job.to_document(), "config": shown(job.config), **found}
-        stream_json({**document, "counts": counts, **cost, "leaderboard": board}.items())
+        fields = {**document, "final_training": final.json(), "counts": counts, **cost, "leaderboard": board}
+        stream_json(fields.items())
 
     def _leaders(self, limit: int) -> list[TrainingRow]:
         direction = self._store.get_job(self._id).search.resolved_direction()
@@ -221,7 +229,8 @@ def _result(training: TrainingRow) -> str | None:
 
 
 def _training_fields(training: Training) -> list[tuple[str, Any]]:
-    trial = training.trial
+    trial, refit = training.trial, training.refit
+    parameters = trial.parameters if trial is not None else refit and refit.parameters
     return [
         ("training", training.id),
         ("name", training.name),
@@ -231,7 +240,8 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("dataset", training.dataset),
         ("job", training.job_id),
         ("trial", None if trial is None else trial.number),
-        ("parameters", None if trial is None else trial.parameters),
+        ("final training of", refit and refit.job_id),
+        ("parameters", parameters),
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),

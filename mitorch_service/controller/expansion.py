@@ -67,7 +67,14 @@ def study_of(job: Job, space: Space) -> Study:
     """The job as the search room sees it."""
     search = job.search
     directions = (search.resolved_direction(),)
-    return Study(space, search.seed or 0, search.max_trials, directions, tuple(search.enqueue))
+    return Study(
+        space,
+        search.seed or 0,
+        search.max_trials,
+        directions,
+        tuple(search.enqueue),
+        initial_trials=search.initial_trials,
+    )
 
 
 def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> Training:

@@ -17,6 +17,7 @@ from mitorch_service.controller.history import read_history
 from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
     Action,
+    AddRefit,
     AddTrials,
     CancelRun,
     CancelTraining,
@@ -31,6 +32,7 @@ from mitorch_service.controller.plan import (
     UpdateJob,
     plan,
 )
+from mitorch_service.controller.refit import read_refit, with_refit
 from mitorch_service.controller.report import Counted, Event, PassReport
 from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, NotFound, StoreUnavailable
 from mitorch_service.models.dataset import DatasetRef
@@ -167,13 +169,17 @@ class Controller:
         open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
         failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
-        state = JobState(job, counts, last_number, best_trial(self._store, job))
+        refit = read_refit(self._store, job)
+        best = with_refit(best_trial(self._store, job), refit, job.search.objective)
+        state = JobState(job, counts, last_number, best, refit=refit)
         if job.search.max_cost is not None:
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
         if winding_up or state.spent:
-            return replace(state, open_trials=self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items)
-        if is_over(job, now) or room(job, last_number, open_count, failed) == 0:
+            more = [refit.training] if refit is not None and refit.training is not None and refit.is_open else []
+            trials = self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items
+            return replace(state, open_trials=[*trials, *more])
+        if refit is not None or is_over(job, now) or room(job, last_number, open_count, failed) == 0:
             return state
         with self._going_on():  # without the packages the plan leaves the job as it is
             check_installed(job.search.algorithm)
@@ -185,12 +191,15 @@ class Controller:
             text = f"training {document.key} failed: its document cannot be read: {document.reason}"
             self._note(text, Counted.FAILED, failed=True)
 
-    def _apply(self, action: Action, now: datetime) -> None:  # noqa: C901 - one case for each kind
+    def _apply(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one case for each kind
         match action:
             case AddTrials():
                 added = self._store.add_trainings(action.trainings)
                 if added:
                     self._note(f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added)
+            case AddRefit():
+                if self._store.add_trainings([action.training]):
+                    self._note(f"job {action.job_id[:8]}: its final training {action.training.id[:8]} queued")
             case UpdateJob():
                 self._store.update_job(action.job_id, action.counts, action.best, now)
             case SettleCost():

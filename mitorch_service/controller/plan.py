@@ -9,6 +9,7 @@ from datetime import datetime
 from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.expansion import expand, failed_count, is_over
 from mitorch_service.controller.placement import Cluster, Placer
+from mitorch_service.controller.refit import RefitState, refit_note, refit_training
 from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.job import BestTrial, Job, SettledCost
@@ -37,6 +38,7 @@ class JobState:
     cost: float = 0.0  # of all trials until now; added up only where the search has a max_cost
     settled: SettledCost | None = None  # what of it need not be read again
     records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
+    refit: RefitState | None = None  # its final training, once there is one
 
     @property
     def spent(self) -> bool:
@@ -65,6 +67,14 @@ class AddTrials:
 
     job_id: str
     trainings: tuple[Training, ...]
+
+
+@dataclass(frozen=True)
+class AddRefit:
+    """Create the final training of a job, unless it exists."""
+
+    job_id: str
+    training: Training
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,17 @@ class EndAttempt:
 
 
 Action = (
-    AddTrials | UpdateJob | SettleCost | NoteJob | FinishJob | Launch | Submit | CancelTraining | CancelRun | EndAttempt
+    AddTrials
+    | AddRefit
+    | UpdateJob
+    | SettleCost
+    | NoteJob
+    | FinishJob
+    | Launch
+    | Submit
+    | CancelTraining
+    | CancelRun
+    | EndAttempt
 )
 
 
@@ -165,6 +185,8 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
             actions.append(planned)
             if isinstance(planned, AddTrials):
                 trials += planned.trainings
+            elif isinstance(planned, AddRefit):
+                trials.append(planned.training)
             elif isinstance(planned, CancelTraining):
                 canceled.add(planned.training_id)
     for training in snapshot.active:
@@ -176,18 +198,19 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
 
 
 def plan_job(now: datetime, state: JobState) -> list[Action]:
-    """Creates the next trials of a job, ends it when all have ended, or winds it up when it is to be canceled. A job
-    whose budget is spent gets no more trials, those that have not begun are canceled, and it ends with the others; one
-    whose time is over gets no more trials."""
+    """Creates the next trials of a job, ends it when all have ended (and its final training, where it wants one), or
+    winds it up when it is to be canceled. A job whose budget is spent gets no more trials, those that have not begun
+    are canceled, and it ends with the others; one whose time is over gets no more trials."""
     job = state.job
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     end = _early_end(state)
-    if end is not None and open_count > 0:
+    if end is not None and (open_count > 0 or (state.refit is not None and state.refit.is_open)):
         return [CancelTraining(trial.id) for trial in state.open_trials if trial.cancel_requested_at is None]
     if end is not None:
         return [_finish(state, *end)]
     try:
-        trials = () if state.spent or is_over(job, now) else _next_trials(now, state, open_count)
+        over = state.refit is not None or state.spent or is_over(job, now)
+        trials = () if over else _next_trials(now, state, open_count)
     except MissingExtra:  # told by who looked at the job: another controller may have it
         return _progress(state)
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
@@ -196,10 +219,23 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
         return [AddTrials(job.id, trials), *_progress(state)]
     if open_count == 0:
         if state.best is not None:
-            return [_finish(state, JobStatus.COMPLETED)]
+            return _conclude(now, state, state.best)
         return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {job.search.objective}")]
     unbegun = [trial for trial in state.open_trials if state.spent and trial.attempt == 0]
     return [*(CancelTraining(trial.id) for trial in unbegun), *_progress(state)]
+
+
+def _conclude(now: datetime, state: JobState, best: BestTrial) -> list[Action]:
+    """The search is over, and has a winner: the job ends after its final training, where it is to have one."""
+    job = state.job
+    if state.refit is not None and state.refit.is_open:
+        return _progress(state)
+    if state.refit is not None or job.search.refit is None or state.spent:
+        return [_finish(state, JobStatus.COMPLETED)]
+    try:
+        return [AddRefit(job.id, refit_training(job, best, to_utc_milliseconds(now))), *_progress(state)]
+    except (ValueError, LookupError, TypeError) as error:  # its document was changed by hand
+        return [_finish(state, JobStatus.FAILED, f"its final training cannot be made: {error}")]
 
 
 def _next_trials(now: datetime, state: JobState, open_count: int) -> tuple[Training, ...]:
@@ -300,9 +336,15 @@ def _settle(now: datetime, state: JobState, queue: Sequence[TrainingRow]) -> lis
 
 
 def _note(now: datetime, state: JobState) -> str | None:
+    notes = [_limit_note(now, state), refit_note(state.refit)]
+    return "; ".join(note for note in notes if note) or None
+
+
+def _limit_note(now: datetime, state: JobState) -> str | None:
     search = state.job.search
     if state.spent:
-        return f"its budget of {search.max_cost:.2f} is spent: no new trials"
+        skipped = " and no final training" if search.refit is not None and state.refit is None else ""
+        return f"its budget of {search.max_cost:.2f} is spent: no new trials{skipped}"
     if is_over(state.job, now):
         return f"its time (search.max_time) of {search.max_time:g} s is over: no new trials"
     return None

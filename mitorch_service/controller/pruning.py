@@ -100,7 +100,7 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
     """Page by page what is to go; what stays is counted in the report."""
     jobs = store.active_jobs()
     active = {job.id for job in jobs.items} | {broken.key for broken in jobs.broken}
-    bases = set().union(*(named_bases(job.config) for job in jobs.items))
+    bases = set().union(*(named_bases(part) for job in jobs.items for part in (job.config, job.search.refit)))
     newest = 0
 
     @lru_cache(maxsize=1000)
@@ -108,11 +108,13 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
         return next((row.id for row in store.best_trials(job_id, direction, 1).items), None)
 
     def stays(row: TrainingRow) -> bool:
-        if row.job_id in active:
+        if row.belongs_to in active:
             report.active += 1
         elif row.id in bases:
             report.bases += 1
-        elif order.keep_best and row.job_id and row.trial and best_of(row.job_id, row.trial.direction) == row.id:
+        elif order.keep_best and (
+            row.refit or (row.trial and best_of(row.job_id or "", row.trial.direction) == row.id)
+        ):
             report.best += 1
         else:
             return False

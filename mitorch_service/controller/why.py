@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mitorch_service.controller.plan import JobState, Snapshot, in_order, open_placer
+from mitorch_service.models.job import refit_id
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text
 
@@ -36,6 +37,8 @@ def why_job(state: JobState) -> Why:
     reasons = [f"{created} of {search.max_trials} trials are created, {open_count} of them have not ended"]
     if job.cancel_requested_at is not None:
         reasons.append("it is being canceled: it ends when the last of its trials has")
+    elif state.refit is not None:
+        reasons.append(f"it ends with its final training {refit_id(job.id)} ({state.refit.status})")
     elif state.spent:
         reasons.append(f"its budget (search.max_cost) of {search.max_cost:.2f} is spent, {state.cost:.2f} until now")
     elif created >= search.max_trials:

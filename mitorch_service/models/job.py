@@ -17,6 +17,7 @@ from mitorch_service.models.training import DEFAULT_PRIORITY
 Direction = Literal["minimize", "maximize"]
 Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes"]
 LEARNING = ("auto", "tpe", "gp", "cmaes")  # what ended trials show decides which ones come next
+MAX_INITIAL = 500  # trials: of a long history an algorithm is told so many at least (controller/history.py)
 MAX_OPEN_WITHIN_BUDGET = 200  # trials, unless max_concurrent says otherwise
 _LEARNING_OPEN, _LEARNING_SHARE = 8, 8  # an eighth of the trials, at least 8, where the algorithm learns
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -30,8 +31,8 @@ def _seconds(value: Any) -> Any:
     return value if found is None else float(found[1]) * _SECONDS[found[2]]
 
 
-def _early_stopping(value: Any) -> Any:
-    """``true`` is the default rule, ``false`` none."""
+def _switched(value: Any) -> Any:
+    """``true`` is the section with its defaults, ``false`` none."""
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
@@ -48,7 +49,11 @@ class SearchConfig(ConfigSection):
         None  # no trial is created later
     )
     max_cost: Annotated[float, Field(gt=0, le=1e9)] | None = None  # no trial starts once it is spent
-    early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_early_stopping)] = None  # None: all run to the end
+    early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_switched)] = None  # None: all run to the end
+    # So many end before the algorithm learns; until then points are drawn evenly. None: its own number.
+    initial_trials: Annotated[int, Field(ge=1, le=MAX_INITIAL)] | None = None
+    # A final training of the winner: a merge patch of its config (RFC 7396: null removes). None: no such training.
+    refit: Annotated[dict[str, Any] | None, BeforeValidator(_switched)] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn at submission and stored
     warm_start: Annotated[list[str], Field(max_length=100)] = []  # jobs and trials to learn from, by id
     enqueue: Annotated[list[dict[str, Any]], Field(max_length=1000)] = []  # parameters of the first trials
@@ -58,6 +63,12 @@ class SearchConfig(ConfigSection):
         if self.direction is not None:
             return self.direction
         return "minimize" if self.objective.endswith("loss") else "maximize"
+
+    @model_validator(mode="after")
+    def _initial_trials_are_for_those_that_learn(self) -> SearchConfig:
+        if self.initial_trials is not None and self.algorithm not in LEARNING:
+            raise ValueError(f"initial_trials is for algorithms that learn ({', '.join(LEARNING)}): remove it")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -88,7 +99,9 @@ class BestTrial(Document):
     number: int
     value: float
     parameters: dict[str, Any]
-    model: str | None = None  # where its weights are
+    model: str | None = None  # where its weights are, or those of its final training
+    refit: str | None = None  # the id of its final training (`search.refit`), once that is completed
+    refit_value: float | None = None  # what that reached
 
 
 class SettledCost(Document):
@@ -125,3 +138,8 @@ class Job(Document):
 def trial_id(job_id: str, number: int) -> str:
     """The training id of a job's trial: the same whoever creates it, so that it is created once."""
     return str(uuid.uuid5(uuid.UUID(job_id), f"trial {number}"))
+
+
+def refit_id(job_id: str) -> str:
+    """The id of a job's final training: the same whoever creates it."""
+    return str(uuid.uuid5(uuid.UUID(job_id), "refit"))

@@ -59,6 +59,14 @@ class Trial(Document):
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
 
 
+class Refit(Document):
+    """Of the final training of a search: whose parameters it has."""
+
+    job_id: str
+    number: int  # of the trial that won
+    parameters: dict[str, Any]
+
+
 class TrainingErrorInfo(Document):
     """Why a training failed, for a person."""
 
@@ -110,6 +118,7 @@ class TrainingRow(Document):
     tags: list[str] = Field(default_factory=list)  # each "key=value"
     job_id: str | None = None
     trial: Trial | None = None
+    refit: Refit | None = None  # a search's final training, which is no trial: it has no `job_id`
     attempt: int = 0  # the current attempt's number; 0 before the first
     attempts: list[Attempt] = Field(default_factory=list)  # attempt n is at index n - 1
     fence: int = 0  # the attempt whose run may write; 0: none
@@ -122,6 +131,11 @@ class TrainingRow(Document):
     evaluation: dict[str, float] | None = None
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
+
+    @property
+    def belongs_to(self) -> str | None:
+        """The job whose trial or final training it is."""
+        return self.job_id if self.refit is None else self.refit.job_id
 
     def current_attempt(self) -> Attempt | None:
         """The attempt that may run now, or None before the first."""

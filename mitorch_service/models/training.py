@@ -56,7 +56,7 @@ class Trial(Document):
     objective: str
     direction: Literal["minimize", "maximize"]
     value: float | None = None  # the objective at the end, where it is finite
-    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the objective after them, of some epochs
+    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
 
 

@@ -13,6 +13,7 @@ from mitorch_service.backends.base import Backend, RunStatus
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
 from mitorch_service.controller.expansion import failed_count, is_over, room
+from mitorch_service.controller.front import read_merge, store_merge
 from mitorch_service.controller.history import read_history
 from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
@@ -24,6 +25,7 @@ from mitorch_service.controller.plan import (
     FinishJob,
     JobState,
     Launch,
+    MergeFront,
     NoteJob,
     SettleCost,
     Snapshot,
@@ -167,7 +169,7 @@ class Controller:
         open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
         failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
-        state = JobState(job, counts, last_number, best_trial(self._store, job))
+        state = JobState(job, counts, last_number, best_trial(self._store, job), merge=read_merge(self._store, job))
         if job.search.max_cost is not None:
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
@@ -185,7 +187,7 @@ class Controller:
             text = f"training {document.key} failed: its document cannot be read: {document.reason}"
             self._note(text, Counted.FAILED, failed=True)
 
-    def _apply(self, action: Action, now: datetime) -> None:  # noqa: C901 - one case for each kind
+    def _apply(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one case for each kind
         match action:
             case AddTrials():
                 added = self._store.add_trainings(action.trainings)
@@ -193,6 +195,8 @@ class Controller:
                     self._note(f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added)
             case UpdateJob():
                 self._store.update_job(action.job_id, action.counts, action.best, now)
+            case MergeFront():
+                store_merge(self._store, action)
             case SettleCost():
                 if self._store.settle_cost(action.job_id, action.before, action.settled, action.note) and action.news:
                     self._note(f"job {action.job_id[:8]}: {action.news}")
@@ -218,7 +222,8 @@ class Controller:
 
     def _finish(self, action: FinishJob, now: datetime) -> None:
         self._store.remove_rungs(action.job_id)  # all its trials have ended
-        if self._store.finish_job(action.job_id, action.status, now, action.error, action.counts, action.best):
+        ended = action.counts, action.best, action.front, action.front_version
+        if self._store.finish_job(action.job_id, action.status, now, action.error, *ended):
             why = f": {action.error}" if action.error else ""
             self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 

@@ -11,7 +11,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 
-from mitorch_service.models.job import Direction
+from mitorch_service.models.objectives import Direction
 from tests.benchmarks.search_simulation import Simulated
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -183,7 +183,9 @@ def _check_job(
 def _resolved(search: SearchConfig) -> SearchConfig:
     """Direction and seed are settled at submission, so that every pass sees the same search."""
     seed = secrets.randbits(31) if search.seed is None else search.seed
-    return search.model_copy(update={"direction": search.resolved_direction(), "seed": seed})
+    directions = list(search.directions())
+    direction = directions[0] if len(directions) == 1 else directions
+    return search.model_copy(update={"direction": direction, "seed": seed})
 
 
 def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: ConfigCheck) -> list[Problem]:
@@ -233,12 +235,13 @@ def _check_objective(job: JobConfig) -> list[Problem]:
     if not isinstance(task, str) or task not in METRICS:
         return []  # drawn, wrong (told elsewhere), or of a plug-in that is not installed here
     known = ("val_loss", *METRICS[task])
-    objective = job.search.objective
-    if objective in known:
-        return []
+    return [_unmeasured(objective, known) for objective in job.search.objectives() if objective not in known]
+
+
+def _unmeasured(objective: str, known: Sequence[str]) -> Problem:
     near = nearest(objective, known)
     hint = f"did you mean {near!r}? " if near else ""
-    return [Problem("search.objective", f"{objective!r} is not measured; {hint}known: {', '.join(known)}")]
+    return Problem("search.objective", f"{objective!r} is not measured; {hint}known: {', '.join(known)}")
 
 
 def _dataset_of(data: Mapping[str, Any]) -> DatasetRef | None:

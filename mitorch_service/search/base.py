@@ -54,6 +54,7 @@ class Study:
     max_trials: int
     directions: tuple[Literal["minimize", "maximize"], ...] = ("minimize",)
     enqueue: tuple[Mapping[str, Any], ...] = ()  # parameters of the first trials; missing ones are drawn
+    initial_trials: int | None = None  # that must have ended before an algorithm learns; None: its own number
 
     def losses(self, values: Iterable[float]) -> tuple[float, ...]:
         """Objective values such that lower is better; what is not finite becomes infinite."""

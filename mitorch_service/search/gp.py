@@ -38,7 +38,7 @@ class GaussianProcessSampler(Sampler):
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         seen = observe(history)
-        if len(seen.points) < first_trials(self._cube.width):
+        if len(seen.points) < first_trials(self.study, self._cube.width):
             return self._cube.point(sobol(self._cube.width, self.study.seed, number + salt * self.study.max_trials))
         rows, losses = thinned(self._cube.rows(seen.points), seen.losses)
         process, smooth = self._process(rows, losses)
@@ -89,9 +89,9 @@ class GaussianProcessSampler(Sampler):
         return rows[np.argsort(-values, kind="stable")]
 
 
-def first_trials(width: int) -> int:
+def first_trials(study: Study, width: int) -> int:
     """How many trials must have ended before the model is asked."""
-    return min(max(2 * width, 4), 10)
+    return min(max(2 * width, 4), 10) if study.initial_trials is None else study.initial_trials
 
 
 def thinned(rows: Matrix, losses: Matrix) -> tuple[Matrix, Matrix]:

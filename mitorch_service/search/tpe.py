@@ -39,7 +39,7 @@ class TpeSampler(Sampler):
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         points, losses = observe_all(history)
-        if len(points) < first_trials(self._width):
+        if len(points) < first_trials(self.study, self._width):
             row = sobol(self._width, self.study.seed, number + salt * self.study.max_trials)
             return Cube(self.study.space).point(row)
         with warnings.catch_warnings():

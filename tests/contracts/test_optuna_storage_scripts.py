@@ -20,7 +20,8 @@ from optuna.trial import TrialState
 from mitorch_service.cli.views import open_view
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.job import Direction, trial_id
+from mitorch_service.models.job import trial_id
+from mitorch_service.models.objectives import Direction
 from mitorch_service.search import storage as storage_module
 from mitorch_service.search.storage import MiTorchStorage
 from mitorch_service.search.storage_ids import job_id_of

@@ -152,3 +152,22 @@ def test_thousands_of_trials_are_taken() -> None:
         point = suggest(sampler(name, study), History(study, records), 2500)
         assert point is not None
         assert bowl(study.space.at(point)[0])[0] < 0.1
+
+
+@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("initial", [1, 7, 20])
+def test_initial_trials_are_drawn_evenly_and_the_next_one_is_learned(name: str, initial: int) -> None:
+    study = study_of(NUMBERS, initial_trials=initial)
+    found = [record.point for record in searched(sampler(name, study), bowl, initial + 1)]
+    even = [record.point for record in searched(sampler("qmc", study), bowl, initial + 1)]
+    assert found[:initial] == even[:initial]
+    assert found[initial] != even[initial]
+
+
+def test_the_first_generation_of_cma_es_is_drawn_around_the_best_initial_trial() -> None:
+    study = study_of(NUMBERS, initial_trials=20)
+    records = searched(sampler("cmaes", study), bowl, 50)
+    best = min(records[:20], key=lambda record: record.values[0])
+    later = [float(record.point["x"]) for record in records[20:26]]
+    assert abs(sum(later) / 6 - best.point["x"]) < 0.25
+    assert min(record.values[0] for record in records[20:]) < best.values[0]

@@ -33,12 +33,22 @@ from mitorch_service.controller.plan import (
     plan,
 )
 from mitorch_service.controller.refit import read_refit, with_refit
+from mitorch_service.controller.refusal import refused
 from mitorch_service.controller.report import Counted, Event, PassReport
-from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, NotFound, StoreUnavailable
+from mitorch_service.errors import (
+    BackendError,
+    BackendUnavailable,
+    BrokenDocument,
+    MiTorchError,
+    NotAllowed,
+    NotFound,
+    RunRefused,
+    StoreUnavailable,
+)
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingErrorInfo, TrainingRow
 from mitorch_service.search.algorithms import check_installed
 from mitorch_service.settings import ClusterConfig
@@ -58,6 +68,7 @@ _SUBMISSIONS_A_STEP = 100  # claimed, submitted and recorded together
 
 _OUTCOMES = {
     AttemptOutcome.LOST: Counted.LOST,
+    AttemptOutcome.REFUSED: Counted.REFUSED,
     AttemptOutcome.FAILED: Counted.FAILED,
     AttemptOutcome.CANCELED: Counted.CANCELED,
 }
@@ -72,11 +83,12 @@ class Controller:
         self._backends = backends
         self._facts = {cluster.name: Cluster.of(cluster) for cluster in clusters}
         self._events: list[Event] = []
+        self._refusing: set[str] = set()  # clusters, in this pass
 
     def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
         """One pass. `in_time` is asked before each step, never within one: once it says no, the rest is left to the
         next pass. Raises StoreUnavailable when the database does not answer; nothing else stops it."""
-        self._events = []
+        self._events, self._refusing = [], set()
         self._store.prepare()
         snapshot = self.observe(now)
         for step in self._steps(plan(now, snapshot), now):
@@ -232,6 +244,7 @@ class Controller:
             self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 
     def _launch(self, launches: list[Launch], now: datetime) -> None:
+        launches = [launch for launch in launches if launch.attempt.cluster not in self._refusing]
         claims = [(launch.training_id, launch.attempt) for launch in launches]
         ours = self._store.claim_trainings(claims)
         self._submit([launch for launch, won in zip(launches, ours, strict=True) if won], now)
@@ -243,21 +256,52 @@ class Controller:
         for one in claimed:
             parts.setdefault(one.attempt.cluster, []).append(one)
         asked = {cluster: partial(self._submit_to, cluster, part) for cluster, part in parts.items()}
+        answered = self._ask(asked, _SUBMISSION_SECONDS)
         accepted = []
-        for cluster, answers in self._ask(asked, _SUBMISSION_SECONDS).items():
+        for cluster, answers in answered.items():
             for one, answer in zip(parts[cluster], answers, strict=True):
                 if isinstance(answer, BackendError):
-                    self._note(str(answer), failed=True)
                     continue
                 accepted.append((one.training_id, one.attempt.number, answer))
                 text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
                 self._note(text, Counted.LAUNCHED)
         self._store.record_submissions(accepted, now)
+        for cluster, answers in answered.items():
+            self._note_errors(answers)
+            self._give_back(cluster, parts[cluster], answers, now)
 
     def _submit_to(self, cluster: str, claimed: Sequence[Launch | Submit]) -> list[str | BackendError | None]:
         """For each where to look at the run, or why the cluster has not accepted it."""
         backend = self._backends[cluster]
-        return backend.submit_all([backend.prepare(o.training_id, o.attempt.number, o.resources) for o in claimed])
+        try:
+            requests = [backend.prepare(o.training_id, o.attempt.number, o.resources) for o in claimed]
+        except BackendUnavailable:
+            raise
+        except BackendError as error:  # nothing was asked for
+            return [RunRefused(cluster, error.problem, error.remedy) for _ in claimed]
+        return backend.submit_all(requests)
+
+    def _note_errors(self, answers: Sequence[str | BackendError | None]) -> None:
+        """Each text once: what is wrong with a cluster is wrong for all."""
+        for text in dict.fromkeys(str(answer) for answer in answers if isinstance(answer, BackendError)):
+            self._note(text, failed=True)
+
+    def _give_back(
+        self,
+        cluster: str,
+        claimed: Sequence[Launch | Submit],
+        answers: Sequence[str | BackendError | None],
+        now: datetime,
+    ) -> None:
+        """Ends the attempts that the cluster has refused. In doubt nothing is ended: the next pass asks again."""
+        takes_others = any(not isinstance(answer, BackendError) for answer in answers)
+        for one, answer in zip(claimed, answers, strict=True):
+            if isinstance(answer, RunRefused):
+                with self._going_on():
+                    training = self._store.get_training(one.training_id)
+                    self._end(refused(training, one.attempt, answer, takes_others), now, began=False)
+        if not takes_others and any(isinstance(answer, RunRefused) for answer in answers):
+            self._refusing.add(cluster)
 
     def _cancel_trial(self, training_id: str, now: datetime) -> None:
         try:
@@ -269,13 +313,15 @@ class Controller:
         else:
             self._note(f"training {training_id[:8]} is asked to stop")
 
-    def _end(self, action: EndAttempt, now: datetime) -> None:
+    def _end(self, action: EndAttempt, now: datetime, began: bool = True) -> None:
+        """`began`: whether there may have been a run, with a log. Where there is not, one that reports its start after
+        all is left alone."""
         attempt = action.attempt
-        tail = self._log_tail(attempt)
+        tail, before = (self._log_tail(attempt), ACTIVE) if began else ([], (TrainingStatus.QUEUED,))
         reason = mask_secrets(action.reason)
         error = TrainingErrorInfo(type=action.outcome.value.capitalize(), message=reason, log_tail=tail)
-        ended = self._store.end_attempt(action.training_id, attempt.number, now, action.outcome, action.status, error)
-        if ended:
+        verdict = (now, action.outcome, action.status, error, before)
+        if self._store.end_attempt(action.training_id, attempt.number, *verdict):
             then = "will be tried again" if action.status == "new" else f"is {action.status}"
             short = action.training_id[:8]
             text = f"training {short}: attempt {attempt.number} {action.outcome}: {action.reason}; it {then}"

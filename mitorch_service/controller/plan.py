@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.backends.base import Capacity, RunStatus
+from mitorch_service.controller.doors import Doors
 from mitorch_service.controller.expansion import expand, failed_count, is_over
 from mitorch_service.controller.placement import Cluster, Placer
 from mitorch_service.controller.refit import RefitState, refit_note, refit_training
@@ -273,7 +274,7 @@ def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
 
 def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) -> list[Action]:
     """New trainings by priority, then age, to the clusters' free nodes: see `placement`."""
-    placer = open_placer(snapshot)
+    placer = open_placer(now, snapshot)
     at = to_utc_milliseconds(now)
     actions: list[Action] = []
     for row in in_order(waiting):
@@ -290,9 +291,10 @@ def in_order(waiting: Sequence[TrainingRow]) -> list[TrainingRow]:
     return sorted({row.id: row for row in waiting}.values(), key=lambda r: (r.priority, r.arrival, r.id))
 
 
-def open_placer(snapshot: Snapshot) -> Placer:
+def open_placer(now: datetime, snapshot: Snapshot) -> Placer:
     """What there is to be given away at the beginning of an assignment."""
-    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts)
+    doors = Doors(now, snapshot.queue, snapshot.active)
+    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts, doors)
 
 
 def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) -> Attempt:

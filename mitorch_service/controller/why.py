@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mitorch_service.controller.plan import JobState, Snapshot, in_order, open_placer
 from mitorch_service.models.job import refit_id
@@ -20,10 +21,10 @@ class Why:
     clusters: dict[str, str] = field(default_factory=dict)  # what speaks against each, where it waits for one
 
 
-def why_training(training: Training, snapshot: Snapshot, ahead: int) -> Why:
+def why_training(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
     """Why it is where it is. `ahead`: how many are before it in the queue."""
     if training.status == TrainingStatus.NEW:
-        return _why_waiting(training, snapshot, ahead)
+        return _why_waiting(now, training, snapshot, ahead)
     if training.status in ENDED:
         return Why(training.id, training.status, [_ending(training)])
     return Why(training.id, training.status, _activity(training))
@@ -50,7 +51,7 @@ def why_job(state: JobState) -> Why:
     return Why(job.id, job.status, reasons)
 
 
-def _why_waiting(training: Training, snapshot: Snapshot, ahead: int) -> Why:
+def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
     reasons = [f"{_ordinal(ahead + 1)} in the queue (priority {training.priority})"]
     last = training.current_attempt()
     if last is not None:
@@ -58,7 +59,7 @@ def _why_waiting(training: Training, snapshot: Snapshot, ahead: int) -> Why:
     elif any(state.spent for state in snapshot.jobs if state.job.id == training.job_id):
         reasons.append("the budget of its job (search.max_cost) is spent: the next pass cancels it")
         return Why(training.id, training.status, reasons)
-    placer = open_placer(snapshot)
+    placer = open_placer(now, snapshot)
     head = in_order(snapshot.queue)
     seen = any(row.id == training.id for row in head)
     for row in head:

@@ -15,6 +15,7 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
+MAX_REFUSED_ATTEMPTS = 5  # attempts that no cluster would start
 MAX_ATTEMPTS = 200  # of all kinds: bounds the size of the document
 
 
@@ -55,7 +56,7 @@ class Trial(Document):
     objective: str
     direction: Literal["minimize", "maximize"]
     value: float | None = None  # the objective at the end, where it is finite
-    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the objective after them, of some epochs
+    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
 
 

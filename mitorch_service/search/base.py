@@ -38,7 +38,7 @@ class TrialRecord:
     point: Point
     state: TrialState
     values: tuple[float, ...] = ()  # of a completed one: each objective at the end, as measured
-    curve: Mapping[int, float] = field(default_factory=dict)  # epochs -> the first objective after them
+    curve: Mapping[int, float] = field(default_factory=dict)  # epochs -> the best of the first objective up to them
 
     def is_open(self) -> bool:
         """Whether nothing is known of it but its point."""

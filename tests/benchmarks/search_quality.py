@@ -13,17 +13,27 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from tests.benchmarks.search_expansion import Ours
 from tests.benchmarks.search_functions import FUNCTIONS, Digits
 from tests.benchmarks.search_peers import PEERS, optuna_milliseconds
-from tests.benchmarks.search_simulation import Simulated, epochs_to_target, regret_after, suggestion_milliseconds
+from tests.benchmarks.search_simulation import (
+    MOST_EPOCHS,
+    Settings,
+    Simulated,
+    epochs_to_target,
+    regret_after,
+    suggestion_milliseconds,
+)
 
 TRIALS = 64
 OURS = ("auto", "random", "qmc", "tpe", "gp", "cmaes")
-Make = Callable[[dict[str, Any], int, str], Simulated]
+Make = Callable[[Settings], Simulated]
 
 
 def line(**figures: Any) -> None:
@@ -32,12 +42,13 @@ def line(**figures: Any) -> None:
 
 
 def regrets(name: str, makers: dict[str, Make], seeds: range, parallel: int) -> None:
-    """Median, worst and quartiles of the regret after TRIALS trials."""
+    """Median, mean and worst of the regret after TRIALS trials."""
     function = FUNCTIONS[name]()
     for algorithm, make in makers.items():
         begin = time.perf_counter()
+        searches = (make(Settings(function.space, seed, parallel, TRIALS)) for seed in seeds)
         found = [
-            regret_after(make(function.space, seed, "minimize"), function, TRIALS, parallel, seed) for seed in seeds
+            regret_after(search, function, TRIALS, parallel, seed) for seed, search in zip(seeds, searches, strict=True)
         ]
         line(
             name=f"{name}: regret after {TRIALS} trials",
@@ -57,10 +68,10 @@ def epochs(makers: dict[str, Make], stoppings: list[str], seeds: range, parallel
     digits = Digits()
     for algorithm, make in makers.items():
         for stopping in stoppings:
-            found = [
-                epochs_to_target(make(digits.space, seed, "maximize"), digits, stopping, parallel, seed)
-                for seed in seeds
-            ]
+            begin, found = time.perf_counter(), []
+            for seed in seeds:
+                settings = Settings(digits.space, seed, parallel, MOST_EPOCHS, "maximize", digits.max_epochs, stopping)
+                found.append(epochs_to_target(make(settings), digits, parallel, seed))
             line(
                 name=f"digits: epochs until {digits.target} is seen",
                 algorithm=algorithm,
@@ -71,6 +82,7 @@ def epochs(makers: dict[str, Make], stoppings: list[str], seeds: range, parallel
                 median=statistics.median(found),
                 worst=max(found),
                 all=sorted(found),
+                seconds_a_search=round((time.perf_counter() - begin) / len(seeds), 2),
             )
 
 
@@ -85,7 +97,7 @@ def main() -> None:
     parser.add_argument("--stopping", nargs="+", default=["none", "asha", "median"])
     given = parser.parse_args()
     seeds = range(given.first_seed, given.first_seed + given.seeds)
-    makers: dict[str, Make] = {name: PEERS.get(name) or Simulated.ours(name) for name in given.algorithm}
+    makers: dict[str, Make] = {name: PEERS.get(name) or partial(Ours, name) for name in given.algorithm}
     for name in given.function:
         for parallel in given.parallel if name != "speed" else [1]:
             if name == "speed":
@@ -97,13 +109,20 @@ def main() -> None:
 
 
 def speed(makers: dict[str, Make]) -> None:
-    """Milliseconds of the first suggestion of a pass and of those after it."""
-    for count in (100, 1000, 10_000):
-        for algorithm in makers:
-            figures = optuna_milliseconds(count) if algorithm == "optuna-tpe" else {}
-            figures = figures or (suggestion_milliseconds(algorithm, count) if algorithm not in PEERS else {})
-            if figures:
-                line(name="milliseconds a suggestion", algorithm=algorithm, finished=count, **figures)
+    """Milliseconds of the first suggestion of a pass and of those after it; of Optuna's TPE in memory and on SQLite."""
+    for finished in (100, 1000, 10_000):
+        for algorithm in [name for name in makers if name not in PEERS]:
+            speed_line(algorithm, finished, suggestion_milliseconds(algorithm, finished))
+        if "optuna-tpe" in makers:
+            speed_line("optuna-tpe", finished, optuna_milliseconds(finished))
+            with tempfile.TemporaryDirectory() as folder:
+                figures = optuna_milliseconds(finished, f"sqlite:///{folder}/study.db")
+            speed_line("optuna-tpe on SQLite", finished, figures)
+
+
+def speed_line(algorithm: str, finished: int, figures: dict[str, float]) -> None:
+    """One figure of `speed`."""
+    line(name="milliseconds a suggestion", algorithm=algorithm, finished=finished, **figures)
 
 
 if __name__ == "__main__":

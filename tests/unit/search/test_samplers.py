@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mitorch_service.search.algorithms import ALGORITHMS, sampler
 from mitorch_service.search.base import History, TrialRecord, TrialState, suggest
+from mitorch_service.search.cube import Cube
 from mitorch_service.search.random import suggest as random_suggestion
 from tests.unit.search.samples import CONDITIONAL, FINITE, NUMBERS, completed, searched, study_of
 
@@ -50,8 +53,10 @@ def test_parallel_suggestions_differ(name: str) -> None:
     study = study_of(NUMBERS)
     asked = sampler(name, study)
     history = History(study, searched(asked, bowl, 12))
-    points = [suggest(asked, history, number) for number in range(12, 20)]
-    assert len({repr(point) for point in points}) == 8
+    rows = Cube(study.space).rows(filter(None, (suggest(asked, history, number) for number in range(12, 20))))
+    apart = [float(np.abs(one - other).max()) for one, other in combinations(rows, 2)]
+    assert len(apart) == 28
+    assert min(apart) > 0.02  # of the cube's edge
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -96,6 +101,15 @@ def test_what_is_not_finite_or_failed_disables_nothing(name: str) -> None:
     assert suggest(asked, History(study, records), 16) is not None
     nothing = [TrialRecord(r.number, r.point, TrialState.FAILED) for r in records]
     assert suggest(asked, History(study, nothing), 16) is not None
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_the_best_is_found_where_much_is_not_finite(name: str) -> None:
+    study = study_of(NUMBERS, max_trials=40)
+    records = searched(sampler(name, study), lambda c: (bowl(c)[0] if c["x"] < 0.6 else math.nan,), 40)
+    finite = [record.values[0] for record in records if math.isfinite(record.values[0])]
+    assert len(finite) >= 15
+    assert min(finite) < 0.01
 
 
 @pytest.mark.parametrize("name", ["auto", "tpe", "nsga2"])

@@ -362,7 +362,7 @@ def _settle(now: datetime, state: JobState, queue: Sequence[TrainingRow]) -> lis
 
 
 def _note(now: datetime, state: JobState) -> str | None:
-    notes = [_limit_note(now, state), refit_note(state.refit)]
+    notes = [_limit_note(now, state), refit_note(state.best, state.refit)]
     return "; ".join(note for note in notes if note) or None
 
 

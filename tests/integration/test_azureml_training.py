@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulat
 @pytest.fixture
 def azure(furnished: tuple[Emulator, Machine]) -> Iterator[Emulator]:
     yield furnished[0]
+    furnished[0].faults.clear()
     furnished[0].configure(hold=False)
 
 
@@ -141,3 +143,29 @@ def test_overlapping_passes_launch_each_training_once(azure: Emulator, machine: 
     assert [sum(f"runId=mt-{id}-a" in path for path in created) for id in ids] == [1, 1, 1, 1]
     for id in ids:
         machine.ok("control", "cancel", id)
+
+
+def test_a_training_that_azure_refuses_goes_back_and_why_tells_it(azure: Emulator, machine: Machine) -> None:
+    azure.configure(hold=True)
+    words = {"error": {"code": "Forbidden", "message": "no permission to run jobs"}}
+    azure.faults.status(403, words, operation="submit", count=None)
+    id, other = submit(machine), submit(machine)
+    told = machine.run("control")
+    assert "no permission to run jobs" in told.out + told.err
+    assert told.out.count("attempt 1 refused") == 2
+    found = machine.query(id)
+    assert (found["status"], found["attempts"][0]["outcome"]) == ("new", "refused")
+    assert "submitted_at" not in {name for name, value in found["attempts"][0].items() if value is not None}
+    assert "attempt" not in machine.ok("control")  # the cluster rests
+    why = machine.ok("query", id, "--why")
+    assert "its attempt 1 ended: Cluster cpu: no permission to run jobs" in why
+    flat = " ".join(re.sub(r"[│|]", " ", why).split())
+    assert "has refused it" in flat
+    assert "role AzureML Data Scientist" in flat
+    azure.faults.clear()
+    machine.ok("control", "cancel", other)
+    machine.ok("control", "cancel", id)
+    machine.ok("control", "retry", id)  # whoever has repaired it need not wait
+    assert f"launched on {COMPUTE} (attempt 2)" in machine.ok("control")
+    assert [run["runId"] for run in azure.runs() if id in run["runId"]] == [f"mt-{id}-a2"]
+    machine.ok("control", "cancel", id)

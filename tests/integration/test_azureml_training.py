@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.azureml_emulator.client import COMPUTE, PASSWORD, WORKSPACE, Emulator, running
 from tests.azureml_worker import CONNECTION
+from tests.azurite_server import Azurite
 
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE, "price": 2.5, "low_priority": True, "gpus": 0}
 
@@ -169,3 +171,29 @@ def test_a_training_that_azure_refuses_goes_back_and_why_tells_it(azure: Emulato
     assert f"launched on {COMPUTE} (attempt 2)" in machine.ok("control")
     assert [run["runId"] for run in azure.runs() if id in run["runId"]] == [f"mt-{id}-a2"]
     machine.ok("control", "cancel", id)
+
+
+def test_a_training_that_stores_in_blobs_shows_its_token_nowhere(
+    azure: Emulator, machine: Machine, azurite: Azurite
+) -> None:
+    container = azurite.new_container()
+    sas = azurite.sas(container.container_name)
+    signature = sas.partition("sig=")[2]
+    stores = {"MITORCH_STORAGE_URL": f"{azurite.url(container.container_name)}?{sas}"}
+    other = Machine(machine.folder, {**machine.environment, **stores})
+    id = submit(other)
+    said = [other.ok("control")]
+    assert azure.wait(f"mt-{id}-a1", seconds=240) == "Completed", azure.log(f"mt-{id}-a1")
+    found = other.query(id)
+    assert found["status"] == "completed", azure.log(f"mt-{id}-a1")
+    blobs = {blob.name: container.download_blob(blob.name).readall() for blob in container.list_blobs(f"{id}/")}
+    assert f"{id}/model.pth" in blobs
+    assert any(name.endswith("/log.txt") for name in blobs)
+    said += [json.dumps(found), other.ok("query", id), other.ok("control", "logs", id), azure.log(f"mt-{id}-a1")]
+    database = b"".join(path.read_bytes() for path in other.home.glob("mitorch.db*"))
+    texts = {*said, *(content.decode("latin1") for content in (database, *blobs.values()))}
+    traffic = {json.dumps(r) for r in azure.traffic() if not r["operation"].startswith("secret")}
+    for secret in (signature, unquote(signature), PASSWORD):
+        assert not [text for text in texts if secret in text]
+    assert not [text for text in traffic if signature in text or unquote(signature) in text]
+    assert any(signature in value for value in azure.secrets().values())  # where the run has it from

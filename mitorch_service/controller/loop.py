@@ -299,8 +299,10 @@ class Controller:
         now: datetime,
     ) -> None:
         """Ends the attempts that the cluster has refused. In doubt nothing is ended: the next pass asks again."""
-        takes_others = any(not isinstance(answer, BackendError) for answer in answers)
-        for one, answer in zip(claimed, answers, strict=True):
+        pairs = list(zip(claimed, answers, strict=True))
+        # One that was claimed earlier may have been accepted then, under other settings.
+        takes_others = any(isinstance(one, Launch) and not isinstance(answer, BackendError) for one, answer in pairs)
+        for one, answer in pairs:
             if isinstance(answer, RunRefused):
                 with self._going_on():
                     training = self._store.get_training(one.training_id)

@@ -9,10 +9,9 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from mitorch_service.models.objectives import Direction
-from tests.benchmarks.search_simulation import Simulated
+from tests.benchmarks.search_simulation import Simulated, Ways
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -20,9 +19,10 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 class Optuna(Simulated):
     """A study in memory, asked and told."""
 
-    def __init__(self, sampler: BaseSampler, pruner: BasePruner, space: dict[str, Any], direction: Direction) -> None:
+    def __init__(self, sampler: BaseSampler, pruner: BasePruner, space: dict[str, Any], direction: Ways) -> None:
         self._space = space
-        self._study = optuna.create_study(sampler=sampler, pruner=pruner, direction=direction)
+        ways = direction if isinstance(direction, tuple) else (direction,)
+        self._study = optuna.create_study(sampler=sampler, pruner=pruner, directions=ways)
         self._prunes = not isinstance(pruner, NopPruner)
         self._trials: dict[int, optuna.Trial] = {}
 
@@ -37,7 +37,7 @@ class Optuna(Simulated):
     def stops(self, number: int) -> bool | None:
         return self._trials[number].should_prune() if self._prunes else None
 
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
         if pruned:
             self._study.tell(self._trials.pop(number), state=optuna.trial.TrialState.PRUNED)
         else:
@@ -70,6 +70,11 @@ PEERS: dict[str, Any] = {
     "optuna-random+sha": _peer(lambda seed: RandomSampler(seed=seed), SuccessiveHalvingPruner),
     "optuna-tpe+sha": _peer(lambda seed: TPESampler(seed=seed), SuccessiveHalvingPruner),
     "optuna-tpe+median": _peer(lambda seed: TPESampler(seed=seed), MedianPruner),
+}
+FRONT_PEERS: dict[str, Any] = {
+    "optuna-random": PEERS["optuna-random"],
+    "optuna-tpe": PEERS["optuna-tpe"],
+    "optuna-nsga2": _peer(lambda seed: NSGAIISampler(seed=seed)),
 }
 
 

@@ -13,8 +13,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from mitorch_service.models.objectives import Direction
 from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState, suggest
 from mitorch_service.search.space import parse_space
@@ -22,6 +23,7 @@ from mitorch_service.search.stopping.base import Standing, Stopper
 from mitorch_service.search.stopping.rules import stopper as make_stopper
 from tests.benchmarks.search_functions import Digits
 
+Ways = Direction | tuple[Direction, ...]
 MOST_EPOCHS = 6000
 MOST_TRIALS = 10_000
 
@@ -38,26 +40,26 @@ class Simulated(ABC):
         """A running trial's value after so many epochs."""
 
     @abstractmethod
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
-        """A trial's value at its end."""
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
+        """A trial's value at its end; of several objectives each."""
 
     def stops(self, number: int) -> bool | None:
         """Whether its own rule stops the trial that just reported; None: it has none, take ours."""
         return None
 
     @staticmethod
-    def ours(algorithm: str) -> Callable[[dict[str, Any], int, str], Simulated]:
-        """Makes searches of ours: space, seed, direction -> search."""
+    def ours(algorithm: str) -> Callable[[dict[str, Any], int, Ways], Simulated]:
+        """Makes searches of ours: space, seed, direction (or several) -> search."""
         return lambda space, seed, direction: Ours(algorithm, space, seed, direction)
 
 
 class Ours(Simulated):
     """History in, suggestions out: each one is asked of a history made anew, as each pass of a controller does."""
 
-    def __init__(self, algorithm: str, space: dict[str, Any], seed: int, direction: str) -> None:
+    def __init__(self, algorithm: str, space: dict[str, Any], seed: int, direction: Ways) -> None:
         parsed, _ = parse_space(space)
-        way: Literal["minimize", "maximize"] = "minimize" if direction == "minimize" else "maximize"
-        self.study = Study(parsed, seed, MOST_TRIALS, (way,))
+        ways = direction if isinstance(direction, tuple) else (direction,)
+        self.study = Study(parsed, seed, MOST_TRIALS, ways)
         self._sampler = sampler(algorithm, self.study)
         self._records: dict[int, TrialRecord] = {}
 
@@ -73,10 +75,10 @@ class Ours(Simulated):
         curve = {**record.curve, epochs: value}
         self._records[number] = TrialRecord(number, record.point, TrialState.RUNNING, (), curve)
 
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
         state = TrialState.PRUNED if pruned else TrialState.COMPLETED
-        record = self._records[number]
-        self._records[number] = TrialRecord(number, record.point, state, () if pruned else (value,), record.curve)
+        record, values = self._records[number], value if isinstance(value, tuple) else (value,)
+        self._records[number] = TrialRecord(number, record.point, state, () if pruned else values, record.curve)
 
 
 def regret_after(search: Simulated, function: Any, trials: int, parallel: int, seed: int) -> float:

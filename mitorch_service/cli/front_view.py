@@ -19,7 +19,8 @@ def show_front(store: Store, job: Job, limit: int) -> None:
     rows = {row.id: row for row in store.trials_of_front(shown)}
     names = list(dict.fromkeys(name for trial in shown for name in trial.parameters))
     columns = (*job.search.objectives(), "trial", "id", "epochs", *names)
-    title = f"Pareto front: {len(front)} trials" + (f", {limit} of them" if len(front) > limit else "")
+    count = f"{len(front)} trial{'s' * (len(front) != 1)}"
+    title = f"Pareto front: {count}" + (f", {limit} of them" if len(front) > limit else "")
     show_table(title, columns, [_front_row(trial, rows.get(trial.training_id), names) for trial in shown])
 
 

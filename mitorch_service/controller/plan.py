@@ -340,7 +340,8 @@ def _merged_first(state: JobState, actions: Sequence[Action]) -> list[Action]:
     """A job ends with a front that was told of all its trials."""
     if state.merge is None:
         return [*actions]
-    return [state.merge, *(action for action in actions if not isinstance(action, FinishJob))]
+    ends = any(isinstance(action, FinishJob) for action in actions)
+    return [state.merge, *(_progress(state) if ends else actions)]
 
 
 def _progress(state: JobState) -> list[Action]:

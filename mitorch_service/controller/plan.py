@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.backends.base import Capacity, RunStatus
-from mitorch_service.controller.expansion import expand, failed_count, is_over
+from mitorch_service.controller.expansion import TRIALS_A_PASS, expand, failed_count, is_over
+from mitorch_service.controller.parts import Parts, TakeOn
 from mitorch_service.controller.placement import Cluster, Placer
 from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
@@ -23,6 +24,7 @@ from mitorch_service.models.training import (
     run_name,
 )
 from mitorch_service.search.base import TrialRecord
+from mitorch_service.stores.rungs import RungRecord
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class JobState:
     cost: float = 0.0  # of all trials until now; added up only where the search has a max_cost
     settled: SettledCost | None = None  # what of it need not be read again
     records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
+    parts: Parts | None = None  # of its paused trials, where some may go on
 
     @property
     def spent(self) -> bool:
@@ -65,6 +68,13 @@ class AddTrials:
 
     job_id: str
     trainings: tuple[Training, ...]
+
+
+@dataclass(frozen=True)
+class ForgetPaused:
+    """Take the mark from a trial that does not wait any more."""
+
+    record: RungRecord
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,7 @@ class FinishJob:
     error: str | None
     counts: Mapping[str, int]
     best: BestTrial | None
+    pauses: bool = False  # its trials have left states to go on from, which nobody needs any more
 
 
 @dataclass(frozen=True)
@@ -151,20 +162,35 @@ class EndAttempt:
 
 
 Action = (
-    AddTrials | UpdateJob | SettleCost | NoteJob | FinishJob | Launch | Submit | CancelTraining | CancelRun | EndAttempt
+    AddTrials
+    | TakeOn
+    | ForgetPaused
+    | UpdateJob
+    | SettleCost
+    | NoteJob
+    | FinishJob
+    | Launch
+    | Submit
+    | CancelTraining
+    | CancelRun
+    | EndAttempt
 )
 
 
 def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     """The actions of one pass, in the order in which they are to be applied."""
     actions: list[Action] = []
-    trials: list[Training] = []
+    trials: list[TrainingRow] = []
     canceled: set[str] = set()
     for state in snapshot.jobs:
+        stale = () if state.parts is None else state.parts.stale
+        actions += map(ForgetPaused, stale)
         for planned in [*_settle(now, state, snapshot.queue), *plan_job(now, state)]:
             actions.append(planned)
             if isinstance(planned, AddTrials):
                 trials += planned.trainings
+            elif isinstance(planned, TakeOn):
+                trials.append(planned.row)
             elif isinstance(planned, CancelTraining):
                 canceled.add(planned.training_id)
     for training in snapshot.active:
@@ -178,7 +204,8 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
 def plan_job(now: datetime, state: JobState) -> list[Action]:
     """Creates the next trials of a job, ends it when all have ended, or winds it up when it is to be canceled. A job
     whose budget is spent gets no more trials, those that have not begun are canceled, and it ends with the others; one
-    whose time is over gets no more trials."""
+    whose time is over gets no more trials. Of trials that run in parts those that are paused go on before new ones
+    begin; when its time is over, only the best one does."""
     job = state.job
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     end = _early_end(state)
@@ -186,20 +213,31 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
         return [CancelTraining(trial.id) for trial in state.open_trials if trial.cancel_requested_at is None]
     if end is not None:
         return [_finish(state, *end)]
+    over = state.spent or is_over(job, now)
+    taken_on: list[TakeOn] = []
     try:
-        trials = () if state.spent or is_over(job, now) else _next_trials(now, state, open_count)
+        taken_on = [] if over else _next_parts(state, open_count)
+        trials = () if over else _next_trials(now, state, open_count + len(taken_on))
     except MissingExtra:  # told by who looked at the job: another controller may have it
-        return _progress(state)
+        return [*taken_on, *_progress(state)]
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
         return [_finish(state, JobStatus.FAILED, f"its search space cannot be used: {error}")]
-    if trials:
-        return [AddTrials(job.id, trials), *_progress(state)]
+    if trials or taken_on:
+        return [*taken_on, *([AddTrials(job.id, trials)] if trials else []), *_progress(state)]
+    if open_count == 0 and state.parts is not None and not state.spent and (last := state.parts.last()):
+        return [*last, *_progress(state)]
     if open_count == 0:
         if state.best is not None:
             return [_finish(state, JobStatus.COMPLETED)]
         return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {job.search.objective}")]
     unbegun = [trial for trial in state.open_trials if state.spent and trial.attempt == 0]
     return [*(CancelTraining(trial.id) for trial in unbegun), *_progress(state)]
+
+
+def _next_parts(state: JobState, open_count: int) -> list[TakeOn]:
+    limit = state.job.search.max_concurrent
+    most = TRIALS_A_PASS if limit is None else limit - open_count
+    return [] if state.parts is None else state.parts.go_on(most)
 
 
 def _next_trials(now: datetime, state: JobState, open_count: int) -> tuple[Training, ...]:
@@ -320,7 +358,7 @@ def _early_end(state: JobState) -> tuple[JobStatus, str | None] | None:
 
 
 def _finish(state: JobState, status: JobStatus, error: str | None = None) -> FinishJob:
-    return FinishJob(state.job.id, status, error, state.counts, state.best)
+    return FinishJob(state.job.id, status, error, state.counts, state.best, state.job.search.pauses)
 
 
 def _verdict(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:

@@ -11,11 +11,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from mitorch_service.models.base import ConfigSection, Document, UtcTime
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.population import PopulationConfig
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY
 
 Direction = Literal["minimize", "maximize"]
-Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes"]
+Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes", "pbt"]
 LEARNING = ("auto", "tpe", "gp", "cmaes")  # what ended trials show decides which ones come next
 MAX_OPEN_WITHIN_BUDGET = 200  # trials, unless max_concurrent says otherwise
 _LEARNING_OPEN, _LEARNING_SHARE = 8, 8  # an eighth of the trials, at least 8, where the algorithm learns
@@ -49,6 +50,8 @@ class SearchConfig(ConfigSection):
     )
     max_cost: Annotated[float, Field(gt=0, le=1e9)] | None = None  # no trial starts once it is spent
     early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_early_stopping)] = None  # None: all run to the end
+    resume_promoted: bool = False  # early stopping only pauses: the best go on from their checkpoints
+    population: PopulationConfig = PopulationConfig()  # of the algorithm pbt
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn at submission and stored
     warm_start: Annotated[list[str], Field(max_length=100)] = []  # jobs and trials to learn from, by id
     enqueue: Annotated[list[dict[str, Any]], Field(max_length=1000)] = []  # parameters of the first trials
@@ -58,6 +61,19 @@ class SearchConfig(ConfigSection):
         if self.direction is not None:
             return self.direction
         return "minimize" if self.objective.endswith("loss") else "maximize"
+
+    @property
+    def pauses(self) -> bool:
+        """Whether trials stop on their way and are taken on later."""
+        return self.resume_promoted or self.algorithm == "pbt"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _promotion_has_a_rule(cls, data: Any) -> Any:
+        """The default one, unless it is given."""
+        if isinstance(data, dict) and data.get("resume_promoted") is True and data.get("early_stopping") is None:
+            return {**data, "early_stopping": {}}
+        return data
 
     @model_validator(mode="before")
     @classmethod

@@ -79,7 +79,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a parameter": ({"enqueue": [{"lr": 1}]}, "search.enqueue[0]: there is no parameter lr; known: batch_size, lr_"),
     "a value": ({"enqueue": [{}, {"batch_size": 128}]}, "search.enqueue[1]: {'batch_size': 128} has a value"),
     "a warm start": ({"warm_start": ["00000000"]}, "search.warm_start: There is no training or job '00000000'"),
-    "promotion": ({"resume_promoted": True}, "search.resume_promoted"),
     "several objectives": ({"objective": ["val_loss", "top1_accuracy"]}, "search.objective"),
 }
 

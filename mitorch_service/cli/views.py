@@ -11,6 +11,7 @@ import click
 
 from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
+from mitorch_service.cli.parts_view import counts_text, part_fields, rung_fields, show_lineage
 from mitorch_service.cli.script_view import script_fields
 from mitorch_service.cli.search_insight import SearchInsight
 from mitorch_service.errors import BrokenDocument, NotAllowed
@@ -93,6 +94,7 @@ class TrainingView(View):
         if training.attempts:
             attempt_columns = ("attempt", "cluster", "queued", "started", "ended", "outcome", "reason")
             show_table("attempts", attempt_columns, [_attempt_row(attempt) for attempt in training.attempts])
+        show_lineage(training)
         curve = self._store.curve(self._id).items
         if curve:
             names = list(curve[0].metrics)[:_METRICS_SHOWN]
@@ -139,9 +141,10 @@ class JobView(View):
                 ("dataset", job.dataset),
                 *script_fields(job.config),
                 ("search", f"{job.search.algorithm}, {job.search.direction} {job.search.objective}"),
-                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
-                ("best", best[0].trial.value if best and best[0].trial else None),
-                ("best trial", best[0].id if best else None),
+                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(job, counts)}"),
+                *rung_fields(self._store, job),
+                ("best", best[0].trial.value if best and best[0].trial else job.best and job.best.value),
+                ("best trial", best[0].id if best else job.best and job.best.training_id),
                 ("budget", job.search.max_cost),
                 *cost_fields(cost_of_job(self._store, job.id, job.arrival, sum(counts.values()))),
                 ("created", job.created_at),
@@ -232,6 +235,7 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("job", training.job_id),
         ("trial", None if trial is None else trial.number),
         ("parameters", None if trial is None else trial.parameters),
+        *part_fields(training),
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
@@ -272,7 +276,3 @@ def _leader_row(rank: int, row: TrainingRow, names: list[str]) -> list[Any]:
         epochs,
         *(trial.parameters.get(name) for name in names),
     ]
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "none yet"

@@ -128,10 +128,10 @@ def _attempt(
     except Exception as error:  # noqa: BLE001 - a user's data and config can fail in any way: it is told, not lost
         end = _failure(AttemptOutcome.FAILED, error)
     else:
-        end = replace(end, trial_value=_trial_value(training, end))
+        end = replace(end, trial_value=_trial_value(training, end) if end.outcome == AttemptOutcome.COMPLETED else None)
         if reporter.pruned is not None and end.outcome == AttemptOutcome.CANCELED:
             reason = _pause_reason(artifacts, training, reporter.pruned)
-            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reason, trial_value=None)
+            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reason)
     finally:
         try:
             reporter.flush(_END_PATIENCE)

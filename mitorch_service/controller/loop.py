@@ -35,13 +35,14 @@ from mitorch_service.controller.plan import (
     Submit,
     UpdateJob,
     plan,
+    plan_job,
 )
 from mitorch_service.controller.report import Counted, Event, PassReport
 from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, NotFound, StoreUnavailable
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE_JOBS, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingErrorInfo, TrainingRow
 from mitorch_service.search.algorithms import check_installed
 from mitorch_service.settings import ClusterConfig
@@ -104,8 +105,8 @@ class Controller:
         launches = [action for action in actions if isinstance(action, Launch)]
         for action in actions:
             if isinstance(action, FinishJob) and action.pauses:
-                yield from self._deletions(action.job_id)
-            if not isinstance(action, Submit | Launch):
+                yield from self._end_of_parts(action.job_id, now)
+            elif not isinstance(action, Submit | Launch):
                 yield partial(self._apply, action, now)
         for start in range(0, len(claimed), _SUBMISSIONS_A_STEP):
             yield partial(self._submit, claimed[start : start + _SUBMISSIONS_A_STEP], now)
@@ -242,6 +243,8 @@ class Controller:
             self._note(f"job {action.job_id[:8]}: {action.note}")
 
     def _take_on(self, action: TakeOn, now: datetime) -> None:
+        if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:
+            return  # this pass has slept, and another one has ended the job
         if self._store.take_on(action.row, action.until, action.priority, now, action.course):
             how = "" if action.course is None else f" as training {action.course.inheritance.parent[:8]} was"
             where = "to its end" if action.until is None else f"to epoch {action.until}"
@@ -250,19 +253,28 @@ class Controller:
         if action.record is not None:
             self._store.forget_paused(action.record)
 
-    def _deletions(self, job_id: str) -> Iterator[Callable[[], None]]:
-        """Step by step what the trials of a job have kept to go on from."""
+    def _end_of_parts(self, job_id: str, now: datetime) -> Iterator[Callable[[], None]]:
+        """Ends a job whose trials run in parts, and deletes first, step by step, what they have kept to go on from.
+
+        One that another pass took on after this one had counted what is open, and before it looked at what is paused,
+        was in neither: so both are looked at once more."""
+        over: list[Action] = []
         more = True
+
+        def look_again() -> None:
+            found = plan_job(now, self._job_state(self._store.get_job(job_id), now))
+            over.extend(action for action in found if isinstance(action, FinishJob))
 
         def delete() -> None:
             nonlocal more
             more = False  # what fails is told, and left to the next pass
             more = delete_page(self._store, self._artifacts, job_id, lambda error: self._note(str(error), failed=True))
 
-        for _ in range(_DELETIONS_A_PASS):
-            if not more:
-                return
-            yield delete
+        yield look_again
+        for _ in range(_DELETIONS_A_PASS if over else 0):
+            if more:
+                yield delete
+        yield from (partial(self._apply, action, now) for action in over)
 
     def _finish(self, action: FinishJob, now: datetime) -> None:
         if action.pauses and self._store.some_rung_records(action.job_id, 1):

@@ -16,35 +16,44 @@ _LOOKED_AT = 32  # of those that are paused on a rung, in one pass; the next one
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A trial that is paused on a rung."""
+
+    epochs: int
+    row: TrainingRow
+    record: RungRecord
+    better: int  # of those that reached the rung
+
+
+@dataclass(frozen=True)
 class Promoting(Parts):
     """Asynchronous successive halving: the best of each rung go on, one by one."""
 
     job: Job
     rungs: Sequence[Rung]
-    rows: Mapping[int, TrainingRow] = field(default_factory=dict)  # the paused trials of the rungs, by number
-    records: Mapping[int, RungRecord] = field(default_factory=dict)
+    waiting: Mapping[int, Waiting] = field(default_factory=dict)  # by the trial's number
     stale: Sequence[RungRecord] = ()
     whole: int = 0  # trials that ran to their end
 
     @classmethod
     def observe(cls, store: Store, job: Job, counts: Mapping[str, int], most: int) -> Promoting:
-        """Reads the best that are paused of each rung, at most so many."""
-        rungs, rows, records, stale = [], dict[int, TrainingRow](), dict[int, RungRecord](), list[RungRecord]()
+        """Reads the best that are paused of each rung, at most so many. The lowest first, the way that trials go: one
+        that another pass moves on meanwhile may be seen twice, and then is where it was seen last."""
+        reached: dict[int, int] = {}
+        waiting: dict[int, Waiting] = {}
+        stale: list[RungRecord] = []
         for epochs in rungs_of(job):
-            reached = store.count_rung(job.id, epochs)
-            marked = store.best_paused(job.id, epochs, _LOOKED_AT) if reached else []
-            found = store.rows_among([trial_id(job.id, record.number) for record in marked])
-            paused: list[Paused] = []
-            for record in marked:
-                row = found.get(trial_id(job.id, record.number))
-                if row is None or not _may_wait(row, epochs):
-                    stale.append(record)
-                elif row.is_paused() and row.cancel_requested_at is None and len(paused) < max(most, 1):
-                    better = store.standing(job.id, 0, epochs, record.loss)[1]
-                    paused.append(Paused(record.number, record.loss, better))
-                    rows[record.number], records[record.number] = row, record
-            rungs.append(Rung(epochs, reached, tuple(paused)))
-        return cls(job, rungs, rows, records, stale, counts.get("completed", 0))
+            reached[epochs] = store.count_rung(job.id, epochs)
+            marked = store.best_paused(job.id, epochs, _LOOKED_AT) if reached[epochs] else []
+            rows = store.rows_among([trial_id(job.id, record.number) for record in marked])
+            found = [(record, rows.get(trial_id(job.id, record.number))) for record in marked]
+            stale += [record for record, row in found if row is None or not _may_wait(row, epochs)]
+            for record, row in [(record, row) for record, row in found if row and _waits(row, epochs)][: max(most, 1)]:
+                better = store.standing(job.id, 0, epochs, record.loss)[1]
+                waiting.pop(record.number, None)
+                waiting[record.number] = Waiting(epochs, row, record, better)
+        rungs = [Rung(epochs, number, _paused(waiting, epochs)) for epochs, number in reached.items()]
+        return cls(job, rungs, waiting, stale, counts.get("completed", 0))
 
     def go_on(self, most: int) -> list[TakeOn]:
         rule = self.job.search.early_stopping
@@ -57,9 +66,17 @@ class Promoting(Parts):
 
     def _taken(self, promotion: Promotion) -> TakeOn:
         until = None if promotion.epochs >= max_epochs_of(self.job) else promotion.epochs
-        return TakeOn(
-            self.job.id, self.rows[promotion.number], until, self.job.priority, self.records[promotion.number]
-        )
+        found = self.waiting[promotion.number]
+        return TakeOn(self.job.id, found.row, until, self.job.priority, found.record)
+
+
+def _paused(waiting: Mapping[int, Waiting], epochs: int) -> tuple[Paused, ...]:
+    """Best first, as they were found."""
+    return tuple(Paused(number, one.record.loss, one.better) for number, one in waiting.items() if one.epochs == epochs)
+
+
+def _waits(row: TrainingRow, epochs: int) -> bool:
+    return row.is_paused() and row.cancel_requested_at is None and _may_wait(row, epochs)
 
 
 def _may_wait(row: TrainingRow, epochs: int) -> bool:

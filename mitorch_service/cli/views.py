@@ -13,6 +13,7 @@ from mitorch_service.cli.costs import accounts_of_job, cost_fields, cost_json, c
 from mitorch_service.cli.final_training import FinalTraining
 from mitorch_service.cli.front_view import front_rows, show_front
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
+from mitorch_service.cli.parts_view import counts_text, part_fields, rung_fields, show_lineage
 from mitorch_service.cli.script_view import script_fields
 from mitorch_service.cli.search_insight import SearchInsight
 from mitorch_service.errors import BrokenDocument, NotAllowed
@@ -96,6 +97,7 @@ class TrainingView(View):
         if training.attempts:
             attempt_columns = ("attempt", "cluster", "queued", "started", "ended", "outcome", "reason")
             show_table("attempts", attempt_columns, [_attempt_row(attempt) for attempt in training.attempts])
+        show_lineage(training)
         curve = self._store.curve(self._id).items
         if curve:
             names = list(curve[0].metrics)[:_METRICS_SHOWN]
@@ -143,8 +145,9 @@ class JobView(View):
                 ("dataset", job.dataset),
                 *script_fields(job.config),
                 ("search", f"{job.search.algorithm}, {job.search.goal()}"),
-                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
-                *([] if several else self._best_fields()),
+                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(job, counts)}"),
+                *rung_fields(self._store, job),
+                *([] if several else self._best_fields(job)),
                 *final.fields(),
                 ("budget", job.search.max_cost),
                 *cost_fields(cost_of_job(accounts, final.training)),
@@ -183,11 +186,11 @@ class JobView(View):
         fields = {**document, "final_training": final.json(), "counts": counts, **cost, "leaderboard": board}
         stream_json(fields.items())
 
-    def _best_fields(self) -> list[tuple[str, Any]]:
+    def _best_fields(self, job: Job) -> list[tuple[str, Any]]:
         best = self._leaders(1)
         return [
-            ("best", best[0].trial.value if best and best[0].trial else None),
-            ("best trial", best[0].id if best else None),
+            ("best", best[0].trial.value if best and best[0].trial else job.best and job.best.value),
+            ("best trial", best[0].id if best else job.best and job.best.training_id),
         ]
 
     def _show_leaders(self, job: Job) -> None:
@@ -262,6 +265,7 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("trial", None if trial is None else trial.number),
         ("final training of", refit and refit.job_id),
         ("parameters", parameters),
+        *part_fields(training),
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
@@ -302,7 +306,3 @@ def _leader_row(rank: int, row: TrainingRow, names: list[str]) -> list[Any]:
         epochs,
         *(trial.parameters.get(name) for name in names),
     ]
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "none yet"

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from mitorch_service.controller.original_task import is_task, job_of_task
+from mitorch_service.controller.parts_check import parts_problems
 from mitorch_service.controller.refit_config import refit_problems
 from mitorch_service.controller.script_code import with_code
 from mitorch_service.controller.search_check import search_problems, warm_start_problem
@@ -231,7 +232,8 @@ def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:
     space, problems = parse_space(job.config)
     if problems:
         return []  # told by the check of the space
-    return search_problems(job.search, space) + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
+    own = [*search_problems(job.search, space), *parts_problems(job.search, job.config, space)]
+    return own + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
 
 
 def _within_config(problems: list[Problem]) -> list[Problem]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
@@ -65,6 +66,9 @@ class Trial(Document):
     unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, while its front has not been told the values
     curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
+    rungs: list[int] = Field(default_factory=list)  # the epochs after which it may pause, and is compared by
+    until: int | None = None  # the one after which it pauses, until its job takes it on; None: it runs to its end
+    lineage: list[Inheritance] | None = None  # of a member of a population: whom it went on from, first to last
 
     def all_objectives(self) -> list[str]:
         """What it is measured by."""
@@ -152,6 +156,10 @@ class TrainingRow(Document):
     def current_attempt(self) -> Attempt | None:
         """The attempt that may run now, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
+
+    def is_paused(self) -> bool:
+        """Whether it waits for its search to take it on; once that has ended, it is one of the losers."""
+        return self.status == TrainingStatus.PRUNED and self.trial is not None and self.trial.until is not None
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
         """How many attempts since the last retry ended so."""

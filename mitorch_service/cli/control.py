@@ -81,7 +81,7 @@ def logs(id: str, attempt: int | None) -> None:
 
 @command.command()
 @click.option("--older-than", required=True, metavar="AGE", help="What ended longer ago: 12h, 180d, 26w, 6m (months).")
-@click.option("--keep-best", is_flag=True, help="Keep the best trial of each job.")
+@click.option("--keep-best", is_flag=True, help="Keep the best trial (or Pareto front) of each job.")
 @click.option("--keep-artifacts", is_flag=True, help="Keep weights and logs; else they go with their trainings.")
 @click.option("--archive", type=click.Path(dir_okay=False, path_type=Path), help="Append what goes to FILE.jsonl.gz.")
 @click.option("--delete", is_flag=True, help="Delete for good, without an archive.")

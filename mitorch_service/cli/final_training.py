@@ -28,7 +28,7 @@ class FinalTraining:
             return []
         if self.training is None:
             return [("final training", "follows the search" if self._state is None else self._state.status)]
-        row, objective = self.training, self._job.search.objective
+        row, objective = self.training, self._job.search.objectives()[0]
         done = epochs_text(row.progress.epoch if row.progress else 0, row.max_epochs)
         value = (row.evaluation or {}).get(objective)
         reached = "" if value is None else f", {objective}={text(value)}"

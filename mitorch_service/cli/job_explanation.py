@@ -24,7 +24,7 @@ def job_explanation(job: Job, store: Store | None = None) -> list[str]:
     trials = expand(job, None, 0, job.created_at)
     count, article = search.max_trials, "An" if search.algorithm == "auto" else "A"
     lines = [
-        f"{article} {search.algorithm} search on {job.dataset} to {search.direction} {search.objective}:",
+        f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
         f"{extent(space)};",
         f"{count} trials, at most {search.max_concurrent or count} of them open at a time,",
         *_epochs(job, trials, store),

@@ -77,7 +77,11 @@ def model_entry(name: str, training: Training, files: Path, counts: dict[str, in
 def _winner(store: Store, id: str) -> Training:
     kind, whole = store.resolve_id(id)
     if kind == "job":
-        best = store.get_job(whole).best
+        job = store.get_job(whole)
+        best = job.best
+        if len(job.search.objectives()) > 1:
+            remedy = "Give the id of the one you want: miquery shows them."
+            raise NotAllowed("job", whole, "a search for several objectives", "registered by its best trial", remedy)
         if best is None:
             raise NotFound("best trial", f"of job {whole}", "None of its trials is completed: see miquery.")
         whole = best.refit or best.training_id

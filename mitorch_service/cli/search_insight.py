@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.util import find_spec
@@ -37,22 +37,27 @@ class SearchInsight:
 
     def fields(self) -> list[tuple[str, Any]]:
         """Lines for a person, by name; None where there is nothing to say."""
-        shares = self.importance()
-        shown = ", ".join(f"{key} {share:.0%}" for key, share in list(shares.items())[:_SHOWN_PARAMETERS])
-        return [*self.effort.fields(), ("importance", shown or None), *(("seen", x) for x in self.seen())]
+        found = self.importances().items()
+        shares = [("importance" if len(found) == 1 else f"importance for {name}", _text(of)) for name, of in found]
+        return [*self.effort.fields(), *shares, *(("seen", x) for x in self.seen())]
 
     @cached_property
     def effort(self) -> Effort:
         """What its trials have taken."""
         return effort(self._rows, self._accounts, datetime.now(UTC))
 
-    def importance(self) -> dict[str, float]:
-        """Parameter -> its share of what makes the objective vary; empty without the packages, or with few trials."""
+    def importance(self, objective: int = 0) -> dict[str, float]:
+        """Parameter -> its share of what makes an objective vary; empty without the packages, or with few trials."""
         if not self._usable or not all(map(find_spec, _NEEDED)):
             return {}
         from mitorch_service.search.importance import importance  # Optuna takes half a second
+        from mitorch_service.search.observations import of_objective
 
-        return importance(self._history())
+        return importance(of_objective(self._history(), objective))
+
+    def importances(self) -> dict[str, dict[str, float]]:
+        """The same for each objective, by its name."""
+        return {name: self.importance(index) for index, name in enumerate(self._job.search.objectives())}
 
     def seen(self) -> list[str]:
         """A line for each pathology."""
@@ -65,6 +70,10 @@ class SearchInsight:
 
     def _history(self) -> History:
         return History(study_of(self._job, self._space), records(self._space, self._rows, keep_canceled=False))
+
+
+def _text(shares: Mapping[str, float]) -> str | None:
+    return ", ".join(f"{key} {share:.0%}" for key, share in list(shares.items())[:_SHOWN_PARAMETERS]) or None
 
 
 def _exhausted(space: Space, trials: int) -> list[str]:

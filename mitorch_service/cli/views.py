@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,11 +11,13 @@ import click
 
 from mitorch_service.cli.costs import accounts_of_job, cost_fields, cost_json, cost_of_job, cost_of_training
 from mitorch_service.cli.final_training import FinalTraining
+from mitorch_service.cli.front_view import front_rows, show_front
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
 from mitorch_service.cli.script_view import script_fields
 from mitorch_service.cli.search_insight import SearchInsight
 from mitorch_service.errors import BrokenDocument, NotAllowed
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.job import Job
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import shown
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
@@ -129,7 +131,7 @@ class JobView(View):
     def show(self) -> bool:
         job = self._store.get_job(self._id)
         counts = self._store.count_trainings(self._id)
-        best, final = self._leaders(1), FinalTraining(self._store, job)
+        several, final = len(job.search.objectives()) > 1, FinalTraining(self._store, job)
         accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         show_fields(
             [
@@ -140,10 +142,9 @@ class JobView(View):
                 ("priority", job.priority),
                 ("dataset", job.dataset),
                 *script_fields(job.config),
-                ("search", f"{job.search.algorithm}, {job.search.direction} {job.search.objective}"),
+                ("search", f"{job.search.algorithm}, {job.search.goal()}"),
                 ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
-                ("best", best[0].trial.value if best and best[0].trial else None),
-                ("best trial", best[0].id if best else None),
+                *([] if several else self._best_fields()),
                 *final.fields(),
                 ("budget", job.search.max_cost),
                 *cost_fields(cost_of_job(accounts, final.training)),
@@ -154,15 +155,20 @@ class JobView(View):
                 *SearchInsight(self._store, job, accounts).fields(),
             ]
         )
-        leaders = self._leaders(self._limit)
-        names = list(dict.fromkeys(n for row in leaders if row.trial for n in row.trial.parameters))
-        columns = ("rank", job.search.objective, "trial", "id", "epochs", *names)
-        show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
+        if several:
+            show_front(self._store, job, self._limit)
+        else:
+            self._show_leaders(job)
         return job.status not in ACTIVE_JOBS
 
     def show_json(self) -> None:
         job = self._store.get_job(self._id)
-        leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
+        several = len(job.search.objectives()) > 1
+        leaders: Iterable[TrainingRow] = (
+            front_rows(self._store, job, self._limit)
+            if several
+            else self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
+        )
         counts = self._store.count_trainings(self._id)
         accounts, final = (
             accounts_of_job(self._store, job.id, job.arrival, sum(counts.values())),
@@ -171,10 +177,24 @@ class JobView(View):
         cost = cost_json(cost_of_job(accounts, final.training))
         board = (row.to_document() for row in leaders)
         insight = SearchInsight(self._store, job, accounts)
-        found = {"importance": insight.importance(), "seen": insight.seen(), "effort": insight.effort.json()}
+        importance = insight.importances() if several else insight.importance()
+        found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
         document = {**job.to_document(), "config": shown(job.config), **found}
         fields = {**document, "final_training": final.json(), "counts": counts, **cost, "leaderboard": board}
         stream_json(fields.items())
+
+    def _best_fields(self) -> list[tuple[str, Any]]:
+        best = self._leaders(1)
+        return [
+            ("best", best[0].trial.value if best and best[0].trial else None),
+            ("best trial", best[0].id if best else None),
+        ]
+
+    def _show_leaders(self, job: Job) -> None:
+        leaders = self._leaders(self._limit)
+        names = list(dict.fromkeys(n for row in leaders if row.trial for n in row.trial.parameters))
+        columns = ("rank", *job.search.objectives(), "trial", "id", "epochs", *names)
+        show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
 
     def _leaders(self, limit: int) -> list[TrainingRow]:
         direction = self._store.get_job(self._id).search.resolved_direction()
@@ -221,11 +241,11 @@ def _row(training: TrainingRow) -> list[Any]:
 
 
 def _result(training: TrainingRow) -> str | None:
-    """What it was trained for: a trial's objective, else the first metric of the evaluation."""
+    """What it was trained for: a trial's objectives, else the first metric of the evaluation."""
     measured = training.evaluation or {}
     names = [name for name in measured if name != "val_loss"]
-    objective = training.trial.objective if training.trial else (names or ["val_loss"])[0]
-    return f"{objective}={text(measured[objective])}" if objective in measured else None
+    wanted = training.trial.all_objectives() if training.trial else (names or ["val_loss"])[:1]
+    return ", ".join(f"{name}={text(measured[name])}" for name in wanted if name in measured) or None
 
 
 def _training_fields(training: Training) -> list[tuple[str, Any]]:

@@ -66,12 +66,11 @@ def failed_count(counts: Mapping[str, int]) -> int:
 def study_of(job: Job, space: Space) -> Study:
     """The job as the search room sees it."""
     search = job.search
-    directions = (search.resolved_direction(),)
     return Study(
         space,
         search.seed or 0,
         search.max_trials,
-        directions,
+        search.directions(),
         tuple(search.enqueue),
         initial_trials=search.initial_trials,
     )
@@ -79,11 +78,13 @@ def study_of(job: Job, space: Space) -> Study:
 
 def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> Training:
     config, parameters = space.at(point)
+    objectives = job.search.objectives()
     trial = Trial(
         number=number,
         parameters=parameters,
-        objective=job.search.objective,
+        objective=objectives[0],
         direction=job.search.resolved_direction(),
+        objectives=list(objectives) if len(objectives) > 1 else [],
         early_stopping=job.search.early_stopping,
     )
     return new_training(

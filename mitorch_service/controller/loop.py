@@ -13,6 +13,7 @@ from mitorch_service.backends.base import Backend, RunStatus
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
 from mitorch_service.controller.expansion import failed_count, is_over, room
+from mitorch_service.controller.front import read_merge, store_merge
 from mitorch_service.controller.history import read_history
 from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
@@ -25,6 +26,7 @@ from mitorch_service.controller.plan import (
     FinishJob,
     JobState,
     Launch,
+    MergeFront,
     NoteJob,
     SettleCost,
     Snapshot,
@@ -182,8 +184,8 @@ class Controller:
         failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
         refit = read_refit(self._store, job)
-        best = with_refit(best_trial(self._store, job), refit, job.search.objective)
-        state = JobState(job, counts, last_number, best, refit=refit)
+        best = with_refit(best_trial(self._store, job), refit, job.search.objectives()[0])
+        state = JobState(job, counts, last_number, best, refit=refit, merge=read_merge(self._store, job))
         if job.search.max_cost is not None:
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
@@ -214,6 +216,8 @@ class Controller:
                     self._note(f"job {action.job_id[:8]}: its final training {action.training.id[:8]} queued")
             case UpdateJob():
                 self._store.update_job(action.job_id, action.counts, action.best, now)
+            case MergeFront():
+                store_merge(self._store, action)
             case SettleCost():
                 if self._store.settle_cost(action.job_id, action.before, action.settled, action.note) and action.news:
                     self._note(f"job {action.job_id[:8]}: {action.news}")
@@ -239,7 +243,8 @@ class Controller:
 
     def _finish(self, action: FinishJob, now: datetime) -> None:
         self._store.remove_rungs(action.job_id)  # all its trials have ended
-        if self._store.finish_job(action.job_id, action.status, now, action.error, action.counts, action.best):
+        ended = action.counts, action.best, action.front, action.front_version
+        if self._store.finish_job(action.job_id, action.status, now, action.error, *ended):
             why = f": {action.error}" if action.error else ""
             self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 
@@ -294,8 +299,10 @@ class Controller:
         now: datetime,
     ) -> None:
         """Ends the attempts that the cluster has refused. In doubt nothing is ended: the next pass asks again."""
-        takes_others = any(not isinstance(answer, BackendError) for answer in answers)
-        for one, answer in zip(claimed, answers, strict=True):
+        pairs = list(zip(claimed, answers, strict=True))
+        # One that was claimed earlier may have been accepted then, under other settings.
+        takes_others = any(isinstance(one, Launch) and not isinstance(answer, BackendError) for one, answer in pairs)
+        for one, answer in pairs:
             if isinstance(answer, RunRefused):
                 with self._going_on():
                     training = self._store.get_training(one.training_id)

@@ -13,6 +13,7 @@ from mitorch_service.controller.placement import Cluster, Placer
 from mitorch_service.controller.refit import RefitState, refit_note, refit_training
 from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
+from mitorch_service.models.front import FrontTrial
 from mitorch_service.models.job import BestTrial, Job, SettledCost
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
@@ -40,6 +41,7 @@ class JobState:
     settled: SettledCost | None = None  # what of it need not be read again
     records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
     refit: RefitState | None = None  # its final training, once there is one
+    merge: MergeFront | None = None  # what the front of several objectives has not been told: see `front`
 
     @property
     def spent(self) -> bool:
@@ -107,6 +109,16 @@ class NoteJob:
 
 
 @dataclass(frozen=True)
+class MergeFront:
+    """Store the Pareto front of a job in place of an earlier version, then note which trials it has been told of."""
+
+    job_id: str
+    version: int | None
+    front: Sequence[FrontTrial]
+    told: Sequence[str]  # training ids
+
+
+@dataclass(frozen=True)
 class FinishJob:
     """End a job."""
 
@@ -115,6 +127,8 @@ class FinishJob:
     error: str | None
     counts: Mapping[str, int]
     best: BestTrial | None
+    front: Sequence[FrontTrial] = ()
+    front_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +181,7 @@ Action = (
     | UpdateJob
     | SettleCost
     | NoteJob
+    | MergeFront
     | FinishJob
     | Launch
     | Submit
@@ -182,7 +197,7 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     trials: list[Training] = []
     canceled: set[str] = set()
     for state in snapshot.jobs:
-        for planned in [*_settle(now, state, snapshot.queue), *plan_job(now, state)]:
+        for planned in [*_settle(now, state, snapshot.queue), *_merged_first(state, plan_job(now, state))]:
             actions.append(planned)
             if isinstance(planned, AddTrials):
                 trials += planned.trainings
@@ -221,7 +236,9 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
     if open_count == 0:
         if state.best is not None:
             return _conclude(now, state, state.best)
-        return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {job.search.objective}")]
+        if job.front:
+            return [_finish(state, JobStatus.COMPLETED)]
+        return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {' and '.join(job.search.objectives())}")]
     unbegun = [trial for trial in state.open_trials if state.spent and trial.attempt == 0]
     return [*(CancelTraining(trial.id) for trial in unbegun), *_progress(state)]
 
@@ -320,6 +337,14 @@ def free_nodes(snapshot: Snapshot) -> dict[str, int]:
     return {name: min(nodes, unassigned[name]) for name, nodes in free.items()}
 
 
+def _merged_first(state: JobState, actions: Sequence[Action]) -> list[Action]:
+    """A job ends with a front that was told of all its trials."""
+    if state.merge is None:
+        return [*actions]
+    ends = any(isinstance(action, FinishJob) for action in actions)
+    return [state.merge, *(_progress(state) if ends else actions)]
+
+
 def _progress(state: JobState) -> list[Action]:
     changed = dict(state.counts) != state.job.counts or state.best != state.job.best
     return [UpdateJob(state.job.id, state.counts, state.best)] if changed else []
@@ -365,7 +390,8 @@ def _early_end(state: JobState) -> tuple[JobStatus, str | None] | None:
 
 
 def _finish(state: JobState, status: JobStatus, error: str | None = None) -> FinishJob:
-    return FinishJob(state.job.id, status, error, state.counts, state.best)
+    job = state.job
+    return FinishJob(job.id, status, error, state.counts, state.best, job.front or (), job.front_version)
 
 
 def _verdict(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:

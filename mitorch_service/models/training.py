@@ -48,16 +48,27 @@ class Attempt(Document):
     price: float | None = None  # of one node for an hour when it was claimed; None: not recorded
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class Trial(Document):
     """The place of a training within its job."""
 
     number: int  # 0 is the first
     parameters: dict[str, Any]  # what was drawn for this trial
-    objective: str
+    objective: str  # of several the first
     direction: Literal["minimize", "maximize"]
-    value: float | None = None  # the objective at the end, where it is finite
+    value: float | None = None  # the objective at the end, where it is finite and the only one
+    objectives: list[str] = Field(default_factory=list, exclude_if=_is_empty)  # all, where there are several
+    values: list[float] | None = Field(None, exclude_if=_is_empty)  # each of several at the end, where all are finite
+    unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, while its front has not been told the values
     curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
+
+    def all_objectives(self) -> list[str]:
+        """What it is measured by."""
+        return self.objectives or [self.objective]
 
 
 class Refit(Document):

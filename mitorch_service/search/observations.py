@@ -9,7 +9,7 @@ carried on from rung to rung up to the end.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,16 @@ def observe_all(history: History) -> tuple[list[Point], Vector]:
         return [], np.empty((0, count))
     losses[~whole] = losses[whole].max(axis=0)
     return [record.point for record in ended], losses
+
+
+def of_objective(history: History, index: int) -> History:
+    """The same trials as a search for one of its objectives has them; only the first has curves."""
+    study = replace(history.study, directions=(history.study.directions[index],))
+    records = (
+        replace(record, values=record.values[index : index + 1], curve=record.curve if index == 0 else {})
+        for record in history.records
+    )
+    return History(study, records)
 
 
 def _observe(history: History) -> Observations:

@@ -42,11 +42,6 @@ class Space:
         _collect(self.root, "", (), found)
         return tuple(found)
 
-    @cached_property
-    def _searched(self) -> Any:
-        """The root without what is the same at every point, which histories of many trials need not visit each time."""
-        return _without_constants(self.root)
-
     def active(self, point: Point) -> list[Parameter]:
         """The parameters that a point has."""
         chosen: dict[str, float] = {}
@@ -62,15 +57,15 @@ class Space:
         return self.build(lambda _, name: point[name])
 
     def drawn(self, draw: Draw) -> dict[str, float]:
-        """The point that `draw` gives, with numbers that the ranges allow."""
+        """The point that `draw` gives, with numbers that the ranges allow. The order of asking is that of `build`."""
         point: dict[str, float] = {}
-
-        def keep(expression: Choice | Range, name: str) -> float:
-            value = draw(expression, name)
-            point[name] = int(value) if isinstance(expression, Choice) else expression.snap(value)
-            return point[name]
-
-        _build(self._searched, "", keep, {})
+        chosen: dict[str, float] = {}
+        for parameter in self.parameters:
+            if all(chosen.get(key) == option for key, option in parameter.conditions):
+                expression, name = parameter.expression, parameter.name
+                value = draw(expression, name)
+                point[name] = int(value) if isinstance(expression, Choice) else expression.snap(value)
+                chosen[parameter.key] = point[name]
         return point
 
     def point_of(self, parameters: Mapping[str, Any], draw: Draw | None = None) -> dict[str, float] | None:
@@ -128,17 +123,6 @@ def _build(node: Any, path: str, draw: Draw, parameters: dict[str, Any]) -> Any:
         parameters[name] = node.snap(draw(node, name))
         return parameters[name]
     return node
-
-
-def _without_constants(node: Any) -> Any:
-    """None where no expression is; options stay whole: their places count, and which of them is chosen is not known."""
-    if isinstance(node, dict):
-        parts = {key: _without_constants(item) for key, item in node.items()}
-        return {key: part for key, part in parts.items() if part is not None} or None
-    if isinstance(node, list):
-        items = [_without_constants(item) for item in node]
-        return items if any(item is not None for item in items) else None
-    return node if isinstance(node, Choice | Range) else None
 
 
 def _collect(

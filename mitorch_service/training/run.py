@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import tempfile
 import threading
 import traceback
@@ -36,6 +35,7 @@ from mitorch_service.training.script_checkpoints import epochs_kept
 from mitorch_service.training.script_run import run_script
 from mitorch_service.training.store_reporter import StoreReporter
 from mitorch_service.training.trial_stopping import TrialStopping
+from mitorch_service.training.trial_values import with_trial_values
 
 _START_PATIENCE = 600.0  # seconds to wait for the database before the training
 _END_PATIENCE = 3600.0  # and after it, when there are results to lose
@@ -122,9 +122,9 @@ def _attempt(
     except Exception as error:  # noqa: BLE001 - a user's data and config can fail in any way: it is told, not lost
         end = _failure(AttemptOutcome.FAILED, error)
     else:
-        end = replace(end, trial_value=_trial_value(training, end))
+        end = with_trial_values(training, end)
         if reporter.pruned is not None and end.outcome == AttemptOutcome.CANCELED:
-            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reporter.pruned, trial_value=None)
+            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reporter.pruned, trial_value=None, trial_values=())
     finally:
         try:
             reporter.flush(_END_PATIENCE)
@@ -195,13 +195,6 @@ def _fetch_base(artifacts: ArtifactStore, config: TrainingConfig, folder: Path) 
         raise DataError(f"base: the weights of training {config.base} are not in the artifact store any more.")
     artifacts.get(key, target)
     return target
-
-
-def _trial_value(training: Training, end: RunEnd) -> float | None:
-    if training.trial is None or end.evaluation is None:
-        return None
-    value = end.evaluation.get(training.trial.objective)
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _failure(outcome: AttemptOutcome, error: BaseException) -> RunEnd:

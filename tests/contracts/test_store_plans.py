@@ -53,6 +53,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "best trials, maximized": lambda store: store.best_trials(JOB, "maximize", 5),
     "best trials, later page": lambda store: store.best_trials(JOB, "minimize", 5, (0.5, new_id())),
     "best trials, maximized, later page": lambda store: store.best_trials(JOB, "maximize", 5, (0.5, new_id())),
+    "unmerged trials": lambda store: store.unmerged_trials(JOB, 10),
     "latest trials": lambda store: store.latest_trials(JOB, 10),
     "all trials": lambda store: list(store.iterate_trials(JOB)),
     "recent trainings": lambda store: store.recent_trainings("digits", 10),

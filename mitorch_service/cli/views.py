@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import click
 
 from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
-from mitorch_service.cli.front_view import front_rows, show_front
+from mitorch_service.cli.front_view import front_json, show_front
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
 from mitorch_service.cli.script_view import script_fields
 from mitorch_service.cli.search_insight import SearchInsight
@@ -160,19 +160,17 @@ class JobView(View):
 
     def show_json(self) -> None:
         job = self._store.get_job(self._id)
-        several = len(job.search.objectives()) > 1
-        leaders: Iterable[TrainingRow] = (
-            front_rows(self._store, job, self._limit)
-            if several
-            else self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
-        )
         counts = self._store.count_trainings(self._id)
         cost = cost_json(cost_of_job(self._store, job.id, job.arrival, sum(counts.values())))
-        board = (row.to_document() for row in leaders)
         insight = SearchInsight(self._store, job)
-        found = {"importance": insight.importances() if several else insight.importance(), "seen": insight.seen()}
-        document = {**job.to_document(), "config": shown(job.config), **found}
-        stream_json({**document, "counts": counts, **cost, "leaderboard": board}.items())
+        importance: dict[str, Any]
+        if len(job.search.objectives()) > 1:
+            importance, board = insight.importances(), front_json(self._store, job, self._limit)
+        else:
+            leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
+            importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
+        document = {**job.to_document(), "config": shown(job.config), "importance": importance, "seen": insight.seen()}
+        stream_json({**document, "counts": counts, **cost, **board}.items())
 
     def _best_fields(self) -> list[tuple[str, Any]]:
         best = self._leaders(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ import click
 
 from mitorch_service.cli.costs import accounts_of_job, cost_fields, cost_json, cost_of_job, cost_of_training
 from mitorch_service.cli.final_training import FinalTraining
-from mitorch_service.cli.front_view import front_rows, show_front
+from mitorch_service.cli.front_view import front_json, show_front
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
 from mitorch_service.cli.parts_view import counts_text, part_fields, rung_fields, show_lineage
 from mitorch_service.cli.script_view import script_fields
@@ -166,25 +166,19 @@ class JobView(View):
 
     def show_json(self) -> None:
         job = self._store.get_job(self._id)
-        several = len(job.search.objectives()) > 1
-        leaders: Iterable[TrainingRow] = (
-            front_rows(self._store, job, self._limit)
-            if several
-            else self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
-        )
         counts = self._store.count_trainings(self._id)
-        accounts, final = (
-            accounts_of_job(self._store, job.id, job.arrival, sum(counts.values())),
-            FinalTraining(self._store, job),
-        )
-        cost = cost_json(cost_of_job(accounts, final.training))
-        board = (row.to_document() for row in leaders)
-        insight = SearchInsight(self._store, job, accounts)
-        importance = insight.importances() if several else insight.importance()
+        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
+        insight, final = SearchInsight(self._store, job, accounts), FinalTraining(self._store, job)
+        importance: dict[str, Any]
+        if len(job.search.objectives()) > 1:
+            importance, board = insight.importances(), front_json(self._store, job, self._limit)
+        else:
+            leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
+            importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
         found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
-        document = {**job.to_document(), "config": shown(job.config), **found}
-        fields = {**document, "final_training": final.json(), "counts": counts, **cost, "leaderboard": board}
-        stream_json(fields.items())
+        cost = cost_json(cost_of_job(accounts, final.training))
+        document = {**job.to_document(), "config": shown(job.config), **found, "final_training": final.json()}
+        stream_json({**document, "counts": counts, **cost, **board}.items())
 
     def _best_fields(self, job: Job) -> list[tuple[str, Any]]:
         best = self._leaders(1)

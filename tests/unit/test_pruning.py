@@ -17,7 +17,7 @@ from mitorch_service.controller.archive import Archive
 from mitorch_service.controller.pruning import PruneOrder, PruneReport, preview, prune
 from mitorch_service.errors import ArtifactError, InvalidInput
 from mitorch_service.models.base import new_id
-from mitorch_service.models.job import refit_id
+from mitorch_service.models.job import SearchConfig, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Refit, Training, run_name
 from mitorch_service.stores.base import Store
@@ -212,6 +212,23 @@ def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
     assert place.ids() == {trials[399].id}
     assert (place.prune().trainings, place.store.list_jobs(5).items) == (1, [])
     assert len(place.lines()) == 451
+
+
+def test_of_several_objectives_the_front_stays(place: Place) -> None:
+    search = SearchConfig(max_trials=9, objective=["val_loss", "f1"])
+    job = a_job(status=JobStatus.COMPLETED, status_times={"completed": OLD}, search=search)
+    place.store.add_job(job)
+    trials = []
+    for number, values in enumerate([[0.5, 0.5], [0.6, 0.4], [0.7, 0.9], None]):
+        training = a_trial(job.id, number)
+        assert training.trial is not None
+        trial = training.trial.model_copy(update={"objectives": ["val_loss", "f1"], "values": values})
+        ended = {"status": TrainingStatus.COMPLETED, "status_times": {"completed": OLD}}
+        trials.append(training.model_copy(update={**ended, "trial": trial}))
+    place.store.add_trainings(trials)
+    report = place.prune(PruneOrder(NOW, keep_best=True))
+    assert (report.trainings, report.best) == (2, 2)
+    assert place.ids() == {trials[0].id, trials[2].id}
 
 
 def test_an_archive_that_was_cut_off_is_continued(place: Place) -> None:

@@ -19,13 +19,16 @@ def show_front(store: Store, job: Job, limit: int) -> None:
     rows = {row.id: row for row in store.trials_of_front(shown)}
     names = list(dict.fromkeys(name for trial in shown for name in trial.parameters))
     columns = (*job.search.objectives(), "trial", "id", "epochs", *names)
-    title = f"Pareto front: {len(front)} trials" + (f", {limit} of them" if len(front) > limit else "")
+    count = f"{len(front)} trial{'s' * (len(front) != 1)}"
+    title = f"Pareto front: {count}" + (f", {limit} of them" if len(front) > limit else "")
     show_table(title, columns, [_front_row(trial, rows.get(trial.training_id), names) for trial in shown])
 
 
-def front_rows(store: Store, job: Job, limit: int) -> list[TrainingRow]:
-    """The trainings of the front, in the same order; without those that were deleted."""
-    return store.trials_of_front(current_front(store, job)[:limit])
+def front_json(store: Store, job: Job, limit: int) -> dict[str, Any]:
+    """The front, and its trainings as the leaderboard, in the same order; without those that were deleted."""
+    front = current_front(store, job)
+    rows = store.trials_of_front(front[:limit])
+    return {"front": [trial.to_document() for trial in front], "leaderboard": [row.to_document() for row in rows]}
 
 
 def _front_row(trial: FrontTrial, row: TrainingRow | None, names: list[str]) -> list[Any]:

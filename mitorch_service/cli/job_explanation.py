@@ -6,7 +6,13 @@ import json
 from collections.abc import Sequence
 
 from mitorch_service.controller.expansion import expand
-from mitorch_service.controller.prediction import hours_an_epoch, model_name, predicted_share
+from mitorch_service.controller.parts import rungs_of
+from mitorch_service.controller.prediction import (
+    hours_an_epoch,
+    model_name,
+    predicted_promotion_share,
+    predicted_share,
+)
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.search.explain import extent, idle_expressions, inactive
@@ -50,10 +56,17 @@ def _epochs(job: Job, trials: Sequence[Training], store: Store | None) -> list[s
     rule, whole = job.search.early_stopping, longest * job.search.max_trials
     if longest == 0:
         return []
-    share = predicted_share(rule, longest, job.search.max_trials)
-    lines = [f"at most some {whole} epochs in all;"]
-    if rule is not None:
+    lines, parts = [f"at most some {whole} epochs in all;"], ", ".join(map(str, rungs_of(job)))
+    if rule is not None and job.search.resume_promoted:
+        share = predicted_promotion_share(rule, longest, job.search.max_trials)
+        lines.append(f"trials pause after epochs {parts}, of which the best go on from their checkpoints:")
+        lines.append(f"some {round(share * whole)} epochs ({share:.0%}) are run;")
+    else:
+        share = predicted_share(rule, longest, job.search.max_trials)
+    if rule is not None and not job.search.resume_promoted:
         lines.append(f"early stopping ({rule.rule}): some {round(share * whole)} of them ({share:.0%}) are run;")
+    if job.search.algorithm == "pbt":
+        lines.append(f"all are run; after epochs {parts} the worst go on from checkpoints of the best;")
     earlier = [] if store is None else store.recent_trainings(job.dataset.name, _EARLIER)
     hours = hours_an_epoch(earlier, {name for name in map(model_name, trials) if name}, job.created_at)
     return (

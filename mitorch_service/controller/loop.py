@@ -9,12 +9,16 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar, assert_never
 
+from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend, RunStatus
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
 from mitorch_service.controller.expansion import failed_count, is_over, room
 from mitorch_service.controller.front import read_merge, store_merge
 from mitorch_service.controller.history import read_history
+from mitorch_service.controller.leftovers import delete_page
+from mitorch_service.controller.part_observation import observe_parts
+from mitorch_service.controller.parts import TakeOn, best_of_rungs
 from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
     Action,
@@ -24,6 +28,7 @@ from mitorch_service.controller.plan import (
     CancelTraining,
     EndAttempt,
     FinishJob,
+    ForgetPaused,
     JobState,
     Launch,
     MergeFront,
@@ -33,6 +38,7 @@ from mitorch_service.controller.plan import (
     Submit,
     UpdateJob,
     plan,
+    plan_job,
 )
 from mitorch_service.controller.refit import read_refit, with_refit
 from mitorch_service.controller.refusal import refused
@@ -50,7 +56,7 @@ from mitorch_service.errors import (
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingErrorInfo, TrainingRow
 from mitorch_service.search.algorithms import check_installed
 from mitorch_service.settings import ClusterConfig
@@ -66,6 +72,7 @@ _OPEN_TRIALS_A_PASS = 1000
 _HEAD_A_PASS = 100  # trainings of the queue that a pass looks at, at least, where some of them want certain clusters
 _HEAD_BY_ROOM = 4  # or so many times the free nodes, if that is more
 _SUBMISSIONS_A_STEP = 100  # claimed, submitted and recorded together
+_DELETIONS_A_PASS = 1000  # pages of paused trials, for as long as there is time
 
 
 _OUTCOMES = {
@@ -79,11 +86,19 @@ _OUTCOMES = {
 class Controller:
     """Stateless between passes: all that it knows is in the store and on the clusters."""
 
-    def __init__(self, store: Store, backends: Mapping[str, Backend], clusters: Sequence[ClusterConfig] = ()) -> None:
-        """`backends` by cluster name, in order of preference; `clusters` what the settings say of them."""
+    def __init__(
+        self,
+        store: Store,
+        backends: Mapping[str, Backend],
+        clusters: Sequence[ClusterConfig] = (),
+        artifacts: ArtifactStore | None = None,
+    ) -> None:
+        """`backends` by cluster name, in order of preference; `clusters` what the settings say of them. `artifacts`:
+        where the states of paused trials are, which are deleted with the end of their job."""
         self._store = store
         self._backends = backends
         self._facts = {cluster.name: Cluster.of(cluster) for cluster in clusters}
+        self._artifacts = artifacts
         self._events: list[Event] = []
         self._refusing: set[str] = set()  # clusters, in this pass
 
@@ -104,7 +119,11 @@ class Controller:
         """What is done whole or not at all by a pass. Submissions come last, some at a time."""
         claimed = [action for action in actions if isinstance(action, Submit)]
         launches = [action for action in actions if isinstance(action, Launch)]
-        yield from (partial(self._apply, action, now) for action in actions if not isinstance(action, Submit | Launch))
+        for action in actions:
+            if isinstance(action, FinishJob) and action.pauses:
+                yield from self._end_of_parts(action.job_id, now)
+            elif not isinstance(action, Submit | Launch):
+                yield partial(self._apply, action, now)
         for start in range(0, len(claimed), _SUBMISSIONS_A_STEP):
             yield partial(self._submit, claimed[start : start + _SUBMISSIONS_A_STEP], now)
         for start in range(0, len(launches), _SUBMISSIONS_A_STEP):
@@ -189,11 +208,16 @@ class Controller:
         if job.search.max_cost is not None:
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
+        if job.search.pauses and state.best is None:
+            state = replace(state, best=best_of_rungs(self._store, job))
         if winding_up or state.spent:
             more = [refit.training] if refit is not None and refit.training is not None and refit.is_open else []
             trials = self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items
             return replace(state, open_trials=[*trials, *more])
-        if refit is not None or is_over(job, now) or room(job, last_number, open_count, failed) == 0:
+        if refit is not None:
+            return state
+        state = replace(state, parts=observe_parts(self._store, job, counts, last_number, open_count))
+        if is_over(job, now) or room(job, last_number, open_count, failed) == 0:
             return state
         with self._going_on():  # without the packages the plan leaves the job as it is
             check_installed(job.search.algorithm)
@@ -214,6 +238,10 @@ class Controller:
             case AddRefit():
                 if self._store.add_trainings([action.training]):
                     self._note(f"job {action.job_id[:8]}: its final training {action.training.id[:8]} queued")
+            case TakeOn():
+                self._take_on(action, now)
+            case ForgetPaused():
+                self._store.forget_paused(action.record)
             case UpdateJob():
                 self._store.update_job(action.job_id, action.counts, action.best, now)
             case MergeFront():
@@ -241,7 +269,43 @@ class Controller:
         if self._store.note_job(action.job_id, action.note):
             self._note(f"job {action.job_id[:8]}: {action.note}")
 
+    def _take_on(self, action: TakeOn, now: datetime) -> None:
+        if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:
+            return  # this pass has slept, and another one has ended the job
+        if self._store.take_on(action.row, action.until, action.priority, now, action.course):
+            how = "" if action.course is None else f" as training {action.course.inheritance.parent[:8]} was"
+            where = "to its end" if action.until is None else f"to epoch {action.until}"
+            text = f"job {action.job_id[:8]}: training {action.row.id[:8]} goes on{how}, {where}"
+            self._note(text, Counted.TAKEN_ON)
+        if action.record is not None:
+            self._store.forget_paused(action.record)
+
+    def _end_of_parts(self, job_id: str, now: datetime) -> Iterator[Callable[[], None]]:
+        """Ends a job whose trials run in parts, and deletes first, step by step, what they have kept to go on from.
+
+        One that another pass took on after this one had counted what is open, and before it looked at what is paused,
+        was in neither: so both are looked at once more."""
+        over: list[Action] = []
+        more = True
+
+        def look_again() -> None:
+            found = plan_job(now, self._job_state(self._store.get_job(job_id), now))
+            over.extend(action for action in found if isinstance(action, FinishJob))
+
+        def delete() -> None:
+            nonlocal more
+            more = False  # what fails is told, and left to the next pass
+            more = delete_page(self._store, self._artifacts, job_id, lambda error: self._note(str(error), failed=True))
+
+        yield look_again
+        for _ in range(_DELETIONS_A_PASS if over else 0):
+            if more:
+                yield delete
+        yield from (partial(self._apply, action, now) for action in over)
+
     def _finish(self, action: FinishJob, now: datetime) -> None:
+        if action.pauses and self._store.some_rung_records(action.job_id, 1):
+            return  # the next pass goes on deleting
         self._store.remove_rungs(action.job_id)  # all its trials have ended
         ended = action.counts, action.best, action.front, action.front_version
         if self._store.finish_job(action.job_id, action.status, now, action.error, *ended):
@@ -299,8 +363,10 @@ class Controller:
         now: datetime,
     ) -> None:
         """Ends the attempts that the cluster has refused. In doubt nothing is ended: the next pass asks again."""
-        takes_others = any(not isinstance(answer, BackendError) for answer in answers)
-        for one, answer in zip(claimed, answers, strict=True):
+        pairs = list(zip(claimed, answers, strict=True))
+        # One that was claimed earlier may have been accepted then, under other settings.
+        takes_others = any(isinstance(one, Launch) and not isinstance(answer, BackendError) for one, answer in pairs)
+        for one, answer in pairs:
             if isinstance(answer, RunRefused):
                 with self._going_on():
                     training = self._store.get_training(one.training_id)

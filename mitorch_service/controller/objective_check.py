@@ -8,7 +8,7 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.job import SearchConfig
 
 MOST_OBJECTIVES = 5
-_OF_ONE = ("gp", "cmaes")
+_OF_ONE = ("gp", "cmaes", "pbt")
 _OF_SEVERAL = "auto, tpe, nsga2, random, qmc, grid"
 
 

@@ -10,7 +10,7 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.refit import read_refit
 from mitorch_service.errors import BackendError, NotAllowed
-from mitorch_service.models.job import Job
+from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
@@ -46,13 +46,34 @@ def cancel_job(store: Store, backends: Mapping[str, Backend], job_id: str, now: 
     return canceled
 
 
+def retry_training(store: Store, training_id: str, now: datetime) -> None:
+    """Queues an ended training again. A trial that its search has paused then runs to its end, and so does any trial
+    that runs in parts once its search has ended. Raises NotFound, NotAllowed."""
+    training = store.get_training(training_id)
+    in_parts = training.trial is not None and training.trial.until is not None
+    search = _active_search(store, training) if in_parts else None
+    if search is not None and search.algorithm == "pbt":
+        remedy = "Its job takes it on, or puts another in its place, once all members have come as far."
+        raise NotAllowed("training", training_id, "a member of a population that is under way", "retried", remedy)
+    store.retry_training(training_id, now, to_its_end=in_parts and (search is None or training.is_paused()))
+
+
+def _active_search(store: Store, training: TrainingRow) -> SearchConfig | None:
+    """That of the training's job; None if it has ended."""
+    return next((job.search for job in store.active_jobs().items if job.id == training.job_id), None)
+
+
 def retry_job(store: Store, job_id: str, now: datetime) -> int:
-    """Queues all ended trials again that are not completed; returns how many. Raises NotFound; NotAllowed when the job
-    itself has ended."""
+    """Queues all ended trials again that are not completed, nor only paused; returns how many. Raises NotFound;
+    NotAllowed when the job itself has ended, or is a population, which does so itself."""
     job = store.get_job(job_id)
     if job.status not in ACTIVE_JOBS:
         remedy = "Submit it again, or retry single trials."
         raise NotAllowed("job", job_id, job.status, "retried", remedy)
+    if job.search.algorithm == "pbt":
+        raise NotAllowed(
+            "job", job_id, "a population", "retried", "It puts others in the place of lost members itself."
+        )
     retried = 0
     for status in (
         TrainingStatus.FAILED,
@@ -61,6 +82,8 @@ def retry_job(store: Store, job_id: str, now: datetime) -> int:
         TrainingStatus.PRUNED,
     ):
         for row in list(trials(store, job_id, status)):
+            if row.is_paused():
+                continue  # it goes on when its search says so
             try:
                 store.retry_training(row.id, now)
                 retried += 1

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.doors import Doors
-from mitorch_service.controller.expansion import expand, failed_count, is_over
+from mitorch_service.controller.expansion import TRIALS_A_PASS, expand, failed_count, is_over
+from mitorch_service.controller.parts import Parts, TakeOn
 from mitorch_service.controller.placement import Cluster, Placer
 from mitorch_service.controller.refit import RefitState, refit_note, refit_training
 from mitorch_service.errors import MissingExtra
@@ -26,6 +27,7 @@ from mitorch_service.models.training import (
     run_name,
 )
 from mitorch_service.search.base import TrialRecord
+from mitorch_service.stores.rungs import RungRecord
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class JobState:
     records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
     refit: RefitState | None = None  # its final training, once there is one
     merge: MergeFront | None = None  # what the front of several objectives has not been told: see `front`
+    parts: Parts | None = None  # of its paused trials, where some may go on
 
     @property
     def spent(self) -> bool:
@@ -78,6 +81,13 @@ class AddRefit:
 
     job_id: str
     training: Training
+
+
+@dataclass(frozen=True)
+class ForgetPaused:
+    """Take the mark from a trial that does not wait any more."""
+
+    record: RungRecord
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,7 @@ class FinishJob:
     best: BestTrial | None
     front: Sequence[FrontTrial] = ()
     front_version: int | None = None
+    pauses: bool = False  # its trials have left states to go on from, which nobody needs any more
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,8 @@ class EndAttempt:
 Action = (
     AddTrials
     | AddRefit
+    | TakeOn
+    | ForgetPaused
     | UpdateJob
     | SettleCost
     | NoteJob
@@ -194,15 +207,19 @@ Action = (
 def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     """The actions of one pass, in the order in which they are to be applied."""
     actions: list[Action] = []
-    trials: list[Training] = []
+    trials: list[TrainingRow] = []
     canceled: set[str] = set()
     for state in snapshot.jobs:
+        stale = () if state.parts is None else state.parts.stale
+        actions += map(ForgetPaused, stale)
         for planned in [*_settle(now, state, snapshot.queue), *_merged_first(state, plan_job(now, state))]:
             actions.append(planned)
             if isinstance(planned, AddTrials):
                 trials += planned.trainings
             elif isinstance(planned, AddRefit):
                 trials.append(planned.training)
+            elif isinstance(planned, TakeOn):
+                trials.append(planned.row)
             elif isinstance(planned, CancelTraining):
                 canceled.add(planned.training_id)
     for training in snapshot.active:
@@ -216,7 +233,8 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
 def plan_job(now: datetime, state: JobState) -> list[Action]:
     """Creates the next trials of a job, ends it when all have ended (and its final training, where it wants one), or
     winds it up when it is to be canceled. A job whose budget is spent gets no more trials, those that have not begun
-    are canceled, and it ends with the others; one whose time is over gets no more trials."""
+    are canceled, and it ends with the others; one whose time is over gets no more trials. Of trials that run in parts
+    those that are paused go on before new ones begin; when its time is over, only the best one does."""
     job = state.job
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     end = _early_end(state)
@@ -224,15 +242,19 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
         return [CancelTraining(trial.id) for trial in state.open_trials if trial.cancel_requested_at is None]
     if end is not None:
         return [_finish(state, *end)]
+    over = state.refit is not None or state.spent or is_over(job, now)
+    taken_on: list[TakeOn] = []
     try:
-        over = state.refit is not None or state.spent or is_over(job, now)
-        trials = () if over else _next_trials(now, state, open_count)
+        taken_on = [] if over else _next_parts(state, open_count)
+        trials = () if over else _next_trials(now, state, open_count + len(taken_on))
     except MissingExtra:  # told by who looked at the job: another controller may have it
-        return _progress(state)
+        return [*taken_on, *_progress(state)]
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
         return [_finish(state, JobStatus.FAILED, f"its search space cannot be used: {error}")]
-    if trials:
-        return [AddTrials(job.id, trials), *_progress(state)]
+    if trials or taken_on:
+        return [*taken_on, *([AddTrials(job.id, trials)] if trials else []), *_progress(state)]
+    if open_count == 0 and state.parts is not None and not state.spent and (last := state.parts.last()):
+        return [*last, *_progress(state)]
     if open_count == 0:
         if state.best is not None:
             return _conclude(now, state, state.best)
@@ -253,7 +275,14 @@ def _conclude(now: datetime, state: JobState, best: BestTrial) -> list[Action]:
     try:
         return [AddRefit(job.id, refit_training(job, best, to_utc_milliseconds(now))), *_progress(state)]
     except (ValueError, LookupError, TypeError) as error:  # its document was changed by hand
-        return [_finish(state, JobStatus.FAILED, f"its final training cannot be made: {error}")]
+        note = f"its final training (search.refit) cannot be made: {error}"
+        return [NoteJob(job.id, note), _finish(state, JobStatus.COMPLETED)]
+
+
+def _next_parts(state: JobState, open_count: int) -> list[TakeOn]:
+    limit = state.job.search.max_concurrent
+    most = TRIALS_A_PASS if limit is None else limit - open_count
+    return [] if state.parts is None else state.parts.go_on(most)
 
 
 def _next_trials(now: datetime, state: JobState, open_count: int) -> tuple[Training, ...]:
@@ -340,7 +369,8 @@ def _merged_first(state: JobState, actions: Sequence[Action]) -> list[Action]:
     """A job ends with a front that was told of all its trials."""
     if state.merge is None:
         return [*actions]
-    return [state.merge, *(action for action in actions if not isinstance(action, FinishJob))]
+    ends = any(isinstance(action, FinishJob) for action in actions)
+    return [state.merge, *(_progress(state) if ends else actions)]
 
 
 def _progress(state: JobState) -> list[Action]:
@@ -362,7 +392,7 @@ def _settle(now: datetime, state: JobState, queue: Sequence[TrainingRow]) -> lis
 
 
 def _note(now: datetime, state: JobState) -> str | None:
-    notes = [_limit_note(now, state), refit_note(state.refit)]
+    notes = [_limit_note(now, state), refit_note(state.best, state.refit)]
     return "; ".join(note for note in notes if note) or None
 
 
@@ -389,7 +419,8 @@ def _early_end(state: JobState) -> tuple[JobStatus, str | None] | None:
 
 def _finish(state: JobState, status: JobStatus, error: str | None = None) -> FinishJob:
     job = state.job
-    return FinishJob(job.id, status, error, state.counts, state.best, job.front or (), job.front_version)
+    ended = state.counts, state.best, job.front or (), job.front_version
+    return FinishJob(job.id, status, error, *ended, pauses=job.search.pauses)
 
 
 def _verdict(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:

@@ -69,7 +69,7 @@ def refit_training(job: Job, best: BestTrial, now: datetime) -> Training:
 def with_refit(best: BestTrial | None, refit: RefitState | None, objective: str) -> BestTrial | None:
     """The winner, with the weights of its final training once that is completed."""
     training = None if refit is None else refit.training
-    if best is None or training is None or training.status != TrainingStatus.COMPLETED:
+    if best is None or training is None or not _is_of(refit, best) or training.status != TrainingStatus.COMPLETED:
         return best
     value = (training.evaluation or {}).get(objective, math.nan)
     changes = {
@@ -80,9 +80,20 @@ def with_refit(best: BestTrial | None, refit: RefitState | None, objective: str)
     return best.model_copy(update=changes)
 
 
-def refit_note(refit: RefitState | None) -> str | None:
-    """What a person should know of one that has not gone well."""
-    if refit is None or refit.is_open or refit.status == TrainingStatus.COMPLETED:
+def refit_note(best: BestTrial | None, refit: RefitState | None) -> str | None:
+    """What a person should know of one that has ended and left no model."""
+    if best is None or refit is None or refit.is_open:
         return None
-    why = f" ({refit.reason})" if refit.reason else ""
-    return f"its final training (search.refit) is {refit.status}{why}: the model is the best trial's"
+    if refit.status != TrainingStatus.COMPLETED:
+        what = f"is {refit.status}" + (f" ({refit.reason})" if refit.reason else "")
+    elif not _is_of(refit, best):
+        what = "is of a trial that is no longer the best"
+    else:
+        return None
+    return f"its final training (search.refit) {what}: the model is the best trial's"
+
+
+def _is_of(refit: RefitState | None, best: BestTrial) -> bool:
+    """Whether it has the parameters of this trial; another one that was retried meanwhile may have become the best."""
+    training = None if refit is None else refit.training
+    return training is not None and training.refit is not None and training.refit.number == best.number

@@ -12,7 +12,7 @@ def refused(training: TrainingRow, attempt: Attempt, refusal: RunRefused, takes_
     """A request that is found wrong by a cluster which has taken others at the same time (`takes_others`) is the
     training's own fault, a failure as any other. Everything else may be the cluster's, or the settings': the training
     goes back to the queue, so many times."""
-    reason = str(refusal)
+    reason = str(refusal).removesuffix(".")
     if training.cancel_requested_at is not None:
         return EndAttempt(training.id, attempt, AttemptOutcome.CANCELED, TrainingStatus.CANCELED, reason)
     if refusal.of_request and takes_others:

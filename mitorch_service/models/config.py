@@ -82,13 +82,13 @@ class AugmentationStep(ConfigSection):
     options: dict[str, Any] = {}
 
 
-def _augmentation_list(value: object) -> object:
+def augmentation_list(value: object) -> list[Any]:
     """``"flip"``, ``["flip", {"name": …, "options": …}]`` and ``{"name": …}`` are the same thing: a list."""
     steps = value if isinstance(value, list) else [value]
     return [{"name": step} if isinstance(step, str) else step for step in steps]
 
 
-AugmentationList = Annotated[list[AugmentationStep], BeforeValidator(_augmentation_list), Field(min_length=1)]
+AugmentationList = Annotated[list[AugmentationStep], BeforeValidator(augmentation_list), Field(min_length=1)]
 
 
 class AugmentationConfig(ConfigSection):

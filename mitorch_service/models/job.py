@@ -13,10 +13,11 @@ from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.front import FrontTrial
 from mitorch_service.models.objectives import Direction, Directions, Objectives, usual_direction
+from mitorch_service.models.population import PopulationConfig
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY
 
-Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"]
+Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2", "pbt"]
 LEARNING = ("auto", "tpe", "gp", "cmaes", "nsga2")  # what ended trials show decides which ones come next
 MAX_INITIAL = 500  # trials: of a long history an algorithm is told so many at least (controller/history.py)
 MAX_OPEN_WITHIN_BUDGET = 200  # trials, unless max_concurrent says otherwise
@@ -55,9 +56,12 @@ class SearchConfig(ConfigSection):
     )
     max_cost: Annotated[float, Field(gt=0, le=1e9)] | None = None  # no trial starts once it is spent
     early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_switched)] = None  # None: all run to the end
+    resume_promoted: bool = False  # early stopping only pauses: the best go on from their checkpoints
+    population: PopulationConfig = PopulationConfig()  # of the algorithm pbt
     # So many end before the algorithm learns; until then points are drawn evenly. None: its own number.
     initial_trials: Annotated[int, Field(ge=1, le=MAX_INITIAL)] | None = None
     # A final training of the winner: a merge patch of its config (RFC 7396: null removes). None: no such training.
+    # It follows when max_time is over, too, but not when max_cost is spent.
     refit: Annotated[dict[str, Any] | None, BeforeValidator(_switched)] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn at submission and stored
     warm_start: Annotated[list[str], Field(max_length=100)] = []  # jobs and trials to learn from, by id
@@ -96,6 +100,19 @@ class SearchConfig(ConfigSection):
         if self.initial_trials is not None and self.algorithm not in LEARNING:
             raise ValueError(f"initial_trials is for algorithms that learn ({', '.join(LEARNING)}): remove it")
         return self
+
+    @property
+    def pauses(self) -> bool:
+        """Whether trials stop on their way and are taken on later."""
+        return self.resume_promoted or self.algorithm == "pbt"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _promotion_has_a_rule(cls, data: Any) -> Any:
+        """The default one, unless it is given."""
+        if isinstance(data, dict) and data.get("resume_promoted") is True and data.get("early_stopping") is None:
+            return {**data, "early_stopping": {}}
+        return data
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
@@ -52,6 +53,10 @@ def _is_empty(value: object) -> bool:
     return not value
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Trial(Document):
     """The place of a training within its job."""
 
@@ -65,6 +70,11 @@ class Trial(Document):
     unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, while its front has not been told the values
     curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
+    rungs: list[int] = Field(default_factory=list, exclude_if=_is_empty)  # epochs after which it may pause, is compared
+    until: int | None = Field(None, exclude_if=_is_none)  # where it pauses, until its job takes it on; None: at its end
+    lineage: list[Inheritance] | None = Field(
+        None, exclude_if=_is_none
+    )  # of a population's member: whom it went on from
 
     def all_objectives(self) -> list[str]:
         """What it is measured by."""
@@ -152,6 +162,10 @@ class TrainingRow(Document):
     def current_attempt(self) -> Attempt | None:
         """The attempt that may run now, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
+
+    def is_paused(self) -> bool:
+        """Whether it waits for its search to take it on; once that has ended, it is one of the losers."""
+        return self.status == TrainingStatus.PRUNED and self.trial is not None and self.trial.until is not None
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
         """How many attempts since the last retry ended so."""

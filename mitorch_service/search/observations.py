@@ -43,19 +43,13 @@ def observe(history: History) -> Observations:
 def observe_all(history: History) -> tuple[list[Point], Vector]:
     """The points of ended trials, and a row of losses, one for each objective, of each. What ended badly has the worst
     that is known of each objective."""
-    count = len(history.study.directions)
-    if count == 1:
+    if len(history.study.directions) == 1:
         seen = observe(history)
         return seen.points, seen.losses[:, None]
-    ended = [record for record in history.records if record.state != TrialState.RUNNING]
-    lost = (math.inf,) * count
-    rows = [history.study.losses(r.values) if r.state == TrialState.COMPLETED else lost for r in ended]
-    losses = np.array([row if len(row) == count else lost for row in rows]).reshape(-1, count)
-    whole = np.isfinite(losses).all(axis=1)
-    if not whole.any():
-        return [], np.empty((0, count))
-    losses[~whole] = losses[whole].max(axis=0)
-    return [record.point for record in ended], losses
+    if "all observations" not in history.memory:
+        history.memory["all observations"] = _observe_all(history)
+    points, losses = history.memory["all observations"]
+    return points, losses
 
 
 def of_objective(history: History, index: int) -> History:
@@ -66,6 +60,19 @@ def of_objective(history: History, index: int) -> History:
         for record in history.records
     )
     return History(study, records)
+
+
+def _observe_all(history: History) -> tuple[list[Point], Vector]:
+    count = len(history.study.directions)
+    ended = [record for record in history.records if record.state != TrialState.RUNNING]
+    lost = (math.inf,) * count
+    rows = [history.study.losses(r.values) if r.state == TrialState.COMPLETED else lost for r in ended]
+    losses = np.array([row if len(row) == count else lost for row in rows]).reshape(-1, count)
+    whole = np.isfinite(losses).all(axis=1)
+    if not whole.any():
+        return [], np.empty((0, count))
+    losses[~whole] = losses[whole].max(axis=0)
+    return [record.point for record in ended], losses
 
 
 def _observe(history: History) -> Observations:

@@ -115,9 +115,9 @@ class QueueVerbs(Primitives):
                 raise NotAllowed("training", training_id, row.status, "canceled", "It has ended.")
         raise NotAllowed("training", training_id, "changing", "canceled", "Try again.")
 
-    def retry_training(self, training_id: str, at: datetime) -> None:
-        """An ended training goes back to `new`, with fresh budgets. Raises NotFound; NotAllowed for one that is
-        completed, has not ended, or was tried too often."""
+    def retry_training(self, training_id: str, at: datetime, to_its_end: bool = False) -> None:
+        """An ended training goes back to `new`, with fresh budgets; a trial with `to_its_end` pauses no more. Raises
+        NotFound; NotAllowed for one that is completed, has not ended, or was tried too often."""
         row = self._get_row(training_id)
         changes = {
             "status": "new",
@@ -126,6 +126,7 @@ class QueueVerbs(Primitives):
             "budget_from": row.attempt,
             "fence": 0,
             "error": None,
+            **({"trial.until": None} if to_its_end else {}),
         }
         remedy = "Only failed, canceled, pruned and diverged trainings can; submit it again instead."
         if row.attempt >= MAX_ATTEMPTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from mitorch_service.models.objectives import Direction
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
 from mitorch_service.search.stopping.base import Question, Standing, best_so_far
@@ -42,7 +43,7 @@ class TrialStopping:
         """Whether the trial ends with this epoch; may be repeated. Raises StoreError, StaleAttempt."""
         if not self._add(result):
             return False
-        losses = [self._loss(value) for value in self._values.values()]
+        losses = [loss_of(value, self._trial.direction) for value in self._values.values()]
         epochs = len(losses)
         question = self._stopper.question(self._trial.number, losses)
         if epochs in self._observed or question is not None:
@@ -57,7 +58,7 @@ class TrialStopping:
         return self.reason is not None
 
     def _add(self, result: EpochResult) -> bool:
-        value = _measured(result, self._trial.objective)
+        value = measured(result, self._trial.objective)
         if value is None:
             return False
         self._values[result.epoch] = value
@@ -69,14 +70,17 @@ class TrialStopping:
         self._store.record_rung(self._job_id, self._trial.number, self._attempt, *place)
         return Standing(*self._store.standing(self._job_id, *place))
 
-    def _loss(self, value: float) -> float:
-        if not math.isfinite(value):
-            return math.inf
-        return self._sign * value
 
-
-def _measured(result: EpochResult, objective: str) -> float | None:
+def measured(result: EpochResult, objective: str) -> float | None:
+    """The objective after an epoch; None where it was not measured."""
     if objective in ("val_loss", "train_loss"):
         value: float | None = getattr(result, objective)
         return value
     return result.metrics.get(objective)
+
+
+def loss_of(value: float, direction: Direction) -> float:
+    """Lower is better; what is not finite is infinite."""
+    if not math.isfinite(value):
+        return math.inf
+    return value if direction == "minimize" else -value

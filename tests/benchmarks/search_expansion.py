@@ -14,12 +14,13 @@ from mitorch_service.models.training import Training, TrainingRow, run_name
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.training.trial_stopping import TrialStopping
+from mitorch_service.training.trial_values import with_trial_values
 from tests.benchmarks.search_simulation import Settings, Simulated
 from tests.fakes import FakeBackend
 from tests.samples import NOW, a_job, a_result
 
 _WORKER = "worker"
-_OBJECTIVE = "score"
+_OBJECTIVES = ("score", "score 2")
 
 
 class Ours(Simulated):
@@ -27,10 +28,11 @@ class Ours(Simulated):
 
     def __init__(self, algorithm: str, settings: Settings) -> None:
         rule = None if settings.stopping == "none" else EarlyStopping.model_validate({"rule": settings.stopping})
+        self._names = _OBJECTIVES[: len(settings.directions)]
         search = SearchConfig(
             algorithm=algorithm,
-            objective=_OBJECTIVE,
-            direction=settings.direction,
+            objective=list(self._names),
+            direction=list(settings.directions),
             max_trials=settings.max_trials,
             max_concurrent=settings.parallel,
             early_stopping=rule,
@@ -53,13 +55,14 @@ class Ours(Simulated):
 
     def epoch_ended(self, number: int, epoch: int, value: float) -> bool:
         training, stopping = self._running[number]
-        result = a_result(epoch, metrics={_OBJECTIVE: value})
+        result = a_result(epoch, metrics={self._names[0]: value})
         self._store.record_epoch(training.id, training.attempt, training.max_epochs, result)
         return stopping is not None and stopping.ends_after(result)
 
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
         training, _ = self._running.pop(number)
-        end = RunEnd(AttemptOutcome.COMPLETED, evaluation={_OBJECTIVE: value}, trial_value=value)
+        values = value if isinstance(value, tuple) else (value,)
+        end = with_trial_values(training, RunEnd(AttemptOutcome.COMPLETED, dict(zip(self._names, values, strict=True))))
         end = RunEnd(AttemptOutcome.PRUNED) if pruned else end
         self._store.finish_training(training.id, training.attempt, _WORKER, NOW, end)
         self._backend.end(run_name(training.id, training.attempt), RunState.SUCCEEDED)

@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from tests.benchmarks.search_simulation import Settings, Simulated
@@ -23,7 +23,7 @@ class Optuna(Simulated):
 
     def __init__(self, sampler: BaseSampler, pruner: BasePruner, settings: Settings) -> None:
         self._space = settings.space
-        self._study = optuna.create_study(sampler=sampler, pruner=pruner, direction=settings.direction)
+        self._study = optuna.create_study(sampler=sampler, pruner=pruner, directions=settings.directions)
         self._trials: dict[int, optuna.Trial] = {}
 
     def begin(self) -> tuple[int, dict[str, Any]]:
@@ -35,7 +35,7 @@ class Optuna(Simulated):
         self._trials[number].report(value, epoch)
         return self._trials[number].should_prune()
 
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
         if pruned:
             self._study.tell(self._trials.pop(number), state=TrialState.PRUNED)
         else:
@@ -75,6 +75,11 @@ PEERS: dict[str, Callable[[Settings], Simulated]] = {
 }
 if importlib.util.find_spec("torch"):  # which Optuna's Gaussian process needs
     PEERS["optuna-gp"] = _peer(lambda seed: GPSampler(seed=seed))
+FRONT_PEERS: dict[str, Callable[[Settings], Simulated]] = {
+    "optuna-random": PEERS["optuna-random"],
+    "optuna-tpe": PEERS["optuna-tpe"],
+    "optuna-nsga2": _peer(lambda seed: NSGAIISampler(seed=seed)),
+}
 
 
 def optuna_milliseconds(finished: int, storage: str | None = None, count: int = 5) -> dict[str, float]:

@@ -9,14 +9,17 @@ import heapq
 import random
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from mitorch_service.models.objectives import Direction
 from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState, suggest
 from mitorch_service.search.space import parse_space
 from tests.benchmarks.search_functions import Digits
 
+Ways = Direction | tuple[Direction, ...]
 MOST_EPOCHS = 6000
 
 
@@ -28,9 +31,14 @@ class Settings:
     seed: int
     parallel: int
     max_trials: int
-    direction: Literal["minimize", "maximize"] = "minimize"
+    ways: Ways = "minimize"
     max_epochs: int = 1
     stopping: str = "none"  # the rule of early stopping
+
+    @property
+    def directions(self) -> Sequence[Direction]:
+        """One for each objective."""
+        return (self.ways,) if isinstance(self.ways, str) else self.ways
 
 
 class Simulated(ABC):
@@ -45,8 +53,8 @@ class Simulated(ABC):
         """A running trial's value after an epoch; whether the trial ends early, with this epoch."""
 
     @abstractmethod
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
-        """A trial's value at its end."""
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
+        """A trial's value at its end; of several objectives each."""
 
 
 def regret_after(search: Simulated, function: Any, trials: int, parallel: int, seed: int) -> float:

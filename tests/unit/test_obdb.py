@@ -43,7 +43,9 @@ def group(store: Store, data: dict[str, Any], again: bool = False, **options: An
     with suppress(AlreadyExists):
         store.add_dataset(a_dataset("weeds"))
     chosen = Options(dataset=DatasetRef(name="weeds"), **options)
-    submissions = check_group(Lookups(store), "settings_file.json", asked(data), chosen, check_names)
+    submissions = check_group(
+        Lookups(store), "settings_file.json", asked(data), chosen, lambda _, written: check_names(written)
+    )
     return build_group(store, data, submissions, chosen, NOW, again, "variant")
 
 

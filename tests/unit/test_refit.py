@@ -17,7 +17,7 @@ from mitorch_service.controller.submission import Options, build_submission
 from mitorch_service.controller.why import why_job
 from mitorch_service.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.job import Job, SearchConfig, refit_id
+from mitorch_service.models.job import Job, SearchConfig, refit_id, trial_id
 from mitorch_service.models.run import RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, run_name
@@ -264,6 +264,41 @@ def test_a_job_that_is_canceled_between_cancels_it_too(service: Service) -> None
         service.tick()
     assert service.store.get_training(refit_id(job.id)).status == TrainingStatus.CANCELED
     assert service.store.get_job(job.id).status == JobStatus.CANCELED
+
+
+def test_a_trial_that_is_retried_and_wins_meanwhile_does_not_get_the_weights_of_another(service: Service) -> None:
+    job = service.job()
+    service.tick()
+    service.finish(AttemptOutcome.DIVERGED)
+    service.tick()
+    service.finish(value=0.25)
+    service.store.change_study_trial(trial_id(job.id, 0), {}, {"trial.value": None})
+    service.tick()
+    service.store.retry_training(trial_id(job.id, 0), NOW)
+    service.finish(value=0.1)  # the final training
+    service.tick()
+    assert service.store.get_job(job.id).status == JobStatus.RUNNING
+    winner = service.finish(value=0.05)
+    service.tick()
+    done = service.store.get_job(job.id)
+    assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
+    assert done.best is not None
+    assert (done.best.number, done.best.refit) == (0, None)
+    told = "its final training (search.refit) is of a trial that is no longer the best: the model is the best trial's"
+    assert done.note == told
+
+
+def test_a_winner_that_is_not_of_the_space_any_more_keeps_its_model(service: Service) -> None:
+    job = service.job()
+    _, winner = service.search()
+    service.store.change_study_trial(winner.id, {}, {"trial.parameters": {"lr_scheduler.base_lr": 77}})
+    service.tick()
+    done = service.store.get_job(job.id)
+    assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
+    assert done.note is not None
+    assert done.note.startswith(
+        "its final training (search.refit) cannot be made: the parameters of its trial 1 are not"
+    )
 
 
 def test_one_that_cannot_be_read_holds_up_nothing(service: Service) -> None:

@@ -68,6 +68,23 @@ def test_time_is_told_against_what_it_would_have_taken(store: Store) -> None:
     assert accounts_of_job(store, job.id, 0, 10_001) is None
 
 
+def test_of_several_objectives_each_has_its_importance(store: Store) -> None:
+    names = ["val_loss", "f1"]
+    job = a_job(config=SPACE, search=SearchConfig(max_trials=50, seed=0, objective=names))
+    space, _ = parse_space(SPACE)
+    for number in range(30):
+        parameters = space.at(random_point(space, f"0/{number}"))[1]
+        values = [parameters["lr"], parameters["decay"]]
+        trial = Trial(number=number, parameters=parameters, objective="val_loss", direction="minimize", values=values)
+        store.insert("trainings", [{**a_training(job_id=job.id, trial=trial).to_document(), "status": "completed"}])
+    insight = SearchInsight(store, job)
+    assert {name: next(iter(shares)) for name, shares in insight.importances().items()} == {
+        "val_loss": "lr",
+        "f1": "decay",
+    }
+    assert [name for name, _ in insight.fields()][1:3] == ["importance for val_loss", "importance for f1"]
+
+
 def test_a_job_without_trials_or_parameters_has_nothing_to_say(store: Store) -> None:
     job, script = a_job(config=SPACE), a_job(config={})
     ended(store, script, 0)

@@ -89,8 +89,9 @@ def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
     _writable_home()
     settings = read_settings()
     with closing(open_store(settings)) as store:  # the process lives on: what it opens must not add up
-        controller = Controller(store, open_backends(settings), settings.clusters)
-        timed_pass(controller, open_artifacts(settings), lambda: datetime.now(UTC), in_time, _tell, past_due)
+        artifacts = open_artifacts(settings)
+        controller = Controller(store, open_backends(settings), settings.clusters, artifacts)
+        timed_pass(controller, artifacts, lambda: datetime.now(UTC), in_time, _tell, past_due)
 
 
 def _tell(line: Mapping[str, object]) -> None:

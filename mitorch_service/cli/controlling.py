@@ -28,7 +28,7 @@ _REMOTE_SECONDS = 300.0
 def one_pass() -> int:
     """One pass; prints what it did. Returns 1 if some of it failed."""
     settings = read_settings()
-    controller = Controller(open_store(settings), open_backends(settings), settings.clusters)
+    controller = Controller(open_store(settings), open_backends(settings), settings.clusters, open_artifacts(settings))
     report = controller.tick(datetime.now(UTC))
     for event in report.events:
         click.echo(event.text, err=event.failed)
@@ -41,7 +41,7 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     """Pass after pass; a database that does not answer is waited for."""
     settings = read_settings()
     store = open_store(settings)
-    controller = Controller(store, open_backends(settings), settings.clusters)
+    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
     seconds = every or default_seconds(settings)
     last = PassReport(controller.observe(datetime.now(UTC)))  # a database that is not there at all ends it here
     with show_pass() as show:
@@ -101,7 +101,7 @@ def retry_id(id: str) -> str:
     now = datetime.now(UTC)
     if kind == "job":
         return f"job {whole}: {orders.retry_job(store, whole, now)} trials queued again"
-    store.retry_training(whole, now)
+    orders.retry_training(store, whole, now)
     return f"training {whole} queued again"
 
 

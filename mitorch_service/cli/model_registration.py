@@ -83,7 +83,7 @@ def _winner(store: Store, id: str) -> Training:
             raise NotAllowed("job", whole, "a search for several objectives", "registered by its best trial", remedy)
         if best is None:
             raise NotFound("best trial", f"of job {whole}", "None of its trials is completed: see miquery.")
-        whole = best.training_id
+        whole = best.refit or best.training_id
     training = store.get_training(whole)
     if training.status != TrainingStatus.COMPLETED:
         remedy = "Only a completed training has a model."

@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
-from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
+from mitorch_service.cli.costs import accounts_of_job, cost_fields, cost_json, cost_of_job, cost_of_training
+from mitorch_service.cli.final_training import FinalTraining
 from mitorch_service.cli.front_view import front_json, show_front
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
+from mitorch_service.cli.parts_view import counts_text, part_fields, rung_fields, show_lineage
 from mitorch_service.cli.script_view import script_fields
 from mitorch_service.cli.search_insight import SearchInsight
 from mitorch_service.errors import BrokenDocument, NotAllowed
@@ -95,6 +97,7 @@ class TrainingView(View):
         if training.attempts:
             attempt_columns = ("attempt", "cluster", "queued", "started", "ended", "outcome", "reason")
             show_table("attempts", attempt_columns, [_attempt_row(attempt) for attempt in training.attempts])
+        show_lineage(training)
         curve = self._store.curve(self._id).items
         if curve:
             names = list(curve[0].metrics)[:_METRICS_SHOWN]
@@ -130,7 +133,8 @@ class JobView(View):
     def show(self) -> bool:
         job = self._store.get_job(self._id)
         counts = self._store.count_trainings(self._id)
-        several = len(job.search.objectives()) > 1
+        several, final = len(job.search.objectives()) > 1, FinalTraining(self._store, job)
+        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         show_fields(
             [
                 ("job", job.id),
@@ -141,15 +145,17 @@ class JobView(View):
                 ("dataset", job.dataset),
                 *script_fields(job.config),
                 ("search", f"{job.search.algorithm}, {job.search.goal()}"),
-                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {_counts(counts)}"),
-                *([] if several else self._best_fields()),
+                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(job, counts)}"),
+                *rung_fields(self._store, job),
+                *([] if several else self._best_fields(job)),
+                *final.fields(),
                 ("budget", job.search.max_cost),
-                *cost_fields(cost_of_job(self._store, job.id, job.arrival, sum(counts.values()))),
+                *cost_fields(cost_of_job(accounts, final.training)),
                 ("created", job.created_at),
                 ("error", job.error),
                 ("note", job.note),
                 *((f"artifact {name}", address) for name, address in job.artifacts.items()),
-                *SearchInsight(self._store, job).fields(),
+                *SearchInsight(self._store, job, accounts).fields(),
             ]
         )
         if several:
@@ -161,22 +167,28 @@ class JobView(View):
     def show_json(self) -> None:
         job = self._store.get_job(self._id)
         counts = self._store.count_trainings(self._id)
-        cost = cost_json(cost_of_job(self._store, job.id, job.arrival, sum(counts.values())))
-        insight = SearchInsight(self._store, job)
+        accounts, final = (
+            accounts_of_job(self._store, job.id, job.arrival, sum(counts.values())),
+            FinalTraining(self._store, job),
+        )
+        cost = cost_json(cost_of_job(accounts, final.training))
+        insight = SearchInsight(self._store, job, accounts)
         importance: dict[str, Any]
         if len(job.search.objectives()) > 1:
             importance, board = insight.importances(), front_json(self._store, job, self._limit)
         else:
             leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
             importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
-        document = {**job.to_document(), "config": shown(job.config), "importance": importance, "seen": insight.seen()}
-        stream_json({**document, "counts": counts, **cost, **board}.items())
+        found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
+        document = {**job.to_document(), "config": shown(job.config), **found}
+        fields = {**document, "final_training": final.json(), "counts": counts, **cost, **board}
+        stream_json(fields.items())
 
-    def _best_fields(self) -> list[tuple[str, Any]]:
+    def _best_fields(self, job: Job) -> list[tuple[str, Any]]:
         best = self._leaders(1)
         return [
-            ("best", best[0].trial.value if best and best[0].trial else None),
-            ("best trial", best[0].id if best else None),
+            ("best", best[0].trial.value if best and best[0].trial else job.best and job.best.value),
+            ("best trial", best[0].id if best else job.best and job.best.training_id),
         ]
 
     def _show_leaders(self, job: Job) -> None:
@@ -238,7 +250,8 @@ def _result(training: TrainingRow) -> str | None:
 
 
 def _training_fields(training: Training) -> list[tuple[str, Any]]:
-    trial = training.trial
+    trial, refit = training.trial, training.refit
+    parameters = trial.parameters if trial is not None else refit and refit.parameters
     return [
         ("training", training.id),
         ("name", training.name),
@@ -248,7 +261,9 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("dataset", training.dataset),
         ("job", training.job_id),
         ("trial", None if trial is None else trial.number),
-        ("parameters", None if trial is None else trial.parameters),
+        ("final training of", refit and refit.job_id),
+        ("parameters", parameters),
+        *part_fields(training),
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
@@ -289,7 +304,3 @@ def _leader_row(rank: int, row: TrainingRow, names: list[str]) -> list[Any]:
         epochs,
         *(trial.parameters.get(name) for name in names),
     ]
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "none yet"

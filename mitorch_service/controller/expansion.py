@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from mitorch_service.controller.parts import rungs_of
 from mitorch_service.controller.submission import new_training
 from mitorch_service.models.job import LEARNING, Job, trial_id
 from mitorch_service.models.training import Training, Trial
@@ -43,9 +44,11 @@ def expand(
 
 
 def room(job: Job, last_number: int | None, open_count: int, failed: int = 0) -> int:
-    """How many trials may be created now. Failed ones are replaced where `max_failed` says how many may fail."""
+    """How many trials may be created now. Failed ones are replaced where `max_failed` says how many may fail;
+    members of a population, which are taken on instead, are not."""
     search = job.search
-    wanted = search.max_trials + (0 if search.max_failed is None else min(failed, search.max_failed))
+    replaced = 0 if search.max_failed is None or search.algorithm == "pbt" else min(failed, search.max_failed)
+    wanted = search.max_trials + replaced
     left = wanted - (0 if last_number is None else last_number + 1)
     if search.max_concurrent is not None:
         left = min(left, search.max_concurrent - open_count)
@@ -66,12 +69,19 @@ def failed_count(counts: Mapping[str, int]) -> int:
 def study_of(job: Job, space: Space) -> Study:
     """The job as the search room sees it."""
     search = job.search
-    return Study(space, search.seed or 0, search.max_trials, search.directions(), tuple(search.enqueue))
+    return Study(
+        space,
+        search.seed or 0,
+        search.max_trials,
+        search.directions(),
+        tuple(search.enqueue),
+        initial_trials=search.initial_trials,
+    )
 
 
 def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> Training:
     config, parameters = space.at(point)
-    objectives = job.search.objectives()
+    objectives, rungs = job.search.objectives(), rungs_of(job)
     trial = Trial(
         number=number,
         parameters=parameters,
@@ -79,6 +89,9 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
         direction=job.search.resolved_direction(),
         objectives=list(objectives) if len(objectives) > 1 else [],
         early_stopping=job.search.early_stopping,
+        rungs=rungs,
+        until=rungs[0] if rungs else None,
+        lineage=[] if job.search.algorithm == "pbt" else None,
     )
     return new_training(
         trial_id(job.id, number),

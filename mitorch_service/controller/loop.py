@@ -9,20 +9,26 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar, assert_never
 
+from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend, RunStatus
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
 from mitorch_service.controller.expansion import failed_count, is_over, room
 from mitorch_service.controller.front import read_merge, store_merge
 from mitorch_service.controller.history import read_history
+from mitorch_service.controller.leftovers import delete_page
+from mitorch_service.controller.part_observation import observe_parts
+from mitorch_service.controller.parts import TakeOn, best_of_rungs
 from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
     Action,
+    AddRefit,
     AddTrials,
     CancelRun,
     CancelTraining,
     EndAttempt,
     FinishJob,
+    ForgetPaused,
     JobState,
     Launch,
     MergeFront,
@@ -32,13 +38,25 @@ from mitorch_service.controller.plan import (
     Submit,
     UpdateJob,
     plan,
+    plan_job,
 )
+from mitorch_service.controller.refit import read_refit, with_refit
+from mitorch_service.controller.refusal import refused
 from mitorch_service.controller.report import Counted, Event, PassReport
-from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, NotFound, StoreUnavailable
+from mitorch_service.errors import (
+    BackendError,
+    BackendUnavailable,
+    BrokenDocument,
+    MiTorchError,
+    NotAllowed,
+    NotFound,
+    RunRefused,
+    StoreUnavailable,
+)
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingErrorInfo, TrainingRow
 from mitorch_service.search.algorithms import check_installed
 from mitorch_service.settings import ClusterConfig
@@ -54,10 +72,12 @@ _OPEN_TRIALS_A_PASS = 1000
 _HEAD_A_PASS = 100  # trainings of the queue that a pass looks at, at least, where some of them want certain clusters
 _HEAD_BY_ROOM = 4  # or so many times the free nodes, if that is more
 _SUBMISSIONS_A_STEP = 100  # claimed, submitted and recorded together
+_DELETIONS_A_PASS = 1000  # pages of paused trials, for as long as there is time
 
 
 _OUTCOMES = {
     AttemptOutcome.LOST: Counted.LOST,
+    AttemptOutcome.REFUSED: Counted.REFUSED,
     AttemptOutcome.FAILED: Counted.FAILED,
     AttemptOutcome.CANCELED: Counted.CANCELED,
 }
@@ -66,17 +86,26 @@ _OUTCOMES = {
 class Controller:
     """Stateless between passes: all that it knows is in the store and on the clusters."""
 
-    def __init__(self, store: Store, backends: Mapping[str, Backend], clusters: Sequence[ClusterConfig] = ()) -> None:
-        """`backends` by cluster name, in order of preference; `clusters` what the settings say of them."""
+    def __init__(
+        self,
+        store: Store,
+        backends: Mapping[str, Backend],
+        clusters: Sequence[ClusterConfig] = (),
+        artifacts: ArtifactStore | None = None,
+    ) -> None:
+        """`backends` by cluster name, in order of preference; `clusters` what the settings say of them. `artifacts`:
+        where the states of paused trials are, which are deleted with the end of their job."""
         self._store = store
         self._backends = backends
         self._facts = {cluster.name: Cluster.of(cluster) for cluster in clusters}
+        self._artifacts = artifacts
         self._events: list[Event] = []
+        self._refusing: set[str] = set()  # clusters, in this pass
 
     def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
         """One pass. `in_time` is asked before each step, never within one: once it says no, the rest is left to the
         next pass. Raises StoreUnavailable when the database does not answer; nothing else stops it."""
-        self._events = []
+        self._events, self._refusing = [], set()
         self._store.prepare()
         snapshot = self.observe(now)
         for step in self._steps(plan(now, snapshot), now):
@@ -90,7 +119,11 @@ class Controller:
         """What is done whole or not at all by a pass. Submissions come last, some at a time."""
         claimed = [action for action in actions if isinstance(action, Submit)]
         launches = [action for action in actions if isinstance(action, Launch)]
-        yield from (partial(self._apply, action, now) for action in actions if not isinstance(action, Submit | Launch))
+        for action in actions:
+            if isinstance(action, FinishJob) and action.pauses:
+                yield from self._end_of_parts(action.job_id, now)
+            elif not isinstance(action, Submit | Launch):
+                yield partial(self._apply, action, now)
         for start in range(0, len(claimed), _SUBMISSIONS_A_STEP):
             yield partial(self._submit, claimed[start : start + _SUBMISSIONS_A_STEP], now)
         for start in range(0, len(launches), _SUBMISSIONS_A_STEP):
@@ -169,12 +202,21 @@ class Controller:
         open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
         failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
-        state = JobState(job, counts, last_number, best_trial(self._store, job), merge=read_merge(self._store, job))
+        refit = read_refit(self._store, job)
+        best = with_refit(best_trial(self._store, job), refit, job.search.objectives()[0])
+        state = JobState(job, counts, last_number, best, refit=refit, merge=read_merge(self._store, job))
         if job.search.max_cost is not None:
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
+        if job.search.pauses and state.best is None:
+            state = replace(state, best=best_of_rungs(self._store, job))
         if winding_up or state.spent:
-            return replace(state, open_trials=self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items)
+            more = [refit.training] if refit is not None and refit.training is not None and refit.is_open else []
+            trials = self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items
+            return replace(state, open_trials=[*trials, *more])
+        if refit is not None:
+            return state
+        state = replace(state, parts=observe_parts(self._store, job, counts, last_number, open_count))
         if is_over(job, now) or room(job, last_number, open_count, failed) == 0:
             return state
         with self._going_on():  # without the packages the plan leaves the job as it is
@@ -193,6 +235,13 @@ class Controller:
                 added = self._store.add_trainings(action.trainings)
                 if added:
                     self._note(f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added)
+            case AddRefit():
+                if self._store.add_trainings([action.training]):
+                    self._note(f"job {action.job_id[:8]}: its final training {action.training.id[:8]} queued")
+            case TakeOn():
+                self._take_on(action, now)
+            case ForgetPaused():
+                self._store.forget_paused(action.record)
             case UpdateJob():
                 self._store.update_job(action.job_id, action.counts, action.best, now)
             case MergeFront():
@@ -220,7 +269,43 @@ class Controller:
         if self._store.note_job(action.job_id, action.note):
             self._note(f"job {action.job_id[:8]}: {action.note}")
 
+    def _take_on(self, action: TakeOn, now: datetime) -> None:
+        if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:
+            return  # this pass has slept, and another one has ended the job
+        if self._store.take_on(action.row, action.until, action.priority, now, action.course):
+            how = "" if action.course is None else f" as training {action.course.inheritance.parent[:8]} was"
+            where = "to its end" if action.until is None else f"to epoch {action.until}"
+            text = f"job {action.job_id[:8]}: training {action.row.id[:8]} goes on{how}, {where}"
+            self._note(text, Counted.TAKEN_ON)
+        if action.record is not None:
+            self._store.forget_paused(action.record)
+
+    def _end_of_parts(self, job_id: str, now: datetime) -> Iterator[Callable[[], None]]:
+        """Ends a job whose trials run in parts, and deletes first, step by step, what they have kept to go on from.
+
+        One that another pass took on after this one had counted what is open, and before it looked at what is paused,
+        was in neither: so both are looked at once more."""
+        over: list[Action] = []
+        more = True
+
+        def look_again() -> None:
+            found = plan_job(now, self._job_state(self._store.get_job(job_id), now))
+            over.extend(action for action in found if isinstance(action, FinishJob))
+
+        def delete() -> None:
+            nonlocal more
+            more = False  # what fails is told, and left to the next pass
+            more = delete_page(self._store, self._artifacts, job_id, lambda error: self._note(str(error), failed=True))
+
+        yield look_again
+        for _ in range(_DELETIONS_A_PASS if over else 0):
+            if more:
+                yield delete
+        yield from (partial(self._apply, action, now) for action in over)
+
     def _finish(self, action: FinishJob, now: datetime) -> None:
+        if action.pauses and self._store.some_rung_records(action.job_id, 1):
+            return  # the next pass goes on deleting
         self._store.remove_rungs(action.job_id)  # all its trials have ended
         ended = action.counts, action.best, action.front, action.front_version
         if self._store.finish_job(action.job_id, action.status, now, action.error, *ended):
@@ -228,6 +313,7 @@ class Controller:
             self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 
     def _launch(self, launches: list[Launch], now: datetime) -> None:
+        launches = [launch for launch in launches if launch.attempt.cluster not in self._refusing]
         claims = [(launch.training_id, launch.attempt) for launch in launches]
         ours = self._store.claim_trainings(claims)
         self._submit([launch for launch, won in zip(launches, ours, strict=True) if won], now)
@@ -239,21 +325,54 @@ class Controller:
         for one in claimed:
             parts.setdefault(one.attempt.cluster, []).append(one)
         asked = {cluster: partial(self._submit_to, cluster, part) for cluster, part in parts.items()}
+        answered = self._ask(asked, _SUBMISSION_SECONDS)
         accepted = []
-        for cluster, answers in self._ask(asked, _SUBMISSION_SECONDS).items():
+        for cluster, answers in answered.items():
             for one, answer in zip(parts[cluster], answers, strict=True):
                 if isinstance(answer, BackendError):
-                    self._note(str(answer), failed=True)
                     continue
                 accepted.append((one.training_id, one.attempt.number, answer))
                 text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
                 self._note(text, Counted.LAUNCHED)
         self._store.record_submissions(accepted, now)
+        for cluster, answers in answered.items():
+            self._note_errors(answers)
+            self._give_back(cluster, parts[cluster], answers, now)
 
     def _submit_to(self, cluster: str, claimed: Sequence[Launch | Submit]) -> list[str | BackendError | None]:
         """For each where to look at the run, or why the cluster has not accepted it."""
         backend = self._backends[cluster]
-        return backend.submit_all([backend.prepare(o.training_id, o.attempt.number, o.resources) for o in claimed])
+        try:
+            requests = [backend.prepare(o.training_id, o.attempt.number, o.resources) for o in claimed]
+        except BackendUnavailable:
+            raise
+        except BackendError as error:  # nothing was asked for
+            return [RunRefused(cluster, error.problem, error.remedy) for _ in claimed]
+        return backend.submit_all(requests)
+
+    def _note_errors(self, answers: Sequence[str | BackendError | None]) -> None:
+        """Each text once: what is wrong with a cluster is wrong for all."""
+        for text in dict.fromkeys(str(answer) for answer in answers if isinstance(answer, BackendError)):
+            self._note(text, failed=True)
+
+    def _give_back(
+        self,
+        cluster: str,
+        claimed: Sequence[Launch | Submit],
+        answers: Sequence[str | BackendError | None],
+        now: datetime,
+    ) -> None:
+        """Ends the attempts that the cluster has refused. In doubt nothing is ended: the next pass asks again."""
+        pairs = list(zip(claimed, answers, strict=True))
+        # One that was claimed earlier may have been accepted then, under other settings.
+        takes_others = any(isinstance(one, Launch) and not isinstance(answer, BackendError) for one, answer in pairs)
+        for one, answer in pairs:
+            if isinstance(answer, RunRefused):
+                with self._going_on():
+                    training = self._store.get_training(one.training_id)
+                    self._end(refused(training, one.attempt, answer, takes_others), now, began=False)
+        if not takes_others and any(isinstance(answer, RunRefused) for answer in answers):
+            self._refusing.add(cluster)
 
     def _cancel_trial(self, training_id: str, now: datetime) -> None:
         try:
@@ -265,13 +384,15 @@ class Controller:
         else:
             self._note(f"training {training_id[:8]} is asked to stop")
 
-    def _end(self, action: EndAttempt, now: datetime) -> None:
+    def _end(self, action: EndAttempt, now: datetime, began: bool = True) -> None:
+        """`began`: whether there may have been a run, with a log. Where there is not, one that reports its start after
+        all is left alone."""
         attempt = action.attempt
-        tail = self._log_tail(attempt)
+        tail, before = (self._log_tail(attempt), ACTIVE) if began else ([], (TrainingStatus.QUEUED,))
         reason = mask_secrets(action.reason)
         error = TrainingErrorInfo(type=action.outcome.value.capitalize(), message=reason, log_tail=tail)
-        ended = self._store.end_attempt(action.training_id, attempt.number, now, action.outcome, action.status, error)
-        if ended:
+        verdict = (now, action.outcome, action.status, error, before)
+        if self._store.end_attempt(action.training_id, attempt.number, *verdict):
             then = "will be tried again" if action.status == "new" else f"is {action.status}"
             short = action.training_id[:8]
             text = f"training {short}: attempt {attempt.number} {action.outcome}: {action.reason}; it {then}"

@@ -8,7 +8,7 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.job import SearchConfig
 
 MOST_OBJECTIVES = 5
-_OF_ONE = ("gp", "cmaes")
+_OF_ONE = ("gp", "cmaes", "pbt")
 _OF_SEVERAL = "auto, tpe, nsga2, random, qmc, grid"
 
 
@@ -26,3 +26,6 @@ def objective_problems(search: SearchConfig) -> Iterator[Problem]:
     if search.early_stopping is not None:
         message = f"compares trials by one objective, not by {count}: leave it out, or search for one objective"
         yield Problem("search.early_stopping", message)
+    if search.refit is not None:
+        message = f"trains one winner once more, and {count} objectives have a front of them: leave it out"
+        yield Problem("search.refit", message)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.backends.base import Capacity, RunStatus
-from mitorch_service.controller.expansion import expand, failed_count, is_over
+from mitorch_service.controller.doors import Doors
+from mitorch_service.controller.expansion import TRIALS_A_PASS, expand, failed_count, is_over
+from mitorch_service.controller.parts import Parts, TakeOn
 from mitorch_service.controller.placement import Cluster, Placer
+from mitorch_service.controller.refit import RefitState, refit_note, refit_training
 from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.front import FrontTrial
@@ -24,6 +27,7 @@ from mitorch_service.models.training import (
     run_name,
 )
 from mitorch_service.search.base import TrialRecord
+from mitorch_service.stores.rungs import RungRecord
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class JobState:
     cost: float = 0.0  # of all trials until now; added up only where the search has a max_cost
     settled: SettledCost | None = None  # what of it need not be read again
     records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
+    refit: RefitState | None = None  # its final training, once there is one
     merge: MergeFront | None = None  # what the front of several objectives has not been told: see `front`
+    parts: Parts | None = None  # of its paused trials, where some may go on
 
     @property
     def spent(self) -> bool:
@@ -67,6 +73,21 @@ class AddTrials:
 
     job_id: str
     trainings: tuple[Training, ...]
+
+
+@dataclass(frozen=True)
+class AddRefit:
+    """Create the final training of a job, unless it exists."""
+
+    job_id: str
+    training: Training
+
+
+@dataclass(frozen=True)
+class ForgetPaused:
+    """Take the mark from a trial that does not wait any more."""
+
+    record: RungRecord
 
 
 @dataclass(frozen=True)
@@ -118,6 +139,7 @@ class FinishJob:
     best: BestTrial | None
     front: Sequence[FrontTrial] = ()
     front_version: int | None = None
+    pauses: bool = False  # its trials have left states to go on from, which nobody needs any more
 
 
 @dataclass(frozen=True)
@@ -166,6 +188,9 @@ class EndAttempt:
 
 Action = (
     AddTrials
+    | AddRefit
+    | TakeOn
+    | ForgetPaused
     | UpdateJob
     | SettleCost
     | NoteJob
@@ -182,13 +207,19 @@ Action = (
 def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     """The actions of one pass, in the order in which they are to be applied."""
     actions: list[Action] = []
-    trials: list[Training] = []
+    trials: list[TrainingRow] = []
     canceled: set[str] = set()
     for state in snapshot.jobs:
+        stale = () if state.parts is None else state.parts.stale
+        actions += map(ForgetPaused, stale)
         for planned in [*_settle(now, state, snapshot.queue), *_merged_first(state, plan_job(now, state))]:
             actions.append(planned)
             if isinstance(planned, AddTrials):
                 trials += planned.trainings
+            elif isinstance(planned, AddRefit):
+                trials.append(planned.training)
+            elif isinstance(planned, TakeOn):
+                trials.append(planned.row)
             elif isinstance(planned, CancelTraining):
                 canceled.add(planned.training_id)
     for training in snapshot.active:
@@ -200,30 +231,57 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
 
 
 def plan_job(now: datetime, state: JobState) -> list[Action]:
-    """Creates the next trials of a job, ends it when all have ended, or winds it up when it is to be canceled. A job
-    whose budget is spent gets no more trials, those that have not begun are canceled, and it ends with the others; one
-    whose time is over gets no more trials."""
+    """Creates the next trials of a job, ends it when all have ended (and its final training, where it wants one), or
+    winds it up when it is to be canceled. A job whose budget is spent gets no more trials, those that have not begun
+    are canceled, and it ends with the others; one whose time is over gets no more trials. Of trials that run in parts
+    those that are paused go on before new ones begin; when its time is over, only the best one does."""
     job = state.job
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     end = _early_end(state)
-    if end is not None and open_count > 0:
+    if end is not None and (open_count > 0 or (state.refit is not None and state.refit.is_open)):
         return [CancelTraining(trial.id) for trial in state.open_trials if trial.cancel_requested_at is None]
     if end is not None:
         return [_finish(state, *end)]
+    over = state.refit is not None or state.spent or is_over(job, now)
+    taken_on: list[TakeOn] = []
     try:
-        trials = () if state.spent or is_over(job, now) else _next_trials(now, state, open_count)
+        taken_on = [] if over else _next_parts(state, open_count)
+        trials = () if over else _next_trials(now, state, open_count + len(taken_on))
     except MissingExtra:  # told by who looked at the job: another controller may have it
-        return _progress(state)
+        return [*taken_on, *_progress(state)]
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
         return [_finish(state, JobStatus.FAILED, f"its search space cannot be used: {error}")]
-    if trials:
-        return [AddTrials(job.id, trials), *_progress(state)]
+    if trials or taken_on:
+        return [*taken_on, *([AddTrials(job.id, trials)] if trials else []), *_progress(state)]
+    if open_count == 0 and state.parts is not None and not state.spent and (last := state.parts.last()):
+        return [*last, *_progress(state)]
     if open_count == 0:
-        if state.best is not None or job.front:
+        if state.best is not None:
+            return _conclude(now, state, state.best)
+        if job.front:
             return [_finish(state, JobStatus.COMPLETED)]
         return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {' and '.join(job.search.objectives())}")]
     unbegun = [trial for trial in state.open_trials if state.spent and trial.attempt == 0]
     return [*(CancelTraining(trial.id) for trial in unbegun), *_progress(state)]
+
+
+def _conclude(now: datetime, state: JobState, best: BestTrial) -> list[Action]:
+    """The search is over, and has a winner: the job ends after its final training, where it is to have one."""
+    job = state.job
+    if state.refit is not None and state.refit.is_open:
+        return _progress(state)
+    if state.refit is not None or job.search.refit is None or state.spent:
+        return [_finish(state, JobStatus.COMPLETED)]
+    try:
+        return [AddRefit(job.id, refit_training(job, best, to_utc_milliseconds(now))), *_progress(state)]
+    except (ValueError, LookupError, TypeError) as error:  # its document was changed by hand
+        return [_finish(state, JobStatus.FAILED, f"its final training cannot be made: {error}")]
+
+
+def _next_parts(state: JobState, open_count: int) -> list[TakeOn]:
+    limit = state.job.search.max_concurrent
+    most = TRIALS_A_PASS if limit is None else limit - open_count
+    return [] if state.parts is None else state.parts.go_on(most)
 
 
 def _next_trials(now: datetime, state: JobState, open_count: int) -> tuple[Training, ...]:
@@ -261,7 +319,7 @@ def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
 
 def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) -> list[Action]:
     """New trainings by priority, then age, to the clusters' free nodes: see `placement`."""
-    placer = open_placer(snapshot)
+    placer = open_placer(now, snapshot)
     at = to_utc_milliseconds(now)
     actions: list[Action] = []
     for row in in_order(waiting):
@@ -278,9 +336,10 @@ def in_order(waiting: Sequence[TrainingRow]) -> list[TrainingRow]:
     return sorted({row.id: row for row in waiting}.values(), key=lambda r: (r.priority, r.arrival, r.id))
 
 
-def open_placer(snapshot: Snapshot) -> Placer:
+def open_placer(now: datetime, snapshot: Snapshot) -> Placer:
     """What there is to be given away at the beginning of an assignment."""
-    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts)
+    doors = Doors(now, snapshot.queue, snapshot.active)
+    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts, doors)
 
 
 def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) -> Attempt:
@@ -332,9 +391,15 @@ def _settle(now: datetime, state: JobState, queue: Sequence[TrainingRow]) -> lis
 
 
 def _note(now: datetime, state: JobState) -> str | None:
+    notes = [_limit_note(now, state), refit_note(state.best, state.refit)]
+    return "; ".join(note for note in notes if note) or None
+
+
+def _limit_note(now: datetime, state: JobState) -> str | None:
     search = state.job.search
     if state.spent:
-        return f"its budget of {search.max_cost:.2f} is spent: no new trials"
+        skipped = " and no final training" if search.refit is not None and state.refit is None else ""
+        return f"its budget of {search.max_cost:.2f} is spent: no new trials{skipped}"
     if is_over(state.job, now):
         return f"its time (search.max_time) of {search.max_time:g} s is over: no new trials"
     return None
@@ -353,7 +418,8 @@ def _early_end(state: JobState) -> tuple[JobStatus, str | None] | None:
 
 def _finish(state: JobState, status: JobStatus, error: str | None = None) -> FinishJob:
     job = state.job
-    return FinishJob(job.id, status, error, state.counts, state.best, job.front or (), job.front_version)
+    ended = state.counts, state.best, job.front or (), job.front_version
+    return FinishJob(job.id, status, error, *ended, pauses=job.search.pauses)
 
 
 def _verdict(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:

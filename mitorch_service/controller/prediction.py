@@ -19,6 +19,7 @@ from mitorch_service.controller.cost import training_cost
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.training import Training
 from mitorch_service.search.stopping.base import Standing, Stopper
+from mitorch_service.search.stopping.promotion import Ladder, Promotion
 from mitorch_service.search.stopping.rules import stopper
 
 _MADE_UP = 200  # trials at most: more cost time and give the same share
@@ -33,6 +34,26 @@ def predicted_share(rule: EarlyStopping | None, max_epochs: int, trials: int) ->
     count, draw = min(trials, _MADE_UP), random.Random(0)
     spent = sum(_epochs(chosen, number, draw.random(), max_epochs, rungs) for number in range(count))
     return spent / (count * max_epochs)
+
+
+def predicted_promotion_share(rule: EarlyStopping, max_epochs: int, trials: int) -> float:
+    """The same where only the best of each rung go on, one trial running at a time."""
+    ladder, draw, whole, spent = Ladder(max_epochs, rule.min_epochs, rule.factor), random.Random(0), 0, 0
+    count, qualities, at = min(trials, _MADE_UP), list[float](), dict[int, int]()
+    while True:
+        going_on = ladder.promote()
+        if going_on is None and len(qualities) < count:
+            going_on = Promotion(len(qualities), ladder.goal())
+            qualities.append(draw.random())
+        going_on = going_on or ladder.promote_last(whole)
+        if going_on is None:
+            return spent / (count * max_epochs)
+        spent += going_on.epochs - at.get(going_on.number, 0)
+        at[going_on.number] = going_on.epochs
+        if going_on.epochs < max_epochs:
+            ladder.pause(going_on.number, going_on.epochs, qualities[going_on.number])
+        else:
+            whole += 1
 
 
 def hours_an_epoch(earlier: Iterable[Training], models: Set[str], now: datetime) -> float | None:

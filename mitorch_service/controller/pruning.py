@@ -101,17 +101,19 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
     """Page by page what is to go; what stays is counted in the report."""
     jobs = store.active_jobs()
     active = {job.id for job in jobs.items} | {broken.key for broken in jobs.broken}
-    bases = set().union(*(named_bases(job.config) for job in jobs.items))
+    bases = set().union(*(named_bases(part) for job in jobs.items for part in (job.config, job.search.refit)))
     newest = 0
 
     best_of = lru_cache(maxsize=1000)(partial(_best_of, store))
 
     def stays(row: TrainingRow) -> bool:
-        if row.job_id in active:
+        if row.belongs_to in active:
             report.active += 1
         elif row.id in bases:
             report.bases += 1
-        elif order.keep_best and row.job_id and row.trial and row.id in best_of(row.job_id, *_aim(row.trial)):
+        elif order.keep_best and (
+            row.refit or (row.job_id and row.trial and row.id in best_of(row.job_id, *_aim(row.trial)))
+        ):
             report.best += 1
         else:
             return False

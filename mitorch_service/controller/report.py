@@ -12,9 +12,11 @@ class Counted(StrEnum):
     """What a pass counts of what it did."""
 
     TRIALS_ADDED = "trials_added"
+    TAKEN_ON = "taken_on"  # paused trials
     LAUNCHED = "launched"
     ENDED = "ended"  # attempts whose run had not said so itself; of these:
     LOST = "lost"
+    REFUSED = "refused"  # by a cluster that would not start them
     FAILED = "failed"  # and documents that cannot be read
     CANCELED = "canceled"  # and trainings that never ran
     JOBS_ENDED = "jobs_ended"

@@ -13,11 +13,13 @@ from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.front import FrontTrial
 from mitorch_service.models.objectives import Direction, Directions, Objectives, usual_direction
+from mitorch_service.models.population import PopulationConfig
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY
 
-Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"]
+Algorithm = Literal["auto", "grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2", "pbt"]
 LEARNING = ("auto", "tpe", "gp", "cmaes", "nsga2")  # what ended trials show decides which ones come next
+MAX_INITIAL = 500  # trials: of a long history an algorithm is told so many at least (controller/history.py)
 MAX_OPEN_WITHIN_BUDGET = 200  # trials, unless max_concurrent says otherwise
 _LEARNING_OPEN, _LEARNING_SHARE = 8, 8  # an eighth of the trials, at least 8, where the algorithm learns
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,8 +33,8 @@ def _seconds(value: Any) -> Any:
     return value if found is None else float(found[1]) * _SECONDS[found[2]]
 
 
-def _early_stopping(value: Any) -> Any:
-    """``true`` is the default rule, ``false`` none."""
+def _switched(value: Any) -> Any:
+    """``true`` is the section with its defaults, ``false`` none."""
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
@@ -53,7 +55,13 @@ class SearchConfig(ConfigSection):
         None  # no trial is created later
     )
     max_cost: Annotated[float, Field(gt=0, le=1e9)] | None = None  # no trial starts once it is spent
-    early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_early_stopping)] = None  # None: all run to the end
+    early_stopping: Annotated[EarlyStopping | None, BeforeValidator(_switched)] = None  # None: all run to the end
+    resume_promoted: bool = False  # early stopping only pauses: the best go on from their checkpoints
+    population: PopulationConfig = PopulationConfig()  # of the algorithm pbt
+    # So many end before the algorithm learns; until then points are drawn evenly. None: its own number.
+    initial_trials: Annotated[int, Field(ge=1, le=MAX_INITIAL)] | None = None
+    # A final training of the winner: a merge patch of its config (RFC 7396: null removes). None: no such training.
+    refit: Annotated[dict[str, Any] | None, BeforeValidator(_switched)] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn at submission and stored
     warm_start: Annotated[list[str], Field(max_length=100)] = []  # jobs and trials to learn from, by id
     enqueue: Annotated[list[dict[str, Any]], Field(max_length=1000)] = []  # parameters of the first trials
@@ -86,6 +94,25 @@ class SearchConfig(ConfigSection):
             raise ValueError(f"has {given} for {wanted} objectives; write a list with one for each, or leave it out")
         return value
 
+    @model_validator(mode="after")
+    def _initial_trials_are_for_those_that_learn(self) -> SearchConfig:
+        if self.initial_trials is not None and self.algorithm not in LEARNING:
+            raise ValueError(f"initial_trials is for algorithms that learn ({', '.join(LEARNING)}): remove it")
+        return self
+
+    @property
+    def pauses(self) -> bool:
+        """Whether trials stop on their way and are taken on later."""
+        return self.resume_promoted or self.algorithm == "pbt"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _promotion_has_a_rule(cls, data: Any) -> Any:
+        """The default one, unless it is given."""
+        if isinstance(data, dict) and data.get("resume_promoted") is True and data.get("early_stopping") is None:
+            return {**data, "early_stopping": {}}
+        return data
+
     @model_validator(mode="before")
     @classmethod
     def _what_is_open_is_limited(cls, data: Any) -> Any:
@@ -115,7 +142,9 @@ class BestTrial(Document):
     number: int
     value: float
     parameters: dict[str, Any]
-    model: str | None = None  # where its weights are
+    model: str | None = None  # where its weights are, or those of its final training
+    refit: str | None = None  # the id of its final training (`search.refit`), once that is completed
+    refit_value: float | None = None  # what that reached
 
 
 class SettledCost(Document):
@@ -156,3 +185,8 @@ class Job(Document):
 def trial_id(job_id: str, number: int) -> str:
     """The training id of a job's trial: the same whoever creates it, so that it is created once."""
     return str(uuid.uuid5(uuid.UUID(job_id), f"trial {number}"))
+
+
+def refit_id(job_id: str) -> str:
+    """The id of a job's final training: the same whoever creates it."""
+    return str(uuid.uuid5(uuid.UUID(job_id), "refit"))

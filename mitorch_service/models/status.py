@@ -14,7 +14,7 @@ class TrainingStatus(StrEnum):
     COMPLETED = "completed"  # all epochs done, evaluated, weights stored
     FAILED = "failed"  # ended by an error: see `error`
     CANCELED = "canceled"  # a person, or SIGTERM, stopped it
-    PRUNED = "pruned"  # its search stopped it early
+    PRUNED = "pruned"  # its search stopped it early, or paused it
     DIVERGED = "diverged"  # a loss was not finite
 
 
@@ -27,7 +27,8 @@ ENDED = (
     TrainingStatus.DIVERGED,
 )
 
-# `new` -> `running` is a run that was declared lost wrongly and is taken back.
+# `new` -> `running` is a run that was declared lost wrongly and is taken back; `pruned` -> `new` a trial that its
+# search had only paused and takes on, or a retry.
 TRANSITIONS: dict[TrainingStatus, frozenset[TrainingStatus]] = {
     TrainingStatus.NEW: frozenset(
         {TrainingStatus.QUEUED, TrainingStatus.RUNNING, TrainingStatus.CANCELED, TrainingStatus.FAILED}
@@ -56,6 +57,7 @@ class AttemptOutcome(StrEnum):
     PRUNED = "pruned"
     DIVERGED = "diverged"
     LOST = "lost"  # the infrastructure: killed, vanished, preempted, never started
+    REFUSED = "refused"  # its cluster would not start it
 
 
 class JobStatus(StrEnum):

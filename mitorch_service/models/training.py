@@ -11,10 +11,12 @@ from pydantic import BeforeValidator, Field
 from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
+MAX_REFUSED_ATTEMPTS = 5  # attempts that no cluster would start
 MAX_ATTEMPTS = 200  # of all kinds: bounds the size of the document
 
 
@@ -62,12 +64,23 @@ class Trial(Document):
     objectives: list[str] = Field(default_factory=list, exclude_if=_is_empty)  # all, where there are several
     values: list[float] | None = Field(None, exclude_if=_is_empty)  # each of several at the end, where all are finite
     unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, while its front has not been told the values
-    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the objective after them, of some epochs
+    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
+    rungs: list[int] = Field(default_factory=list)  # the epochs after which it may pause, and is compared by
+    until: int | None = None  # the one after which it pauses, until its job takes it on; None: it runs to its end
+    lineage: list[Inheritance] | None = None  # of a member of a population: whom it went on from, first to last
 
     def all_objectives(self) -> list[str]:
         """What it is measured by."""
         return self.objectives or [self.objective]
+
+
+class Refit(Document):
+    """Of the final training of a search: whose parameters it has."""
+
+    job_id: str
+    number: int  # of the trial that won
+    parameters: dict[str, Any]
 
 
 class TrainingErrorInfo(Document):
@@ -121,6 +134,7 @@ class TrainingRow(Document):
     tags: list[str] = Field(default_factory=list)  # each "key=value"
     job_id: str | None = None
     trial: Trial | None = None
+    refit: Refit | None = None  # a search's final training, which is no trial: it has no `job_id`
     attempt: int = 0  # the current attempt's number; 0 before the first
     attempts: list[Attempt] = Field(default_factory=list)  # attempt n is at index n - 1
     fence: int = 0  # the attempt whose run may write; 0: none
@@ -134,9 +148,18 @@ class TrainingRow(Document):
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
 
+    @property
+    def belongs_to(self) -> str | None:
+        """The job whose trial or final training it is."""
+        return self.job_id if self.refit is None else self.refit.job_id
+
     def current_attempt(self) -> Attempt | None:
         """The attempt that may run now, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
+
+    def is_paused(self) -> bool:
+        """Whether it waits for its search to take it on; once that has ended, it is one of the losers."""
+        return self.status == TrainingStatus.PRUNED and self.trial is not None and self.trial.until is not None
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
         """How many attempts since the last retry ended so."""

@@ -1,5 +1,5 @@
-"""TPE (Bergstra et al. 2011) from Optuna: multivariate, grouped by which parameters are active together; of several
-objectives each parameter by itself, which finds better fronts (measured in tests/benchmarks/search_quality.py).
+"""TPE (Bergstra et al. 2011) from Optuna: multivariate, grouped by which parameters are active together; each by
+itself where there are several objectives, which finds better fronts (tests/benchmarks/search_quality.py zdt1, trade).
 
 Optuna's estimator takes at most its 25 best trials for good ones, however many there are, and compares them with all
 the others. So the best and the latest stand for the whole history: the good ones are the same, and the cost of a
@@ -40,7 +40,7 @@ class TpeSampler(Sampler):
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         points, losses = observe_all(history)
-        if len(points) < first_trials(self._width):
+        if len(points) < first_trials(self.study, self._width):
             row = sobol(self._width, self.study.seed, number + salt * self.study.max_trials)
             return Cube(self.study.space).point(row)
         with warnings.catch_warnings():

@@ -46,7 +46,10 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     ],
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
-    "rungs": [[("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1)]],
+    "rungs": [
+        [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
+        [("job_id", 1), ("bracket", 1), ("paused", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
+    ],
 }
 
 

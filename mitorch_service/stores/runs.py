@@ -39,6 +39,13 @@ _WRITABLE = ("new", *(status.value for status in ACTIVE))
 class RunVerbs(Primitives):
     """What the run of a training does. `worker` is a random id of the writing process."""
 
+    def find_attempt(self, training_id: str, attempt: int) -> Training:
+        """The training of which this attempt is about to start. Raises StaleAttempt if it is gone or was taken over."""
+        training = self.read_one(Training, "trainings", training_id)
+        if training is None or training.attempt != attempt:
+            raise StaleAttempt(training_id, attempt)
+        return training
+
     def start_training(
         self, training_id: str, attempt: int, worker: str, at: datetime, resume_epoch: int = 0
     ) -> Training:

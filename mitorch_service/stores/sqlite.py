@@ -196,7 +196,7 @@ class SqliteStore(Store):
         document: dict[str, Any] | None = from_text(rows[0][0]) if rows else None
         if document is None or not guard_holds(document, change.expect):
             return None
-        columns = TABLES[change.collection].columns
+        columns, apart = TABLES[change.collection].columns, TABLES[change.collection].apart
         before = {path: value_at(document, path) for path in columns}
         try:
             for path, value in change.set.items():
@@ -206,6 +206,8 @@ class SqliteStore(Store):
         # Columns that stay as they are are left out: each one named costs its indexes an entry.
         after = {path: value_at(document, path) for path in columns}
         row = {columns[path]: value for path, value in after.items() if value != before[path]}
+        if apart is not None and apart in change.set:
+            row[apart] = to_text(document.pop(apart))
         names = ", ".join(f"{name} = ?" for name in ("body", *row))
         values = (to_text(document), *row.values(), change.id)
         self._db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.query import Collection
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ TABLES: dict[Collection, Table] = {
     "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival"}, apart="config"),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
-    "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss"}),
+    "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
 
 # Counting a million rows takes a second, so triggers keep the counts of each status: of all trainings (job_id '') and
@@ -66,7 +66,13 @@ _UNMERGED = (
     "ALTER TABLE trainings ADD COLUMN unmerged TEXT",
     "CREATE INDEX trainings_unmerged ON trainings (unmerged) WHERE unmerged IS NOT NULL",
 )
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED}  # version -> what it has beside the one before
+_PAUSED = (
+    "ALTER TABLE rungs ADD COLUMN paused INTEGER",
+    "CREATE INDEX rungs_paused ON rungs (job_id, bracket, paused, epochs, loss, _id)",
+    "DROP INDEX rungs_standing",
+    "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss, _id)",
+)
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED}  # version -> what it has beside the one before
 
 DDL = (
     """CREATE TABLE trainings (
@@ -101,6 +107,7 @@ DDL = (
     "CREATE TRIGGER job_deleted AFTER DELETE ON jobs BEGIN DELETE FROM training_counts WHERE job_id = OLD._id; END",
     *_RUNGS,
     *_UNMERGED,
+    *_PAUSED,
 )
 
 

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.checkpoints import CHECKPOINT, SHARED
 from mitorch_service.errors import ArtifactError
 
 State = dict[str, Any]  # nested dicts, lists and tuples of tensors, numbers, strings and None
 
+INHERITED = "inherited"  # marks a state that is another training's
 _KEPT = 2
 _MAGIC = b"mitorch1"
 _DIGEST = 32
@@ -28,7 +30,8 @@ log = logging.getLogger("mitorch")
 
 
 class Checkpoints:
-    """The last two states of one training, under ``<prefix>checkpoint-<number>/``.
+    """The last two states of one training, under ``<prefix>checkpoint-<number>/``, and the last two that others may
+    take over, under ``<prefix>shared-<epoch>/``.
 
     Writing and uploading happen in a thread of their own. Of several states that wait for it only the newest is stored.
     What cannot be stored is logged, and the training goes on.
@@ -41,7 +44,7 @@ class Checkpoints:
         self._searched = False
         self._stored: list[int] = []  # numbers, oldest first
         self._changed = threading.Condition()
-        self._waiting: State | None = None
+        self._waiting: tuple[State, int | None] | None = None  # with the epoch under which it is shared
         self._busy = False
         self._thread: threading.Thread | None = None
 
@@ -54,11 +57,17 @@ class Checkpoints:
             self._searched = True
         return self._found
 
-    def save(self, state: State) -> None:
-        """Stores the state, soon: nothing of it may change any more (`in_main_memory`)."""
+    def take_over(self, state: State) -> None:
+        """From now on `latest` is this state of another training."""
+        self.latest()
+        self._found = {**state, INHERITED: True}
+
+    def save(self, state: State, shared: int | None = None) -> None:
+        """Stores the state, soon: nothing of it may change any more (`in_main_memory`). `shared`: the epoch after which
+        others may take it over."""
         with self._changed:
             self._found = None  # not needed twice: it may be as large as the network
-            self._waiting = state
+            self._waiting = state, shared
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
                 self._thread.start()
@@ -73,7 +82,7 @@ class Checkpoints:
         """Once the training has ended for good. What cannot be deleted is logged."""
         self.wait()
         for number in self._stored:
-            self._forget(number)
+            self._forget(self._folder(number))
         self._stored = []
 
     def __enter__(self) -> Self:
@@ -86,9 +95,9 @@ class Checkpoints:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting is not None)
-                state, self._waiting, self._busy = self._waiting, None, True
+                (state, shared), self._waiting, self._busy = self._waiting or ({}, None), None, True
             try:
-                self._store(state or {})
+                self._store(state, shared)
             except (ArtifactError, OSError, RuntimeError) as error:  # RuntimeError is torch's for a failed write
                 log.warning("a checkpoint cannot be stored, the training goes on without it: %s", error)
             finally:
@@ -96,24 +105,29 @@ class Checkpoints:
                     self._busy = False
                     self._changed.notify_all()
 
-    def _store(self, state: State) -> None:
+    def _store(self, state: State, shared: int | None) -> None:
         number = self._stored[-1] + 1 if self._stored else 1
         with tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
             file = Path(folder, "state.pt")
             write_state(state, file)
+            if shared is not None:  # first: whoever finds the own one does not look for the other
+                self._artifacts.put(f"{shared_folder(self._prefix, shared)}state.pt", file)
             self._artifacts.put(self._key(number), file)
         self._stored.append(number)
         while len(self._stored) > _KEPT:
-            self._forget(self._stored.pop(0))
+            self._forget(self._folder(self._stored.pop(0)))
+        if shared is not None:
+            for epoch in self._numbers(SHARED)[:-_KEPT]:
+                self._forget(shared_folder(self._prefix, epoch))
 
-    def _forget(self, number: int) -> None:
+    def _forget(self, folder: str) -> None:
         try:
-            self._artifacts.delete(self._folder(number))
+            self._artifacts.delete(folder)
         except ArtifactError as error:
             log.warning("an old checkpoint stays: %s", error)
 
-    def _numbers(self) -> list[int]:
-        start = f"{self._prefix}checkpoint-"
+    def _numbers(self, kind: str = CHECKPOINT) -> list[int]:
+        start = f"{self._prefix}{kind}"
         names = [key.removeprefix(start).partition("/")[0] for key in self._artifacts.keys(self._prefix)]
         return sorted({int(name) for name in names if name.isdecimal()})
 
@@ -136,7 +150,24 @@ class Checkpoints:
         return f"{self._folder(number)}state.pt"
 
     def _folder(self, number: int) -> str:
-        return f"{self._prefix}checkpoint-{number:06d}/"
+        return f"{self._prefix}{CHECKPOINT}{number:06d}/"
+
+
+def shared_folder(prefix: str, epoch: int) -> str:
+    """Where a training whose keys begin so keeps the state that others may take over after an epoch."""
+    return f"{prefix}{SHARED}{epoch:06d}/"
+
+
+def read_shared(artifacts: ArtifactStore, training_id: str, epoch: int) -> State:
+    """The state that a training has kept for others. Raises ArtifactError if it is not there, or not whole."""
+    key = f"{shared_folder(f'{training_id}/', epoch)}state.pt"
+    with tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
+        file = Path(folder, "state.pt")
+        artifacts.get(key, file)
+        state = read_state(file)
+    if state is None:
+        raise ArtifactError(key, "the artifact store", "it is damaged")
+    return state
 
 
 def write_state(state: State, path: Path) -> None:

@@ -18,6 +18,7 @@ from mitorch_service.training.distributed import Processes
 from mitorch_service.training.feed import Feed, open_feed
 from mitorch_service.training.image_list import ImageList, same_classes
 from mitorch_service.training.learner import Learner
+from mitorch_service.training.leg import Leg
 from mitorch_service.training.network import Network
 from mitorch_service.training.precision import Precision
 from mitorch_service.training.reporter import NullReporter, Reporter, TrainingPlan
@@ -35,6 +36,7 @@ class TrainingOutcome:
     evaluation: dict[str, float] = field(default_factory=dict)  # "val_loss" and metrics, of those weights
     epochs: int = 0  # whole ones
     stopped: bool = False  # the reporter asked to; the weights may be later than the evaluation
+    paused: bool = False  # as its leg says; the evaluation is that of the weights
     history: list[EpochResult] = field(default_factory=list)  # of all epochs, those before a resumption too
     plots: list[Path] = field(default_factory=list)  # files, where a folder for them was given
 
@@ -49,6 +51,7 @@ def train(
     fast_dev_run: bool = False,
     checkpoints: Checkpoints | None = None,
     plots: Path | None = None,
+    leg: Leg = Leg(),  # noqa: B008 - it is frozen
 ) -> TrainingOutcome:
     """Trains for `config.max_epochs`, validating after each; leaves the last weights, or those of the best epoch
     (`keep_weights`), with their evaluation.
@@ -56,7 +59,8 @@ def train(
     `config.base` and `config.dataset` are the caller's business: this takes a file and two lists, whose
     images it expects to be there (`check_files`). `fast_dev_run` does one step and validates one batch. The
     same config, data and machine give the same curve to the last bit, also where it goes on from the newest of
-    `checkpoints`. `plots` is a folder for pictures of the final evaluation.
+    `checkpoints`. `plots` is a folder for pictures of the final evaluation. With a `leg` that ends sooner it pauses at
+    the end of that epoch, its state kept.
 
     Where torchrun's environment names several processes, each calls this with the same arguments; only the first
     reports, saves and draws. Raises DataError, ModelError, InvalidInput, and TrainingDiverged as soon as a loss is
@@ -81,11 +85,13 @@ def train(
         ):
             length = Length(1 if fast_dev_run else config.max_epochs, len(feed), len(train), config.batch_size)
             kept = checkpoints if processes.first else None
-            session = Session(config, learner, length, processes, reporter, kept, fingerprint(config, train, val))
+            session = Session(config, learner, length, processes, reporter, kept, fingerprint(config, train, val), leg)
             validation = _Validation(config, task, network, val.classes, val_feed, processes, reporter)
             session.resume()
             reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
             while not session.is_over():
+                if session.is_paused():
+                    return _stopped(session, paused=True)
                 try:
                     if not _train_epoch(session, feed, reporter):
                         return _stopped(session)
@@ -214,9 +220,14 @@ def _task_for(config: TrainingConfig, data: ImageList) -> Task:
     return task
 
 
-def _stopped(session: Session) -> TrainingOutcome:
+def _stopped(session: Session, paused: bool = False) -> TrainingOutcome:
     return TrainingOutcome(
-        session.learner.weights(), session.evaluation, session.epoch, stopped=True, history=session.history
+        session.learner.weights(),
+        session.evaluation,
+        session.epoch,
+        stopped=not paused,
+        paused=paused,
+        history=session.history,
     )
 
 

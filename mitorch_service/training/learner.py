@@ -13,7 +13,7 @@ from mitorch_service.training.averages import build_average
 from mitorch_service.training.batch import Batch
 from mitorch_service.training.distributed import Processes
 from mitorch_service.training.gradients import gradient_norm
-from mitorch_service.training.optimizer import build_optimizer, set_learning_rate
+from mitorch_service.training.optimizer import build_optimizer, load_moments, set_learning_rate
 from mitorch_service.training.precision import Precision
 from mitorch_service.training.task import Task
 from mitorch_service.training.weights import StateDict, cpu_state_dict
@@ -100,9 +100,14 @@ class Learner:
             "average": self._average.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], own_settings: bool = False) -> None:
+        """`own_settings`: the optimizer keeps what its config says (momentum, decay), and takes over what it has
+        gathered."""
         self._moved, self.norm = True, None
         self._module.load_state_dict(state["module"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        if own_settings:
+            load_moments(self._optimizer, state["optimizer"])
+        else:
+            self._optimizer.load_state_dict(state["optimizer"])
         self._precision.load_state_dict(state["precision"])
         self._average.load_state_dict(state["average"])

@@ -37,6 +37,16 @@ def set_learning_rate(optimizer: optim.Optimizer, learning_rate: float) -> None:
         group["lr"] = learning_rate * group["rate_factor"]
 
 
+def load_moments(optimizer: optim.Optimizer, state: dict[str, Any]) -> None:
+    """What another optimizer of the same kind and network has gathered (momentum, squared gradients), without its
+    settings. Raises ValueError if the groups of parameters differ."""
+    groups = [
+        {**own, "params": other["params"]}
+        for own, other in zip(optimizer.state_dict()["param_groups"], state["param_groups"], strict=True)
+    ]
+    optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+
+
 def _groups(config: OptimizerConfig, module: nn.Module) -> Groups:
     backbone = _backbone(module) if config.backbone_factor != 1 else frozenset()
     excluded = _excluded(module)

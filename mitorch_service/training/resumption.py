@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.checkpoints import CHECKPOINT, delete_states
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
@@ -41,26 +42,26 @@ class Earlier:
                 store.record_epoch(training.id, training.attempt, training.max_epochs, result)
 
 
-def find_checkpoint(artifacts: ArtifactStore, training_id: str, attempt: int) -> Earlier:
-    """Raises ArtifactError if the store cannot be read."""
-    prefix = f"{training_id}/"
-    if attempt == 1 or not any(key.startswith(f"{prefix}checkpoint-") for key in artifacts.keys(prefix)):
-        return Earlier(artifacts, training_id)
+def find_checkpoint(artifacts: ArtifactStore, training: Training) -> Earlier:
+    """What this attempt of the training goes on from. Raises ArtifactError if the store cannot be read."""
+    prefix, lineage = f"{training.id}/", (training.trial and training.trial.lineage) or ()
+    if training.attempt == 1 or not (lineage or any(k.startswith(prefix + CHECKPOINT) for k in artifacts.keys(prefix))):
+        return Earlier(artifacts, training.id)
     with heavy_imports():
-        from mitorch_service.training.checkpoint import Checkpoints
-        from mitorch_service.training.session import finished_epochs, results_in
+        from mitorch_service.training.checkpoint import Checkpoints, read_shared
+        from mitorch_service.training.session import finished_epochs, origin_of, results_in
 
     checkpoints = Checkpoints(artifacts, prefix)
-    earlier = Earlier(artifacts, training_id, checkpoints)
+    if lineage and origin_of(checkpoints.latest()) != lineage[-1].origin:  # its own states are from before
+        checkpoints.take_over(read_shared(artifacts, lineage[-1].parent, lineage[-1].epoch))
+    earlier = Earlier(artifacts, training.id, checkpoints)
     earlier.epochs, earlier.results = finished_epochs(checkpoints.latest()), results_in(checkpoints.latest())
     return earlier
 
 
 def delete_checkpoints(artifacts: ArtifactStore, training_id: str) -> None:
     """Of a training that needs them no more. What cannot be deleted is logged."""
-    prefix = f"{training_id}/"
     try:
-        for folder in {key.rpartition("/")[0] for key in artifacts.keys(prefix) if "/checkpoint-" in key}:
-            artifacts.delete(f"{folder}/")
+        delete_states(artifacts, training_id, shared=False)
     except ArtifactError as error:
         log.warning("checkpoints stay: %s", error)

@@ -28,12 +28,14 @@ from mitorch_service.stores.runs import RunEnd
 from mitorch_service.training.companions import companions, wanted_processes
 from mitorch_service.training.datasets import read_splits
 from mitorch_service.training.heavy_imports import heavy_imports
+from mitorch_service.training.leg import leg_of
 from mitorch_service.training.persistence import persistently
 from mitorch_service.training.resumption import Earlier, delete_checkpoints, find_checkpoint
 from mitorch_service.training.run_config import config_of
-from mitorch_service.training.script_checkpoints import epochs_kept
+from mitorch_service.training.script_checkpoints import ScriptCheckpoints, epochs_kept
 from mitorch_service.training.script_run import run_script
 from mitorch_service.training.store_reporter import StoreReporter
+from mitorch_service.training.trial_pausing import TrialPausing, paused_after
 from mitorch_service.training.trial_stopping import TrialStopping
 from mitorch_service.training.trial_values import with_trial_values
 
@@ -66,7 +68,8 @@ def run_training(
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
         try:
-            earlier = find_checkpoint(artifacts, training_id, attempt)
+            found = persistently(lambda: store.find_attempt(training_id, attempt), _START_PATIENCE)
+            earlier = find_checkpoint(artifacts, found)
             epochs = max(earlier.epochs, epochs_kept(artifacts, training_id, attempt))
             training = persistently(
                 lambda: store.start_training(training_id, attempt, worker, clock(), epochs), _START_PATIENCE
@@ -76,7 +79,8 @@ def run_training(
             end = _attempt(store, artifacts, files, training, earlier, Path(folder), clock, stop, epoch_ended)
             end = _store_log(artifacts, training_id, attempt, log_file, end)
             code = _tell(store, training, worker, end, clock)
-            if end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED):
+            stopped_early = end.outcome == AttemptOutcome.PRUNED and leg_of(training).until is None
+            if end.outcome == AttemptOutcome.COMPLETED or stopped_early:
                 delete_checkpoints(artifacts, training_id)
             return code
         except StaleAttempt as error:
@@ -102,7 +106,9 @@ def _attempt(
     epoch_ended: Callable[[EpochResult], None] | None,
 ) -> RunEnd:
     """Trains, and turns whatever happens into the attempt's end. Raises StaleAttempt and StoreError only."""
-    stopping = persistently(lambda: TrialStopping.of(store, training), _START_PATIENCE)
+    stopping = persistently(
+        lambda: TrialPausing.of(store, training) or TrialStopping.of(store, training), _START_PATIENCE
+    )
     reporter = StoreReporter(
         store, training.id, training.attempt, training.max_epochs, clock, stop, epoch_ended, stopping
     )
@@ -122,9 +128,10 @@ def _attempt(
     except Exception as error:  # noqa: BLE001 - a user's data and config can fail in any way: it is told, not lost
         end = _failure(AttemptOutcome.FAILED, error)
     else:
-        end = with_trial_values(training, end)
+        end = with_trial_values(training, end) if end.outcome == AttemptOutcome.COMPLETED else end
         if reporter.pruned is not None and end.outcome == AttemptOutcome.CANCELED:
-            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reporter.pruned, trial_value=None, trial_values=())
+            reason = _pause_reason(artifacts, training, reporter.pruned)
+            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reason)
     finally:
         try:
             reporter.flush(_END_PATIENCE)
@@ -160,15 +167,21 @@ def _train(
             base_weights=_fetch_base(artifacts, config, folder),
             checkpoints=checkpoints,
             plots=plots,
+            leg=leg_of(training),
         )
     weights = folder / "model.pth"
-    if outcome.stopped:
+    if outcome.paused or outcome.stopped:
         stopped = RunEnd(AttemptOutcome.CANCELED, reason="it was asked to stop")
-        if reporter.pruned is None:
+        if outcome.stopped and reporter.pruned is None:
             return stopped
         save_weights(outcome.state_dict, weights)
         kept = {"model": artifacts.put(f"{training.id}/model.pth", weights)}
-        return replace(stopped, evaluation=dict(outcome.evaluation), artifacts=kept)
+        end = replace(stopped, evaluation=dict(outcome.evaluation), artifacts=kept)
+        if not outcome.paused:
+            return end
+        # what the search will look for is recorded first; a database that is slow has not answered the epoch yet
+        reporter.flush(_END_PATIENCE)
+        return replace(end, outcome=AttemptOutcome.PRUNED, reason=paused_after(outcome.epochs, training.max_epochs))
     save_weights(outcome.state_dict, weights)
     evaluation = dict(outcome.evaluation)
     if "test" in lists:
@@ -176,6 +189,17 @@ def _train(
         evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
     addresses = {"model": artifacts.put(f"{training.id}/model.pth", weights)}
     return RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=addresses | _store_plots(artifacts, training, plots))
+
+
+def _pause_reason(artifacts: ArtifactStore, training: Training, reason: str) -> str:
+    """Of a script says, where it is so, that it has not kept what it would need to go on from there."""
+    until = leg_of(training).until
+    if until is None or not is_script(training.config):
+        return reason
+    kept = ScriptCheckpoints(artifacts, training.id, training.attempt).last_epoch()
+    if kept >= until:
+        return reason
+    return f"{reason}; then it starts again from epoch {kept + 1}: it has stored no checkpoint since"
 
 
 def _store_plots(artifacts: ArtifactStore, training: Training, folder: Path) -> dict[str, str]:

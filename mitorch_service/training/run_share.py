@@ -10,6 +10,7 @@ from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.stores.base import Store
 from mitorch_service.training.datasets import read_splits
 from mitorch_service.training.heavy_imports import heavy_imports
+from mitorch_service.training.leg import leg_of
 from mitorch_service.training.persistence import persistently
 from mitorch_service.training.run_config import config_of
 
@@ -29,7 +30,7 @@ def run_share(store: Store, training_id: str, dataset_files: DatasetFiles) -> in
                 from mitorch_service.training.engine import train
 
             lists = read_splits(paths, str(dataset.ref))
-            train(config_of(training), lists["train"], lists["val"])
+            train(config_of(training), lists["train"], lists["val"], leg=leg_of(training))
     except MiTorchError as error:
         log.error("%s", mask_secrets(str(error)))
         return 1

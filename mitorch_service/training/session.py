@@ -12,11 +12,12 @@ from datetime import datetime
 from mitorch_service.errors import TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.checkpoint import Checkpoints, State, in_main_memory
+from mitorch_service.training.checkpoint import INHERITED, Checkpoints, State, in_main_memory
 from mitorch_service.training.distributed import Processes
 from mitorch_service.training.epoch_progress import BadLoss, EpochProgress
 from mitorch_service.training.image_list import ImageList
 from mitorch_service.training.learner import Learner
+from mitorch_service.training.leg import Leg
 from mitorch_service.training.lr_schedule import Plateau, learning_rate
 from mitorch_service.training.reporter import Reporter
 from mitorch_service.training.seeding import random_state, restore_random_state, seed_process
@@ -57,9 +58,11 @@ class Session:
         reporter: Reporter,
         checkpoints: Checkpoints | None,
         fingerprint: str,
+        leg: Leg = Leg(),  # noqa: B008 - it is frozen
     ) -> None:
         self._config, self.learner, self.length, self._processes = config, learner, length, processes
         self._reporter, self._checkpoints, self._fingerprint = reporter, checkpoints, fingerprint
+        self._leg = leg
         self.epoch, self.step = 0, 0  # what is next, both from 0
         self.evaluation: dict[str, float] = {}  # of the last whole epoch
         self.history: list[EpochResult] = []
@@ -76,22 +79,27 @@ class Session:
         seed_process(config.seed, processes.rank)
 
     def resume(self) -> None:
-        """Goes on from the newest checkpoint, if there is one of this training."""
+        """Goes on from the newest checkpoint, if there is one of this training, or one that it takes over."""
         found = self._checkpoints.latest() if self._checkpoints is not None else None
         found = self._processes.of_first(found)
-        if found is not None and (found["format"], found["fingerprint"]) != (_FORMAT, self._fingerprint):
+        if found is not None and not self._fits(found):
             self._reporter.note(
                 "The checkpoint is of another config or data set: the training starts from its first epoch."
             )
             found = None
         if found is not None:
             self._load(found)
-            self._reporter.note(f"Goes on from a checkpoint: epoch {self.epoch + 1}, step {self.step + 1}.")
+            whose = f" of {self._leg.origin}" if INHERITED in found else ""
+            self._reporter.note(f"Goes on from a checkpoint{whose}: epoch {self.epoch + 1}, step {self.step + 1}.")
         if self._config.on_divergence == "lower_lr":
             self._good = found or in_main_memory(self._state())
 
     def is_over(self) -> bool:
         return self.epoch >= self.length.epochs or self.selection.is_over()
+
+    def is_paused(self) -> bool:
+        """Whether the training is to stop here, at an epoch's end, and go on later."""
+        return self._leg.until is not None and self.epoch >= self._leg.until and self.step == 0
 
     def rate(self) -> float:
         """The learning rate of the next step."""
@@ -165,7 +173,7 @@ class Session:
             self.best, self.best_evaluation = self.learner.weights(), evaluation
         self.epoch, self.step = self.epoch + 1, 0
         self.progress = EpochProgress(self.epoch + 1, self._processes.device, self.progress.last_finite)
-        if self.epoch % self._config.checkpoint.epochs == 0 or self.is_over():
+        if self.epoch % self._config.checkpoint.epochs == 0 or self.is_over() or self.is_paused():
             self._save(good=True)
         if self.selection.is_over():
             best = f"{self.selection.objective} was best in epoch {self.selection.epoch}"
@@ -206,12 +214,18 @@ class Session:
         if keep:
             self._good = state
         if self._checkpoints is not None:
-            self._checkpoints.save(state)
+            self._checkpoints.save(state, shared=self.epoch if self._leg.shared and self.is_paused() else None)
+
+    def _fits(self, state: State) -> bool:
+        """One that is taken over is of another config by intention, which its search answers for."""
+        same = state["fingerprint"] == self._fingerprint or INHERITED in state
+        return bool(state["format"] == _FORMAT and same)
 
     def _state(self) -> State:
         return {
             "format": _FORMAT,
             "fingerprint": self._fingerprint,
+            "origin": self._leg.origin,
             "epoch": self.epoch,
             "step": self.step,
             "learner": self.learner.state_dict(),
@@ -229,7 +243,7 @@ class Session:
 
     def _load(self, state: State) -> None:
         self.epoch, self.step = state["epoch"], state["step"]
-        self.learner.load_state_dict(state["learner"])
+        self.learner.load_state_dict(state["learner"], own_settings=INHERITED in state)
         self._plateau.load_state_dict(state["plateau"])
         self.selection.load_state_dict(state["selection"])
         self._lowered, self._note = state["lowered"], state["note"]
@@ -260,6 +274,12 @@ def fingerprint(config: TrainingConfig, train: ImageList, val: ImageList) -> str
 def finished_epochs(state: State | None) -> int:
     """Whole epochs in a checkpoint."""
     return int(state["epoch"]) if state is not None else 0
+
+
+def origin_of(state: State | None) -> str | None:
+    """Whose state the training had last gone on from when it came to this one; None: from nobody's."""
+    origin: str | None = state.get("origin") if state is not None else None
+    return origin
 
 
 def results_in(state: State | None) -> list[EpochResult]:

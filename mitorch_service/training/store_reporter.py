@@ -14,6 +14,7 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.stores.base import Store
 from mitorch_service.training.persistence import backoff
 from mitorch_service.training.reporter import Reporter, TrainingPlan
+from mitorch_service.training.trial_pausing import TrialPausing
 from mitorch_service.training.trial_stopping import TrialStopping
 
 _HEARTBEAT_SECONDS = 30.0
@@ -35,10 +36,10 @@ class StoreReporter(Reporter):
         clock: Callable[[], datetime],
         stop: threading.Event,
         also: Callable[[EpochResult], None] | None = None,
-        stopping: TrialStopping | None = None,
+        stopping: TrialStopping | TrialPausing | None = None,
     ) -> None:
         """`stop` is set from outside (SIGTERM) or here: when a person asked for it, or the attempt was taken over.
-        `also` is told each epoch's result, and returns at once. `stopping` says when a trial ends early."""
+        `also` is told each epoch's result, and returns at once. `stopping` says when a trial ends early, or pauses."""
         self._store, self._id, self._attempt, self._max_epochs = store, training_id, attempt, max_epochs
         self._clock, self._stop, self._also, self._stopping = clock, stop, also, stopping
         if self.pruned is not None:

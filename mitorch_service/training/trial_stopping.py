@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from mitorch_service.models.objectives import Direction
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
-from mitorch_service.search.stopping.base import Question, Standing
+from mitorch_service.search.stopping.base import Question, Standing, best_so_far
 from mitorch_service.search.stopping.rules import stopper
 from mitorch_service.stores.base import Store
 
@@ -21,6 +22,7 @@ class TrialStopping:
             raise ValueError(f"training {training.id} is no trial with early stopping")
         self._store, self._id, self._attempt, self._job_id = store, training.id, training.attempt, training.job_id
         self._trial, self._max_epochs = trial, training.max_epochs
+        self._sign = 1 if trial.direction == "minimize" else -1
         self._stopper = stopper(rule.rule, training.max_epochs, **rule.options())
         self._observed = set(self._stopper.observed_epochs(training.max_epochs))
         self._values: dict[int, float] = {}  # epoch -> the objective; epochs without it do not count
@@ -41,11 +43,12 @@ class TrialStopping:
         """Whether the trial ends with this epoch; may be repeated. Raises StoreError, StaleAttempt."""
         if not self._add(result):
             return False
-        losses = [self._loss(value) for value in self._values.values()]
+        losses = [loss_of(value, self._trial.direction) for value in self._values.values()]
         epochs = len(losses)
         question = self._stopper.question(self._trial.number, losses)
         if epochs in self._observed or question is not None:
-            self._store.record_trial_value(self._id, self._attempt, epochs, self._values[result.epoch])
+            best = self._sign * best_so_far(losses)
+            self._store.record_trial_value(self._id, self._attempt, epochs, best)
         if question is None or epochs == self._max_epochs:
             return False
         standing = self._ask(question)
@@ -55,7 +58,7 @@ class TrialStopping:
         return self.reason is not None
 
     def _add(self, result: EpochResult) -> bool:
-        value = _measured(result, self._trial.objective)
+        value = measured(result, self._trial.objective)
         if value is None:
             return False
         self._values[result.epoch] = value
@@ -67,14 +70,17 @@ class TrialStopping:
         self._store.record_rung(self._job_id, self._trial.number, self._attempt, *place)
         return Standing(*self._store.standing(self._job_id, *place))
 
-    def _loss(self, value: float) -> float:
-        if not math.isfinite(value):
-            return math.inf
-        return value if self._trial.direction == "minimize" else -value
 
-
-def _measured(result: EpochResult, objective: str) -> float | None:
+def measured(result: EpochResult, objective: str) -> float | None:
+    """The objective after an epoch; None where it was not measured."""
     if objective in ("val_loss", "train_loss"):
         value: float | None = getattr(result, objective)
         return value
     return result.metrics.get(objective)
+
+
+def loss_of(value: float, direction: Direction) -> float:
+    """Lower is better; what is not finite is infinite."""
+    if not math.isfinite(value):
+        return math.inf
+    return value if direction == "minimize" else -value

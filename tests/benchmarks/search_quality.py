@@ -14,14 +14,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from tests.benchmarks.search_expansion import Ours
 from tests.benchmarks.search_fronts import FRONTS, shares_after
 from tests.benchmarks.search_functions import FUNCTIONS, Digits
 from tests.benchmarks.search_peers import FRONT_PEERS, PEERS, optuna_milliseconds
 from tests.benchmarks.search_simulation import (
+    MOST_EPOCHS,
+    Settings,
     Simulated,
     Ways,
     epochs_to_target,
@@ -32,7 +37,7 @@ from tests.benchmarks.search_simulation import (
 TRIALS, FRONT_TRIALS = 64, (32, 64, 128)
 OURS = ("auto", "random", "qmc", "tpe", "gp", "cmaes")
 OF_SEVERAL = ("auto", "random", "qmc", "tpe", "nsga2")
-Make = Callable[[dict[str, Any], int, Ways], Simulated]
+Make = Callable[[Settings], Simulated]
 
 
 def line(**figures: Any) -> None:
@@ -41,12 +46,13 @@ def line(**figures: Any) -> None:
 
 
 def regrets(name: str, makers: dict[str, Make], seeds: range, parallel: int) -> None:
-    """Median, worst and quartiles of the regret after TRIALS trials."""
+    """Median, mean and worst of the regret after TRIALS trials."""
     function = FUNCTIONS[name]()
     for algorithm, make in makers.items():
         begin = time.perf_counter()
+        searches = (make(Settings(function.space, seed, parallel, TRIALS)) for seed in seeds)
         found = [
-            regret_after(make(function.space, seed, "minimize"), function, TRIALS, parallel, seed) for seed in seeds
+            regret_after(search, function, TRIALS, parallel, seed) for seed, search in zip(seeds, searches, strict=True)
         ]
         line(
             name=f"{name}: regret after {TRIALS} trials",
@@ -66,9 +72,11 @@ def hypervolumes(name: str, makers: dict[str, Make], seeds: range, parallel: int
     function = FRONTS[name]()
     for algorithm, make in makers.items():
         begin = time.perf_counter()
+        both: Ways = ("minimize", "minimize")
+        searches = (make(Settings(function.space, seed, parallel, FRONT_TRIALS[-1], both)) for seed in seeds)
         found = [
-            shares_after(make(function.space, seed, ("minimize",) * 2), function, FRONT_TRIALS, parallel, seed)
-            for seed in seeds
+            shares_after(search, function, FRONT_TRIALS, parallel, seed)
+            for seed, search in zip(seeds, searches, strict=True)
         ]
         seconds = round((time.perf_counter() - begin) / len(seeds), 2)
         for trials, shares in zip(FRONT_TRIALS, zip(*found, strict=True), strict=True):
@@ -89,10 +97,10 @@ def epochs(makers: dict[str, Make], stoppings: list[str], seeds: range, parallel
     digits = Digits()
     for algorithm, make in makers.items():
         for stopping in stoppings:
-            found = [
-                epochs_to_target(make(digits.space, seed, "maximize"), digits, stopping, parallel, seed)
-                for seed in seeds
-            ]
+            begin, found = time.perf_counter(), []
+            for seed in seeds:
+                settings = Settings(digits.space, seed, parallel, MOST_EPOCHS, "maximize", digits.max_epochs, stopping)
+                found.append(epochs_to_target(make(settings), digits, parallel, seed))
             line(
                 name=f"digits: epochs until {digits.target} is seen",
                 algorithm=algorithm,
@@ -103,6 +111,7 @@ def epochs(makers: dict[str, Make], stoppings: list[str], seeds: range, parallel
                 median=statistics.median(found),
                 worst=max(found),
                 all=sorted(found),
+                seconds_a_search=round((time.perf_counter() - begin) / len(seeds), 2),
             )
 
 
@@ -120,7 +129,7 @@ def main() -> None:
     for name in given.function:
         peers, ours = (FRONT_PEERS, OF_SEVERAL) if name in FRONTS else (PEERS, OURS)
         chosen = given.algorithm or [*ours, *peers]
-        makers: dict[str, Make] = {one: peers.get(one) or Simulated.ours(one) for one in chosen}
+        makers: dict[str, Make] = {one: peers.get(one) or partial(Ours, one) for one in chosen}
         for parallel in given.parallel if name != "speed" else [1]:
             if name == "speed":
                 speed(makers)
@@ -133,13 +142,20 @@ def main() -> None:
 
 
 def speed(makers: dict[str, Make]) -> None:
-    """Milliseconds of the first suggestion of a pass and of those after it."""
-    for count in (100, 1000, 10_000):
-        for algorithm in makers:
-            figures = optuna_milliseconds(count) if algorithm == "optuna-tpe" else {}
-            figures = figures or (suggestion_milliseconds(algorithm, count) if algorithm not in PEERS else {})
-            if figures:
-                line(name="milliseconds a suggestion", algorithm=algorithm, finished=count, **figures)
+    """Milliseconds of the first suggestion of a pass and of those after it; of Optuna's TPE in memory and on SQLite."""
+    for finished in (100, 1000, 10_000):
+        for algorithm in [name for name in makers if name not in PEERS]:
+            speed_line(algorithm, finished, suggestion_milliseconds(algorithm, finished))
+        if "optuna-tpe" in makers:
+            speed_line("optuna-tpe", finished, optuna_milliseconds(finished))
+            with tempfile.TemporaryDirectory() as folder:
+                figures = optuna_milliseconds(finished, f"sqlite:///{folder}/study.db")
+            speed_line("optuna-tpe on SQLite", finished, figures)
+
+
+def speed_line(algorithm: str, finished: int, figures: dict[str, float]) -> None:
+    """One figure of `speed`."""
+    line(name="milliseconds a suggestion", algorithm=algorithm, finished=finished, **figures)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +102,11 @@ def calls(azure: Emulator) -> Iterator[Counter[str]]:
     before = len(azure.traffic())
     yield seen
     seen.update(record["operation"] for record in azure.traffic()[before:])
+
+
+def at_once(azure: Emulator) -> int:
+    """How many other calls were under way while a run was submitted, at most."""
+    return max(int(record["beside"]) for record in azure.traffic() if record["operation"] in ("submit", "job.create"))
 
 
 def starts(azure: Emulator, workspace: str) -> Counter[str]:
@@ -386,14 +390,12 @@ def test_several_nodes_are_one_distributed_run(azure: Emulator, with_cluster: Wi
 def test_many_are_submitted_at_once_and_one_that_fails_stops_no_other(
     azure: Emulator, with_cluster: WithCluster, workspace: str
 ) -> None:
-    azure.configure(hold=True, latency=0.05)
+    azure.configure(hold=True, latency=0.2)
     backend = with_cluster(commands=False)
     requests = [backend.prepare(f"{workspace}-{number}", 1) for number in range(24)]
     azure.faults.status(400, {"error": {"message": "not this one"}}, path=requests[5].name, count=None)
     with calls(azure) as seen:
-        begun = time.monotonic()
         answers = backend.submit_all(requests)
-        took = time.monotonic() - begun
     assert isinstance(answers[5], BackendError)
     assert [isinstance(answer, str) for answer in answers].count(True) == 23
     assert all(
@@ -401,7 +403,7 @@ def test_many_are_submitted_at_once_and_one_that_fails_stops_no_other(
         for request, answer in zip(requests, answers, strict=True)
         if answer is not answers[5]
     )
-    assert took < 0.05 * seen.total()  # the time of one after the other
+    assert at_once(azure) > 4
     assert seen["snapshot.create"] == 1
     assert backend.submit_all(requests[:2]) == answers[:2]
 

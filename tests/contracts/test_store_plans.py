@@ -15,7 +15,7 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.query import Query
-from tests.samples import a_dataset, a_job, a_training, a_trial
+from tests.samples import NOW, a_dataset, a_job, a_training, a_trial
 
 JOB = new_id()
 NEW = TrainingStatus.NEW
@@ -63,6 +63,19 @@ READS: dict[str, Callable[[Store], Any]] = {
     "newest jobs": lambda store: store.list_jobs(10),
     "newest version": lambda store: store.get_dataset(DatasetRef(name="digits")),
     "data sets": lambda store: store.list_datasets(),
+    "how many are ahead": lambda store: store.count_ahead(a_training(priority=1, arrival=AFTER[0])),
+    "costs": lambda store: next(store.account_pages(AFTER[0])),
+    "costs of a job": lambda store: list(store.account_pages(0, JOB)),
+    "what ended": lambda store: store.ended_page(TrainingStatus.FAILED, NOW, 10),
+    "what ended, later page": lambda store: store.ended_page(TrainingStatus.FAILED, NOW, 10, AFTER),
+    "what is unchanged": lambda store: store.unchanged([a_training(), a_training()]),
+    "trials of a job": lambda store: store.count_trials(JOB),
+    "jobs that ended": lambda store: list(store.ended_jobs(NOW)),
+    "studies": lambda store: list(store.study_jobs()),
+    "one study": lambda store: store.study_job("00000000-0000"),
+    "some trials of a study": lambda store: list(store.study_trials_among([new_id(), new_id()])),
+    "trials of a study": lambda store: list(store.study_trials(JOB)),
+    "trials of a study, later page": lambda store: list(store.study_trials(JOB, AFTER)),
 }
 
 

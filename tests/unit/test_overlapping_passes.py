@@ -13,7 +13,7 @@ import pytest
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.orders import trials
-from mitorch_service.errors import StaleAttempt
+from mitorch_service.errors import RunRefused, StaleAttempt
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.run import RunState
 from mitorch_service.models.status import ENDED, AttemptOutcome, JobStatus
@@ -35,7 +35,7 @@ class Killed(Exception):
 
 
 class DeadlyBackend(FakeBackend):
-    """A cluster at which controllers die now and then, before or after the run was started."""
+    """A cluster at which controllers die now and then, before or after the run was started, and that refuses some."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__("local", SLOTS)
@@ -45,6 +45,8 @@ class DeadlyBackend(FakeBackend):
 
     def submit(self, request: RunRequest) -> str | None:
         self._die()
+        if self.deadly and request.name not in self.runs and self._chance.random() < 0.05:
+            raise RunRefused(self.cluster, "not now", "Wait.", of_request=self._chance.random() < 0.5)
         url = super().submit(request)
         self.most_running = max(self.most_running, len(self.running()))
         self._die()
@@ -70,7 +72,7 @@ class World:
 
     def round(self) -> bool:
         """A pass and something that happens to a run; returns whether there was nothing to do."""
-        self.seconds += 1
+        self.seconds += 120  # of which refusals need some
         idle = False
         with suppress(Killed):
             idle = self.chance.choice([self.one, self.other]).tick(later(self.seconds)).idle

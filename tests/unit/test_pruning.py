@@ -16,9 +16,10 @@ from mitorch_service.cli.pruning import parse_age
 from mitorch_service.controller.archive import Archive
 from mitorch_service.controller.pruning import PruneOrder, PruneReport, preview, prune
 from mitorch_service.errors import ArtifactError, InvalidInput
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.base import new_id
+from mitorch_service.models.job import SearchConfig, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
-from mitorch_service.models.training import Training, run_name
+from mitorch_service.models.training import Refit, Training, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.pruning import named_bases
@@ -163,6 +164,20 @@ def test_base_of_an_active_job_stays(place: Place) -> None:
     place.store.add_job(a_job(config=config))
     assert place.prune().bases == 1
     assert place.ids() == {base.id}
+
+
+def test_the_final_training_of_an_active_job_and_of_a_kept_winner_stays(place: Place) -> None:
+    job, base = a_job(), place.add(TrainingStatus.COMPLETED)
+    refitted = job.search.model_copy(update={"refit": {"base": base.id}})
+    place.store.add_job(job.model_copy(update={"search": refitted}))
+    refit = Refit(job_id=job.id, number=0, parameters={})
+    active = place.add(TrainingStatus.COMPLETED, id=refit_id(job.id), refit=refit)
+    ended = place.add(TrainingStatus.COMPLETED, refit=refit.model_copy(update={"job_id": new_id()}))
+    report = place.prune(PruneOrder(NOW, keep_best=True))
+    assert (report.active, report.best, report.bases) == (1, 1, 1)
+    assert place.ids() == {active.id, base.id, ended.id}
+    place.prune()
+    assert place.ids() == {active.id, base.id}
 
 
 def test_bases_are_found_at_any_depth() -> None:

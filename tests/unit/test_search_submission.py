@@ -82,7 +82,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a parameter": ({"enqueue": [{"lr": 1}]}, "search.enqueue[0]: there is no parameter lr; known: batch_size, lr_"),
     "a value": ({"enqueue": [{}, {"batch_size": 128}]}, "search.enqueue[1]: {'batch_size': 128} has a value"),
     "a warm start": ({"warm_start": ["00000000"]}, "search.warm_start: There is no training or job '00000000'"),
-    "promotion": ({"resume_promoted": True}, "search.resume_promoted"),
     "a second objective": (
         {"objective": ["val_loss", "top_accuracy"]},
         "search.objective: 'top_accuracy' is not measured; did you mean 'top5_accuracy'?",

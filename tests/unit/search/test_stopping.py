@@ -8,15 +8,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from mitorch_service.search.pbt import Member, exploit
 from mitorch_service.search.stopping.asha import Asha
 from mitorch_service.search.stopping.base import Question, Standing, Stopper
 from mitorch_service.search.stopping.hyperband import Hyperband
 from mitorch_service.search.stopping.patient import Patient
 from mitorch_service.search.stopping.percentile import Percentile
-from mitorch_service.search.stopping.promotion import Promotion, Rung, last_promotion, promotion
 from mitorch_service.search.stopping.rules import DEFAULT, stopper
-from tests.unit.search.samples import CONDITIONAL, NUMBERS, study_of
 
 SAVING: dict[str, Stopper] = {
     "asha": stopper("asha", 27),
@@ -75,6 +72,12 @@ def test_what_is_not_finite_loses_and_disables_nothing(name: str) -> None:
     assert lengths[best] == 27
     assert sum(lengths[40::4]) < sum(lengths[41::4]) or name == "hyperband"
     assert sum(lengths) < 0.9 * 60 * 27
+
+
+@pytest.mark.parametrize("rule", [Asha(8), Percentile(min_epochs=4)])
+def test_a_trial_is_judged_by_its_best_epoch_and_loses_with_what_is_not_finite(rule: Stopper) -> None:
+    assert rule.question(0, [0.9, 0.3, 0.7, 0.5]) == Question(4, 0.3)
+    assert rule.question(0, [0.9, 0.3, 0.7, math.inf]) == Question(4, math.inf)
 
 
 def test_successive_halving_asks_at_its_rungs_only() -> None:
@@ -136,38 +139,3 @@ def test_patience_looks_at_the_own_curve() -> None:
     assert question is not None
     assert rule.stops(question, Standing(1, 0))
     assert rule.question(0, [math.inf, math.inf, 5.0]) is None
-
-
-def test_the_best_of_the_highest_rung_is_promoted() -> None:
-    low, high = Rung(1, reached=9, paused=4, loss=0.2, better=1), Rung(3, reached=3, paused=2, loss=0.1, better=0)
-    assert promotion([low, high], 3, 9) == Promotion(2, 9)
-    assert promotion([low, Rung(3, reached=2, paused=2, loss=0.1)], 3, 9) == Promotion(4, 3)
-    assert promotion([Rung(1, reached=9, paused=4, loss=0.2, better=3)], 3, 9) is None
-    assert promotion([Rung(1, reached=9, paused=4, loss=math.inf)], 3, 9) is None
-
-
-def test_a_search_by_promotion_ends_with_a_whole_training() -> None:
-    assert last_promotion([Rung(1, 5, 3, 0.5, 1), Rung(3, 1, 2, 0.1, 0)], 9) == Promotion(2, 9)
-    assert last_promotion([Rung(1, 5, 3, 0.5, 1), Rung(3, 1)], 9) is None
-
-
-def test_a_bad_member_goes_on_from_a_good_one() -> None:
-    study = study_of(NUMBERS)
-    members = [Member(n, {"x": 0.5, "y": 0.1}, 4, loss) for n, loss in enumerate((0.1, 0.2, 0.3, math.nan))]
-    decision = exploit(study, members, 3, step=2)
-    assert decision is not None
-    assert (decision.member, decision.parent, decision.epochs) == (3, 0, 4)
-    assert decision == exploit(study, members[::-1], 3, step=2)
-    assert decision.point != members[0].point
-    assert exploit(study, members, 1, step=2) is None
-    assert exploit(study, [Member(n, {}, 1, math.nan) for n in range(4)], 3, 0) is None
-
-
-def test_explored_points_are_of_the_space() -> None:
-    study = study_of(CONDITIONAL)
-    point = {"lr": 0.9, "optimizer": 0, "optimizer.momentum": 0.85, "optimizer.decay": 1.0, "layers": 9, "width": 500}
-    members = [Member(0, {**point, "batch": 0}, 1, 0.1), Member(1, {**point, "batch": 1}, 1, 0.2)]
-    for step in range(20):
-        decision = exploit(study, members, 1, step)
-        assert decision is not None
-        assert study.space.point_of(study.space.at(decision.point)[1]) == decision.point

@@ -1,0 +1,26 @@
+"""The part of a training that one attempt runs, where its search lets it run in parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mitorch_service.models.training import Training
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Where a training pauses, and whose state it went on from. By default it runs from its own beginning to its
+    end."""
+
+    until: int | None = None  # pauses after so many epochs, its state kept
+    origin: str | None = None  # names another training's state from which it went on last
+    shared: bool = False  # the state with which it pauses is kept for others, too
+
+
+def leg_of(training: Training) -> Leg:
+    """What a search asks of its trial; the default for any other training."""
+    trial = training.trial
+    if trial is None:
+        return Leg()
+    origin = trial.lineage[-1].origin if trial.lineage else None
+    return Leg(trial.until, origin, trial.lineage is not None)

@@ -9,7 +9,7 @@ _LATER = "The next pass asks again."
 _REMEDIES = {
     400: "Correct what the message names in MITORCH_CLUSTERS, or in the training's resources.",
     403: "Give the identity in `auth` the role AzureML Data Scientist there (Contributor, to create computes).",
-    404: "Correct subscription_id, resource_group, workspace or compute in MITORCH_CLUSTERS.",
+    404: "Correct subscription_id, resource_group, workspace, compute or environment in MITORCH_CLUSTERS.",
     409: "Look at the run in the studio; retry its training under a new attempt.",
 }
 _LONGEST = 300  # characters of the service's own words

@@ -64,7 +64,9 @@ def status_of(error: Exception) -> int | None:
         return 404
     if "status code 'Forbidden'" in text:
         return 403
-    match = _STATUS.search(text) if isinstance(error, AzureMLException) else None
+    # What it says of environments it raises as bare exceptions.
+    told = isinstance(error, AzureMLException) or type(error) is Exception
+    match = _STATUS.search(text) if told else None
     return None if match is None else int(match.group(1))
 
 

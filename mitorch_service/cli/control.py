@@ -126,7 +126,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
 @click.option("--cluster", help="In whose workspace. [default: where it ran, or the only one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def register_model(id: str, name: str, cluster: str | None, as_json: bool) -> None:
-    """Register a completed training's model, or that of a job's best trial, in the Azure ML workspace, with its
+    """Register a completed training's model, or that of a job's winner, in the Azure ML workspace, with its
     metrics, data set version and config. The same model is registered once, however often it is asked for."""
     from mitorch_service.cli import model_registration
 

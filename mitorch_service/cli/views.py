@@ -167,12 +167,8 @@ class JobView(View):
     def show_json(self) -> None:
         job = self._store.get_job(self._id)
         counts = self._store.count_trainings(self._id)
-        accounts, final = (
-            accounts_of_job(self._store, job.id, job.arrival, sum(counts.values())),
-            FinalTraining(self._store, job),
-        )
-        cost = cost_json(cost_of_job(accounts, final.training))
-        insight = SearchInsight(self._store, job, accounts)
+        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
+        insight, final = SearchInsight(self._store, job, accounts), FinalTraining(self._store, job)
         importance: dict[str, Any]
         if len(job.search.objectives()) > 1:
             importance, board = insight.importances(), front_json(self._store, job, self._limit)
@@ -180,9 +176,9 @@ class JobView(View):
             leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
             importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
         found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
-        document = {**job.to_document(), "config": shown(job.config), **found}
-        fields = {**document, "final_training": final.json(), "counts": counts, **cost, **board}
-        stream_json(fields.items())
+        cost = cost_json(cost_of_job(accounts, final.training))
+        document = {**job.to_document(), "config": shown(job.config), **found, "final_training": final.json()}
+        stream_json({**document, "counts": counts, **cost, **board}.items())
 
     def _best_fields(self, job: Job) -> list[tuple[str, Any]]:
         best = self._leaders(1)

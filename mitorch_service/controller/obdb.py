@@ -13,12 +13,7 @@ from mitorch_service.models.merge_patch import merge_patch
 from mitorch_service.models.obdb import ObdbFile, Settings, SherpaParameters
 
 _DETECTORS = {"retina_net": "resnet50-fpn-retinanet"}  # the only one of the original's that is no backbone
-_COLOURS = {
-    "brightness": 0.125,
-    "contrast": 0.5,
-    "saturation": 0.5,
-    "hue": 0.05,
-}  # photometric distortion
+_COLOURS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05}  # its photometric distortion
 
 
 def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:

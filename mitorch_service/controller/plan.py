@@ -275,7 +275,8 @@ def _conclude(now: datetime, state: JobState, best: BestTrial) -> list[Action]:
     try:
         return [AddRefit(job.id, refit_training(job, best, to_utc_milliseconds(now))), *_progress(state)]
     except (ValueError, LookupError, TypeError) as error:  # its document was changed by hand
-        return [_finish(state, JobStatus.FAILED, f"its final training cannot be made: {error}")]
+        note = f"its final training (search.refit) cannot be made: {error}"
+        return [NoteJob(job.id, note), _finish(state, JobStatus.COMPLETED)]
 
 
 def _next_parts(state: JobState, open_count: int) -> list[TakeOn]:

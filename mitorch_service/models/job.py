@@ -61,6 +61,7 @@ class SearchConfig(ConfigSection):
     # So many end before the algorithm learns; until then points are drawn evenly. None: its own number.
     initial_trials: Annotated[int, Field(ge=1, le=MAX_INITIAL)] | None = None
     # A final training of the winner: a merge patch of its config (RFC 7396: null removes). None: no such training.
+    # It follows when max_time is over, too, but not when max_cost is spent.
     refit: Annotated[dict[str, Any] | None, BeforeValidator(_switched)] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn at submission and stored
     warm_start: Annotated[list[str], Field(max_length=100)] = []  # jobs and trials to learn from, by id

@@ -53,6 +53,10 @@ def _is_empty(value: object) -> bool:
     return not value
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Trial(Document):
     """The place of a training within its job."""
 
@@ -66,9 +70,11 @@ class Trial(Document):
     unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, while its front has not been told the values
     curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
-    rungs: list[int] = Field(default_factory=list)  # the epochs after which it may pause, and is compared by
-    until: int | None = None  # the one after which it pauses, until its job takes it on; None: it runs to its end
-    lineage: list[Inheritance] | None = None  # of a member of a population: whom it went on from, first to last
+    rungs: list[int] = Field(default_factory=list, exclude_if=_is_empty)  # epochs after which it may pause, is compared
+    until: int | None = Field(None, exclude_if=_is_none)  # where it pauses, until its job takes it on; None: at its end
+    lineage: list[Inheritance] | None = Field(
+        None, exclude_if=_is_none
+    )  # of a population's member: whom it went on from
 
     def all_objectives(self) -> list[str]:
         """What it is measured by."""

@@ -1,5 +1,5 @@
-"""TPE (Bergstra et al. 2011) from Optuna: multivariate, grouped by which parameters are active together; each by
-itself where there are several objectives, which finds better fronts (tests/benchmarks/search_quality.py zdt1, trade).
+"""TPE (Bergstra et al. 2011) from Optuna: multivariate, grouped by which parameters are active together; of several
+objectives each parameter by itself, which finds better fronts (measured in tests/benchmarks/search_quality.py).
 
 Optuna's estimator takes at most its 25 best trials for good ones, however many there are, and compares them with all
 the others. So the best and the latest stand for the whole history: the good ones are the same, and the cost of a

@@ -3,10 +3,11 @@
     python -m tests.benchmarks.search_quality [--algorithm auto tpe …] [--seeds 20] [--first-seed 0] [--parallel 1 8]
         [--function branin hartmann6 conditional digits epochs speed zdt1 trade]
 
-Prints one JSON object a line. branin, hartmann6, conditional, digits (final log loss of recorded trainings): median
-regret after 64 trials. epochs: those of all workers together until a validation accuracy of 0.97 is seen on the
-recorded trainings, at most 6,000. zdt1, trade (a loss against a cost, conditional): for two objectives, the share of
-the best front's hypervolume after 64, 128 and 256 trials. speed: milliseconds a suggestion with n finished trials.
+Prints one JSON object a line. Our searches go through passes of the controller, on a store in memory. branin,
+hartmann6, conditional, digits (final log loss of recorded trainings): median regret after 64 trials. epochs: those of
+all workers together until a validation accuracy of 0.97 is seen on the recorded trainings, at most 6,000. zdt1, trade
+(a loss against a cost, conditional): for two objectives, the share of the best front's hypervolume after some trials.
+speed: milliseconds a suggestion with n finished trials.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.errors import BackendError, BackendUnavailable
+from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
 from mitorch_service.models.run import RunState
 from mitorch_service.models.training import Resources, run_name
 from tests.azureml_emulator.client import COMPUTE, PASSWORD, PRINCIPAL, TENANT, Emulator, running
@@ -385,6 +385,31 @@ def test_several_nodes_are_one_distributed_run(azure: Emulator, with_cluster: Wi
     config = azure.run(request.name)["definition"]["Configuration"]
     assert (config["nodeCount"], config["communicator"].lower(), config["framework"]) == (2, "gloo", "PyTorch")
     assert config["pytorch"]["processCount"] == 2
+
+
+def test_the_environment_is_ours_an_image_or_a_registered_one(
+    azure: Emulator, workspace: str, with_cluster: WithCluster, run: str
+) -> None:
+    azure.configure(hold=True)
+
+    def submitted(name: str, environment: str | None) -> dict[str, Any]:
+        backend = with_cluster(commands=False, environment=environment)
+        backend.submit(request := backend.prepare(name, 1))
+        found: dict[str, Any] = azure.run(request.name)["definition"]["Configuration"]["environment"]
+        return found
+
+    ours = submitted(f"{run}-ours", None)
+    packages = str(ours["python"]["condaDependencies"]["dependencies"])
+    assert (ours["name"], "python=3.11" in packages, "torch==" in packages) == ("mitorch", True, True)
+    image = submitted(f"{run}-image", "registry.example/image:1")
+    assert image["docker"]["baseImage"] == "registry.example/image:1"
+    with pytest.raises(RunRefused, match="AzureML-pytorch"):
+        submitted(f"{run}-none", "AzureML-pytorch:7")
+    assert len(starts(azure, workspace)) == 2
+    curated = {**ours, "name": "AzureML-pytorch", "version": "7"}
+    azure.faults.status(200, curated, operation="environment.get", count=None)
+    named = submitted(f"{run}-curated", "AzureML-pytorch:7")
+    assert (named["name"], named["version"]) == ("AzureML-pytorch", "7")
 
 
 def test_many_are_submitted_at_once_and_one_that_fails_stops_no_other(

@@ -170,3 +170,14 @@ def test_one_wrong_request_stops_no_other(azure: Emulator, workspace: str, with_
     assert isinstance(answers[0], RunRefused)
     assert answers[0].of_request
     assert all(isinstance(answer, str) for answer in answers[1:])
+
+
+def test_an_environment_that_is_not_there_is_the_settings_fault(
+    azure: Emulator, workspace: str, with_cluster: WithCluster, sdk: str
+) -> None:
+    backend = with_cluster(commands=False, sdk=sdk, environment="tropch:3")
+    told = refusal(backend, backend.prepare(workspace, 1))
+    assert not told.of_request
+    assert "tropch" in told.problem
+    assert "environment in MITORCH_CLUSTERS" in told.remedy
+    assert starts(azure, workspace) == {}

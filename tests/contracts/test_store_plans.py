@@ -58,6 +58,12 @@ READS: dict[str, Callable[[Store], Any]] = {
     "all trials": lambda store: list(store.iterate_trials(JOB)),
     "recent trainings": lambda store: store.recent_trainings("digits", 10),
     "standing": lambda store: store.standing(JOB, 0, 9, 0.5),
+    "trials on a rung": lambda store: store.count_rung(JOB, 9),
+    "best of a rung": lambda store: store.rung_records(JOB, 9, 10),
+    "best that wait on a rung": lambda store: store.best_paused(JOB, 9, 10),
+    "that wait on a rung": lambda store: store.count_rung(JOB, 9, paused=True),
+    "any records of rungs": lambda store: store.some_rung_records(JOB, 10),
+    "trainings by id": lambda store: store.rows_among([new_id()]),
     "open trials": lambda store: store.open_trials(JOB, 10),
     "active jobs": lambda store: store.active_jobs(),
     "newest jobs": lambda store: store.list_jobs(10),
@@ -95,7 +101,7 @@ def fill(store: Store) -> None:
     """100,000 trainings in all statuses, ten data sets, a hundred tags, a job with trials, data sets and jobs."""
     trials = [a_trial(JOB, number, tags=["team=a"]) for number in range(150)]
     for number in range(150):
-        store.record_rung(JOB, number, 1, 0, 9, number / 150)
+        store.record_rung(JOB, number, 1, 0, 9, number / 150, paused=number % 2 == 0)
     store.add_trainings(trials)
     statuses = list(TrainingStatus)
     for begin in range(0, TRAININGS, 10_000):

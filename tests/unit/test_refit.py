@@ -288,6 +288,19 @@ def test_a_trial_that_is_retried_and_wins_meanwhile_does_not_get_the_weights_of_
     assert done.note == told
 
 
+def test_a_winner_that_is_not_of_the_space_any_more_keeps_its_model(service: Service) -> None:
+    job = service.job()
+    _, winner = service.search()
+    service.store.change_study_trial(winner.id, {}, {"trial.parameters": {"lr_scheduler.base_lr": 77}})
+    service.tick()
+    done = service.store.get_job(job.id)
+    assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
+    assert done.note is not None
+    assert done.note.startswith(
+        "its final training (search.refit) cannot be made: the parameters of its trial 1 are not"
+    )
+
+
 def test_one_that_cannot_be_read_holds_up_nothing(service: Service) -> None:
     job = service.job()
     service.search()

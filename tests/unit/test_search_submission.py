@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.cli.submitting import explanation
-from mitorch_service.controller.expansion import expand
+from mitorch_service.controller.expansion import expand, study_of
 from mitorch_service.controller.objective_check import objective_problems
 from mitorch_service.controller.prediction import predicted_share
 from mitorch_service.controller.submission import Options, build_submission
@@ -19,6 +19,7 @@ from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.job import Algorithm, Job, SearchConfig
 from mitorch_service.models.training import Progress
 from mitorch_service.search.algorithms import ALGORITHMS
+from mitorch_service.search.space import parse_space
 from mitorch_service.search.stopping.rules import DEFAULT
 from mitorch_service.stores.base import Store
 from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training, an_attempt, later
@@ -52,6 +53,12 @@ def test_the_default_is_automatic_and_a_stored_random_search_stays_one(store: St
     assert Job.from_document(stored).search.algorithm == "random"
 
 
+def test_initial_trials_reach_the_algorithm(store: Store) -> None:
+    job = submitted(store, initial_trials=7)
+    assert study_of(job, parse_space(job.config)[0]).initial_trials == 7
+    assert submitted(store).search.initial_trials is None
+
+
 @pytest.mark.parametrize(
     ("given", "rule"),
     [(True, DEFAULT), ({}, DEFAULT), (False, None), (None, None), ({"rule": "asha", "factor": 4}, "asha")],
@@ -81,6 +88,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a rule": ({"early_stopping": {"rule": "none"}}, "search.early_stopping.rule"),
     "a parameter": ({"enqueue": [{"lr": 1}]}, "search.enqueue[0]: there is no parameter lr; known: batch_size, lr_"),
     "a value": ({"enqueue": [{}, {"batch_size": 128}]}, "search.enqueue[1]: {'batch_size': 128} has a value"),
+    "initial trials of what does not learn": (
+        {"algorithm": "random", "initial_trials": 3},
+        "search: initial_trials is for algorithms that learn (auto, tpe, gp, cmaes",
+    ),
+    "no initial trials": ({"initial_trials": 0}, "search.initial_trials: Input should be greater than or equal to 1"),
+    "more initial trials than are remembered": ({"initial_trials": 501}, "search.initial_trials: Input should be less"),
     "a warm start": ({"warm_start": ["00000000"]}, "search.warm_start: There is no training or job '00000000'"),
     "a second objective": (
         {"objective": ["val_loss", "top_accuracy"]},

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import boxcox
 
 from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, TrialRecord, TrialState
@@ -16,6 +17,7 @@ from mitorch_service.search.importance import importance
 from mitorch_service.search.observations import observe, observe_all, of_objective
 from mitorch_service.search.pareto import pareto_front, ranked
 from mitorch_service.search.pathologies import pathologies
+from mitorch_service.search.warping import power
 from tests.unit.search.samples import CONDITIONAL, NUMBERS, completed, searched, study_of
 
 POINT = {"x": 0.5, "y": 0.1}
@@ -70,6 +72,18 @@ def test_a_gaussian_process_goes_through_what_it_saw_and_is_unsure_elsewhere() -
     assert mean[:2] == pytest.approx(np.sin([3.0, 3.36]), abs=0.05)
     assert deviation[0] < 0.1 < deviation[2]
     assert process.believing(np.array([[3.0]])).predict(np.array([[3.0]]))[1][0] < 0.1
+
+
+def test_losses_are_changed_by_the_most_likely_power() -> None:
+    losses = np.random.default_rng(0).lognormal(size=40)
+    above = (losses - losses.min()) / np.median(losses - losses.min()) + 0.05
+    expected, exponent = boxcox(above)
+    changed, jacobian = power(losses)
+    assert changed == pytest.approx((expected - expected.mean()) / expected.std(), abs=1e-4)
+    unit = float(np.median(losses - losses.min()) * expected.std())
+    assert jacobian == pytest.approx((exponent - 1) * np.log(above).sum() - 40 * np.log(unit), abs=1e-4)
+    assert np.isfinite(power(np.array([1e300, 1.0, 2.0, 1e-300]))[0]).all()
+    assert np.isfinite(power(np.ones(5))[0]).all()
 
 
 def test_the_expected_improvement_is_exact_far_from_the_best() -> None:

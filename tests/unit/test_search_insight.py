@@ -82,7 +82,7 @@ def test_of_several_objectives_each_has_its_importance(store: Store) -> None:
         "val_loss": "lr",
         "f1": "decay",
     }
-    assert [name for name, _ in insight.fields()][1:3] == ["importance for val_loss", "importance for f1"]
+    assert {"importance for val_loss", "importance for f1"} <= {name for name, _ in insight.fields()}
 
 
 def test_a_job_without_trials_or_parameters_has_nothing_to_say(store: Store) -> None:

@@ -81,7 +81,7 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
         parameters=parameters,
         objective=job.search.objective,
         direction=job.search.resolved_direction(),
-        early_stopping=job.search.early_stopping,
+        early_stopping=None if job.search.pauses else job.search.early_stopping,  # which then is about pauses
         rungs=rungs,
         until=rungs[0] if rungs else None,
         lineage=[] if job.search.algorithm == "pbt" else None,

@@ -57,6 +57,11 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "a number": (NINE, {"resume_promoted": 3}, "search.resume_promoted"),
     "epochs that differ": (CHOSEN, {"resume_promoted": True}, "config.max_epochs: must be a number"),
+    "epochs that are said to be unknown": (
+        {**SCRIPT, "max_epochs": 0},
+        {"resume_promoted": True},
+        "config.max_epochs: must be a number",
+    ),
     "epochs that are not known": (SCRIPT, {"resume_promoted": True}, "config.max_epochs: must be a number"),
     "a population's step": (NINE, {"population": {"step": 2}}, 'search.population: belongs to the algorithm "pbt"'),
     "promotion of a population": (NINE, {**PBT, "resume_promoted": True}, "search.resume_promoted: makes no sense"),

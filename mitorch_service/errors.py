@@ -131,7 +131,17 @@ class BackendError(MiTorchError):
     """A cluster could not do what was asked."""
 
     def __init__(self, cluster: str, problem: str, remedy: str) -> None:
+        self.cluster, self.problem, self.remedy = cluster, problem, remedy
         super().__init__(f"Cluster {cluster}: {problem}. {remedy}")
+
+
+class RunRefused(BackendError):
+    """A cluster will not start a run, and it is certain that none of its name is there. `of_request`: what is wrong
+    may be the request itself; else it is the cluster, or what the settings say of it."""
+
+    def __init__(self, cluster: str, problem: str, remedy: str, of_request: bool = False) -> None:
+        self.of_request = of_request
+        super().__init__(cluster, problem, remedy)
 
 
 class BackendUnavailable(BackendError):

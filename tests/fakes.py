@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.errors import BackendUnavailable, NoCapacity
+from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.models.run import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
@@ -27,6 +27,7 @@ class FakeBackend(Backend):
         self.cancels: list[str] = []
         self.log_texts: dict[str, str] = {}
         self.down = False  # whether every call raises BackendUnavailable
+        self.refuses: dict[str, RunRefused] = {}  # by a part of a run's name
 
     def running(self) -> list[str]:
         """The names of the runs that have not ended."""
@@ -44,6 +45,9 @@ class FakeBackend(Backend):
     def submit(self, request: RunRequest) -> str | None:
         self._answer()
         if request.name not in self.runs:
+            for part, refusal in self.refuses.items():
+                if part in request.name:
+                    raise refusal
             if self._free() < request.nodes:
                 raise NoCapacity(self.cluster)
             self.starts[request.name] += 1

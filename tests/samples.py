@@ -11,7 +11,7 @@ from mitorch_service.models.dataset import Dataset, DatasetPart, DatasetRef, dat
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import JobStatus, TrainingStatus
-from mitorch_service.models.training import Attempt, Training, Trial, run_name
+from mitorch_service.models.training import Attempt, Training, TrainingRow, Trial, run_name
 
 NOW = datetime(2026, 11, 20, 12, 30, 15, 123000, tzinfo=UTC)
 CONFIG: dict[str, Any] = {
@@ -50,7 +50,7 @@ def a_trial(job_id: str, number: int, direction: str = "minimize", **fields: Any
     return a_training(job_id=job_id, trial=trial, **fields)
 
 
-def an_attempt(training: Training, number: int = 1, cluster: str = "local") -> Attempt:
+def an_attempt(training: TrainingRow, number: int = 1, cluster: str = "local") -> Attempt:
     """The intention to run the training's next attempt."""
     return Attempt(number=number, cluster=cluster, run_name=run_name(training.id, number), queued_at=NOW)
 

@@ -121,7 +121,7 @@ class SimulatedSearch:
         last = self.store.curve(training.id).items
         value = last[-1].val_loss if last and outcome == AttemptOutcome.COMPLETED else None
         error = TrainingErrorInfo(type="Diverged", message="NaN") if outcome == AttemptOutcome.DIVERGED else None
-        end = RunEnd(outcome, {} if value is None else {"val_loss": value}, error, {}, value, reason)
+        end = RunEnd(outcome, {} if value is None else {"val_loss": value}, error, trial_value=value, reason=reason)
         self.store.finish_training(training.id, training.attempt, "worker", NOW, end)
         self.backend.end(name, RunState.SUCCEEDED, exit_code=0)
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mitorch_service.backends import azureml_request
+from mitorch_service.backends.azureml_answers import WrongRequest
 from mitorch_service.backends.azureml_request import AzureMLRequest
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.snapshot import snapshot_folder
 from mitorch_service.backends.vault import PREFIX_VARIABLE, SECRET_VARIABLES, secret_names, secret_prefix
-from mitorch_service.errors import BackendError
+from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
 from mitorch_service.models.training import Resources
 from mitorch_service.settings import AzureMLCluster
 
@@ -77,15 +78,12 @@ class AzureMLBackend(Backend):
         if not ours:
             return []
         try:
-            there = self._ask(lambda connection: self._make_ready(connection, ours))
+            answers = self._ask(lambda connection: _find(connection, ours))
         except BackendError as error:
             return [error for _ in ours]
-        first = next((request.name for request in ours if request.name not in there), None)
-        # One goes ahead: the code is uploaded with it, and what is wrong for all is found out once.
-        answers = {request.name: self._submit(request, there) for request in ours if request.name == first}
-        rest = [request for request in ours if request.name != first]
-        with ThreadPoolExecutor(_PARALLEL, f"submit-{self._cluster.name}") as pool:
-            answers |= zip([r.name for r in rest], pool.map(lambda r: self._submit(r, there), rest), strict=True)
+        missing = [request for request in ours if request.name not in answers]
+        if missing:
+            answers |= self._certain(self._submit_missing(missing))
         return [answers[request.name] for request in ours]
 
     def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
@@ -102,23 +100,48 @@ class AzureMLBackend(Backend):
     def capacity(self) -> Capacity:
         return self._ask(lambda connection: connection.capacity())
 
-    def _submit(self, request: AzureMLRequest, there: Mapping[str, str]) -> str | BackendError:
-        if request.name in there:
-            return there[request.name]
+    def _submit_missing(self, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
+        """One goes ahead: the code is uploaded with it, and what is wrong for all is found out once."""
+        first, rest = requests[0], requests[1:]
+        try:
+            self._ask(lambda connection: self._make_ready(connection, first))
+        except BackendError as error:
+            return {request.name: error for request in requests}
+        answer = self._submit(first)
+        if isinstance(answer, BackendError) and not isinstance(answer, BackendUnavailable | WrongRequest):
+            return {request.name: answer for request in requests}
+        with ThreadPoolExecutor(_PARALLEL, f"submit-{self._cluster.name}") as pool:
+            return {
+                first.name: answer,
+                **dict(zip([one.name for one in rest], pool.map(self._submit, rest), strict=True)),
+            }
+
+    def _certain(self, answers: dict[str, str | BackendError]) -> dict[str, str | BackendError]:
+        """An error that asking again does not change is a refusal once the service says that there is no such run."""
+        permanent = {
+            name: answer
+            for name, answer in answers.items()
+            if isinstance(answer, BackendError) and not isinstance(answer, BackendUnavailable)
+        }
+        try:
+            known = self.describe(list(permanent))
+        except BackendError:
+            return answers  # nobody knows: the next pass looks again
+        none = [name for name in permanent if name in known and known[name] is None]
+        return {**answers, **{name: _refusal(permanent[name]) for name in none}}
+
+    def _submit(self, request: AzureMLRequest) -> str | BackendError:
         try:
             return self._ask(lambda connection: connection.submit(request, self._code()))
         except BackendError as error:
             return error
 
-    def _make_ready(self, connection: Connection, requests: Sequence[AzureMLRequest]) -> dict[str, str]:
-        """What every submission needs; returns where those runs are that are there already."""
-        there = connection.runs.find([request.name for request in requests])
-        if len(there) < len(requests):
-            connection.ensure_compute()
-            if not self._shared:
-                connection.share(self._secrets)
-                self._shared = True
-        return {name: connection.runs.url(run) for name, run in there.items()}
+    def _make_ready(self, connection: Connection, request: AzureMLRequest) -> None:
+        """What every submission needs is there when this returns. `request`: one of them."""
+        connection.ensure_compute()
+        if not self._shared:
+            connection.share(self._secrets)
+            self._shared = True
 
     def _code(self) -> Path:
         with self._lock:
@@ -168,3 +191,13 @@ class AzureMLBackend(Backend):
         with self._lock:
             if self._connection is connection:  # else another thread has renewed it
                 self._connection = None
+
+
+def _find(connection: Connection, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
+    """Where those runs are that are there already."""
+    there = connection.runs.find([request.name for request in requests])
+    return {name: connection.runs.url(run) for name, run in there.items()}
+
+
+def _refusal(error: BackendError) -> RunRefused:
+    return RunRefused(error.cluster, error.problem, error.remedy, isinstance(error, WrongRequest))

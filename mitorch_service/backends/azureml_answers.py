@@ -7,9 +7,9 @@ from mitorch_service.models.secrets import mask_secrets
 
 _LATER = "The next pass asks again."
 _REMEDIES = {
-    400: "Correct what the message names in MITORCH_CLUSTERS.",
+    400: "Correct what the message names in MITORCH_CLUSTERS, or in the training's resources.",
     403: "Give the identity in `auth` the role AzureML Data Scientist there (Contributor, to create computes).",
-    404: "Correct subscription_id, resource_group, workspace or compute in MITORCH_CLUSTERS.",
+    404: "Correct subscription_id, resource_group, workspace, compute or environment in MITORCH_CLUSTERS.",
     409: "Look at the run in the studio; retry its training under a new attempt.",
 }
 _LONGEST = 300  # characters of the service's own words
@@ -19,6 +19,10 @@ class Gone(BackendError):
     """What was asked for is not there."""
 
 
+class WrongRequest(BackendError):
+    """What was asked for is wrong in itself, or in the way of what is there: another request may be right."""
+
+
 def answered(cluster: str, status: int, words: str) -> BackendError:
     """For an HTTP status."""
     if status == 404:
@@ -26,6 +30,8 @@ def answered(cluster: str, status: int, words: str) -> BackendError:
     if status == 401:
         remedy = "Check `auth` of the cluster, if this goes on."
         return BackendUnavailable(cluster, f"the sign-in was refused or has expired ({words})", remedy)
+    if status in (400, 409, 413, 422):
+        return WrongRequest(cluster, words, _REMEDIES.get(status, _REMEDIES[400]))
     if 400 <= status < 500 and status not in (408, 429):
         return BackendError(cluster, words, _REMEDIES.get(status, _REMEDIES[400]))
     return BackendUnavailable(cluster, f"Azure answered {status} ({words})", _LATER)
@@ -44,7 +50,7 @@ def unreachable(cluster: str, error: Exception) -> BackendError:
 
 def refused(cluster: str, words: str) -> BackendError:
     """What the SDK itself finds wrong."""
-    return BackendError(cluster, words, _REMEDIES[400])
+    return WrongRequest(cluster, words, _REMEDIES[400])
 
 
 def not_understood(cluster: str, words: str) -> BackendError:

@@ -41,7 +41,7 @@ def sdk_errors(cluster: str) -> Iterator[None]:
 
 def translate(cluster: str, error: Exception) -> BackendError:
     """The one table: an HTTP status first, then what kind of exception it is."""
-    status, words = status_of(error), _words(error)
+    status, words = status_of(error), words_of(error)
     if status is not None:
         return answered(cluster, status, words)
     if _is_network(error):
@@ -64,8 +64,19 @@ def status_of(error: Exception) -> int | None:
         return 404
     if "status code 'Forbidden'" in text:
         return 403
-    match = _STATUS.search(text) if isinstance(error, AzureMLException) else None
+    # What it says of environments it raises as bare exceptions.
+    told = isinstance(error, AzureMLException) or type(error) is Exception
+    match = _STATUS.search(text) if told else None
     return None if match is None else int(match.group(1))
+
+
+def words_of(error: Exception) -> str:
+    """What the service says, in one line."""
+    text = str(getattr(error, "message", None) or error) or type(error).__name__
+    match = _MESSAGE.search(text)
+    if match is not None:
+        text = _unescaped(match.group(1))
+    return one_line(text) or type(error).__name__
 
 
 def _is_network(error: Exception) -> bool:
@@ -77,15 +88,6 @@ def _is_network(error: Exception) -> bool:
 def _is_sign_in(error: Exception, words: str) -> bool:
     known = isinstance(error, ClientAuthenticationError) or "Authentication" in type(error).__name__
     return known or any(word.lower() in words.lower() for word in _SIGN_IN)
-
-
-def _words(error: Exception) -> str:
-    """What the service says, in one line."""
-    text = str(getattr(error, "message", None) or error) or type(error).__name__
-    match = _MESSAGE.search(text)
-    if match is not None:
-        text = _unescaped(match.group(1))
-    return one_line(text) or type(error).__name__
 
 
 def _unescaped(text: str) -> str:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.backends.azureml_errors import status_of, words_of
 from mitorch_service.backends.azureml_request import AzureMLRequest
 from mitorch_service.backends.azureml_runs import Runs
 from mitorch_service.backends.azureml_sdk import (
@@ -33,7 +34,7 @@ def submit(experiment: Any, runs: Runs, request: AzureMLRequest, folder: Path) -
         found = _look_for(runs, request.name)
         if found is not None:
             return runs.url(found)
-        if "napshot" not in str(error):
+        if status_of(error) not in (400, 404) or "napshot" not in words_of(error):
             raise
     # The workspace has lost the code that this machine remembers to have sent: it is sent again.
     ContentSnapshotCache(experiment.workspace.service_context).remove_latest()

@@ -6,7 +6,6 @@ on its node. An installation may change from one to the other while trainings ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from mitorch_service.backends.azureml import AzureMLBackend, SdkErrors
@@ -18,12 +17,9 @@ class AzureMLV2Backend(AzureMLBackend):
 
     _EXTRA = "azure-v2"
 
-    def _make_ready(self, connection: Any, requests: Sequence[AzureMLRequest]) -> dict[str, str]:
-        there = super()._make_ready(connection, requests)
-        missing = next((request for request in requests if request.name not in there), None)
-        if missing is not None:
-            connection.make_ready(missing, self._code())
-        return there
+    def _make_ready(self, connection: Any, request: AzureMLRequest) -> None:
+        super()._make_ready(connection, request)
+        connection.make_ready(request, self._code())
 
     def _errors(self) -> SdkErrors:
         from mitorch_service.backends.azureml_v2_errors import sdk_errors, status_of

@@ -51,7 +51,8 @@ class Backend(ABC):
     @abstractmethod
     def submit(self, request: RunRequest) -> str | None:
         """Starts the run, unless one of this name was ever started: then it does nothing. Returns where a person can
-        look at it. Raises NoCapacity when nothing is free."""
+        look at it. Raises NoCapacity when nothing is free, and RunRefused where it is certain that there is no run and
+        that asking again as it is will not help; after any other error there may be one."""
 
     def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
         """Submits each, in turn or several at a time; for each what `submit` returns, or the error that it raises."""

@@ -24,7 +24,7 @@ import psutil
 
 from mitorch_service.backends import supervisor
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.errors import BackendError, BackendUnavailable, NoCapacity
+from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.models.run import RunState
 from mitorch_service.models.training import Resources, run_name
 
@@ -65,7 +65,8 @@ class LocalBackend(Backend):
     def submit(self, request: RunRequest) -> str | None:
         if request.nodes > 1:
             remedy = "Name a cluster that has several nodes in resources.cluster."
-            raise BackendError(self._cluster, f"this machine is one node, and {request.name} needs more", remedy)
+            problem = f"this machine is one node, and {request.name} needs more"
+            raise RunRefused(self._cluster, problem, remedy, of_request=True)
         folder = self._runs / request.name
         with self._errors(), self._lock():
             if (folder / "started").exists():

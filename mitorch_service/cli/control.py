@@ -81,7 +81,7 @@ def logs(id: str, attempt: int | None) -> None:
 
 @command.command()
 @click.option("--older-than", required=True, metavar="AGE", help="What ended longer ago: 12h, 180d, 26w, 6m (months).")
-@click.option("--keep-best", is_flag=True, help="Keep the best trial of each job.")
+@click.option("--keep-best", is_flag=True, help="Keep the best trial (or Pareto front) of each job.")
 @click.option("--keep-artifacts", is_flag=True, help="Keep weights and logs; else they go with their trainings.")
 @click.option("--archive", type=click.Path(dir_okay=False, path_type=Path), help="Append what goes to FILE.jsonl.gz.")
 @click.option("--delete", is_flag=True, help="Delete for good, without an archive.")
@@ -126,7 +126,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
 @click.option("--cluster", help="In whose workspace. [default: where it ran, or the only one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def register_model(id: str, name: str, cluster: str | None, as_json: bool) -> None:
-    """Register a completed training's model, or that of a job's best trial, in the Azure ML workspace, with its
+    """Register a completed training's model, or that of a job's winner, in the Azure ML workspace, with its
     metrics, data set version and config. The same model is registered once, however often it is asked for."""
     from mitorch_service.cli import model_registration
 

@@ -14,6 +14,7 @@ from mitorch_service.errors import InvalidInput
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.costs import Account
 from mitorch_service.wiring import open_store
 
 _SUMMED_TRIALS = 10_000  # whose attempts are read to show one job: under a second
@@ -48,13 +49,20 @@ def cost_of_training(training: TrainingRow) -> Cost:
     return training_cost(training.attempts, datetime.now(UTC))
 
 
-def cost_of_job(store: Store, job_id: str, arrival: int, trials: int) -> Cost | None:
-    """Of all its trials until now; None for a job of so many that adding them up takes too long."""
+def accounts_of_job(store: Store, job_id: str, arrival: int, trials: int) -> list[Account] | None:
+    """Of all its trials, read by an index; None for a job of so many that it takes too long."""
     if trials > _SUMMED_TRIALS:
         return None
+    return [account for page in store.account_pages(arrival, job_id) for account in page.items]
+
+
+def cost_of_job(accounts: Iterable[Account] | None, final: TrainingRow | None) -> Cost | None:
+    """Of its trials and its final training until now; None where they are not known."""
+    if accounts is None:
+        return None
     now = datetime.now(UTC)
-    pages = store.account_pages(arrival, job_id)
-    return sum((training_cost(account.attempts, now) for page in pages for account in page.items), Cost())
+    start = Cost() if final is None else training_cost(final.attempts, now)
+    return sum((training_cost(account.attempts, now) for account in accounts), start)
 
 
 def cost_fields(cost: Cost | None) -> list[tuple[str, Any]]:

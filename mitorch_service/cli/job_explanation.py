@@ -30,17 +30,25 @@ def job_explanation(job: Job, store: Store | None = None) -> list[str]:
     trials = expand(job, None, 0, job.created_at)
     count, article = search.max_trials, "An" if search.algorithm == "auto" else "A"
     lines = [
-        f"{article} {search.algorithm} search on {job.dataset} to {search.direction} {search.objective}:",
+        f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
         f"{extent(space)};",
         f"{count} trials, at most {search.max_concurrent or count} of them open at a time,",
         *_epochs(job, trials, store),
         f"seed {search.seed}.",
+        *_refit(job),
         *(f"never matters: {problem.path} {problem.message}" for problem in idle_expressions(space)),
     ]
     for trial in trials[:_SHOWN_TRIALS]:
         lines.append(_shown(space, trial))
     rest = count - len(trials[:_SHOWN_TRIALS])
     return [*lines, f"… and {rest} more"] if rest else lines
+
+
+def _refit(job: Job) -> list[str]:
+    changes = job.search.refit
+    if changes is None:
+        return []
+    return [f"then the winner is trained once more, with {json.dumps(changes) if changes else 'nothing changed'}."]
 
 
 def _epochs(job: Job, trials: Sequence[Training], store: Store | None) -> list[str]:

@@ -26,8 +26,9 @@ _LONGEST = 1000  # characters of a property; the whole config is also a file of 
 
 
 def register_model(id: str, name: str, cluster: str | None) -> tuple[Training, RegisteredModel, list[str]]:
-    """Registers the model of a completed training, or of a job's best trial. Returns the training, the version, and
-    what could not be told about it. Raises NotFound, NotAllowed, InvalidInput, ArtifactError, BackendError."""
+    """Registers the model of a completed training, or of a job's winner: its final training's, where it has one.
+    Returns the training, the version, and what could not be told about it. Raises NotFound, NotAllowed, InvalidInput,
+    ArtifactError, BackendError."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             "--name", [Problem(name, "must be 1 to 255 letters, digits, - _ . and begin with a letter or digit")]
@@ -48,7 +49,7 @@ def register_model(id: str, name: str, cluster: str | None) -> tuple[Training, R
 
 def model_entry(name: str, training: Training, files: Path, counts: dict[str, int]) -> ModelEntry:
     """What the registry is told; `counts`: images by split, as far as they are known. `files` holds the weights."""
-    config = TrainingConfig.model_validate(training.config)
+    config, place = TrainingConfig.model_validate(training.config), training.trial or training.refit
     epochs = training.progress.epoch if training.progress is not None else training.max_epochs
     tags: dict[str, object] = {
         "dataset": training.dataset,
@@ -56,8 +57,8 @@ def model_entry(name: str, training: Training, files: Path, counts: dict[str, in
         "model": config.model.name,
         "base_model": config.base or config.model.name,
         "epochs": epochs,
-        "job": training.job_id,
-        "trial": None if training.trial is None else training.trial.number,
+        "job": training.belongs_to,
+        "trial": None if place is None else place.number,
         **{f"{split}_images": count for split, count in counts.items()},
         **(training.evaluation or {}),
     }
@@ -76,10 +77,14 @@ def model_entry(name: str, training: Training, files: Path, counts: dict[str, in
 def _winner(store: Store, id: str) -> Training:
     kind, whole = store.resolve_id(id)
     if kind == "job":
-        best = store.get_job(whole).best
+        job = store.get_job(whole)
+        best = job.best
+        if len(job.search.objectives()) > 1:
+            remedy = "Give the id of the one you want: miquery shows them."
+            raise NotAllowed("job", whole, "a search for several objectives", "registered by its best trial", remedy)
         if best is None:
             raise NotFound("best trial", f"of job {whole}", "None of its trials is completed: see miquery.")
-        whole = best.training_id
+        whole = best.refit or best.training_id
     training = store.get_training(whole)
     if training.status != TrainingStatus.COMPLETED:
         remedy = "Only a completed training has a model."
@@ -120,8 +125,9 @@ def _properties(training: Training) -> dict[str, str]:
         "config": config if len(config) <= _LONGEST else "see config.json of the model",
         "mitorch_version": importlib.metadata.version("mitorch-service"),
     }
-    if training.trial is not None:
-        properties["parameters"] = json.dumps(training.trial.parameters, ensure_ascii=False)[:_LONGEST]
+    place = training.trial or training.refit
+    if place is not None:
+        properties["parameters"] = json.dumps(place.parameters, ensure_ascii=False)[:_LONGEST]
     return properties
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mitorch_service.controller.script_code import CodeKeeper
 from mitorch_service.errors import Problem
-from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.script import AnyConfig, CodeRecord
+from mitorch_service.models.script import AnyConfig, CodeRecord, is_script
 from mitorch_service.settings import Settings
 from mitorch_service.training.config_check import check_names
 from mitorch_service.wiring import open_artifacts
@@ -26,9 +26,9 @@ class ConfigChecks(CodeKeeper):
         self._folder, self._upload = folder, upload
         self._records: dict[Path, CodeRecord] = {}  # a file of a million lines repeats itself
 
-    def __call__(self, config: AnyConfig) -> list[Problem]:
-        names = check_names(config) if isinstance(config, TrainingConfig) else []
-        return names + self._check_resources(config)
+    def __call__(self, config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
+        names = [] if is_script(written) else check_names(written)
+        return names + self._check_resources(config, written)
 
     def keep(self, source: str) -> CodeRecord:
         path = self._folder / Path(source).expanduser()

@@ -25,7 +25,7 @@ import click
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="For filtering; may be given more than once.")
 @click.option("--explain", is_flag=True, help="Queue nothing: print what would run.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 unless it is completed.")
-@click.option("--again", is_flag=True, help="With --many: queue once more what has been queued wholly.")
+@click.option("--again", is_flag=True, help="With --many or a file of obdb: queue once more what is queued wholly.")
 @click.option("--resume-key", metavar="KEY", help="With --many: what makes it the same submission, not its content.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
@@ -43,18 +43,20 @@ def command(
 ) -> int:
     """Check the training config or job config in the file CONFIG (- for standard input) and queue it; print its id.
 
-    A job config is recognised by its key job_type. Nothing is written unless the whole file is right.
+    A job config is recognised by its key job_type. Nothing is written unless the whole file is right. A settings file
+    of obdb gives a job or a training for each of its variants, an id a line.
 
     With --many every config of SOURCE is checked first, and nothing is queued if any is wrong. Interrupted and run
     again with the same content (or KEY) and options, it goes on where it was cut off; nothing is queued twice.
     """
-    _refuse_contradictions(config, many, wait, again, resume_key)
+    _refuse_contradictions(config, many, wait, resume_key)
     from datetime import UTC, datetime
 
     from mitorch_service.cli.output import show_json
-    from mitorch_service.cli.submitting import checked, dataset_ref, explanation, wait_for
+    from mitorch_service.cli.submitting import checked, dataset_ref, explanation, read_config, wait_for
     from mitorch_service.controller.submission import Options, parse_tags, submit
     from mitorch_service.controller.token_expiry import warn_of_storage_expiry
+    from mitorch_service.models.obdb import is_obdb
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -67,7 +69,14 @@ def command(
 
         submit_many(store, settings, many, options, resume_key, again, explain, as_json)
         return 0
-    document = checked(store, settings, config or "-", options, upload=not explain)
+    read = read_config(config or "-")
+    if is_obdb(read[1]):
+        from mitorch_service.cli.obdb import submit_obdb
+
+        return submit_obdb(store, settings, read, options, again=again, explain=explain, wait=wait, as_json=as_json)
+    if again:
+        raise click.UsageError("--again belongs to --many and to files of obdb.")
+    document = checked(store, settings, config or "-", read, options, upload=not explain)
     if explain:
         click.echo("\n".join(explanation(document, store)))
         return 0
@@ -83,10 +92,10 @@ def command(
     return 0 if status == "completed" else 1
 
 
-def _refuse_contradictions(config: str | None, many: str | None, wait: bool, again: bool, key: str | None) -> None:
+def _refuse_contradictions(config: str | None, many: str | None, wait: bool, key: str | None) -> None:
     if (config is None) == (many is None):
         raise click.UsageError("Give either CONFIG or --many SOURCE.")
-    if many is None and (again or key is not None):
-        raise click.UsageError("--again and --resume-key belong to --many.")
+    if many is None and key is not None:
+        raise click.UsageError("--resume-key belongs to --many.")
     if many is not None and wait:
         raise click.UsageError("--wait waits for one; see miquery and micontrol run --until-idle for many.")

@@ -51,10 +51,17 @@ def dataset_ref(argument: str, text: str) -> DatasetRef:
         raise InvalidInput(argument, [Problem(text, str(error))]) from error
 
 
-def checked(store: Store, settings: Settings, path: str, options: Options, upload: bool = True) -> Training | Job:
-    """The document that the file asks for, not yet written; the code of a script is stored with `upload`. Raises
-    InvalidInput with every problem, ArtifactError."""
-    source, data = read_config(path)
+def checked(
+    store: Store,
+    settings: Settings,
+    path: str,
+    config: tuple[str, dict[str, Any]],
+    options: Options,
+    upload: bool = True,
+) -> Training | Job:
+    """The document that a file asks for, which read_config has read, not yet written; the code of a script is stored
+    with `upload`. Raises InvalidInput with every problem, ArtifactError."""
+    source, data = config
     check = config_check(settings, Path() if path == "-" else Path(path).parent, upload)
     return build_submission(store, source, data, options, datetime.now(UTC), check)
 

@@ -18,8 +18,7 @@ def read_training_config(path: str) -> TrainingConfig:
     if "script" in data:
         raise InvalidInput(source, [Problem("script", "is run under the queue only: queue it with misubmit")])
     config, problems = check(TrainingConfig, data)
-    if config is not None:
-        problems = check_names(config)
+    problems += check_names(data)
     if config is None or problems:
         raise InvalidInput(source, problems)
     return config

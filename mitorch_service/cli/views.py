@@ -9,13 +9,16 @@ from typing import Any
 
 import click
 
-from mitorch_service.cli.costs import cost_fields, cost_json, cost_of_job, cost_of_training
+from mitorch_service.cli.costs import accounts_of_job, cost_fields, cost_json, cost_of_job, cost_of_training
+from mitorch_service.cli.final_training import FinalTraining
+from mitorch_service.cli.front_view import front_json, show_front
 from mitorch_service.cli.output import show_fields, show_table, stream_json, text
 from mitorch_service.cli.parts_view import counts_text, part_fields, rung_fields, show_lineage
 from mitorch_service.cli.script_view import script_fields
 from mitorch_service.cli.search_insight import SearchInsight
 from mitorch_service.errors import BrokenDocument, NotAllowed
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.job import Job
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import shown
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
@@ -130,7 +133,8 @@ class JobView(View):
     def show(self) -> bool:
         job = self._store.get_job(self._id)
         counts = self._store.count_trainings(self._id)
-        best = self._leaders(1)
+        several, final = len(job.search.objectives()) > 1, FinalTraining(self._store, job)
+        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         show_fields(
             [
                 ("job", job.id),
@@ -140,36 +144,54 @@ class JobView(View):
                 ("priority", job.priority),
                 ("dataset", job.dataset),
                 *script_fields(job.config),
-                ("search", f"{job.search.algorithm}, {job.search.direction} {job.search.objective}"),
+                ("search", f"{job.search.algorithm}, {job.search.goal()}"),
                 ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(job, counts)}"),
                 *rung_fields(self._store, job),
-                ("best", best[0].trial.value if best and best[0].trial else job.best and job.best.value),
-                ("best trial", best[0].id if best else job.best and job.best.training_id),
+                *([] if several else self._best_fields(job)),
+                *final.fields(),
                 ("budget", job.search.max_cost),
-                *cost_fields(cost_of_job(self._store, job.id, job.arrival, sum(counts.values()))),
+                *cost_fields(cost_of_job(accounts, final.training)),
                 ("created", job.created_at),
                 ("error", job.error),
                 ("note", job.note),
                 *((f"artifact {name}", address) for name, address in job.artifacts.items()),
-                *SearchInsight(self._store, job).fields(),
+                *SearchInsight(self._store, job, accounts).fields(),
             ]
         )
-        leaders = self._leaders(self._limit)
-        names = list(dict.fromkeys(n for row in leaders if row.trial for n in row.trial.parameters))
-        columns = ("rank", job.search.objective, "trial", "id", "epochs", *names)
-        show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
+        if several:
+            show_front(self._store, job, self._limit)
+        else:
+            self._show_leaders(job)
         return job.status not in ACTIVE_JOBS
 
     def show_json(self) -> None:
         job = self._store.get_job(self._id)
-        leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
         counts = self._store.count_trainings(self._id)
-        cost = cost_json(cost_of_job(self._store, job.id, job.arrival, sum(counts.values())))
-        board = (row.to_document() for row in leaders)
-        insight = SearchInsight(self._store, job)
-        found = {"importance": insight.importance(), "seen": insight.seen()}
-        document = {**job.to_document(), "config": shown(job.config), **found}
-        stream_json({**document, "counts": counts, **cost, "leaderboard": board}.items())
+        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
+        insight, final = SearchInsight(self._store, job, accounts), FinalTraining(self._store, job)
+        importance: dict[str, Any]
+        if len(job.search.objectives()) > 1:
+            importance, board = insight.importances(), front_json(self._store, job, self._limit)
+        else:
+            leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
+            importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
+        found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
+        cost = cost_json(cost_of_job(accounts, final.training))
+        document = {**job.to_document(), "config": shown(job.config), **found, "final_training": final.json()}
+        stream_json({**document, "counts": counts, **cost, **board}.items())
+
+    def _best_fields(self, job: Job) -> list[tuple[str, Any]]:
+        best = self._leaders(1)
+        return [
+            ("best", best[0].trial.value if best and best[0].trial else job.best and job.best.value),
+            ("best trial", best[0].id if best else job.best and job.best.training_id),
+        ]
+
+    def _show_leaders(self, job: Job) -> None:
+        leaders = self._leaders(self._limit)
+        names = list(dict.fromkeys(n for row in leaders if row.trial for n in row.trial.parameters))
+        columns = ("rank", *job.search.objectives(), "trial", "id", "epochs", *names)
+        show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
 
     def _leaders(self, limit: int) -> list[TrainingRow]:
         direction = self._store.get_job(self._id).search.resolved_direction()
@@ -216,15 +238,16 @@ def _row(training: TrainingRow) -> list[Any]:
 
 
 def _result(training: TrainingRow) -> str | None:
-    """What it was trained for: a trial's objective, else the first metric of the evaluation."""
+    """What it was trained for: a trial's objectives, else the first metric of the evaluation."""
     measured = training.evaluation or {}
     names = [name for name in measured if name != "val_loss"]
-    objective = training.trial.objective if training.trial else (names or ["val_loss"])[0]
-    return f"{objective}={text(measured[objective])}" if objective in measured else None
+    wanted = training.trial.all_objectives() if training.trial else (names or ["val_loss"])[:1]
+    return ", ".join(f"{name}={text(measured[name])}" for name in wanted if name in measured) or None
 
 
 def _training_fields(training: Training) -> list[tuple[str, Any]]:
-    trial = training.trial
+    trial, refit = training.trial, training.refit
+    parameters = trial.parameters if trial is not None else refit and refit.parameters
     return [
         ("training", training.id),
         ("name", training.name),
@@ -234,7 +257,8 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("dataset", training.dataset),
         ("job", training.job_id),
         ("trial", None if trial is None else trial.number),
-        ("parameters", None if trial is None else trial.parameters),
+        ("final training of", refit and refit.job_id),
+        ("parameters", parameters),
         *part_fields(training),
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),

@@ -32,10 +32,10 @@ def show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:
 
 
 def _training(store: Store, controller: Controller, id: str) -> Why:
-    training = store.get_training(id)
+    training, now = store.get_training(id), datetime.now(UTC)
     if training.status != TrainingStatus.NEW:  # no cluster needs to be asked
-        return why_training(training, Snapshot(), 0)
-    return why_training(training, controller.observe(datetime.now(UTC)), store.count_ahead(training))
+        return why_training(now, training, Snapshot(), 0)
+    return why_training(now, training, controller.observe(now), store.count_ahead(training))
 
 
 def _job(store: Store, controller: Controller, id: str) -> Why:

@@ -35,11 +35,12 @@ class Bill:
 
     def add(self, account: Account, now: datetime) -> None:
         """Adds one training."""
+        job_id = account.job_id if account.refit is None else account.refit.job_id
         for attempt in account.attempts:
             cost = attempt_cost(attempt, now)
             self.total += cost
             self.by_cluster[attempt.cluster] = self.by_cluster.get(attempt.cluster, Cost()) + cost
-            self.by_job[account.job_id] = self.by_job.get(account.job_id, Cost()) + cost
+            self.by_job[job_id] = self.by_job.get(job_id, Cost()) + cost
             for day, part in cost_by_day(attempt, now):
                 self.by_day[day] = self.by_day.get(day, Cost()) + part
 

@@ -69,18 +69,25 @@ def failed_count(counts: Mapping[str, int]) -> int:
 def study_of(job: Job, space: Space) -> Study:
     """The job as the search room sees it."""
     search = job.search
-    directions = (search.resolved_direction(),)
-    return Study(space, search.seed or 0, search.max_trials, directions, tuple(search.enqueue))
+    return Study(
+        space,
+        search.seed or 0,
+        search.max_trials,
+        search.directions(),
+        tuple(search.enqueue),
+        initial_trials=search.initial_trials,
+    )
 
 
 def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> Training:
     config, parameters = space.at(point)
-    rungs = rungs_of(job)
+    objectives, rungs = job.search.objectives(), rungs_of(job)
     trial = Trial(
         number=number,
         parameters=parameters,
-        objective=job.search.objective,
+        objective=objectives[0],
         direction=job.search.resolved_direction(),
+        objectives=list(objectives) if len(objectives) > 1 else [],
         early_stopping=None if job.search.pauses else job.search.early_stopping,  # which then is about pauses
         rungs=rungs,
         until=rungs[0] if rungs else None,

@@ -7,7 +7,7 @@ space needs all points, as none is to come twice, and CMA-ES all trials in their
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mitorch_service.errors import MiTorchError
 from mitorch_service.models.job import LEARNING, Job
@@ -57,20 +57,21 @@ def records(space: Space, rows: Iterable[TrialRow | TrainingRow], keep_canceled:
 
 
 def warm_records(store: Store, job: Job, space: Space) -> list[TrialRecord]:
-    """Trials of earlier searches that measured the objective, and whose parameters are of this space."""
+    """Trials of earlier searches that measured every objective, and whose parameters are of this space."""
     found: list[TrialRecord] = []
     for id in job.search.warm_start:
         for row in _warm_rows(store, id):
-            value = (row.evaluation or {}).get(job.search.objective)
+            values = tuple((row.evaluation or {}).get(name, math.nan) for name in job.search.objectives())
             point = None if row.trial is None else space.point_of(row.trial.parameters)
-            if point is not None and value is not None and math.isfinite(value):
-                found.append(TrialRecord(-1 - len(found), point, TrialState.COMPLETED, (value,)))
+            if point is not None and all(map(math.isfinite, values)):
+                found.append(TrialRecord(-1 - len(found), point, TrialState.COMPLETED, values))
     return found
 
 
 def _record(trial: Trial, status: TrainingStatus, point: Point) -> TrialRecord:
     state = _STATES.get(status, TrialState.RUNNING)
-    values = () if trial.value is None or state != TrialState.COMPLETED else (trial.value,)
+    measured = trial.values or ([] if trial.value is None else [trial.value])
+    values = tuple(measured) if state == TrialState.COMPLETED else ()
     curve = {} if status == TrainingStatus.CANCELED else _curve(trial.curve)
     return TrialRecord(trial.number, point, state, values, curve)
 
@@ -80,15 +81,19 @@ def _curve(stored: Mapping[str, float]) -> dict[int, float]:
 
 
 def _best_and_latest(store: Store, job: Job) -> list[TrialRow | TrainingRow]:
-    rows: dict[str, TrialRow | TrainingRow] = {}
-    direction = job.search.resolved_direction()
-    for row in store.best_trials(job.id, direction, BEST).items:
-        rows[row.id] = row
+    rows: dict[str, TrialRow | TrainingRow] = {row.id: row for row in _best(store, job)}
     latest = store.latest_trials(job.id, LATEST)
     if len(latest) == LATEST:  # else these are all
         for row in store.open_trials(job.id, _MOST_OPEN).items:
             rows[row.id] = row
     return [*(rows | {row.id: row for row in latest}).values()]
+
+
+def _best(store: Store, job: Job) -> Sequence[TrialRow | TrainingRow]:
+    """The front, where there are several objectives."""
+    if len(job.search.objectives()) == 1:
+        return store.best_trials(job.id, job.search.resolved_direction(), BEST).items
+    return store.trials_of_front(job.front or ())
 
 
 def _warm_rows(store: Store, id: str) -> list[TrialRow | TrainingRow]:

@@ -14,13 +14,15 @@ from mitorch_service.backends.base import Backend, RunStatus
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
 from mitorch_service.controller.expansion import failed_count, is_over, room
+from mitorch_service.controller.front import read_merge, store_merge
 from mitorch_service.controller.history import read_history
 from mitorch_service.controller.leftovers import delete_page
 from mitorch_service.controller.part_observation import observe_parts
-from mitorch_service.controller.parts import TakeOn, best_so_far
+from mitorch_service.controller.parts import TakeOn, best_of_rungs
 from mitorch_service.controller.placement import Cluster, hosts_of
 from mitorch_service.controller.plan import (
     Action,
+    AddRefit,
     AddTrials,
     CancelRun,
     CancelTraining,
@@ -29,6 +31,7 @@ from mitorch_service.controller.plan import (
     ForgetPaused,
     JobState,
     Launch,
+    MergeFront,
     NoteJob,
     SettleCost,
     Snapshot,
@@ -37,12 +40,23 @@ from mitorch_service.controller.plan import (
     plan,
     plan_job,
 )
+from mitorch_service.controller.refit import read_refit, with_refit
+from mitorch_service.controller.refusal import refused
 from mitorch_service.controller.report import Counted, Event, PassReport
-from mitorch_service.errors import BackendError, BrokenDocument, MiTorchError, NotAllowed, NotFound, StoreUnavailable
+from mitorch_service.errors import (
+    BackendError,
+    BackendUnavailable,
+    BrokenDocument,
+    MiTorchError,
+    NotAllowed,
+    NotFound,
+    RunRefused,
+    StoreUnavailable,
+)
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import ACTIVE_JOBS, AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingErrorInfo, TrainingRow
 from mitorch_service.search.algorithms import check_installed
 from mitorch_service.settings import ClusterConfig
@@ -63,6 +77,7 @@ _DELETIONS_A_PASS = 1000  # pages of paused trials, for as long as there is time
 
 _OUTCOMES = {
     AttemptOutcome.LOST: Counted.LOST,
+    AttemptOutcome.REFUSED: Counted.REFUSED,
     AttemptOutcome.FAILED: Counted.FAILED,
     AttemptOutcome.CANCELED: Counted.CANCELED,
 }
@@ -85,11 +100,12 @@ class Controller:
         self._facts = {cluster.name: Cluster.of(cluster) for cluster in clusters}
         self._artifacts = artifacts
         self._events: list[Event] = []
+        self._refusing: set[str] = set()  # clusters, in this pass
 
     def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
         """One pass. `in_time` is asked before each step, never within one: once it says no, the rest is left to the
         next pass. Raises StoreUnavailable when the database does not answer; nothing else stops it."""
-        self._events = []
+        self._events, self._refusing = [], set()
         self._store.prepare()
         snapshot = self.observe(now)
         for step in self._steps(plan(now, snapshot), now):
@@ -186,14 +202,20 @@ class Controller:
         open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
         failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
-        state = JobState(job, counts, last_number, best_trial(self._store, job))
+        refit = read_refit(self._store, job)
+        best = with_refit(best_trial(self._store, job), refit, job.search.objectives()[0])
+        state = JobState(job, counts, last_number, best, refit=refit, merge=read_merge(self._store, job))
         if job.search.max_cost is not None:
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
         if job.search.pauses and state.best is None:
-            state = replace(state, best=best_so_far(self._store, job))
+            state = replace(state, best=best_of_rungs(self._store, job))
         if winding_up or state.spent:
-            return replace(state, open_trials=self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items)
+            more = [refit.training] if refit is not None and refit.training is not None and refit.is_open else []
+            trials = self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items
+            return replace(state, open_trials=[*trials, *more])
+        if refit is not None:
+            return state
         state = replace(state, parts=observe_parts(self._store, job, counts, last_number, open_count))
         if is_over(job, now) or room(job, last_number, open_count, failed) == 0:
             return state
@@ -213,12 +235,17 @@ class Controller:
                 added = self._store.add_trainings(action.trainings)
                 if added:
                     self._note(f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added)
+            case AddRefit():
+                if self._store.add_trainings([action.training]):
+                    self._note(f"job {action.job_id[:8]}: its final training {action.training.id[:8]} queued")
             case TakeOn():
                 self._take_on(action, now)
             case ForgetPaused():
                 self._store.forget_paused(action.record)
             case UpdateJob():
                 self._store.update_job(action.job_id, action.counts, action.best, now)
+            case MergeFront():
+                store_merge(self._store, action)
             case SettleCost():
                 if self._store.settle_cost(action.job_id, action.before, action.settled, action.note) and action.news:
                     self._note(f"job {action.job_id[:8]}: {action.news}")
@@ -280,11 +307,13 @@ class Controller:
         if action.pauses and self._store.some_rung_records(action.job_id, 1):
             return  # the next pass goes on deleting
         self._store.remove_rungs(action.job_id)  # all its trials have ended
-        if self._store.finish_job(action.job_id, action.status, now, action.error, action.counts, action.best):
+        ended = action.counts, action.best, action.front, action.front_version
+        if self._store.finish_job(action.job_id, action.status, now, action.error, *ended):
             why = f": {action.error}" if action.error else ""
             self._note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 
     def _launch(self, launches: list[Launch], now: datetime) -> None:
+        launches = [launch for launch in launches if launch.attempt.cluster not in self._refusing]
         claims = [(launch.training_id, launch.attempt) for launch in launches]
         ours = self._store.claim_trainings(claims)
         self._submit([launch for launch, won in zip(launches, ours, strict=True) if won], now)
@@ -296,21 +325,54 @@ class Controller:
         for one in claimed:
             parts.setdefault(one.attempt.cluster, []).append(one)
         asked = {cluster: partial(self._submit_to, cluster, part) for cluster, part in parts.items()}
+        answered = self._ask(asked, _SUBMISSION_SECONDS)
         accepted = []
-        for cluster, answers in self._ask(asked, _SUBMISSION_SECONDS).items():
+        for cluster, answers in answered.items():
             for one, answer in zip(parts[cluster], answers, strict=True):
                 if isinstance(answer, BackendError):
-                    self._note(str(answer), failed=True)
                     continue
                 accepted.append((one.training_id, one.attempt.number, answer))
                 text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
                 self._note(text, Counted.LAUNCHED)
         self._store.record_submissions(accepted, now)
+        for cluster, answers in answered.items():
+            self._note_errors(answers)
+            self._give_back(cluster, parts[cluster], answers, now)
 
     def _submit_to(self, cluster: str, claimed: Sequence[Launch | Submit]) -> list[str | BackendError | None]:
         """For each where to look at the run, or why the cluster has not accepted it."""
         backend = self._backends[cluster]
-        return backend.submit_all([backend.prepare(o.training_id, o.attempt.number, o.resources) for o in claimed])
+        try:
+            requests = [backend.prepare(o.training_id, o.attempt.number, o.resources) for o in claimed]
+        except BackendUnavailable:
+            raise
+        except BackendError as error:  # nothing was asked for
+            return [RunRefused(cluster, error.problem, error.remedy) for _ in claimed]
+        return backend.submit_all(requests)
+
+    def _note_errors(self, answers: Sequence[str | BackendError | None]) -> None:
+        """Each text once: what is wrong with a cluster is wrong for all."""
+        for text in dict.fromkeys(str(answer) for answer in answers if isinstance(answer, BackendError)):
+            self._note(text, failed=True)
+
+    def _give_back(
+        self,
+        cluster: str,
+        claimed: Sequence[Launch | Submit],
+        answers: Sequence[str | BackendError | None],
+        now: datetime,
+    ) -> None:
+        """Ends the attempts that the cluster has refused. In doubt nothing is ended: the next pass asks again."""
+        pairs = list(zip(claimed, answers, strict=True))
+        # One that was claimed earlier may have been accepted then, under other settings.
+        takes_others = any(isinstance(one, Launch) and not isinstance(answer, BackendError) for one, answer in pairs)
+        for one, answer in pairs:
+            if isinstance(answer, RunRefused):
+                with self._going_on():
+                    training = self._store.get_training(one.training_id)
+                    self._end(refused(training, one.attempt, answer, takes_others), now, began=False)
+        if not takes_others and any(isinstance(answer, RunRefused) for answer in answers):
+            self._refusing.add(cluster)
 
     def _cancel_trial(self, training_id: str, now: datetime) -> None:
         try:
@@ -322,13 +384,15 @@ class Controller:
         else:
             self._note(f"training {training_id[:8]} is asked to stop")
 
-    def _end(self, action: EndAttempt, now: datetime) -> None:
+    def _end(self, action: EndAttempt, now: datetime, began: bool = True) -> None:
+        """`began`: whether there may have been a run, with a log. Where there is not, one that reports its start after
+        all is left alone."""
         attempt = action.attempt
-        tail = self._log_tail(attempt)
+        tail, before = (self._log_tail(attempt), ACTIVE) if began else ([], (TrainingStatus.QUEUED,))
         reason = mask_secrets(action.reason)
         error = TrainingErrorInfo(type=action.outcome.value.capitalize(), message=reason, log_tail=tail)
-        ended = self._store.end_attempt(action.training_id, attempt.number, now, action.outcome, action.status, error)
-        if ended:
+        verdict = (now, action.outcome, action.status, error, before)
+        if self._store.end_attempt(action.training_id, attempt.number, *verdict):
             then = "will be tried again" if action.status == "new" else f"is {action.status}"
             short = action.training_id[:8]
             text = f"training {short}: attempt {attempt.number} {action.outcome}: {action.reason}; it {then}"

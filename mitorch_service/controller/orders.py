@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
+from mitorch_service.controller.refit import read_refit
 from mitorch_service.errors import BackendError, NotAllowed
-from mitorch_service.models.job import SearchConfig
-from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, TrainingStatus
+from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
@@ -35,7 +37,7 @@ def cancel_job(store: Store, backends: Mapping[str, Backend], job_id: str, now: 
     NotAllowed."""
     store.request_job_cancel(job_id, now)
     canceled = 0
-    for row in store.open_trials(job_id, limit=100_000).items:
+    for row in _open_trainings(store, job_id):
         try:
             cancel_training(store, backends, row.id, now)
             canceled += 1
@@ -94,7 +96,7 @@ def prioritise_job(store: Store, job_id: str, priority: int) -> int:
     """Sets the priority of the job and of its trials that have not ended; returns how many these are."""
     store.set_job_priority(job_id, priority)
     changed = 0
-    for row in store.open_trials(job_id, limit=100_000).items:
+    for row in _open_trainings(store, job_id):
         try:
             store.set_priority(row.id, priority)
             changed += 1
@@ -106,13 +108,10 @@ def prioritise_job(store: Store, job_id: str, priority: int) -> int:
 def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) -> None:
     """Document, results and files of an ended training. Raises NotFound; NotAllowed while it has not ended, or is a
     trial of an active job (which would create it again)."""
-    training = store.get_training(training_id)
-    if training.job_id is not None:
-        job_id = training.job_id
-        if any(job.id == job_id for job in store.active_jobs().items):
-            raise NotAllowed(
-                "training", training_id, "a trial of an active job", "deleted", f"Cancel job {job_id} first."
-            )
+    job_id = store.get_training(training_id).belongs_to
+    if job_id is not None and any(job.id == job_id for job in store.active_jobs().items):
+        remedy = f"Cancel job {job_id} first."
+        raise NotAllowed("training", training_id, "a trial of an active job", "deleted", remedy)
     store.delete_training(training_id)
     artifacts.delete(f"{training_id}/")
 
@@ -122,14 +121,30 @@ def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
     job = store.get_job(job_id)
     if job.status in ACTIVE_JOBS:
         raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
-    if store.open_trials(job_id, limit=1).items:  # a single trial that was retried after the job's end
+    refit = _refit(store, job)
+    still = store.open_trials(job_id, limit=1).items or (refit is not None and refit.status not in ENDED)
+    if still:  # a single trial that was retried after the job's end
         raise NotAllowed("job", job_id, f"{job.status}, but not all its trials", "deleted", "Cancel these first.")
     rows = list(trials(store, job_id))
-    for row in rows:
+    for row in chain(rows, [refit] if refit is not None else []):
         store.delete_training(row.id)
         artifacts.delete(f"{row.id}/")
     store.delete_job(job_id)
     return len(rows)
+
+
+def _open_trainings(store: Store, job_id: str) -> Iterator[TrainingRow]:
+    """The trials that have not ended, and the final training."""
+    yield from store.open_trials(job_id, limit=100_000).items
+    refit = _refit(store, store.get_job(job_id))
+    if refit is not None and refit.status not in ENDED:
+        yield refit
+
+
+def _refit(store: Store, job: Job) -> TrainingRow | None:
+    """The final training of a job, if there is one."""
+    state = read_refit(store, job)
+    return None if state is None else state.training
 
 
 def trials(store: Store, job_id: str, status: TrainingStatus | None = None) -> Iterator[TrainingRow]:

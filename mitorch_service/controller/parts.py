@@ -59,7 +59,7 @@ def max_epochs_of(job: Job) -> int:
     return value if isinstance(value, int) else 0
 
 
-def best_so_far(store: Store, job: Job) -> BestTrial | None:
+def best_of_rungs(store: Store, job: Job) -> BestTrial | None:
     """As long as no trial has run to its end: the best of the highest rung that has one with a finite value."""
     for epochs in reversed(rungs_of(job)):
         for record in store.rung_records(job.id, epochs, 1):

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.doors import Doors
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.training import Resources, TrainingRow
 from mitorch_service.settings import ClusterConfig, LocalCluster
@@ -63,13 +64,15 @@ class Placer:
         capacities: Mapping[str, Capacity],
         free: Mapping[str, int],
         hosts: Mapping[str, frozenset[str]],
+        doors: Doors,
     ) -> None:
         """`capacities` of those clusters that answered, in order of preference, and their `free` nodes; `hosts` where a
-        data set's files lie, by its name and version."""
+        data set's files lie, by its name and version; `doors` what keeps trainings away besides."""
         self._clusters = {name: _with_capacity(clusters.get(name), name, c) for name, c in capacities.items()}
         self._free = dict(free)
         self._total = {name: capacity.total for name, capacity in capacities.items()}
         self._hosts = hosts
+        self._doors = doors
         self._kept: dict[str, str] = {}  # cluster -> the training that its free nodes are kept for
         self._away = [cluster for name, cluster in clusters.items() if name not in capacities]
 
@@ -86,11 +89,13 @@ class Placer:
         """Gives the training its nodes and returns the cluster, or None and keeps nodes for it where it is nearest to
         starting."""
         needed = training.resources or _ANYTHING
-        usable = [name for name, cluster in self._clusters.items() if self._can_hold(needed, cluster)]
+        able = [name for name, cluster in self._clusters.items() if self._can_hold(needed, cluster)]
+        usable = [name for name in able if self._doors.shut(training, name) is None]
         fitting = [name for name in usable if self._free[name] >= needed.nodes]
         if fitting:
             best = min(fitting, key=lambda name: self._rank(training, name))
             self._free[best] -= needed.nodes
+            self._doors.go_through(best)
             return best
         if usable and needed.nodes > 1:
             nearest = min(usable, key=lambda name: (-self._free[name], *self._rank(training, name)))
@@ -102,7 +107,7 @@ class Placer:
     def explain(self, training: TrainingRow) -> dict[str, str]:
         """For each cluster, why the training does not start there now; empty if `place` would find it one."""
         needed = training.resources or _ANYTHING
-        reasons = {name: self._reason(needed, cluster) for name, cluster in self._clusters.items()}
+        reasons = {name: self._reason(needed, training, cluster) for name, cluster in self._clusters.items()}
         if None in reasons.values():
             return {}
         away = {cluster.name: obstacle(needed, cluster) or "does not answer" for cluster in self._away}
@@ -119,8 +124,8 @@ class Placer:
         near = bool(cluster.data) and lies_near(cluster, training, self._hosts)
         return (not near, cluster.price, -self._free[name])
 
-    def _reason(self, needed: Resources, cluster: Cluster) -> str | None:
-        never = obstacle(needed, cluster)
+    def _reason(self, needed: Resources, training: TrainingRow, cluster: Cluster) -> str | None:
+        never = obstacle(needed, cluster) or self._doors.shut(training, cluster.name)
         if never is not None:
             return never
         total, free = self._total[cluster.name], max(0, self._free[cluster.name])

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.backends.base import Capacity, RunStatus
+from mitorch_service.controller.doors import Doors
 from mitorch_service.controller.expansion import TRIALS_A_PASS, expand, failed_count, is_over
 from mitorch_service.controller.parts import Parts, TakeOn
 from mitorch_service.controller.placement import Cluster, Placer
+from mitorch_service.controller.refit import RefitState, refit_note, refit_training
 from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
+from mitorch_service.models.front import FrontTrial
 from mitorch_service.models.job import BestTrial, Job, SettledCost
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
@@ -39,6 +42,8 @@ class JobState:
     cost: float = 0.0  # of all trials until now; added up only where the search has a max_cost
     settled: SettledCost | None = None  # what of it need not be read again
     records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
+    refit: RefitState | None = None  # its final training, once there is one
+    merge: MergeFront | None = None  # what the front of several objectives has not been told: see `front`
     parts: Parts | None = None  # of its paused trials, where some may go on
 
     @property
@@ -68,6 +73,14 @@ class AddTrials:
 
     job_id: str
     trainings: tuple[Training, ...]
+
+
+@dataclass(frozen=True)
+class AddRefit:
+    """Create the final training of a job, unless it exists."""
+
+    job_id: str
+    training: Training
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,16 @@ class NoteJob:
 
 
 @dataclass(frozen=True)
+class MergeFront:
+    """Store the Pareto front of a job in place of an earlier version, then note which trials it has been told of."""
+
+    job_id: str
+    version: int | None
+    front: Sequence[FrontTrial]
+    told: Sequence[str]  # training ids
+
+
+@dataclass(frozen=True)
 class FinishJob:
     """End a job."""
 
@@ -114,6 +137,8 @@ class FinishJob:
     error: str | None
     counts: Mapping[str, int]
     best: BestTrial | None
+    front: Sequence[FrontTrial] = ()
+    front_version: int | None = None
     pauses: bool = False  # its trials have left states to go on from, which nobody needs any more
 
 
@@ -163,11 +188,13 @@ class EndAttempt:
 
 Action = (
     AddTrials
+    | AddRefit
     | TakeOn
     | ForgetPaused
     | UpdateJob
     | SettleCost
     | NoteJob
+    | MergeFront
     | FinishJob
     | Launch
     | Submit
@@ -185,10 +212,12 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     for state in snapshot.jobs:
         stale = () if state.parts is None else state.parts.stale
         actions += map(ForgetPaused, stale)
-        for planned in [*_settle(now, state, snapshot.queue), *plan_job(now, state)]:
+        for planned in [*_settle(now, state, snapshot.queue), *_merged_first(state, plan_job(now, state))]:
             actions.append(planned)
             if isinstance(planned, AddTrials):
                 trials += planned.trainings
+            elif isinstance(planned, AddRefit):
+                trials.append(planned.training)
             elif isinstance(planned, TakeOn):
                 trials.append(planned.row)
             elif isinstance(planned, CancelTraining):
@@ -202,18 +231,18 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
 
 
 def plan_job(now: datetime, state: JobState) -> list[Action]:
-    """Creates the next trials of a job, ends it when all have ended, or winds it up when it is to be canceled. A job
-    whose budget is spent gets no more trials, those that have not begun are canceled, and it ends with the others; one
-    whose time is over gets no more trials. Of trials that run in parts those that are paused go on before new ones
-    begin; when its time is over, only the best one does."""
+    """Creates the next trials of a job, ends it when all have ended (and its final training, where it wants one), or
+    winds it up when it is to be canceled. A job whose budget is spent gets no more trials, those that have not begun
+    are canceled, and it ends with the others; one whose time is over gets no more trials. Of trials that run in parts
+    those that are paused go on before new ones begin; when its time is over, only the best one does."""
     job = state.job
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     end = _early_end(state)
-    if end is not None and open_count > 0:
+    if end is not None and (open_count > 0 or (state.refit is not None and state.refit.is_open)):
         return [CancelTraining(trial.id) for trial in state.open_trials if trial.cancel_requested_at is None]
     if end is not None:
         return [_finish(state, *end)]
-    over = state.spent or is_over(job, now)
+    over = state.refit is not None or state.spent or is_over(job, now)
     taken_on: list[TakeOn] = []
     try:
         taken_on = [] if over else _next_parts(state, open_count)
@@ -228,10 +257,26 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
         return [*last, *_progress(state)]
     if open_count == 0:
         if state.best is not None:
+            return _conclude(now, state, state.best)
+        if job.front:
             return [_finish(state, JobStatus.COMPLETED)]
-        return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {job.search.objective}")]
+        return [_finish(state, JobStatus.FAILED, f"no trial gave a finite {' and '.join(job.search.objectives())}")]
     unbegun = [trial for trial in state.open_trials if state.spent and trial.attempt == 0]
     return [*(CancelTraining(trial.id) for trial in unbegun), *_progress(state)]
+
+
+def _conclude(now: datetime, state: JobState, best: BestTrial) -> list[Action]:
+    """The search is over, and has a winner: the job ends after its final training, where it is to have one."""
+    job = state.job
+    if state.refit is not None and state.refit.is_open:
+        return _progress(state)
+    if state.refit is not None or job.search.refit is None or state.spent:
+        return [_finish(state, JobStatus.COMPLETED)]
+    try:
+        return [AddRefit(job.id, refit_training(job, best, to_utc_milliseconds(now))), *_progress(state)]
+    except (ValueError, LookupError, TypeError) as error:  # its document was changed by hand
+        note = f"its final training (search.refit) cannot be made: {error}"
+        return [NoteJob(job.id, note), _finish(state, JobStatus.COMPLETED)]
 
 
 def _next_parts(state: JobState, open_count: int) -> list[TakeOn]:
@@ -275,7 +320,7 @@ def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
 
 def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) -> list[Action]:
     """New trainings by priority, then age, to the clusters' free nodes: see `placement`."""
-    placer = open_placer(snapshot)
+    placer = open_placer(now, snapshot)
     at = to_utc_milliseconds(now)
     actions: list[Action] = []
     for row in in_order(waiting):
@@ -292,9 +337,10 @@ def in_order(waiting: Sequence[TrainingRow]) -> list[TrainingRow]:
     return sorted({row.id: row for row in waiting}.values(), key=lambda r: (r.priority, r.arrival, r.id))
 
 
-def open_placer(snapshot: Snapshot) -> Placer:
+def open_placer(now: datetime, snapshot: Snapshot) -> Placer:
     """What there is to be given away at the beginning of an assignment."""
-    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts)
+    doors = Doors(now, snapshot.queue, snapshot.active)
+    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts, doors)
 
 
 def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) -> Attempt:
@@ -319,6 +365,14 @@ def free_nodes(snapshot: Snapshot) -> dict[str, int]:
     return {name: min(nodes, unassigned[name]) for name, nodes in free.items()}
 
 
+def _merged_first(state: JobState, actions: Sequence[Action]) -> list[Action]:
+    """A job ends with a front that was told of all its trials."""
+    if state.merge is None:
+        return [*actions]
+    ends = any(isinstance(action, FinishJob) for action in actions)
+    return [state.merge, *(_progress(state) if ends else actions)]
+
+
 def _progress(state: JobState) -> list[Action]:
     changed = dict(state.counts) != state.job.counts or state.best != state.job.best
     return [UpdateJob(state.job.id, state.counts, state.best)] if changed else []
@@ -338,9 +392,15 @@ def _settle(now: datetime, state: JobState, queue: Sequence[TrainingRow]) -> lis
 
 
 def _note(now: datetime, state: JobState) -> str | None:
+    notes = [_limit_note(now, state), refit_note(state.best, state.refit)]
+    return "; ".join(note for note in notes if note) or None
+
+
+def _limit_note(now: datetime, state: JobState) -> str | None:
     search = state.job.search
     if state.spent:
-        return f"its budget of {search.max_cost:.2f} is spent: no new trials"
+        skipped = " and no final training" if search.refit is not None and state.refit is None else ""
+        return f"its budget of {search.max_cost:.2f} is spent: no new trials{skipped}"
     if is_over(state.job, now):
         return f"its time (search.max_time) of {search.max_time:g} s is over: no new trials"
     return None
@@ -358,7 +418,9 @@ def _early_end(state: JobState) -> tuple[JobStatus, str | None] | None:
 
 
 def _finish(state: JobState, status: JobStatus, error: str | None = None) -> FinishJob:
-    return FinishJob(state.job.id, status, error, state.counts, state.best, state.job.search.pauses)
+    job = state.job
+    ended = state.counts, state.best, job.front or (), job.front_version
+    return FinishJob(job.id, status, error, *ended, pauses=job.search.pauses)
 
 
 def _verdict(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:

@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.controller.archive import Archive
-from mitorch_service.errors import ArtifactError
-from mitorch_service.models.job import Direction
+from mitorch_service.controller.front import current_front
+from mitorch_service.errors import ArtifactError, BrokenDocument, NotFound
+from mitorch_service.models.objectives import Direction
 from mitorch_service.models.status import ENDED
-from mitorch_service.models.training import TrainingRow, run_name
+from mitorch_service.models.training import TrainingRow, Trial, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.pruning import Ended, Place, named_bases
 
@@ -30,7 +31,7 @@ class PruneOrder:
     """What a person asks to be pruned."""
 
     before: datetime  # what ended earlier goes
-    keep_best: bool = False  # the best trial of each job stays, and so does its job
+    keep_best: bool = False  # the best trial (or Pareto front) of each job stays, and so does its job
     keep_artifacts: bool = False  # weights and logs stay
 
 
@@ -100,19 +101,19 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
     """Page by page what is to go; what stays is counted in the report."""
     jobs = store.active_jobs()
     active = {job.id for job in jobs.items} | {broken.key for broken in jobs.broken}
-    bases = set().union(*(named_bases(job.config) for job in jobs.items))
+    bases = set().union(*(named_bases(part) for job in jobs.items for part in (job.config, job.search.refit)))
     newest = 0
 
-    @lru_cache(maxsize=1000)
-    def best_of(job_id: str, direction: Direction) -> str | None:
-        return next((row.id for row in store.best_trials(job_id, direction, 1).items), None)
+    best_of = lru_cache(maxsize=1000)(partial(_best_of, store))
 
     def stays(row: TrainingRow) -> bool:
-        if row.job_id in active:
+        if row.belongs_to in active:
             report.active += 1
         elif row.id in bases:
             report.bases += 1
-        elif order.keep_best and row.job_id and row.trial and best_of(row.job_id, row.trial.direction) == row.id:
+        elif order.keep_best and (
+            row.refit or (row.job_id and row.trial and row.id in best_of(row.job_id, *_aim(row.trial)))
+        ):
             report.best += 1
         else:
             return False
@@ -130,6 +131,21 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
             if page.after is None:
                 break
             after = page.after
+
+
+def _aim(trial: Trial) -> tuple[Direction, bool]:
+    """Its direction, and whether there are several."""
+    return trial.direction, len(trial.all_objectives()) > 1
+
+
+def _best_of(store: Store, job_id: str, direction: Direction, several: bool) -> set[str]:
+    """The best trial; of several objectives the front, which is empty where the job's document cannot be read."""
+    if not several:
+        return {row.id for row in store.best_trials(job_id, direction, 1).items}
+    try:
+        return {trial.training_id for trial in current_front(store, store.get_job(job_id))}
+    except (NotFound, BrokenDocument):
+        return set()
 
 
 def _remove_files(

@@ -16,6 +16,7 @@ class Counted(StrEnum):
     LAUNCHED = "launched"
     ENDED = "ended"  # attempts whose run had not said so itself; of these:
     LOST = "lost"
+    REFUSED = "refused"  # by a cluster that would not start them
     FAILED = "failed"  # and documents that cannot be read
     CANCELED = "canceled"  # and trainings that never ran
     JOBS_ENDED = "jobs_ended"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mitorch_service.controller.placement import Cluster, unplaceable
 from mitorch_service.controller.submission import ConfigCheck
 from mitorch_service.errors import Problem
-from mitorch_service.models.config import ResourcesConfig, TrainingConfig
+from mitorch_service.models.config import ResourcesConfig
+from mitorch_service.models.script import AnyConfig
 from mitorch_service.models.training import Resources
 from mitorch_service.models.validation import nearest
 from mitorch_service.settings import Settings
@@ -18,8 +20,9 @@ def resource_check(settings: Settings) -> ConfigCheck:
     machine that only submits, others know them."""
     clusters = [Cluster.of(config) for config in settings.clusters] if settings.clusters_given else []
 
-    def check(config: TrainingConfig) -> list[Problem]:
-        return [] if config.resources is None or not clusters else _problems(config.resources, clusters)
+    def check(config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
+        wanted = config.resources if config is not None else None
+        return [] if wanted is None or not clusters else _problems(wanted, clusters)
 
     return check
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from mitorch_service.errors import Problem
@@ -13,8 +14,8 @@ class CodeKeeper(ABC):
     """A check of configs (`submission.ConfigCheck`) that also keeps the code of those that are scripts."""
 
     @abstractmethod
-    def __call__(self, config: AnyConfig) -> list[Problem]:
-        """What is wrong with the config."""
+    def __call__(self, config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with the config; None where its form is, and there is only what was written."""
 
     @abstractmethod
     def keep(self, source: str) -> CodeRecord:

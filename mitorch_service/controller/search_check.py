@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from mitorch_service.controller.objective_check import objective_problems
 from mitorch_service.errors import AmbiguousId, NotFound, Problem
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.search.algorithms import check_installed
@@ -17,7 +18,7 @@ from mitorch_service.stores.base import Store
 def search_problems(search: SearchConfig, space: Space) -> list[Problem]:
     """Raises MissingExtra where the algorithm's packages are not installed here."""
     check_installed(search.algorithm)
-    return [*_grid_problems(search, space), *_enqueue_problems(search, space)]
+    return [*objective_problems(search), *_grid_problems(search, space), *_enqueue_problems(search, space)]
 
 
 def warm_start_problem(store: Store, id: str) -> Problem | None:

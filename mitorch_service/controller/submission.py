@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from mitorch_service.controller.original_task import is_task, job_of_task
 from mitorch_service.controller.parts_check import parts_problems
+from mitorch_service.controller.refit_config import refit_problems
 from mitorch_service.controller.script_code import with_code
 from mitorch_service.controller.search_check import search_problems, warm_start_problem
 from mitorch_service.controller.token_expiry import expiry_problem
@@ -18,16 +21,23 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
-from mitorch_service.models.script import NO_DATASET, check_config, is_script
+from mitorch_service.models.obdb import is_obdb
+from mitorch_service.models.script import NO_DATASET, AnyConfig, check_config, is_script
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
 from mitorch_service.models.validation import check, nearest
 from mitorch_service.search.space import parse_space
 from mitorch_service.stores.base import Store
 
-# What the engine knows of a TrainingConfig or ScriptConfig that the models do not. A CodeKeeper keeps code as well.
-ConfigCheck = Callable[..., list[Problem]]
+# What the engine knows of a config that the models do not: of the checked one (None where its form is wrong), and of
+# what was written. A CodeKeeper keeps code as well.
+ConfigCheck = Callable[[AnyConfig | None, Mapping[str, Any]], list[Problem]]
 
+_NO_TRAINING = (
+    "holds expressions, which belong to a search: write "
+    '{"job_type": "search", "config": {this file}, "search": {"max_trials": 20}}'
+)
+_NUMBERS = re.compile(r"\[\d+\]")
 _CACHED = 10_000  # data sets, and trainings named as a base
 
 
@@ -81,7 +91,7 @@ def build_submission(
     data: Mapping[str, Any],
     options: Options,
     now: datetime,
-    extra_check: ConfigCheck = lambda config: [],
+    extra_check: ConfigCheck = lambda config, written: [],
 ) -> Training | Job:
     """The document that `data` (a parsed file) asks for, not yet written. Raises what check_submission raises."""
     submission = check_submission(Lookups(store, lambda: now), source, data, options.dataset, extra_check)
@@ -93,6 +103,13 @@ def check_submission(
 ) -> Submission:
     """What `data` asks for, on `dataset` or else its own. Raises InvalidInput with every problem, named by its path in
     the file; StoreUnavailable when data set or base cannot be looked up."""
+    if is_obdb(data):
+        message = "is a settings file of obdb, of which several documents are made: submit it by itself"
+        raise InvalidInput(source, [Problem("", message)])
+    if is_task(data):
+        data, problems = job_of_task(data)
+        if problems:
+            raise InvalidInput(source, problems)
     check_kind = _check_job if "job_type" in data else _check_training
     submission, problems = check_kind(lookups, data, dataset, extra_check)
     if problems or submission is None:
@@ -138,8 +155,10 @@ def _check_training(
     lookups: Lookups, data: Mapping[str, Any], given: DatasetRef | None, extra_check: ConfigCheck
 ) -> tuple[Submission | None, list[Problem]]:
     config, problems = check_config(data)
-    if config is not None:
-        problems += extra_check(config)
+    if config is None and (names := [parameter.name for parameter in parse_space(data)[0].parameters]):
+        problems = [Problem(", ".join(dict.fromkeys(names)), _NO_TRAINING)]
+    else:
+        problems += extra_check(config, data)
     problems += _base_problems(lookups, config.base if isinstance(config, TrainingConfig) else data.get("base"))
     dataset = _pin(lookups, given or _dataset_of(data), problems, is_script(data))
     if problems or config is None or dataset is None:
@@ -157,6 +176,7 @@ def _check_job(
     problems += _check_space(lookups, space, extra_check) if isinstance(inner, dict) else []
     problems += _check_objective(job) if job is not None else []
     problems += _check_search(lookups, job) if job is not None else []
+    problems += _check_refit(lookups, job, extra_check) if job is not None and not problems else []
     dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(space), problems, is_script(space))
     if problems or job is None or dataset is None:
         return None, problems
@@ -167,25 +187,44 @@ def _check_job(
 def _resolved(search: SearchConfig) -> SearchConfig:
     """Direction and seed are settled at submission, so that every pass sees the same search."""
     seed = secrets.randbits(31) if search.seed is None else search.seed
-    return search.model_copy(update={"direction": search.resolved_direction(), "seed": seed})
+    directions = list(search.directions())
+    direction = directions[0] if len(directions) == 1 else directions
+    return search.model_copy(update={"direction": direction, "seed": seed})
 
 
 def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: ConfigCheck) -> list[Problem]:
-    space, problems = parse_space(config)
-    problems = _within_config(problems)
-    if problems:
-        return problems
-    if space.is_constant():
+    space, broken = parse_space(config)
+    problems = _within_config(broken)
+    if not broken and space.is_constant():
         message = 'has no expression such as {"_loguniform": [1e-4, 1e-1]}: there is nothing to search'
         problems.append(Problem("config", message))
     found: dict[str, Problem] = {}
     for corner in space.corners():
-        checked, wrong = check_config(corner)
-        base = checked.base if isinstance(checked, TrainingConfig) else None
-        wrong = wrong if checked is None else extra_check(checked) + _base_problems(lookups, base)
-        for problem in wrong:
-            found.setdefault(str(problem), Problem(f"config.{problem.path}", problem.message))
+        for problem in _config_problems(lookups, corner, extra_check):
+            if not _is_part_of(problem, broken):
+                found.setdefault(str(problem), Problem(f"config.{problem.path}", problem.message))
     return problems + list(found.values())
+
+
+def _config_problems(lookups: Lookups, config: Mapping[str, Any], extra_check: ConfigCheck) -> list[Problem]:
+    checked, wrong = check_config(config)
+    base = checked.base if isinstance(checked, TrainingConfig) else None
+    return [*wrong, *extra_check(checked, config), *_base_problems(lookups, base)]
+
+
+def _is_part_of(problem: Problem, broken: list[Problem]) -> bool:
+    """Whether it is only that no value could be made of an expression. Options of choices are told by their number in
+    the one, not in the other."""
+    path = _NUMBERS.sub("", problem.path)
+    places = [_NUMBERS.sub("", one.path) for one in broken]
+    return any(f"{path}.".startswith(f"{place}.") or f"{place}.".startswith(f"{path}.") for place in places)
+
+
+def _check_refit(lookups: Lookups, job: JobConfig, extra_check: ConfigCheck) -> list[Problem]:
+    if job.search.refit is None:
+        return []
+    space, _ = parse_space(job.config)
+    return list(refit_problems(job.search, space, lambda config: _config_problems(lookups, config, extra_check)))
 
 
 def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:
@@ -208,12 +247,13 @@ def _check_objective(job: JobConfig) -> list[Problem]:
     if not isinstance(task, str) or task not in METRICS:
         return []  # drawn, wrong (told elsewhere), or of a plug-in that is not installed here
     known = ("val_loss", *METRICS[task])
-    objective = job.search.objective
-    if objective in known:
-        return []
+    return [_unmeasured(objective, known) for objective in job.search.objectives() if objective not in known]
+
+
+def _unmeasured(objective: str, known: Sequence[str]) -> Problem:
     near = nearest(objective, known)
     hint = f"did you mean {near!r}? " if near else ""
-    return [Problem("search.objective", f"{objective!r} is not measured; {hint}known: {', '.join(known)}")]
+    return Problem("search.objective", f"{objective!r} is not measured; {hint}known: {', '.join(known)}")
 
 
 def _dataset_of(data: Mapping[str, Any]) -> DatasetRef | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mitorch_service.controller.plan import JobState, Snapshot, in_order, open_placer
+from mitorch_service.models.job import refit_id
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text
 
@@ -19,10 +21,10 @@ class Why:
     clusters: dict[str, str] = field(default_factory=dict)  # what speaks against each, where it waits for one
 
 
-def why_training(training: Training, snapshot: Snapshot, ahead: int) -> Why:
+def why_training(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
     """Why it is where it is. `ahead`: how many are before it in the queue."""
     if training.status == TrainingStatus.NEW:
-        return _why_waiting(training, snapshot, ahead)
+        return _why_waiting(now, training, snapshot, ahead)
     if training.status in ENDED:
         return Why(training.id, training.status, [_ending(training)])
     return Why(training.id, training.status, _activity(training))
@@ -36,6 +38,8 @@ def why_job(state: JobState) -> Why:
     reasons = [f"{created} of {search.max_trials} trials are created, {open_count} of them have not ended"]
     if job.cancel_requested_at is not None:
         reasons.append("it is being canceled: it ends when the last of its trials has")
+    elif state.refit is not None:
+        reasons.append(f"it ends with its final training {refit_id(job.id)} ({state.refit.status})")
     elif state.spent:
         reasons.append(f"its budget (search.max_cost) of {search.max_cost:.2f} is spent, {state.cost:.2f} until now")
     elif created >= search.max_trials:
@@ -47,7 +51,7 @@ def why_job(state: JobState) -> Why:
     return Why(job.id, job.status, reasons)
 
 
-def _why_waiting(training: Training, snapshot: Snapshot, ahead: int) -> Why:
+def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
     reasons = [f"{_ordinal(ahead + 1)} in the queue (priority {training.priority})"]
     last = training.current_attempt()
     if last is not None:
@@ -55,7 +59,7 @@ def _why_waiting(training: Training, snapshot: Snapshot, ahead: int) -> Why:
     elif any(state.spent for state in snapshot.jobs if state.job.id == training.job_id):
         reasons.append("the budget of its job (search.max_cost) is spent: the next pass cancels it")
         return Why(training.id, training.status, reasons)
-    placer = open_placer(snapshot)
+    placer = open_placer(now, snapshot)
     head = in_order(snapshot.queue)
     seen = any(row.id == training.id for row in head)
     for row in head:

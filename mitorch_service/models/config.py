@@ -82,13 +82,13 @@ class AugmentationStep(ConfigSection):
     options: dict[str, Any] = {}
 
 
-def _augmentation_list(value: object) -> object:
+def augmentation_list(value: object) -> list[Any]:
     """``"flip"``, ``["flip", {"name": …, "options": …}]`` and ``{"name": …}`` are the same thing: a list."""
     steps = value if isinstance(value, list) else [value]
     return [{"name": step} if isinstance(step, str) else step for step in steps]
 
 
-AugmentationList = Annotated[list[AugmentationStep], BeforeValidator(_augmentation_list), Field(min_length=1)]
+AugmentationList = Annotated[list[AugmentationStep], BeforeValidator(augmentation_list), Field(min_length=1)]
 
 
 class AugmentationConfig(ConfigSection):
@@ -168,6 +168,20 @@ class TrainingConfig(ConfigSection):
             data = dict(data)
             data["gradient"] = {"accumulate": data.pop("accumulate_grad_batches"), **data.get("gradient", {})}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _processes_are_gpus(cls, data: Any) -> Any:
+        """The original's files may have ``num_processes``: one for each GPU, -1 for all that a node has."""
+        if not isinstance(data, dict) or "num_processes" not in data:
+            return data
+        data = dict(data)
+        count = data.pop("num_processes")
+        if count == -1:
+            return data
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1 or data.get("resources") is not None:
+            raise ValueError(f"num_processes is -1 or a number of GPUs, without resources beside it (it is {count!r})")
+        return {**data, "resources": {"gpus": count}}
 
     @model_validator(mode="after")
     def _one_average(self) -> TrainingConfig:

@@ -57,6 +57,7 @@ class AttemptOutcome(StrEnum):
     PRUNED = "pruned"
     DIVERGED = "diverged"
     LOST = "lost"  # the infrastructure: killed, vanished, preempted, never started
+    REFUSED = "refused"  # its cluster would not start it
 
 
 class JobStatus(StrEnum):

@@ -16,6 +16,7 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
+MAX_REFUSED_ATTEMPTS = 5  # attempts that no cluster would start
 MAX_ATTEMPTS = 200  # of all kinds: bounds the size of the document
 
 
@@ -48,19 +49,44 @@ class Attempt(Document):
     price: float | None = None  # of one node for an hour when it was claimed; None: not recorded
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Trial(Document):
     """The place of a training within its job."""
 
     number: int  # 0 is the first
     parameters: dict[str, Any]  # what was drawn for this trial
-    objective: str
+    objective: str  # of several the first
     direction: Literal["minimize", "maximize"]
-    value: float | None = None  # the objective at the end, where it is finite
-    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the objective after them, of some epochs
+    value: float | None = None  # the objective at the end, where it is finite and the only one
+    objectives: list[str] = Field(default_factory=list, exclude_if=_is_empty)  # all, where there are several
+    values: list[float] | None = Field(None, exclude_if=_is_empty)  # each of several at the end, where all are finite
+    unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, while its front has not been told the values
+    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
-    rungs: list[int] = Field(default_factory=list)  # the epochs after which it may pause, and is compared by
-    until: int | None = None  # the one after which it pauses, until its job takes it on; None: it runs to its end
-    lineage: list[Inheritance] | None = None  # of a member of a population: whom it went on from, first to last
+    rungs: list[int] = Field(default_factory=list, exclude_if=_is_empty)  # epochs after which it may pause, is compared
+    until: int | None = Field(None, exclude_if=_is_none)  # where it pauses, until its job takes it on; None: at its end
+    lineage: list[Inheritance] | None = Field(
+        None, exclude_if=_is_none
+    )  # of a population's member: whom it went on from
+
+    def all_objectives(self) -> list[str]:
+        """What it is measured by."""
+        return self.objectives or [self.objective]
+
+
+class Refit(Document):
+    """Of the final training of a search: whose parameters it has."""
+
+    job_id: str
+    number: int  # of the trial that won
+    parameters: dict[str, Any]
 
 
 class TrainingErrorInfo(Document):
@@ -114,6 +140,7 @@ class TrainingRow(Document):
     tags: list[str] = Field(default_factory=list)  # each "key=value"
     job_id: str | None = None
     trial: Trial | None = None
+    refit: Refit | None = None  # a search's final training, which is no trial: it has no `job_id`
     attempt: int = 0  # the current attempt's number; 0 before the first
     attempts: list[Attempt] = Field(default_factory=list)  # attempt n is at index n - 1
     fence: int = 0  # the attempt whose run may write; 0: none
@@ -126,6 +153,11 @@ class TrainingRow(Document):
     evaluation: dict[str, float] | None = None
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
+
+    @property
+    def belongs_to(self) -> str | None:
+        """The job whose trial or final training it is."""
+        return self.job_id if self.refit is None else self.refit.job_id
 
     def current_attempt(self) -> Attempt | None:
         """The attempt that may run now, or None before the first."""

@@ -15,7 +15,7 @@ _MODULES = {  # name -> module, class, the package beyond numpy that it needs
     "qmc": ("qmc", "QmcSampler", ("numpy", "scipy")),
     "tpe": ("tpe", "TpeSampler", ("numpy", "scipy", "optuna")),
     "gp": ("gp", "GaussianProcessSampler", ("numpy", "scipy")),
-    "cmaes": ("cma_es", "CmaEsSampler", ("numpy", "cmaes")),
+    "cmaes": ("cma_es", "CmaEsSampler", ("numpy", "scipy", "cmaes")),
     "pbt": ("random", "RandomSampler", ()),  # draws the first generation; what follows: see `pbt`
     "nsga2": ("nsga2", "Nsga2Sampler", ("numpy",)),
 }

@@ -1,4 +1,5 @@
-"""The default algorithm: a Gaussian process while the trials are few and the parameters too, TPE from then on.
+"""The default algorithm: a Gaussian process while the trials are few and the parameters too, TPE from then on, and for
+several objectives.
 
 Measured in tests/benchmarks/search_quality.py.
 """

@@ -38,7 +38,7 @@ class TrialRecord:
     point: Point
     state: TrialState
     values: tuple[float, ...] = ()  # of a completed one: each objective at the end, as measured
-    curve: Mapping[int, float] = field(default_factory=dict)  # epochs -> the first objective after them
+    curve: Mapping[int, float] = field(default_factory=dict)  # epochs -> the best of the first objective up to them
 
     def is_open(self) -> bool:
         """Whether nothing is known of it but its point."""
@@ -54,6 +54,7 @@ class Study:
     max_trials: int
     directions: tuple[Literal["minimize", "maximize"], ...] = ("minimize",)
     enqueue: tuple[Mapping[str, Any], ...] = ()  # parameters of the first trials; missing ones are drawn
+    initial_trials: int | None = None  # that must have ended before an algorithm learns; None: its own number
 
     def losses(self, values: Iterable[float]) -> tuple[float, ...]:
         """Objective values such that lower is better; what is not finite becomes infinite."""

@@ -1,7 +1,7 @@
 """CMA-ES (Hansen), from the package cmaes: for spaces of many numbers and larger budgets.
 
 The strategy's state is rebuilt from the history: ended trials in the order of their numbers, one generation after the
-other.
+other. Where the study has initial trials, the first generation is drawn around the best of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from cmaes import CMA
 from mitorch_service.search.base import History, Sampler, Study, seed_of
 from mitorch_service.search.cube import Cube
 from mitorch_service.search.observations import observe
+from mitorch_service.search.qmc import sobol
 from mitorch_service.search.space import Point
 
 _SIGMA = 0.2  # of the first generation, in the unit cube
@@ -26,6 +27,8 @@ class CmaEsSampler(Sampler):
         self._cube = Cube(study.space)
 
     def propose(self, history: History, number: int, salt: int) -> Point:
+        if len(observe(history).points) < (self.study.initial_trials or 0):
+            return self._cube.point(sobol(self._cube.width, self.study.seed, number + salt * self.study.max_trials))
         if "cma" not in history.memory:
             history.memory["cma"] = self._evolved(history)
         strategy: CMA = history.memory["cma"]
@@ -35,12 +38,14 @@ class CmaEsSampler(Sampler):
     def _evolved(self, history: History) -> CMA:
         width = max(self._cube.width, _LEAST_DIMENSIONS)
         bounds = np.tile([0.0, 1.0], (width, 1))
-        strategy = CMA(mean=np.full(width, 0.5), sigma=_SIGMA, bounds=bounds, seed=self.study.seed)
         seen = observe(history)
         rows = self._cube.rows(seen.points)
         rows = np.hstack([rows, np.full((len(rows), width - self._cube.width), 0.5)])
+        initial = self.study.initial_trials or 0
+        mean = rows[np.argmin(seen.losses[:initial])] if initial else np.full(width, 0.5)
+        strategy = CMA(mean=mean, sigma=_SIGMA, bounds=bounds, seed=self.study.seed)
         size = strategy.population_size
-        for first in range(0, len(rows) - size + 1, size):
+        for first in range(initial, len(rows) - size + 1, size):
             part = slice(first, first + size)
             strategy.tell(list(zip(rows[part], seen.losses[part].tolist(), strict=True)))
         return strategy

@@ -58,10 +58,11 @@ class Range:
     step: float | None = None
 
     def raw(self, value: Any) -> float | int:
-        """The number nearest to `value` that the range allows. Raises ValueError for what is not between its ends."""
+        """The number itself. Raises ValueError for what is not between its ends."""
         if not _is_number(value) or not self.low <= value <= self.high:
             raise ValueError(f"{value!r} is not between {self.low} and {self.high}")
-        return self.snap(value)
+        number: float | int = value
+        return number
 
     def count(self) -> float:
         """How many numbers it allows; infinity where they are not counted."""

@@ -39,7 +39,7 @@ class GaussianProcess:
         self.features, self.targets, self.owners, self.known = features, targets, owners, known
         self._scale = np.exp(-known.lengths)[owners]
         covariance = _matern(_distances(features, features, self._scale)) * np.exp(known.amplitude)
-        covariance[np.diag_indices_from(covariance)] += np.exp(known.noise) + _JITTER
+        covariance.flat[:: len(covariance) + 1] += np.exp(known.noise) + _JITTER
         self._lower = np.linalg.cholesky(covariance)
         self._weights = cho_solve((self._lower, True), targets)
 
@@ -83,7 +83,7 @@ def _negative_log_posterior(x: Matrix, squares: Matrix, targets: Matrix, centre:
     decay = np.exp(-_ROOT5 * distance)
     kernel = amplitude * (1 + _ROOT5 * distance + 5 / 3 * distance**2) * decay
     covariance = kernel.copy()
-    covariance[np.diag_indices_from(covariance)] += noise + _JITTER
+    covariance.flat[:: len(covariance) + 1] += noise + _JITTER
     try:
         lower = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:

@@ -24,7 +24,7 @@ from mitorch_service.search.warping import drawn_in, power
 MAX_OBSERVED = 256  # best and latest ones, where there are more: the fit's cost grows with their cube
 _SPREAD, _KEPT, _AROUND = 1024, 6, 64  # candidates: over the cube, kept in each refinement, around each one kept
 _SCALES = (0.1, 0.03, 0.01, 0.003)
-_APART = 0.15  # of the cube's edge
+_APART = 0.4  # of the distance between neighbours if all that was tried were spread evenly
 _CROWDED = 50.0  # taken from the logarithm of what is nearer
 
 
@@ -38,7 +38,7 @@ class GaussianProcessSampler(Sampler):
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         seen = observe(history)
-        if len(seen.points) < first_trials(self._cube.width):
+        if len(seen.points) < first_trials(self.study, self._cube.width):
             return self._cube.point(sobol(self._cube.width, self.study.seed, number + salt * self.study.max_trials))
         rows, losses = thinned(self._cube.rows(seen.points), seen.losses)
         process, smooth = self._process(rows, losses)
@@ -67,12 +67,13 @@ class GaussianProcessSampler(Sampler):
         incumbent = float(process.predict(process.features)[0].min())
         if len(running):
             process = process.believing(self._cube.features(running)[0])
+        distance = _APART * len(process.features) ** (-1 / self._cube.width)
 
         def gains(rows: Matrix) -> Matrix:
             features, _ = self._cube.features(rows)
             mean, deviation = process.predict(features)
             gain = log_expected_improvement((incumbent - mean) / deviation) + np.log(deviation)
-            return gain - _CROWDED * _is_near(features, process.features) if apart else gain
+            return gain - _CROWDED * _is_near(features, process.features, distance) if apart else gain
 
         return gains
 
@@ -88,9 +89,9 @@ class GaussianProcessSampler(Sampler):
         return rows[np.argsort(-values, kind="stable")]
 
 
-def first_trials(width: int) -> int:
+def first_trials(study: Study, width: int) -> int:
     """How many trials must have ended before the model is asked."""
-    return min(max(2 * width, 4), 10)
+    return min(max(2 * width, 4), 10) if study.initial_trials is None else study.initial_trials
 
 
 def thinned(rows: Matrix, losses: Matrix) -> tuple[Matrix, Matrix]:
@@ -111,9 +112,9 @@ def log_expected_improvement(z: Matrix) -> Matrix:
     return np.asarray(np.where(z > -1.0, plain, tail))
 
 
-def _is_near(features: Matrix, others: Matrix) -> Matrix:
+def _is_near(features: Matrix, others: Matrix, distance: float) -> Matrix:
     squares = ((features[:, None, :] - others[None, :, :]) ** 2).sum(axis=2)
-    return np.asarray(squares.min(axis=1) < _APART**2)
+    return np.asarray(squares.min(axis=1) < distance**2)
 
 
 def _around(rows: Matrix, scale: float, generator: np.random.Generator) -> Matrix:

@@ -19,7 +19,8 @@ class Nsga2Sampler(Sampler):
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         points, losses = observe_all(history)
-        if len(points) < min(POPULATION, max(self.study.max_trials // 4, 4)):
+        first = self.study.initial_trials or min(POPULATION, max(self.study.max_trials // 4, 4))
+        if len(points) < first:
             return random_point(self.study.space, f"{self.study.seed}/{number}/{salt}")
         if "parents" not in history.memory:
             history.memory["parents"] = ranked(losses, POPULATION)

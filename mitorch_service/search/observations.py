@@ -9,7 +9,7 @@ carried on from rung to rung up to the end.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,27 @@ def observe(history: History) -> Observations:
 def observe_all(history: History) -> tuple[list[Point], Vector]:
     """The points of ended trials, and a row of losses, one for each objective, of each. What ended badly has the worst
     that is known of each objective."""
-    count = len(history.study.directions)
-    if count == 1:
+    if len(history.study.directions) == 1:
         seen = observe(history)
         return seen.points, seen.losses[:, None]
+    if "all observations" not in history.memory:
+        history.memory["all observations"] = _observe_all(history)
+    points, losses = history.memory["all observations"]
+    return points, losses
+
+
+def of_objective(history: History, index: int) -> History:
+    """The same trials as a search for one of its objectives has them; only the first has curves."""
+    study = replace(history.study, directions=(history.study.directions[index],))
+    records = (
+        replace(record, values=record.values[index : index + 1], curve=record.curve if index == 0 else {})
+        for record in history.records
+    )
+    return History(study, records)
+
+
+def _observe_all(history: History) -> tuple[list[Point], Vector]:
+    count = len(history.study.directions)
     ended = [record for record in history.records if record.state != TrialState.RUNNING]
     lost = (math.inf,) * count
     rows = [history.study.losses(r.values) if r.state == TrialState.COMPLETED else lost for r in ended]

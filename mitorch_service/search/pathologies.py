@@ -9,7 +9,8 @@ import numpy as np
 
 from mitorch_service.search.base import History, TrialState
 from mitorch_service.search.expressions import Range
-from mitorch_service.search.observations import observe
+from mitorch_service.search.observations import observe_all
+from mitorch_service.search.pareto import Matrix, ranked
 from mitorch_service.search.space import Parameter, Point
 
 _EDGE = 0.05  # of a range, evenly or in its logarithm
@@ -38,13 +39,19 @@ def _failures(history: History, failures: Mapping[str, int]) -> list[str]:
 
 def _edges(history: History) -> list[str]:
     """Ranges at one end of which the best trials lie."""
-    seen = observe(history)
-    if len(seen.points) < _LEAST_TRIALS:
+    points, losses = observe_all(history)
+    if len(points) < _LEAST_TRIALS:
         return []
-    count = max(int(len(seen.points) * _BEST_SHARE), _BEST_LEAST)
-    best = [seen.points[index] for index in np.argsort(seen.losses, kind="stable")[:count]]
+    best = [points[index] for index in _best(losses, max(int(len(points) * _BEST_SHARE), _BEST_LEAST))]
     found = [_edge(parameter, best) for parameter in history.study.space.parameters]
     return [line for line in found if line]
+
+
+def _best(losses: Matrix, count: int) -> list[int]:
+    if losses.shape[1] > 1:
+        return ranked(losses, count)
+    first: list[int] = np.argsort(losses[:, 0], kind="stable")[:count].tolist()
+    return first
 
 
 def _edge(parameter: Parameter, best: list[Point]) -> str | None:

@@ -57,15 +57,15 @@ class Space:
         return self.build(lambda _, name: point[name])
 
     def drawn(self, draw: Draw) -> dict[str, float]:
-        """The point that `draw` gives, with numbers that the ranges allow."""
+        """The point that `draw` gives, with numbers that the ranges allow. The order of asking is that of `build`."""
         point: dict[str, float] = {}
-
-        def keep(expression: Choice | Range, name: str) -> float:
-            value = draw(expression, name)
-            point[name] = int(value) if isinstance(expression, Choice) else expression.snap(value)
-            return point[name]
-
-        self.build(keep)
+        chosen: dict[str, float] = {}
+        for parameter in self.parameters:
+            if all(chosen.get(key) == option for key, option in parameter.conditions):
+                expression, name = parameter.expression, parameter.name
+                value = draw(expression, name)
+                point[name] = int(value) if isinstance(expression, Choice) else expression.snap(value)
+                chosen[parameter.key] = point[name]
         return point
 
     def point_of(self, parameters: Mapping[str, Any], draw: Draw | None = None) -> dict[str, float] | None:

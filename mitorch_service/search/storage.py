@@ -25,8 +25,8 @@ from itertools import chain
 from typing import Any
 
 from mitorch_service.errors import MissingExtra, NotAllowed
-from mitorch_service.models.job import Direction
 from mitorch_service.models.job import trial_id as training_id_of
+from mitorch_service.models.objectives import Direction
 from mitorch_service.models.status import TrainingStatus
 
 try:

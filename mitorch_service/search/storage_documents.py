@@ -44,10 +44,17 @@ def new_study(name: str, directions: Sequence[StudyDirection], now: datetime) ->
         dataset=_DATASET,
         name=name,
         config={},
-        search=SearchConfig.model_validate({"objective": OBJECTIVE, "direction": names[0], "max_trials": _MAX_TRIALS}),
+        search=SearchConfig.model_validate(
+            {"objective": objectives(len(names)), "direction": names, "max_trials": _MAX_TRIALS}
+        ),
         note=_NOTE,
     )
     return job, {"write_mark": new_id(), "optuna": {"directions": names}}
+
+
+def objectives(count: int) -> list[str]:
+    """What the objectives of a script are called."""
+    return [OBJECTIVE] if count == 1 else [f"{OBJECTIVE}_{number}" for number in range(count)]
 
 
 def new_trial(
@@ -64,7 +71,7 @@ def new_trial(
         config={},
         name=job["name"],
         job_id=job["_id"],
-        trial=Trial(number=number, parameters={}, objective=OBJECTIVE, direction=job["search"]["direction"]),
+        trial=_trial(number, job["search"]),
         error=TrainingErrorInfo.from_document(_OPEN),
     )
     if template is not None and template.last_step is not None:
@@ -110,8 +117,13 @@ def state_changes(
         changes |= {"status": status, f"status_times.{status}": to_utc_milliseconds(at), "optuna.complete": now}
         changes["error"] = _FAILED if state == TrialState.FAIL else None
         changes["trial.parameters"] = {_shown_name(name): _shown(value) for name, value in trial.params.items()}
-    if state == TrialState.COMPLETE and values is not None and len(values) == 1 and math.isfinite(values[0]):
-        changes |= {"trial.value": float(values[0]), "evaluation": {OBJECTIVE: float(values[0])}}
+    if state == TrialState.COMPLETE and values is not None and all(map(math.isfinite, values)):
+        measured = dict(zip(objectives(len(values)), map(float, values), strict=True))
+        changes["evaluation"] = measured
+        if len(values) == 1:
+            changes["trial.value"] = measured[OBJECTIVE]
+        else:
+            changes["trial.values"] = [*measured.values()]
     return changes
 
 
@@ -126,6 +138,14 @@ def value_record(step: int, value: float, now: datetime) -> dict[str, Any]:
     unknown = dict.fromkeys(("train_loss", "learning_rate", "epoch_seconds", "samples_per_second"), math.nan)
     at = to_utc_milliseconds(now)
     return {"attempt": MAX_ATTEMPTS, "epoch": step, "metrics": {OBJECTIVE: value}, "finished_at": at, **unknown}
+
+
+def _trial(number: int, search: Mapping[str, Any]) -> Trial:
+    config = SearchConfig.model_validate(search)
+    names = config.objectives()
+    several = list(names) if len(names) > 1 else []
+    direction = config.resolved_direction()
+    return Trial(number=number, parameters={}, objective=names[0], direction=direction, objectives=several)
 
 
 def _shown_name(name: str) -> str:

@@ -27,6 +27,8 @@ from mitorch_service.search.storage_study import KnownStudy, is_optunas
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 
+_METRIC_NAMES = "study:metric_names"  # where Optuna keeps what study.set_metric_names was given
+
 
 def utc_now() -> datetime:
     """The clock, where nobody passes another one."""
@@ -168,7 +170,7 @@ def _name(job: Mapping[str, Any]) -> str:
 def _directions(job: Mapping[str, Any]) -> list[StudyDirection]:
     if is_optunas(job):
         return [StudyDirection[name.upper()] for name in job["optuna"]["directions"]]
-    return [StudyDirection[SearchConfig.model_validate(job["search"]).resolved_direction().upper()]]
+    return [StudyDirection[name.upper()] for name in SearchConfig.model_validate(job["search"]).directions()]
 
 
 def _user_attrs(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,4 +182,8 @@ def _user_attrs(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _system_attrs(job: Mapping[str, Any]) -> dict[str, Any]:
-    return from_fields((job.get("optuna") or {}).get("system_attrs"))
+    attributes = from_fields((job.get("optuna") or {}).get("system_attrs"))
+    objective = job["search"].get("objective")
+    return (
+        {_METRIC_NAMES: objective, **attributes} if isinstance(objective, list) and not is_optunas(job) else attributes
+    )

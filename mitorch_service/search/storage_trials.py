@@ -28,13 +28,13 @@ _STATES = {
 class TrialView:
     """How the trials of one study are read."""
 
-    objective: str
+    objective: str  # whose curve is shown: of several the first
     space: Space | None = None  # of a job; None: a script's trials tell their parameters themselves
 
     @classmethod
     def of_job(cls, job: Job) -> TrialView:
         """Of a job that the service runs."""
-        return cls(job.search.objective, parse_space(job.config)[0])
+        return cls(job.search.objectives()[0], parse_space(job.config)[0])
 
     def read(self, document: Mapping[str, Any], trial_id: int, records: Iterable[Mapping[str, Any]]) -> FrozenTrial:
         """The trial of a stored training; `records` are its epochs or steps, as they are stored."""
@@ -56,18 +56,18 @@ class TrialView:
         )
 
     def state(self, document: Mapping[str, Any]) -> TrialState:
-        """What Optuna calls it. One that completed without a finite objective is a failure to Optuna."""
+        """What Optuna calls it. One that completed without finite objectives is a failure to Optuna."""
         if self.space is None:
             return TrialState[document["optuna_state"]]
         state = _STATES.get(document["status"], TrialState.FAIL)
-        without_value = state == TrialState.COMPLETE and document["trial"].get("value") is None
+        without_value = state == TrialState.COMPLETE and _measured(document["trial"]) is None
         return TrialState.FAIL if without_value else state
 
     def _values(self, document: Mapping[str, Any]) -> list[float] | None:
         if self.space is None:
             values: list[float] | None = (document.get("optuna") or {}).get("values")
             return values
-        return [document["trial"]["value"]] if self.state(document) == TrialState.COMPLETE else None
+        return _measured(document["trial"]) if self.state(document) == TrialState.COMPLETE else None
 
     def _parameters(self, document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         if self.space is not None:
@@ -97,6 +97,11 @@ class TrialView:
             value = record["metrics"].get(self.objective, record.get(self.objective))
             if value is not None:
                 yield record["epoch"], value
+
+
+def _measured(trial: Mapping[str, Any]) -> list[float] | None:
+    value, values = trial.get("value"), trial.get("values")
+    return values or (None if value is None else [value])
 
 
 OPTUNAS = TrialView(OBJECTIVE)

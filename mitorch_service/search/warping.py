@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import boxcox
+from scipy.optimize import minimize_scalar
 
 Vector = NDArray[np.float64]
 Warped = tuple[Vector, float]  # mean 0 and deviation 1; the logarithm of the change's Jacobian, to compare evidence
 
 _LEAST = 1e-12
+_EXPONENTS = (-4.0, 4.0)
+_LARGEST = 300.0  # the logarithm of what can be squared
 _ABOVE_ZERO = 0.05  # of the median distance from the best, so that the best has a logarithm
 
 
@@ -29,9 +31,21 @@ def power(losses: Vector) -> Warped:
     positive = (losses - losses.min()) / unit + _ABOVE_ZERO
     if np.ptp(positive) < _LEAST:
         return _standardised(losses, 0.0)
-    changed, exponent = boxcox(positive)
-    jacobian = float((exponent - 1) * np.log(positive).sum()) - len(losses) * np.log(unit)
-    return _standardised(changed, jacobian)
+    logarithms = np.log(positive)
+    total, half = float(logarithms.sum()), 0.5 * len(losses)
+
+    def unlikely(exponent: float) -> float:
+        return half * float(np.log(_box_cox(logarithms, exponent).var())) - (exponent - 1) * total
+
+    exponent = float(minimize_scalar(unlikely, bounds=_EXPONENTS, method="bounded").x)
+    return _standardised(_box_cox(logarithms, exponent), (exponent - 1) * total - len(losses) * float(np.log(unit)))
+
+
+def _box_cox(logarithms: Vector, exponent: float) -> Vector:
+    """(x ** exponent - 1) / exponent."""
+    if exponent == 0:
+        return logarithms
+    return np.expm1(np.minimum(exponent * logarithms, _LARGEST)) / exponent
 
 
 def _standardised(losses: Vector, jacobian: float) -> Warped:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mitorch_service.stores.browse import BrowseVerbs
 from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
+from mitorch_service.stores.fronts import FrontVerbs
 from mitorch_service.stores.jobs import JobVerbs
 from mitorch_service.stores.pruning import PruningVerbs
 from mitorch_service.stores.queue import QueueVerbs
@@ -13,7 +14,18 @@ from mitorch_service.stores.runs import RunVerbs
 from mitorch_service.stores.studies import StudyVerbs
 
 
-class Store(QueueVerbs, RunVerbs, BrowseVerbs, JobVerbs, DatasetVerbs, PruningVerbs, CostVerbs, StudyVerbs, RungVerbs):
+class Store(
+    QueueVerbs,
+    RunVerbs,
+    BrowseVerbs,
+    JobVerbs,
+    FrontVerbs,
+    DatasetVerbs,
+    PruningVerbs,
+    CostVerbs,
+    StudyVerbs,
+    RungVerbs,
+):
     """Documents of trainings, their results, jobs and data sets.
 
     Every write after the first is guarded by id, attempt and expected status in one atomic step, so that any number of

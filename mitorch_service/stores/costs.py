@@ -10,7 +10,7 @@ from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
 from mitorch_service.models.job import SettledCost
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
-from mitorch_service.models.training import Attempt
+from mitorch_service.models.training import Attempt, Refit
 from mitorch_service.stores.primitives import Listing, Primitives
 from mitorch_service.stores.query import Guarded, Query
 
@@ -25,6 +25,7 @@ class Account(Document):
     status: TrainingStatus
     arrival: int
     job_id: str | None = None
+    refit: Refit | None = None
     attempts: list[Attempt] = Field(default_factory=list)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal
 
 from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
-from mitorch_service.models.job import BestTrial, Direction, Job
+from mitorch_service.models.front import FrontTrial, front_artifacts
+from mitorch_service.models.job import BestTrial, Job
+from mitorch_service.models.objectives import Direction
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Listing, Primitives
@@ -139,19 +141,23 @@ class JobVerbs(Primitives):
         error: str | None,
         counts: Mapping[str, int],
         best: BestTrial | None,
+        front: Sequence[FrontTrial] = (),
+        front_version: int | None = None,
     ) -> bool:
-        """Ends an active job, with its final counts and winner, whose weights are the job's where it is completed.
-        False if it has ended meanwhile."""
-        won = best is not None and best.model is not None and status == JobStatus.COMPLETED
+        """Ends an active job, with its final counts and winner (of several objectives: its front, of that version),
+        whose weights are the job's where it is completed. False if it has ended meanwhile, or has another front."""
+        models = front_artifacts(front)
+        if best is not None and best.model is not None:
+            models["model"] = best.model
         changes = {
             "status": status.value,
             f"status_times.{status.value}": at,
             "error": error,
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
-            "artifacts": {"model": best.model} if best is not None and won else {},
+            "artifacts": models if status == JobStatus.COMPLETED else {},
         }
-        return self._change_active(job_id, changes)
+        return self._change_active(job_id, changes, {"front_version": (front_version,)})
 
     def request_job_cancel(self, job_id: str, at: datetime) -> None:
         """From now on no trial is created; the controller cancels the others, then ends the job. Raises NotFound,
@@ -177,5 +183,7 @@ class JobVerbs(Primitives):
         changes = {"status": "failed", "status_times": {"failed": at}, "error": reason}
         return self._change_active(job_id, changes)
 
-    def _change_active(self, job_id: Any, changes: Mapping[str, Any]) -> bool:
-        return self.change(Guarded("jobs", job_id, {"status": _ACTIVE}, changes)) is not None
+    def _change_active(
+        self, job_id: Any, changes: Mapping[str, Any], expect: Mapping[str, tuple[Any, ...]] | None = None
+    ) -> bool:
+        return self.change(Guarded("jobs", job_id, {"status": _ACTIVE, **(expect or {})}, changes)) is not None

@@ -53,6 +53,9 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
 }
 
 
+SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged"]}  # indexed where a document has them
+
+
 class MongoStore(Store):
     """One database: five collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
@@ -81,6 +84,7 @@ class MongoStore(Store):
         for collection, keys in INDEXES.items():
             if keys:
                 models = [pymongo.IndexModel(key) for key in keys]
+                models += [pymongo.IndexModel([(path, 1)], sparse=True) for path in SPARSE.get(collection, ())]
                 self._call(partial(self._db[collection].create_indexes, models))
         self._call(self._counts.begin)
         self._prepared = True

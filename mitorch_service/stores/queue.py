@@ -19,6 +19,7 @@ from mitorch_service.stores.query import Guarded, Query
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
+_MAY_COME_BACK = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
 
 
 class QueueVerbs(Primitives):
@@ -78,9 +79,10 @@ class QueueVerbs(Primitives):
         outcome: AttemptOutcome,
         status: TrainingStatus,
         error: TrainingErrorInfo,
+        before: tuple[TrainingStatus, ...] = ACTIVE,
     ) -> bool:
-        """The controller's verdict on a run that will not speak for itself any more: `queued` or `running` ->
-        `status`. False if the training has moved on meanwhile: what its run wrote itself is kept."""
+        """The controller's verdict on a run that will not speak for itself any more: `queued` or `running` (what
+        `before` says) -> `status`. False if the training has moved on meanwhile: what its run wrote itself is kept."""
         index = attempt - 1
         changes = {
             "status": status.value,
@@ -90,9 +92,9 @@ class QueueVerbs(Primitives):
             f"attempts.{index}.ended_at": at,
             "error": error.to_document(),
             # one that is only thought lost may still come back, until the next attempt is claimed
-            "fence": attempt if outcome == AttemptOutcome.LOST and status == TrainingStatus.NEW else 0,
+            "fence": attempt if outcome in _MAY_COME_BACK and status == TrainingStatus.NEW else 0,
         }
-        expect = {"status": tuple(s.value for s in ACTIVE), "attempt": (attempt,)}
+        expect = {"status": tuple(s.value for s in before), "attempt": (attempt,)}
         return self.change(Guarded("trainings", training_id, expect, changes)) is not None
 
     def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:

@@ -50,7 +50,7 @@ class RungVerbs(Primitives):
     """What a running trial writes and asks at the end of an epoch. Losses: lower is better, never NaN."""
 
     def record_trial_value(self, training_id: str, attempt: int, epochs: int, value: float) -> None:
-        """The objective after so many epochs, as measured. Raises StaleAttempt."""
+        """The best objective of so many epochs, as measured. Raises StaleAttempt."""
         expect = {"status": _WRITABLE, "fence": (attempt,)}
         if self.change(Guarded("trainings", training_id, expect, {f"trial.curve.{epochs}": value})) is None:
             raise StaleAttempt(training_id, attempt)

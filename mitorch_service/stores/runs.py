@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,8 @@ class RunEnd:
     error: TrainingErrorInfo | None = None
     artifacts: Mapping[str, str] = field(default_factory=dict)
     trial_value: float | None = None  # only if finite
+    trial_values: Sequence[float] = ()  # in its place where a trial has several objectives; only if all are finite
+    job_id: str | None = None  # with `trial_values`: whose front is to be told
     reason: str | None = None
 
 
@@ -116,6 +118,8 @@ class RunVerbs(Primitives):
         }
         if end.trial_value is not None:
             changes["trial.value"] = end.trial_value
+        if end.trial_values:
+            changes |= {"trial.values": list(end.trial_values), "trial.unmerged": end.job_id}
         expect = {**self._guard(attempt), "worker": (worker,)}
         if self.change(Guarded("trainings", training_id, expect, changes)) is not None:
             return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.query import Collection
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ TABLES: dict[Collection, Table] = {
             "arrival": "arrival",
             "job_id": "job_id",
             "trial.value": "trial_value",
+            "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
         },
         apart="config",
@@ -61,13 +62,17 @@ _RUNGS = (
 )""",
     "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss)",
 )
+_UNMERGED = (
+    "ALTER TABLE trainings ADD COLUMN unmerged TEXT",
+    "CREATE INDEX trainings_unmerged ON trainings (unmerged) WHERE unmerged IS NOT NULL",
+)
 _PAUSED = (
     "ALTER TABLE rungs ADD COLUMN paused INTEGER",
     "CREATE INDEX rungs_paused ON rungs (job_id, bracket, paused, epochs, loss, _id)",
     "DROP INDEX rungs_standing",
     "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss, _id)",
 )
-_NEW_IN = {2: _RUNGS, 3: _PAUSED}  # version -> what it has beside the one before
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED}  # version -> what it has beside the one before
 
 DDL = (
     """CREATE TABLE trainings (
@@ -101,6 +106,7 @@ DDL = (
     *_trigger("training_moved", "UPDATE OF status", ("OLD", "-1"), ("NEW", "+1")),
     "CREATE TRIGGER job_deleted AFTER DELETE ON jobs BEGIN DELETE FROM training_counts WHERE job_id = OLD._id; END",
     *_RUNGS,
+    *_UNMERGED,
     *_PAUSED,
 )
 

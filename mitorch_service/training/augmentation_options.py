@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
-from mitorch_service.models.config import AugmentationConfig, AugmentationStep
+from mitorch_service.models.config import AugmentationStep
 from mitorch_service.models.validation import check, nearest
 from mitorch_service.training.augmentation_presets import PRESETS
 from mitorch_service.training.plugins import plugin_names
@@ -199,12 +200,17 @@ OPTIONS: dict[str, type[ConfigSection]] = {
 }
 
 
-def check_augmentation(config: AugmentationConfig, task_type: str = "multiclass_classification") -> list[Problem]:
-    """Everything wrong in the names and options of the steps, with its place in the training config."""
+def check_augmentation(
+    train: Sequence[AugmentationStep | None], val: Sequence[AugmentationStep | None], task_type: str
+) -> list[Problem]:
+    """Everything wrong in the names and options of the steps, with its place in the training config; None is passed
+    over."""
     problems = []
-    for part, steps in (("train", config.train), ("val", config.val)):
+    for part, steps in (("train", train), ("val", val)):
         for number, step in enumerate(steps):
             place = f"augmentation.{part}[{number}]"
+            if step is None:
+                continue
             if step.name in ON_BATCHES and (part == "val" or task_type == "object_detection"):
                 problems.append(Problem(f"{place}.name", f"{step.name} is for the training of classifiers; remove it"))
             problems += _step_problems(step, place)

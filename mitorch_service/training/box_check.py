@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zipfile
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 
 from mitorch_service.training.box_list import BoxFlaws
 from mitorch_service.training.image_list import ImageList, ImageLocation
 from mitorch_service.training.targets import Boxes
+from mitorch_service.training.zip_files import ZipFiles
 
 _MOST_IMAGES = 10_000  # whose sizes are read: some seconds; more take too long to wait for
 
@@ -23,29 +23,21 @@ def tell_boxes_beyond(image_list: ImageList) -> None:
     """
     if image_list.kind != "detection":
         return
-    flaws, archives = BoxFlaws(image_list.name), dict[Path, zipfile.ZipFile]()
-    try:
-        for index in range(min(len(image_list), _MOST_IMAGES)):
-            target = image_list.target(index)
-            if isinstance(target, Boxes) and len(target):
-                size = _size(image_list.location(index), archives)
-                for x_min, y_min, x_max, y_max in target.boxes.tolist() if size else []:
-                    flaws.usable((x_min, y_min, x_max, y_max), size)
-    finally:
-        for archive in archives.values():
-            archive.close()
+    flaws = BoxFlaws(image_list.name)
+    for index in range(min(len(image_list), _MOST_IMAGES)):
+        target = image_list.target(index)
+        if isinstance(target, Boxes) and len(target):
+            size = _size(image_list.location(index), image_list.archives)
+            for x_min, y_min, x_max, y_max in target.boxes.tolist() if size else []:
+                flaws.usable((x_min, y_min, x_max, y_max), size)
     flaws.tell()
 
 
-def _size(location: ImageLocation, archives: dict[Path, zipfile.ZipFile]) -> tuple[int, int] | None:
+def _size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:
     """Width and height as stored, or None for what is no image."""
     try:
-        if location.entry is None:
-            with Image.open(location.path) as image:
-                return image.size
-        if location.path not in archives:
-            archives[location.path] = zipfile.ZipFile(location.path)
-        with Image.open(BytesIO(archives[location.path].read(location.entry))) as image:
+        file = location.path if location.entry is None else BytesIO(archives.read(location.path, location.entry))
+        with Image.open(file) as image:
             return image.size
     except (OSError, ValueError, SyntaxError, KeyError, zipfile.BadZipFile, Image.DecompressionBombError):
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,62 +12,81 @@ from mitorch_service.training.box_list import BoxList
 from mitorch_service.training.class_names import ClassIds, ClassList
 from mitorch_service.training.image_folders import folder_of
 from mitorch_service.training.image_list import ImageList
+from mitorch_service.training.json_stream import JsonError, stream_lists
 
 log = logging.getLogger("mitorch")
+
+_LISTS = ("images", "annotations", "categories")
 
 
 def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
     """The classes are the categories in the order of their ids, unless a list is given. Regions of crowds are left out,
     which is told. The images are looked for beside the file, in ``images``, and in the folders beside its own.
 
-    Raises DataError for anything that does not fit.
+    Reads the file twice, an entry at a time: its lists come in any order. Raises DataError for anything that does not
+    fit.
     """
-    document = _document(path, name)
     try:
-        return _images(document, path, name, classes or _categories(document, name))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        return _Coco(path, name).read(classes)
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
+    except (JsonError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: is not JSON ({error}).") from error
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise DataError(f"{name}: is not COCO's format ({type(error).__name__}: {error}).") from error
 
 
-def _images(document: dict[str, Any], path: Path, name: str, classes: ClassList) -> ImageList:
-    ids, boxes = ClassIds(classes), BoxList(name)
-    names = {category["id"]: str(category["name"]) for category in document["categories"]}
-    known, first = {}, ""
-    for image in document["images"]:
-        first = first or image["file_name"]
-        size = (image["width"], image["height"]) if "width" in image and "height" in image else None
-        known[image["id"]] = boxes.image(image["file_name"]), size
-    crowds = 0
-    for annotation in document["annotations"]:
-        if annotation.get("iscrowd"):
-            crowds += 1
-            continue
-        if annotation["image_id"] not in known or annotation["category_id"] not in names:
-            raise DataError(f"{name}: annotation {annotation.get('id')} names an image or category that is not there.")
-        x, y, width, height = map(float, annotation["bbox"])
-        number, size = known[annotation["image_id"]]
-        label = ids.id(names[annotation["category_id"]], f"{name}, annotation {annotation.get('id')}")
-        boxes.add(number, label, (x, y, x + width, y + height), size)
-    if crowds:
-        log.warning("%s: %d regions of crowds are left out", name, crowds)
-    return boxes.finish(folder_of(first, _folders(path)), classes.names)
+class _Coco:
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+        self._boxes = BoxList(name)
+        self._images: dict[Any, tuple[int, tuple[float, float] | None]] = {}  # by id: number and size
+        self._categories: list[dict[str, Any]] = []
+
+    def read(self, given: ClassList | None) -> ImageList:
+        self._read_images_and_categories()
+        classes = given or _class_list(self._categories, self._name)
+        self._read_boxes(ClassIds(classes))
+        return self._boxes.finish(folder_of(self._boxes.first_image, _folders(self._path)), classes.names)
+
+    def _read_images_and_categories(self) -> None:
+        missing = set(_LISTS)
+        for key, elements in self._lists():
+            missing.discard(key)
+            if key == "categories":
+                self._categories += elements
+            elif key == "images":
+                for image in elements:
+                    size = (image["width"], image["height"]) if "width" in image and "height" in image else None
+                    self._images[image["id"]] = self._boxes.image(image["file_name"]), size
+        if missing:
+            named = ", ".join(one for one in _LISTS if one in missing)
+            raise DataError(f"{self._name}: is not COCO's format: it has no {named}.")
+
+    def _read_boxes(self, ids: ClassIds) -> None:
+        names = {category["id"]: str(category["name"]) for category in self._categories}
+        crowds = 0
+        for annotation in (one for key, elements in self._lists() if key == "annotations" for one in elements):
+            if annotation.get("iscrowd"):
+                crowds += 1
+                continue
+            where = f"annotation {annotation.get('id')}"
+            if annotation["image_id"] not in self._images or annotation["category_id"] not in names:
+                raise DataError(f"{self._name}: {where} names an image or category that is not there.")
+            x, y, width, height = map(float, annotation["bbox"])
+            number, size = self._images[annotation["image_id"]]
+            label = ids.id(names[annotation["category_id"]], f"{self._name}, {where}")
+            self._boxes.add(number, label, (x, y, x + width, y + height), size)
+        if crowds:
+            log.warning("%s: %d regions of crowds are left out", self._name, crowds)
+
+    def _lists(self) -> Iterator[tuple[str, Iterator[Any]]]:
+        with self._path.open(encoding="utf-8-sig") as file:
+            yield from stream_lists(file, _LISTS)
 
 
-def _document(path: Path, name: str) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
-    except ValueError as error:
-        raise DataError(f"{name}: is not JSON ({error}).") from error
-    missing = [key for key in ("images", "annotations", "categories") if key not in document]
-    if not isinstance(document, dict) or missing:
-        raise DataError(f"{name}: is not COCO's format: it has no {', '.join(missing)}.")
-    return document
-
-
-def _categories(document: dict[str, Any], name: str) -> ClassList:
-    ordered = sorted(document["categories"], key=lambda category: category["id"])
+def _class_list(categories: list[dict[str, Any]], name: str) -> ClassList:
+    ordered = sorted(categories, key=lambda category: category["id"])
     names = tuple(str(category["name"]) for category in ordered)
     if len(set(names)) < len(names):
         raise DataError(f"{name}: two categories have the same name. Rename one.")

@@ -85,13 +85,13 @@ class _TextReader:
 
     def _read_boxes(self) -> ImageList:
         boxes = BoxList(self._name)
-        with BoxFiles(self._path.parent, self._limit) as files:
-            for number, image, label in self._entries():
-                if _kind(label) != "detection":
-                    raise self._wrong(number, f"{label!r} is no file of boxes, which the lines before it have.")
-                known = boxes.image(image)
-                for class_id, corners in files.read(label, f"{self._name}, line {number}"):
-                    boxes.add(known, class_id, corners)
+        files = BoxFiles(self._path.parent, self._limit)
+        for number, image, label in self._entries():
+            if _kind(label) != "detection":
+                raise self._wrong(number, f"{label!r} is no file of boxes, which the lines before it have.")
+            known = boxes.image(image)
+            for class_id, corners in files.read(label, f"{self._name}, line {number}"):
+                boxes.add(known, class_id, corners)
         names, named = self._made_up(max(boxes.labels, default=0))
         return boxes.finish(self._path.parent, names, named=named)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.targets import Boxes, Kind, Targets
+from mitorch_service.training.zip_files import ZipFiles
 
 
 class PackedStrings:
@@ -49,11 +50,15 @@ class ImageLocation:
 
     @classmethod
     def parse(cls, text: str, folder: Path) -> ImageLocation:
-        """Reads ``path`` or ``archive.zip@entry``, relative to `folder`. Another ``@`` is part of a name."""
-        split = text.lower().find(".zip@") + len(".zip")
-        if split < len(".zip"):
-            return cls(folder / text)
-        return cls(folder / text[:split], text[split + 1 :])
+        """Reads ``path`` or ``archive.zip@entry``, relative to `folder`."""
+        path, entry = split_entry(text)
+        return cls(folder / path, entry)
+
+
+def split_entry(text: str) -> tuple[str, str | None]:
+    """``path``, or ``archive.zip`` and ``entry`` of ``archive.zip@entry``. Another ``@`` is part of a name."""
+    split = text.lower().find(".zip@") + len(".zip")
+    return (text, None) if split < len(".zip") else (text[:split], text[split + 1 :])
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class ImageList:
     targets: Targets  # of each image
     classes: tuple[str, ...]
     classes_named: bool = True  # False: nothing names the classes; the names were made up from the ids
+    archives: ZipFiles = field(default_factory=ZipFiles, compare=False)  # of the images; loading processes share them
 
     def __len__(self) -> int:
         return len(self.images)

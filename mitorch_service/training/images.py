@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -21,6 +19,7 @@ from mitorch_service.training.image_cache import ImageCache
 from mitorch_service.training.image_list import ImageList, ImageLocation
 from mitorch_service.training.seeding import derived_seed
 from mitorch_service.training.targets import Boxes
+from mitorch_service.training.zip_files import ZipFiles
 
 Transform = Callable[[Image.Image, Boxes | None], tuple[Tensor, Boxes | None]]
 
@@ -41,31 +40,6 @@ class BadImage:
     message: str
 
 
-class ZipFiles:
-    """Open zip archives of one process. Another one (forked, or given a pickle) opens its own: a file
-    handle's position is shared across a fork."""
-
-    def __init__(self) -> None:
-        self._open: dict[Path, zipfile.ZipFile] = {}
-        self._process = os.getpid()
-
-    def read(self, path: Path, entry: str) -> bytes:
-        """The bytes of one entry. Raises OSError, BadZipFile or KeyError."""
-        if self._process != os.getpid():
-            self._open, self._process = {}, os.getpid()
-        if path not in self._open:
-            self._open[path] = zipfile.ZipFile(path)
-        return self._open[path].read(entry)
-
-    def close(self) -> None:
-        """Closes all. The next read opens again."""
-        while self._open:
-            self._open.popitem()[1].close()
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"_open": {}, "_process": 0}
-
-
 class Images(Dataset[Sample | BadImage]):
     """Decodes and augments. The same key gives the same pixels in any process and any order."""
 
@@ -82,7 +56,7 @@ class Images(Dataset[Sample | BadImage]):
         self.image_list = image_list
         self._transform, self._seed = transform, seed
         self._shorter_side, self._cache = shorter_side, cache
-        self._zips = ZipFiles()
+        self._zips = image_list.archives
 
     def __len__(self) -> int:
         return len(self.image_list)

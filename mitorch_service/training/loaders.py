@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import warnings
@@ -168,9 +169,16 @@ def _loader(
             collate_fn=collate,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
+            worker_init_fn=_leave_alone if workers else None,
             prefetch_factor=_PREFETCHED if workers else None,
             generator=torch.Generator().manual_seed(0),  # else it draws a seed from the network's random numbers
         )
+
+
+def _leave_alone(worker: int) -> None:
+    """Runs as each loading process begins: the collector of garbage would write into all objects that there are, 100 MB
+    of modules, and so make copies of memory that is shared with the process that forked."""
+    gc.freeze()
 
 
 class _Collator:

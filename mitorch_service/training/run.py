@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import tempfile
 import threading
 import traceback
@@ -38,6 +37,7 @@ from mitorch_service.training.script_run import run_script
 from mitorch_service.training.store_reporter import StoreReporter
 from mitorch_service.training.trial_pausing import TrialPausing, paused_after
 from mitorch_service.training.trial_stopping import TrialStopping
+from mitorch_service.training.trial_values import with_trial_values
 
 _START_PATIENCE = 600.0  # seconds to wait for the database before the training
 _END_PATIENCE = 3600.0  # and after it, when there are results to lose
@@ -128,7 +128,7 @@ def _attempt(
     except Exception as error:  # noqa: BLE001 - a user's data and config can fail in any way: it is told, not lost
         end = _failure(AttemptOutcome.FAILED, error)
     else:
-        end = replace(end, trial_value=_trial_value(training, end) if end.outcome == AttemptOutcome.COMPLETED else None)
+        end = with_trial_values(training, end) if end.outcome == AttemptOutcome.COMPLETED else end
         if reporter.pruned is not None and end.outcome == AttemptOutcome.CANCELED:
             reason = _pause_reason(artifacts, training, reporter.pruned)
             end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reason)
@@ -219,13 +219,6 @@ def _fetch_base(artifacts: ArtifactStore, config: TrainingConfig, folder: Path) 
         raise DataError(f"base: the weights of training {config.base} are not in the artifact store any more.")
     artifacts.get(key, target)
     return target
-
-
-def _trial_value(training: Training, end: RunEnd) -> float | None:
-    if training.trial is None or end.evaluation is None:
-        return None
-    value = end.evaluation.get(training.trial.objective)
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _failure(outcome: AttemptOutcome, error: BaseException) -> RunEnd:

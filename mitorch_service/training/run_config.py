@@ -7,7 +7,8 @@ from mitorch_service.models.training import Training
 
 
 def config_of(training: Training) -> TrainingConfig:
-    """A trial's objective is that of its search, if the config names no other."""
+    """A trial's objective is that of its search, if the config names no other: of several the first, by which then the
+    epoch is chosen whose weights and evaluation are kept (`keep_weights`)."""
     config = TrainingConfig.model_validate(training.config)
     if config.objective is not None or training.trial is None:
         return config

@@ -182,13 +182,13 @@ def _signal_name(number: int) -> str:
 
 
 def _evaluation(training: Training, calls: ScriptCalls) -> dict[str, float] | None:
-    """What was reported last. The training loss only where it is what counts: nothing was measured, or it is the
+    """What was reported last. The training loss only where it is what counts: nothing was measured, or it is an
     objective."""
     if not calls.recent:
         return None
     last = calls.recent[-1]
     measured = {**({} if last.val_loss is None else {"val_loss": last.val_loss}), **last.metrics}
-    wanted = training.trial is not None and training.trial.objective == "train_loss"
+    wanted = training.trial is not None and "train_loss" in training.trial.all_objectives()
     if not math.isnan(last.train_loss) and (wanted or not measured):
         measured["train_loss"] = last.train_loss
     return measured

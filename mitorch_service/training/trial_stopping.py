@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from mitorch_service.models.job import Direction
+from mitorch_service.models.objectives import Direction
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
-from mitorch_service.search.stopping.base import Question, Standing
+from mitorch_service.search.stopping.base import Question, Standing, best_so_far
 from mitorch_service.search.stopping.rules import stopper
 from mitorch_service.stores.base import Store
 
@@ -22,6 +22,7 @@ class TrialStopping:
             raise ValueError(f"training {training.id} is no trial with early stopping")
         self._store, self._id, self._attempt, self._job_id = store, training.id, training.attempt, training.job_id
         self._trial, self._max_epochs = trial, training.max_epochs
+        self._sign = 1 if trial.direction == "minimize" else -1
         self._stopper = stopper(rule.rule, training.max_epochs, **rule.options())
         self._observed = set(self._stopper.observed_epochs(training.max_epochs))
         self._values: dict[int, float] = {}  # epoch -> the objective; epochs without it do not count
@@ -46,7 +47,8 @@ class TrialStopping:
         epochs = len(losses)
         question = self._stopper.question(self._trial.number, losses)
         if epochs in self._observed or question is not None:
-            self._store.record_trial_value(self._id, self._attempt, epochs, self._values[result.epoch])
+            best = self._sign * best_so_far(losses)
+            self._store.record_trial_value(self._id, self._attempt, epochs, best)
         if question is None or epochs == self._max_epochs:
             return False
         standing = self._ask(question)

@@ -58,6 +58,7 @@ def _what_it_has_cost_is_told_everywhere(machine: Machine, job: str) -> None:
     bill = machine.run("control", "status", "--cost", "--json").json
     assert bill["total"]["cost"] == pytest.approx(cost)
     assert (list(bill["clusters"]), list(bill["jobs"])) == (["here"], [job])
+    assert sum(day["cost"] for day in bill["days"].values()) == pytest.approx(cost)
     assert f"{cost:.2f}" in machine.ok("control", "status", "--cost", "--since", "2d")
 
 

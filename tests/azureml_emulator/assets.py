@@ -85,22 +85,34 @@ def delete_datastore(call: Call) -> Response:
 
 @ROUTES.add("dataset.register", "POST", "/dataset/v1.0{WS}/datasets")
 def register_dataset(call: Call) -> Response:
-    """A new version of a data set."""
+    """A data set, or a new version of one where the client says that it may be there."""
     asked = call.request.json()
-    versions = _kept(call, "datasets").setdefault(asked["name"], [])
     with call.azure.changed:
+        versions = _kept(call, "datasets").setdefault(asked["name"], [])
+        if versions and call.request.query.get("ifExistsOk", "").lower() != "true":
+            raise Refusal(409, "UserError", f"A dataset named {asked['name']} is registered already.")
         saved = {"savedDatasetId": str(uuid.uuid4()), "versionId": str(len(versions) + 1)}
-        versions.append({**asked, "latest": {**(asked.get("latest") or {}), **saved}})
-    return reply({"datasetId": str(uuid.uuid5(uuid.NAMESPACE_URL, asked["name"])), **versions[-1]})
+        id = str(uuid.uuid5(uuid.NAMESPACE_URL, asked["name"]))
+        versions.append({**asked, "datasetId": id, "latest": {**(asked.get("latest") or {}), **saved}})
+    return reply(versions[-1])
+
+
+@ROUTES.add("dataset.list", "GET", "/dataset/v1.0{WS}/datasets")
+def datasets(call: Call) -> Response:
+    """The last version of each data set."""
+    value = [versions[-1] for versions in _kept(call, "datasets").values() if versions]
+    return reply({"value": value, "continuationToken": None})
 
 
 @ROUTES.add("dataset.get", "GET", "/dataset/v1.0{WS}/datasets/query/name={name}")
 def dataset(call: Call) -> Response:
-    """The last version of a data set."""
-    versions = _kept(call, "datasets").get(call.path["name"], [])
-    if not versions:
-        raise Refusal(404, "UserError", f"Dataset {call.path['name']} was not found.")
-    return reply(versions[-1])
+    """One version of a data set, the last unless said otherwise."""
+    name, wanted = call.path["name"], call.request.query.get("versionId")
+    versions = _kept(call, "datasets").get(name, [])
+    found = next((v for v in reversed(versions) if wanted in (None, v["latest"]["versionId"])), None)
+    if found is None:
+        raise Refusal(404, "UserError", f"Dataset {name} was not found.")
+    return reply(found)
 
 
 @ROUTES.add("dataset.version", "GET", "/data/v1.0{WS}/dataversion/unregistered-{saved}/versions/1")

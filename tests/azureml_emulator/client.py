@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -86,7 +87,9 @@ class Emulator:
     def environment(self, home: Path) -> dict[str, str]:
         """The variables that make a process come here, with a home of its own (the SDK keeps caches there)."""
         home.mkdir(parents=True, exist_ok=True)
-        return {**job_environment(self.proxy, self.ca_path, self.folder), "HOME": str(home)}
+        variables = job_environment(self.proxy, self.ca_path, self.folder)
+        ours = [variables["PYTHONPATH"], *filter(None, [os.environ.get("PYTHONPATH")])]  # of a tree not installed
+        return {**variables, "PYTHONPATH": os.pathsep.join(ours), "HOME": str(home)}
 
     def populate(self, max_nodes: int = 4, **compute: Any) -> None:
         """One service principal, one workspace and one cluster, of the names above."""

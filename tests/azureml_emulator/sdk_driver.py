@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from azureml.core import Datastore, Environment, Experiment, ScriptRunConfig, Workspace
+from azureml.core import Dataset, Datastore, Environment, Experiment, ScriptRunConfig, Workspace
 from azureml.core.authentication import ServicePrincipalAuthentication
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.core.model import Model
@@ -130,6 +130,25 @@ def datastore(name: str, container: str, account: str, key: str) -> list[str]:
     Datastore.register_azure_blob_container(workspace(), name, container, account, account_key=key)
     found = Datastore.get(workspace(), name)
     return [found.container_name, found.account_name, found.account_key, workspace().get_default_datastore().name]
+
+
+def register_dataset(store: str, path: str, name: str, **options: Any) -> list[Any]:
+    """Registers files of a datastore as a data set; returns what the service says of it, and the number of its version.
+    Needs azureml-dataset-runtime."""
+    files = Dataset.File.from_files([(Datastore.get(workspace(), store), path)], validate=False)
+    made = files.register(workspace(), name, **options)
+    return [made.name, made.version, made.tags, made.description]
+
+
+def dataset(name: str, version: int | str = "latest") -> list[Any]:
+    """A registered data set: version, tags, and where its files are, as its definition says."""
+    found = Dataset.get_by_name(workspace(), name, version)
+    return [found.version, found.tags, found._dataflow._to_yaml_string()]
+
+
+def datasets() -> list[str]:
+    """The names of the registered data sets."""
+    return sorted(Dataset.get_all(workspace()).keys())
 
 
 def model(path: str, name: str, tags: dict[str, str], target: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,14 @@ class SdkProcess:
 
 
 @contextmanager
-def sdk_process(emulator: Emulator, folder: Path, retries: int = 3, driver: str = "sdk_driver") -> Iterator[SdkProcess]:
-    """The SDK with a home of its own below the folder; the second one by the driver `sdk_v2_driver`."""
+def sdk_process(
+    emulator: Emulator, folder: Path, retries: int = 3, driver: str = "sdk_driver", packages: Sequence[Path] = ()
+) -> Iterator[SdkProcess]:
+    """The SDK with a home of its own below the folder; the second one by the driver `sdk_v2_driver`. `packages`:
+    folders of further ones that it has."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = emulator.environment(folder / "home") | {"AZUREML_DEFAULT_RETRIES": str(retries)}
-    paths = os.pathsep.join([environment["PYTHONPATH"], str(ROOT)])
+    paths = os.pathsep.join([environment["PYTHONPATH"], str(ROOT), *map(str, packages)])
     command = [sys.executable, "-m", f"tests.azureml_emulator.{driver}"]
     with (folder / "driver.log").open("w") as log:
         process = subprocess.Popen(

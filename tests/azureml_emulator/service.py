@@ -74,6 +74,7 @@ class Service:
         operation = found[0].operation if found else "unknown"
         hit = self.faults.take(operation, request)
         response: Response | None = None
+        beside = self._traffic.begin()
         try:
             time.sleep(self._azure.settings.latency)
             response = faults.before(self._azure, hit) or faults.after(hit, self._served(request, found))
@@ -82,7 +83,8 @@ class Service:
             response = None
             raise
         finally:
-            self._traffic.exchange(request, operation, ", ".join(fault.kind for fault in hit) or None, response)
+            faulty = ", ".join(fault.kind for fault in hit) or None
+            self._traffic.exchange(request, operation, faulty, response, beside)
 
     def _served(self, request: Request, found: tuple[Route, dict[str, str]] | None) -> Response:
         try:

@@ -23,6 +23,7 @@ class Record:
     operation: str | None = None
     fault: str | None = None
     status: int = 0
+    beside: int = 0  # so many other requests were under way when it began
     request_headers: dict[str, str] = field(default_factory=dict)
     request_body: str = ""
     response_headers: dict[str, str] = field(default_factory=dict)
@@ -37,11 +38,23 @@ class Traffic:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         self._lock = threading.Lock()
+        self._under_way = 0
 
-    def exchange(self, request: Request, operation: str | None, fault: str | None, response: Response | None) -> None:
+    def begin(self) -> int:
+        """A request has come in; returns how many others are under way. `exchange` ends it."""
+        with self._lock:
+            self._under_way += 1
+            return self._under_way - 1
+
+    def exchange(
+        self, request: Request, operation: str | None, fault: str | None, response: Response | None, beside: int
+    ) -> None:
         """Notes a request with what was answered, None for nothing."""
+        with self._lock:
+            self._under_way -= 1
         query = "&".join(f"{name}={value}" for name, value in request.query.items())
         record = Record(request.host, request.method, request.path + (f"?{query}" if query else ""), operation, fault)
+        record.beside = beside
         record.request_headers, record.request_body = dict(request.headers), _text(request.body)
         if response is not None:
             record.status, record.response_headers = response.status, response.headers

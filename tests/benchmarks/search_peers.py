@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import time
 from collections.abc import Callable
@@ -9,10 +10,10 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import TrialState, create_trial
 
-from mitorch_service.models.job import Direction
-from tests.benchmarks.search_simulation import Simulated
+from tests.benchmarks.search_simulation import Settings, Simulated
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -20,10 +21,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 class Optuna(Simulated):
     """A study in memory, asked and told."""
 
-    def __init__(self, sampler: BaseSampler, pruner: BasePruner, space: dict[str, Any], direction: Direction) -> None:
-        self._space = space
-        self._study = optuna.create_study(sampler=sampler, pruner=pruner, direction=direction)
-        self._prunes = not isinstance(pruner, NopPruner)
+    def __init__(self, sampler: BaseSampler, pruner: BasePruner, settings: Settings) -> None:
+        self._space = settings.space
+        self._study = optuna.create_study(sampler=sampler, pruner=pruner, directions=settings.directions)
         self._trials: dict[int, optuna.Trial] = {}
 
     def begin(self) -> tuple[int, dict[str, Any]]:
@@ -31,15 +31,13 @@ class Optuna(Simulated):
         self._trials[trial.number] = trial
         return trial.number, _drawn(trial, self._space, "")
 
-    def report(self, number: int, epochs: int, value: float) -> None:
-        self._trials[number].report(value, epochs)
+    def epoch_ended(self, number: int, epoch: int, value: float) -> bool:
+        self._trials[number].report(value, epoch)
+        return self._trials[number].should_prune()
 
-    def stops(self, number: int) -> bool | None:
-        return self._trials[number].should_prune() if self._prunes else None
-
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
         if pruned:
-            self._study.tell(self._trials.pop(number), state=optuna.trial.TrialState.PRUNED)
+            self._study.tell(self._trials.pop(number), state=TrialState.PRUNED)
         else:
             self._study.tell(self._trials.pop(number), value)
 
@@ -59,28 +57,39 @@ def _drawn(trial: optuna.Trial, node: Any, path: str) -> Any:
     return {key: _drawn(trial, item, f"{path}.{key}") for key, item in node.items()}
 
 
-def _peer(sampler: Callable[[int], BaseSampler], pruner: Callable[[], BasePruner] = NopPruner) -> Any:
-    return lambda space, seed, direction: Optuna(sampler(seed), pruner(), space, direction)
-
-
-PEERS: dict[str, Any] = {
-    "optuna-random": _peer(lambda seed: RandomSampler(seed=seed)),
-    "optuna-tpe": _peer(lambda seed: TPESampler(seed=seed)),
-    "optuna-cmaes": _peer(lambda seed: CmaEsSampler(seed=seed)),
-    "optuna-random+sha": _peer(lambda seed: RandomSampler(seed=seed), SuccessiveHalvingPruner),
-    "optuna-tpe+sha": _peer(lambda seed: TPESampler(seed=seed), SuccessiveHalvingPruner),
-    "optuna-tpe+median": _peer(lambda seed: TPESampler(seed=seed), MedianPruner),
+_PRUNERS: dict[str, Callable[[], BasePruner]] = {
+    "none": NopPruner,
+    "asha": SuccessiveHalvingPruner,
+    "median": MedianPruner,
 }
 
 
-def optuna_milliseconds(finished: int, count: int = 5) -> dict[str, float]:
-    """Optuna's own TPE on a study in memory."""
-    study = optuna.create_study(sampler=TPESampler(seed=0))
+def _peer(sampler: Callable[[int], BaseSampler]) -> Callable[[Settings], Simulated]:
+    return lambda settings: Optuna(sampler(settings.seed), _PRUNERS[settings.stopping](), settings)
+
+
+PEERS: dict[str, Callable[[Settings], Simulated]] = {
+    "optuna-random": _peer(lambda seed: RandomSampler(seed=seed)),
+    "optuna-tpe": _peer(lambda seed: TPESampler(seed=seed)),
+    "optuna-cmaes": _peer(lambda seed: CmaEsSampler(seed=seed)),
+}
+if importlib.util.find_spec("torch"):  # which Optuna's Gaussian process needs
+    PEERS["optuna-gp"] = _peer(lambda seed: GPSampler(seed=seed))
+FRONT_PEERS: dict[str, Callable[[Settings], Simulated]] = {
+    "optuna-random": PEERS["optuna-random"],
+    "optuna-tpe": PEERS["optuna-tpe"],
+    "optuna-nsga2": _peer(lambda seed: NSGAIISampler(seed=seed)),
+}
+
+
+def optuna_milliseconds(finished: int, storage: str | None = None, count: int = 5) -> dict[str, float]:
+    """Optuna's own TPE on a study in memory, or in a database."""
+    study = optuna.create_study(sampler=TPESampler(seed=0), storage=storage)
     noise = random.Random(0)
     space = {f"x{i}": optuna.distributions.FloatDistribution(0, 1) for i in range(6)}
-    for _ in range(finished):
-        parameters = {name: noise.random() for name in space}
-        study.add_trial(optuna.trial.create_trial(params=parameters, distributions=dict(space), value=noise.random()))
+    points = [{name: noise.random() for name in space} for _ in range(finished)]
+    study.add_trials([create_trial(params=point, distributions=dict(space), value=noise.random()) for point in points])
+    study.tell(study.ask(dict(space)), noise.random())  # imports
     begin = time.perf_counter()
     for _ in range(count):
         study.tell(study.ask(dict(space)), noise.random())

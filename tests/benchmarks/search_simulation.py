@@ -1,8 +1,6 @@
 """Searches with simulated trials and a simulated clock: workers that run side by side and end at different times.
 
-The seam: `Simulated` is all that the measurements know of a search (begin a trial, tell what became of it). `Ours`
-drives the pure contract of `mitorch_service.search`; the controller's expansion takes its place once it suggests by
-history.
+`Simulated` is all that the measurements know of a search: a trial begins, shows its value after each epoch, and ends.
 """
 
 from __future__ import annotations
@@ -11,19 +9,36 @@ import heapq
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from mitorch_service.models.objectives import Direction
 from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState, suggest
 from mitorch_service.search.space import parse_space
-from mitorch_service.search.stopping.base import Standing, Stopper
-from mitorch_service.search.stopping.rules import stopper as make_stopper
 from tests.benchmarks.search_functions import Digits
 
+Ways = Direction | tuple[Direction, ...]
 MOST_EPOCHS = 6000
-MOST_TRIALS = 10_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is searched, and by how many workers."""
+
+    space: dict[str, Any]
+    seed: int
+    parallel: int
+    max_trials: int
+    ways: Ways = "minimize"
+    max_epochs: int = 1
+    stopping: str = "none"  # the rule of early stopping
+
+    @property
+    def directions(self) -> Sequence[Direction]:
+        """One for each objective."""
+        return (self.ways,) if isinstance(self.ways, str) else self.ways
 
 
 class Simulated(ABC):
@@ -34,49 +49,12 @@ class Simulated(ABC):
         """The next trial's number and config."""
 
     @abstractmethod
-    def report(self, number: int, epochs: int, value: float) -> None:
-        """A running trial's value after so many epochs."""
+    def epoch_ended(self, number: int, epoch: int, value: float) -> bool:
+        """A running trial's value after an epoch; whether the trial ends early, with this epoch."""
 
     @abstractmethod
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
-        """A trial's value at its end."""
-
-    def stops(self, number: int) -> bool | None:
-        """Whether its own rule stops the trial that just reported; None: it has none, take ours."""
-        return None
-
-    @staticmethod
-    def ours(algorithm: str) -> Callable[[dict[str, Any], int, str], Simulated]:
-        """Makes searches of ours: space, seed, direction -> search."""
-        return lambda space, seed, direction: Ours(algorithm, space, seed, direction)
-
-
-class Ours(Simulated):
-    """History in, suggestions out: each one is asked of a history made anew, as each pass of a controller does."""
-
-    def __init__(self, algorithm: str, space: dict[str, Any], seed: int, direction: str) -> None:
-        parsed, _ = parse_space(space)
-        way: Literal["minimize", "maximize"] = "minimize" if direction == "minimize" else "maximize"
-        self.study = Study(parsed, seed, MOST_TRIALS, (way,))
-        self._sampler = sampler(algorithm, self.study)
-        self._records: dict[int, TrialRecord] = {}
-
-    def begin(self) -> tuple[int, dict[str, Any]]:
-        number = len(self._records)
-        point = suggest(self._sampler, History(self.study, self._records.values()), number)
-        assert point is not None
-        self._records[number] = TrialRecord(number, point, TrialState.RUNNING)
-        return number, self.study.space.at(point)[0]
-
-    def report(self, number: int, epochs: int, value: float) -> None:
-        record = self._records[number]
-        curve = {**record.curve, epochs: value}
-        self._records[number] = TrialRecord(number, record.point, TrialState.RUNNING, (), curve)
-
-    def end(self, number: int, value: float, pruned: bool = False) -> None:
-        state = TrialState.PRUNED if pruned else TrialState.COMPLETED
-        record = self._records[number]
-        self._records[number] = TrialRecord(number, record.point, state, () if pruned else (value,), record.curve)
+    def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
+        """A trial's value at its end; of several objectives each."""
 
 
 def regret_after(search: Simulated, function: Any, trials: int, parallel: int, seed: int) -> float:
@@ -94,56 +72,29 @@ def regret_after(search: Simulated, function: Any, trials: int, parallel: int, s
     return best
 
 
-@dataclass
-class Run:
-    """One trial while it runs."""
-
-    number: int
-    values: list[float]
-    losses: list[float] = field(default_factory=list)
-
-
-def epochs_to_target(search: Simulated, digits: Digits, stopping: str, parallel: int, seed: int) -> int:
+def epochs_to_target(search: Simulated, digits: Digits, parallel: int, seed: int) -> int:
     """Epochs run by all workers until one trial shows the target; MOST_EPOCHS if none does."""
-    clock, spent = random.Random(seed), 0
-    stopper = None if stopping == "none" else make_stopper(stopping, digits.max_epochs)
-    rungs: dict[tuple[int, int], list[float]] = {}
-    running: list[tuple[float, int, Run]] = []
-    observed = stopper.observed_epochs(digits.max_epochs) if stopper else []
+    clock = random.Random(seed)
+    running: list[tuple[float, int, int, list[float]]] = []  # when its next epoch ends, trial, epochs so far, curve
 
     def begin(now: float) -> None:
         number, config = search.begin()
-        heapq.heappush(running, (now + clock.uniform(0.9, 1.1), number, Run(number, digits.accuracies(config))))
+        heapq.heappush(running, (now + clock.uniform(0.9, 1.1), number, 0, digits.accuracies(config)))
 
     for _ in range(parallel):
         begin(0.0)
-    while spent < MOST_EPOCHS:
-        now, _, run = heapq.heappop(running)
-        spent += 1
-        value = run.values[len(run.losses)]
-        run.losses.append(-value)
+    for spent in range(1, MOST_EPOCHS):
+        now, number, epoch, curve = heapq.heappop(running)
+        value, epoch = curve[epoch], epoch + 1
         if value >= digits.target:
             return spent
-        if len(run.losses) in observed:
-            search.report(run.number, len(run.losses), value)
-        stopped = search.stops(run.number)
-        if stopped is None and stopper is not None and len(run.losses) < digits.max_epochs:
-            stopped = _is_stopped(stopper, run, rungs)
-        if stopped or len(run.losses) == digits.max_epochs:
-            search.end(run.number, value, bool(stopped))
+        stopped = search.epoch_ended(number, epoch, value)
+        if stopped or epoch == digits.max_epochs:
+            search.end(number, value, stopped)
             begin(now)
         else:
-            heapq.heappush(running, (now + clock.uniform(0.9, 1.1), run.number, run))
+            heapq.heappush(running, (now + clock.uniform(0.9, 1.1), number, epoch, curve))
     return MOST_EPOCHS
-
-
-def _is_stopped(stopper: Stopper, run: Run, rungs: dict[tuple[int, int], list[float]]) -> bool:
-    question = stopper.question(run.number, run.losses)
-    if question is None:
-        return False
-    others = rungs.setdefault((question.bracket, question.epochs), [])
-    others.append(question.loss)
-    return stopper.stops(question, Standing.of(question, others))
 
 
 def suggestion_milliseconds(algorithm: str, finished: int, count: int = 20) -> dict[str, float]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from tests.contracts.test_azureml_backend import (  # noqa: F401 - fixtures too
     ENDED,
     SLEEP,
     WithCluster,
+    at_once,
     azure,
     backend,
     calls,
@@ -221,18 +221,16 @@ def test_many_are_submitted_at_once_and_one_that_fails_stops_no_other(
     with_cluster: WithCluster,
     workspace: str,
 ) -> None:
-    azure.configure(hold=True, latency=0.05)
+    azure.configure(hold=True, latency=0.2)
     backend = with_cluster(commands=False)
     requests = [backend.prepare(f"{workspace}-{number}", 1) for number in range(24)]
     azure.faults.status(400, {"error": {"message": "not this one"}}, path=f"jobs/{requests[5].name}", count=None)
     with calls(azure) as seen:
-        begun = time.monotonic()
         answers = backend.submit_all(requests)
-        took = time.monotonic() - begun
     assert isinstance(answers[5], BackendError)
     assert "not this one" in str(answers[5])
     assert [isinstance(answer, str) for answer in answers].count(True) == 23
-    assert took < 0.05 * seen.total()  # the time of one after the other
+    assert at_once(azure) > 4
     assert seen["version.upload"] == 1
     assert backend.submit_all(requests[:2]) == answers[:2]
 

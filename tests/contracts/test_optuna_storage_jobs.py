@@ -8,8 +8,10 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from mitorch_service.controller.expansion import expand
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.job import Job, SearchConfig, trial_id
 from mitorch_service.models.status import AttemptOutcome
@@ -87,6 +89,29 @@ def test_a_job_of_misubmit_is_a_study(store: Store, storage: MiTorchStorage) -> 
     assert first.datetime_complete is not None and first.datetime_complete.astimezone() == later(2)
     assert (study.best_trial.number, study.best_value) == (0, 0.75)
     assert [summary.study_name for summary in optuna.get_all_study_summaries(storage)] == [job.id]
+
+
+def test_a_job_for_several_objectives_is_a_study_of_several(store: Store, storage: MiTorchStorage) -> None:
+    names = ["val_loss", "top1_accuracy"]
+    job = a_job(config=CONDITIONAL, search=SearchConfig(max_trials=9, seed=0, objective=names))
+    store.add_job(job)
+    for training, accuracy in zip(expand(job, None, 0, NOW), (0.5, 0.7, None), strict=False):
+        store.add_trainings([training])
+        store.claim_training(training.id, an_attempt(training))
+        store.start_training(training.id, 1, "w", later(1))
+        store.record_epoch(training.id, 1, 3, a_result(1))
+        values = () if accuracy is None else (0.25, accuracy)
+        done = RunEnd(AttemptOutcome.COMPLETED, trial_values=values, job_id=job.id)
+        store.finish_training(training.id, 1, "w", later(2), done)
+    study = optuna.load_study(storage=storage, study_name=job.id)
+    assert study.directions == [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]
+    assert study.metric_names == names
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL]
+    assert [trial.values for trial in study.trials] == [[0.25, 0.5], [0.25, 0.7], None]
+    assert [trial.number for trial in study.best_trials] == [1]
+    assert study.trials[0].intermediate_values == {1: 1.5}
+    with pytest.raises(RuntimeError):
+        _ = study.best_trial
 
 
 def test_a_script_does_not_take_over_a_job_of_misubmit(store: Store, storage: MiTorchStorage) -> None:

@@ -18,9 +18,11 @@ import pytest
 from optuna.trial import TrialState
 
 from mitorch_service.cli.views import open_view
+from mitorch_service.controller.front import current_front
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.job import Direction, trial_id
+from mitorch_service.models.job import trial_id
+from mitorch_service.models.objectives import Direction
 from mitorch_service.search import storage as storage_module
 from mitorch_service.search.storage import MiTorchStorage
 from mitorch_service.search.storage_ids import job_id_of
@@ -252,12 +254,24 @@ def test_a_repeat_after_a_lost_answer_changes_nothing(store: Store) -> None:
         a_study(MiTorchStorage(store))
 
 
-def test_several_objectives(storage: MiTorchStorage) -> None:
+def test_several_objectives(
+    store: Store, storage: MiTorchStorage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     study = optuna.create_study(storage=storage, directions=["minimize", "maximize"])
     study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1 - trial.params["x"]), n_trials=5)
     assert len(study.best_trials) == 1
     with pytest.raises(RuntimeError):
         _ = study.best_trial
+    study.tell(study.ask(), (float("-inf"), 0.5))
+    job = store.get_job(job_id_of(study.study_name))
+    assert (job.search.objectives(), job.search.directions()) == (("value_0", "value_1"), ("minimize", "maximize"))
+    (best,) = current_front(store, job)
+    assert best.values == study.trials[best.number].values
+    assert best.number == min(study.trials[:5], key=lambda trial: trial.params["x"]).number
+    open_view(store, job.id, None, None, None, None, 3).show()
+    shown = capsys.readouterr().out
+    assert "Pareto front: 1 trial\n" in shown and "VALUE_0" in shown.upper()
 
 
 def test_optunas_command_works_on_the_settings_database(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import pytest
 from mitorch_service.errors import AlreadyExists, NotAllowed, NotFound
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import BestTrial, Direction
+from mitorch_service.models.job import BestTrial, refit_id
+from mitorch_service.models.objectives import Direction
 from mitorch_service.models.status import AttemptOutcome, JobStatus
-from mitorch_service.models.training import Training, TrainingRow
+from mitorch_service.models.training import Refit, Training, TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Listing
 from mitorch_service.stores.runs import RunEnd
-from tests.samples import NOW, a_dataset, a_job, a_trial, an_attempt, later
+from tests.samples import NOW, a_dataset, a_job, a_training, a_trial, an_attempt, later
 
 BEST = BestTrial(training_id=new_id(), number=1, value=0.5, parameters={"lr": 0.1})
 
@@ -167,6 +168,24 @@ def test_many_best_trials_come_page_by_page_each_once(
     assert len(whole) == 10
     assert len(asked) == 6
     assert list(store.iterate_best_trials(job, direction, 3)) == whole[:3]
+
+
+def test_a_final_training_is_found_by_its_job_and_is_none_of_its_trials(store: Store) -> None:
+    job = a_job()
+    trial = with_value(a_trial(job.id, 0), 0.5)
+    refit = Refit(job_id=job.id, number=0, parameters={"lr": 0.1})
+    final = a_training(id=refit_id(job.id), refit=refit, evaluation={"val_loss": 0.1})
+    assert store.add_trainings([trial, final]) == 2
+    assert store.add_trainings([final]) == 0
+    assert store.get_training(refit_id(job.id)) == final
+    assert (final.belongs_to, trial.belongs_to, a_training().belongs_to) == (job.id, job.id, None)
+    assert store.count_trainings(job.id) == {"new": 1}
+    assert store.count_trainings() == {"new": 2}
+    assert store.last_trial_number(job.id) == 0
+    assert [row.id for row in store.best_trials(job.id, "minimize", 9).items] == [trial.id]
+    assert [row.id for row in store.iterate_trials(job.id)] == [trial.id]
+    accounts = {account.id: account.refit for page in store.account_pages(0) for account in page.items}
+    assert accounts == {trial.id: None, final.id: refit}
 
 
 def with_value(trial: Training, value: float) -> Training:

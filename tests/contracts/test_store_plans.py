@@ -15,7 +15,7 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.query import Query
-from tests.samples import a_dataset, a_job, a_training, a_trial
+from tests.samples import NOW, a_dataset, a_job, a_training, a_trial
 
 JOB = new_id()
 NEW = TrainingStatus.NEW
@@ -53,6 +53,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "best trials, maximized": lambda store: store.best_trials(JOB, "maximize", 5),
     "best trials, later page": lambda store: store.best_trials(JOB, "minimize", 5, (0.5, new_id())),
     "best trials, maximized, later page": lambda store: store.best_trials(JOB, "maximize", 5, (0.5, new_id())),
+    "unmerged trials": lambda store: store.unmerged_trials(JOB, 10),
     "latest trials": lambda store: store.latest_trials(JOB, 10),
     "all trials": lambda store: list(store.iterate_trials(JOB)),
     "recent trainings": lambda store: store.recent_trainings("digits", 10),
@@ -68,6 +69,19 @@ READS: dict[str, Callable[[Store], Any]] = {
     "newest jobs": lambda store: store.list_jobs(10),
     "newest version": lambda store: store.get_dataset(DatasetRef(name="digits")),
     "data sets": lambda store: store.list_datasets(),
+    "how many are ahead": lambda store: store.count_ahead(a_training(priority=1, arrival=AFTER[0])),
+    "costs": lambda store: next(store.account_pages(AFTER[0])),
+    "costs of a job": lambda store: list(store.account_pages(0, JOB)),
+    "what ended": lambda store: store.ended_page(TrainingStatus.FAILED, NOW, 10),
+    "what ended, later page": lambda store: store.ended_page(TrainingStatus.FAILED, NOW, 10, AFTER),
+    "what is unchanged": lambda store: store.unchanged([a_training(), a_training()]),
+    "trials of a job": lambda store: store.count_trials(JOB),
+    "jobs that ended": lambda store: list(store.ended_jobs(NOW)),
+    "studies": lambda store: list(store.study_jobs()),
+    "one study": lambda store: store.study_job("00000000-0000"),
+    "some trials of a study": lambda store: list(store.study_trials_among([new_id(), new_id()])),
+    "trials of a study": lambda store: list(store.study_trials(JOB)),
+    "trials of a study, later page": lambda store: list(store.study_trials(JOB, AFTER)),
 }
 
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from mitorch_service.models.job import BestTrial
+from mitorch_service.models.job import BestTrial, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
-from mitorch_service.models.training import Training
+from mitorch_service.models.training import Refit, Training
 from mitorch_service.settings import read_settings
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine
@@ -189,6 +189,23 @@ def test_the_best_trial_of_a_job_is_registered_once(azure: Emulator, machine: Ma
     assert model["description"] == "test_resnet on digits:1"
     (machine.home / "artifacts" / trial.id / "model.pth").write_bytes(b"other weights")
     assert "registered: winner, version 2" in machine.ok("control", "register-model", job, "--name", "winner")
+
+
+def test_the_final_training_of_a_job_is_what_is_registered(azure: Emulator, machine: Machine) -> None:
+    job, trial = furnish(machine, b"the weights of the search")
+    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
+    refit = Refit(job_id=job, number=2, parameters={"lr": 0.1})
+    same = {**trial.to_document(), "_id": refit_id(job), "job_id": None, "trial": None, "refit": refit.to_document()}
+    store.insert("trainings", [same])
+    store.change_study(job, {}, {"best.refit": refit_id(job)})
+    folder = machine.home / "artifacts" / refit_id(job)
+    folder.mkdir(parents=True)
+    (folder / "model.pth").write_bytes(b"the final weights")
+    first = machine.run("control", "register-model", job, "--name", "final", "--json")
+    assert first.json == {"name": "final", "version": 1, "new": True, "training": refit_id(job)}
+    model = azure.assets()["models"]["final:1"]
+    assert model["kvTags"].items() >= {"job": job, "trial": "2", "val_loss": "0.25"}.items()
+    assert json.loads(model["properties"]["parameters"]) == {"lr": 0.1}
 
 
 def test_a_lost_answer_leaves_one_version(azure: Emulator, machine: Machine) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.azureml_emulator.client import COMPUTE, PASSWORD, WORKSPACE, Emulator, running
 from tests.azureml_worker import CONNECTION
+from tests.azurite_server import Azurite
 
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE, "price": 2.5, "low_priority": True, "gpus": 0}
 
@@ -34,6 +37,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulat
 @pytest.fixture
 def azure(furnished: tuple[Emulator, Machine]) -> Iterator[Emulator]:
     yield furnished[0]
+    furnished[0].faults.clear()
     furnished[0].configure(hold=False)
 
 
@@ -141,3 +145,55 @@ def test_overlapping_passes_launch_each_training_once(azure: Emulator, machine: 
     assert [sum(f"runId=mt-{id}-a" in path for path in created) for id in ids] == [1, 1, 1, 1]
     for id in ids:
         machine.ok("control", "cancel", id)
+
+
+def test_a_training_that_azure_refuses_goes_back_and_why_tells_it(azure: Emulator, machine: Machine) -> None:
+    azure.configure(hold=True)
+    words = {"error": {"code": "Forbidden", "message": "no permission to run jobs"}}
+    azure.faults.status(403, words, operation="submit", count=None)
+    id, other = submit(machine), submit(machine)
+    told = machine.run("control")
+    assert "no permission to run jobs" in told.out + told.err
+    assert told.out.count("attempt 1 refused") == 2
+    found = machine.query(id)
+    assert (found["status"], found["attempts"][0]["outcome"]) == ("new", "refused")
+    assert "submitted_at" not in {name for name, value in found["attempts"][0].items() if value is not None}
+    assert "attempt" not in machine.ok("control")  # the cluster rests
+    why = machine.ok("query", id, "--why")
+    assert "its attempt 1 ended: Cluster cpu: no permission to run jobs" in why
+    flat = " ".join(re.sub(r"[│|]", " ", why).split())
+    assert "has refused it" in flat
+    assert "role AzureML Data Scientist" in flat
+    azure.faults.clear()
+    machine.ok("control", "cancel", other)
+    machine.ok("control", "cancel", id)
+    machine.ok("control", "retry", id)  # whoever has repaired it need not wait
+    assert f"launched on {COMPUTE} (attempt 2)" in machine.ok("control")
+    assert [run["runId"] for run in azure.runs() if id in run["runId"]] == [f"mt-{id}-a2"]
+    machine.ok("control", "cancel", id)
+
+
+def test_a_training_that_stores_in_blobs_shows_its_token_nowhere(
+    azure: Emulator, machine: Machine, azurite: Azurite
+) -> None:
+    container = azurite.new_container()
+    sas = azurite.sas(container.container_name)
+    signature = sas.partition("sig=")[2]
+    stores = {"MITORCH_STORAGE_URL": f"{azurite.url(container.container_name)}?{sas}"}
+    other = Machine(machine.folder, {**machine.environment, **stores})
+    id = submit(other)
+    said = [other.ok("control")]
+    assert azure.wait(f"mt-{id}-a1", seconds=240) == "Completed", azure.log(f"mt-{id}-a1")
+    found = other.query(id)
+    assert found["status"] == "completed", azure.log(f"mt-{id}-a1")
+    blobs = {blob.name: container.download_blob(blob.name).readall() for blob in container.list_blobs(f"{id}/")}
+    assert f"{id}/model.pth" in blobs
+    assert any(name.endswith("/log.txt") for name in blobs)
+    said += [json.dumps(found), other.ok("query", id), other.ok("control", "logs", id), azure.log(f"mt-{id}-a1")]
+    database = b"".join(path.read_bytes() for path in other.home.glob("mitorch.db*"))
+    texts = {*said, *(content.decode("latin1") for content in (database, *blobs.values()))}
+    traffic = {json.dumps(r) for r in azure.traffic() if not r["operation"].startswith("secret")}
+    for secret in (signature, unquote(signature), PASSWORD):
+        assert not [text for text in texts if secret in text]
+    assert not [text for text in traffic if signature in text or unquote(signature) in text]
+    assert any(signature in value for value in azure.secrets().values())  # where the run has it from

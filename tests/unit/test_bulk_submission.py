@@ -66,7 +66,7 @@ def submit(store: SqliteStore, folder: Path, source: list[Entry], again: bool = 
         if receipt.finished_at is not None:
             return 0
         if not bulk.is_checked():
-            receipt = bulk.check(receipt, whole, source, lambda config: [], lambda n: None)
+            receipt = bulk.check(receipt, whole, source, lambda config, written: [], lambda n: None)
         return bulk.queue(receipt, lambda n: None).total - receipt.done
 
 
@@ -145,7 +145,7 @@ def test_a_source_that_changes_while_it_is_read_is_refused(store: FailingStore, 
     whole = digest(entries(3))
     receipt = bulk.receipt("it", whole)
     with pytest.raises(InvalidInput, match="changed while it was read"):
-        bulk.check(receipt, whole, entries(4), lambda config: [], lambda n: None)
+        bulk.check(receipt, whole, entries(4), lambda config, written: [], lambda n: None)
     assert not bulk.is_checked()
     assert list(tmp_path.iterdir()) == []
 

@@ -9,7 +9,7 @@ import pytest
 
 from mitorch_service.controller.cost import Bill, Cost, attempt_cost, cost_by_day, training_cost
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Attempt
+from mitorch_service.models.training import Attempt, Refit
 from mitorch_service.stores.costs import Account
 from tests.samples import NOW, a_training, an_attempt, later
 
@@ -65,7 +65,9 @@ def test_a_bill_adds_up_by_cluster_day_and_job() -> None:
     bill = Bill()
     bill.add(Account(id="1", status=TrainingStatus.COMPLETED, arrival=1, attempts=[one, two]), now)
     bill.add(Account(id="2", status=TrainingStatus.COMPLETED, arrival=2, attempts=[two], job_id="j"), now)
-    assert bill.by_cluster == {"a": Cost(1, 2), "b": Cost(4, 20)}
-    assert bill.by_job == {None: Cost(3, 12), "j": Cost(2, 10)}
-    assert bill.by_day == {NOW.date(): Cost(5, 22)}
-    assert bill.total == Cost(5, 22)
+    final = Refit(job_id="k", number=0, parameters={})
+    bill.add(Account(id="3", status=TrainingStatus.COMPLETED, arrival=3, attempts=[one], refit=final), now)
+    assert bill.by_cluster == {"a": Cost(2, 4), "b": Cost(4, 20)}
+    assert bill.by_job == {None: Cost(3, 12), "j": Cost(2, 10), "k": Cost(1, 2)}
+    assert bill.by_day == {NOW.date(): Cost(6, 24)}
+    assert bill.total == Cost(6, 24)

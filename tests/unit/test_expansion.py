@@ -10,7 +10,7 @@ import pytest
 from mitorch_service.controller.expansion import expand
 from mitorch_service.controller.history import BEST, LATEST, read_history
 from mitorch_service.controller.loop import Controller
-from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.job import LEARNING, Job, SearchConfig
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.search.base import TrialState
@@ -61,13 +61,42 @@ def test_the_sequence_does_not_depend_on_the_passes(store: Store, algorithm: str
     assert parameters(store, cut) == parameters(store, whole)
 
 
-def test_a_finite_space_has_no_point_twice_and_ends_the_job(store: Store) -> None:
+@pytest.mark.parametrize("algorithm", LEARNING)
+def test_nor_does_that_of_what_learns_given_the_same_history(store: Store, algorithm: str) -> None:
+    whole, cut = (searching(CONTINUOUS, algorithm=algorithm, max_trials=64, max_concurrent=16) for _ in range(2))
+    for job in (whole, cut):
+        for trial in one_pass(store, job, 12):
+            end(store, trial, abs(trial.config["lr_scheduler"]["base_lr"] - 0.01))
+    one_pass(store, whole, 8)
+    draw = random.Random(1)
+    while len(parameters(store, cut)) < 20:
+        one_pass(store, cut, min(draw.randrange(4), 20 - len(parameters(store, cut))))
+    assert parameters(store, cut) == parameters(store, whole)
+
+
+def test_a_finite_space_has_no_point_twice(store: Store) -> None:
     job = searching(algorithm="auto", max_trials=50, max_concurrent=5)
     while created := one_pass(store, job, 3):
         for trial in created[:3]:
             end(store, trial, random.Random(trial.id).random())
     drawn = [str(sorted(one.items())) for one in parameters(store, job)]
     assert len(drawn) == len(set(drawn)) == 12
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "random"])
+def test_an_exhausted_space_ends_the_job(store: Store, algorithm: str) -> None:
+    job = searching(algorithm=algorithm, max_trials=50, max_concurrent=5)
+    store.add_job(job)
+    controller = Controller(store, {"fake": FakeBackend(slots=50)})
+    while store.get_job(job.id).status in (JobStatus.NEW, JobStatus.RUNNING):
+        controller.tick(NOW)
+        for row in store.active_trainings().items:
+            store.start_training(row.id, 1, "w", NOW)
+            loss = random.Random(row.id).random()
+            store.finish_training(row.id, 1, "w", NOW, RunEnd(AttemptOutcome.COMPLETED, trial_value=loss))
+    assert store.get_job(job.id).status == JobStatus.COMPLETED
+    drawn = {str(sorted(one.items())) for one in parameters(store, job)}
+    assert len(drawn) == len(parameters(store, job)) == 12
 
 
 def test_two_passes_at_once_create_each_trial_once(store: Store) -> None:
@@ -79,7 +108,7 @@ def test_two_passes_at_once_create_each_trial_once(store: Store) -> None:
     assert [trial.config for trial in first] == [trial.config for trial in second]
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "tpe", "gp", "cmaes"])
+@pytest.mark.parametrize("algorithm", LEARNING)
 def test_what_ended_decides_what_comes_and_the_same_history_gives_the_same(store: Store, algorithm: str) -> None:
     job = searching(CONTINUOUS, algorithm=algorithm, max_trials=40, max_concurrent=8)
     for _ in range(4):

@@ -6,13 +6,14 @@ import random
 import uuid
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.orders import trials
-from mitorch_service.errors import StaleAttempt
+from mitorch_service.errors import RunRefused, StaleAttempt
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.run import RunState
 from mitorch_service.models.status import ENDED, AttemptOutcome, JobStatus
@@ -20,11 +21,13 @@ from mitorch_service.models.training import TrainingErrorInfo, TrainingRow, run_
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.training.trial_values import with_trial_values
 from tests.fakes import FakeBackend, HookedStore
 from tests.samples import a_job, a_training, later
 
 ROUNDS = 400
 SLOTS = 3
+TWO: dict[str, Any] = {"objective": ["val_loss", "seconds"], "direction": ["minimize", "minimize"]}
 
 
 class Killed(Exception):
@@ -32,7 +35,7 @@ class Killed(Exception):
 
 
 class DeadlyBackend(FakeBackend):
-    """A cluster at which controllers die now and then, before or after the run was started."""
+    """A cluster at which controllers die now and then, before or after the run was started, and that refuses some."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__("local", SLOTS)
@@ -42,6 +45,8 @@ class DeadlyBackend(FakeBackend):
 
     def submit(self, request: RunRequest) -> str | None:
         self._die()
+        if self.deadly and request.name not in self.runs and self._chance.random() < 0.05:
+            raise RunRefused(self.cluster, "not now", "Wait.", of_request=self._chance.random() < 0.5)
         url = super().submit(request)
         self.most_running = max(self.most_running, len(self.running()))
         self._die()
@@ -67,7 +72,7 @@ class World:
 
     def round(self) -> bool:
         """A pass and something that happens to a run; returns whether there was nothing to do."""
-        self.seconds += 1
+        self.seconds += 120  # of which refusals need some
         idle = False
         with suppress(Killed):
             idle = self.chance.choice([self.one, self.other]).tick(later(self.seconds)).idle
@@ -114,8 +119,8 @@ class World:
             failed = self.backend.deadly and self.chance.random() < 0.2
             outcome = AttemptOutcome.FAILED if failed else AttemptOutcome.COMPLETED
             error = TrainingErrorInfo(type="DataError", message="bad image") if failed else None
-            value = None if failed or training.trial is None else 0.5
-            end = RunEnd(outcome, {"val_loss": 0.5}, error, trial_value=value)
+            end = RunEnd(outcome, {"val_loss": 0.5, "seconds": _seconds(id)}, error)
+            end = end if failed else with_trial_values(training, end)
             self.store.finish_training(id, attempt, name, later(self.seconds), end)
             self.written[id, attempt] += 1
             self.backend.end(name, RunState.FAILED if failed else RunState.SUCCEEDED, exit_code=int(failed))
@@ -130,6 +135,7 @@ def test_every_training_is_launched_once_per_attempt_and_ends(seed: int) -> None
     trainings = [a_training(id=world.new_id(), priority=world.chance.randrange(3)) for _ in range(8)]
     store.add_trainings(trainings)
     searches = [SearchConfig(max_trials=5, max_concurrent=limit, seed=seed) for limit in (2, None)]
+    searches.append(SearchConfig(max_trials=9, max_concurrent=4, seed=seed, **TWO))
     jobs = [a_job(id=world.new_id(), search=search) for search in searches]
     for job in jobs:
         store.add_job(job)
@@ -148,10 +154,12 @@ def test_every_training_is_launched_once_per_attempt_and_ends(seed: int) -> None
     rows = [store.get_training(training.id) for training in trainings]
     for job in jobs:
         counts = store.count_trainings(job.id)
-        assert sum(counts.values()) == 5
+        assert sum(counts.values()) == job.search.max_trials
         assert store.get_job(job.id).status == (JobStatus.COMPLETED if counts.get("completed") else JobStatus.FAILED)
         rows += [store.get_training(row.id) for row in _trials(store, job.id)]
-    assert len(rows) == 18
+    front = store.get_job(jobs[2].id).front or []
+    assert {trial.training_id for trial in front} == _front(store, jobs[2].id)
+    assert len(rows) == 27
     names = {run_name(row.id, number) for row in rows for number in range(1, row.attempt + 1)}
     assert set(world.backend.starts) <= names
     assert set(world.backend.starts.values()) == {1}
@@ -163,6 +171,18 @@ def test_every_training_is_launched_once_per_attempt_and_ends(seed: int) -> None
         ends = [number for (id, number) in world.written if id == row.id]
         assert ends == ([row.attempt] if row.status in ("completed", "failed") and ends else [])
     store.close()
+
+
+def _seconds(id: str) -> float:
+    """Of each trial its own."""
+    return float(int(id[:4], 16) % 5)
+
+
+def _front(store: Store, job_id: str) -> set[str]:
+    """Of equal losses those with the least seconds; only what was completed."""
+    completed = [row.id for row in _trials(store, job_id) if row.status == "completed"]
+    least = min(map(_seconds, completed), default=0)
+    return {id for id in completed if _seconds(id) == least}
 
 
 def _trials(store: Store, job_id: str) -> list[TrainingRow]:

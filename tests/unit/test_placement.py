@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.doors import Doors
 from mitorch_service.controller.placement import Cluster, Placer, hosts_of, obstacle, unplaceable
 from mitorch_service.models.dataset import DatasetPart
 from mitorch_service.models.training import Resources, Training
 from mitorch_service.settings import AzureMLCluster, CreateProfile, LocalCluster
-from tests.samples import a_dataset, a_training
+from tests.samples import NOW, a_dataset, a_training
 
 Nodes = dict[str, tuple[int, int]]  # cluster -> nodes in all, nodes free
 
@@ -20,7 +21,7 @@ def placer(nodes: Nodes, *clusters: Cluster, hosts: dict[str, frozenset[str]] | 
     """Clusters with so many nodes, those named with what the settings say."""
     capacities = {name: Capacity(total, free) for name, (total, free) in nodes.items()}
     facts = {cluster.name: cluster for cluster in clusters}
-    return Placer(facts, capacities, {name: free for name, (_, free) in nodes.items()}, hosts or {})
+    return Placer(facts, capacities, {name: free for name, (_, free) in nodes.items()}, hosts or {}, Doors(NOW))
 
 
 def needing(**resources: Any) -> Training:
@@ -87,7 +88,7 @@ def test_what_keeps_a_training_from_a_cluster_for_ever(
 
 def test_what_the_cluster_says_of_itself_counts_where_the_settings_are_silent() -> None:
     capacities = {"cpu": Capacity(4, 4, gpus=0), "gpu": Capacity(4, 4, gpus=2), "set": Capacity(4, 4, gpus=0)}
-    placing = Placer({"set": Cluster("set", gpus=8)}, capacities, dict.fromkeys(capacities, 4), {})
+    placing = Placer({"set": Cluster("set", gpus=8)}, capacities, dict.fromkeys(capacities, 4), {}, Doors(NOW))
     assert placing.place(needing(gpus=2)) == "gpu"
     assert placing.place(needing(gpus=8)) == "set"
 

@@ -16,8 +16,10 @@ from mitorch_service.cli.pruning import parse_age
 from mitorch_service.controller.archive import Archive
 from mitorch_service.controller.pruning import PruneOrder, PruneReport, preview, prune
 from mitorch_service.errors import ArtifactError, InvalidInput
+from mitorch_service.models.base import new_id
+from mitorch_service.models.job import SearchConfig, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
-from mitorch_service.models.training import Training, run_name
+from mitorch_service.models.training import Refit, Training, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.pruning import named_bases
@@ -164,6 +166,20 @@ def test_base_of_an_active_job_stays(place: Place) -> None:
     assert place.ids() == {base.id}
 
 
+def test_the_final_training_of_an_active_job_and_of_a_kept_winner_stays(place: Place) -> None:
+    job, base = a_job(), place.add(TrainingStatus.COMPLETED)
+    refitted = job.search.model_copy(update={"refit": {"base": base.id}})
+    place.store.add_job(job.model_copy(update={"search": refitted}))
+    refit = Refit(job_id=job.id, number=0, parameters={})
+    active = place.add(TrainingStatus.COMPLETED, id=refit_id(job.id), refit=refit)
+    ended = place.add(TrainingStatus.COMPLETED, refit=refit.model_copy(update={"job_id": new_id()}))
+    report = place.prune(PruneOrder(NOW, keep_best=True))
+    assert (report.active, report.best, report.bases) == (1, 1, 1)
+    assert place.ids() == {active.id, base.id, ended.id}
+    place.prune()
+    assert place.ids() == {active.id, base.id}
+
+
 def test_bases_are_found_at_any_depth() -> None:
     config = {"base": {"_choice": ["a", {"_choice": ["b", None]}]}, "model": {"name": "c"}, "list": [{"base": "d"}]}
     assert named_bases(config) == {"a", "b", "d", "_choice"} - {"_choice"}
@@ -196,6 +212,23 @@ def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
     assert place.ids() == {trials[399].id}
     assert (place.prune().trainings, place.store.list_jobs(5).items) == (1, [])
     assert len(place.lines()) == 451
+
+
+def test_of_several_objectives_the_front_stays(place: Place) -> None:
+    search = SearchConfig(max_trials=9, objective=["val_loss", "f1"])
+    job = a_job(status=JobStatus.COMPLETED, status_times={"completed": OLD}, search=search)
+    place.store.add_job(job)
+    trials = []
+    for number, values in enumerate([[0.5, 0.5], [0.6, 0.4], [0.7, 0.9], None]):
+        training = a_trial(job.id, number)
+        assert training.trial is not None
+        trial = training.trial.model_copy(update={"objectives": ["val_loss", "f1"], "values": values})
+        ended = {"status": TrainingStatus.COMPLETED, "status_times": {"completed": OLD}}
+        trials.append(training.model_copy(update={**ended, "trial": trial}))
+    place.store.add_trainings(trials)
+    report = place.prune(PruneOrder(NOW, keep_best=True))
+    assert (report.trainings, report.best) == (2, 2)
+    assert place.ids() == {trials[0].id, trials[2].id}
 
 
 def test_an_archive_that_was_cut_off_is_continued(place: Place) -> None:

@@ -34,8 +34,9 @@ def asking(resources: Any) -> dict[str, Any]:
 def problems(resources: Any, clusters: Any = CLUSTERS) -> list[Problem]:
     """What is wrong with a training that asks for these, on these clusters."""
     environ = {"MITORCH_CLUSTERS": json.dumps(clusters)} if clusters else {}
-    config, wrong = check(TrainingConfig, {**CONFIG, "resources": resources})
-    return wrong if config is None else resource_check(read_settings(environ))(config)
+    written = {**CONFIG, "resources": resources}
+    config, wrong = check(TrainingConfig, written)
+    return wrong + resource_check(read_settings(environ))(config, written)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from mitorch_service.cli.submitting import explanation
+from mitorch_service.controller.expansion import expand, study_of
+from mitorch_service.controller.objective_check import objective_problems
 from mitorch_service.controller.prediction import predicted_share
 from mitorch_service.controller.submission import Options, build_submission
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
@@ -17,6 +19,7 @@ from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.job import Algorithm, Job, SearchConfig
 from mitorch_service.models.training import Progress
 from mitorch_service.search.algorithms import ALGORITHMS
+from mitorch_service.search.space import parse_space
 from mitorch_service.search.stopping.rules import DEFAULT
 from mitorch_service.stores.base import Store
 from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training, an_attempt, later
@@ -50,6 +53,12 @@ def test_the_default_is_automatic_and_a_stored_random_search_stays_one(store: St
     assert Job.from_document(stored).search.algorithm == "random"
 
 
+def test_initial_trials_reach_the_algorithm(store: Store) -> None:
+    job = submitted(store, initial_trials=7)
+    assert study_of(job, parse_space(job.config)[0]).initial_trials == 7
+    assert submitted(store).search.initial_trials is None
+
+
 @pytest.mark.parametrize(
     ("given", "rule"),
     [(True, DEFAULT), ({}, DEFAULT), (False, None), (None, None), ({"rule": "asha", "factor": 4}, "asha")],
@@ -68,6 +77,7 @@ def test_a_time_is_in_seconds_or_with_its_unit(store: Store, given: Any, seconds
         assert submitted(store, max_time=given).search.max_time == seconds
 
 
+BOTH: dict[str, Any] = {"objective": ["val_loss", "top1_accuracy"]}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an endless grid": ({"algorithm": "grid"}, 'search.algorithm: "grid" needs values that can be counted: give lr_'),
     "an algorithm": ({"algorithm": "tpee"}, "search.algorithm"),
@@ -78,8 +88,43 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a rule": ({"early_stopping": {"rule": "none"}}, "search.early_stopping.rule"),
     "a parameter": ({"enqueue": [{"lr": 1}]}, "search.enqueue[0]: there is no parameter lr; known: batch_size, lr_"),
     "a value": ({"enqueue": [{}, {"batch_size": 128}]}, "search.enqueue[1]: {'batch_size': 128} has a value"),
+    "initial trials of what does not learn": (
+        {"algorithm": "random", "initial_trials": 3},
+        "search: initial_trials is for algorithms that learn (auto, tpe, gp, cmaes",
+    ),
+    "no initial trials": ({"initial_trials": 0}, "search.initial_trials: Input should be greater than or equal to 1"),
+    "more initial trials than are remembered": ({"initial_trials": 501}, "search.initial_trials: Input should be less"),
     "a warm start": ({"warm_start": ["00000000"]}, "search.warm_start: There is no training or job '00000000'"),
-    "several objectives": ({"objective": ["val_loss", "top1_accuracy"]}, "search.objective"),
+    "a second objective": (
+        {"objective": ["val_loss", "top_accuracy"]},
+        "search.objective: 'top_accuracy' is not measured; did you mean 'top5_accuracy'?",
+    ),
+    "an objective twice": ({"objective": ["val_loss", "val_loss"]}, "search.objective: names val_loss twice; remove"),
+    "no objective": ({"objective": []}, "search.objective: must be val_loss or the name of a metric, or a list"),
+    "an objective that is no name": ({"objective": ["val_loss", 3]}, "search.objective: must be val_loss or the name"),
+    "too few directions": (
+        {**BOTH, "direction": ["minimize"]},
+        "search.direction: has 1 for 2 objectives; write a list with one for each, or leave it out",
+    ),
+    "one direction for two": ({**BOTH, "direction": "minimize"}, "search.direction: has 1 for 2 objectives"),
+    "two directions for one": (
+        {"direction": ["minimize", "minimize"]},
+        "search.direction: has 2 for 1 objectives",
+    ),
+    "a direction": (
+        {"direction": "minimise"},
+        "search.direction: \"minimise\" is not known; did you mean 'minimize'? known: minimize, maximize",
+    ),
+    "a direction of several": ({**BOTH, "direction": ["minimize", "up"]}, "search.direction: 'up' is no direction"),
+    "a Gaussian process for two": (
+        {**BOTH, "algorithm": "gp"},
+        'search.algorithm: "gp" searches for one objective, not for 2; use one of: auto, tpe, nsga2, random, qmc, grid',
+    ),
+    "CMA-ES for two": ({**BOTH, "algorithm": "cmaes"}, 'search.algorithm: "cmaes" searches for one objective'),
+    "early stopping for two": (
+        {**BOTH, "early_stopping": True},
+        "search.early_stopping: compares trials by one objective, not by 2: leave it out",
+    ),
 }
 
 
@@ -88,6 +133,29 @@ def test_what_does_not_run_is_refused_with_its_place_and_a_remedy(store: Store, 
     search, message = WRONG[name]
     with pytest.raises(InvalidInput, match=re.escape(message)):
         submitted(store, **search)
+
+
+@pytest.mark.parametrize("direction", [None, ["minimize", "maximize"]])
+def test_each_of_several_objectives_has_a_direction(store: Store, direction: Any) -> None:
+    search = submitted(store, objective=["val_loss", "top1_accuracy"], direction=direction).search
+    assert (search.objectives(), search.direction) == (("val_loss", "top1_accuracy"), ["minimize", "maximize"])
+    assert "to minimize val_loss and maximize top1_accuracy:" in explanation(submitted(store, **BOTH))[0]
+
+
+def test_one_objective_is_stored_as_ever(store: Store) -> None:
+    job = submitted(store, objective=["val_loss"], direction=["minimize"])
+    document = job.to_document()
+    assert (document["search"]["objective"], document["search"]["direction"]) == ("val_loss", "minimize")
+    assert not {"front", "front_version"} & document.keys()
+    (trial, *_) = expand(job, None, 0, NOW)
+    known = {"number", "parameters", "objective", "direction", "value", "curve", "early_stopping"}
+    assert trial.to_document()["trial"].keys() == known
+
+
+def test_too_many_objectives_are_refused_where_they_are_given() -> None:
+    names = [f"m{number}" for number in range(6)]
+    (problem,) = objective_problems(SearchConfig(objective=names, max_trials=9))
+    assert str(problem).startswith("search.objective: has 6 objectives; with more than 5 hardly any trial")
 
 
 def test_a_training_without_parameters_is_no_warm_start(store: Store) -> None:

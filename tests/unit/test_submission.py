@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -10,9 +10,9 @@ import pytest
 from mitorch_service.controller.submission import Options, build_submission, parse_tags, submit
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.base import new_id
-from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job
+from mitorch_service.models.script import AnyConfig
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
@@ -156,13 +156,18 @@ def test_many_errors_are_told_at_once(store: Store) -> None:
 
 
 def test_what_the_engine_knows_is_asked_too(store: Store) -> None:
-    def check(config: TrainingConfig) -> list[Problem]:
-        return [Problem("model.name", f"{config.model.name} is too slow")]
+    def check(config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
+        return [Problem("model.name", f"{written['model']['name']} is too slow")]
 
     with pytest.raises(InvalidInput, match=r"model\.name: test_resnet is too slow"):
         build_submission(store, "my.json", FILE, Options(), NOW, check)
     with pytest.raises(InvalidInput, match=r"config\.model\.name: test_resnet is too slow"):
         build_submission(store, "my.json", JOB_FILE, Options(), NOW, check)
+    with pytest.raises(InvalidInput, match=r"(?s)batch_size: .*model\.name: test_resnet is too slow"):
+        build_submission(store, "my.json", {**FILE, "batch_size": 0}, Options(), NOW, check)
+    wrong_job = {**JOB_FILE, "config": {**SPACE, "batch_size": 0}}
+    with pytest.raises(InvalidInput, match=r"(?s)batch_size: .*config\.model\.name: test_resnet is too slow"):
+        build_submission(store, "my.json", wrong_job, Options(), NOW, check)
 
 
 def test_a_job_is_new_and_its_search_is_settled(store: Store) -> None:
@@ -217,6 +222,12 @@ def test_a_whole_number_must_be_drawn_where_one_is_needed(store: Store) -> None:
 def test_wrong_expressions_are_told_with_their_paths(store: Store) -> None:
     wrong = space_problems(store, batch_size={"_int": [9, 1]}, seed={"_choose": [1]})
     assert set(wrong) == {"config.batch_size", "config.seed"}
+
+
+def test_what_is_wrong_beside_a_wrong_expression_is_told_too(store: Store) -> None:
+    options = [{"name": "sgd", "momentum": {"_uniform": [2, 1]}}, {"name": "adam", "beta": 1}]
+    wrong = space_problems(store, optimizer={"_choice": options}, batch_size=0)
+    assert set(wrong) == {"config.optimizer[0].momentum", "config.optimizer.beta", "config.batch_size"}
 
 
 def test_a_base_in_a_space_is_looked_up(store: Store) -> None:

@@ -85,6 +85,14 @@ def test_a_trial_that_is_to_be_maximized_is_compared_so_and_keeps_its_values(sto
     assert (trial.curve, trial.value) == ({"1": 0.4}, None)
 
 
+def test_the_search_is_told_the_best_value_up_to_each_rung(store: Store) -> None:
+    trial = running_trial(store, a_job(), 0, EarlyStopping(rule="asha", factor=3, min_epochs=1), "maximize")
+    run(store, trial, [0.1, 0.6, 0.4, 0.5, 0.7, math.nan, 0.6, 0.5, 0.2])
+    told = store.get_training(trial.id).trial
+    assert told is not None
+    assert told.curve == {"1": 0.1, "3": 0.6}
+
+
 def test_a_number_that_is_none_loses_and_disables_nothing(store: Store) -> None:
     job = a_job()
     assert run(store, running_trial(store, job, 0), [math.nan] * 9) == 9  # the best so far

@@ -22,7 +22,7 @@ def asked(training: Training, ahead: int = 0, queue: list[TrainingRow] | None = 
     """Why, in a pass that sees an idle CPU cluster and a full GPU cluster."""
     clusters = {"cpu": Capacity(2, 2), "gpu-east": Capacity(4, 0)}
     values = {"queue": [training] if queue is None else queue, "clusters": clusters, "facts": FACTS, **seen}
-    return why_training(training, Snapshot(**values), ahead)
+    return why_training(NOW, training, Snapshot(**values), ahead)
 
 
 def test_a_waiting_training_is_told_its_place_and_what_each_cluster_lacks() -> None:
@@ -59,7 +59,7 @@ def test_the_answer_is_the_plan() -> None:
     clusters = {"cpu": Capacity(2, 2), "gpu-east": Capacity(4, 2)}
     snapshot = Snapshot(queue=queue, clusters=clusters, facts=FACTS)
     launched = {action.training_id for action in plan(NOW, snapshot) if isinstance(action, Launch)}
-    waiting = {r.id for r in queue if isinstance(r, Training) and why_training(r, snapshot, 0).clusters}
+    waiting = {r.id for r in queue if isinstance(r, Training) and why_training(NOW, r, snapshot, 0).clusters}
     assert launched | waiting == {row.id for row in queue}
     assert launched & waiting == set()
     assert len(launched) == 3
@@ -139,7 +139,7 @@ STARTED = {"submitted_at": NOW, "started_at": NOW, "url": "https://ml.example/1"
     ],
 )
 def test_the_others_are_told_where_they_are(training: Training, said: list[str]) -> None:
-    assert why_training(training, Snapshot(), 0) == Why(training.id, training.status, said)
+    assert why_training(NOW, training, Snapshot(), 0) == Why(training.id, training.status, said)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ loses against every finite one and counts as having reached the rung.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ class Stopper(ABC):
     def observed_epochs(self, max_epochs: int) -> list[int]:
         """After which epochs the sampler wants to know the value of stopped trials: 1, 3, 9… and those of the rungs."""
         return [epochs for epochs in rungs(1, 3, max_epochs)]
+
+
+def best_so_far(curve: Sequence[float]) -> float:
+    """What a trial is judged by: one bad epoch is no reason to end it. Infinite where the last loss is."""
+    return min(curve) if math.isfinite(curve[-1]) else math.inf
 
 
 def rungs_before(max_epochs: int, factor: int, min_epochs: int = 1) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mitorch_service.search.stopping.base import Question, Standing, Stopper
+from mitorch_service.search.stopping.base import Question, Standing, Stopper, best_so_far
 
 
 class Percentile(Stopper):
@@ -17,7 +17,7 @@ class Percentile(Stopper):
     def question(self, number: int, curve: Sequence[float]) -> Question | None:
         epochs = len(curve)
         due = epochs >= self.min_epochs and (epochs - self.min_epochs) % self.every == 0
-        return Question(epochs, min(curve)) if due else None
+        return Question(epochs, best_so_far(curve)) if due else None
 
     def stops(self, question: Question, standing: Standing) -> bool:
         others = standing.reached - 1

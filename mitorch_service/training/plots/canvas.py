@@ -10,7 +10,7 @@ from mitorch_service.errors import MissingExtra
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00", "#b82e2e", "#316395")
+COLOURS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00", "#8c564b", "#555555")
 
 
 def new_figure(width: float, height: float) -> Figure:

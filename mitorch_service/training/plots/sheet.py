@@ -6,11 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mitorch_service.training.plots.canvas import new_figure, save_figure
 
+if TYPE_CHECKING:
+    from matplotlib.patches import Rectangle
+
 _COLUMNS = 4
+_TEXT_HEIGHT = 0.06  # of a picture's
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,31 @@ def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], path: Path) -> Pa
         cell.imshow(pixels)
         cell.set_title(picture.title, fontsize=9, loc="left")
         for box in picture.boxes:
-            _draw_box(cell, box, scale)
+            _draw_box(cell, box, scale, len(pixels))
+    if any(picture.boxes for _, _, picture in pictures):
+        edges = [_edge((0, 0, 0, 0), true) for true in (True, False)]
+        figure.legend(edges, ("true", "predicted"), loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     return save_figure(figure, path)
 
 
-def _draw_box(cell: Any, box: DrawnBox, scale: float) -> None:
+def _draw_box(cell: Any, box: DrawnBox, scale: float, height: int) -> None:
+    """With its text above it, or below; where there is no room in the picture, within."""
+    left, top, right, bottom = (corner * scale - 0.5 for corner in box.corners)
+    edge = _edge((left, top, right, bottom), box.true)
+    cell.add_patch(edge)
+    room = _TEXT_HEIGHT * height
+    if box.true:
+        place, side = top, "bottom" if top > room else "top"
+    else:
+        place, side = bottom, "top" if bottom < height - room else "bottom"
+    label = {"facecolor": "k", "alpha": 0.6, "pad": 1, "lw": 0}
+    colour = edge.get_edgecolor()
+    cell.text(max(left, 0), place, box.text, va=side, color=colour, fontsize=7, bbox=label, clip_on=True)
+
+
+def _edge(corners: tuple[float, float, float, float], true: bool) -> Rectangle:
     from matplotlib.patches import Rectangle
 
-    left, top, right, bottom = (corner * scale - 0.5 for corner in box.corners)
-    colour, style = ("#00c800", "-") if box.true else ("#ff2020", "--")
-    edge = Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, ls=style, lw=1.5)
-    cell.add_patch(edge)
-    place = (left, top, "bottom") if box.true else (left, bottom, "top")
-    label = {"facecolor": "k", "alpha": 0.6, "pad": 1, "lw": 0}
-    cell.text(*place[:2], box.text, va=place[2], color=colour, fontsize=7, bbox=label, clip_on=True)
+    left, top, right, bottom = corners
+    colour, style = ("#00c800", "-") if true else ("#ff2020", "--")
+    return Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, ls=style, lw=1.5)

@@ -107,6 +107,15 @@ def test_a_script_runs_to_its_end(machine: Machine) -> None:
     assert "pydantic==" in Path(done.artifacts["environment"]).read_text()
 
 
+def test_the_training_loss_may_be_one_of_several_objectives(machine: Machine) -> None:
+    training = machine.queued(REPORTS, trial=True)
+    machine.store.change_study_trial(training.id, {}, {"trial.objectives": ["a", "train_loss"]})
+    assert machine.run(training) == 0
+    done = machine.store.get_training(training.id)
+    assert done.trial is not None
+    assert (done.trial.value, done.trial.values, done.trial.unmerged) == (None, [2.0, 1.0], training.job_id)
+
+
 def test_a_script_that_never_reports_completes_by_its_exit_code(machine: Machine) -> None:
     training = machine.queued("print('quiet')")
     assert machine.run(training) == 0

@@ -13,7 +13,6 @@ from mitorch_service.cli.submitting import config_check, explanation
 from mitorch_service.controller.expansion import expand
 from mitorch_service.controller.submission import Options, build_submission
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.job import Job
 from mitorch_service.models.script import NO_DATASET
 from mitorch_service.models.training import Training
@@ -124,7 +123,7 @@ def test_what_is_wrong_is_told_with_its_place(store: Store, folder: Path) -> Non
 
 
 def test_without_a_keeper_a_source_is_refused(store: Store) -> None:
-    def check(config: TrainingConfig) -> list[Any]:
+    def check(config: object, written: object) -> list[Any]:
         return []
 
     with pytest.raises(InvalidInput, match="submit the script with misubmit"):

@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import boxcox
 
 from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, TrialRecord, TrialState
 from mitorch_service.search.gaussian_process import fit
 from mitorch_service.search.gp import log_expected_improvement
 from mitorch_service.search.importance import importance
-from mitorch_service.search.observations import observe, observe_all
+from mitorch_service.search.observations import observe, observe_all, of_objective
 from mitorch_service.search.pareto import pareto_front, ranked
 from mitorch_service.search.pathologies import pathologies
+from mitorch_service.search.warping import power
 from tests.unit.search.samples import CONDITIONAL, NUMBERS, completed, searched, study_of
 
 POINT = {"x": 0.5, "y": 0.1}
@@ -72,6 +74,18 @@ def test_a_gaussian_process_goes_through_what_it_saw_and_is_unsure_elsewhere() -
     assert process.believing(np.array([[3.0]])).predict(np.array([[3.0]]))[1][0] < 0.1
 
 
+def test_losses_are_changed_by_the_most_likely_power() -> None:
+    losses = np.random.default_rng(0).lognormal(size=40)
+    above = (losses - losses.min()) / np.median(losses - losses.min()) + 0.05
+    expected, exponent = boxcox(above)
+    changed, jacobian = power(losses)
+    assert changed == pytest.approx((expected - expected.mean()) / expected.std(), abs=1e-4)
+    unit = float(np.median(losses - losses.min()) * expected.std())
+    assert jacobian == pytest.approx((exponent - 1) * np.log(above).sum() - 40 * np.log(unit), abs=1e-4)
+    assert np.isfinite(power(np.array([1e300, 1.0, 2.0, 1e-300]))[0]).all()
+    assert np.isfinite(power(np.ones(5))[0]).all()
+
+
 def test_the_expected_improvement_is_exact_far_from_the_best() -> None:
     found = log_expected_improvement(np.array([0.0, -5.0, -40.0]))
     assert found == pytest.approx([math.log(1 / math.sqrt(2 * math.pi)), -16.74430, -808.29856], rel=1e-4)
@@ -89,6 +103,13 @@ def test_importance_is_that_of_the_parameter_that_matters_conditional_ones_too()
     assert importance(History(study)) == {}
 
 
+def test_each_objective_has_an_importance_of_its_own() -> None:
+    study = study_of(NUMBERS, directions=("minimize", "maximize"))
+    history = History(study, searched(sampler("random", study), lambda c: (c["x"], math.log(c["y"])), 40))
+    assert [next(iter(importance(of_objective(history, index)))) for index in (0, 1)] == ["x", "y"]
+    assert of_objective(history, 1).study.directions == ("maximize",)
+
+
 def test_pathologies_are_told_with_a_remedy() -> None:
     study = study_of(NUMBERS)
     points = [{"x": n / 20, "y": 10 ** -(n / 10)} for n in range(20)]
@@ -98,6 +119,12 @@ def test_pathologies_are_told_with_a_remedy() -> None:
     assert lines[0] == "1 of the trials repeat the parameters of another one"
     assert lines[1] == "2 failed with OutOfMemoryError"
     assert lines[2].startswith("1 diverged")
+    study = study_of({"x": {"_uniform": [0, 1]}}, directions=("minimize", "maximize"))
+    records = [completed(n, {"x": n / 200}, n / 200, n) for n in range(20)]  # all are of the front
+    records += [completed(20 + n, {"x": 0.9 + n / 200}, 9.0, -9.0) for n in range(20)]
+    assert pathologies(History(study, records)) == []
+    records = [completed(n, {"x": n / 200}, n / 200, -n) for n in range(20)]
+    assert pathologies(History(study, records)) == ["x: the best 3 trials are at the edge of its range, 0: widen it"]
     study = study_of({"x": {"_uniform": [0, 1]}})
     records = [completed(n, {"x": n / 200}, n / 200) for n in range(20)]
     assert pathologies(History(study, records)) == ["x: the best 3 trials are at the edge of its range, 0: widen it"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mitorch_service.search.algorithms import ALGORITHMS, sampler
 from mitorch_service.search.base import History, TrialRecord, TrialState, suggest
+from mitorch_service.search.cube import Cube
 from mitorch_service.search.random import suggest as random_suggestion
 from tests.unit.search.samples import CONDITIONAL, FINITE, NUMBERS, completed, searched, study_of
 
@@ -50,8 +53,10 @@ def test_parallel_suggestions_differ(name: str) -> None:
     study = study_of(NUMBERS)
     asked = sampler(name, study)
     history = History(study, searched(asked, bowl, 12))
-    points = [suggest(asked, history, number) for number in range(12, 20)]
-    assert len({repr(point) for point in points}) == 8
+    rows = Cube(study.space).rows(filter(None, (suggest(asked, history, number) for number in range(12, 20))))
+    apart = [float(np.abs(one - other).max()) for one, other in combinations(rows, 2)]
+    assert len(apart) == 28
+    assert min(apart) > 0.02  # of the cube's edge
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -98,6 +103,15 @@ def test_what_is_not_finite_or_failed_disables_nothing(name: str) -> None:
     assert suggest(asked, History(study, nothing), 16) is not None
 
 
+@pytest.mark.parametrize("name", LEARNING)
+def test_the_best_is_found_where_much_is_not_finite(name: str) -> None:
+    study = study_of(NUMBERS, max_trials=40)
+    records = searched(sampler(name, study), lambda c: (bowl(c)[0] if c["x"] < 0.6 else math.nan,), 40)
+    finite = [record.values[0] for record in records if math.isfinite(record.values[0])]
+    assert len(finite) >= 15
+    assert min(finite) < 0.01
+
+
 @pytest.mark.parametrize("name", ["auto", "tpe", "nsga2"])
 def test_several_objectives_are_searched_together(name: str) -> None:
     study = study_of(NUMBERS, directions=("minimize", "maximize"))
@@ -138,3 +152,22 @@ def test_thousands_of_trials_are_taken() -> None:
         point = suggest(sampler(name, study), History(study, records), 2500)
         assert point is not None
         assert bowl(study.space.at(point)[0])[0] < 0.1
+
+
+@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("initial", [1, 7, 20])
+def test_initial_trials_are_drawn_evenly_and_the_next_one_is_learned(name: str, initial: int) -> None:
+    study = study_of(NUMBERS, initial_trials=initial)
+    found = [record.point for record in searched(sampler(name, study), bowl, initial + 1)]
+    even = [record.point for record in searched(sampler("qmc", study), bowl, initial + 1)]
+    assert found[:initial] == even[:initial]
+    assert found[initial] != even[initial]
+
+
+def test_the_first_generation_of_cma_es_is_drawn_around_the_best_initial_trial() -> None:
+    study = study_of(NUMBERS, initial_trials=20)
+    records = searched(sampler("cmaes", study), bowl, 50)
+    best = min(records[:20], key=lambda record: record.values[0])
+    later = [float(record.point["x"]) for record in records[20:26]]
+    assert abs(sum(later) / 6 - best.point["x"]) < 0.25
+    assert min(record.values[0] for record in records[20:]) < best.values[0]

@@ -74,6 +74,12 @@ def test_what_is_not_finite_loses_and_disables_nothing(name: str) -> None:
     assert sum(lengths) < 0.9 * 60 * 27
 
 
+@pytest.mark.parametrize("rule", [Asha(8), Percentile(min_epochs=4)])
+def test_a_trial_is_judged_by_its_best_epoch_and_loses_with_what_is_not_finite(rule: Stopper) -> None:
+    assert rule.question(0, [0.9, 0.3, 0.7, 0.5]) == Question(4, 0.3)
+    assert rule.question(0, [0.9, 0.3, 0.7, math.inf]) == Question(4, math.inf)
+
+
 def test_successive_halving_asks_at_its_rungs_only() -> None:
     rule = Asha(27, min_epochs=1, factor=3)
     asked = [epochs for epochs in range(1, 28) if rule.question(0, [1.0] * epochs)]

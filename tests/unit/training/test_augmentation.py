@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mitorch_service.errors import InvalidInput
+from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config import AugmentationConfig, AugmentationStep
 from mitorch_service.training import plugins
 from mitorch_service.training.augmentation import build_augmentation
@@ -58,6 +58,10 @@ def test_erasing_comes_last_and_leaves_the_mean_colour() -> None:
     assert 0.3 < erased.float().mean().item() < 0.7
 
 
+def problems_in(config: AugmentationConfig, task: str = "multiclass_classification") -> list[Problem]:
+    return check_augmentation(config.train, config.val, task)
+
+
 def test_problems_name_step_option_and_the_nearest() -> None:
     config = AugmentationConfig.model_validate(
         {
@@ -69,7 +73,7 @@ def test_problems_name_step_option_and_the_nearest() -> None:
             "val": {"name": "resize", "options": {"size": 3}},
         }
     )
-    problems = [str(problem) for problem in check_augmentation(config)]
+    problems = [str(problem) for problem in problems_in(config)]
     assert len(problems) == 4
     assert "augmentation.train[1].options.translate: " in problems[0]
     assert "augmentation.train[1].options.degree: unknown key; did you mean 'degrees'?" in problems[1]
@@ -84,7 +88,7 @@ def test_building_refuses_bad_options_too() -> None:
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     config = AugmentationConfig.model_validate({"train": ["resize", "resiz"]})
-    (problem,) = check_augmentation(config)
+    (problem,) = problems_in(config)
     assert problem.path == "augmentation.train[1].name"
     assert problem.message.startswith("'resiz' is not known; did you mean 'resize'? known: aug_mix, auto_augment")
 
@@ -119,13 +123,13 @@ ORIGINAL = [
 
 @pytest.mark.parametrize("name", ORIGINAL)
 def test_every_name_of_the_original_is_known(name: str) -> None:
-    assert check_augmentation(AugmentationConfig.model_validate({"train": name})) == []
+    assert problems_in(AugmentationConfig.model_validate({"train": name})) == []
 
 
 @pytest.mark.parametrize(("part", "task"), [("val", "multiclass_classification"), ("train", "object_detection")])
 def test_mixing_is_for_the_training_of_classifiers(part: str, task: str) -> None:
     config = AugmentationConfig.model_validate({part: ["resize", "mixup"]})
-    (problem,) = check_augmentation(config, task)
+    (problem,) = problems_in(config, task)
     assert problem.path == f"augmentation.{part}[1].name"
     assert "mixup is for the training of classifiers" in problem.message
 
@@ -158,7 +162,7 @@ def test_an_installed_package_adds_a_name(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(str(tmp_path))
     plugins._plugins.cache_clear()
     try:
-        assert check_augmentation(AugmentationConfig.model_validate({"train": ["negative"]})) == []
+        assert problems_in(AugmentationConfig.model_validate({"train": ["negative"]})) == []
         pixels = build(("negative", {"p": 1}))(Image.new("RGB", (16, 16), "white"))
     finally:
         plugins._plugins.cache_clear()

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.config_check import check_names
 from tests.samples import CONFIG
 
 
 def problems(**fields: Any) -> list[str]:
-    return [str(problem) for problem in check_names(TrainingConfig.model_validate({**CONFIG, **fields}))]
+    return [str(problem) for problem in check_names({**CONFIG, **fields})]
 
 
 @pytest.mark.parametrize(
@@ -38,3 +37,25 @@ def test_unknown_names_are_told_at_once_with_the_nearest() -> None:
     assert [one.split(": ")[0] for one in found] == ["model.name", "optimizer.name", "augmentation.train[1].name"]
     assert "did you mean adam" in found[1]
     assert "did you mean 'resize'?" in found[2]
+
+
+def test_names_are_looked_at_where_the_form_is_wrong() -> None:
+    steps = [{"name": "resize", "option": {}}, "resiz", 7, {"name": "center_crop", "options": {"ratio": 1}}]
+    found = problems(optimizer={"name": "adm", "momentun": 1}, augmentation={"train": steps}, batch_size="many")
+    assert [one.split(": ")[0] for one in found] == [
+        "optimizer.name",
+        "augmentation.train[1].name",
+        "augmentation.train[3].options.ratio",
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": 3, "optimizer": None, "augmentation": []},
+        {"model": {"name": None}, "optimizer": {"name": []}, "augmentation": {"train": None, "val": 7}},
+        {"task_type": {}, "augmentation": {"train": [None, [], {"name": 3}]}},
+    ],
+)
+def test_what_has_no_form_at_all_has_no_unknown_names(fields: dict[str, Any]) -> None:
+    assert problems(**fields) == []

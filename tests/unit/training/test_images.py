@@ -14,8 +14,9 @@ from torch import Tensor
 from mitorch_service.errors import DataError
 from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.image_list import ImageLocation
-from mitorch_service.training.images import BadImage, ImageKey, Images, ZipFiles, read_image
+from mitorch_service.training.images import BadImage, ImageKey, Images, read_image
 from mitorch_service.training.targets import Boxes
+from mitorch_service.training.zip_files import ZipFiles
 from tests.unit.training.pictures import png
 
 
@@ -129,8 +130,8 @@ def read_many(zips: ZipFiles, path: Path, failures: multiprocessing.Queue[int]) 
 SIZES = [("a.png", (9, 8)), ("b.png", (5, 5))]
 
 
-def test_forks_read_with_handles_of_their_own(archive: Path) -> None:
-    """With a shared handle, two processes move each other's position and read rubbish."""
+def test_forks_read_at_the_same_time(archive: Path) -> None:
+    """Two processes that moved each other's position in the file would read rubbish."""
     zips = ZipFiles()
     zips.read(archive, "a.png")
     context = multiprocessing.get_context("fork")

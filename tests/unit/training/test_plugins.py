@@ -55,10 +55,10 @@ from mitorch_service.training.network import build_detection_network
 from mitorch_service.training.task import open_task
 
 model = {"name": "dummy_net", "input_size": 8, "options": {"bias": False}}
-config = TrainingConfig.model_validate(
-    {"model": model, "lr_scheduler": {"name": "cosine", "base_lr": 0.1}, "max_epochs": 1, "task_type": "dummy_task"}
-)
-print(check_names(config), list_models("dummy"))
+schedule = {"name": "cosine", "base_lr": 0.1}
+written = {"model": model, "lr_scheduler": schedule, "max_epochs": 1, "task_type": "dummy_task"}
+config = TrainingConfig.model_validate(written)
+print(check_names(written), list_models("dummy"))
 task = open_task("dummy_task")
 network = task.build_network(config.model, 5)
 print(task.name, network.module(torch.zeros(2, 3, 8, 8)).shape[1], len(list(network.module.parameters())), network.mean)

@@ -1,0 +1,170 @@
+"""The directory of a zip archive in a few flat arrays, and its entries by name."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+# The records of a zip file: PKWARE, APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16 and 4.5.3.
+_HEADER = struct.Struct("<4s2xHH16xHH")  # flags, method; lengths of name and extra
+_ENTRY = struct.Struct("<4s4xHH4xLLLHHH8xL")  # flags, method; CRC, compressed, size; lengths; place of the header
+_END = struct.Struct("<4s6xHLLH")  # entries; size and place of the directory
+_LOCATOR = struct.Struct("<4s4xQ4x")  # place of the end in 64 bits
+_END_64 = struct.Struct("<4s28xQQQ")  # entries; size and place of the directory
+_LONGEST_COMMENT = 0xFFFF
+_IN_EXTRA = 0xFFFFFFFF  # the number does not fit: it is among the extra ones, in 64 bits
+_UTF_8, _ENCRYPTED = 0x800, 0x1
+
+
+class _Entry(NamedTuple):
+    offset: int  # of its header
+    compressed: int  # bytes
+    size: int
+    crc: int
+    method: int
+
+
+class ZipIndex:
+    """Some 50 bytes for each entry, where `zipfile` has 600, and which a fork shares, as no references are counted.
+
+    Any number of processes may read at the same time: nobody moves a position in the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads the directory. Raises OSError or BadZipFile."""
+        self._path = path
+        hashes = array("q")  # of the names
+        self._numbers = tuple(array(kind) for kind in "QQQLH")  # as in _Entry
+        with path.open("rb") as file:
+            for name, entry in _entries(file):
+                hashes.append(hash(name))
+                for column, value in zip(self._numbers, entry, strict=True):
+                    column.append(value)
+        self._hashes, self._order = _sorted(hashes)
+        self._file = os.open(path, os.O_RDONLY)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether it has an entry of this name."""
+        return self._find(name) is not None
+
+    def checksum(self, name: str) -> tuple[int, int]:
+        """Size and CRC-32 of an entry's content. Raises KeyError."""
+        entry = self._entry(name)
+        return entry.size, entry.crc
+
+    def read(self, name: str) -> bytes:
+        """The content of an entry. Raises KeyError, OSError or BadZipFile."""
+        entry = self._entry(name)
+        header = os.pread(self._file, _HEADER.size, entry.offset)
+        if len(header) < _HEADER.size or not header.startswith(b"PK\x03\x04"):
+            raise zipfile.BadZipFile("Bad magic number for file header")
+        _, flags, _, name_size, extra_size = _HEADER.unpack(header)
+        content = os.pread(self._file, name_size + extra_size + entry.compressed, entry.offset + _HEADER.size)
+        if _text(content[:name_size], flags) != name:
+            raise zipfile.BadZipFile(f"File name in directory {name!r} and header {content[:name_size]!r} differ.")
+        if flags & _ENCRYPTED or entry.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return self._read_rare(name)
+        return _unpacked(content[name_size + extra_size :], entry, name)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            os.close(self._file)
+
+    def __reduce__(self) -> tuple[type[ZipIndex], tuple[Path]]:
+        return ZipIndex, (self._path,)
+
+    def _read_rare(self, name: str) -> bytes:
+        """Encrypted, or compressed by other means: told, or read, by the standard library."""
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                return archive.read(name)
+        except (RuntimeError, NotImplementedError) as error:
+            raise zipfile.BadZipFile(str(error)) from error
+
+    def _entry(self, name: str) -> _Entry:
+        place = self._find(name)
+        if place is None:
+            raise KeyError(name)
+        return _Entry(*(column[place] for column in self._numbers))
+
+    def _find(self, name: str) -> int | None:
+        wanted = hash(name)
+        place = bisect_right(self._hashes, wanted) - 1  # of two of one name the last counts, as in zipfile
+        return self._order[place] if place >= 0 and self._hashes[place] == wanted else None
+
+
+def _sorted(hashes: array[int]) -> tuple[array[int], array[int]]:
+    """The hashes in ascending order, and where each was."""
+    import numpy as np  # a machine that only submits has none
+
+    values = np.frombuffer(hashes, np.int64) if hashes else np.empty(0, np.int64)
+    order = values.argsort(kind="stable")
+    return array("q", values[order].tobytes()), array("I", order.astype(np.uint32).tobytes())
+
+
+def _entries(file: BufferedReader) -> Iterator[tuple[str, _Entry]]:
+    place, count, before = _directory(file)
+    file.seek(place)
+    for _ in range(count):
+        fixed = file.read(_ENTRY.size)
+        if len(fixed) < _ENTRY.size or not fixed.startswith(b"PK\x01\x02"):
+            raise zipfile.BadZipFile("Bad magic number for central directory")
+        _, flags, method, crc, compressed, size, name_size, extra_size, comment_size, offset = _ENTRY.unpack(fixed)
+        rest = file.read(name_size + extra_size + comment_size)
+        if _IN_EXTRA in (compressed, size, offset):
+            extra = rest[name_size : name_size + extra_size]
+            size, compressed, offset = _wide(extra, size, compressed, offset)
+        yield _text(rest[:name_size], flags), _Entry(before + offset, compressed, size, crc, method)
+
+
+def _directory(file: BufferedReader) -> tuple[int, int, int]:
+    """Where the directory begins, how many entries it has, and how many bytes stand before the archive."""
+    length = file.seek(0, os.SEEK_END)
+    first = max(0, length - _END.size - _LONGEST_COMMENT)
+    file.seek(first)
+    tail = file.read()
+    found = tail.rfind(b"PK\x05\x06")
+    if found < 0 or len(tail) - found < _END.size:
+        raise zipfile.BadZipFile("File is not a zip file")
+    _, count, size, offset, _ = _END.unpack_from(tail, found)
+    end = first + found
+    if found >= _LOCATOR.size and tail.startswith(b"PK\x06\x07", found - _LOCATOR.size):
+        end = _LOCATOR.unpack_from(tail, found - _LOCATOR.size)[1]
+        file.seek(end)
+        _, count, size, offset = _END_64.unpack(file.read(_END_64.size).ljust(_END_64.size, b"\0"))
+    if end - size < offset:
+        raise zipfile.BadZipFile("Bad offset for central directory")
+    return end - size, count, end - size - offset
+
+
+def _wide(extra: bytes, *values: int) -> list[int]:
+    """The values, those that did not fit taken from the extra field of ZIP64, in their order there."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        if kind == 1:
+            numbers = iter(struct.unpack(f"<{min(size, len(extra) - 4) // 8}Q", extra[4 : 4 + size // 8 * 8]))
+            return [next(numbers, value) if value == _IN_EXTRA else value for value in values]
+        extra = extra[4 + size :]
+    return list(values)
+
+
+def _text(name: bytes, flags: int) -> str:
+    return name.decode("utf-8" if flags & _UTF_8 else "cp437", "replace").partition("\0")[0]
+
+
+def _unpacked(content: bytes, entry: _Entry, name: str) -> bytes:
+    try:
+        unpacked = content if entry.method == zipfile.ZIP_STORED else zlib.decompress(content, -zlib.MAX_WBITS)
+    except zlib.error as error:
+        raise zipfile.BadZipFile(f"Damaged content of file {name!r}: {error}") from error
+    if zlib.crc32(unpacked) != entry.crc:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {name!r}")
+    return unpacked

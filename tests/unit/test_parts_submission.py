@@ -55,6 +55,16 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"resume_promoted": True, "early_stopping": {"rule": "hyperband"}},
         "search.early_stopping.rule: 'hyperband' does not go on with what it ended: use \"asha\"",
     ),
+    "several objectives": (
+        NINE,
+        {**PBT, "objective": ["val_loss", "top1_accuracy"]},
+        '"pbt" searches for one objective, not for 2',
+    ),
+    "promotion by several objectives": (
+        NINE,
+        {"resume_promoted": True, "objective": ["val_loss", "top1_accuracy"]},
+        "compares trials by one objective, not by 2",
+    ),
     "a number": (NINE, {"resume_promoted": 3}, "search.resume_promoted"),
     "epochs that differ": (CHOSEN, {"resume_promoted": True}, "config.max_epochs: must be a number"),
     "epochs that are said to be unknown": (

@@ -88,7 +88,7 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
         objective=objectives[0],
         direction=job.search.resolved_direction(),
         objectives=list(objectives) if len(objectives) > 1 else [],
-        early_stopping=job.search.early_stopping,
+        early_stopping=None if job.search.pauses else job.search.early_stopping,  # which then is about pauses
         rungs=rungs,
         until=rungs[0] if rungs else None,
         lineage=[] if job.search.algorithm == "pbt" else None,

@@ -209,7 +209,9 @@ class Controller:
             cost, settled = job_cost(self._store, job, open_count, now)
             state = replace(state, cost=cost, settled=settled)
         if job.search.pauses and state.best is None:
-            state = replace(state, best=best_of_rungs(self._store, job))
+            state = replace(
+                state, best=best_of_rungs(self._store, job) or job.best
+            )  # a pass that ended it may have died
         if winding_up or state.spent:
             more = [refit.training] if refit is not None and refit.training is not None and refit.is_open else []
             trials = self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items

@@ -22,7 +22,8 @@ def parts_problems(search: SearchConfig, config: Mapping[str, Any], space: Space
         yield Problem("search.population", 'belongs to the algorithm "pbt": remove it, or choose that')
     if search.resume_promoted:
         yield from _promotion_problems(search)
-    if search.pauses and not isinstance(config.get("max_epochs"), int):
+    max_epochs = config.get("max_epochs")
+    if search.pauses and (not isinstance(max_epochs, int) or max_epochs < 1):
         message = "must be a number: trials are compared after the same epochs of as many, and so all have as many"
         yield Problem("config.max_epochs", message)
 

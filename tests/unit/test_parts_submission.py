@@ -55,8 +55,23 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"resume_promoted": True, "early_stopping": {"rule": "hyperband"}},
         "search.early_stopping.rule: 'hyperband' does not go on with what it ended: use \"asha\"",
     ),
+    "several objectives": (
+        NINE,
+        {**PBT, "objective": ["val_loss", "top1_accuracy"]},
+        '"pbt" searches for one objective, not for 2',
+    ),
+    "promotion by several objectives": (
+        NINE,
+        {"resume_promoted": True, "objective": ["val_loss", "top1_accuracy"]},
+        "compares trials by one objective, not by 2",
+    ),
     "a number": (NINE, {"resume_promoted": 3}, "search.resume_promoted"),
     "epochs that differ": (CHOSEN, {"resume_promoted": True}, "config.max_epochs: must be a number"),
+    "epochs that are said to be unknown": (
+        {**SCRIPT, "max_epochs": 0},
+        {"resume_promoted": True},
+        "config.max_epochs: must be a number",
+    ),
     "epochs that are not known": (SCRIPT, {"resume_promoted": True}, "config.max_epochs: must be a number"),
     "a population's step": (NINE, {"population": {"step": 2}}, 'search.population: belongs to the algorithm "pbt"'),
     "promotion of a population": (NINE, {**PBT, "resume_promoted": True}, "search.resume_promoted: makes no sense"),

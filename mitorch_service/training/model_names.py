@@ -59,13 +59,18 @@ def nearest_models(name: str, known: Iterable[str]) -> str:
 
 
 def list_models(pattern: str) -> list[str]:
-    """The names that hold the pattern, or match it whole where it has ``*`` or ``?``; in any case of letters.
+    """The names that hold the pattern, or match it whole where it has ``*`` or ``?``; in any case of letters. A name of
+    the original finds what it resolves to.
 
     Classifiers of timm, detectors on torchvision's backbones, and models of installed packages, each group sorted.
     """
+    pattern = resolve_model(pattern)
     wanted = pattern.lower() if set("*?[") & set(pattern) else f"*{pattern.lower()}*"
     groups = (registered_names(), detector_names(), plugin_names(MODELS_GROUP))
-    return [name for names in groups for name in sorted(names) if fnmatchcase(name.lower(), wanted)]
+    found = [name for names in groups for name in sorted(names) if fnmatchcase(name.lower(), wanted)]
+    if not found and parse_detector(pattern) and unknown_model_problem(pattern, DETECTION) is None:
+        return [pattern]  # on one of timm's backbones: too many to list
+    return found
 
 
 @cache

@@ -1,6 +1,8 @@
 """Images per second of training: our engine against a bare PyTorch loop with the same model, batches and arithmetic.
 
-    python -m tests.benchmarks.train_throughput [--model resnet18] [--input 96] [--batch 32] [--images 512]
+    python -m tests.benchmarks.train_throughput [--quick] [--model resnet18] [--input 96] [--batch 32] [--images 512]
+
+As it is, it takes some five minutes on two cores; `--quick` is a third of that, of which little is to be concluded.
 
 Two data sets are generated: JPEGs like a camera's (`--jpeg` pixels), which both decode and augment alike (a random
 resized crop, a flip), and `in memory`: for the floor, normalised tensors; for the engine, images of the input size in
@@ -204,7 +206,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2, help="measured in each round, after one more")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=tuple(STEPS), help="this data set alone")
+    parser.add_argument("--quick", action="store_true", help="fewer images, epochs and rounds")
     options = parser.parse_args()
+    if options.quick:
+        options.images, options.epochs, options.repeats = min(options.images, 256), 1, 2
     device = best_device()
     print(json.dumps({"device": str(device), "torch": torch.__version__, "cores": os.cpu_count()}), flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def tensors(batch: Batch) -> tuple[Tensor, Tensor]:
     assert isinstance(batch.images, Tensor)
     assert isinstance(batch.targets, Tensor)
     return batch.images, batch.targets
+
+
+def count_frozen(samples: Sequence[Sample]) -> Batch:
+    return Batch(torch.zeros(len(samples), 3, 4, 4), torch.tensor(gc.get_freeze_count()))
+
+
+def test_loading_processes_leave_what_they_share_alone(colors: tuple[ImageList, ImageList]) -> None:
+    """Their collector does not write into the objects that were there before, which would copy them."""
+    with Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), count_frozen, workers=1) as batches:
+        frozen = [int(tensors(batch)[1]) for batch in batches.epoch(0)]
+    assert min(frozen) > 10_000
+    assert gc.get_freeze_count() < 10_000
 
 
 @pytest.mark.parametrize("workers", [0, 2])

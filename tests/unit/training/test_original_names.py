@@ -81,4 +81,6 @@ def test_models_are_listed_by_pattern() -> None:
     assert list_models("vgg16-SSD") == ["vgg16-ssd"]
     assert {"resnet18", "resnet18-fpn-fcos"} <= set(list_models("resnet18"))
     assert list_models("resnet18*fcos") == ["resnet18-fpn-fcos"]
+    assert list_models("EfficientNetB0-FPN-RetinaNet") == ["efficientnet_b0-fpn-retinanet"]
+    assert "efficientnet_b0" in list_models("EfficientNetB0")
     assert list_models("qqq") == []

@@ -128,6 +128,21 @@ def test_all_that_the_next_step_depends_on_is_kept(tmp_path: Path, multiclass: L
     Drill(tmp_path, multiclass).run(config(**fields, **MID_EPOCH), kill_at=(3, 2))
 
 
+@pytest.mark.parametrize(
+    ("task", "fields"),
+    [
+        ("detection", {"gradient": {"accumulate": 2}, "ema": {"decay": 0.9}, "optimizer": {"name": "adamw"}}),
+        ("multilabel", {"swa": {"start": 0.3}, "gradient": {"clip_value": 0.1}}),
+    ],
+)
+def test_averages_of_the_other_tasks(
+    request: pytest.FixtureRequest, tmp_path: Path, task: str, fields: dict[str, Any]
+) -> None:
+    given = config(**TASKS[task], **fields, **MID_EPOCH)
+    second = Drill(tmp_path, request.getfixturevalue(task)).run(given, kill_at=(3, 3))
+    assert second.steps[0][:2] == (3, 3)
+
+
 def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, multiclass: Lists) -> None:
     drill = Drill(tmp_path, multiclass)
     whole, second = Recorder(), Recorder()

@@ -8,7 +8,7 @@ import click
 
 from mitorch_service.cli.output import show_fields, show_json, show_table
 from mitorch_service.controller.loop import Controller
-from mitorch_service.controller.plan import Snapshot
+from mitorch_service.controller.snapshot import Snapshot
 from mitorch_service.controller.why import Why, why_job, why_training
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.settings import Settings

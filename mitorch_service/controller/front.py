@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from mitorch_service.controller.plan import MergeFront
+from mitorch_service.controller.actions import MergeFront
 from mitorch_service.models.front import FrontTrial
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import TrainingRow, TrialRow

@@ -11,6 +11,22 @@ from typing import TypeVar, assert_never
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend, RunStatus
+from mitorch_service.controller.actions import (
+    Action,
+    AddRefit,
+    AddTrials,
+    CancelRun,
+    CancelTraining,
+    EndAttempt,
+    FinishJob,
+    ForgetPaused,
+    Launch,
+    MergeFront,
+    NoteJob,
+    SettleCost,
+    Submit,
+    UpdateJob,
+)
 from mitorch_service.controller.asking import ask_all
 from mitorch_service.controller.budget import job_cost
 from mitorch_service.controller.expansion import failed_count, is_over, room
@@ -20,29 +36,12 @@ from mitorch_service.controller.leftovers import delete_page
 from mitorch_service.controller.part_observation import observe_parts
 from mitorch_service.controller.parts import TakeOn, best_of_rungs
 from mitorch_service.controller.placement import Cluster, hosts_of
-from mitorch_service.controller.plan import (
-    Action,
-    AddRefit,
-    AddTrials,
-    CancelRun,
-    CancelTraining,
-    EndAttempt,
-    FinishJob,
-    ForgetPaused,
-    JobState,
-    Launch,
-    MergeFront,
-    NoteJob,
-    SettleCost,
-    Snapshot,
-    Submit,
-    UpdateJob,
-    plan,
-    plan_job,
-)
+from mitorch_service.controller.plan import plan
+from mitorch_service.controller.plan_jobs import plan_job
 from mitorch_service.controller.refit import read_refit, with_refit
 from mitorch_service.controller.refusal import refused
 from mitorch_service.controller.report import Counted, Event, PassReport
+from mitorch_service.controller.snapshot import JobState, Snapshot
 from mitorch_service.errors import (
     BackendError,
     BackendUnavailable,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitorch_service.controller.plan import EndAttempt
+from mitorch_service.controller.actions import EndAttempt
 from mitorch_service.errors import RunRefused
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_REFUSED_ATTEMPTS, Attempt, TrainingRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mitorch_service.controller.plan import Snapshot
+from mitorch_service.controller.snapshot import Snapshot
 
 
 class Counted(StrEnum):

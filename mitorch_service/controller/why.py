@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mitorch_service.controller.plan import JobState, Snapshot, in_order, open_placer
+from mitorch_service.controller.plan import in_order, open_placer
+from mitorch_service.controller.snapshot import JobState, Snapshot
 from mitorch_service.models.job import refit_id
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text

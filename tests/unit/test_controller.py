@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mitorch_service.controller.loop import Controller, run
-from mitorch_service.controller.plan import Snapshot
 from mitorch_service.controller.report import PassReport
+from mitorch_service.controller.snapshot import Snapshot
 from mitorch_service.errors import StoreUnavailable
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.run import RunState

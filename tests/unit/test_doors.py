@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.actions import Launch
 from mitorch_service.controller.doors import REST, Doors
-from mitorch_service.controller.plan import Launch, Snapshot, plan
+from mitorch_service.controller.plan import plan
+from mitorch_service.controller.snapshot import Snapshot
 from mitorch_service.controller.why import why_training
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Capacity, RunStatus
+from mitorch_service.controller.actions import Action, CancelRun, EndAttempt, Launch, Submit
 from mitorch_service.controller.placement import Cluster
-from mitorch_service.controller.plan import Action, CancelRun, EndAttempt, Launch, Snapshot, Submit, plan
+from mitorch_service.controller.plan import plan
+from mitorch_service.controller.snapshot import Snapshot
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Resources, Training, run_name

@@ -8,18 +8,10 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.actions import Action, AddTrials, CancelTraining, FinishJob, Launch, UpdateJob
 from mitorch_service.controller.expansion import TRIALS_A_PASS
-from mitorch_service.controller.plan import (
-    Action,
-    AddTrials,
-    CancelTraining,
-    FinishJob,
-    JobState,
-    Launch,
-    Snapshot,
-    UpdateJob,
-    plan,
-)
+from mitorch_service.controller.plan import plan
+from mitorch_service.controller.snapshot import JobState, Snapshot
 from mitorch_service.models.job import BestTrial, Job, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import Training

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.actions import Launch
 from mitorch_service.controller.placement import Cluster
-from mitorch_service.controller.plan import JobState, Launch, Snapshot, plan
+from mitorch_service.controller.plan import plan
+from mitorch_service.controller.snapshot import JobState, Snapshot
 from mitorch_service.controller.why import Why, why_job, why_training
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus

@@ -34,9 +34,7 @@ from mitorch_service.controller.plan_jobs import plan_job
 from mitorch_service.controller.report import Counted
 from mitorch_service.controller.telling import Told
 from mitorch_service.controller.verdicts import Verdicts
-from mitorch_service.errors import (
-    NotAllowed,
-)
+from mitorch_service.errors import ArtifactError, NotAllowed
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
 from mitorch_service.stores.base import Store
 

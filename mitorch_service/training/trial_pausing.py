@@ -1,5 +1,5 @@
 """Pausing as a running trial sees it: at each rung it records how good it is, and at the last one that it may run to it
-tells that it will wait there."""
+tells that it will wait there. What counts is the value of the state that it goes on from, not the best one so far."""
 
 from __future__ import annotations
 

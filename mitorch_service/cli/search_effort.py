@@ -24,7 +24,7 @@ class Effort:
 
     def fields(self) -> list[tuple[str, Any]]:
         """Lines for a person; None where there is nothing to say."""
-        saved = f" without early stopping, which ended {self.stopped} trials"
+        saved = f" without early stopping, which kept {self.stopped} trials short"
         epochs = self._share(f"{self.epochs} run", self.epochs, self.epochs_without_stopping, "d") + saved * self._saves
         if not self.node_hours or not self.node_hours_without_stopping:
             return [("epochs", epochs if self.epochs else None), ("time", None)]

@@ -80,8 +80,7 @@ class Steps:
                         f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added
                     )
             case AddRefit():
-                if self._store.add_trainings([action.training]):
-                    self._told.note(f"job {action.job_id[:8]}: its final training {action.training.id[:8]} queued")
+                self._add_refit(action.job_id, now)
             case TakeOn():
                 self._take_on(action, now)
             case ForgetPaused():
@@ -112,6 +111,12 @@ class Steps:
     def _note_job(self, action: NoteJob) -> None:
         if self._store.note_job(action.job_id, action.note):
             self._told.note(f"job {action.job_id[:8]}: {action.note}")
+
+    def _add_refit(self, job_id: str, now: datetime) -> None:
+        """The job is looked at once more: a paused trial that another pass took on meanwhile may win yet."""
+        for found in plan_job(now, self._observation.job_state(self._store.get_job(job_id), now)):
+            if isinstance(found, AddRefit) and self._store.add_trainings([found.training]):
+                self._told.note(f"job {job_id[:8]}: its final training {found.training.id[:8]} queued")
 
     def _take_on(self, action: TakeOn, now: datetime) -> None:
         if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:

@@ -43,7 +43,7 @@ def test_a_search_says_what_mattered_and_what_was_saved_and_what_went_wrong(stor
     assert insight.seen() == ["3 failed with OutOfMemory", edge]
     fields = insight.fields()
     assert fields[:2] == [
-        ("epochs", "420 run, 84% of the 500 without early stopping, which ended 10 trials"),
+        ("epochs", "420 run, 84% of the 500 without early stopping, which kept 10 trials short"),
         ("time", None),
     ]
     assert str(fields[2][1]).startswith("lr ")

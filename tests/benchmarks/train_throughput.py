@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.train_throughput [--quick] [--model resnet18] [--input 96] [--batch 32] [--images 512]
 
-As it is, it takes some five minutes on two cores; `--quick` is a third of that, of which little is to be concluded.
+`--quick` trains on a quarter as many images in all, of which less is to be concluded.
 
 Two data sets are generated: JPEGs like a camera's (`--jpeg` pixels), which both decode and augment alike (a random
 resized crop, a flip), and `in memory`: for the floor, normalised tensors; for the engine, images of the input size in

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from mitorch_service.cli.output import show_table, text
-from mitorch_service.controller.parts import rungs_of
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.models.training import Training
@@ -23,6 +22,8 @@ def rung_fields(store: Store, job: Job) -> list[tuple[str, Any]]:
     """How many trials came to each rung of an active job."""
     if job.status not in ACTIVE_JOBS:
         return []
+    from mitorch_service.controller.parts import rungs_of  # of no use for a training
+
     reached = [(epochs, store.count_rung(job.id, epochs)) for epochs in rungs_of(job)]
     return [("reached", ", ".join(f"epoch {epochs}: {n}" for epochs, n in reached if n) or None)]
 

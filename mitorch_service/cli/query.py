@@ -37,7 +37,8 @@ def command(
     """
     if why and (id is None or watch):
         raise click.UsageError("--why needs the ID of a training or job, and goes without --watch.")
-    from mitorch_service.cli.views import View, open_view
+    from mitorch_service.cli.view import View
+    from mitorch_service.cli.views import open_view
     from mitorch_service.cli.watching import repeat
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store

@@ -56,7 +56,7 @@ def command(
     from mitorch_service.cli.submitting import checked, dataset_ref, explanation, read_config, wait_for
     from mitorch_service.controller.submission import Options, parse_tags, submit
     from mitorch_service.controller.token_expiry import warn_of_storage_expiry
-    from mitorch_service.models.obdb import is_obdb
+    from mitorch_service.models.file_kinds import is_obdb
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 

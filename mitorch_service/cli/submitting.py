@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mitorch_service.cli.job_explanation import job_explanation
 from mitorch_service.cli.output import text
 from mitorch_service.cli.script_code import ConfigChecks
 from mitorch_service.cli.script_view import script_fields, without_record
@@ -80,6 +79,8 @@ def explanation(document: Training | Job, store: Store | None = None) -> list[st
             what = f"One script on {document.dataset}:"
         code = [f"{name}: {text(value)}" for name, value in script_fields(document.config) if name in _CODE_FIELDS]
         return [what, json.dumps(without_record(document.config)), *code]
+    from mitorch_service.cli.job_explanation import job_explanation  # which loads the searches
+
     return job_explanation(document, store)
 
 

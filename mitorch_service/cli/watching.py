@@ -7,7 +7,7 @@ import time
 
 import click
 
-from mitorch_service.cli.views import View
+from mitorch_service.cli.view import View
 
 _SECONDS = 2.0
 

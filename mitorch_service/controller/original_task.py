@@ -24,12 +24,6 @@ class Task(ConfigSection):
     created_at: Any = None
 
 
-def is_task(data: Mapping[str, Any]) -> bool:
-    """Whether a file has the shape of the original's."""
-    named = data.get("name") == "random_search" and "config" in data
-    return "job_type" not in data and ("max_trainings" in data or named)
-
-
 def job_of_task(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """The job file that means the same, or what is wrong."""
     task, problems = check(Task, data)

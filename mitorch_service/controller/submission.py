@@ -10,18 +10,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from mitorch_service.controller.original_task import is_task, job_of_task
-from mitorch_service.controller.parts_check import parts_problems
-from mitorch_service.controller.refit_config import refit_problems
 from mitorch_service.controller.script_code import with_code
-from mitorch_service.controller.search_check import search_problems, warm_start_problem
 from mitorch_service.controller.token_expiry import expiry_problem
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Problem
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.file_kinds import is_obdb, is_task
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
-from mitorch_service.models.obdb import is_obdb
 from mitorch_service.models.script import NO_DATASET, AnyConfig, check_config, is_script
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
@@ -82,7 +78,7 @@ class Lookups:
     def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))
         self.base = lru_cache(_CACHED)(lambda id: _check_base(store, id))
-        self.warm_start = lru_cache(_CACHED)(lambda id: warm_start_problem(store, id))
+        self.warm_start = lru_cache(_CACHED)(lambda id: _check_warm_start(store, id))
 
 
 def build_submission(
@@ -107,6 +103,8 @@ def check_submission(
         message = "is a settings file of obdb, of which several documents are made: submit it by itself"
         raise InvalidInput(source, [Problem("", message)])
     if is_task(data):
+        from mitorch_service.controller.original_task import job_of_task
+
         data, problems = job_of_task(data)
         if problems:
             raise InvalidInput(source, problems)
@@ -223,17 +221,28 @@ def _is_part_of(problem: Problem, broken: list[Problem]) -> bool:
 def _check_refit(lookups: Lookups, job: JobConfig, extra_check: ConfigCheck) -> list[Problem]:
     if job.search.refit is None:
         return []
+    from mitorch_service.controller.refit_config import refit_problems
+
     space, _ = parse_space(job.config)
     return list(refit_problems(job.search, space, lambda config: _config_problems(lookups, config, extra_check)))
 
 
 def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:
     """Raises MissingExtra."""
+    from mitorch_service.controller.parts_check import parts_problems  # which a training's submission does not wait for
+    from mitorch_service.controller.search_check import search_problems
+
     space, problems = parse_space(job.config)
     if problems:
         return []  # told by the check of the space
     own = [*search_problems(job.search, space), *parts_problems(job.search, job.config, space)]
     return own + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
+
+
+def _check_warm_start(store: Store, id: str) -> Problem | None:
+    from mitorch_service.controller.search_check import warm_start_problem
+
+    return warm_start_problem(store, id)
 
 
 def _within_config(problems: list[Problem]) -> list[Problem]:

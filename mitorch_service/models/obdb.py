@@ -135,11 +135,6 @@ class ObdbFile:
     ignored: list[str] = field(default_factory=list)  # keys without a meaning here
 
 
-def is_obdb(data: Mapping[str, Any]) -> bool:
-    """Whether a file has the shape of obdb's."""
-    return not {"job_type", "model", "script"} & data.keys() and bool({"variants", "sherpa_parameters"} & data.keys())
-
-
 def read_obdb(data: Mapping[str, Any]) -> tuple[ObdbFile | None, list[Problem]]:
     """The file, or None with everything that is wrong."""
     listed = data.get("variants")

@@ -13,8 +13,9 @@ from mitorch_service.controller.submission import Lookups, Options, build_submis
 from mitorch_service.errors import AlreadyExists, InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.file_kinds import is_obdb
 from mitorch_service.models.job import Job
-from mitorch_service.models.obdb import is_obdb, read_obdb
+from mitorch_service.models.obdb import read_obdb
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.training.config_check import check_names

@@ -1,0 +1,17 @@
+"""What can be shown."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+
+class View(ABC):
+    """Something that can be shown once, or again and again until it has ended."""
+
+    @abstractmethod
+    def show(self) -> bool:
+        """Prints it; returns whether it will not change any more."""
+
+    @abstractmethod
+    def show_json(self) -> None:
+        """Prints it as one JSON document."""

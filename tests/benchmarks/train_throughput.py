@@ -160,18 +160,21 @@ def config(options: argparse.Namespace, data: str, device: torch.device) -> Trai
     )
 
 
+def loader(options: argparse.Namespace, image_list: ImageList, device: torch.device) -> Any:
+    """The floor's, whose processes start with its first epoch, as the engine's do."""
+    workers: dict[str, Any] = {"num_workers": options.workers, "persistent_workers": options.workers > 0}
+    files = Files(image_list, options.input)
+    return DataLoader(files, options.batch, shuffle=True, pin_memory=device.type == "cuda", **workers)
+
+
 def compare(options: argparse.Namespace, data: str, image_list: ImageList, device: torch.device) -> None:
     """Prints the figures for one data set."""
-    batches: Any = InMemory(len(image_list), options.input, options.batch)
-    if data == "jpeg":
-        workers: dict[str, Any] = {"num_workers": options.workers, "persistent_workers": options.workers > 0}
-        files = Files(image_list, options.input)
-        pinned = device.type == "cuda"
-        batches = DataLoader(files, options.batch, shuffle=True, pin_memory=pinned, **workers)
+    in_memory = InMemory(len(image_list), options.input, options.batch)
     floors: list[float] = []
     floor_firsts, firsts, laters, steps, floor_steps = [], [], [], [], []
     val = read_image_list(image_list.folder / "val.txt")
     for round_number in range(1 + options.repeats):
+        batches = loader(options, image_list, device) if data == "jpeg" else in_memory
         floor = Floor(options, device, batches)  # as new as the engine's: learned weights make other numbers
         measured = [floor.epoch() for _ in range(1 + options.epochs)]
         rates = Rates()

@@ -57,7 +57,7 @@ class ImageLocation:
 
 def split_entry(text: str) -> tuple[str, str | None]:
     """``path``, or ``archive.zip`` and ``entry`` of ``archive.zip@entry``. Another ``@`` is part of a name."""
-    split = text.lower().find(".zip@") + len(".zip")
+    split = text.lower().find(".zip@") + len(".zip") if "@" in text else 0
     return (text, None) if split < len(".zip") else (text[:split], text[split + 1 :])
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 Loss = Literal["request", "answer"]
 
+_OP_MSG, _MORE_TO_COME = 2013, 2
+
 
 class FlakyProxy:
     """Forwards bytes to a server. After `lose`, the next request that holds the given bytes is dropped with its
@@ -48,10 +50,18 @@ class FlakyProxy:
                     if self._loss == "request":
                         return
                 server.sendall(request)
+                if _is_unacknowledged(request):
+                    continue
                 answer = _message(server)
                 if lost or not answer:
                     return
                 client.sendall(answer)
+
+
+def _is_unacknowledged(request: bytes) -> bool:
+    """Whether the client waits for no answer: an OP_MSG with the flag moreToCome."""
+    operation, flags = (int.from_bytes(request[start : start + 4], "little") for start in (12, 16))
+    return operation == _OP_MSG and bool(flags & _MORE_TO_COME)
 
 
 def _message(source: socket.socket) -> bytes:

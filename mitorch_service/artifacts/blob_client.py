@@ -12,7 +12,8 @@ from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient, E
 
 from mitorch_service.artifacts.blob_url import BlobRoot, BlobUrl
 
-RETRIES = 5  # of each request, which takes half a minute in all when nothing answers
+RETRIES = 5  # of each request, which takes half a minute or more in all when nothing answers
+RETRIES_OF_A_CHECK = 1  # for which a person waits
 _CONNECT_SECONDS, _READ_SECONDS = 20, 60
 
 _of_thread = threading.local()
@@ -26,14 +27,14 @@ def open_container(root: BlobRoot, retries: int = RETRIES) -> ContainerClient:
     return service.get_container_client(root.container)
 
 
-def open_blob(url: BlobUrl) -> BlobClient:
+def open_blob(url: BlobUrl, retries: int = RETRIES) -> BlobClient:
     """Nothing is sent yet. The blobs that one thread opens share its connections: a new one takes longer than a small
     file, and one pool for all threads would be too small."""
-    containers: dict[BlobUrl, ContainerClient] = _of_thread.__dict__.setdefault("containers", {})
+    containers: dict[tuple[BlobUrl, int], ContainerClient] = _of_thread.__dict__.setdefault("containers", {})
     root = replace(url, name="")
-    if root not in containers:
-        containers[root] = _container(root, RETRIES)
-    return containers[root].get_blob_client(url.name)
+    if (root, retries) not in containers:
+        containers[root, retries] = _container(root, retries)
+    return containers[root, retries].get_blob_client(url.name)
 
 
 def _container(url: BlobUrl, retries: int) -> ContainerClient:

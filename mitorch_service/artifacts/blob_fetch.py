@@ -13,7 +13,7 @@ from pathlib import Path
 from azure.core.exceptions import AzureError
 
 from mitorch_service.artifacts.blob_cache import BlobCache, NoRoom
-from mitorch_service.artifacts.blob_client import open_blob
+from mitorch_service.artifacts.blob_client import RETRIES, open_blob
 from mitorch_service.artifacts.blob_download import BlobVersion, DamagedBlob
 from mitorch_service.artifacts.blob_errors import is_refusal, problem
 from mitorch_service.artifacts.blob_url import BlobUrl
@@ -25,10 +25,10 @@ _SECONDS = 10.0  # between two lines of progress
 log = logging.getLogger("mitorch")
 
 
-def current_version(url: BlobUrl) -> BlobVersion:
+def current_version(url: BlobUrl, retries: int = RETRIES) -> BlobVersion:
     """What the storage has at the URL. Raises DataError where it refuses, ArtifactError where it does not answer."""
     with _errors(url):
-        return BlobVersion.current(open_blob(url))
+        return BlobVersion.current(open_blob(url, retries))
 
 
 class BlobFetch:

@@ -102,9 +102,10 @@ def _parsed(name: str, part: DatasetPart) -> tuple[dict[str, BlobUrl], list[Prob
 
 def _unreachable(url: BlobUrl) -> str | None:
     with _azure_extra():
+        from mitorch_service.artifacts.blob_client import RETRIES_OF_A_CHECK
         from mitorch_service.artifacts.blob_fetch import current_version
     try:
-        current_version(url)
+        current_version(url, RETRIES_OF_A_CHECK)
     except (DataError, ArtifactError) as error:
         return str(error)
     return None

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from mitorch_service.controller.submission import Options
+    from mitorch_service.settings import Settings
+    from mitorch_service.stores.base import Store
 
 
 @click.command(name="misubmit")
@@ -52,9 +59,8 @@ def command(
     _refuse_contradictions(config, many, wait, resume_key)
     from datetime import UTC, datetime
 
-    from mitorch_service.cli.output import show_json
-    from mitorch_service.cli.submitting import checked, dataset_ref, explanation, read_config, wait_for
-    from mitorch_service.controller.submission import Options, parse_tags, submit
+    from mitorch_service.cli.submitting import dataset_ref, read_config
+    from mitorch_service.controller.submission import Options, parse_tags
     from mitorch_service.controller.token_expiry import warn_of_storage_expiry
     from mitorch_service.models.file_kinds import is_obdb
     from mitorch_service.settings import read_settings
@@ -76,7 +82,24 @@ def command(
         return submit_obdb(store, settings, read, options, again=again, explain=explain, wait=wait, as_json=as_json)
     if again:
         raise click.UsageError("--again belongs to --many and to files of obdb.")
-    document = checked(store, settings, config or "-", read, options, upload=not explain)
+    return _submit_one(store, settings, config or "-", read, options, explain, wait, as_json)
+
+
+def _submit_one(
+    store: Store,
+    settings: Settings,
+    path: str,
+    read: tuple[str, dict[str, Any]],
+    options: Options,
+    explain: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    from mitorch_service.cli.output import show_json
+    from mitorch_service.cli.submitting import checked, explanation, wait_for
+    from mitorch_service.controller.submission import submit
+
+    document = checked(store, settings, path, read, options, upload=not explain)
     if explain:
         click.echo("\n".join(explanation(document, store)))
         return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
     """The classes are the categories in the order of their ids, unless a list is given. Regions of crowds are left out,
     which is told. The images are looked for beside the file, in ``images``, and in the folders beside its own.
 
-    Reads the file twice, an entry at a time: its lists come in any order. Raises DataError for anything that does not
-    fit.
+    Reads the file an entry at a time: of a large one, the outlines of regions take most. Raises DataError for anything
+    that does not fit.
     """
     try:
         return _Coco(path, name).read(classes)
@@ -40,49 +41,86 @@ class _Coco:
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
         self._boxes = BoxList(name)
-        self._images: dict[Any, tuple[int, tuple[float, float] | None]] = {}  # by id: number and size
+        self._images: dict[int, tuple[int, tuple[float, float] | None]] = {}  # number and size
         self._categories: list[dict[str, Any]] = []
+        self._annotations = _Annotations()
 
     def read(self, given: ClassList | None) -> ImageList:
-        self._read_images_and_categories()
+        self._read_lists()
         classes = given or _class_list(self._categories, self._name)
-        self._read_boxes(ClassIds(classes))
+        self._add_boxes(ClassIds(classes))
         return self._boxes.finish(folder_of(self._boxes.first_image, _folders(self._path)), classes.names)
 
-    def _read_images_and_categories(self) -> None:
+    def _read_lists(self) -> None:
         missing = set(_LISTS)
-        for key, elements in self._lists():
-            missing.discard(key)
-            if key == "categories":
-                self._categories += elements
-            elif key == "images":
-                for image in elements:
-                    size = (image["width"], image["height"]) if "width" in image and "height" in image else None
-                    self._images[image["id"]] = self._boxes.image(image["file_name"]), size
+        with self._path.open(encoding="utf-8-sig") as file:
+            for key, elements in stream_lists(file, _LISTS):
+                missing.discard(key)
+                if key == "categories":
+                    self._categories += elements
+                elif key == "images":
+                    self._read_images(elements)
+                else:
+                    self._annotations.read(elements)
         if missing:
             named = ", ".join(one for one in _LISTS if one in missing)
             raise DataError(f"{self._name}: is not COCO's format: it has no {named}.")
 
-    def _read_boxes(self, ids: ClassIds) -> None:
-        names = {category["id"]: str(category["name"]) for category in self._categories}
-        crowds = 0
-        for annotation in (one for key, elements in self._lists() if key == "annotations" for one in elements):
-            if annotation.get("iscrowd"):
-                crowds += 1
-                continue
-            where = f"annotation {annotation.get('id')}"
-            if annotation["image_id"] not in self._images or annotation["category_id"] not in names:
-                raise DataError(f"{self._name}: {where} names an image or category that is not there.")
-            x, y, width, height = map(float, annotation["bbox"])
-            number, size = self._images[annotation["image_id"]]
-            label = ids.id(names[annotation["category_id"]], f"{self._name}, {where}")
-            self._boxes.add(number, label, (x, y, x + width, y + height), size)
-        if crowds:
-            log.warning("%s: %d regions of crowds are left out", self._name, crowds)
+    def _read_images(self, images: Iterable[Any]) -> None:
+        for image in images:
+            size = (image["width"], image["height"]) if "width" in image and "height" in image else None
+            number = self._annotations.images[image["id"]]
+            self._images[number] = self._boxes.image(image["file_name"]), size
 
-    def _lists(self) -> Iterator[tuple[str, Iterator[Any]]]:
-        with self._path.open(encoding="utf-8-sig") as file:
-            yield from stream_lists(file, _LISTS)
+    def _add_boxes(self, ids: ClassIds) -> None:
+        names = {self._annotations.categories[one["id"]]: str(one["name"]) for one in self._categories}
+        labels: dict[int, int] = {}  # of the categories that have boxes
+        for annotation, (image, category, box) in enumerate(self._annotations.boxes()):
+            if image not in self._images or category not in names:
+                where = f"annotation {self._annotations.ids[annotation]}"
+                raise DataError(f"{self._name}: {where} names an image or category that is not there.")
+            if category not in labels:
+                where = f"{self._name}, annotation {self._annotations.ids[annotation]}"
+                labels[category] = ids.id(names[category], where)
+            x, y, width, height = box
+            number, size = self._images[image]
+            self._boxes.add(number, labels[category], (x, y, x + width, y + height), size)
+        if self._annotations.crowds:
+            log.warning("%s: %d regions of crowds are left out", self._name, self._annotations.crowds)
+
+
+class _Numbers(dict[Any, int]):
+    """Ids of any type, numbered as they come."""
+
+    def __missing__(self, key: Any) -> int:
+        self[key] = number = len(self)
+        return number
+
+
+class _Annotations:
+    """The boxes as they are in the file, whose images and categories may come after them."""
+
+    def __init__(self) -> None:
+        self.images, self.categories = _Numbers(), _Numbers()  # by their ids in the file
+        self.ids: list[Any] = []
+        self.crowds = 0
+        self._images, self._categories, self._boxes = array("Q"), array("Q"), array("d")
+
+    def read(self, annotations: Iterable[Any]) -> None:
+        for annotation in annotations:
+            if annotation.get("iscrowd"):
+                self.crowds += 1
+                continue
+            x, y, width, height = annotation["bbox"]
+            self._boxes.extend((float(x), float(y), float(width), float(height)))
+            self._images.append(self.images[annotation["image_id"]])
+            self._categories.append(self.categories[annotation["category_id"]])
+            self.ids.append(annotation.get("id"))
+
+    def boxes(self) -> Iterator[tuple[int, int, tuple[float, float, float, float]]]:
+        """Of each annotation: the numbers of its image and category; x, y, width and height."""
+        corners = iter(self._boxes)
+        return zip(self._images, self._categories, zip(corners, corners, corners, corners, strict=True), strict=True)
 
 
 def _class_list(categories: list[dict[str, Any]], name: str) -> ClassList:

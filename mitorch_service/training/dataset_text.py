@@ -90,8 +90,11 @@ class _TextReader:
             if _kind(label) != "detection":
                 raise self._wrong(number, f"{label!r} is no file of boxes, which the lines before it have.")
             known = boxes.image(image)
-            for class_id, corners in files.read(label, f"{self._name}, line {number}"):
-                boxes.add(known, class_id, corners)
+            try:
+                for class_id, corners in files.read(label):
+                    boxes.add(known, class_id, corners)
+            except DataError as error:
+                raise self._wrong(number, str(error)) from error
         names, named = self._made_up(max(boxes.labels, default=0))
         return boxes.finish(self._path.parent, names, named=named)
 
@@ -141,6 +144,8 @@ class _TextReader:
 
 def _kind(labels: str) -> Kind | None:
     """The kind of data set that the labels of its first line make it."""
+    if "/" in labels:  # most files of boxes
+        return "detection"
     if labels.isdecimal():
         return "multiclass"
     if _IDS.fullmatch(labels):

@@ -28,7 +28,8 @@ def _is_there(text: str, folder: str, image_list: ImageList) -> bool:
     name, entry = split_entry(text)
     path = name if name.startswith("/") else f"{folder}/{name}"  # a Path for each of a million costs seconds
     if entry is None:
-        return os.path.isfile(path)  # noqa: PTH113
+        suffix = "." in path[-5:-2]  # then taken for a file, or a folder that loading will name: asking costs thrice
+        return os.access(path, os.F_OK) and (suffix or os.path.isfile(path))  # noqa: PTH113
     try:
         return entry in image_list.archives.at(path)
     except FileNotFoundError:

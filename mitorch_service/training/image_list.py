@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from mitorch_service.errors import DataError
@@ -35,7 +36,8 @@ class PackedStrings:
         return self._block[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogateescape")
 
     def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
+        block = self._block
+        return (block[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(self._ends))
 
 
 @dataclass(frozen=True)

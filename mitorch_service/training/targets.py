@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -99,11 +99,10 @@ class BoxTargets(Targets):
     @classmethod
     def grouped(cls, images: int, owners: array[int], labels: array[int], corners: array[float]) -> BoxTargets:
         """From boxes in any order, the image of each being in `owners`; those of one image keep their order."""
-        ends = array("Q", bytes(8 * (images + 1)))
+        counts = array("Q", bytes(8 * images))
         for owner in owners:
-            ends[owner + 1] += 1
-        for image in range(images):
-            ends[image + 1] += ends[image]
+            counts[owner] += 1
+        ends = array("Q", accumulate(counts, initial=0))
         if any(one > other for one, other in pairwise(owners)):
             order = sorted(range(len(owners)), key=owners.__getitem__)
             labels = array("q", (labels[box] for box in order))

@@ -12,9 +12,11 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.image_list import ImageList, PackedStrings
 from mitorch_service.training.targets import BoxTargets
 
+Corners = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels
+
 log = logging.getLogger("mitorch")
 
-_NO_LIMIT = (1e30, 1e30)  # pixels; below infinity, which is none
+_FAR = 1e30  # pixels, where no size is known; below infinity, which is no place
 _EDGE = 0.51  # pixels: a box that reaches beyond the image by less was rounded
 
 
@@ -38,16 +40,10 @@ class BoxList:
         """The number of this image, which is taken in when it is new: one without boxes shows nothing."""
         return self._images.setdefault(image, len(self._images))
 
-    def add(
-        self,
-        image: int,
-        label: int,
-        corners: tuple[float, float, float, float],
-        size: tuple[float, float] | None = None,
-    ) -> None:
-        """A box of an image of this number: x_min, y_min, x_max, y_max in pixels. `size`: the image's, where known."""
+    def add(self, image: int, label: int, corners: Corners, size: tuple[float, float] | None = None) -> None:
+        """A box of an image of this number. `size`: the image's, where known."""
         x_min, y_min, x_max, y_max = corners
-        x_limit, y_limit = size or _NO_LIMIT
+        x_limit, y_limit = size or (_FAR, _FAR)
         if not (0 <= x_min < x_max <= x_limit and 0 <= y_min < y_max <= y_limit):  # of a million boxes, few
             if not self._flaws.usable(corners, size):
                 return
@@ -55,6 +51,17 @@ class BoxList:
         self.labels.append(label)
         self._corners.extend(corners)
         self._owners.append(image)
+
+    def extend(self, images: array[int], labels: array[int], corners: array[float], *, sound: bool) -> None:
+        """Adds many boxes, with four corners each. `sound`: all of them are."""
+        if sound:
+            self._owners.extend(images)
+            self.labels.extend(labels)
+            self._corners.extend(corners)
+            return
+        corner = iter(corners)
+        for image, label, box in zip(images, labels, zip(corner, corner, corner, corner, strict=True), strict=True):
+            self.add(image, label, box)
 
     def finish(self, folder: Path, classes: tuple[str, ...], *, named: bool = True) -> ImageList:
         """The list, its images in the order in which they came. Raises DataError without any."""
@@ -65,6 +72,12 @@ class BoxList:
         return ImageList(self.name, folder, PackedStrings(self._images), targets, classes, named)
 
 
+def is_sound(corners: Corners) -> bool:
+    """Whether the box has an area, and begins in the image."""
+    x_min, y_min, x_max, y_max = corners
+    return 0 <= x_min < x_max <= _FAR and 0 <= y_min < y_max <= _FAR
+
+
 class BoxFlaws:
     """Counts the boxes that are no boxes."""
 
@@ -73,7 +86,7 @@ class BoxFlaws:
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
-    def usable(self, corners: tuple[float, float, float, float], size: tuple[float, float] | None) -> bool:
+    def usable(self, corners: Corners, size: tuple[float, float] | None) -> bool:
         """Whether there is a part of the image in the box."""
         flaw, usable = _flaw(corners, size)
         if flaw is not None:
@@ -87,7 +100,7 @@ class BoxFlaws:
             log.warning("%s: %d boxes %s; the first is %s", self._name, count, flaw, self._first[flaw])
 
 
-def _flaw(corners: tuple[float, float, float, float], size: tuple[float, float] | None) -> tuple[str | None, bool]:
+def _flaw(corners: Corners, size: tuple[float, float] | None) -> tuple[str | None, bool]:
     """What is wrong with the box, and whether something of it can be used."""
     x_min, y_min, x_max, y_max = corners
     if not all(map(math.isfinite, corners)):

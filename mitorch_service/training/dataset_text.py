@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice, repeat
 from pathlib import Path
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.box_files import BoxFiles
+from mitorch_service.training.box_files import BoxFiles, FoundBoxes, read_box_files
 from mitorch_service.training.box_list import BoxList
 from mitorch_service.training.class_names import ClassList, read_class_list
 from mitorch_service.training.dataset_formats import read_other_format
+from mitorch_service.training.file_readers import FILES_PER_CALL, Call, results
 from mitorch_service.training.image_list import ImageList, PackedStrings
 from mitorch_service.training.targets import ClassSetTargets, ClassTargets, Kind, Targets
 
 _MOST_UNNAMED_CLASSES = 100_000  # a label beyond is a slip, and would make a network to match
 _IDS = re.compile(r"\d+(,\d*)+")
 _BOX_FILE = re.compile(r".*[@/\\].*|.*\.[A-Za-z]\w*")  # a path, or a name with an extension
+_Entry = tuple[int, str, str]  # the number of a line, its image and its labels
 _QUOTED = re.compile(
     r'(?:"(?P<quoted>[^"]+)"|(?P<image>[^"\s](?:.*\S)?))\s+(?:"(?P<labels_quoted>[^"]+)"|(?P<labels>[^"\s]+))'
 )
@@ -85,18 +89,32 @@ class _TextReader:
 
     def _read_boxes(self) -> ImageList:
         boxes = BoxList(self._name)
-        files = BoxFiles(self._path.parent, self._limit)
-        for number, image, label in self._entries():
-            if _kind(label) != "detection":
-                raise self._wrong(number, f"{label!r} is no file of boxes, which the lines before it have.")
-            known = boxes.image(image)
-            try:
-                for class_id, corners in files.read(label):
-                    boxes.add(known, class_id, corners)
-            except DataError as error:
-                raise self._wrong(number, str(error)) from error
+        parts: deque[list[_Entry]] = deque()
+        for found in results(self._box_calls(parts)):
+            part = parts.popleft()
+            images = array("Q")
+            for (_, image, _), count in zip(part, found.counts, strict=not found.problem):
+                images.extend(repeat(boxes.image(image), count))
+            boxes.extend(images, found.labels, found.corners, sound=found.sound)
+            if found.problem:
+                raise self._wrong(part[len(found.counts)][0], found.problem)
         names, named = self._made_up(max(boxes.labels, default=0))
         return boxes.finish(self._path.parent, names, named=named)
+
+    def _box_calls(self, parts: deque[list[_Entry]]) -> Iterator[Call[FoundBoxes]]:
+        """Calls that read the files of boxes, the entries of each appended to `parts`."""
+        folder, entries = self._path.parent, self._entries()
+        files = BoxFiles(folder, self._limit)
+        while part := list(islice(entries, FILES_PER_CALL)):
+            for number, _, label in part:
+                if _kind(label) != "detection":
+                    raise self._wrong(number, f"{label!r} is no file of boxes, which the lines before it have.")
+            parts.append(part)
+            names = [label for _, _, label in part]
+            if any("@" in name for name in names):  # an archive, whose directory is read once: here
+                yield Call(files.read, (names,), here=True)
+            else:
+                yield Call(read_box_files, (folder, self._limit, names))
 
     def _names(self, targets: Targets) -> tuple[tuple[str, ...], bool]:
         return self._made_up(max(targets.images_per_class(), default=0))
@@ -107,7 +125,7 @@ class _TextReader:
             return self._classes.names, True
         return tuple(f"class_{label}" for label in range(last + 1)), False
 
-    def _entries(self) -> Iterator[tuple[int, str, str]]:
+    def _entries(self) -> Iterator[_Entry]:
         """The number of each line that is not blank (the first is 1), its image and its labels."""
         for number, line in self._lines():
             parts = line.rsplit(None, 1) if '"' not in line else _split_quoted(line)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.file_readers import FILES_PER_CALL, Call, results
 from mitorch_service.training.image_list import ImageList, split_entry
 
 
@@ -14,8 +17,7 @@ def check_files(image_list: ImageList) -> None:
 
     Opens each zip file, to read its directory. Decodes no image: a damaged one is found when it is loaded.
     """
-    folder = os.fspath(image_list.folder)
-    missing = [name for name in image_list.images if not _is_there(name, folder, image_list)]
+    missing = list(chain.from_iterable(results(_calls(image_list))))
     if missing:
         names = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
         raise DataError(
@@ -24,12 +26,40 @@ def check_files(image_list: ImageList) -> None:
         )
 
 
-def _is_there(text: str, folder: str, image_list: ImageList) -> bool:
-    name, entry = split_entry(text)
-    path = name if name.startswith("/") else f"{folder}/{name}"  # a Path for each of a million costs seconds
-    if entry is None:
-        suffix = "." in path[-5:-2]  # then taken for a file, or a folder that loading will name: asking costs thrice
-        return os.access(path, os.F_OK) and (suffix or os.path.isfile(path))  # noqa: PTH113
+def _calls(image_list: ImageList) -> Iterator[Call[Iterable[str]]]:
+    """Calls that give the names of missing images."""
+    folder, names = os.fspath(image_list.folder), iter(image_list.images)
+    while part := list(islice(names, FILES_PER_CALL)):
+        if any("@" in name for name in part):  # an archive, whose directory is read once: here
+            yield Call(_missing, (image_list, folder, part), here=True)
+        else:
+            yield Call(_missing_files, (folder, part))
+
+
+def _missing_files(folder: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not _is_file(folder, name)]
+
+
+def _missing(image_list: ImageList, folder: str, names: Sequence[str]) -> list[str]:
+    entries = ((name, *split_entry(name)) for name in names)
+    return [
+        name
+        for name, path, entry in entries
+        if not (_is_file(folder, path) if entry is None else _is_entry(image_list, _path(folder, path), entry))
+    ]
+
+
+def _is_file(folder: str, name: str) -> bool:
+    path = _path(folder, name)
+    suffix = "." in path[-5:-2]  # then taken for a file, or a folder that loading will name: asking costs thrice
+    return os.access(path, os.F_OK) and (suffix or os.path.isfile(path))  # noqa: PTH113
+
+
+def _path(folder: str, name: str) -> str:
+    return name if name.startswith("/") else f"{folder}/{name}"  # a Path for each of a million costs seconds
+
+
+def _is_entry(image_list: ImageList, path: str, entry: str) -> bool:
     try:
         return entry in image_list.archives.at(path)
     except FileNotFoundError:

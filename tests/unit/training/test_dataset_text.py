@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import DataError
+from mitorch_service.training import dataset_text
 from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.image_list import ImageList
 from mitorch_service.training.targets import Boxes
@@ -131,6 +132,27 @@ def test_refuses_a_bad_line_of_boxes(tmp_path: Path, line: str, message: str) ->
     with pytest.raises(DataError) as caught:
         read(tmp_path, "a.png a.txt\n")
     assert message.replace("train.txt", "pets train, line 1") in str(caught.value)
+
+
+def test_many_files_of_boxes_are_read_as_few_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 60
+    for number in range(count):
+        inverted = "0 9 9 8 8\n" * (number == 50)
+        (tmp_path / f"{number}.txt").write_text(f"{number % 2} 0 0 1.5 {number + 1}\n{inverted}" * (number % 3))
+    with zipfile.ZipFile(tmp_path / "boxes.zip", "w") as archive:
+        archive.writestr("clean.txt", "")
+    lines = [f"{number}.png {number}.txt\n" for number in range(count)]
+    lines[44] = "44.png boxes.zip@clean.txt\n\n"
+    few = read(tmp_path, "".join(lines))
+    monkeypatch.setattr(dataset_text, "FILES_PER_CALL", 2)
+    many = read(tmp_path, "".join(lines))
+    assert list(many.images) == list(few.images) == [f"{number}.png" for number in range(count)]
+    assert [boxes_of(many, index) for index in range(count)] == [boxes_of(few, index) for index in range(count)]
+    assert boxes_of(many, 50) == [(0, [0, 0, 1.5, 51])] * 2
+    assert boxes_of(many, 44) == []
+    (tmp_path / "55.txt").write_text("0 1 2 3\n")
+    with pytest.raises(DataError, match=r"^pets train, line 57: 55\.txt, line 1: '0 1 2 3' is not"):
+        read(tmp_path, "".join(lines))
 
 
 def boxes_of(images: ImageList, index: int) -> list[tuple[int, list[float]]]:

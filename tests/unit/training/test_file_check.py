@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import DataError
+from mitorch_service.training import file_check
 from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.file_check import check_files
 from tests.unit.training.pictures import png
@@ -30,6 +31,16 @@ def test_names_the_first_three_that_are_missing(tmp_path: Path) -> None:
         check(tmp_path, "a.png", "folder", "b.png", "c.png", "d.png")
     assert "train: 4 of 5 images are missing: folder, b.png, c.png, …" in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_finds_those_of_many_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_check, "FILES_PER_CALL", 2)
+    for number in range(60):
+        (tmp_path / f"{number}.png").touch()
+    (tmp_path / "7.png").unlink()
+    (tmp_path / "53.png").unlink()
+    with pytest.raises(DataError, match=r"2 of 60 images are missing: 7\.png, 53\.png \("):
+        check(tmp_path, *(f"{number}.png" for number in range(60)))
 
 
 def test_names_an_entry_that_the_zip_has_not(tmp_path: Path) -> None:

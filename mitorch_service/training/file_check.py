@@ -41,12 +41,17 @@ def _missing_files(folder: str, names: Sequence[str]) -> list[str]:
 
 
 def _missing(image_list: ImageList, folder: str, names: Sequence[str]) -> list[str]:
-    entries = ((name, *split_entry(name)) for name in names)
-    return [
-        name
-        for name, path, entry in entries
-        if not (_is_file(folder, path) if entry is None else _is_entry(image_list, _path(folder, path), entry))
-    ]
+    there: dict[str, bool] = {}
+    in_archives: dict[str, dict[str, str]] = {}  # by archive, the name of each entry
+    for name in names:
+        path, entry = split_entry(name)
+        if entry is None:
+            there[name] = _is_file(folder, name)
+        else:
+            in_archives.setdefault(path, {})[entry] = name
+    for path, entries in in_archives.items():
+        there |= zip(entries.values(), _has(image_list, _path(folder, path), list(entries)), strict=True)
+    return [name for name in names if not there[name]]
 
 
 def _is_file(folder: str, name: str) -> bool:
@@ -59,9 +64,9 @@ def _path(folder: str, name: str) -> str:
     return name if name.startswith("/") else f"{folder}/{name}"  # a Path for each of a million costs seconds
 
 
-def _is_entry(image_list: ImageList, path: str, entry: str) -> bool:
+def _has(image_list: ImageList, path: str, entries: Sequence[str]) -> list[bool]:
     try:
-        return entry in image_list.archives.at(path)
+        return image_list.archives.at(path).has(entries)
     except FileNotFoundError:
         raise DataError(f"{image_list.name}: the zip file {path} is missing. Put it beside the text file.") from None
     except (zipfile.BadZipFile, OSError) as error:

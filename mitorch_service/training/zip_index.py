@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -41,19 +41,23 @@ class ZipIndex:
     def __init__(self, path: Path) -> None:
         """Reads the directory. Raises OSError or BadZipFile."""
         self._path = path
-        hashes = array("q")  # of the names
-        self._numbers = tuple(array(kind) for kind in "QQQLH")  # as in _Entry
+        hashes, *numbers = columns = tuple(array(kind) for kind in "qQQQLH")  # of the names; then as in _Entry
         with path.open("rb") as file:
-            for name, entry in _entries(file):
-                hashes.append(hash(name))
-                for column, value in zip(self._numbers, entry, strict=True):
-                    column.append(value)
+            _read_entries(file, columns)
+        self._numbers = tuple(numbers)
         self._hashes, self._order = _sorted(hashes)
         self._file = os.open(path, os.O_RDONLY)
 
-    def __contains__(self, name: str) -> bool:
-        """Whether it has an entry of this name."""
-        return self._find(name) is not None
+    def has(self, names: Sequence[str]) -> list[bool]:
+        """Of each name, whether it has an entry of it."""
+        import numpy as np  # a machine that only submits has none
+
+        if not self._hashes:
+            return [False] * len(names)
+        known = np.frombuffer(self._hashes, np.int64)
+        wanted = np.fromiter(map(hash, names), np.int64, len(names))
+        places = known.searchsorted(wanted).clip(max=len(known) - 1)
+        return (known[places] == wanted).tolist()  # type: ignore[no-any-return]
 
     def checksum(self, name: str) -> tuple[int, int]:
         """Size and CRC-32 of an entry's content. Raises KeyError."""
@@ -110,7 +114,9 @@ def _sorted(hashes: array[int]) -> tuple[array[int], array[int]]:
     return array("q", values[order].tobytes()), array("I", order.astype(np.uint32).tobytes())
 
 
-def _entries(file: BufferedReader) -> Iterator[tuple[str, _Entry]]:
+def _read_entries(file: BufferedReader, columns: Sequence[array[int]]) -> None:
+    """Appends the hash of each entry's name, and its numbers."""
+    hashes, offsets, packed, sizes, checksums, methods = (column.append for column in columns)
     place, count, before = _directory(file)
     file.seek(place)
     for _ in range(count):
@@ -122,7 +128,12 @@ def _entries(file: BufferedReader) -> Iterator[tuple[str, _Entry]]:
         if _IN_EXTRA in (compressed, size, offset):
             extra = rest[name_size : name_size + extra_size]
             size, compressed, offset = _wide(extra, size, compressed, offset)
-        yield _text(rest[:name_size], flags), _Entry(before + offset, compressed, size, crc, method)
+        hashes(hash(_text(rest[:name_size], flags)))
+        offsets(before + offset)
+        packed(compressed)
+        sizes(size)
+        checksums(crc)
+        methods(method)
 
 
 def _directory(file: BufferedReader) -> tuple[int, int, int]:
@@ -157,7 +168,8 @@ def _wide(extra: bytes, *values: int) -> list[int]:
 
 
 def _text(name: bytes, flags: int) -> str:
-    return name.decode("utf-8" if flags & _UTF_8 else "cp437", "replace").partition("\0")[0]
+    text = name.decode("utf-8", "replace") if flags & _UTF_8 or name.isascii() else name.decode("cp437")
+    return text if "\0" not in text else text.partition("\0")[0]
 
 
 def _unpacked(content: bytes, entry: _Entry, name: str) -> bytes:

@@ -27,8 +27,7 @@ def write(path: Path, method: int = zipfile.ZIP_DEFLATED, before: bytes = b"", c
 def test_reads_what_was_written(tmp_path: Path, method: int) -> None:
     index = ZipIndex(write(tmp_path / "x.zip", method))
     assert {name: index.read(name) for name in CONTENT} == CONTENT
-    assert "folder 0/é1.bin" not in index
-    assert "" not in index
+    assert index.has([*CONTENT, "folder 0/é1.bin", ""]) == [True] * len(CONTENT) + [False] * 2
     with pytest.raises(KeyError):
         index.read("é")
 
@@ -53,8 +52,7 @@ def test_more_entries_than_16_bits_count(tmp_path: Path) -> None:
         for number in range(70_000):
             archive.writestr(zipfile.ZipInfo(f"{number}"), b"")
     index = ZipIndex(tmp_path / "x.zip")
-    assert all(f"{number}" in index for number in range(70_000))
-    assert "70000" not in index
+    assert index.has([f"{number}" for number in range(70_001)]) == [True] * 70_000 + [False]
 
 
 def test_numbers_of_64_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +75,7 @@ def test_the_last_of_two_of_one_name_counts(tmp_path: Path) -> None:
 def test_an_empty_archive_has_nothing(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w"):
         pass
-    assert "a" not in ZipIndex(tmp_path / "x.zip")
+    assert ZipIndex(tmp_path / "x.zip").has(["a", ""]) == [False, False]
 
 
 def test_travels_as_its_path(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -12,15 +12,19 @@ from mitorch_service.backends.base import Backend, Capacity
 from mitorch_service.cli.output import show_json, show_table, text
 from mitorch_service.cli.pass_progress import show_pass
 from mitorch_service.controller import orders
+from mitorch_service.controller.doors import Doors, refusals
 from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.report import PassReport
 from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import ENDED
+from mitorch_service.models.training import TrainingRow
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
 
+_HEAD = 100  # of the queue, which tell what clusters have refused
+_SHOWN = 10  # of them
 _LOCAL_SECONDS = 1.0
 _REMOTE_SECONDS = 300.0
 
@@ -148,13 +152,21 @@ def show_status(as_json: bool) -> None:
     clusters = {name: _capacity(backend) for name, backend in backends.items()}
     counts = store.count_trainings()
     jobs = store.active_jobs().items
-    head = store.queue_head(10).items
+    queue = store.queue_head(_HEAD).items
+    refused = _last_refusals(store, queue, backends)
+    head = queue[:_SHOWN]
     if as_json:
-        shown = {name: c if isinstance(c, str) else {"total": c.total, "free": c.free} for name, c in clusters.items()}
-        queue = [row.to_document() for row in head]
-        show_json({"clusters": shown, "trainings": counts, "jobs": [job.id for job in jobs], "queue": queue})
+        shown = {
+            name: c if isinstance(c, str) else {"total": c.total, "free": c.free, "refusal": refused[name]}
+            for name, c in clusters.items()
+        }
+        waiting = [row.to_document() for row in head]
+        show_json({"clusters": shown, "trainings": counts, "jobs": [job.id for job in jobs], "queue": waiting})
         return
-    rows = [(n, "-", "-", c) if isinstance(c, str) else (n, c.total, c.free, "ok") for n, c in clusters.items()]
+    rows = [
+        (n, "-", "-", c) if isinstance(c, str) else (n, c.total, c.free, refused[n] or "ok")
+        for n, c in clusters.items()
+    ]
     show_table("clusters", ("cluster", "nodes", "free", "state"), rows)
     show_table("trainings", ("status", "count"), list(counts.items()))
     if jobs:
@@ -166,6 +178,13 @@ def show_status(as_json: bool) -> None:
             ("next", "priority", "dataset", "name", "job", "since"),
             [(r.id[:8], r.priority, r.dataset, r.name, r.job_id[:8] if r.job_id else None, r.created_at) for r in head],
         )
+
+
+def _last_refusals(store: Store, queue: Sequence[TrainingRow], clusters: Iterable[str]) -> dict[str, str | None]:
+    """Of each cluster, what it has refused, if it has taken no training since."""
+    active = store.active_trainings().items if any(map(refusals, queue)) else ()
+    doors = Doors(datetime.now(UTC), queue, active)
+    return {name: doors.refusal(name) for name in clusters}
 
 
 def _open() -> tuple[Store, dict[str, Backend]]:

@@ -43,11 +43,18 @@ class Doors:
                 return f"has refused it{times} ({own[-1].reason}): it is asked again from {again:%H:%M:%S} on"
         if cluster not in self._refused:
             return None
+        refusal = self.refusal(cluster)
+        if self._now < self._refused[cluster][0] + REST:
+            return refusal
+        return f"{refusal}: until it takes one, it is asked for one a pass" if cluster in self._asked else None
+
+    def refusal(self, cluster: str) -> str | None:
+        """What the cluster has refused and why, if it has taken no training since."""
+        if cluster not in self._refused:
+            return None
         at, row, attempt = self._refused[cluster]
-        what = f"has refused training {row.id[:8]} ({attempt.reason})"
-        if self._now < at + REST:
-            return f"{what}: it is asked again from {at + REST:%H:%M:%S} on"
-        return f"{what}: until it takes one, it is asked for one a pass" if cluster in self._asked else None
+        again = f": it is asked again from {at + REST:%H:%M:%S} on" if self._now < at + REST else ""
+        return f"has refused training {row.id[:8]} ({attempt.reason}){again}"
 
     def go_through(self, cluster: str) -> None:
         """It is asked to start one now."""

@@ -164,9 +164,12 @@ def test_a_training_that_azure_refuses_goes_back_and_why_tells_it(azure: Emulato
     flat = " ".join(re.sub(r"[│|]", " ", why).split())
     assert "has refused it" in flat
     assert "role AzureML Data Scientist" in flat
+    assert "no permission to run jobs" in machine.run("control", "status", "--json").json["clusters"]["cpu"]["refusal"]
+    assert "has refused training" in machine.ok("control", "status")
     azure.faults.clear()
     machine.ok("control", "cancel", other)
     machine.ok("control", "cancel", id)
+    assert machine.run("control", "status", "--json").json["clusters"]["cpu"]["refusal"] is None
     machine.ok("control", "retry", id)  # whoever has repaired it need not wait
     assert f"launched on {COMPUTE} (attempt 2)" in machine.ok("control")
     assert [run["runId"] for run in azure.runs() if id in run["runId"]] == [f"mt-{id}-a2"]

@@ -101,3 +101,13 @@ def test_whoever_has_refused_nothing_is_open() -> None:
     doors = Doors(NOW, [refused("a")])
     doors.go_through("b")
     assert doors.shut(a_training(), "b") is None
+
+
+def test_a_refusal_is_told_until_the_cluster_takes_one() -> None:
+    mine = refused("a")
+    told = f"has refused training {mine.id[:8]} ({WORDS})"
+    again = later(REST_SECONDS)
+    assert Doors(later(1), [mine]).refusal("a") == f"{told}: it is asked again from {again:%H:%M:%S} on"
+    assert Doors(again, [mine]).refusal("a") == told
+    assert Doors(again, [mine], [taken("a", 1)]).refusal("a") is None
+    assert Doors(again, [mine]).refusal("b") is None

@@ -88,29 +88,31 @@ class _Processes:
         return self._threads.submit(self._make, call).result
 
     def _make(self, call: Call[Result]) -> Result:
-        process = self._process()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if not hasattr(self._own, "process"):
+            command = [sys.executable, "-m", __name__]
+            self._own.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._processes.append(self._own.process)
+        if self._own.process is None:
+            return call.make()
         try:
-            pickle.dump((call.function, call.arguments), process.stdin)
-            process.stdin.flush()
-            result, error = pickle.load(process.stdout)
+            result, error = _ask(self._own.process, call)
         except (OSError, EOFError, pickle.UnpicklingError):
-            process.kill()
-            log.warning("A process reading the data set ended (%d); its part is read again.", process.wait())
-            del self._own.process
+            self._own.process.kill()
+            log.warning("A process reading the data set ended (%d); this one goes on.", self._own.process.wait())
+            self._own.process = None
             return call.make()
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
 
-    def _process(self) -> subprocess.Popen[bytes]:
-        """Of this thread."""
-        if not hasattr(self._own, "process"):
-            command = [sys.executable, "-m", __name__]
-            self._own.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            self._processes.append(self._own.process)
-        return self._own.process  # type: ignore[no-any-return]
+
+def _ask(process: subprocess.Popen[bytes], call: Call[Any]) -> tuple[Any, Exception | None]:
+    """The result, or what was raised."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    pickle.dump((call.function, call.arguments), process.stdin)
+    process.stdin.flush()
+    return pickle.load(process.stdout)  # type: ignore[no-any-return]
 
 
 def _serve() -> None:

@@ -68,10 +68,10 @@ def test_an_error_that_no_other_process_can_send_comes_too() -> None:
         list(results(Call(unpicklable, (number,)) for number in range(CALLS)))
 
 
-def test_a_killed_process_is_told_and_its_call_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_killed_process_is_told_and_its_calls_made_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     marker = str(tmp_path / "died")
     assert list(results(Call(die_once, (marker, number)) for number in range(CALLS))) == list(range(CALLS))
-    assert "A process reading the data set ended (-9); its part is read again." in caplog.messages
+    assert "A process reading the data set ended (-9); this one goes on." in caplog.messages
 
 
 def test_who_stops_reading_ends_the_processes() -> None:

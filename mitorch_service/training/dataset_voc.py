@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.box_list import BoxList
+from mitorch_service.training.box_list import BoxList, Corners
 from mitorch_service.training.class_names import ClassIds, ClassList
+from mitorch_service.training.file_readers import Call, results
 from mitorch_service.training.image_folders import folder_of
 from mitorch_service.training.image_list import ImageList
 
+_FILES_PER_CALL = 200
 _IMAGE_FOLDERS = ("JPEGImages", "images", ".")
 
 
@@ -43,15 +47,35 @@ def read_voc(voc: Voc, name: str, classes: ClassList | None) -> ImageList:
     marked as difficult count like the others. Raises DataError with the XML file for anything that does not fit."""
     ids, boxes = ClassIds(classes), BoxList(name)
     folder: Path | None = None
-    for file in _files(voc, name):
-        root = _parse(file)
-        image = _text(root, "filename", file)
-        folder = folder or folder_of(image, [voc.root / one for one in _IMAGE_FOLDERS])
-        number, size = boxes.image(image), _size(root)
-        for found in root.iter("object"):
-            label = ids.id(_text(found, "name", file), str(file))
-            boxes.add(number, label, _corners(found, file), size)
+    for file, picture in chain.from_iterable(results(_calls(voc, name))):
+        folder = folder or folder_of(picture.image, [voc.root / one for one in _IMAGE_FOLDERS])
+        number = boxes.image(picture.image)
+        for label, corners in picture.objects:
+            boxes.add(number, ids.id(label, str(file)), corners, picture.size)
     return boxes.finish(folder or voc.root, ids.finish(boxes.labels))
+
+
+class _Picture(NamedTuple):
+    image: str
+    size: tuple[float, float] | None
+    objects: list[tuple[str, Corners]]  # the class of each, and where it is
+
+
+def _calls(voc: Voc, name: str) -> Iterator[Call[Iterable[tuple[Path, _Picture]]]]:
+    """Calls that read the XML files."""
+    files = _files(voc, name)
+    while part := list(islice(files, _FILES_PER_CALL)):
+        yield Call(_read_files, (part,))
+
+
+def _read_files(files: Sequence[Path]) -> list[tuple[Path, _Picture]]:
+    return [(file, _read_file(file)) for file in files]
+
+
+def _read_file(file: Path) -> _Picture:
+    root = _parse(file)
+    objects = [(_text(found, "name", file), _corners(found, file)) for found in root.iter("object")]
+    return _Picture(_text(root, "filename", file), _size(root), objects)
 
 
 def _has_images(path: Path) -> bool:
@@ -96,7 +120,7 @@ def _size(root: ElementTree.Element) -> tuple[float, float] | None:
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _corners(found: ElementTree.Element, file: Path) -> tuple[float, float, float, float]:
+def _corners(found: ElementTree.Element, file: Path) -> Corners:
     box = found.find("bndbox")
     if box is None:
         raise DataError(f"{file}: an <object> has no <bndbox>.")

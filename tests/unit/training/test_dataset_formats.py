@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mitorch_service.errors import DataError
+from mitorch_service.training import dataset_voc
 from mitorch_service.training.class_names import ClassList
 from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.file_check import check_files
@@ -76,6 +78,16 @@ def test_coco(tmp_path: Path, images: str) -> None:
     check_files(found)
 
 
+@pytest.mark.parametrize("lists", list(permutations(("images", "annotations", "categories"))))
+def test_the_lists_of_coco_come_in_any_order(tmp_path: Path, lists: tuple[str, ...]) -> None:
+    write_images(tmp_path)
+    document = coco()
+    (tmp_path / "a.json").write_text(json.dumps({name: document[name] for name in lists}))
+    found = read_image_list(tmp_path / "a.json")
+    assert found.classes == ("cat", "dog")
+    assert shown(found) == SHOWN
+
+
 @pytest.mark.parametrize("at", [".", "Annotations"])
 @pytest.mark.parametrize("images", ["JPEGImages", "images"])
 def test_voc(tmp_path: Path, at: str, images: str) -> None:
@@ -85,6 +97,22 @@ def test_voc(tmp_path: Path, at: str, images: str) -> None:
     assert found.classes == ("cat", "dog")
     assert shown(found) == SHOWN
     check_files(found)
+
+
+def test_many_files_of_voc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset_voc, "_FILES_PER_CALL", 2)
+    write_voc(tmp_path)
+    write_images(tmp_path / "JPEGImages")
+    for number in range(60):
+        text = f"<annotation><filename>x{number}.png</filename><object><name>bird {number % 2}</name>"
+        text += f"<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>{number + 1}</xmax><ymax>9</ymax></bndbox></object>"
+        (tmp_path / "Annotations" / f"x{number:02}.xml").write_text(f"{text}</annotation>")
+    found = shown(read_image_list(tmp_path))
+    expected = {f"x{number}.png": [(f"bird {number % 2}", [0, 0, number + 1, 9])] for number in range(60)}
+    assert found == SHOWN | expected
+    (tmp_path / "Annotations" / "x57.xml").write_text("<annotation><filename>x57.png")
+    with pytest.raises(DataError, match=r"x57\.xml: cannot be read as XML"):
+        read_image_list(tmp_path)
 
 
 def test_a_list_of_voc(tmp_path: Path) -> None:

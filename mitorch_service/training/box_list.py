@@ -64,12 +64,19 @@ class BoxList:
             self.add(image, label, box)
 
     def finish(self, folder: Path, classes: tuple[str, ...], *, named: bool = True) -> ImageList:
-        """The list, its images in the order in which they came. Raises DataError without any."""
+        """The list, its images in the order in which they came. Raises DataError without any, and
+        for boxes in parts of the image: less than a pixel each, they would be left out of the training."""
         if not self._images:
             raise DataError(f"{self.name}: names no image.")
         self._flaws.tell()
+        if self._are_parts():
+            raise DataError(f"{self.name}: all boxes lie within 0 and 1, parts of an image. Write corners in pixels.")
         targets = BoxTargets.grouped(len(self._images), self._owners, self.labels, self._corners)
         return ImageList(self.name, folder, PackedStrings(self._images), targets, classes, named)
+
+    def _are_parts(self) -> bool:
+        first = self._corners[:4]  # tells of most files that they are not, before all of it is looked at
+        return bool(first) and max(first) <= 1 and max(self._corners) <= 1 and any(one % 1 for one in self._corners)
 
 
 def is_sound(corners: Corners) -> bool:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.box_list import BoxList
 from mitorch_service.training.class_names import ClassIds, ClassList
-from mitorch_service.training.image_folders import folder_of
+from mitorch_service.training.image_folders import SUFFIXES
 from mitorch_service.training.image_list import ImageList
 
-_IMAGE_FOLDERS = ("JPEGImages", "images", ".")
+_IMAGE_FOLDERS = ("JPEGImages", "images", ".")  # of the root; the last place is beside the XML files
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,40 @@ def read_voc(voc: Voc, name: str, classes: ClassList | None) -> ImageList:
     """Corners are counted from 1 in VOC, and the last pixel belongs to the box: they become x_min - 1 … x_max. Objects
     marked as difficult count like the others. Raises DataError with the XML file for anything that does not fit."""
     ids, boxes = ClassIds(classes), BoxList(name)
-    folder: Path | None = None
-    for file in _files(voc, name):
+    images: _ImageNames | None = None
+    for place, file in enumerate(_files(voc, name)):
         root = _parse(file)
         image = _text(root, "filename", file)
-        folder = folder or folder_of(image, [voc.root / one for one in _IMAGE_FOLDERS])
-        number, size = boxes.image(image), _size(root)
+        images = images or _ImageNames.of(voc, image, file.stem)
+        number, size = boxes.image(images.find(image, file.stem)), _size(root)
+        if number < place:
+            raise DataError(f"{file}: names {image}, which a file before it names as well. Correct <filename>.")
         for found in root.iter("object"):
             label = ids.id(_text(found, "name", file), str(file))
             boxes.add(number, label, _corners(found, file), size)
-    return boxes.finish(folder or voc.root, ids.finish(boxes.labels))
+    return boxes.finish(images.folder if images else voc.root, ids.finish(boxes.labels))
+
+
+class _ImageNames:
+    """The files of one folder: tools leave the extension out of ``<filename>``, or the name before a renaming in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, voc: Voc, image: str, stem: str) -> _ImageNames:
+        """Of the folder that has the image."""
+        folders = [cls(one) for one in (*(voc.root / name for name in _IMAGE_FOLDERS), voc.annotations)]
+        return next((one for one in folders if (one.folder / one.find(image, stem)).is_file()), folders[0])
+
+    def find(self, image: str, stem: str) -> str:
+        """The file's name as it stands; else what is called like the XML file; as it stands, if there is neither."""
+        return image if (self.folder / image).is_file() else self._by_stem.get(stem, image)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, str]:
+        files = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+        return {file.stem: file.name for file in files if file.suffix.lower() in SUFFIXES}
 
 
 def _has_images(path: Path) -> bool:
@@ -62,13 +87,20 @@ def _files(voc: Voc, name: str) -> Iterator[Path]:
     if voc.split is None:
         yield from sorted(voc.annotations.glob("*.xml"))
         return
-    for line in voc.split.read_text("utf-8").splitlines():
+    for line in _lines(voc.split, name):
         names = line.split()
         if names and names[1:2] != ["-1"]:  # a list of one class marks the images without it
             file = voc.annotations / f"{names[0]}.xml"
             if not file.is_file():
                 raise DataError(f"{name}: {names[0]} is listed, but {file} is missing.")
             yield file
+
+
+def _lines(split: Path, name: str) -> list[str]:
+    try:
+        return split.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: cannot be read as UTF-8 text ({error}).") from error
 
 
 def _parse(file: Path) -> ElementTree.Element:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from mitorch_service.training.box_check import tell_boxes_beyond
@@ -13,7 +12,6 @@ from mitorch_service.training.dataset_text import read_image_list
 from mitorch_service.training.file_check import check_files
 from mitorch_service.training.image_list import ImageList, same_classes
 from mitorch_service.training.shared_images import count_shared
-from mitorch_service.training.targets import ClassSetTargets, ClassTargets
 
 log = logging.getLogger("mitorch")
 
@@ -38,17 +36,10 @@ def read_split(path: Path, name: str | None = None, train: ImageList | None = No
     check_files(image_list)
     tell_boxes_beyond(image_list)
     if train is not None:
-        image_list = _as_trained(train, image_list)
+        image_list = image_list.as_kind(train.kind)
         same_classes(train, image_list)
         _tell_shared(train, image_list)
     return image_list
-
-
-def _as_trained(train: ImageList, other: ImageList) -> ImageList:
-    """Images that show one class each are multilabel ones, too, where those of the training are."""
-    if train.kind == "multilabel" and isinstance(other.targets, ClassTargets):
-        return replace(other, targets=ClassSetTargets([label] for label in other.targets.labels))
-    return other
 
 
 def _tell_shared(train: ImageList, other: ImageList) -> None:

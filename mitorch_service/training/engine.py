@@ -194,6 +194,7 @@ def evaluate(
     """
     seed_everything(config.seed)
     processes = Processes(device=best_device())
+    data = data.as_kind(open_task(config.task_type).kind)
     task = _task_for(config, data)
     network = task.build_network(config.model, len(data.classes))
     load_all(network.module, read_weights(weights), str(weights))

@@ -200,3 +200,12 @@ def test_a_class_that_is_only_validated_is_refused(tmp_path: Path, colors: Lists
     two = read_image_list(write_colors(tmp_path, 2))
     with pytest.raises(DataError, match="blue"):
         train(config(), two, colors[1])
+
+
+def test_a_multilabel_set_to_be_tested_may_show_one_class_in_each_image(colors: Lists, tmp_path: Path) -> None:
+    given = config(task_type="multilabel_classification", max_epochs=1)
+    single = colors[1]
+    outcome = train(given, colors[0].as_kind("multilabel"), single.as_kind("multilabel"))
+    save_weights(outcome.state_dict, tmp_path / "model.pth")
+    assert single.kind == "multiclass"
+    assert evaluate(given, single, tmp_path / "model.pth") == pytest.approx(outcome.evaluation)

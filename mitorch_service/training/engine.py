@@ -218,6 +218,11 @@ def _task_for(config: TrainingConfig, data: ImageList) -> Task:
             f"{data.name} is a {data.kind} set, and task_type {config.task_type} takes {task.kind} ones. "
             "Change task_type, or the labels."
         )
+    if not data.classes:
+        raise DataError(
+            f"{data.name} has no box of any class: there is nothing to find. Name the classes in labels.txt beside it, "
+            "or (mitest) by the training's data set."
+        )
     return task
 
 

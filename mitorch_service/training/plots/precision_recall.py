@@ -24,5 +24,6 @@ def draw_precision_recall(curves: Sequence[Curve], title: str, path: Path) -> Pa
     axes.set_title(f"{title}{more}", loc="left", fontsize=10)
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
     axes.grid(alpha=0.3)
-    axes.legend(title="average precision", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    if shown:
+        axes.legend(title="average precision", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     return save_figure(figure, path)

@@ -209,3 +209,11 @@ def test_a_multilabel_set_to_be_tested_may_show_one_class_in_each_image(colors: 
     save_weights(outcome.state_dict, tmp_path / "model.pth")
     assert single.kind == "multiclass"
     assert evaluate(given, single, tmp_path / "model.pth") == pytest.approx(outcome.evaluation)
+
+
+def test_a_set_of_clean_images_alone_names_no_class(tmp_path: Path) -> None:
+    (tmp_path / "clean.csv").write_text("image,x1,y1,x2,y2,class\na.png,,,,,\n")
+    clean = read_image_list(tmp_path / "clean.csv", "clean")
+    given = config(task_type="object_detection", model={"name": "test_resnet-ssdlite", "input_size": 64})
+    with pytest.raises(DataError, match="clean has no box of any class: there is nothing to find"):
+        train(given, clean, clean)

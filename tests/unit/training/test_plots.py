@@ -29,3 +29,7 @@ def test_every_curve_is_in_the_legend(tmp_path: Path) -> None:
     beside = [imread(path)[:, 750:, :3] for path in drawn]
     dark = [int((one.max(axis=2) < 0.5).sum()) for one in beside]
     assert dark[0] == pytest.approx(dark[1], rel=0.2)  # one of the two is all but white otherwise
+
+
+def test_a_validation_without_boxes_has_no_curve(tmp_path: Path) -> None:
+    assert draw_precision_recall([], "curves", tmp_path / "curves.png").exists()

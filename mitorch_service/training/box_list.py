@@ -28,17 +28,26 @@ class BoxList:
         self.name = name
         self.labels = array("q")
         self._corners, self._owners = array("f"), array("Q")
-        self._images: dict[str, int] = {}
+        self._images: list[str] = []
+        self._numbers: dict[str, int] = {}  # of those that `image` was asked for
         self._flaws = BoxFlaws(name)
 
     @property
     def first_image(self) -> str:
         """The image that came first; empty without any."""
-        return next(iter(self._images), "")
+        return self._images[0] if self._images else ""
 
     def image(self, image: str) -> int:
         """The number of this image, which is taken in when it is new: one without boxes shows nothing."""
-        return self._images.setdefault(image, len(self._images))
+        number = self._numbers.get(image)
+        if number is None:
+            number = self._numbers[image] = self.new_image(image)
+        return number
+
+    def new_image(self, image: str) -> int:
+        """The number of an entry of its own, where the image has one already, too: it is to be seen that often."""
+        self._images.append(image)
+        return len(self._images) - 1
 
     def add(self, image: int, label: int, corners: Corners, size: tuple[float, float] | None = None) -> None:
         """A box of an image of this number. `size`: the image's, where known."""

@@ -49,6 +49,9 @@ def command(
 ) -> None:
     """Train the config in the file CONFIG (- for standard input) on the data set TRAIN; validate on VAL.
 
+    Both are text files (a line for each image), COCO's .json, .csv files of boxes, or folders: of Pascal VOC, or with a
+    folder of images for each class.
+
     Prints loss and metrics after each epoch. OUTPUT is a plain state_dict, which any PyTorch program reads; pictures
     are in OUTPUT.plots. A training that was killed goes on from OUTPUT.checkpoints when it is started again.
     """

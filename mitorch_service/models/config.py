@@ -142,7 +142,7 @@ class TrainingConfig(ConfigSection):
     task_type: TaskType = "multiclass_classification"
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 32  # of all processes together
     max_epochs: Annotated[int, Field(ge=1, le=100_000)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of classes; in training only
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of classification, in training only
     eval_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5  # a detection, or an image's label, counts from here
     base: Guid | None = None  # start from the weights of this training
     dataset: DatasetChoice | None = None
@@ -187,6 +187,12 @@ class TrainingConfig(ConfigSection):
     def _one_average(self) -> TrainingConfig:
         if self.ema is not None and self.swa is not None:
             raise ValueError("ema and swa are both averages of the weights: keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _smoothing_has_an_effect(self) -> TrainingConfig:
+        if self.label_smoothing > 0 and self.task_type == "object_detection":
+            raise ValueError("label_smoothing is for classification: remove it")
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,10 @@ _SCHEDULER_ALIASES = {"cosine_annealing": "cosine", "linear_decreasing": "linear
 SchedulerName = Literal["cosine", "linear", "step", "multistep", "one_cycle", "plateau", "constant"]
 
 
+def _warmup_name(value: object) -> object:
+    return "constant" if value == "const" else value
+
+
 class OptimizerConfig(ConfigSection):
     """The optimizer; ``weight_decay`` spares biases and normalisation layers."""
 
@@ -25,7 +29,7 @@ class OptimizerConfig(ConfigSection):
     eps: Annotated[float, Field(gt=0, le=1)] | None = None  # None: the optimizer's own; rmsprop 0.0316
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
     backbone_factor: Annotated[float, Field(gt=0, le=1)] = 1.0  # the backbone's learning rate, as a part of the head's
-    options: dict[str, Any] = {}  # further arguments of timm's optimizers
+    options: dict[str, Any] = {}  # further arguments of PyTorch's or timm's optimizer, such as amsgrad
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> OptimizerConfig:
@@ -47,7 +51,7 @@ class LrSchedulerConfig(ConfigSection):
     rise: Annotated[float, Field(gt=0, lt=1)] = 0.3  # one_cycle: part of the training in which the rate climbs
     start_factor: Annotated[float, Field(gt=0, le=1)] = 0.04  # one_cycle: of base_lr, where it begins
     end_factor: Annotated[float, Field(ge=0, le=1)] = 4e-6  # one_cycle: of base_lr, where it ends
-    warmup: Literal["none", "constant", "linear"] = "none"
+    warmup: Annotated[Literal["none", "constant", "linear"], BeforeValidator(_warmup_name)] = "none"
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     warmup_steps: Annotated[int, Field(ge=0)] | None = None  # instead of warmup_epochs
     warmup_factor: Annotated[float, Field(ge=0, le=1)] = 0.01  # of base_lr, where the warm-up begins
@@ -58,6 +62,8 @@ class LrSchedulerConfig(ConfigSection):
             raise ValueError("milestones belong to multistep: give it a list of epochs such as [30, 60]")
         if self.name == "one_cycle" and self.warmup != "none":
             raise ValueError("one_cycle climbs by itself: remove warmup, set rise and start_factor instead")
+        if "warmup" not in self.model_fields_set and {"warmup_epochs", "warmup_steps"} & self.model_fields_set:
+            raise ValueError('there is no warm-up without its kind: add "warmup": "linear" (or "constant", or "none")')
         return self
 
 

@@ -113,11 +113,13 @@ def build_augmentation(
 
 def _sized(steps: list[AugmentationStep], kind: Kind) -> list[AugmentationStep]:
     names = {step.name for step in steps}
-    if names & _SQUARE or (kind == "detection" and "smallest_max_size" in names):
+    crop = max((place for place, step in enumerate(steps) if step.name == "random_iou_crop"), default=-1)
+    after_crop = {step.name for step in steps[crop + 1 :]}
+    if after_crop & _SQUARE or (kind == "detection" and "smallest_max_size" in names):
         return steps
     if "smallest_max_size" in names:
         return [*steps, AugmentationStep(name="center_crop", options={"crop_ratio": 1})]
-    if "random_iou_crop" in names:  # first of all: it takes a part
+    if crop >= 0:  # it takes a part of any size
         return [*steps, AugmentationStep(name="letterbox" if kind == "detection" else "resize")]
     return [AugmentationStep(name="letterbox" if kind == "detection" else "resize"), *steps]
 

@@ -39,5 +39,5 @@ def _size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None
         file = location.path if location.entry is None else BytesIO(archives.read(location.path, location.entry))
         with Image.open(file) as image:
             return image.size
-    except (OSError, ValueError, SyntaxError, KeyError, zipfile.BadZipFile, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, KeyError, RuntimeError, zipfile.BadZipFile, Image.DecompressionBombError):
         return None

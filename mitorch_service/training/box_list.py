@@ -28,17 +28,26 @@ class BoxList:
         self.name = name
         self.labels = array("q")
         self._corners, self._owners = array("f"), array("Q")
-        self._images: dict[str, int] = {}
+        self._images: list[str] = []
+        self._numbers: dict[str, int] = {}  # of those that `image` was asked for
         self._flaws = BoxFlaws(name)
 
     @property
     def first_image(self) -> str:
         """The image that came first; empty without any."""
-        return next(iter(self._images), "")
+        return self._images[0] if self._images else ""
 
     def image(self, image: str) -> int:
         """The number of this image, which is taken in when it is new: one without boxes shows nothing."""
-        return self._images.setdefault(image, len(self._images))
+        number = self._numbers.get(image)
+        if number is None:
+            number = self._numbers[image] = self.new_image(image)
+        return number
+
+    def new_image(self, image: str) -> int:
+        """The number of an entry of its own, where the image has one already, too: it is to be seen that often."""
+        self._images.append(image)
+        return len(self._images) - 1
 
     def add(self, image: int, label: int, corners: Corners, size: tuple[float, float] | None = None) -> None:
         """A box of an image of this number. `size`: the image's, where known."""
@@ -64,12 +73,19 @@ class BoxList:
             self.add(image, label, box)
 
     def finish(self, folder: Path, classes: tuple[str, ...], *, named: bool = True) -> ImageList:
-        """The list, its images in the order in which they came. Raises DataError without any."""
+        """The list, its images in the order in which they came. Raises DataError without any, and
+        for boxes in parts of the image: less than a pixel each, they would be left out of the training."""
         if not self._images:
             raise DataError(f"{self.name}: names no image.")
         self._flaws.tell()
+        if self._are_parts():
+            raise DataError(f"{self.name}: all boxes lie within 0 and 1, parts of an image. Write corners in pixels.")
         targets = BoxTargets.grouped(len(self._images), self._owners, self.labels, self._corners)
         return ImageList(self.name, folder, PackedStrings(self._images), targets, classes, named)
+
+    def _are_parts(self) -> bool:
+        first = self._corners[:4]  # tells of most files that they are not, before all of it is looked at
+        return bool(first) and max(first) <= 1 and max(self._corners) <= 1 and any(one % 1 for one in self._corners)
 
 
 def is_sound(corners: Corners) -> bool:

@@ -43,7 +43,7 @@ class _Coco:
         self._boxes = BoxList(name)
         self._images: dict[int, tuple[int, tuple[float, float] | None]] = {}  # number and size
         self._categories: list[dict[str, Any]] = []
-        self._annotations = _Annotations()
+        self._annotations = _Annotations(name)
 
     def read(self, given: ClassList | None) -> ImageList:
         self._read_lists()
@@ -68,8 +68,10 @@ class _Coco:
 
     def _read_images(self, images: Iterable[Any]) -> None:
         for image in images:
-            size = (image["width"], image["height"]) if "width" in image and "height" in image else None
+            size = (image["width"], image["height"]) if image.get("width") and image.get("height") else None
             number = self._annotations.images[image["id"]]
+            if number in self._images:
+                raise DataError(f"{self._name}: two images have the id {image['id']}. Give each its own.")
             self._images[number] = self._boxes.image(image["file_name"]), size
 
     def _add_boxes(self, ids: ClassIds) -> None:
@@ -100,7 +102,8 @@ class _Numbers(dict[Any, int]):
 class _Annotations:
     """The boxes as they are in the file, whose images and categories may come after them."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.images, self.categories = _Numbers(), _Numbers()  # by their ids in the file
         self.ids: list[Any] = []
         self.crowds = 0
@@ -111,8 +114,7 @@ class _Annotations:
             if annotation.get("iscrowd"):
                 self.crowds += 1
                 continue
-            x, y, width, height = annotation["bbox"]
-            self._boxes.extend((float(x), float(y), float(width), float(height)))
+            self._boxes.extend(_numbers(annotation, self._name))
             self._images.append(self.images[annotation["image_id"]])
             self._categories.append(self.categories[annotation["category_id"]])
             self.ids.append(annotation.get("id"))
@@ -121,6 +123,15 @@ class _Annotations:
         """Of each annotation: the numbers of its image and category; x, y, width and height."""
         corners = iter(self._boxes)
         return zip(self._images, self._categories, zip(corners, corners, corners, corners, strict=True), strict=True)
+
+
+def _numbers(annotation: Any, name: str) -> tuple[float, float, float, float]:
+    try:
+        x, y, width, height = map(float, annotation["bbox"])
+    except (KeyError, TypeError, ValueError) as error:
+        where = f"{name}: annotation {annotation.get('id')}"
+        raise DataError(f"{where} has no bbox [x, y, width, height]. Add it, or remove the annotation.") from error
+    return x, y, width, height
 
 
 def _class_list(categories: list[dict[str, Any]], name: str) -> ClassList:

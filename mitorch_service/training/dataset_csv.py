@@ -76,12 +76,12 @@ def _found(path: Path, name: str) -> Iterator[tuple[int, _Found]]:
 
 
 def _rows(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, with their lines."""
+    """The rows that are not blank (spreadsheets leave some with commas only), with their lines."""
     csv.field_size_limit(_FIELD_LIMIT)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, skipinitialspace=True)
-            yield from ((reader.line_num, row) for row in reader if row)
+            yield from ((reader.line_num, row) for row in reader if any(row))
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -104,6 +104,8 @@ def _places(header: list[str]) -> tuple[int, ...] | None:
 def _box(row: Sequence[str], places: Sequence[int]) -> _Found:
     """Raises ValueError or IndexError for a row that is none."""
     image, label, x_min, y_min, x_max, y_max = [row[place] for place in places]
+    if not image.strip():
+        raise ValueError("no image")
     if not label.strip():
         return _Found(image, "", (0, 0, 0, 0))
     return _Found(image, label.strip(), (float(x_min), float(y_min), float(x_max), float(y_max)))

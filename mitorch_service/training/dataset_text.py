@@ -94,7 +94,7 @@ class _TextReader:
             part = parts.popleft()
             images = array("Q")
             for (_, image, _), count in zip(part, found.counts, strict=not found.problem):
-                images.extend(repeat(boxes.image(image), count))
+                images.extend(repeat(boxes.new_image(image), count))
             boxes.extend(images, found.labels, found.corners, sound=found.sound)
             if found.problem:
                 raise self._wrong(part[len(found.counts)][0], found.problem)

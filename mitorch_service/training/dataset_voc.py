@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,11 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.box_list import BoxList, Corners
 from mitorch_service.training.class_names import ClassIds, ClassList
 from mitorch_service.training.file_readers import Call, results
-from mitorch_service.training.image_folders import folder_of
+from mitorch_service.training.image_folders import SUFFIXES
 from mitorch_service.training.image_list import ImageList
 
 _FILES_PER_CALL = 200
-_IMAGE_FOLDERS = ("JPEGImages", "images", ".")
+_IMAGE_FOLDERS = ("JPEGImages", "images", ".")  # of the root; the last place is beside the XML files
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,37 @@ def read_voc(voc: Voc, name: str, classes: ClassList | None) -> ImageList:
     """Corners are counted from 1 in VOC, and the last pixel belongs to the box: they become x_min - 1 … x_max. Objects
     marked as difficult count like the others. Raises DataError with the XML file for anything that does not fit."""
     ids, boxes = ClassIds(classes), BoxList(name)
-    folder: Path | None = None
-    for file, picture in chain.from_iterable(results(_calls(voc, name))):
-        folder = folder or folder_of(picture.image, [voc.root / one for one in _IMAGE_FOLDERS])
-        number = boxes.image(picture.image)
+    images: _ImageNames | None = None
+    for place, (file, picture) in enumerate(chain.from_iterable(results(_calls(voc, name)))):
+        images = images or _ImageNames.of(voc, picture.image, file.stem)
+        number = boxes.image(images.find(picture.image, file.stem))
+        if number < place:
+            raise DataError(f"{file}: names {picture.image}, which a file before it names as well. Correct <filename>.")
         for label, corners in picture.objects:
             boxes.add(number, ids.id(label, str(file)), corners, picture.size)
-    return boxes.finish(folder or voc.root, ids.finish(boxes.labels))
+    return boxes.finish(images.folder if images else voc.root, ids.finish(boxes.labels))
+
+
+class _ImageNames:
+    """The files of one folder: tools leave the extension out of ``<filename>``, or the name before a renaming in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, voc: Voc, image: str, stem: str) -> _ImageNames:
+        """Of the folder that has the image."""
+        folders = [cls(one) for one in (*(voc.root / name for name in _IMAGE_FOLDERS), voc.annotations)]
+        return next((one for one in folders if (one.folder / one.find(image, stem)).is_file()), folders[0])
+
+    def find(self, image: str, stem: str) -> str:
+        """The file's name as it stands; else what is called like the XML file; as it stands, if there is neither."""
+        return image if (self.folder / image).is_file() else self._by_stem.get(stem, image)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, str]:
+        files = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+        return {file.stem: file.name for file in files if file.suffix.lower() in SUFFIXES}
 
 
 class _Picture(NamedTuple):
@@ -74,8 +99,9 @@ def _read_files(files: Sequence[Path]) -> list[tuple[Path, _Picture]]:
 
 def _read_file(file: Path) -> _Picture:
     root = _parse(file)
+    image = _text(root, "filename", file)
     objects = [(_text(found, "name", file), _corners(found, file)) for found in root.iter("object")]
-    return _Picture(_text(root, "filename", file), _size(root), objects)
+    return _Picture(image, _size(root), objects)
 
 
 def _has_images(path: Path) -> bool:
@@ -86,13 +112,20 @@ def _files(voc: Voc, name: str) -> Iterator[Path]:
     if voc.split is None:
         yield from sorted(voc.annotations.glob("*.xml"))
         return
-    for line in voc.split.read_text("utf-8").splitlines():
+    for line in _lines(voc.split, name):
         names = line.split()
         if names and names[1:2] != ["-1"]:  # a list of one class marks the images without it
             file = voc.annotations / f"{names[0]}.xml"
             if not file.is_file():
                 raise DataError(f"{name}: {names[0]} is listed, but {file} is missing.")
             yield file
+
+
+def _lines(split: Path, name: str) -> list[str]:
+    try:
+        return split.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: cannot be read as UTF-8 text ({error}).") from error
 
 
 def _parse(file: Path) -> ElementTree.Element:

@@ -36,6 +36,7 @@ def read_split(path: Path, name: str | None = None, train: ImageList | None = No
     check_files(image_list)
     tell_boxes_beyond(image_list)
     if train is not None:
+        image_list = image_list.as_kind(train.kind)
         same_classes(train, image_list)
         _tell_shared(train, image_list)
     return image_list

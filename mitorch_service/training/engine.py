@@ -194,6 +194,7 @@ def evaluate(
     """
     seed_everything(config.seed)
     processes = Processes(device=best_device())
+    data = data.as_kind(open_task(config.task_type).kind)
     task = _task_for(config, data)
     network = task.build_network(config.model, len(data.classes))
     load_all(network.module, read_weights(weights), str(weights))
@@ -216,6 +217,11 @@ def _task_for(config: TrainingConfig, data: ImageList) -> Task:
         raise DataError(
             f"{data.name} is a {data.kind} set, and task_type {config.task_type} takes {task.kind} ones. "
             "Change task_type, or the labels."
+        )
+    if not data.classes:
+        raise DataError(
+            f"{data.name} has no box of any class: there is nothing to find. Name the classes in labels.txt beside it, "
+            "or (mitest) by the training's data set."
         )
     return task
 

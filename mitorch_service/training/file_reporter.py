@@ -43,10 +43,9 @@ class FileReporter(Reporter):
 
     def epoch_ended(self, result: EpochResult) -> None:
         self._inner.epoch_ended(result)
-        self._results[result.epoch] = result
-        events = self._events = self._events or _open_events(self._folder / "tensorboard")
-        for name, value in _scalars(result).items():
-            events.add_scalar(name, value, result.epoch, walltime=result.finished_at.timestamp())
+        if self._events is None or result.epoch in self._results:  # the first, or one that is done again
+            self._open_events(result.epoch)
+        self._write(result)
 
     def note(self, text: str) -> None:
         self._inner.note(text)
@@ -61,17 +60,30 @@ class FileReporter(Reporter):
         if self._results:
             draw_curves([self._results[epoch] for epoch in sorted(self._results)], self.curves)
 
+    def _open_events(self, epoch: int) -> None:
+        """With the epochs before this one. What other files there have no longer counts: TensorBoard would draw a line
+        through a training of before, or through both versions of an epoch."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        if self._events is not None:
+            self._events.close()
+        self._events = SummaryWriter(self._folder / "tensorboard", purge_step=1)
+        earlier = [self._results[one] for one in sorted(self._results) if one < epoch]
+        self._results.clear()
+        for result in earlier:
+            self._write(result)
+
+    def _write(self, result: EpochResult) -> None:
+        assert self._events is not None  # opened before
+        self._results[result.epoch] = result
+        for name, value in _scalars(result).items():
+            self._events.add_scalar(name, value, result.epoch, walltime=result.finished_at.timestamp())
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _open_events(folder: Path) -> SummaryWriter:
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(folder)
 
 
 def _scalars(result: EpochResult) -> dict[str, float]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.targets import Boxes, Kind, Targets
+from mitorch_service.training.targets import Boxes, ClassSetTargets, ClassTargets, Kind, Targets
 from mitorch_service.training.zip_files import ZipFiles
 
 
@@ -82,6 +82,12 @@ class ImageList:
     def kind(self) -> Kind:
         """What the targets are, which tells the tasks that the data set is for."""
         return self.targets.kind
+
+    def as_kind(self, kind: Kind) -> ImageList:
+        """Images that show one class each are a multilabel set, too; any other kind is as it is."""
+        if kind == "multilabel" and isinstance(self.targets, ClassTargets):
+            return replace(self, targets=ClassSetTargets([label] for label in self.targets.labels))
+        return self
 
     def location(self, index: int) -> ImageLocation:
         return ImageLocation.parse(self.images[index], self.folder)

@@ -110,6 +110,7 @@ def read_image(location: ImageLocation, zips: ZipFiles, shorter_side: int | None
         ValueError,
         SyntaxError,
         EOFError,
+        RuntimeError,  # of AVIF
         zipfile.BadZipFile,
         Image.DecompressionBombError,
     ) as error:

@@ -28,7 +28,12 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module, learning_rate: f
     groups = _groups(config, module)
     for group in groups:
         group["lr"] = learning_rate * group["rate_factor"]
-    return _BUILDERS.get(config.name, _timm)(config, groups, learning_rate)
+    try:
+        return _BUILDERS.get(config.name, _timm)(config, groups, learning_rate)
+    except (TypeError, ValueError, AssertionError, ImportError, RuntimeError) as error:
+        given = config.model_dump(include={*config.model_fields_set} - {"name"})
+        message = f"{config.name} cannot be built with {given}: {error}. Change them, or another name"
+        raise InvalidInput("config", [Problem("optimizer", message)]) from error
 
 
 def set_learning_rate(optimizer: optim.Optimizer, learning_rate: float) -> None:
@@ -87,20 +92,25 @@ def _backbone(module: nn.Module) -> frozenset[str]:
 
 
 def _sgd(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
-    return optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+    given: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.nesterov}
+    return optim.SGD(groups, lr=rate, weight_decay=0.0, fused=True, **given, **config.options)
 
 
 def _adam(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
-    return optim.Adam(groups, lr=rate, betas=config.betas, eps=config.eps or 1e-8, fused=True)
+    return optim.Adam(groups, **_of_adam(config, rate), **config.options)
 
 
 def _adamw(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
-    return optim.AdamW(groups, lr=rate, betas=config.betas, eps=config.eps or 1e-8, fused=True)
+    return optim.AdamW(groups, **_of_adam(config, rate), **config.options)
+
+
+def _of_adam(config: OptimizerConfig, rate: float) -> dict[str, Any]:
+    return {"lr": rate, "betas": config.betas, "eps": config.eps or 1e-8, "weight_decay": 0.0, "fused": True}
 
 
 def _rmsprop(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
-    eps = config.eps or _RMSPROP_EPS
-    return optim.RMSprop(groups, lr=rate, alpha=config.alpha, eps=eps, momentum=config.momentum)
+    given: dict[str, Any] = {"alpha": config.alpha, "eps": config.eps or _RMSPROP_EPS, "momentum": config.momentum}
+    return optim.RMSprop(groups, lr=rate, weight_decay=0.0, **given, **config.options)
 
 
 def _timm(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
@@ -110,11 +120,7 @@ def _timm(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimiz
         raise InvalidInput("config", [Problem("optimizer.name", problem)])
     given = {name: getattr(config, name) for name in ("betas", "eps") if name in config.model_fields_set}
     arguments = {**given, **config.options, "momentum": config.momentum}
-    try:
-        built: optim.Optimizer = create_optimizer_v2(groups, opt=config.name, lr=rate, weight_decay=0.0, **arguments)
-    except (TypeError, ValueError, AssertionError, ImportError, RuntimeError) as error:
-        message = f"{config.name} cannot be built with {arguments}: {error}. Change them, or another name"
-        raise InvalidInput("config", [Problem("optimizer", message)]) from error
+    built: optim.Optimizer = create_optimizer_v2(groups, opt=config.name, lr=rate, weight_decay=0.0, **arguments)
     return built
 
 

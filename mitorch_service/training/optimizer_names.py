@@ -11,13 +11,14 @@ from pathlib import Path
 OURS = ("sgd", "adam", "adamw", "rmsprop")
 # These need second derivatives, which the training loop does not take.
 _SECOND_ORDER = frozenset({"adahessian"})
+_WRAPPER = "lookahead_"  # timm puts it around any of its own
 _REGISTERED = re.compile(rb"(?:OptimInfo\(\s*name=|\.register_alias\()['\"](\w+)['\"]")
 
 
 @cache
 def unknown_optimizer_problem(name: str) -> str | None:
     """Why there is no optimizer `name`; None if there is, or if that cannot be told here: timm is not installed."""
-    known = timm_optimizers()
+    known, name = timm_optimizers(), name.removeprefix(_WRAPPER)
     if not known or name in OURS or name in known or name.startswith("bnb"):  # those of bitsandbytes: timm looks for it
         return None
     if name in _SECOND_ORDER:

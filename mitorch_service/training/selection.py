@@ -33,6 +33,11 @@ class Selection:
         """Whether early stopping ends the training here."""
         return self._early_stopping is not None and self._plateau >= self._early_stopping.max_plateau_count
 
+    def __str__(self) -> str:
+        if self.best is None:
+            return f"{self.objective} was not a number in any epoch: the validation set shows nothing to measure it on"
+        return f"{self.objective} was best in epoch {self.epoch}"
+
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "epoch": self.epoch, "plateau": self._plateau}
 

@@ -176,8 +176,7 @@ class Session:
         if self.epoch % self._config.checkpoint.epochs == 0 or self.is_over() or self.is_paused():
             self._save(good=True)
         if self.selection.is_over():
-            best = f"{self.selection.objective} was best in epoch {self.selection.epoch}"
-            self._reporter.note(f"Stopped early after epoch {self.epoch}: {best}.")
+            self._reporter.note(f"Stopped early after epoch {self.epoch}: {self.selection}.")
 
     def recover(self, error: TrainingDiverged) -> None:
         """Goes back to the last good state with a tenth of the learning rate; or reports the epoch, and raises the

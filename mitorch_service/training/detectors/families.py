@@ -26,7 +26,7 @@ from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
 from mitorch_service.models.validation import nearest
 from mitorch_service.training.detectors.backbones import Backbone, build_backbone
-from mitorch_service.training.detectors.names import DetectorName
+from mitorch_service.training.detectors.names import MOBILENETS, RESNETS, DetectorName
 from mitorch_service.training.detectors.ssd import build_ssd, build_ssdlite
 
 _RATIOS = (0.5, 1.0, 2.0)
@@ -52,7 +52,8 @@ def _check_options(name: DetectorName, config: ModelConfig) -> None:
     """torchvision's constructors take any keyword, and ignore what they do not know."""
     known = set(inspect.signature(_CLASSES[name.family]).parameters) - _NO_OPTIONS
     if name.family in _FAMILIES:
-        known |= {"trainable_backbone_layers"} | ({"anchor_size"} if name.family != "fcos" else set())
+        known |= {"anchor_size"} if name.family != "fcos" else set()
+        known |= {"trainable_backbone_layers"} if name.backbone in (*RESNETS, *MOBILENETS) else set()  # of torchvision
     for option in config.options.keys() - known:
         near = nearest(option, known)
         hint = f"did you mean {near!r}? " if near else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,19 @@ COLOURS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#d
 def new_figure(width: float, height: float) -> Figure:
     """A figure of that many inches. Raises MissingExtra where matplotlib is not installed."""
     try:
+        from matplotlib import rcParams
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("matplotlib", "train") from None
+    rcParams["text.parse_math"] = False  # a class may be called "$5 to $10"
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Writes a PNG; the path again."""
-    figure.savefig(path, dpi=100, format="png")
+    with warnings.catch_warnings():  # of each letter of a class's name that the font does not have: a box is drawn
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(path, dpi=100, format="png")
     return path
 
 

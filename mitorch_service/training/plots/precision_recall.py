@@ -18,11 +18,12 @@ def draw_precision_recall(curves: Sequence[Curve], title: str, path: Path) -> Pa
     axes = figure.subplots()
     for place, (name, value, recall, precision) in enumerate(shown):
         style = ("-", "--")[place // len(COLOURS) % 2]
-        label = f"{shorten(name)}  {value:.3f}"
+        label = f"{value:.3f}  {shorten(name)}"  # matplotlib leaves out a label that begins with an underscore
         axes.step(recall, precision, where="post", ls=style, lw=1.5, color=COLOURS[place % len(COLOURS)], label=label)
     more = f" ({_MOST} of {len(curves)} classes, the lowest)" if len(curves) > _MOST else ""
     axes.set_title(f"{title}{more}", loc="left", fontsize=10)
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
     axes.grid(alpha=0.3)
-    axes.legend(title="average precision", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    if shown:
+        axes.legend(title="average precision", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     return save_figure(figure, path)

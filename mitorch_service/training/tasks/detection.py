@@ -28,7 +28,7 @@ class DetectionTask(Task):
         return Batch(stack_images(samples), [cast("BoxTarget", target) for _, target in samples])
 
     def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
-        """The sum of the parts (of boxes, of classes …), as the papers weigh them. Smoothed labels are not in them."""
+        """The sum of the parts (of boxes, of classes …), as the papers weigh them."""
         parts: dict[str, Tensor] = module(list(batch.images), batch.targets)
         return torch.stack([part.float() for part in parts.values()]).sum()
 

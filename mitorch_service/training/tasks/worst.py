@@ -42,11 +42,14 @@ class WorstMistakes:
         self._seen += len(errors)
 
     def draw(self, folder: Path, describe: Callable[[int], Picture]) -> list[Path]:
-        """``worst_mistakes.png`` of what `describe` says of each sample, the worst first; nothing without mistakes."""
+        """``worst_mistakes.png`` of what `describe` says of each sample, the worst first; without mistakes none, not
+        even one of a training before."""
+        path = folder / "worst_mistakes.png"
         if not self._kept:
+            path.unlink(missing_ok=True)
             return []
         pictures = [(self._colours(one.picture), one.scale, describe(one.index)) for one in self._kept]
-        return [draw_sheet(pictures, folder / "worst_mistakes.png")]
+        return [draw_sheet(pictures, path)]
 
     def state(self) -> Any:
         """All that is kept, to be pickled."""

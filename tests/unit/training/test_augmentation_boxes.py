@@ -149,3 +149,13 @@ def test_detection_has_defaults_of_its_own() -> None:
     chosen = AugmentationConfig.model_validate({"val": "resize"})
     assert [step.name for step in steps_for(chosen, "detection", "val")] == ["resize"]
     assert [step.name for step in steps_for(AugmentationConfig(), "multilabel", "val")] == ["center_crop"]
+
+
+@pytest.mark.parametrize("before", ["letterbox", "resize", "center_crop", "random_sized_bbox_safe_crop"])
+def test_a_part_taken_last_is_brought_to_the_input_size(before: str) -> None:
+    steps = [AugmentationStep(name=before), AugmentationStep(name="random_iou_crop")]
+    augmentation = build_augmentation(steps, SIZE, (0, 0, 0), "detection")
+    for seed in range(SEEDS):
+        torch.manual_seed(seed)
+        pixels, _ = augmentation(*picture(np.random.default_rng(seed)))
+        assert pixels.shape == (3, SIZE, SIZE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -95,3 +96,11 @@ def test_what_is_not_finite_gives_nan_and_no_exception(value: float) -> None:
     evaluator = evaluate(torch.tensor([[1.0, 0.0], [value, 0.0], [0.0, 1.0]]), torch.tensor([0, 1, 1]), size=1)
     assert not math.isfinite(evaluator.loss())
     assert all(math.isnan(metric) for metric in evaluator.metrics().values())
+
+
+def test_without_mistakes_no_sheet_of_before_stays(tmp_path: Path) -> None:
+    logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    drawn = evaluate(logits, torch.tensor([1, 1])).plots(tmp_path)
+    assert tmp_path / "worst_mistakes.png" in drawn
+    assert tmp_path / "worst_mistakes.png" not in evaluate(logits, torch.tensor([0, 1])).plots(tmp_path)
+    assert not (tmp_path / "worst_mistakes.png").exists()

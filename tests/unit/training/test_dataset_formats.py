@@ -171,14 +171,14 @@ def test_rows_of_one_image_need_not_be_together(tmp_path: Path) -> None:
 
 
 def test_an_image_folder(tmp_path: Path) -> None:
-    for name in ("dog/deep/2.PNG", "dog/1.png", "cat/a b.jpg", ".hidden/x.png", "dog/notes.txt"):
+    for name in ("dog/deep/2.PNG", "dog/1.png", "cat/a b.jpg", "cat/c.jfif", ".hidden/x.png", "dog/notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(png("red"))
     found = read_image_list(tmp_path)
     assert found.kind == "multiclass"
     assert found.classes == ("cat", "dog")
-    assert list(found.images) == ["cat/a b.jpg", "dog/1.png", "dog/deep/2.PNG"]
-    assert [found.target(index) for index in range(3)] == [0, 1, 1]
+    assert list(found.images) == ["cat/a b.jpg", "cat/c.jfif", "dog/1.png", "dog/deep/2.PNG"]
+    assert [found.target(index) for index in range(4)] == [0, 0, 1, 1]
     check_files(found)
 
 
@@ -238,3 +238,82 @@ def test_refuses_what_is_not_the_format(tmp_path: Path, name: str, text: str, me
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         read_image_list(tmp_path / name if name.startswith("a") else tmp_path)
+
+
+def test_voc_with_the_images_beside_the_files(tmp_path: Path) -> None:
+    write_voc(tmp_path / "pets")
+    (tmp_path / "pets" / "Annotations").rename(tmp_path / "train")
+    write_images(tmp_path / "train")
+    found = read_image_list(tmp_path / "train")
+    assert shown(found) == SHOWN
+    check_files(found)
+
+
+@pytest.mark.parametrize("written", ["c", "before.png", r"C:\pets\c.png"])
+def test_voc_names_an_image_loosely(tmp_path: Path, written: str) -> None:
+    write_voc(tmp_path)
+    write_images(tmp_path / "JPEGImages")
+    file = tmp_path / "Annotations" / "c.xml"
+    file.write_text(file.read_text().replace("c.png", written))
+    found = read_image_list(tmp_path)
+    assert shown(found) == SHOWN
+    check_files(found)
+
+
+def test_two_files_of_voc_for_one_image(tmp_path: Path) -> None:
+    write_voc(tmp_path)
+    write_images(tmp_path / "JPEGImages")
+    file = tmp_path / "Annotations" / "clean.xml"
+    file.write_text(file.read_text().replace("clean.png", "c.png"))
+    with pytest.raises(DataError, match=r"clean\.xml: names c\.png, which a file before it names as well"):
+        read_image_list(tmp_path)
+
+
+def test_a_list_of_voc_written_on_windows(tmp_path: Path) -> None:
+    write_voc(tmp_path)
+    write_images(tmp_path / "JPEGImages")
+    split = tmp_path / "ImageSets" / "Main" / "train.txt"
+    split.parent.mkdir(parents=True)
+    split.write_text("c\r\nclean\r\n", encoding="utf-8-sig")
+    assert list(read_image_list(split).images) == ["c.png", "clean.png"]
+    split.write_text("c\nclean\n", encoding="utf-16")
+    with pytest.raises(DataError, match="cannot be read as UTF-8"):
+        read_image_list(split)
+
+
+def test_rows_of_commas_only_are_blank(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{seed()}\n,,,,,\n,,,,,\n")
+    assert shown(read_image_list(tmp_path / "a.csv")) == SHOWN
+    (tmp_path / "a.csv").write_text(f"{seed()}\n,cat,1,2,3,4\n")
+    with pytest.raises(DataError, match="line 6: ',cat,1,2,3,4' does not have the image"):
+        read_image_list(tmp_path / "a.csv")
+
+
+def test_sizes_that_coco_leaves_empty_are_unknown(tmp_path: Path) -> None:
+    document = coco()
+    document["images"][0] |= {"width": None, "height": None}
+    document["images"][2] |= {"width": 0, "height": 0}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert shown(read_image_list(tmp_path / "a.json")) == SHOWN
+
+
+def test_wrong_entries_of_coco_are_named(tmp_path: Path) -> None:
+    document = coco()
+    document["annotations"][1] |= {"id": 5, "bbox": []}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"annotation 5 has no bbox \[x, y, width, height\]"):
+        read_image_list(tmp_path / "a.json")
+    document = coco()
+    document["images"][1]["id"] = 10
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="two images have the id 10"):
+        read_image_list(tmp_path / "a.json")
+
+
+def test_boxes_in_parts_of_the_image_are_refused(tmp_path: Path) -> None:
+    header = "image,x1,y1,x2,y2,class\n"
+    (tmp_path / "a.csv").write_text(f"{header}a.png,0.1,0.2,0.5,1.0,cat\nb.png,0,0,1,1,cat\n")
+    with pytest.raises(DataError, match=r"all boxes lie within 0 and 1, parts of an image\. Write corners in pixels"):
+        read_image_list(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text(f"{header}a.png,0.1,0.2,0.5,1.0,cat\nb.png,0,0,1,2,cat\n")
+    assert len(read_image_list(tmp_path / "a.csv")) == 2

@@ -159,3 +159,12 @@ def boxes_of(images: ImageList, index: int) -> list[tuple[int, list[float]]]:
     target = images.target(index)
     assert isinstance(target, Boxes)
     return list(zip(target.labels.tolist(), target.boxes.tolist(), strict=True))
+
+
+def test_a_line_is_repeated_to_be_seen_more_often(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("0 1 2 3 4\n")
+    (tmp_path / "train.txt").write_text("a.png a.txt\nb.png a.txt\na.png a.txt\n")
+    found = read_image_list(tmp_path / "train.txt")
+    assert list(found.images) == ["a.png", "b.png", "a.png"]
+    shown = [found.target(index) for index in range(3)]
+    assert [one.boxes.tolist() for one in shown if isinstance(one, Boxes)] == [[[1, 2, 3, 4]]] * 3

@@ -42,6 +42,16 @@ def test_kinds_must_agree(tmp_path: Path) -> None:
         read_splits({"train": train, "val": tmp_path / "x.csv"})
 
 
+def test_a_multilabel_validation_may_show_one_class_in_each_image(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(png("red", (9, ord(name))))
+    (tmp_path / "train.txt").write_text("a.png 0,1\n")
+    (tmp_path / "val.txt").write_text("b.png 1\nc.png 0\n")
+    val = read_splits({"train": tmp_path / "train.txt", "val": tmp_path / "val.txt"})["val"]
+    assert val.kind == "multilabel"
+    assert [val.target(index) for index in range(2)] == [(1,), (0,)]
+
+
 def test_images_in_both_splits_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     train = write_colors(tmp_path, 6)
     (tmp_path / "val").mkdir()

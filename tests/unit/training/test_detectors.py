@@ -127,6 +127,7 @@ def test_anchor_size_is_that_of_the_finest_map() -> None:
         ({"options": {"min_size": 3}}, r"min_size cannot be set: set model\.input_size"),
         ({"options": {"nms_tresh": 1}}, "test_resnet-ssdlite has no option 'nms_tresh'; did you mean 'nms_thresh'"),
         ({"name": "test_resnet-fpn-fcos", "options": {"anchor_size": 8}}, "has no option 'anchor_size'"),
+        ({"name": "test_resnet-fpn-fcos", "options": {"trainable_backbone_layers": 1}}, "has no option 'trainable_"),
     ],
 )
 def test_what_cannot_be_built_is_told(fields: dict[str, Any], message: str) -> None:

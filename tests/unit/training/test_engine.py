@@ -200,3 +200,20 @@ def test_a_class_that_is_only_validated_is_refused(tmp_path: Path, colors: Lists
     two = read_image_list(write_colors(tmp_path, 2))
     with pytest.raises(DataError, match="blue"):
         train(config(), two, colors[1])
+
+
+def test_a_multilabel_set_to_be_tested_may_show_one_class_in_each_image(colors: Lists, tmp_path: Path) -> None:
+    given = config(task_type="multilabel_classification", max_epochs=1)
+    single = colors[1]
+    outcome = train(given, colors[0].as_kind("multilabel"), single.as_kind("multilabel"))
+    save_weights(outcome.state_dict, tmp_path / "model.pth")
+    assert single.kind == "multiclass"
+    assert evaluate(given, single, tmp_path / "model.pth") == pytest.approx(outcome.evaluation)
+
+
+def test_a_set_of_clean_images_alone_names_no_class(tmp_path: Path) -> None:
+    (tmp_path / "clean.csv").write_text("image,x1,y1,x2,y2,class\na.png,,,,,\n")
+    clean = read_image_list(tmp_path / "clean.csv", "clean")
+    given = config(task_type="object_detection", model={"name": "test_resnet-ssdlite", "input_size": 64})
+    with pytest.raises(DataError, match="clean has no box of any class: there is nothing to find"):
+        train(given, clean, clean)

@@ -24,10 +24,23 @@ def test_writes_events_and_curves(tmp_path: Path) -> None:
         for epoch in (2, 3):
             reporter.epoch_ended(a_result(epoch, metrics={"mAP": 0.5, "image_true_positives": 12}))
     written = events(tmp_path / "plots")
-    assert written["loss/train"] == [(2, 0.5), (3, pytest.approx(1 / 3))]
+    assert written["loss/train"] == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
     assert written["val/mAP"] == [(2, 0.5), (3, 0.5)]
     assert {"loss/val", "training/learning_rate", "training/samples_per_second"} <= written.keys()
     assert reporter.curves.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_shows_each_epoch_once(tmp_path: Path) -> None:
+    def losses(*epochs: int, metric: float) -> list[tuple[int, float]]:
+        with FileReporter(NullReporter(), tmp_path, earlier=[a_result(1)] if epochs[0] == 2 else []) as reporter:
+            for epoch in epochs:
+                reporter.epoch_ended(a_result(epoch, metrics={"mAP": metric}))
+        return events(tmp_path)["val/mAP"]
+
+    assert losses(1, 2, 3, metric=0.25) == [(1, 0.25), (2, 0.25), (3, 0.25)]
+    assert losses(2, 3, metric=0.5) == [(2, 0.5), (3, 0.5)]  # killed, and gone on after the first
+    assert losses(1, 2, 3, 2, metric=0.75) == [(1, 0.75), (2, 0.75)]  # another one, set back after its third
 
 
 def test_the_other_reporter_is_told_and_asked_everything(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import random
 import zipfile
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from mitorch_service.errors import DataError
@@ -64,6 +65,22 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, mess
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_image(ImageLocation(tmp_path / name), ZipFiles())
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_damaged_avif_is_named(tmp_path: Path) -> None:
+    """Its decoder raises other errors than those of other formats."""
+    buffer = BytesIO()
+    Image.effect_noise((64, 48), 90).convert("RGB").save(buffer, "AVIF")
+    content, chance = buffer.getvalue(), random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[chance.randrange(300)] = chance.randrange(256)
+        (tmp_path / "a.avif").write_bytes(damaged)
+        try:
+            read_image(ImageLocation(tmp_path / "a.avif"), ZipFiles())
+        except DataError as error:
+            assert "a.avif cannot be decoded" in str(error)
 
 
 def test_what_is_missing_is_named(tmp_path: Path, archive: Path) -> None:

@@ -114,8 +114,15 @@ def test_a_plateau_drops_the_rate_and_then_waits_again() -> None:
         ({"name": "multistep"}, "milestones belong to multistep"),
         ({"name": "cosine", "milestones": [3]}, "milestones belong to multistep"),
         ({"name": "one_cycle", "warmup": "linear"}, "one_cycle climbs by itself"),
+        ({"name": "cosine", "warmup_epochs": 5}, "there is no warm-up without its kind"),
+        ({"name": "cosine", "warmup_steps": 500}, "there is no warm-up without its kind"),
     ],
 )
 def test_settings_that_contradict_each_other(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         LrSchedulerConfig.model_validate({"base_lr": 1, **fields})
+
+
+def test_a_warm_up_may_be_turned_off_and_have_the_name_of_the_original() -> None:
+    assert rate(0, warmup="none", warmup_epochs=5) == 2.0  # a search may try both
+    assert rate(3, warmup="const", warmup_epochs=2, warmup_factor=0.5) == 1.0

@@ -117,3 +117,19 @@ def test_gradients_are_clipped_by_value_then_by_norm() -> None:
     assert norm.item() == pytest.approx(5.0)
     assert module.weight.grad.tolist() == [pytest.approx([0.6, 0.8])]
     assert gradient_norm(optimizer) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("name", "option"), [("adamw", "amsgrad"), ("rmsprop", "centered"), ("sgd", "maximize")])
+def test_options_reach_the_optimizers_of_pytorch(name: str, option: str) -> None:
+    module = nn.Linear(2, 2)
+    assert build_optimizer(OptimizerConfig(name=name, options={option: True}), module, 0.1).defaults[option] is True
+    for wrong in ("amsgard", "lr", "weight_decay"):  # of which the last two have a key of their own
+        with pytest.raises(InvalidInput, match=rf"{name} cannot be built with .*{wrong}"):
+            build_optimizer(OptimizerConfig(name=name, options={wrong: 1}), module, 0.1)
+
+
+def test_lookahead_goes_around_any_optimizer() -> None:
+    assert unknown_optimizer_problem("lookahead_lion") is None
+    assert "there is no optimizer 'adamx'" in str(unknown_optimizer_problem("lookahead_adamx"))
+    optimizer = build_optimizer(OptimizerConfig(name="lookahead_adamw"), nn.Linear(2, 2), 0.1)
+    assert type(optimizer).__name__ == "Lookahead"

@@ -59,3 +59,12 @@ def test_the_best_weights_are_kept_with_their_evaluation(colors: tuple[ImageList
     assert outcome.epochs == 3
     assert outcome.evaluation["val_loss"] == recorder.results[0].val_loss
     assert recorder.notes == ["Stopped early after epoch 3: val_loss was best in epoch 1."]
+
+
+def test_an_objective_that_is_never_a_number_is_told() -> None:
+    chosen = selection("top1_accuracy", max_plateau_count=2)
+    run(chosen, [math.nan, math.nan])
+    assert chosen.is_over()
+    assert str(chosen).startswith("top1_accuracy was not a number in any epoch")
+    run(chosen, [0.5])
+    assert str(chosen) == "top1_accuracy was best in epoch 1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 from io import BytesIO
 
@@ -12,25 +13,55 @@ from mitorch_service.training.image_list import ImageList, ImageLocation
 from mitorch_service.training.targets import Boxes
 from mitorch_service.training.zip_files import ZipFiles
 
+log = logging.getLogger("mitorch")
+
 _MOST_IMAGES = 10_000  # whose sizes are read: some seconds; more take too long to wait for
 
 
 def tell_boxes_beyond(image_list: ImageList) -> None:
-    """Logs how many boxes lie beyond their images, in whole or in part, of the first 10,000 images.
+    """Logs how many boxes lie beyond their images, in whole or in part, of the first 10,000 images, and how many of
+    these are not of the size that the data set states: boxes are pixels of the image as it is stored.
 
     Reads the head of each image file; what has none is left to the training, which names it. What is beyond is cut off
     when the image is loaded.
     """
     if image_list.kind != "detection":
         return
-    flaws = BoxFlaws(image_list.name)
+    flaws, others = BoxFlaws(image_list.name), _OtherSizes(image_list)
     for index in range(min(len(image_list), _MOST_IMAGES)):
         target = image_list.target(index)
-        if isinstance(target, Boxes) and len(target):
-            size = _size(image_list.location(index), image_list.archives)
-            for x_min, y_min, x_max, y_max in target.boxes.tolist() if size else []:
+        size = _size(image_list.location(index), image_list.archives) if isinstance(target, Boxes) and target else None
+        if size is not None and isinstance(target, Boxes):
+            others.look_at(index, size)
+            for x_min, y_min, x_max, y_max in target.boxes.tolist():
                 flaws.usable((x_min, y_min, x_max, y_max), size)
     flaws.tell()
+    others.tell()
+
+
+class _OtherSizes:
+    """Counts the images that are not of the size that is stated."""
+
+    def __init__(self, image_list: ImageList) -> None:
+        self._image_list, self._count, self._first = image_list, 0, ""
+
+    def look_at(self, index: int, size: tuple[int, int]) -> None:
+        stated = self._image_list.stated_size(index)
+        if stated is None or stated == size:
+            return
+        self._count += 1
+        name = self._image_list.images[index]
+        self._first = self._first or f"{name} is {size[0]}x{size[1]}, not {stated[0]:g}x{stated[1]:g}"
+
+    def tell(self) -> None:
+        if self._count:
+            log.warning(
+                "%s: %d images are not of the size that it states; the first: %s. Its boxes are taken as pixels of the "
+                "image as stored. If they were drawn on another, such as one turned by its EXIF data, write that.",
+                self._image_list.name,
+                self._count,
+                self._first,
+            )
 
 
 def _size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:

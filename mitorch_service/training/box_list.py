@@ -12,6 +12,7 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.image_list import ImageList, PackedStrings
 from mitorch_service.training.targets import BoxTargets
 
+Size = tuple[float, float]  # width and height in pixels
 Corners = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels
 
 log = logging.getLogger("mitorch")
@@ -30,6 +31,7 @@ class BoxList:
         self._corners, self._owners = array("f"), array("Q")
         self._images: list[str] = []
         self._numbers: dict[str, int] = {}  # of those that `image` was asked for
+        self._sizes: dict[int, Size] = {}  # by number, as far as they are stated
         self._flaws = BoxFlaws(name)
 
     @property
@@ -37,11 +39,14 @@ class BoxList:
         """The image that came first; empty without any."""
         return self._images[0] if self._images else ""
 
-    def image(self, image: str) -> int:
-        """The number of this image, which is taken in when it is new: one without boxes shows nothing."""
+    def image(self, image: str, size: Size | None = None) -> int:
+        """The number of this image, which is taken in when it is new: one without boxes shows nothing. `size`: what is
+        stated of it."""
         number = self._numbers.get(image)
         if number is None:
             number = self._numbers[image] = self.new_image(image)
+        if size is not None:
+            self._sizes[number] = size
         return number
 
     def new_image(self, image: str) -> int:
@@ -49,9 +54,10 @@ class BoxList:
         self._images.append(image)
         return len(self._images) - 1
 
-    def add(self, image: int, label: int, corners: Corners, size: tuple[float, float] | None = None) -> None:
-        """A box of an image of this number. `size`: the image's, where known."""
+    def add(self, image: int, label: int, corners: Corners) -> None:
+        """A box of the image of this number."""
         x_min, y_min, x_max, y_max = corners
+        size = self._sizes.get(image)
         x_limit, y_limit = size or (_FAR, _FAR)
         if not (0 <= x_min < x_max <= x_limit and 0 <= y_min < y_max <= y_limit):  # of a million boxes, few
             if not self._flaws.usable(corners, size):
@@ -81,7 +87,13 @@ class BoxList:
         if self._are_parts():
             raise DataError(f"{self.name}: all boxes lie within 0 and 1, parts of an image. Write corners in pixels.")
         targets = BoxTargets.grouped(len(self._images), self._owners, self.labels, self._corners)
-        return ImageList(self.name, folder, PackedStrings(self._images), targets, classes, named)
+        images = PackedStrings(self._images)
+        return ImageList(self.name, folder, images, targets, classes, named, stated_sizes=self._packed_sizes())
+
+    def _packed_sizes(self) -> array[float]:
+        """Width and height of each image, 0 where they are not stated; nothing if they are of none."""
+        count = len(self._images) if self._sizes else 0
+        return array("f", (side for number in range(count) for side in self._sizes.get(number, (0.0, 0.0))))
 
     def _are_parts(self) -> bool:
         first = self._corners[:4]  # tells of most files that they are not, before all of it is looked at
@@ -102,7 +114,7 @@ class BoxFlaws:
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
-    def usable(self, corners: Corners, size: tuple[float, float] | None) -> bool:
+    def usable(self, corners: Corners, size: Size | None) -> bool:
         """Whether there is a part of the image in the box."""
         flaw, usable = _flaw(corners, size)
         if flaw is not None:
@@ -116,7 +128,7 @@ class BoxFlaws:
             log.warning("%s: %d boxes %s; the first is %s", self._name, count, flaw, self._first[flaw])
 
 
-def _flaw(corners: Corners, size: tuple[float, float] | None) -> tuple[str | None, bool]:
+def _flaw(corners: Corners, size: Size | None) -> tuple[str | None, bool]:
     """What is wrong with the box, and whether something of it can be used."""
     x_min, y_min, x_max, y_max = corners
     if not all(map(math.isfinite, corners)):

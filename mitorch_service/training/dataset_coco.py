@@ -41,7 +41,7 @@ class _Coco:
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
         self._boxes = BoxList(name)
-        self._images: dict[int, tuple[int, tuple[float, float] | None]] = {}  # number and size
+        self._images: dict[int, int] = {}  # as the boxes number them
         self._categories: list[dict[str, Any]] = []
         self._annotations = _Annotations(name)
 
@@ -68,11 +68,12 @@ class _Coco:
 
     def _read_images(self, images: Iterable[Any]) -> None:
         for image in images:
-            size = (image["width"], image["height"]) if image.get("width") and image.get("height") else None
             number = self._annotations.images[image["id"]]
             if number in self._images:
                 raise DataError(f"{self._name}: two images have the id {image['id']}. Give each its own.")
-            self._images[number] = self._boxes.image(image["file_name"]), size
+            width, height = float(image.get("width") or 0), float(image.get("height") or 0)
+            size = (width, height) if width and height else None
+            self._images[number] = self._boxes.image(image["file_name"], size)
 
     def _add_boxes(self, ids: ClassIds) -> None:
         names = {self._annotations.categories[one["id"]]: str(one["name"]) for one in self._categories}
@@ -85,8 +86,7 @@ class _Coco:
                 where = f"{self._name}, annotation {self._annotations.ids[annotation]}"
                 labels[category] = ids.id(names[category], where)
             x, y, width, height = box
-            number, size = self._images[image]
-            self._boxes.add(number, labels[category], (x, y, x + width, y + height), size)
+            self._boxes.add(self._images[image], labels[category], (x, y, x + width, y + height))
         if self._annotations.crowds:
             log.warning("%s: %d regions of crowds are left out", self._name, self._annotations.crowds)
 

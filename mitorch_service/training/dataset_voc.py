@@ -11,7 +11,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.box_list import BoxList, Corners
+from mitorch_service.training.box_list import BoxList, Corners, Size
 from mitorch_service.training.class_names import ClassIds, ClassList
 from mitorch_service.training.file_readers import Call, results
 from mitorch_service.training.image_folders import SUFFIXES
@@ -50,11 +50,11 @@ def read_voc(voc: Voc, name: str, classes: ClassList | None) -> ImageList:
     images: _ImageNames | None = None
     for place, (file, picture) in enumerate(chain.from_iterable(results(_calls(voc, name)))):
         images = images or _ImageNames.of(voc, picture.image, file.stem)
-        number = boxes.image(images.find(picture.image, file.stem))
+        number = boxes.image(images.find(picture.image, file.stem), picture.size)
         if number < place:
             raise DataError(f"{file}: names {picture.image}, which a file before it names as well. Correct <filename>.")
         for label, corners in picture.objects:
-            boxes.add(number, ids.id(label, str(file)), corners, picture.size)
+            boxes.add(number, ids.id(label, str(file)), corners)
     return boxes.finish(images.folder if images else voc.root, ids.finish(boxes.labels))
 
 
@@ -82,7 +82,7 @@ class _ImageNames:
 
 class _Picture(NamedTuple):
     image: str
-    size: tuple[float, float] | None
+    size: Size | None
     objects: list[tuple[str, Corners]]  # the class of each, and where it is
 
 
@@ -145,7 +145,7 @@ def _text(element: ElementTree.Element, tag: str, file: Path) -> str:
     return text
 
 
-def _size(root: ElementTree.Element) -> tuple[float, float] | None:
+def _size(root: ElementTree.Element) -> Size | None:
     try:
         width, height = (float(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
     except ValueError:

@@ -73,6 +73,7 @@ class ImageList:
     targets: Targets  # of each image
     classes: tuple[str, ...]
     classes_named: bool = True  # False: nothing names the classes; the names were made up from the ids
+    stated_sizes: array[float] = field(default_factory=lambda: array("f"))  # two each, 0 for unknown ones; may be empty
     archives: ZipFiles = field(default_factory=ZipFiles, compare=False)  # of the images; loading processes share them
 
     def __len__(self) -> int:
@@ -91,6 +92,11 @@ class ImageList:
 
     def location(self, index: int) -> ImageLocation:
         return ImageLocation.parse(self.images[index], self.folder)
+
+    def stated_size(self, index: int) -> tuple[float, float] | None:
+        """Width and height of one image in pixels as the data set's file has them, if it has."""
+        width, height = self.stated_sizes[2 * index : 2 * index + 2] or (0, 0)
+        return (width, height) if width and height else None
 
     def target(self, index: int) -> int | tuple[int, ...] | Boxes:
         """The class (multiclass), the classes (multilabel) or the boxes (detection) of one image."""

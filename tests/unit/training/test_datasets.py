@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import json
 import zipfile
 from pathlib import Path
 
@@ -99,3 +100,16 @@ def test_boxes_beyond_images_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "pets train: 1 boxes are outside of their images and are left out; the first is 20, 1, 22, 5" in (
         caplog.messages
     )
+
+
+def test_images_of_another_size_than_stated_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(png("red"))  # 9 x 8
+    sizes = {"a.png": (9, 8), "b.png": (8, 9), "c.png": (None, None)}
+    images = [{"id": n, "file_name": n, "width": width, "height": height} for n, (width, height) in sizes.items()]
+    annotations = [{"image_id": name, "category_id": 1, "bbox": [1, 1, 4, 4]} for name in sizes]
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "train.json").write_text(json.dumps(document))
+    read_splits({"train": tmp_path / "train.json"}, "pets")
+    told = "pets train: 1 images are not of the size that it states; the first: b.png is 9x8, not 8x9. "
+    assert [message.startswith(told) for message in caplog.messages] == [True]

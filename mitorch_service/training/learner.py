@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any
 
 from torch import Tensor, nn
@@ -102,12 +103,13 @@ class Learner:
 
     def load_state_dict(self, state: dict[str, Any], own_settings: bool = False) -> None:
         """`own_settings`: the optimizer keeps what its config says (momentum, decay), and takes over what it has
-        gathered."""
+        gathered. The state stays as it is in what follows."""
         self._moved, self.norm = True, None
+        gathered = deepcopy(state["optimizer"])  # an optimizer goes on with the tensors that it is given
         self._module.load_state_dict(state["module"])
         if own_settings:
-            load_moments(self._optimizer, state["optimizer"])
+            load_moments(self._optimizer, gathered)
         else:
-            self._optimizer.load_state_dict(state["optimizer"])
+            self._optimizer.load_state_dict(gathered)
         self._precision.load_state_dict(state["precision"])
         self._average.load_state_dict(state["average"])

@@ -24,7 +24,7 @@ from mitorch_service.training.seeding import random_state, restore_random_state,
 from mitorch_service.training.selection import Selection
 from mitorch_service.training.weights import StateDict
 
-_FORMAT = 1
+_FORMAT = 2
 _MOST_LOWERED = 2  # times that a training that diverged is taken up again
 _LOWERED = 0.1  # what is left of its learning rate each time
 _AGREE_EVERY = 10  # steps between two questions of several processes to each other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -38,6 +39,10 @@ class PackedStrings:
     def __iter__(self) -> Iterator[str]:
         block = self._block
         return (block[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(self._ends))
+
+    def blocks(self) -> tuple[bytes, array[int]]:
+        """All that makes one different from another."""
+        return self._block, self._ends
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,13 @@ class ImageList:
     def target(self, index: int) -> int | tuple[int, ...] | Boxes:
         """The class (multiclass), the classes (multilabel) or the boxes (detection) of one image."""
         return self.targets[index]
+
+    def digest(self) -> str:
+        """Differs where an image's path or target does, or their order; wherever the folder is."""
+        found = hashlib.sha256()
+        for block in (*self.images.blocks(), *self.targets.blocks()):
+            found.update(block)
+        return found.hexdigest()
 
 
 def same_classes(train: ImageList, val: ImageList) -> None:

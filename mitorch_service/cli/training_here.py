@@ -43,7 +43,8 @@ def train_here(
     with ExitStack() as stack:
         checkpoints = stack.enter_context(_checkpoints(kept)) if kept else None
         reporter = stack.enter_context(show_training())
-        reporter = _evicting(reporter, evict_at, checkpoints)
+        if _is_first():
+            reporter = _evicting(reporter, config, evict_at, checkpoints)
         reporter = stack.enter_context(_filing(reporter, kept, checkpoints)) if kept else reporter
         stack.enter_context(companions(wanted_processes(config)))
         outcome = engine.train(
@@ -86,13 +87,19 @@ def _checkpoints(output: Path) -> Iterator[Checkpoints]:
         yield checkpoints
 
 
-def _evicting(reporter: Reporter, evict_at: float | None, checkpoints: Checkpoints | None) -> Reporter:
+def _evicting(
+    reporter: Reporter, config: TrainingConfig, evict_at: float | None, checkpoints: Checkpoints | None
+) -> Reporter:
     from mitorch_service.training.eviction import EvictingReporter
 
     if evict_at is None:
         return reporter
     if checkpoints is None:
-        raise InvalidInput("mitrain", [Problem("--evict-at", "needs -o OUTPUT: the checkpoints are beside it")])
+        problem = "needs -o OUTPUT, and no -d: the checkpoints are beside it"
+        raise InvalidInput("mitrain", [Problem("--evict-at", problem)])
+    if evict_at >= config.max_epochs:
+        problem = f"is where the training has ended (max_epochs is {config.max_epochs}): give a smaller number"
+        raise InvalidInput("mitrain", [Problem("--evict-at", problem)])
     return EvictingReporter(reporter, evict_at, checkpoints.wait)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.targets import Boxes, Kind, Targets
@@ -40,7 +41,7 @@ class PackedStrings:
         block = self._block
         return (block[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(self._ends))
 
-    def blocks(self) -> tuple[bytes, array[int]]:
+    def blocks(self) -> tuple[bytes | array[Any], ...]:
         """All that makes one different from another."""
         return self._block, self._ends
 
@@ -98,8 +99,8 @@ class ImageList:
     def digest(self) -> str:
         """Differs where an image's path or target does, or their order; wherever the folder is."""
         found = hashlib.sha256()
-        for block in (*self.images.blocks(), *self.targets.blocks()):
-            found.update(block)
+        for block in self.images.blocks() + self.targets.blocks():
+            found.update(memoryview(block))
         return found.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,8 @@ def train_here(
         click.echo(f"weights  {output}")
     if checkpoints is not None and kept is not None:
         checkpoints.delete()
-        _checkpoint_folder(kept).rmdir()
+        with suppress(OSError):  # somebody has put something there
+            _checkpoint_folder(kept).rmdir()
 
 
 def _is_first() -> bool:

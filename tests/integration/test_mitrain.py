@@ -163,6 +163,13 @@ def test_a_training_that_is_killed_goes_on_when_it_is_started_again(
     assert (folder / "cut.pth.plots" / "curves.png").exists()
 
 
+def test_what_somebody_has_put_beside_checkpoints_stays(folder: Path) -> None:
+    (folder / "w.pth.checkpoints").mkdir()
+    (folder / "w.pth.checkpoints" / "mine.txt").touch()
+    assert train("-o", "w.pth").exit_code == 0
+    assert [path.name for path in (folder / "w.pth.checkpoints").iterdir()] == ["mine.txt"]
+
+
 def free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

@@ -187,6 +187,16 @@ class TrainingDiverged(MiTorchError):
         )
 
 
+class ProcessLost(MiTorchError):
+    """A process of a distributed training does not answer another one."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The processes of this training do not reach each other any more ({problem}). Mostly one of them has "
+            "ended: what it wrote last says why. Start the training again: it goes on from its last checkpoint."
+        )
+
+
 class MissingExtra(MiTorchError):
     """A heavy package that this command needs is not installed."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,8 @@ def train_here(
     with ExitStack() as stack:
         checkpoints = stack.enter_context(_checkpoints(kept)) if kept else None
         reporter = stack.enter_context(show_training())
-        reporter = _evicting(reporter, evict_at, checkpoints)
+        if _is_first():
+            reporter = _evicting(reporter, config, evict_at, checkpoints)
         reporter = stack.enter_context(_filing(reporter, kept, checkpoints)) if kept else reporter
         stack.enter_context(companions(wanted_processes(config)))
         outcome = engine.train(
@@ -66,7 +67,8 @@ def train_here(
         click.echo(f"weights  {output}")
     if checkpoints is not None and kept is not None:
         checkpoints.delete()
-        _checkpoint_folder(kept).rmdir()
+        with suppress(OSError):  # somebody has put something there
+            _checkpoint_folder(kept).rmdir()
 
 
 def _is_first() -> bool:
@@ -86,13 +88,19 @@ def _checkpoints(output: Path) -> Iterator[Checkpoints]:
         yield checkpoints
 
 
-def _evicting(reporter: Reporter, evict_at: float | None, checkpoints: Checkpoints | None) -> Reporter:
+def _evicting(
+    reporter: Reporter, config: TrainingConfig, evict_at: float | None, checkpoints: Checkpoints | None
+) -> Reporter:
     from mitorch_service.training.eviction import EvictingReporter
 
     if evict_at is None:
         return reporter
     if checkpoints is None:
-        raise InvalidInput("mitrain", [Problem("--evict-at", "needs -o OUTPUT: the checkpoints are beside it")])
+        problem = "needs -o OUTPUT, and no -d: the checkpoints are beside it"
+        raise InvalidInput("mitrain", [Problem("--evict-at", problem)])
+    if evict_at >= config.max_epochs:
+        problem = f"is where the training has ended (max_epochs is {config.max_epochs}): give a smaller number"
+        raise InvalidInput("mitrain", [Problem("--evict-at", problem)])
     return EvictingReporter(reporter, evict_at, checkpoints.wait)
 
 

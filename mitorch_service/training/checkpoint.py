@@ -42,7 +42,7 @@ class Checkpoints:
         self._artifacts, self._prefix = artifacts, prefix
         self._found: State | None = None
         self._searched = False
-        self._stored: list[int] = []  # numbers, oldest first
+        self._stored: list[int] = []  # numbers, in the order in which they go: damaged ones, then the oldest
         self._changed = threading.Condition()
         self._waiting: tuple[State, int | None] | None = None  # with the epoch under which it is shared
         self._busy = False
@@ -52,9 +52,11 @@ class Checkpoints:
         """The newest state that is whole, in main memory; None if there is none. Those that are damaged are logged and
         left out. Raises ArtifactError if the store cannot be read."""
         if not self._searched:
-            self._stored = self._numbers()
-            self._found = next((state for number in reversed(self._stored) if (state := self._read(number))), None)
+            self._found, damaged = self._newest(numbers := self._numbers())
+            self._stored = [*damaged, *(number for number in numbers if number not in damaged)]
             self._searched = True
+            if damaged and self._found is None:
+                log.warning("no checkpoint is whole: the training starts from its first epoch")
         return self._found
 
     def take_over(self, state: State) -> None:
@@ -106,7 +108,7 @@ class Checkpoints:
                     self._changed.notify_all()
 
     def _store(self, state: State, shared: int | None) -> None:
-        number = self._stored[-1] + 1 if self._stored else 1
+        number = max(self._stored, default=0) + 1
         with tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
             file = Path(folder, "state.pt")
             write_state(state, file)
@@ -131,6 +133,16 @@ class Checkpoints:
         names = [key.removeprefix(start).partition("/")[0] for key in self._artifacts.keys(self._prefix)]
         return sorted({int(name) for name in names if name.isdecimal()})
 
+    def _newest(self, numbers: list[int]) -> tuple[State | None, list[int]]:
+        """The last that is whole, with the numbers of those after it."""
+        damaged: list[int] = []
+        for number in reversed(numbers):
+            state = self._read(number)
+            if state is not None:
+                return state, damaged
+            damaged.append(number)
+        return None, damaged
+
     def _read(self, number: int) -> State | None:
         key = self._key(number)
         with tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
@@ -143,7 +155,7 @@ class Checkpoints:
                 return None
             state = read_state(file)
         if state is None:
-            log.warning("the checkpoint %s is damaged: the one before it is taken", key)
+            log.warning("the checkpoint %s is damaged: it is left out", key)
         return state
 
     def _key(self, number: int) -> str:

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mitorch_service.errors import ProcessLost
 from mitorch_service.training.device import best_device
 
 # The first process may have to fetch the data before it joins; a step takes seconds at most.
@@ -41,7 +42,7 @@ class Processes:
     @contextmanager
     def joined(cls) -> Iterator[Processes]:
         """Those of ``WORLD_SIZE``, ``RANK``, ``LOCAL_RANK``, ``MASTER_ADDR`` and ``MASTER_PORT``; without them this
-        process alone."""
+        process alone. Raises ProcessLost once one of them has ended."""
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         if world_size == 1 or dist.is_initialized():
             yield cls()
@@ -54,6 +55,10 @@ class Processes:
         try:
             processes._control = dist.new_group(backend="gloo", timeout=_PATIENCE) if cuda else None
             yield processes
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "/gloo/" in str(error):
+                raise ProcessLost(str(error).strip().partition("\n")[0]) from error
+            raise
         finally:
             dist.destroy_process_group()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mitorch_service.errors import DataError, TrainingDiverged
+from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.averages import some_batches
@@ -83,6 +83,7 @@ def train(
                 config, val, task, network, processes.device, training=False, at_most=at_most, **share
             ) as val_feed,
         ):
+            _check_shares(config, train, feed, processes)
             length = Length(1 if fast_dev_run else config.max_epochs, len(feed), len(train), config.batch_size)
             kept = checkpoints if processes.first else None
             session = Session(config, learner, length, processes, reporter, kept, fingerprint(config, train, val), leg)
@@ -224,6 +225,16 @@ def _task_for(config: TrainingConfig, data: ImageList) -> Task:
             "or (mitest) by the training's data set."
         )
     return task
+
+
+def _check_shares(config: TrainingConfig, train: ImageList, feed: Feed, processes: Processes) -> None:
+    """A process without an image in some step would leave the others waiting for it."""
+    count = processes.world_size
+    if config.batch_size < count:
+        problem = f"is shared by {count} processes, each of which needs an image: set {count} or more"
+        raise InvalidInput("config", [Problem("batch_size", problem)])
+    if len(feed) == 0:
+        raise DataError(f"{train.name} has too few images for {count} processes ({len(train)}). Start fewer.")
 
 
 def _stopped(session: Session, paused: bool = False) -> TrainingOutcome:

@@ -90,11 +90,18 @@ class EpochProgress:
     def state_dict(self) -> dict[str, Any]:
         """Of an epoch that is to be gone on with."""
         self.read()
-        return {"loss_sum": self._loss_sum, "samples": self._samples, "rate": self.rate, "seconds": self._elapsed()}
+        return {
+            "loss_sum": self._loss_sum,
+            "samples": self._samples,
+            "rate": self.rate,
+            "seconds": self._elapsed(),
+            "last_finite": self.last_finite,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._loss_sum, self._samples = state["loss_sum"], state["samples"]
         self.rate, self._seconds_before = state["rate"], state["seconds"]
+        self.last_finite = list(state["last_finite"])
 
     def load_sums(self, states: list[dict[str, Any]]) -> None:
         """Takes over what several processes have gathered."""

@@ -54,8 +54,8 @@ class Feed:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._batches.__exit__()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._batches.__exit__(kind, error, trace)
 
     def _numbered(self, number: int, first: int) -> Iterator[tuple[int, Batch]]:
         return enumerate(self._batches.epoch(number, first), first)

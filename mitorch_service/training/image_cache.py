@@ -8,6 +8,7 @@ import struct
 
 from PIL import Image
 
+from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.training.decoding import Picture
 
 _ENTRY = struct.Struct("<QIIIIB")  # place of the pixels, width, height, the same in the file, orientation; 0: absent
@@ -21,10 +22,10 @@ class ImageCache:
     """
 
     def __init__(self, images: int, limit: int) -> None:
-        """Room for `limit` bytes; memory is taken as it fills."""
+        """Room for `limit` bytes; memory is taken as it fills. Raises InvalidInput for more than the machine has."""
         self._limit = limit
         self._index = mmap.mmap(-1, max(1, images * _ENTRY.size))
-        self._pixels = mmap.mmap(-1, max(1, limit))
+        self._pixels = _memory(max(1, limit))
         self._used = multiprocessing.get_context("fork").Value("Q", 0)
 
     def get(self, index: int) -> Picture | None:
@@ -61,3 +62,11 @@ class ImageCache:
 
     def __getstate__(self) -> dict[str, object]:
         return {"_limit": 0}
+
+
+def _memory(size: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(-1, size)
+    except OSError as error:
+        problem = f"this machine cannot give {size / 2**30:.4g} GiB for images ({error.strerror}): set less, or 0"
+        raise InvalidInput("config", [Problem("data.cache_memory", problem)]) from error

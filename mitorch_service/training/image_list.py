@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.targets import Boxes, ClassSetTargets, ClassTargets, Kind, Targets
@@ -38,6 +40,10 @@ class PackedStrings:
     def __iter__(self) -> Iterator[str]:
         block = self._block
         return (block[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(self._ends))
+
+    def blocks(self) -> tuple[bytes | array[Any], ...]:
+        """All that makes one different from another."""
+        return self._block, self._ends
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,13 @@ class ImageList:
     def target(self, index: int) -> int | tuple[int, ...] | Boxes:
         """The class (multiclass), the classes (multilabel) or the boxes (detection) of one image."""
         return self.targets[index]
+
+    def digest(self) -> str:
+        """Differs where an image's path or target does, or their order; wherever the folder is."""
+        found = hashlib.sha256()
+        for block in self.images.blocks() + self.targets.blocks():
+            found.update(memoryview(block))
+        return found.hexdigest()
 
 
 def same_classes(train: ImageList, val: ImageList) -> None:

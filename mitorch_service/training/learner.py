@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any
 
 from torch import Tensor, nn
 
+from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.averages import build_average
 from mitorch_service.training.batch import Batch
@@ -48,9 +50,17 @@ class Learner:
         return sum(one.numel() for one in self._module.parameters() if one.requires_grad)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The batch's mean loss, not yet known to the processor."""
-        with self._precision.autocast():
-            return self._task.loss(self._called, self._precision.arranged(batch), self._config)
+        """The batch's mean loss, not yet known to the processor. Raises InvalidInput for a batch of one image where
+        batch normalisation needs more."""
+        try:
+            with self._precision.autocast():
+                return self._task.loss(self._called, self._precision.arranged(batch), self._config)
+        except ValueError as error:
+            if not str(error).startswith("Expected more than 1 value per channel"):
+                raise
+            problem = "leaves one image for a step, which has no variance for batch normalisation: take 2 or more"
+            several = "" if self._processes.alone else " for each process"
+            raise InvalidInput("config", [Problem("batch_size", problem + several)]) from error
 
     def learn(self, loss: Tensor, rate: float, weight: float, *, moves: bool = True) -> None:
         """Adds the loss's gradient times `weight` to those since the last move; then moves the weights, or not yet."""
@@ -102,12 +112,13 @@ class Learner:
 
     def load_state_dict(self, state: dict[str, Any], own_settings: bool = False) -> None:
         """`own_settings`: the optimizer keeps what its config says (momentum, decay), and takes over what it has
-        gathered."""
+        gathered. The state stays as it is in what follows."""
         self._moved, self.norm = True, None
+        gathered = deepcopy(state["optimizer"])  # an optimizer goes on with the tensors that it is given
         self._module.load_state_dict(state["module"])
         if own_settings:
-            load_moments(self._optimizer, state["optimizer"])
+            load_moments(self._optimizer, gathered)
         else:
-            self._optimizer.load_state_dict(state["optimizer"])
+            self._optimizer.load_state_dict(gathered)
         self._precision.load_state_dict(state["precision"])
         self._average.load_state_dict(state["average"])

@@ -133,10 +133,16 @@ class Batches:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        """Closes files and ends the loading processes."""
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Closes files and ends the loading processes. Raises DataError where one of them has died, which PyTorch tells
+        by a RuntimeError anywhere in this process."""
         self._images.close()
         del self._loader
+        if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
+            raise DataError(
+                f"A process that loads images has died ({str(error).strip()}), most often because memory ran out. "
+                "Lower num_workers, data.cache_memory or batch_size."
+            ) from error
 
     def _note(self, loaded: Loaded) -> None:
         if loaded.bad and self._on_error == "fail":

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
-from mitorch_service.errors import ArtifactError, DataError, MiTorchError, StaleAttempt, StoreError, TrainingDiverged
+from mitorch_service.errors import (
+    ArtifactError,
+    DataError,
+    MiTorchError,
+    ProcessLost,
+    StaleAttempt,
+    StoreError,
+    TrainingDiverged,
+)
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
@@ -123,7 +131,7 @@ def _attempt(
         raise
     except TrainingDiverged as error:
         end = _failure(AttemptOutcome.DIVERGED, error)
-    except ArtifactError as error:
+    except (ArtifactError, ProcessLost) as error:
         end = _failure(AttemptOutcome.LOST, error)
     except Exception as error:  # noqa: BLE001 - a user's data and config can fail in any way: it is told, not lost
         end = _failure(AttemptOutcome.FAILED, error)

@@ -81,7 +81,7 @@ class ScriptCheckpoints:
             found = self._restore(kept, folder / kept.name)
             if found is not None:
                 return found
-            log.warning("the checkpoint %s is damaged: the one before it is taken", self._key(kept))
+            log.warning("the checkpoint %s is damaged: it is left out", self._key(kept))
         return None
 
     def last_epoch(self) -> int:

@@ -33,7 +33,7 @@ def report(
     becomes the training's evaluation, and a trial's value. Does nothing when the script runs by hand. Raises ValueError
     for what cannot be recorded."""
     values = {"train_loss": train_loss, "val_loss": val_loss, "learning_rate": learning_rate}
-    numbers = {name: None if value is None else float(value) for name, value in values.items()}
+    numbers = {name: None if value is None else _number(name, value) for name, value in values.items()}
     _call({"verb": "report", "epoch": checked_epoch(epoch), "metrics": checked_metrics(metrics or {}), **numbers})
 
 
@@ -69,7 +69,7 @@ def parameters() -> dict[str, Any]:
 
 def checked_epoch(epoch: int) -> int:
     """A whole number that can be recorded. Raises ValueError."""
-    if isinstance(epoch, bool) or int(epoch) != epoch or not 0 <= epoch <= MAX_EPOCH:
+    if isinstance(epoch, bool) or not _is_whole(epoch) or not 0 <= epoch <= MAX_EPOCH:
         raise ValueError(f"report: epoch must be a whole number from 0 to {MAX_EPOCH} (it is {epoch!r})")
     return int(epoch)
 
@@ -83,7 +83,21 @@ def checked_metrics(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
             raise ValueError(
                 f"report: a metric's name is text without . and $, up to {_MAX_NAME} long (it is {name!r})"
             )
-    return {name: float(value) for name, value in metrics.items()}
+    return {name: _number(name, value) for name, value in metrics.items()}
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        return bool(int(value) == value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _number(name: str, value: SupportsFloat) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # RuntimeError is torch's for a tensor of several
+        raise ValueError(f"report: {name} must be one number (it is {value!r:.100})") from None
 
 
 def _call(message: dict[str, Any]) -> dict[str, Any]:

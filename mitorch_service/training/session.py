@@ -8,6 +8,7 @@ import math
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from mitorch_service.errors import TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
@@ -24,12 +25,15 @@ from mitorch_service.training.seeding import random_state, restore_random_state,
 from mitorch_service.training.selection import Selection
 from mitorch_service.training.weights import StateDict
 
-_FORMAT = 1
+_FORMAT = 2
 _MOST_LOWERED = 2  # times that a training that diverged is taken up again
 _LOWERED = 0.1  # what is left of its learning rate each time
 _AGREE_EVERY = 10  # steps between two questions of several processes to each other
-# Sections of the config that do not change the numbers: a training may go on with others.
-_WITHOUT_EFFECT = {"checkpoint", "dataset", "base", "max_retries", "num_workers", "resources"}
+# Parts of the config that do not change the numbers: a training may go on with others.
+_WITHOUT_EFFECT: dict[str, Any] = {
+    **dict.fromkeys(("checkpoint", "dataset", "base", "max_retries", "num_workers", "resources"), True),
+    "data": {"cache_memory", "on_error"},  # with images that cannot be loaded, "fail" has no numbers
+}
 
 
 @dataclass(frozen=True)
@@ -264,9 +268,10 @@ class Session:
 
 
 def fingerprint(config: TrainingConfig, train: ImageList, val: ImageList) -> str:
-    """Differs where a checkpoint of one training would not fit another: other settings, classes or image counts."""
+    """Differs where a checkpoint of one training would not fit another: other settings, classes, images or labels.
+    What is in the images is not looked at."""
     text = config.model_dump_json(exclude=_WITHOUT_EFFECT)
-    what = (text, train.classes, len(train), len(val))
+    what = (text, train.classes, train.digest(), val.digest())
     return hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
 
 

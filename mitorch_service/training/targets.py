@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +43,10 @@ class Targets(ABC):
     def images_per_class(self) -> Counter[int]:
         """How many images show each class (detection: how many boxes it has); classes without any are left out."""
 
+    @abstractmethod
+    def blocks(self) -> tuple[array[Any], ...]:
+        """All that makes one different from another."""
+
 
 class ClassTargets(Targets):
     """One class per image."""
@@ -60,6 +64,9 @@ class ClassTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self.labels)
+
+    def blocks(self) -> tuple[array[Any], ...]:
+        return (self.labels,)
 
 
 class ClassSetTargets(Targets):
@@ -85,6 +92,9 @@ class ClassSetTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
+
+    def blocks(self) -> tuple[array[Any], ...]:
+        return self._ends, self._labels
 
 
 class BoxTargets(Targets):
@@ -121,6 +131,9 @@ class BoxTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
+
+    def blocks(self) -> tuple[array[Any], ...]:
+        return self._ends, self._labels, self._corners
 
     def images_without_box(self) -> int:
         """How many images show nothing of any class."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +136,13 @@ def test_weights_that_are_none(folder: Path) -> None:
     assert "Missing option" in evaluate().output
 
 
+def test_a_batch_of_one_image_is_told_where_the_network_takes_more(folder: Path) -> None:
+    write_config(folder, CONFIG | {"batch_size": 1})
+    result = train()
+    assert isinstance(result.exception, InvalidInput)
+    assert "batch_size: leaves one image for a step" in str(result.exception)
+
+
 def test_a_training_that_is_killed_goes_on_when_it_is_started_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +163,19 @@ def test_a_training_that_is_killed_goes_on_when_it_is_started_again(
     assert (folder / "cut.pth.plots" / "curves.png").exists()
 
 
+def test_what_somebody_has_put_beside_checkpoints_stays(folder: Path) -> None:
+    (folder / "w.pth.checkpoints").mkdir()
+    (folder / "w.pth.checkpoints" / "mine.txt").touch()
+    assert train("-o", "w.pth").exit_code == 0
+    assert [path.name for path in (folder / "w.pth.checkpoints").iterdir()] == ["mine.txt"]
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
 def figures(output: str) -> list[str]:
     """The epochs' lines, without what the clock says."""
     return [line.rpartition("  ")[0].rpartition("  ")[0] for line in output.splitlines() if line.startswith("epoch ")]
@@ -161,3 +183,21 @@ def figures(output: str) -> list[str]:
 
 def test_a_drill_needs_a_place_for_checkpoints(folder: Path) -> None:
     assert "--evict-at: needs -o OUTPUT" in str(train("--evict-at", "1").exception)
+    assert "and no -d" in str(train("--evict-at", "1", "-o", "w.pth", "-d").exception)
+
+
+def test_a_drill_after_the_end_is_refused(folder: Path) -> None:
+    assert "max_epochs is 2" in str(train("--evict-at", "2", "-o", "w.pth").exception)
+
+
+def test_a_drill_of_two_processes_kills_the_first(folder: Path) -> None:
+    here = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    code = "from mitorch_service.cli.train import command; command()"
+    command = [sys.executable, "-c", code, "c.json", "train.txt", "val.txt", "-o", "w.pth", "--evict-at", "1.5"]
+    started = [
+        subprocess.Popen(command, env={**os.environ, **here, "RANK": str(rank)}, stderr=subprocess.PIPE)
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    assert started[0].returncode == -signal.SIGKILL, errors
+    assert "Goes on from a checkpoint: epoch 2, step 1." in train("-o", "w.pth").output

@@ -13,6 +13,7 @@ import torch
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.training.companions import companions
@@ -29,6 +30,12 @@ from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.training.run_share import run_share
 torch.set_num_threads(1)
 sys.exit(run_share(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))
+"""
+MORTAL = """
+import os, signal
+from mitorch_service.training.distributed import Processes
+with Processes.joined():
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 SMALL = {**CONFIG, "max_epochs": 2, "batch_size": 8, "augmentation": {"train": "resize", "val": "resize"}}
 
@@ -60,6 +67,22 @@ def test_two_processes_end_one_training(
     assert done.status == TrainingStatus.COMPLETED
     assert len(store.curve(training.id).items) == 2
     assert "on cpu and 1 more" in Path(done.artifacts["log"]).read_text()
+    store.close()
+
+
+def test_one_whose_other_process_is_killed_is_tried_again(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    training = a_training(config=SMALL)
+    store.add_trainings([training])
+    assert store.claim_training(training.id, an_attempt(training))
+    artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
+    with companions(2, [sys.executable, "-c", MORTAL]):
+        assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == EXIT_INFRASTRUCTURE
+    lost = store.get_training(training.id)
+    assert lost.status == TrainingStatus.NEW
+    assert "do not reach each other any more" in str(lost.attempts[-1].reason)
     store.close()
 
 

@@ -87,7 +87,10 @@ def test_what_is_not_reported_is_not_known(run: Run) -> None:
         ({"epoch": 1, "metrics": {"a.b": 1}}, r"name of a metric|metric's name"),
         ({"epoch": 1, "metrics": {"": 1}}, "metric's name"),
         ({"epoch": 1, "metrics": {str(n): 1 for n in range(201)}}, "at most 200 metrics"),
-        ({"epoch": 1, "train_loss": "high"}, "could not convert"),
+        ({"epoch": None}, "whole number"),
+        ({"epoch": math.nan}, "whole number"),
+        ({"epoch": 1, "train_loss": "high"}, r"train_loss must be one number \(it is 'high'\)"),
+        ({"epoch": 1, "metrics": {"auc": None}}, "auc must be one number"),
     ],
 )
 def test_what_cannot_be_recorded_is_told_by_hand_as_well(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training import engine
 from mitorch_service.training.companions import companions, wanted_processes
@@ -31,6 +32,7 @@ COMPANION = """
 import json, sys
 from pathlib import Path
 import torch
+from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training import engine
 from mitorch_service.training.dataset_text import read_image_list
@@ -79,3 +81,8 @@ def test_two_processes_give_the_losses_of_one(folder: Path) -> None:
 def test_gpus_that_are_not_there_are_not_asked_for() -> None:
     assert wanted_processes(TrainingConfig.model_validate(CONFIG)) == 1
     assert wanted_processes(TrainingConfig.model_validate(CONFIG | {"resources": {"gpus": 1}})) == 1
+
+
+def test_a_process_without_images_is_refused(folder: Path) -> None:
+    with pytest.raises(InvalidInput, match="shared by 2 processes"):
+        train(folder, 2, batch_size=1)

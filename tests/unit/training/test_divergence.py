@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.checkpoint import Checkpoints
 from mitorch_service.training.engine import train
 from mitorch_service.training.image_list import ImageList
-from tests.unit.training.recorder import Recorder
+from tests.unit.training.recorder import Killed, Recorder
 
 Lists = tuple[ImageList, ImageList]
 
@@ -70,3 +73,23 @@ def test_at_most_twice(colors: Lists) -> None:
         train(config(100.0, optimizer={"weight_decay": 1e30}, on_divergence="lower_lr"), *colors, reporter=recorder)
     assert sum("of the learning rate" in note for note in recorder.notes) == 2
     assert len(recorder.results) == 1
+
+
+def test_a_training_that_was_killed_goes_back_to_the_same_state(tmp_path: Path, colors: Lists) -> None:
+    """What the steps after the resumption have gathered (momentum) is not what the retry begins with."""
+    explosive = {"name": "constant", "base_lr": 20, "warmup": "constant", "warmup_epochs": 2, "warmup_factor": 1e-6}
+    sgd = {"momentum": 0.9, "weight_decay": 3}
+    given = config(20, lr_scheduler=explosive, optimizer=sgd, batch_size=2, max_epochs=3, on_divergence="lower_lr")
+
+    def run(name: str, recorder: Recorder) -> Recorder:
+        with Checkpoints(FolderArtifactStore(tmp_path), f"{name}/") as checkpoints:
+            train(given, *colors, reporter=recorder, checkpoints=checkpoints)
+        return recorder
+
+    whole = run("whole", Recorder())
+    with pytest.raises(Killed):
+        run("cut", Recorder(kill_at=(3, 1)))
+    cut = run("cut", Recorder())
+    assert any("of the learning rate" in note for note in whole.notes)
+    assert cut.notes == ["Goes on from a checkpoint: epoch 3, step 1.", *whole.notes]
+    assert cut.curve() == whole.curve()[2:]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mitorch_service.errors import InvalidInput
 from mitorch_service.training.decoding import Picture
 from mitorch_service.training.image_cache import ImageCache
 
@@ -71,3 +72,8 @@ def test_a_copy_through_a_pickle_keeps_nothing() -> None:
 @pytest.mark.parametrize("images", [0, 1])
 def test_an_empty_one_can_be_made(images: int) -> None:
     assert ImageCache(images, 10).used == 0
+
+
+def test_more_than_the_machine_has_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="this machine cannot give"):
+        ImageCache(1, 1 << 62)

@@ -170,5 +170,22 @@ def test_other_settings_start_anew_but_other_workers_go_on(tmp_path: Path, multi
     other, same = Recorder(), Recorder()
     drill.train(config(max_epochs=1, batch_size=12), other)
     assert other.notes == ["The checkpoint is of another config or data set: the training starts from its first epoch."]
-    drill.train(config(max_epochs=1, batch_size=12, num_workers=1), same)
+    loading = {"num_workers": 1, "data": {"cache_memory": 0, "on_error": "skip"}}
+    drill.train(config(max_epochs=1, batch_size=12, **loading), same)
     assert same.steps == []
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_other_images_or_labels_start_anew(request: pytest.FixtureRequest, tmp_path: Path, task: str) -> None:
+    """Of the same number of images: the order and the labels count."""
+    train_list, val_list = request.getfixturevalue(task)
+    given, checkpoints = config(**TASKS[task], max_epochs=1), tmp_path / "kept"
+    Drill(checkpoints, (train_list, val_list)).train(given, Recorder())
+    lines = (tmp_path / "train.txt").read_text().splitlines()
+    images, labels = zip(*(line.rsplit(" ", 1) for line in lines), strict=True)
+    edited = [f"{image} {label}" for image, label in zip(images, (*labels[1:], labels[0]), strict=True)]
+    for changed in (lines[::-1], edited):
+        (tmp_path / "train.txt").write_text("\n".join(changed))
+        again = Recorder()
+        Drill(checkpoints, (read_image_list(tmp_path / "train.txt"), val_list)).train(given, again)
+        assert again.notes[0].startswith("The checkpoint is of another config or data set")

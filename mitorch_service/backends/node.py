@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from mitorch_service.models.result import EpochResult
+
+_ASK = ("systemctl", "is-system-running")
+_PATIENCE = 5.0  # seconds
 
 
 class Node:
@@ -20,8 +25,15 @@ class Node:
 
     def is_taken_away(self) -> bool:
         """Asked after SIGTERM: whether the machine leaves (preempted), rather than that somebody wants the run to end.
-        May take seconds."""
-        return False
+        May take seconds.
+
+        Of any machine systemd tells whether it is shut down; without systemd nobody does.
+        """
+        try:
+            told = subprocess.run(_ASK, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return told.stdout.strip() == "stopping"
 
     def close(self) -> None:
         """Sends what is not sent yet, for at most some seconds."""

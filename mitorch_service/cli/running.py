@@ -27,8 +27,8 @@ log = logging.getLogger("mitorch")
 
 
 def run_attempt(training_id: str, attempt: int) -> int:
-    """Runs the attempt; SIGTERM and Ctrl-C end it cleanly as canceled, a node that is taken away at once and without a
-    word, as lost. Returns the exit code."""
+    """Runs the attempt; SIGTERM and Ctrl-C end it cleanly as canceled; on a node that is taken away, or shuts down,
+    at once and without a word, as lost. Returns the exit code."""
     _log_to_stdout()
     if not _is_first():
         log.info(

@@ -13,7 +13,7 @@ class TrainingStatus(StrEnum):
     RUNNING = "running"  # its process has started and reported
     COMPLETED = "completed"  # all epochs done, evaluated, weights stored
     FAILED = "failed"  # ended by an error: see `error`
-    CANCELED = "canceled"  # a person, or SIGTERM, stopped it
+    CANCELED = "canceled"  # a person, or SIGTERM while its machine goes on, stopped it
     PRUNED = "pruned"  # its search stopped it early, or paused it
     DIVERGED = "diverged"  # a loss was not finite
 

@@ -136,6 +136,26 @@ def test_sigterm_ends_a_training_as_canceled(machine: Machine) -> None:
     assert machine.query(training)["status"] == "new"
 
 
+def test_sigterm_of_a_machine_that_shuts_down_loses_an_attempt_only(machine: Machine) -> None:
+    machine.write("systemctl", "#!/bin/sh\necho stopping\n")
+    (machine.folder / "systemctl").chmod(0o755)
+    machine.environment["PATH"] = f"{machine.folder}:{machine.environment['PATH']}"
+    machine.write("endless.json", ENDLESS_TRAINING)
+    training = machine.ok("submit", "endless.json")
+    machine.ok("control")
+    until(lambda: machine.query(training)["curve"], "an epoch is recorded")
+    os.kill(machine.run_process(training), signal.SIGTERM)
+
+    def lost() -> bool:
+        machine.ok("control")
+        return bool(machine.query(training)["attempts"][0]["outcome"] == "lost")
+
+    until(lost, "the controller has seen it")
+    assert machine.query(training)["status"] in ("new", "queued", "running")
+    machine.ok("control", "cancel", training)
+    machine.ok("control", "run", "--until-idle", "--every", "0.2")
+
+
 def test_a_job_is_canceled_with_all_its_trials(machine: Machine) -> None:
     search = {**TINY_SEARCH, "config": {**TINY_SEARCH["config"], "max_epochs": 10_000}}
     search["search"] = {**search["search"], "max_trials": 5}

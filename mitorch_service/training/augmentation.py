@@ -35,7 +35,8 @@ _SQUARE = {
 }
 _ON_TENSORS = ("random_erasing",)  # the last, whatever the order
 _LEAST_VISIBLE = 0.1  # of a box's area: what a crop leaves less of is not shown any more
-_LEAST_SIDE = 1.0  # pixels
+_LEAST_SIDE = 1.0  # pixels of a box that a network may learn from
+_LEAST_MEASURED = 0.01  # of one that it is measured by: what became too small to be found was missed
 _SPARE = 2.0  # decoding leaves this many times the pixels that are needed: the resizing after it has the better filter
 
 _DETECTION = {
@@ -55,8 +56,13 @@ class Augmentation:
     """Draws from torch's global generator only."""
 
     def __init__(
-        self, on_pictures: Sequence[v2.Transform], on_tensors: Sequence[v2.Transform], shorter_side: int
+        self,
+        on_pictures: Sequence[v2.Transform],
+        on_tensors: Sequence[v2.Transform],
+        shorter_side: int,
+        least_side: float = _LEAST_SIDE,
     ) -> None:
+        self._least_side = least_side
         self._on_pictures, self._on_tensors = on_pictures, on_tensors
         self._together = v2.Compose(on_pictures)
         self.shorter_side = shorter_side  # an image may be decoded to this without losing what the network sees
@@ -64,7 +70,8 @@ class Augmentation:
     def __call__(self, image: Image.Image, boxes: Boxes | None = None) -> tuple[Tensor, Boxes | None]:
         """An RGB picture of any size to uint8 (3, H, W), H and W being the input size; its boxes to where they are now.
 
-        A box is cut off at the edges; what is hardly visible any more is left out. In detection, `smallest_max_size`
+        A box is cut off at the edges; what is hardly visible any more is left out, in training also what is smaller
+        than a pixel. In detection, `smallest_max_size`
         gives other sides than the input size.
         """
         if boxes is None:
@@ -88,14 +95,19 @@ class Augmentation:
             corners = whole.clamp(min=torch.zeros(4), max=limit)
             visible = visible * _area(corners) / _area(whole).clamp(min=1e-6)
         sides = corners[:, 2:] - corners[:, :2]
-        kept = ((visible >= _LEAST_VISIBLE) & (sides >= _LEAST_SIDE).all(1)).numpy()
+        kept = ((visible >= _LEAST_VISIBLE) & (sides >= self._least_side).all(1)).numpy()
         return image, Boxes(boxes.labels[kept], corners.numpy().astype(np.float32)[kept])
 
 
 def build_augmentation(
-    steps: Sequence[AugmentationStep], input_size: int, mean: Sequence[float], kind: Kind = "multiclass"
+    steps: Sequence[AugmentationStep],
+    input_size: int,
+    mean: Sequence[float],
+    kind: Kind = "multiclass",
+    *,
+    training: bool = True,
 ) -> Augmentation:
-    """The steps in their order. `mean`: the colour, in 0..1, that erasing leaves.
+    """The steps in their order. `mean`: the colour, in 0..1, that erasing leaves. `training`, or measuring.
 
     What mixes batches is left out (`Mixing`). Raises InvalidInput for options that do not fit their step.
     """
@@ -108,7 +120,8 @@ def build_augmentation(
         built, part = _build(step, input_size, kind, colour)
         (on_tensors if step.name in _ON_TENSORS else on_pictures).append(built)
         detail *= part
-    return Augmentation(on_pictures, on_tensors, math.ceil(input_size * max(_SPARE, detail)))
+    shorter_side = math.ceil(input_size * max(_SPARE, detail))
+    return Augmentation(on_pictures, on_tensors, shorter_side, _LEAST_SIDE if training else _LEAST_MEASURED)
 
 
 def _sized(steps: list[AugmentationStep], kind: Kind) -> list[AugmentationStep]:

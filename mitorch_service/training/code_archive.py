@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError, DataError
+from mitorch_service.training.tar_files import unpack
 
 MAX_BYTES = 100_000_000  # unpacked
 MAX_FILES = 10_000
@@ -81,8 +82,7 @@ def fetch_code(artifacts: ArtifactStore, digest: str, folder: Path) -> None:
         try:
             if _digest(file) != digest:
                 raise DataError(f"script.code: {key} is not what was submitted. Submit the script again.")
-            with tarfile.open(file, "r:gz") as tar:
-                tar.extractall(folder, filter="data")
+            unpack(file, folder)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise ArtifactError(key, str(folder), f"it cannot be unpacked ({error})") from error
 

@@ -92,7 +92,8 @@ def open_feed(
     ahead then. The processes of a distributed run share the batches out (`EpochBatches`).
     """
     steps = steps_for(config.augmentation, image_list.kind, "train" if training else "val")
-    augmentation = build_augmentation(steps, config.model.input_size, network.mean, image_list.kind)
+    size = config.model.input_size
+    augmentation = build_augmentation(steps, size, network.mean, image_list.kind, training=training)
     order = EpochBatches(
         len(image_list),
         config.batch_size,

@@ -17,6 +17,7 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.result import EpochResult
+from mitorch_service.training.tar_files import unpack
 
 _KEPT = 2
 _FILES, _RESULTS = "files", "results.json"
@@ -95,8 +96,7 @@ class ScriptCheckpoints:
         try:
             if _digest(file) != kept.digest:
                 return None
-            with tarfile.open(file) as tar:
-                tar.extractall(folder, filter="data")
+            unpack(file, folder)
         except tarfile.TarError:
             return None
         finally:

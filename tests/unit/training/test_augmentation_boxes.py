@@ -112,6 +112,18 @@ def test_what_is_hardly_visible_any_more_is_left_out() -> None:
     assert moved.boxes.tolist() == [[15, 15, 35, 35]]
 
 
+def test_a_box_of_less_than_a_pixel_is_measured_but_not_learned_from() -> None:
+    image = Image.new("RGB", (100, 100))
+    boxes = Boxes(np.array([3, 4]), np.array([[40, 40, 43, 50], [40, 40, 60, 60]], np.float32))
+    step = AugmentationStep(name="letterbox")
+    labels = {}
+    for training in (True, False):
+        moved = build_augmentation([step], 20, (0, 0, 0), "detection", training=training)(image, boxes)[1]
+        assert moved is not None
+        labels[training] = moved.labels.tolist()
+    assert labels == {True: [4], False: [3, 4]}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_without_boxes_stays_without(name: str) -> None:
     none = Boxes(np.zeros(0, np.int64), np.zeros((0, 4), np.float32))

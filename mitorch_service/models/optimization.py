@@ -31,6 +31,13 @@ class OptimizerConfig(ConfigSection):
     backbone_factor: Annotated[float, Field(gt=0, le=1)] = 1.0  # the backbone's learning rate, as a part of the head's
     options: dict[str, Any] = {}  # further arguments of PyTorch's or timm's optimizer, such as amsgrad
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_is_elsewhere(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.keys() & {"lr", "learning_rate"}:
+            raise ValueError("has no learning rate: it is lr_scheduler.base_lr")
+        return given
+
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> OptimizerConfig:
         if self.nesterov and (self.name != "sgd" or self.momentum == 0):

@@ -70,6 +70,7 @@ def test_an_unknown_key_that_is_like_none_lists_them() -> None:
         ({"dataset": "digits:new"}, "dataset", "the version 'new' is not a number"),
         ({"dataset": {"name": "digits", "verison": 1}}, "dataset", "unknown key 'verison'; known: name, version"),
         ({"optimizer": {"name": "adam", "nesterov": True}}, "optimizer", "nesterov needs sgd with momentum"),
+        ({"optimizer": {"name": "sgd", "lr": 0.1}}, "optimizer", "has no learning rate: it is lr_scheduler.base_lr"),
         ({"task_type": "object_detection", "label_smoothing": 0.1}, "", "label_smoothing is for classification"),
     ],
 )

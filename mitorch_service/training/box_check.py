@@ -32,7 +32,8 @@ def tell_boxes_beyond(image_list: ImageList) -> None:
         target = image_list.target(index)
         size = _size(image_list.location(index), image_list.archives) if isinstance(target, Boxes) and target else None
         if size is not None and isinstance(target, Boxes):
-            others.look_at(index, size)
+            if others.is_as_stated(index, size):
+                continue  # and so are its boxes: they were cut off at what is stated
             for x_min, y_min, x_max, y_max in target.boxes.tolist():
                 flaws.usable((x_min, y_min, x_max, y_max), size)
     flaws.tell()
@@ -45,19 +46,21 @@ class _OtherSizes:
     def __init__(self, image_list: ImageList) -> None:
         self._image_list, self._count, self._first = image_list, 0, ""
 
-    def look_at(self, index: int, size: tuple[int, int]) -> None:
+    def is_as_stated(self, index: int, size: tuple[int, int]) -> bool:
+        """False, too, where nothing is stated, which is not counted."""
         stated = self._image_list.stated_size(index)
         if stated is None or stated == size:
-            return
+            return stated is not None
         self._count += 1
         name = self._image_list.images[index]
         self._first = self._first or f"{name} is {size[0]}x{size[1]}, not {stated[0]:g}x{stated[1]:g}"
+        return False
 
     def tell(self) -> None:
         if self._count:
             log.warning(
                 "%s: %d images are not of the size that it states; the first: %s. Its boxes are taken as pixels of the "
-                "image as stored. If they were drawn on another, such as one turned by its EXIF data, write that.",
+                "image as stored. If they were drawn on it in another size, or turned by its EXIF data, store it so.",
                 self._image_list.name,
                 self._count,
                 self._first,

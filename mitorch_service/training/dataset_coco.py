@@ -114,7 +114,14 @@ class _Annotations:
             if annotation.get("iscrowd"):
                 self.crowds += 1
                 continue
-            self._boxes.extend(_numbers(annotation, self._name))
+            try:
+                x, y, width, height = annotation["bbox"]
+                self._boxes.extend((float(x), float(y), float(width), float(height)))
+            except (KeyError, TypeError, ValueError) as error:
+                where = f"{self._name}: annotation {annotation.get('id')}"
+                raise DataError(
+                    f"{where} has no bbox [x, y, width, height]. Add it, or remove the annotation."
+                ) from error
             self._images.append(self.images[annotation["image_id"]])
             self._categories.append(self.categories[annotation["category_id"]])
             self.ids.append(annotation.get("id"))
@@ -123,15 +130,6 @@ class _Annotations:
         """Of each annotation: the numbers of its image and category; x, y, width and height."""
         corners = iter(self._boxes)
         return zip(self._images, self._categories, zip(corners, corners, corners, corners, strict=True), strict=True)
-
-
-def _numbers(annotation: Any, name: str) -> tuple[float, float, float, float]:
-    try:
-        x, y, width, height = map(float, annotation["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
-        where = f"{name}: annotation {annotation.get('id')}"
-        raise DataError(f"{where} has no bbox [x, y, width, height]. Add it, or remove the annotation.") from error
-    return x, y, width, height
 
 
 def _class_list(categories: list[dict[str, Any]], name: str) -> ClassList:

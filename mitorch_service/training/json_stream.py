@@ -89,11 +89,15 @@ class _Reader:
         goes_on = not self.ends("]")
         while goes_on:
             yield self.value()
-            goes_on = self.goes_on("]")
+            if self._text.startswith(", ", self._place):  # as most are written
+                self._place += 2
+            else:
+                goes_on = self.goes_on("]")
 
     def value(self) -> Any:
         """Any value. One that reaches the end of what is read may be the beginning of a longer one."""
-        self.next()
+        if self._text[self._place : self._place + 1] in _SPACE:  # or nothing
+            self.next()
         while True:
             try:
                 value, end = self._decode(self._text, self._place)

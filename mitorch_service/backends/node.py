@@ -11,7 +11,7 @@ _PATIENCE = 5.0  # seconds
 
 
 class Node:
-    """Any machine, of which nothing is known; clouds' nodes know more."""
+    """Any machine; clouds' nodes know more."""
 
     starts_again = False  # whether a cluster may start the same run a second time, on another node
 

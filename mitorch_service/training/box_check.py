@@ -30,12 +30,15 @@ def tell_boxes_beyond(image_list: ImageList) -> None:
     flaws, others = BoxFlaws(image_list.name), _OtherSizes(image_list)
     for index in range(min(len(image_list), _MOST_IMAGES)):
         target = image_list.target(index)
-        size = _size(image_list.location(index), image_list.archives) if isinstance(target, Boxes) and target else None
-        if size is not None and isinstance(target, Boxes):
-            if others.is_as_stated(index, size):
-                continue  # and so are its boxes: they were cut off at what is stated
-            for x_min, y_min, x_max, y_max in target.boxes.tolist():
-                flaws.usable((x_min, y_min, x_max, y_max), size)
+        if not isinstance(target, Boxes) or not len(target):
+            continue
+        size, stated = _size(image_list.location(index), image_list.archives), image_list.stated_size(index)
+        if size is None or size == stated:  # then its boxes were cut off there
+            continue
+        if stated is not None:
+            others.add(index, size, stated)
+        for x_min, y_min, x_max, y_max in target.boxes.tolist():
+            flaws.usable((x_min, y_min, x_max, y_max), size)
     flaws.tell()
     others.tell()
 
@@ -46,15 +49,10 @@ class _OtherSizes:
     def __init__(self, image_list: ImageList) -> None:
         self._image_list, self._count, self._first = image_list, 0, ""
 
-    def is_as_stated(self, index: int, size: tuple[int, int]) -> bool:
-        """False, too, where nothing is stated, which is not counted."""
-        stated = self._image_list.stated_size(index)
-        if stated is None or stated == size:
-            return stated is not None
+    def add(self, index: int, size: tuple[int, int], stated: tuple[float, float]) -> None:
         self._count += 1
         name = self._image_list.images[index]
         self._first = self._first or f"{name} is {size[0]}x{size[1]}, not {stated[0]:g}x{stated[1]:g}"
-        return False
 
     def tell(self) -> None:
         if self._count:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -76,13 +79,8 @@ def train(
             fit = load_fitting(network.module, read_weights(base_weights), str(base_weights))
             reporter.note(f"Weights from {base_weights}: {fit}")
         learner = Learner(task, network.module, config, processes)
-        at_most, share = (1 if fast_dev_run else None), {"rank": processes.rank, "world_size": processes.world_size}
-        with (
-            open_feed(config, train, task, network, processes.device, training=True, at_most=at_most, **share) as feed,
-            open_feed(
-                config, val, task, network, processes.device, training=False, at_most=at_most, **share
-            ) as val_feed,
-        ):
+        at_most = 1 if fast_dev_run else None
+        with _open_feeds(config, train, val, task, network, processes, at_most) as (feed, val_feed):
             _check_shares(config, train, feed, processes)
             length = Length(1 if fast_dev_run else config.max_epochs, len(feed), len(train), config.batch_size)
             kept = checkpoints if processes.first else None
@@ -104,6 +102,26 @@ def train(
                 except TrainingDiverged as error:
                     session.recover(error)
             return _outcome(session, validation, plots)
+
+
+@contextmanager
+def _open_feeds(
+    config: TrainingConfig,
+    train: ImageList,
+    val: ImageList,
+    task: Task,
+    network: Network,
+    processes: Processes,
+    at_most: int | None,
+) -> Iterator[tuple[Feed, Feed]]:
+    """Of this process's part of both splits."""
+    rank, count = processes.rank, processes.world_size
+    given: dict[str, Any] = {"device": processes.device, "at_most": at_most, "rank": rank, "world_size": count}
+    with (
+        open_feed(config, train, task, network, training=True, **given) as feed,
+        open_feed(config, val, task, network, training=False, **given) as val_feed,
+    ):
+        yield feed, val_feed
 
 
 def _train_epoch(session: Session, feed: Feed, reporter: Reporter) -> bool:

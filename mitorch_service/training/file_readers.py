@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from mitorch_service.training.cores import usable_cores
+
 Result = TypeVar("Result")
 
 log = logging.getLogger("mitorch")
@@ -62,9 +64,7 @@ def results(calls: Iterable[Call[Result]]) -> Iterator[Result]:
 
 
 def _count() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, _MOST, max(1, int(limit)) if limit.isdecimal() else cores)
+    return min(usable_cores(), _MOST)
 
 
 class _Processes:

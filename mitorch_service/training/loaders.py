@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.batch import Batch, Sample
+from mitorch_service.training.cores import usable_cores
 from mitorch_service.training.images import BadImage, ImageKey, Images
 from mitorch_service.training.seeding import derived_seed
 
@@ -153,14 +153,10 @@ class Batches:
 
 
 def default_workers(images: int, input_size: int) -> int:
-    """Loading processes that pay: none for a small set, else one per core this process may use.
-
-    ``OMP_NUM_THREADS`` counts as such a limit: with it trainings share a machine.
-    """
+    """Loading processes that pay: none for a small set, else one per core this process may use."""
     if images * (_SECONDS_PER_IMAGE + _SECONDS_PER_PIXEL * input_size**2) < _WORTH_WORKERS:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, torch.get_num_threads())
+    return min(usable_cores(), torch.get_num_threads())
 
 
 def _loader(

@@ -125,7 +125,8 @@ def test_to_the_last_bit_for_each_task(
     ids=lambda fields: next(iter(fields)),
 )
 def test_all_that_the_next_step_depends_on_is_kept(tmp_path: Path, multiclass: Lists, fields: dict[str, Any]) -> None:
-    Drill(tmp_path, multiclass).run(config(**fields, **MID_EPOCH), kill_at=(3, 2))
+    second = Drill(tmp_path, multiclass).run(config(**fields, **MID_EPOCH), kill_at=(3, 2))
+    assert second.steps[0][:2] == (3, 1 if "gradient" in fields else 2)  # a sum of gradients is begun again
 
 
 @pytest.mark.parametrize(

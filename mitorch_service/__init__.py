@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mitorch_service.training.script_report import checkpoint, last_checkpoint, parameters, report, should_stop
+    from mitorch_service.runs.script.client import checkpoint, last_checkpoint, parameters, report, should_stop
 
 __all__ = ["checkpoint", "last_checkpoint", "parameters", "report", "should_stop"]
 
@@ -17,6 +17,6 @@ __all__ = ["checkpoint", "last_checkpoint", "parameters", "report", "should_stop
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mitorch_service.training import script_report
+    from mitorch_service.runs.script import client
 
-    return getattr(script_report, name)
+    return getattr(client, name)

@@ -18,7 +18,7 @@ from mitorch_service.stores.base import Store
 
 if TYPE_CHECKING:
     from mitorch_service.artifacts.dataset_files import DatasetFiles
-    from mitorch_service.backends.abilities import Datastores, ModelRegistry, SelfCheck
+    from mitorch_service.backends.optional import Datastores, ModelRegistry, SelfCheck
 
 
 def open_store(settings: Settings) -> Store:
@@ -41,7 +41,7 @@ def open_artifacts(settings: Settings) -> ArtifactStore:
 
         return FolderArtifactStore(folder)
     try:
-        from mitorch_service.artifacts.blob import BlobArtifactStore
+        from mitorch_service.artifacts.blob.store import BlobArtifactStore
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "azure-storage-blob", "azure") from error
     return BlobArtifactStore(settings.storage_url)
@@ -61,39 +61,39 @@ def open_backends(settings: Settings) -> dict[str, Backend]:
 
 def _open_backend(cluster: ClusterConfig, settings: Settings) -> Backend:
     if isinstance(cluster, AzureMLCluster) and cluster.sdk == "v2":
-        from mitorch_service.backends.azureml_v2 import AzureMLV2Backend
+        from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
 
         return AzureMLV2Backend(cluster, settings.home, run_environment(settings))
     if isinstance(cluster, AzureMLCluster):
-        from mitorch_service.backends.azureml import AzureMLBackend
+        from mitorch_service.backends.azureml.backend import AzureMLBackend
 
         return AzureMLBackend(cluster, settings.home, run_environment(settings))
-    from mitorch_service.backends.local import LocalBackend
+    from mitorch_service.backends.local.backend import LocalBackend
 
     return LocalBackend(cluster.name, settings.home, cluster.slots, run_environment(settings))
 
 
 def open_datastores(cluster: AzureMLCluster) -> Datastores:
     """The blob containers of the cluster's workspace. Raises MissingExtra."""
-    return _azureml("azureml_assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
+    return _azureml("assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
 
 
 def open_model_registry(cluster: AzureMLCluster) -> ModelRegistry:
     """The registry of the cluster's workspace. Raises MissingExtra."""
-    return _azureml("azureml_assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
+    return _azureml("assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
 
 
 def open_self_check(cluster: ClusterConfig) -> SelfCheck | None:
     """What checks a cloud's settings; None for this machine. Raises MissingExtra."""
     if not isinstance(cluster, AzureMLCluster):
         return None
-    return _azureml("azureml_checks").AzureMLSelfCheck(cluster)  # type: ignore[no-any-return]
+    return _azureml("checks").AzureMLSelfCheck(cluster)  # type: ignore[no-any-return]
 
 
 def _azureml(module: str) -> Any:
     """A module that loads azureml-core, which takes half a second."""
     try:
-        return import_module(f"mitorch_service.backends.{module}")
+        return import_module(f"mitorch_service.backends.azureml.v1.{module}")
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "azureml-core", "azure") from error
 
@@ -110,6 +110,6 @@ def run_environment(settings: Settings) -> dict[str, str]:
 
 def open_node(environ: Mapping[str, str]) -> Node:
     """The machine that this process, a run, is on."""
-    from mitorch_service.backends.azureml_node import RUN_VARIABLE, AzureMLNode
+    from mitorch_service.backends.azureml.v1.node import RUN_VARIABLE, AzureMLNode
 
     return AzureMLNode(environ) if RUN_VARIABLE in environ else Node()

@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from mitorch_service.backends.azureml import AzureMLBackend
-from mitorch_service.backends.azureml_v2 import AzureMLV2Backend
+from mitorch_service.backends.azureml.backend import AzureMLBackend
+from mitorch_service.backends.azureml.snapshot import ENTRY, content_hash
+from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.backends.snapshot import ENTRY, content_hash
 from mitorch_service.models.training import Resources
 from mitorch_service.settings import AzureMLCluster
 from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator

@@ -11,8 +11,8 @@ from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.models.run import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.pruning import Compaction, Removal
 from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+from mitorch_service.stores.retention import Compaction, Removal
 
 
 class FakeBackend(Backend):

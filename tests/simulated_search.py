@@ -11,14 +11,14 @@ from pathlib import Path
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
-from mitorch_service.controller.orders import trials
 from mitorch_service.models.job import Job
 from mitorch_service.models.run import RunState
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow
+from mitorch_service.operations.lifecycle import trials
+from mitorch_service.runs.trial_pausing import TrialPausing
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.training.trial_pausing import TrialPausing
 from tests.fakes import FakeBackend, HookedStore
 from tests.samples import NOW, a_result, later
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mitorch_service.artifacts.blob_url import BlobUrl
+from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.errors import ArtifactError, DataError, MissingExtra, Problem
 from mitorch_service.models.dataset import Dataset, DatasetPart
 from mitorch_service.models.sas import is_url, without_sas
 
 if TYPE_CHECKING:
-    from mitorch_service.artifacts.blob_cache import BlobCache
+    from mitorch_service.artifacts.blob.cache import BlobCache
 
 CACHE_LIMIT = 200 << 30  # bytes of files that no run uses
 _PARALLEL = 8  # questions at a time
@@ -38,7 +38,7 @@ class DatasetFiles:
             yield {name: Path(part.path) for name, part in dataset.parts().items()}
             return
         with _azure_extra():
-            from mitorch_service.artifacts.blob_fetch import BlobFetch
+            from mitorch_service.artifacts.blob.fetch import BlobFetch
         cache = self._open_cache()
         with cache.view() as folder:
             places = {url: folder.joinpath(*url.parts) for url in urls.values()}
@@ -61,7 +61,7 @@ class DatasetFiles:
         return problems
 
     def _open_cache(self) -> BlobCache:
-        from mitorch_service.artifacts.blob_cache import BlobCache
+        from mitorch_service.artifacts.blob.cache import BlobCache
 
         try:
             return BlobCache(self._cache, self._limit)
@@ -102,8 +102,8 @@ def _parsed(name: str, part: DatasetPart) -> tuple[dict[str, BlobUrl], list[Prob
 
 def _unreachable(url: BlobUrl) -> str | None:
     with _azure_extra():
-        from mitorch_service.artifacts.blob_client import RETRIES_OF_A_CHECK
-        from mitorch_service.artifacts.blob_fetch import current_version
+        from mitorch_service.artifacts.blob.client import RETRIES_OF_A_CHECK
+        from mitorch_service.artifacts.blob.fetch import current_version
     try:
         current_version(url, RETRIES_OF_A_CHECK)
     except (DataError, ArtifactError) as error:

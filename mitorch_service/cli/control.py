@@ -13,7 +13,7 @@ import click
 def command(context: click.Context) -> None:
     """Without a command: one pass, which assigns new trainings, watches active ones, expands jobs."""
     if context.invoked_subcommand is None:
-        from mitorch_service.cli.controlling import one_pass
+        from mitorch_service.cli.control_actions import one_pass
 
         context.exit(one_pass())
 
@@ -27,7 +27,7 @@ def command(context: click.Context) -> None:
 @click.option("--until-idle", is_flag=True, help="End once nothing is queued, running or to be expanded.")
 def run(every: float | None, until_idle: bool) -> None:
     """Pass after pass, until Ctrl-C. Trainings go on without it; any number of these may run at once."""
-    from mitorch_service.cli.controlling import run_passes
+    from mitorch_service.cli.control_actions import run_passes
 
     run_passes(every, until_idle)
 
@@ -36,7 +36,7 @@ def run(every: float | None, until_idle: bool) -> None:
 @click.argument("id")
 def cancel(id: str) -> None:
     """Cancel a training, or a job with all its trials."""
-    from mitorch_service.cli.controlling import cancel_id
+    from mitorch_service.cli.control_actions import cancel_id
 
     click.echo(cancel_id(id))
 
@@ -45,7 +45,7 @@ def cancel(id: str) -> None:
 @click.argument("id")
 def retry(id: str) -> None:
     """Queue an ended training again (failed, canceled, pruned or diverged), or all such trials of an active job."""
-    from mitorch_service.cli.controlling import retry_id
+    from mitorch_service.cli.control_actions import retry_id
 
     click.echo(retry_id(id))
 
@@ -55,7 +55,7 @@ def retry(id: str) -> None:
 @click.argument("n", type=click.IntRange(-(2**31), 2**31 - 1))
 def priority(id: str, n: int) -> None:
     """Give a training, or a job with its waiting trials, the priority N; lower runs first. (-- before a negative N)"""
-    from mitorch_service.cli.controlling import prioritise_id
+    from mitorch_service.cli.control_actions import prioritise_id
 
     click.echo(prioritise_id(id, n))
 
@@ -64,7 +64,7 @@ def priority(id: str, n: int) -> None:
 @click.argument("id")
 def delete(id: str) -> None:
     """Delete an ended training, or an ended job with all its trials: documents, results and artifacts."""
-    from mitorch_service.cli.controlling import delete_id
+    from mitorch_service.cli.control_actions import delete_id
 
     click.echo(delete_id(id))
 
@@ -74,7 +74,7 @@ def delete(id: str) -> None:
 @click.option("--attempt", type=click.IntRange(1), help="Which one. [default: the current one]")
 def logs(id: str, attempt: int | None) -> None:
     """Print the end of what a training's run has printed so far."""
-    from mitorch_service.cli.controlling import read_log
+    from mitorch_service.cli.control_actions import read_log
 
     click.echo(read_log(id, attempt), nl=False)
 
@@ -93,7 +93,7 @@ def prune(context: click.Context, /, **options: Any) -> None:
     It may run beside the service, and be stopped at any time: the next one, with the same archive, goes on. Trials of
     jobs that have not ended, and the bases of trainings that have not, always stay.
     """
-    from mitorch_service.cli.pruning import prune_ended
+    from mitorch_service.cli.control_prune import prune_ended
 
     context.exit(prune_ended(**options))
 
@@ -111,11 +111,11 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     if since is not None and not cost:
         raise click.UsageError("--since belongs to --cost.")
     if cost:
-        from mitorch_service.cli.costs import show_costs
+        from mitorch_service.cli.views.costs import show_costs
 
         show_costs(since or "30d", as_json)
         return
-    from mitorch_service.cli.controlling import show_status
+    from mitorch_service.cli.control_actions import show_status
 
     show_status(as_json)
 
@@ -128,13 +128,13 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
 def register_model(id: str, name: str, cluster: str | None, as_json: bool) -> None:
     """Register a completed training's model, or that of a job's winner, in the Azure ML workspace, with its
     metrics, data set version and config. The same model is registered once, however often it is asked for."""
-    from mitorch_service.cli import model_registration
+    from mitorch_service.operations import model_registration
 
     training, model, notes = model_registration.register_model(id, name, cluster)
     for note in notes:
         click.echo(note, err=True)
     if as_json:
-        from mitorch_service.cli.output import show_json
+        from mitorch_service.cli.views.output import show_json
 
         show_json({"name": model.name, "version": model.version, "new": model.is_new, "training": training.id})
         return

@@ -17,7 +17,7 @@ def register(definitions: str, cluster: str | None) -> None:
     """Register the data sets in the JSON file DEFINITIONS, a list of {name, version, train, val[, test]}, each split
     {path, support_files}. Paths are relative to the file, or URLs in blob storage, or azureml://DATASTORE/PATH. Every
     file is checked first; all are registered, or none."""
-    from mitorch_service.cli.registering import register_file
+    from mitorch_service.operations.dataset_registration import register_file
 
     for ref in register_file(definitions, cluster):
         click.echo(f"registered {ref}")
@@ -27,7 +27,7 @@ def register(definitions: str, cluster: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(as_json: bool) -> None:
     """List all data sets."""
-    from mitorch_service.cli.output import show_json, show_table
+    from mitorch_service.cli.views.output import show_json, show_table
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -46,8 +46,8 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(ref: str, as_json: bool) -> None:
     """Show one data set; without a version, the newest."""
-    from mitorch_service.cli.output import show_fields, show_json
-    from mitorch_service.cli.submitting import dataset_ref
+    from mitorch_service.cli.submit_one import dataset_ref
+    from mitorch_service.cli.views.output import show_fields, show_json
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -65,8 +65,8 @@ def show(ref: str, as_json: bool) -> None:
 @click.argument("ref", metavar="NAME:V")
 def remove(ref: str) -> None:
     """Take one version out of the registry; its files stay. Refused while trainings that have not ended use it."""
-    from mitorch_service.cli.registering import remove_version
-    from mitorch_service.cli.submitting import dataset_ref
+    from mitorch_service.cli.submit_one import dataset_ref
+    from mitorch_service.operations.dataset_registration import remove_version
 
     click.echo(f"removed {remove_version(dataset_ref('NAME:V', ref))}")
 
@@ -85,7 +85,7 @@ def datastore() -> None:
 @click.option("--cluster", help="In whose workspace. [default: the only one]")
 def register_datastore(name: str, url: str, sas_from: str | None, cluster: str | None) -> None:
     """Give a blob container the NAME (letters, digits, _) in a workspace; again with a new SAS token, to renew it."""
-    from mitorch_service.cli.datastores import add_datastore
+    from mitorch_service.operations.datastores import add_datastore
 
     click.echo(f"registered {add_datastore(name, url, sas_from, cluster)}")
 
@@ -95,8 +95,8 @@ def register_datastore(name: str, url: str, sas_from: str | None, cluster: str |
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_datastores(cluster: str | None, as_json: bool) -> None:
     """List a workspace's blob containers."""
-    from mitorch_service.cli.datastores import workspace_datastores
-    from mitorch_service.cli.output import show_json, show_table
+    from mitorch_service.cli.views.output import show_json, show_table
+    from mitorch_service.operations.datastores import workspace_datastores
 
     found = workspace_datastores(cluster)
     if as_json:

@@ -20,9 +20,9 @@ def command(as_json: bool, timeout: float) -> int:
     Of an Azure ML cluster: sign-in, subscription, workspace, region, compute, quota, key vault (a secret
     mitorch-doctor is written and read) and environment.
     """
-    from mitorch_service.cli.diagnosis import diagnose
-    from mitorch_service.cli.output import show_json
+    from mitorch_service.cli.views.output import show_json
     from mitorch_service.models.secrets import mask_secrets
+    from mitorch_service.operations.diagnosis import diagnose
 
     findings = diagnose(timeout)
     if as_json:

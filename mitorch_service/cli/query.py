@@ -37,16 +37,16 @@ def command(
     """
     if why and (id is None or watch):
         raise click.UsageError("--why needs the ID of a training or job, and goes without --watch.")
-    from mitorch_service.cli.view import View
-    from mitorch_service.cli.views import open_view
-    from mitorch_service.cli.watching import repeat
+    from mitorch_service.cli.views.base import View
+    from mitorch_service.cli.views.queue import open_view
+    from mitorch_service.cli.views.watch import repeat
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
     settings = read_settings()
     store = open_store(settings)
     if why:
-        from mitorch_service.cli.why import show_why
+        from mitorch_service.cli.query_why import show_why
 
         show_why(store, settings, str(id), as_json)
         return

@@ -10,6 +10,6 @@ import click
 @click.option("--attempt", type=click.IntRange(1), required=True, help="The attempt that this process is.")
 def command(id: str, attempt: int) -> int:
     """Run one attempt of the queued training ID. Started by a backend, not by hand."""
-    from mitorch_service.cli.running import run_attempt
+    from mitorch_service.cli.run_process import run_attempt
 
     return run_attempt(id, attempt)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from mitorch_service.controller.submission import Options
     from mitorch_service.settings import Settings
     from mitorch_service.stores.base import Store
+    from mitorch_service.submission.submission import Options
 
 
 @click.command(name="misubmit")
@@ -59,11 +59,11 @@ def command(
     _refuse_contradictions(config, many, wait, resume_key)
     from datetime import UTC, datetime
 
-    from mitorch_service.cli.submitting import dataset_ref, read_config
-    from mitorch_service.controller.submission import Options, parse_tags
-    from mitorch_service.controller.token_expiry import warn_of_storage_expiry
+    from mitorch_service.cli.submit_one import dataset_ref, read_config
     from mitorch_service.models.file_kinds import is_obdb
     from mitorch_service.settings import read_settings
+    from mitorch_service.submission.sas_expiry import warn_of_storage_expiry
+    from mitorch_service.submission.submission import Options, parse_tags
     from mitorch_service.wiring import open_store
 
     settings = read_settings()
@@ -71,13 +71,13 @@ def command(
     warn_of_storage_expiry(settings.storage_url, datetime.now(UTC))
     store = open_store(settings)
     if many is not None:
-        from mitorch_service.cli.many import submit_many
+        from mitorch_service.cli.submit_many import submit_many
 
         submit_many(store, settings, many, options, resume_key, again, explain, as_json)
         return 0
     read = read_config(config or "-")
     if is_obdb(read[1]):
-        from mitorch_service.cli.obdb import submit_obdb
+        from mitorch_service.cli.submit_obdb import submit_obdb
 
         return submit_obdb(store, settings, read, options, again=again, explain=explain, wait=wait, as_json=as_json)
     if again:
@@ -95,9 +95,9 @@ def _submit_one(
     wait: bool,
     as_json: bool,
 ) -> int:
-    from mitorch_service.cli.output import show_json
-    from mitorch_service.cli.submitting import checked, explanation, wait_for
-    from mitorch_service.controller.submission import submit
+    from mitorch_service.cli.submit_one import checked, explanation, wait_for
+    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.submission.submission import submit
 
     document = checked(store, settings, path, read, options, upload=not explain)
     if explain:

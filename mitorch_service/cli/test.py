@@ -30,17 +30,17 @@ def command(
 
     Needs --train where nothing but the training's own data set names its classes: folders, CSV, and Pascal VOC.
     """
-    from mitorch_service.cli.output import show_json
     from mitorch_service.cli.training_config import read_training_config
-    from mitorch_service.cli.training_progress import show_evaluation
-    from mitorch_service.training.datasets import read_split
-    from mitorch_service.training.heavy_imports import heavy_imports
+    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.cli.views.training_progress import show_evaluation
+    from mitorch_service.training.data.formats.splits import read_split
+    from mitorch_service.training.torch_imports import heavy_imports
 
     checked = read_training_config(config)
     image_list = read_split(data, train=read_split(train) if train is not None else None)
 
     with heavy_imports():
-        from mitorch_service.training.engine import evaluate
+        from mitorch_service.training.loop.engine import evaluate
 
     evaluation = evaluate(checked, image_list, weights, fast_dev_run=debug_run, plots=plots)
     if as_json:
@@ -54,7 +54,7 @@ def _show_classes(plots: Path | None) -> None:
     """The figures of each class, as they stand beside the pictures."""
     import csv
 
-    from mitorch_service.cli.output import show_table
+    from mitorch_service.cli.views.output import show_table
 
     if plots is None or not (table := plots / "per_class.csv").exists():
         return

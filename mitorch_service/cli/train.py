@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from mitorch_service.models.config import TrainingConfig
-    from mitorch_service.training.image_list import ImageList
+    from mitorch_service.training.data.image_list import ImageList
 
 _LIST = "Train nothing: print the models whose names hold PATTERN, or match it (*, ?)."
 _PREVIEW = "Train nothing: draw N augmented training images, with their boxes, into OUTPUT (a PNG)."
@@ -20,7 +20,7 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
     """The option --list-models: a name on each line, and the end."""
     if pattern is None or context.resilient_parsing:
         return
-    from mitorch_service.training import model_names
+    from mitorch_service.training.networks import model_names
 
     names = model_names.list_models(pattern)
     click.echo("\n".join(names) if names else f"No model is called like {pattern!r}.", err=not names)
@@ -55,9 +55,9 @@ def command(
     Prints loss and metrics after each epoch. OUTPUT is a plain state_dict, which any PyTorch program reads; pictures
     are in OUTPUT.plots. A training that was killed goes on from OUTPUT.checkpoints when it is started again.
     """
+    from mitorch_service.cli.train_local import train_here
     from mitorch_service.cli.training_config import read_training_config
-    from mitorch_service.cli.training_here import train_here
-    from mitorch_service.training.datasets import read_splits
+    from mitorch_service.training.data.formats.splits import read_splits
 
     checked = read_training_config(config)
     _check_base(config, checked, weights)
@@ -73,7 +73,7 @@ def command(
 
 def _write_preview(config: TrainingConfig, train: ImageList, count: int, output: Path | None) -> None:
     from mitorch_service.errors import InvalidInput, Problem
-    from mitorch_service.training.preview import write_preview
+    from mitorch_service.training.loop.preview import write_preview
 
     if output is None:
         raise InvalidInput("mitrain", [Problem("--preview-augmentation", "needs -o OUT.png to draw into")])
@@ -100,7 +100,7 @@ def _check_input(source: str, config: TrainingConfig) -> None:
 
 def _check_output(output: Path | None) -> None:
     """Before the training, not after it: a place that cannot be written to costs all its work."""
-    from mitorch_service.training.output_check import check_writable
+    from mitorch_service.training.loop.output_check import check_writable
 
     if output is not None:
         check_writable(output)

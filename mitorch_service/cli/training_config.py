@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mitorch_service.cli.submitting import read_config
+from mitorch_service.cli.submit_one import read_config
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.validation import check
-from mitorch_service.training.config_check import check_names
+from mitorch_service.training.loop.config_check import check_names
 
 
 def read_training_config(path: str) -> TrainingConfig:

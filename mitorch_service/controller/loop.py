@@ -7,13 +7,13 @@ from datetime import datetime
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
-from mitorch_service.controller.observation import Observation
-from mitorch_service.controller.placement import Cluster
-from mitorch_service.controller.plan import plan
-from mitorch_service.controller.report import PassReport
-from mitorch_service.controller.snapshot import Snapshot
-from mitorch_service.controller.steps import Steps
-from mitorch_service.controller.telling import Told
+from mitorch_service.controller.apply.steps import Steps
+from mitorch_service.controller.event_log import Told
+from mitorch_service.controller.observe.observation import Observation
+from mitorch_service.controller.pass_report import PassReport
+from mitorch_service.controller.plan.placement import Cluster
+from mitorch_service.controller.plan.plan import plan
+from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.settings import ClusterConfig
 from mitorch_service.stores.base import Store
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.controller.loop import Controller
-from mitorch_service.controller.report import Counted, PassReport
+from mitorch_service.controller.pass_report import Counted, PassReport
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.secrets import mask_secrets
 

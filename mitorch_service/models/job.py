@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from mitorch_service.models.base import ConfigSection, Document, UtcTime
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
-from mitorch_service.models.front import FrontTrial
 from mitorch_service.models.objectives import Direction, Directions, Objectives, usual_direction
+from mitorch_service.models.pareto_front import FrontTrial
 from mitorch_service.models.population import PopulationConfig
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from mitorch_service.search.expressions import Choice
-from mitorch_service.search.size import point_with_number, size
-from mitorch_service.search.space import Point, Space
+from mitorch_service.search.space.expressions import Choice
+from mitorch_service.search.space.size import point_with_number, size
+from mitorch_service.search.space.space import Point, Space
 
 RETRIES = 4  # of a sampler that proposed a point of a finite space that was tried
 

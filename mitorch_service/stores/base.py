@@ -5,10 +5,10 @@ from __future__ import annotations
 from mitorch_service.stores.browse import BrowseVerbs
 from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
-from mitorch_service.stores.fronts import FrontVerbs
 from mitorch_service.stores.jobs import JobVerbs
-from mitorch_service.stores.pruning import PruningVerbs
+from mitorch_service.stores.pareto_fronts import FrontVerbs
 from mitorch_service.stores.queue import QueueVerbs
+from mitorch_service.stores.retention import PruningVerbs
 from mitorch_service.stores.rungs import RungVerbs
 from mitorch_service.stores.runs import RunVerbs
 from mitorch_service.stores.studies import StudyVerbs

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
-from mitorch_service.models.front import FrontTrial, front_artifacts
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.objectives import Direction
+from mitorch_service.models.pareto_front import FrontTrial, front_artifacts
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Listing, Primitives

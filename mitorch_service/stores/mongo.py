@@ -19,8 +19,8 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.documents import set_at
 from mitorch_service.stores.mongo_counts import StatusCounts
-from mitorch_service.stores.pruning import Compaction, Removal
 from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+from mitorch_service.stores.retention import Compaction, Removal
 
 Result = TypeVar("Result")
 

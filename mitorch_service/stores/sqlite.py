@@ -16,8 +16,8 @@ from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.documents import from_text, guard_holds, set_at, to_text, value_at
-from mitorch_service.stores.pruning import Compaction, Removal
 from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+from mitorch_service.stores.retention import Compaction, Removal
 from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements
 
 Result = TypeVar("Result")

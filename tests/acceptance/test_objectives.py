@@ -70,7 +70,7 @@ def test_a_search_for_two_objectives_gives_the_front(machine: Machine) -> None:
     refused = machine.run("control", "register-model", job, "--name", "winner")
     assert (refused.code, "a search for several objectives" in refused.err) == (1, True)
 
-    code = "import optuna; from mitorch_service.search.storage import MiTorchStorage as S; import sys;"
+    code = "import optuna; from mitorch_service.optuna_storage.storage import MiTorchStorage as S; import sys;"
     code += "s = optuna.load_study(study_name=sys.argv[1], storage=S()); print(sorted(t.number for t in s.best_trials))"
     read = [sys.executable, "-c", code, job]
     run = subprocess.run(read, cwd=machine.folder, env=machine.environment, capture_output=True, text=True, check=True)

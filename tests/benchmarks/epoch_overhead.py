@@ -20,10 +20,10 @@ from pathlib import Path
 import timm
 import torch
 
+from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.settings import read_settings
-from mitorch_service.training.checkpoint import Checkpoints, State, in_main_memory
-from mitorch_service.training.file_reporter import FileReporter
-from mitorch_service.training.store_reporter import StoreReporter
+from mitorch_service.training.loop.checkpoint import Checkpoints, State, in_main_memory
+from mitorch_service.training.loop.file_reporter import FileReporter
 from mitorch_service.wiring import open_artifacts, open_store
 from tests.benchmarks.measuring import report, timed
 from tests.samples import NOW, a_result, a_training, an_attempt, later

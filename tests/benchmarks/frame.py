@@ -22,7 +22,7 @@ from typing import Any
 from scripts.write_digits import write_digits
 from tests.benchmarks.measuring import BARE_CLICK, clean_environment, report, seconds_of
 
-HEAVY = ("torch", "torchvision", "timm", "torchmetrics", "mitorch_service.training.engine")
+HEAVY = ("torch", "torchvision", "timm", "torchmetrics", "mitorch_service.training.loop.engine")
 MAIN = [sys.executable, "-m", "mitorch_service.cli.main"]
 
 
@@ -55,7 +55,8 @@ def imports(repeats: int, environment: dict[str, str]) -> None:
         "print(json.dumps(times))"
     )
     engine = (
-        "import time; t = time.perf_counter(); import mitorch_service.training.engine; print(time.perf_counter() - t)"
+        "import time; t = time.perf_counter(); import mitorch_service.training.loop.engine; "
+        "print(time.perf_counter() - t)"
     )
     whole, each = [], []
     for _ in range(repeats):

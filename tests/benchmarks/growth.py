@@ -28,11 +28,11 @@ from typing import Any
 import pymongo
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.controller.archive import Archive
-from mitorch_service.controller.pruning import PruneOrder, prune
 from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training
+from mitorch_service.operations.archive import Archive
+from mitorch_service.operations.retention import PruneOrder, prune
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
 from mitorch_service.stores.sqlite import SqliteStore

@@ -12,9 +12,9 @@ import json
 import random
 import statistics
 
-from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState, suggest
-from mitorch_service.search.space import parse_space
+from mitorch_service.search.samplers.registry import sampler
+from mitorch_service.search.space.space import parse_space
 from mitorch_service.search.stopping.promotion import Ladder
 from tests.benchmarks.search_functions import Digits
 

@@ -18,13 +18,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mitorch_service.controller.front import read_merge, store_merge
-from mitorch_service.controller.history import read_history
 from mitorch_service.controller.loop import Controller
+from mitorch_service.controller.observe.history import read_history
+from mitorch_service.controller.observe.pareto_front import read_merge, store_merge
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.training import Trial
-from mitorch_service.search.random import random_point
-from mitorch_service.search.space import parse_space
+from mitorch_service.search.samplers.random import random_point
+from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.fakes import FakeBackend

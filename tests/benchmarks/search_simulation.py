@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mitorch_service.models.objectives import Direction
-from mitorch_service.search.algorithms import sampler
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState, suggest
-from mitorch_service.search.space import parse_space
+from mitorch_service.search.samplers.registry import sampler
+from mitorch_service.search.space.space import parse_space
 from tests.benchmarks.search_functions import Digits
 
 Ways = Direction | tuple[Direction, ...]

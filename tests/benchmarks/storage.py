@@ -25,7 +25,7 @@ from tests.benchmarks.measuring import report
 _MEASURED = """
 import json, sys, time
 from pathlib import Path
-from mitorch_service.artifacts.blob import BlobArtifactStore
+from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from azure.storage.blob import ContainerClient
 
 def floor_put(key, source):

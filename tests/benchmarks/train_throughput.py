@@ -39,11 +39,11 @@ from torchvision.transforms import v2
 
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.dataset_text import read_image_list
+from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.device import best_device
-from mitorch_service.training.engine import train
-from mitorch_service.training.image_list import ImageList
-from mitorch_service.training.reporter import NullReporter
+from mitorch_service.training.loop.engine import train
+from mitorch_service.training.loop.reporter import NullReporter
 from tests.benchmarks.measuring import report
 
 CLASSES = 10

@@ -14,15 +14,15 @@ from pathlib import Path
 import psutil
 
 from mitorch_service.backends.base import Backend, RunRequest
-from mitorch_service.backends.local import LocalBackend
-from mitorch_service.backends.supervisor import process_start
+from mitorch_service.backends.local.backend import LocalBackend
+from mitorch_service.backends.local.supervisor import process_start
 from mitorch_service.models.run import RunState
 
 _SUBMIT = """
 import sys, time
 from pathlib import Path
 from mitorch_service.backends.base import RunRequest
-from mitorch_service.backends.local import LocalBackend
+from mitorch_service.backends.local.backend import LocalBackend
 home, slots, gate, name, *command = sys.argv[1:]
 backend = LocalBackend("cluster", Path(home), int(slots), {})
 end = time.monotonic() + 20

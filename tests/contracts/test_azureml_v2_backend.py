@@ -246,9 +246,9 @@ def test_the_sdk_says_nothing_and_asks_only_azure(azure: Emulator, worker: Worke
 def test_the_first_sdk_is_not_needed_and_none_before_the_first_call() -> None:
     script = """
 import sys
-import mitorch_service.backends.azureml_v2
+import mitorch_service.backends.azureml.v2.backend
 print({"azure.ai", "azureml"} & set(sys.modules))
-import mitorch_service.backends.azureml_v2_connection, mitorch_service.backends.azureml_v2_errors
+import mitorch_service.backends.azureml.v2.connection, mitorch_service.backends.azureml.v2.errors
 print({"azure.ai.ml", "azureml"} & set(sys.modules))
 """
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout

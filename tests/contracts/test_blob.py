@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings
 
-from mitorch_service.artifacts.blob import BlobArtifactStore
+from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.errors import ArtifactError
 from tests.azurite_server import Azurite
 from tests.cut_proxy import CutProxy
@@ -25,7 +25,7 @@ KEY = "d0c5/model.pth"
 _CALL = """
 import sys
 from pathlib import Path
-from mitorch_service.artifacts.blob import BlobArtifactStore
+from mitorch_service.artifacts.blob.store import BlobArtifactStore
 getattr(BlobArtifactStore(sys.argv[1]), sys.argv[2])("d0c5/model.pth", Path(sys.argv[3]))
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
-from mitorch_service.artifacts.blob import BlobArtifactStore
+from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.errors import ArtifactError, MiTorchError, SettingsError
 from tests.azurite_server import KEY as ACCOUNT_KEY
 from tests.azurite_server import Azurite

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mitorch_service.backends.base import Capacity, RunRequest
-from mitorch_service.backends.local import visible_gpus
+from mitorch_service.backends.local.backend import visible_gpus
 from mitorch_service.errors import BackendUnavailable
 from mitorch_service.models.run import RunState
 from tests.contracts.local_cluster import LocalCluster, eventually, lives, shell, state, wait_for

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from optuna.testing.pytest_storages import StorageTestCase
 
-from mitorch_service.search.storage import MiTorchStorage
+from mitorch_service.optuna_storage.storage import MiTorchStorage
 from tests.contracts.conftest import Database
 
 

@@ -11,12 +11,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from mitorch_service.controller.expansion import expand
+from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.job import Job, SearchConfig, trial_id
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, Trial
-from mitorch_service.search.storage import MiTorchStorage
+from mitorch_service.optuna_storage.storage import MiTorchStorage
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from tests.samples import CONFIG, NOW, a_job, a_result, a_training, an_attempt, later

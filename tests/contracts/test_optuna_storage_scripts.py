@@ -17,15 +17,15 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mitorch_service.cli.views import open_view
-from mitorch_service.controller.front import current_front
+from mitorch_service.cli.views.queue import open_view
 from mitorch_service.controller.loop import Controller
+from mitorch_service.controller.observe.pareto_front import current_front
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.job import trial_id
 from mitorch_service.models.objectives import Direction
-from mitorch_service.search import storage as storage_module
-from mitorch_service.search.storage import MiTorchStorage
-from mitorch_service.search.storage_ids import job_id_of
+from mitorch_service.optuna_storage import storage as storage_module
+from mitorch_service.optuna_storage.ids import job_id_of
+from mitorch_service.optuna_storage.storage import MiTorchStorage
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.query import Collection, Guarded, Query
@@ -279,7 +279,7 @@ def test_optunas_command_works_on_the_settings_database(tmp_path: Path) -> None:
     storage = MiTorchStorage(address)
     study = a_study(storage)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
-    module = "mitorch_service.search.storage_cli"
+    module = "mitorch_service.optuna_storage.cli"
     command = [sys.executable, "-m", module, "best-trial", "--study-name", "mine", "-f", "json"]
     environment = {**os.environ, "MITORCH_DB_URI": address}
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mitorch_service.search.space import parse_space
-from mitorch_service.search.storage_fields import from_fields, to_fields
-from mitorch_service.search.storage_ids import MAX_TRIALS, prefix_of, split_trial_id, study_id_of, trial_id_of
-from mitorch_service.search.storage_space import parameters_of
+from mitorch_service.optuna_storage.fields import from_fields, to_fields
+from mitorch_service.optuna_storage.ids import MAX_TRIALS, prefix_of, split_trial_id, study_id_of, trial_id_of
+from mitorch_service.optuna_storage.space import parameters_of
+from mitorch_service.search.space.space import parse_space
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ def test_any_name_is_a_field() -> None:
 
 
 def test_a_machine_without_optuna_is_told_the_extra() -> None:
-    code = "import sys; sys.modules['optuna'] = None; import mitorch_service.search.storage"
+    code = "import sys; sys.modules['optuna'] = None; import mitorch_service.optuna_storage.storage"
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'mitorch-service[search]'" in failed.stderr

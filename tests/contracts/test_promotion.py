@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.controller.orders import cancel_job, retry_job, retry_training
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
+from mitorch_service.operations.lifecycle import cancel_job, retry_job, retry_training
 from mitorch_service.stores.base import Store
 from tests.samples import SPACE, a_job, later
 from tests.simulated_search import SimulatedSearch

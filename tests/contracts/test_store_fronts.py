@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.controller import front as fronts
-from mitorch_service.controller.expansion import expand
-from mitorch_service.controller.front import current_front, read_merge, store_merge
-from mitorch_service.controller.history import BEST, read_history
 from mitorch_service.controller.loop import Controller
-from mitorch_service.models.front import FrontTrial
+from mitorch_service.controller.observe import pareto_front as fronts
+from mitorch_service.controller.observe.history import BEST, read_history
+from mitorch_service.controller.observe.pareto_front import current_front, read_merge, store_merge
+from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.models.job import Job, SearchConfig, trial_id
+from mitorch_service.models.pareto_front import FrontTrial
 from mitorch_service.models.run import RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, Trial, run_name
+from mitorch_service.runs.trial_values import with_trial_values
 from mitorch_service.search.base import TrialState
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.training.trial_values import with_trial_values
 from tests.fakes import FakeBackend, HookedStore
 from tests.samples import NOW, a_job, a_training, an_attempt, later
 

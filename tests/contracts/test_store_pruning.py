@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.controller.archive import Archive
-from mitorch_service.controller.pruning import PruneOrder, preview, prune
 from mitorch_service.models.base import new_id
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ENDED, AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
+from mitorch_service.operations.archive import Archive
+from mitorch_service.operations.retention import PruneOrder, preview, prune
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.query import Query

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mitorch_service.backends.vault import PREFIX_VARIABLE, secret_names
+from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE, secret_names
 from tests.azureml_emulator.client import ROOT, Emulator
 from tests.azureml_emulator.scenario import populated, settle
 from tests.azureml_emulator.sdk_process import SdkProcess, sdk_process
@@ -19,7 +19,7 @@ NAMES = secret_names(PREFIX)
 SCRIPT = """
 import json, os, sys
 sys.path.append(os.environ["TREE"])
-from mitorch_service.backends.azureml_node import AzureMLNode
+from mitorch_service.backends.azureml.v1.node import AzureMLNode
 from mitorch_service.errors import BackendError
 waits = []
 try:

@@ -13,8 +13,8 @@ from PIL import Image
 from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
 from mitorch_service.models.config import METRICS, ModelConfig
-from mitorch_service.training.network import build_detection_network, build_network
-from mitorch_service.training.weights import save_weights
+from mitorch_service.training.networks.network import build_detection_network, build_network
+from mitorch_service.training.networks.weights import save_weights
 from tests.unit.training.shapes import SHAPES, draw_shapes, write_detection
 
 MODEL = {"name": "test_resnet-ssdlite", "input_size": 64}

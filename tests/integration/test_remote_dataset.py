@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from mitorch_service.artifacts.blob import BlobArtifactStore
+from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.cli import dataset as midataset
-from mitorch_service.cli.registering import register_file
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
+from mitorch_service.operations.dataset_registration import register_file
+from mitorch_service.runs.attempt import run_training
 from mitorch_service.settings import Settings, read_settings
-from mitorch_service.training.run import run_training
 from mitorch_service.wiring import open_artifacts, open_dataset_files, open_store
 from tests.azurite_server import Azurite
 from tests.samples import CONFIG, a_training, an_attempt

@@ -15,10 +15,10 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.dataset import Dataset, DatasetPart
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
+from mitorch_service.runs.attempt import run_training
+from mitorch_service.runs.rank import run_share
 from mitorch_service.stores.sqlite import SqliteStore
-from mitorch_service.training.companions import companions
-from mitorch_service.training.run import run_training
-from mitorch_service.training.run_share import run_share
+from mitorch_service.training.loop.local_processes import companions
 from tests.samples import CONFIG, NOW, a_training, an_attempt, later
 from tests.unit.training.pictures import write_colors
 
@@ -27,13 +27,13 @@ import sys, torch
 from pathlib import Path
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.stores.sqlite import SqliteStore
-from mitorch_service.training.run_share import run_share
+from mitorch_service.runs.rank import run_share
 torch.set_num_threads(1)
 sys.exit(run_share(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))
 """
 MORTAL = """
 import os, signal
-from mitorch_service.training.distributed import Processes
+from mitorch_service.training.loop.distributed import Processes
 with Processes.joined():
     os.kill(os.getpid(), signal.SIGKILL)
 """

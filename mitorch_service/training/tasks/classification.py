@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.models.config import METRICS
-from mitorch_service.training.batch import Batch
-from mitorch_service.training.network import Network
+from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.precision_recall import draw_precision_recall
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.plots.table import write_table
-from mitorch_service.training.task import Evaluator
-from mitorch_service.training.tasks.worst import WorstMistakes
+from mitorch_service.training.tasks.base import Evaluator
+from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 _CLASS_FIGURES = ("samples", "precision", "recall", "f1", "average_precision")
 

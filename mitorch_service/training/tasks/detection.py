@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.models.config import ModelConfig, TrainingConfig
-from mitorch_service.training.batch import Batch, BoxTarget, Sample, stack_images
-from mitorch_service.training.network import Network, build_detection_network
-from mitorch_service.training.task import Evaluator, Task
+from mitorch_service.training.data.batch import Batch, BoxTarget, Sample, stack_images
+from mitorch_service.training.networks.network import Network, build_detection_network
+from mitorch_service.training.tasks.base import Evaluator, Task
 from mitorch_service.training.tasks.detection_evaluator import DetectionEvaluator
 
 

@@ -16,22 +16,22 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.ssd import SSD
 
 from mitorch_service.models.config import METRICS
-from mitorch_service.training.batch import Batch, BoxTarget
-from mitorch_service.training.network import Network
+from mitorch_service.training.data.batch import Batch, BoxTarget
+from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
 from mitorch_service.training.plots.precision_recall import draw_precision_recall
 from mitorch_service.training.plots.sheet import DrawnBox, Picture
 from mitorch_service.training.plots.table import write_table
-from mitorch_service.training.task import Evaluator
-from mitorch_service.training.tasks.box_figures import (
+from mitorch_service.training.tasks.base import Evaluator
+from mitorch_service.training.tasks.box_metrics import (
     Detection,
     average_precisions,
     confusion_counts,
     image_figures,
     match,
 )
-from mitorch_service.training.tasks.worst import WorstMistakes
+from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 _TORCHVISION = (GeneralizedRCNN, RetinaNet, FCOS, SSD)
 _AS_IN_EVALUATION = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, DropPath)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mitorch_service.models.config import ModelConfig, TrainingConfig
-from mitorch_service.training.batch import Batch, Sample, stack_images
-from mitorch_service.training.network import Network, build_network
+from mitorch_service.training.data.batch import Batch, Sample, stack_images
+from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
 from mitorch_service.training.plots.sheet import Picture
-from mitorch_service.training.task import Task
+from mitorch_service.training.tasks.base import Task
 from mitorch_service.training.tasks.classification import LogitsEvaluator, curve_of
 
 

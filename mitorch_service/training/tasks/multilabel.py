@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mitorch_service.models.config import ModelConfig, TrainingConfig
-from mitorch_service.training.batch import Batch, Sample, stack_images
-from mitorch_service.training.network import Network, build_network
+from mitorch_service.training.data.batch import Batch, Sample, stack_images
+from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.sheet import Picture
-from mitorch_service.training.task import Task
+from mitorch_service.training.tasks.base import Task
 from mitorch_service.training.tasks.classification import LogitsEvaluator, curve_of
 
 

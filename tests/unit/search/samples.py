@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mitorch_service.search.base import History, Sampler, Study, TrialRecord, TrialState, suggest
-from mitorch_service.search.space import Point, Space, parse_space
+from mitorch_service.search.space.space import Point, Space, parse_space
 
 NUMBERS = {"x": {"_uniform": [0, 1]}, "y": {"_loguniform": [1e-3, 1]}}
 CONDITIONAL = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mitorch_service.training.dataset_text import read_image_list
-from mitorch_service.training.image_list import ImageList
+from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.image_list import ImageList
 from tests.unit.training.pictures import write_colors, write_digits
 
 

@@ -26,7 +26,7 @@ dummy_task = dummy_models:DummyTask
 _MODULE = """
 from torch import nn
 
-from mitorch_service.training.network import Network
+from mitorch_service.training.networks.network import Network
 from mitorch_service.training.tasks.multiclass import MulticlassTask
 
 
@@ -35,8 +35,8 @@ def build_net(config, classes):
 
 
 def build_detector(config, classes):
-    from mitorch_service.training.detectors.families import build_detector
-    from mitorch_service.training.detectors.names import parse_detector
+    from mitorch_service.training.networks.detectors.families import build_detector
+    from mitorch_service.training.networks.detectors.names import parse_detector
 
     name = config.name.replace("dummy_detector", "test_resnet-ssdlite")
     return build_detector(parse_detector(name), config.model_copy(update={"options": {}}), classes)
@@ -49,10 +49,10 @@ _USE = """
 import torch
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig, TrainingConfig
-from mitorch_service.training.config_check import check_names
-from mitorch_service.training.model_names import list_models
-from mitorch_service.training.network import build_detection_network
-from mitorch_service.training.task import open_task
+from mitorch_service.training.loop.config_check import check_names
+from mitorch_service.training.networks.model_names import list_models
+from mitorch_service.training.networks.network import build_detection_network
+from mitorch_service.training.tasks.base import open_task
 
 model = {"name": "dummy_net", "input_size": 8, "options": {"bias": False}}
 schedule = {"name": "cosine", "base_lr": 0.1}

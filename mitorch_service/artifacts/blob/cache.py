@@ -1,0 +1,140 @@
+"""Blobs kept on this machine's disk, one copy for all processes, the least recently used ones given up first."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from azure.core.exceptions import ResourceModifiedError
+from azure.storage.blob import BlobClient
+
+from mitorch_service.artifacts.blob.download import Advance, BlobVersion, download_version
+
+_TRIES = 5  # when the blob is replaced while it is read, or another process gives the copy up between two steps
+
+
+class NoRoom(Exception):
+    """The disk cannot hold the file, with everything given up that is not in use."""
+
+    def __init__(self, size: int, free: int) -> None:
+        super().__init__(f"{size >> 20} MB do not fit on the disk of the cache, which has {free >> 20} MB free")
+
+
+class BlobCache:
+    """``files/`` has one file for each URL and ETag. Who uses some has hard links to them in a view of its own, so
+    that giving a file up takes nothing away from anybody. A view is locked by its process, and swept away when that
+    has died."""
+
+    def __init__(self, root: Path, limit: int) -> None:
+        """`limit`: bytes of what is kept; files in use do not count as kept."""
+        self._files, self._views, self._lock = root / "files", root / "views", root / "lock"
+        self._limit = limit
+        for folder in (self._files, self._views):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def view(self) -> Iterator[Path]:
+        """An empty folder to fetch files into; it goes with its files at the end."""
+        folder = self._views / uuid.uuid4().hex
+        with self._alone():
+            self._sweep()
+            lock = _locked(folder.with_suffix(".lock"))
+            folder.mkdir()
+        with lock:
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.with_suffix(".lock").unlink(missing_ok=True)
+
+    def make_room(self, wanted: Mapping[BlobClient, BlobVersion]) -> None:
+        """Gives up what is in the way of these blobs, as far as they are not there. Raises NoRoom, OSError."""
+        with self._alone():
+            missing = [version.size for blob, version in wanted.items() if not self._touch(blob, version)]
+            size, unused = sum(missing), _unused(self._files)
+            total = sum(stat.st_size for _, stat in unused) + size
+            for path, stat in unused:
+                if not missing or (total <= self._limit and shutil.disk_usage(self._files).free > size):
+                    return
+                if _give_up(path):
+                    total -= stat.st_size
+            free = shutil.disk_usage(self._files).free
+            if free < size:
+                raise NoRoom(size, free)
+
+    def fetch(self, blob: BlobClient, version: BlobVersion, place: Path, advance: Advance) -> None:
+        """Brings the blob to `place`, which lies in a view. Raises AzureError, OSError, DamagedBlob."""
+        for tries in range(_TRIES):
+            kept = self._kept(blob, version)
+            try:
+                os.link(kept, place)
+                return
+            except FileNotFoundError:  # not there yet, or given up this moment
+                if tries == _TRIES - 1:
+                    raise
+            try:
+                download_version(blob, version, kept, keep=True, advance=advance)
+            except ResourceModifiedError:
+                version = BlobVersion.current(blob)
+
+    def _touch(self, blob: BlobClient, version: BlobVersion) -> bool:
+        """Whether it is there; it is in use from now on."""
+        try:
+            os.utime(self._kept(blob, version))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _kept(self, blob: BlobClient, version: BlobVersion) -> Path:
+        where = f"{blob.primary_hostname} {blob.account_name} {blob.container_name} {blob.blob_name}"
+        return self._files / "-".join(hashlib.sha256(text.encode()).hexdigest()[:20] for text in (where, version.etag))
+
+    def _sweep(self) -> None:
+        for path in self._views.glob("*.lock"):
+            with suppress(BlockingIOError), _locked(path, wait=False):
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with _locked(self._lock):
+            yield
+
+
+def _unused(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    """The files that no view has, the least recently used first."""
+    files = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a part that became whole this moment
+            files.append((path, path.stat()))
+    unused = (item for item in files if item[1].st_nlink == 1)
+    return sorted(unused, key=lambda item: item[1].st_mtime)
+
+
+def _locked(path: Path, wait: bool = True) -> BinaryIO:
+    """The file, open and locked by this process and those that it forks. Without `wait` raises BlockingIOError where
+    another holds it."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _give_up(path: Path) -> bool:
+    """Removes the file, unless a process is loading it."""
+    try:
+        with _locked(path, wait=False):
+            path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""Loading the files of one data set from blob storage."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from azure.core.exceptions import AzureError
+
+from mitorch_service.artifacts.blob.cache import BlobCache, NoRoom
+from mitorch_service.artifacts.blob.client import RETRIES, open_blob
+from mitorch_service.artifacts.blob.download import BlobVersion, DamagedBlob
+from mitorch_service.artifacts.blob.errors import is_refusal, problem
+from mitorch_service.artifacts.blob.url import BlobUrl
+from mitorch_service.errors import ArtifactError, DataError
+
+_PARALLEL = 4  # files; each in a few ranges at a time
+_SECONDS = 10.0  # between two lines of progress
+
+log = logging.getLogger("mitorch")
+
+
+def current_version(url: BlobUrl, retries: int = RETRIES) -> BlobVersion:
+    """What the storage has at the URL. Raises DataError where it refuses, ArtifactError where it does not answer."""
+    with _errors(url):
+        return BlobVersion.current(open_blob(url, retries))
+
+
+class BlobFetch:
+    """One loading of files, told in the log."""
+
+    def __init__(self, name: str, cache: BlobCache) -> None:
+        """`name`: what messages call it."""
+        self._name, self._cache = name, cache
+        self._lock = threading.Lock()
+        self._versions: dict[BlobUrl, BlobVersion] = {}
+        self._bytes = self._files = 0
+        self._next = time.monotonic() + _SECONDS
+
+    def fetch(self, places: Mapping[BlobUrl, Path]) -> None:
+        """Brings each file to its place in a view of the cache, a few at a time; the first that fails ends it.
+
+        Raises DataError for what the storage refuses or does not have, ArtifactError for all that may pass.
+        """
+        pool = ThreadPoolExecutor(_PARALLEL)
+        try:
+            self._versions = dict(zip(places, pool.map(current_version, places), strict=True))
+            self._tell()
+            self._make_room()
+            for _ in pool.map(self._one, places, places.values()):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+        log.info("data set %s: all files are there", self._name)
+
+    def _make_room(self) -> None:
+        first = next(iter(self._versions))
+        with _errors(first):
+            self._cache.make_room({open_blob(url): version for url, version in self._versions.items()})
+
+    def _one(self, url: BlobUrl, place: Path) -> None:
+        with _errors(url):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._cache.fetch(open_blob(url), self._versions[url], place, self._advance)
+        with self._lock:
+            self._files += 1
+
+    def _advance(self, more: int) -> None:
+        with self._lock:
+            self._bytes += more
+            if time.monotonic() >= self._next:
+                self._next = time.monotonic() + _SECONDS
+                self._tell()
+
+    def _tell(self) -> None:
+        size = sum(version.size for version in self._versions.values())
+        files = f"{self._files} of {len(self._versions)} files"
+        log.info("data set %s: %s are there, %d of %d MB loaded", self._name, files, self._bytes >> 20, size >> 20)
+
+
+@contextmanager
+def _errors(url: BlobUrl) -> Iterator[None]:
+    try:
+        yield
+    except AzureError as error:
+        # not chained: the SDK's message quotes the request with its credentials
+        told = problem(error, url.sas)
+        if is_refusal(error):
+            raise DataError(f"{url}: {told}.") from None
+        raise ArtifactError(url.name, str(url), told) from None
+    except DamagedBlob:
+        raise DataError(f"{url}: does not fit the MD5 stored with it: it is damaged. Upload it again.") from None
+    except NoRoom as error:
+        raise ArtifactError(url.name, str(url), f"{error}. Make room, or set MITORCH_HOME to a larger disk") from error
+    except OSError as error:
+        told = f"it cannot be kept here ({error.strerror or error}). MITORCH_HOME must be on a disk of this machine"
+        raise ArtifactError(url.name, str(url), told) from error

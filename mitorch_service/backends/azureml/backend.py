@@ -1,0 +1,203 @@
+"""Runs on a compute cluster of Azure Machine Learning, through azureml-core.
+
+The SDK is imported at the first call that needs it: building the backend costs nothing. Secrets reach a run through the
+workspace's key vault only; the code as a snapshot that is uploaded once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mitorch_service.backends.azureml import request as azureml_request
+from mitorch_service.backends.azureml.http_errors import WrongRequest
+from mitorch_service.backends.azureml.request import AzureMLRequest
+from mitorch_service.backends.azureml.snapshot import snapshot_folder
+from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE, SECRET_VARIABLES, secret_names, secret_prefix
+from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
+from mitorch_service.models.training import Resources
+from mitorch_service.settings import AzureMLCluster
+
+if TYPE_CHECKING:
+    from mitorch_service.backends.azureml.v1.connection import Connection
+
+_PARALLEL = 24  # submissions on their way at a time: each is some five calls one after the other
+
+Result = TypeVar("Result")
+# How an SDK's errors become ours (given the cluster's name), and the HTTP status behind one of them.
+SdkErrors = tuple[Callable[[str], AbstractContextManager[None]], Callable[[Exception], int | None]]
+
+
+class AzureMLBackend(Backend):
+    """Exactly-once by run id, which is the run's name: the service refuses a second run of the same id, and one that is
+    there is adopted. A submission to a full cluster waits in the cluster's own queue."""
+
+    _EXTRA = "azure"  # of our package: installs the SDK
+
+    def __init__(
+        self,
+        cluster: AzureMLCluster,
+        home: Path,
+        environment: Mapping[str, str],
+        code: Callable[[Path], Path] = snapshot_folder,
+    ) -> None:
+        """`environment`: the settings that the runs need, by variable; its secrets go into the vault. `code`: makes the
+        folder of what the nodes get, below the home."""
+        self._cluster = cluster
+        self._home, self._make_code = home, code
+        prefix = secret_prefix(environment)
+        names = secret_names(prefix)
+        self._secrets = {names[name]: environment[name] for name in SECRET_VARIABLES if name in environment}
+        self._variables = {PREFIX_VARIABLE: prefix, "MITORCH_DB_NAME": environment.get("MITORCH_DB_NAME", "mitorch")}
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._folder: Path | None = None  # of the code
+        self._shared = False  # whether the vault is known to hold the secrets
+
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> AzureMLRequest:
+        code = self._code().name
+        needed = resources or Resources()
+        return azureml_request.prepare(self._cluster, training_id, attempt, needed, code, self._variables)
+
+    def submit(self, request: RunRequest) -> str | None:
+        (answer,) = self.submit_all([request])
+        if isinstance(answer, BackendError):
+            raise answer
+        return answer
+
+    def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
+        ours = [request for request in requests if isinstance(request, AzureMLRequest)]
+        if len(ours) != len(requests):
+            raise TypeError("a request of another backend: use this one's prepare()")
+        if not ours:
+            return []
+        try:
+            answers = self._ask(lambda connection: _find(connection, ours))
+        except BackendError as error:
+            return [error for _ in ours]
+        missing = [request for request in ours if request.name not in answers]
+        if missing:
+            answers |= self._certain(self._submit_missing(missing))
+        return [answers[request.name] for request in ours]
+
+    def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
+        if not names:
+            return {}
+        return self._ask(lambda connection: connection.runs.describe(names))
+
+    def cancel(self, name: str) -> None:
+        self._ask(lambda connection: connection.runs.cancel(name))
+
+    def logs(self, name: str, max_bytes: int = 65536) -> str:
+        return self._ask(lambda connection: connection.runs.log(name, max_bytes)).decode("utf-8", "replace")
+
+    def capacity(self) -> Capacity:
+        return self._ask(lambda connection: connection.capacity())
+
+    def _submit_missing(self, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
+        """One goes ahead: the code is uploaded with it, and what is wrong for all is found out once."""
+        first, rest = requests[0], requests[1:]
+        try:
+            self._ask(lambda connection: self._make_ready(connection, first))
+        except BackendError as error:
+            return {request.name: error for request in requests}
+        answer = self._submit(first)
+        if isinstance(answer, BackendError) and not isinstance(answer, BackendUnavailable | WrongRequest):
+            return {request.name: answer for request in requests}
+        with ThreadPoolExecutor(_PARALLEL, f"submit-{self._cluster.name}") as pool:
+            return {
+                first.name: answer,
+                **dict(zip([one.name for one in rest], pool.map(self._submit, rest), strict=True)),
+            }
+
+    def _certain(self, answers: dict[str, str | BackendError]) -> dict[str, str | BackendError]:
+        """An error that asking again does not change is a refusal once the service says that there is no such run."""
+        permanent = {
+            name: answer
+            for name, answer in answers.items()
+            if isinstance(answer, BackendError) and not isinstance(answer, BackendUnavailable)
+        }
+        try:
+            known = self.describe(list(permanent))
+        except BackendError:
+            return answers  # nobody knows: the next pass looks again
+        none = [name for name in permanent if name in known and known[name] is None]
+        return {**answers, **{name: _refusal(permanent[name]) for name in none}}
+
+    def _submit(self, request: AzureMLRequest) -> str | BackendError:
+        try:
+            return self._ask(lambda connection: connection.submit(request, self._code()))
+        except BackendError as error:
+            return error
+
+    def _make_ready(self, connection: Connection, request: AzureMLRequest) -> None:
+        """What every submission needs is there when this returns. `request`: one of them."""
+        connection.ensure_compute()
+        if not self._shared:
+            connection.share(self._secrets)
+            self._shared = True
+
+    def _code(self) -> Path:
+        with self._lock:
+            if self._folder is None:
+                try:
+                    self._folder = self._make_code(self._home)
+                except (OSError, PackageNotFoundError) as error:
+                    problem = f"the code for the nodes cannot be packed ({error})"
+                    remedy = "Check that MITORCH_HOME is writable, and that mitorch-service was installed with pip."
+                    raise BackendError(self._cluster.name, problem, remedy) from error
+            return self._folder
+
+    def _ask(self, call: Callable[[Connection], Result]) -> Result:
+        """Every call goes through here: errors become ours, and a token that has expired is renewed once."""
+        try:
+            sdk_errors, status_of = self._errors()
+        except ModuleNotFoundError as error:
+            remedy = f"pip install 'mitorch-service[{self._EXTRA}]'"
+            raise BackendError(self._cluster.name, f"the package {error.name} is not installed here", remedy) from error
+        with sdk_errors(self._cluster.name):
+            connection = self._connect()
+            try:
+                return call(connection)
+            except Exception as error:
+                if isinstance(error, BackendError) or status_of(error) != 401:
+                    raise
+            self._forget(connection)
+            return call(self._connect())
+
+    def _connect(self) -> Connection:
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._open()
+            return self._connection
+
+    def _errors(self) -> SdkErrors:
+        from mitorch_service.backends.azureml.v1.errors import sdk_errors, status_of
+
+        return sdk_errors, status_of
+
+    def _open(self) -> Connection:
+        from mitorch_service.backends.azureml.v1.connection import Connection
+
+        return Connection(self._cluster)
+
+    def _forget(self, connection: Connection) -> None:
+        with self._lock:
+            if self._connection is connection:  # else another thread has renewed it
+                self._connection = None
+
+
+def _find(connection: Connection, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
+    """Where those runs are that are there already."""
+    there = connection.runs.find([request.name for request in requests])
+    return {name: connection.runs.url(run) for name, run in there.items()}
+
+
+def _refusal(error: BackendError) -> RunRefused:
+    return RunRefused(error.cluster, error.problem, error.remedy, isinstance(error, WrongRequest))

@@ -1,0 +1,73 @@
+"""The compute cluster: how many nodes it has free, and its creation where the settings allow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitorch_service.backends.azureml.v1.errors import status_of
+from mitorch_service.backends.azureml.v1.runs import Runs
+from mitorch_service.backends.azureml.v1.sdk import AmlCompute, ComputeTarget
+from mitorch_service.backends.base import Capacity
+from mitorch_service.errors import BackendError, BackendUnavailable
+from mitorch_service.settings import AzureMLCluster
+
+_GROWING = ("Creating", "Updating", "Unknown")
+
+
+def capacity(workspace: Any, runs: Runs, cluster: AzureMLCluster) -> Capacity:
+    """Nodes that it may have, less those that run, those that are broken, and those that our runs wait for. One that is
+    yet to be created is empty. Raises BackendError where it can hold nothing."""
+    compute = _find(workspace, cluster)
+    if compute is None:
+        most = _profile(cluster).max_nodes
+        return Capacity(most, most, cluster.gpus)
+    most = int(compute.scale_settings.maximum_node_count)
+    if compute.provisioning_state in _GROWING:
+        return Capacity(most, 0, cluster.gpus)
+    counts = getattr(compute.status, "node_state_counts", None)
+    busy = sum((getattr(counts, f"{state}_node_count", 0) or 0) for state in ("running", "unusable"))
+    waiting = runs.waiting_nodes(cluster.compute)
+    return Capacity(most, max(0, most - busy - waiting), cluster.gpus)
+
+
+def ensure(workspace: Any, cluster: AzureMLCluster) -> None:
+    """Returns when the cluster takes runs. Begins to create one that is not there, but does not wait for it: raises
+    BackendUnavailable then, and BackendError where it must not or cannot be created."""
+    compute = _find(workspace, cluster)
+    if compute is None:
+        ComputeTarget.create(workspace, cluster.compute, _provisioning(cluster))
+    elif compute.provisioning_state not in _GROWING:
+        return
+    raise BackendUnavailable(cluster.name, f"the compute {cluster.compute} is being created", "The next pass goes on.")
+
+
+def _find(workspace: Any, cluster: AzureMLCluster) -> Any | None:
+    """Raises BackendError for a compute that has failed."""
+    try:
+        compute = AmlCompute(workspace, cluster.compute)
+    except Exception as error:
+        if status_of(error) != 404:
+            raise
+        return None
+    if compute.provisioning_state == "Failed":
+        problem = f"the compute {cluster.compute} could not be created: {compute.provisioning_errors}"
+        raise BackendError(cluster.name, problem, "Delete it in the studio, and check the quota of its VM size.")
+    return compute
+
+
+def _profile(cluster: AzureMLCluster) -> Any:
+    if cluster.create is None:
+        remedy = "Create it in the studio, correct `compute`, or allow its creation with `create`."
+        raise BackendError(cluster.name, f"the workspace has no compute {cluster.compute!r}", remedy)
+    return cluster.create
+
+
+def _provisioning(cluster: AzureMLCluster) -> Any:
+    profile = _profile(cluster)
+    return AmlCompute.provisioning_configuration(
+        vm_size=profile.vm_size,
+        vm_priority="lowpriority" if cluster.low_priority else "dedicated",
+        min_nodes=profile.min_nodes,
+        max_nodes=profile.max_nodes,
+        idle_seconds_before_scaledown=profile.idle_seconds,
+    )

@@ -1,0 +1,80 @@
+"""The compute cluster: how many nodes it has free, and its creation where the settings allow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitorch_service.backends.azureml.v2.errors import status_of
+from mitorch_service.backends.azureml.v2.runs import Runs
+from mitorch_service.backends.azureml.v2.sdk import AmlCompute, HttpResponseError, MLClient
+from mitorch_service.backends.azureml.v2.services import Services
+from mitorch_service.backends.base import Capacity
+from mitorch_service.errors import BackendError, BackendUnavailable
+from mitorch_service.settings import AzureMLCluster, CreateProfile
+
+_GROWING = ("Creating", "Updating", "Unknown")
+
+
+def capacity(services: Services, runs: Runs, cluster: AzureMLCluster) -> Capacity:
+    """Nodes that it may have, less those that run, those that are broken, and those that our runs wait for. One that is
+    yet to be created is empty. Raises BackendError where it can hold nothing."""
+    compute = _find(services, cluster)
+    if compute is None:
+        most = _profile(cluster).max_nodes
+        return Capacity(most, most, cluster.gpus)
+    nodes = compute["properties"]
+    most = int(nodes["scaleSettings"]["maxNodeCount"])
+    if compute["provisioningState"] in _GROWING:
+        return Capacity(most, 0, cluster.gpus)
+    counts = nodes.get("nodeStateCounts") or {}
+    busy = sum(int(counts.get(f"{state}NodeCount") or 0) for state in ("running", "unusable"))
+    return Capacity(most, max(0, most - busy - runs.waiting_nodes(cluster.compute)), cluster.gpus)
+
+
+def ensure(client: MLClient, services: Services, cluster: AzureMLCluster) -> None:
+    """Returns when the cluster takes runs. Begins to create one that is not there, but does not wait for it: raises
+    BackendUnavailable then, and BackendError where it must not or cannot be created."""
+    compute = _find(services, cluster)
+    if compute is None:
+        client.compute.begin_create_or_update(_as_wanted(cluster))
+    elif compute["provisioningState"] not in _GROWING:
+        return
+    raise BackendUnavailable(cluster.name, f"the compute {cluster.compute} is being created", "The next pass goes on.")
+
+
+def _find(services: Services, cluster: AzureMLCluster) -> dict[str, Any] | None:
+    """Raises BackendError for a compute that has failed."""
+    try:
+        compute: dict[str, Any] = services.arm("GET", f"/computes/{cluster.compute}")["properties"]
+    except HttpResponseError as error:
+        if status_of(error) != 404:
+            raise
+        return None
+    if compute["provisioningState"] == "Failed":
+        problem = f"the compute {cluster.compute} could not be created: {_words(compute)}"
+        raise BackendError(cluster.name, problem, "Delete it in the studio, and check the quota of its VM size.")
+    return compute
+
+
+def _words(compute: dict[str, Any]) -> str:
+    errors = [entry.get("error") or {} for entry in compute.get("provisioningErrors") or []]
+    return "; ".join(str(error.get("message")) for error in errors) or "Azure says no more"
+
+
+def _profile(cluster: AzureMLCluster) -> CreateProfile:
+    if cluster.create is None:
+        remedy = "Create it in the studio, correct `compute`, or allow its creation with `create`."
+        raise BackendError(cluster.name, f"the workspace has no compute {cluster.compute!r}", remedy)
+    return cluster.create
+
+
+def _as_wanted(cluster: AzureMLCluster) -> AmlCompute:
+    profile = _profile(cluster)
+    return AmlCompute(
+        name=cluster.compute,
+        size=profile.vm_size,
+        tier="low_priority" if cluster.low_priority else "dedicated",
+        min_instances=profile.min_nodes,
+        max_instances=profile.max_nodes,
+        idle_time_before_scale_down=profile.idle_seconds,
+    )

@@ -1,0 +1,299 @@
+"""Runs as processes of this machine, each in a folder of its own below ``<home>/runs``.
+
+A run's folder holds ``log.txt``, ``process.json`` (process ids with their start times), ``exit.json`` (the exit code)
+and ``started``, the token that lets one supervisor through. A slot is a file that names the run that took it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.backends.local import supervisor
+from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
+from mitorch_service.models.run import RunState
+from mitorch_service.models.training import Resources, run_name
+
+GRACE_SECONDS = 30.0  # from SIGTERM to SIGKILL
+_START_SECONDS = 60.0  # a supervisor that has not written its process ids by then is not going to
+_SAME_START = 2.0  # by how much two readings of one process's start may differ (see supervisor.process_start)
+_ROOM = 65536  # bytes that must be free on the disk for a run to be started
+
+
+class LocalBackend(Backend):
+    """Exactly-once by run name: submission holds a file lock, and the supervisor takes a token before it starts."""
+
+    def __init__(
+        self,
+        cluster: str,
+        home: Path,
+        slots: int | None,
+        environment: Mapping[str, str],
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        """`environment`: the settings that the runs need, by variable; passed on without being stored."""
+        self._cluster = cluster
+        self._home = home
+        self._runs = home / "runs"
+        self._slots_folder = home / "slots" / cluster
+        self._gpus = visible_gpus(os.environ)
+        self._slots = slots if slots is not None else len(self._gpus) or min(2, os.cpu_count() or 1)
+        self._environment = dict(environment)
+        self._grace = grace
+        self._children: list[subprocess.Popen[bytes]] = []  # kept so that ended ones are reaped
+
+    def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
+        needed = resources or Resources()
+        module = "mitorch_service.cli.main"
+        command = (sys.executable, "-m", module, "run", training_id, "--attempt", str(attempt))
+        return RunRequest(run_name(training_id, attempt), command, needed.nodes, needed.gpus)
+
+    def submit(self, request: RunRequest) -> str | None:
+        if request.nodes > 1:
+            remedy = "Name a cluster that has several nodes in resources.cluster."
+            problem = f"this machine is one node, and {request.name} needs more"
+            raise RunRefused(self._cluster, problem, remedy, of_request=True)
+        folder = self._runs / request.name
+        with self._errors(), self._lock():
+            if (folder / "started").exists():
+                return str(folder)
+            self._check_room()
+            slot = self._take_slot(request.name)
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._spawn(request, folder, slot)
+            except OSError:
+                with suppress(OSError):
+                    folder.rmdir()  # a folder would make it a run that is about to start
+                raise
+        return str(folder)
+
+    def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
+        self._reap()
+        with self._errors():
+            return {name: self._describe(self._runs / name) for name in names}
+
+    def cancel(self, name: str) -> None:
+        folder = self._runs / name
+        with self._errors():
+            if not folder.is_dir() or (folder / "exit.json").exists() or self._stopped_before_start(folder):
+                return
+            asked = folder / "cancel"  # written before the processes are looked up: a run on its way to start sees it
+            by_force = asked.exists() and time.time() - asked.stat().st_mtime > self._grace
+            if not asked.exists():
+                with suppress(OSError):  # a full disk does not keep a run alive
+                    asked.touch()
+            processes = _read_json(folder / "process.json") or {}
+            parent = _living(*processes.get("supervisor", (0, 0.0)))
+            if parent is not None:
+                parent.send_signal(signal.SIGTERM)
+                return
+            for process in _group(*processes.get("run", (0, 0.0))):
+                process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
+
+    def logs(self, name: str, max_bytes: int = 65536) -> str:
+        path = self._runs / name / "log.txt"
+        with self._errors():
+            if not path.is_file():
+                return ""
+            with path.open("rb") as log:
+                log.seek(max(0, path.stat().st_size - max_bytes))
+                return log.read().decode("utf-8", "replace")
+
+    def capacity(self) -> Capacity:
+        self._reap()
+        with self._errors():
+            return Capacity(self._slots, len(self._free_slots()), self._gpus_of_a_slot())
+
+    def _spawn(self, request: RunRequest, folder: Path, slot: int) -> None:
+        program = [sys.executable, supervisor.__file__, str(folder), str(self._grace), *request.command]
+        # The parent's own output has no place but the run's log, which the run opens itself.
+        child = subprocess.Popen(
+            program,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, **self._environment, **self._slot_environment(slot)},
+            start_new_session=True,
+        )
+        self._children.append(child)
+
+    def _slot_environment(self, slot: int) -> dict[str, str]:
+        threads = max(1, (os.cpu_count() or 1) // max(1, self._slots))
+        environment = {
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if self._gpus:
+            mine = self._gpus[slot :: self._slots] or [self._gpus[slot % len(self._gpus)]]
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+        return environment
+
+    def _gpus_of_a_slot(self) -> int:
+        """Those that each slot has; slots beyond the GPUs share them."""
+        return max(1, len(self._gpus) // max(1, self._slots)) if self._gpus else 0
+
+    def _check_room(self) -> None:
+        """A disk that is full is found out here, not by a supervisor that nobody hears."""
+        trial = self._slots_folder / "room"
+        try:
+            trial.write_bytes(bytes(_ROOM))
+        finally:
+            trial.unlink(missing_ok=True)
+
+    def _take_slot(self, name: str) -> int:
+        free = self._free_slots()
+        mine = [slot for slot in range(self._slots) if self._holder(slot) == name]
+        if not free and not mine:
+            raise NoCapacity(self._cluster)
+        slot = (mine or free)[0]
+        (self._slots_folder / str(slot)).write_text(name)
+        return slot
+
+    def _free_slots(self) -> list[int]:
+        return [slot for slot in range(self._slots) if not self._is_busy(self._holder(slot))]
+
+    def _holder(self, slot: int) -> str:
+        path = self._slots_folder / str(slot)
+        return path.read_text() if path.exists() else ""
+
+    def _is_busy(self, name: str) -> bool:
+        status = self._describe(self._runs / name) if name else None
+        return status is not None and status.state in (RunState.PENDING, RunState.RUNNING)
+
+    def _describe(self, folder: Path) -> RunStatus | None:
+        if not folder.is_dir():
+            return None
+        ended = _ended(folder)
+        if ended is not None:
+            return ended
+        processes = _read_json(folder / "process.json")
+        if processes is None:
+            if time.time() - folder.stat().st_mtime < _START_SECONDS:
+                return RunStatus(RunState.PENDING)
+            return RunStatus(RunState.KILLED, "its process never started")
+        if _living(*processes["supervisor"]) or _group(*processes["run"]):
+            return RunStatus(RunState.RUNNING)
+        gone = "its processes vanished without an exit code (killed, or the machine was restarted)"
+        return _ended(folder) or RunStatus(RunState.KILLED, gone)
+
+    def _stopped_before_start(self, folder: Path) -> bool:
+        """Takes the token of a run whose supervisor has not: it will not start any more."""
+        try:
+            (folder / "started").mkdir()
+        except FileExistsError:
+            return False
+        supervisor.write_end(folder, -signal.SIGTERM)
+        return True
+
+    def _reap(self) -> None:
+        self._children = [child for child in self._children if child.poll() is None]
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self._slots_folder.mkdir(parents=True, exist_ok=True)
+        with (self._slots_folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with suppress(FileNotFoundError):  # nothing has used it yet
+                if not stat.S_ISDIR(self._home.stat().st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._home))
+            yield
+        except OSError as error:
+            problem = f"{error.strerror or error} ({error.filename or self._runs})"
+            remedy = "Check that MITORCH_HOME is writable and has space left."
+            raise BackendUnavailable(self._cluster, problem, remedy) from error
+
+
+def visible_gpus(environ: Mapping[str, str]) -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    given = environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
+    devices = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
+    return sorted((name for name in devices if name.isdecimal()), key=int)
+
+
+def _ended(folder: Path) -> RunStatus | None:
+    exit_ = _read_json(folder / "exit.json")
+    if exit_ is None:
+        return None
+    code = int(exit_["code"])
+    if code == 0:
+        return RunStatus(RunState.SUCCEEDED, exit_code=0)
+    if code > 0:
+        return RunStatus(RunState.FAILED, f"it ended with exit code {code}", code)
+    name = _signal_name(-code)
+    hint = ": often the machine ran out of memory" if -code == signal.SIGKILL else ""
+    return RunStatus(RunState.KILLED, f"it was killed by {name}{hint}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # a real-time signal has no name
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return None  # cut off by a full disk: as good as missing
+    return value
+
+
+def _living(pid: int, started: float) -> psutil.Process | None:
+    """The process with this id, if it is the one that was started then and still runs."""
+    try:
+        process = psutil.Process(pid) if pid > 0 else None
+        if process is None or abs(supervisor.process_start(pid) - started) > _SAME_START:
+            return None
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _group(leader: int, started: float) -> list[psutil.Process]:
+    """The living processes of the run's process group, its leader gone or not."""
+    if leader <= 0 or _is_reused(leader, started):
+        return []
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) != leader or supervisor.process_start(process.pid) < started - _SAME_START:
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            continue
+    return members
+
+
+def _is_reused(pid: int, started: float) -> bool:
+    """Whether the id belongs to a later process: it is not given away while a group has it, so that group is over."""
+    try:
+        return abs(supervisor.process_start(pid) - started) > _SAME_START
+    except psutil.NoSuchProcess:
+        return False

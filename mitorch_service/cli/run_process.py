@@ -1,0 +1,103 @@
+"""The process around a run: where its settings come from, signals, logging, exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+
+from mitorch_service.backends.node import Node
+from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreError
+from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.runs.attempt import run_training
+from mitorch_service.runs.rank import run_share
+from mitorch_service.settings import Settings, read_settings
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.patience import persistently
+from mitorch_service.wiring import open_artifacts, open_dataset_files, open_node, open_store
+
+_PATIENCE_SECONDS = 600.0  # for a database that does not answer
+
+log = logging.getLogger("mitorch")
+
+
+def run_attempt(training_id: str, attempt: int) -> int:
+    """Runs the attempt; SIGTERM and Ctrl-C end it cleanly as canceled; on a node that is taken away, or shuts down,
+    at once and without a word, as lost. Returns the exit code."""
+    _log_to_stdout()
+    if not _is_first():
+        log.info(
+            "process %s of %s takes part in the training of the first", *map(os.environ.get, ("RANK", "WORLD_SIZE"))
+        )
+    node = open_node(os.environ)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _end(node, stop))
+    try:
+        given = node.settings()
+        settings = read_settings({**os.environ, **given} if given else None)
+    except BackendError as error:
+        log.error("%s", mask_secrets(str(error)))
+        return EXIT_INFRASTRUCTURE
+    try:
+        return _run(settings, node, training_id, attempt, stop)
+    finally:
+        node.close()
+
+
+def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: threading.Event) -> int:
+    store = open_store(settings)
+    if not _is_first():
+        return run_share(store, training_id, open_dataset_files(settings))
+    if node.starts_again and _has_begun(store, training_id, attempt):
+        log.error("attempt %d had begun on a node that was taken away: it is lost, and made up for by another", attempt)
+        return EXIT_INFRASTRUCTURE
+    return run_training(
+        store,
+        open_artifacts(settings),
+        training_id,
+        attempt,
+        lambda: datetime.now(UTC),
+        stop,
+        open_dataset_files(settings),
+        node.epoch_ended,
+    )
+
+
+def _is_first() -> bool:
+    """Of the processes of one run, one for each GPU of each node: the one that reports."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _has_begun(store: Store, training_id: str, attempt: int) -> bool:
+    """Whether another process of this attempt has reported, so that this one could write nothing."""
+    try:
+        row = persistently(lambda: store.get_training(training_id), _PATIENCE_SECONDS)
+    except (NotFound, BrokenDocument, StoreError):
+        return False  # which the run itself finds out, and says
+    return row.attempt == attempt and row.status == TrainingStatus.RUNNING
+
+
+def _log_to_stdout() -> None:
+    logging.raiseExceptions = False  # a full disk under the log must not end the training
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+
+def _end(node: Node, stop: threading.Event) -> None:
+    """Asks the node in a thread: the training goes on until it is known who wants it to end."""
+
+    def work() -> None:
+        if node.is_taken_away():
+            log.warning("the node is taken away: the attempt is lost, and is made up for by another")
+            os._exit(EXIT_INFRASTRUCTURE)
+        stop.set()
+
+    threading.Thread(target=work, name="end", daemon=True).start()

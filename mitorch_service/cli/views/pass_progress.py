@@ -1,0 +1,136 @@
+"""How `micontrol run` shows what goes on: a live table on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from mitorch_service.cli.views.output import text
+from mitorch_service.controller.pass_report import PassReport
+from mitorch_service.models.training import TrainingRow, epochs_text
+
+
+class PassProgress(ABC):
+    """Told after each pass."""
+
+    @abstractmethod
+    def report(self, report: PassReport) -> None:
+        """What the pass did, and what is running now."""
+
+    @abstractmethod
+    def note(self, text: str, failed: bool) -> None:
+        """One line."""
+
+
+@contextmanager
+def show_pass() -> Iterator[PassProgress]:
+    """The right one for where the output goes."""
+    if not sys.stdout.isatty():
+        yield PlainProgress()
+        return
+    from rich.live import Live
+
+    with Live(refresh_per_second=4) as live:
+        yield LiveProgress(live)
+
+
+class PlainProgress(PassProgress):
+    """A line for each thing done, for each epoch, and for each change of the counts."""
+
+    def __init__(self) -> None:
+        self._epochs: dict[str, int] = {}
+        self._counts = ""
+        self._said: set[str] = set()
+
+    def report(self, report: PassReport) -> None:
+        said, self._said = self._said, set()
+        for event in report.events:
+            if event.text not in said:  # a cluster that stays away is told once
+                self.note(event.text, event.failed)
+            self._said.add(event.text)
+        for training in report.snapshot.active:
+            self._epoch(training)
+        counts = _counts(report)
+        if counts != self._counts:
+            self.note(counts, failed=False)
+        self._counts = counts
+
+    def note(self, text: str, failed: bool) -> None:
+        click.echo(f"{datetime.now(UTC):%H:%M:%S} {text}", err=failed)
+        sys.stdout.flush()
+
+    def _epoch(self, training: TrainingRow) -> None:
+        progress = training.progress
+        if progress is None or self._epochs.get(training.id) == progress.epoch:
+            return
+        self._epochs[training.id] = progress.epoch
+        losses = f"train_loss {text(progress.train_loss)}  val_loss {text(progress.val_loss)}"
+        metrics = "".join(f"  {name} {text(value)}" for name, value in progress.metrics.items())
+        epoch = epochs_text(progress.epoch, progress.max_epochs)
+        self.note(f"training {training.id[:8]} epoch {epoch}  {losses}{metrics}", failed=False)
+
+
+class LiveProgress(PassProgress):
+    """A table of what is active that is drawn again after each pass; what was done scrolls by above it."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+        self._said: set[str] = set()
+
+    def report(self, report: PassReport) -> None:
+        said, self._said = self._said, set()
+        for event in report.events:
+            if event.text not in said:
+                self.note(event.text, event.failed)
+            self._said.add(event.text)
+        self._live.update(self._table(report))
+
+    def note(self, text: str, failed: bool) -> None:
+        from rich.text import Text
+
+        self._live.console.print(Text(f"{datetime.now(UTC):%H:%M:%S} {text}", style="red" if failed else ""))
+
+    def _table(self, report: PassReport) -> Any:
+        from rich import box
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        table = Table(title=_counts(report), title_justify="left", box=box.SIMPLE_HEAD)
+        for column in ("training", "status", "name", "epoch", "", "train loss", "val loss", "metrics"):
+            table.add_column(column)
+        for training in report.snapshot.active:
+            progress = training.progress
+            done = 0 if progress is None else progress.epoch
+            table.add_row(
+                training.id[:8],
+                training.status,
+                text(training.name),
+                epochs_text(done, training.max_epochs),
+                ProgressBar(training.max_epochs or None, done, width=20, pulse=not training.max_epochs),
+                text(progress and progress.train_loss),
+                text(progress and progress.val_loss),
+                text(progress and progress.metrics),
+            )
+        return table
+
+
+def _counts(report: PassReport) -> str:
+    seen = report.snapshot
+    free = sum(capacity.free for capacity in seen.clusters.values())
+    total = sum(capacity.total for capacity in seen.clusters.values())
+    waiting = f"{len(seen.queue)}{'+' if len(seen.queue) > free else ''} waiting"
+    jobs = "".join(
+        f"; job {s.job.id[:8]}: {sum(n for status, n in s.counts.items() if status not in _OPEN)}"
+        f" of {s.job.search.max_trials} trials ended"
+        for s in seen.jobs
+    )
+    return f"{len(seen.active)} active, {waiting}, {free} of {total} slots free{jobs}"
+
+
+_OPEN = ("new", "queued", "running")

@@ -1,0 +1,116 @@
+"""How mitrain shows a training: bars on a terminal, one line per epoch otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from mitorch_service.models.result import EpochResult
+from mitorch_service.training.loop.reporter import Reporter, TrainingPlan
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_METRICS_SHOWN = 4  # after each epoch: a detector has a dozen, and all of them are told at the end
+
+
+@contextmanager
+def show_training() -> Iterator[Reporter]:
+    """The right reporter for where the output goes."""
+    if not sys.stdout.isatty():
+        yield PlainReporter()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
+    # not redirected: loading processes fork off this one, and would wait for a lock that its drawing thread held
+    with Progress(*columns, redirect_stdout=False, redirect_stderr=False) as progress:
+        yield BarReporter(progress)
+
+
+def show_evaluation(evaluation: dict[str, float]) -> None:
+    """A name and a value on each line."""
+    for name, value in evaluation.items():
+        click.echo(f"{name:<24} {value:.4f}")
+
+
+class PlainReporter(Reporter):
+    """A line when it starts and one after each epoch; notes go to stderr."""
+
+    def __init__(self) -> None:
+        self._epochs = 0
+
+    def training_started(self, plan: TrainingPlan) -> None:
+        self._epochs = plan.epochs
+        self._line(_plan_line(plan))
+
+    def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        pass  # a piped output is read later: epochs are enough
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        self._line(_epoch_line(result, self._epochs))
+
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def should_stop(self) -> bool:
+        return False
+
+    def _line(self, text: str) -> None:
+        click.echo(text)
+        sys.stdout.flush()  # each line when it is due, also into a pipe
+
+
+class BarReporter(PlainReporter):
+    """A bar for the whole training and one for the epoch, below the lines of the epochs done."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+        self._whole = progress.add_task("training", total=None, loss="")
+        self._epoch = progress.add_task("epoch", total=None, loss="")
+
+    def training_started(self, plan: TrainingPlan) -> None:
+        super().training_started(plan)
+        self._progress.reset(self._whole, total=plan.epochs * plan.steps_per_epoch)
+
+    def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        self._progress.update(self._whole, advance=1)
+        title = f"epoch {epoch}/{self._epochs}"
+        if step == 1:
+            self._progress.reset(self._epoch, total=steps, description=title)
+        text = "validating" if step == steps else f"loss {loss:.4f}"
+        self._progress.update(self._epoch, completed=step, loss=text)
+
+    def note(self, text: str) -> None:
+        self._line(text)
+
+    def _line(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _plan_line(plan: TrainingPlan) -> str:
+    return (
+        f"{plan.train_images} images in {plan.steps_per_epoch} steps, {plan.val_images} for validation, "
+        f"{plan.classes} classes, {plan.parameters:,} parameters, on {plan.device}"
+    )
+
+
+def _epoch_line(result: EpochResult, epochs: int) -> str:
+    parts = [f"epoch {result.epoch}/{epochs}", f"train_loss {result.train_loss:.4f}"]
+    if result.val_loss is not None:
+        parts.append(f"val_loss {result.val_loss:.4f}")
+    parts += [f"{name} {value:.4f}" for name, value in islice(result.metrics.items(), _METRICS_SHOWN)]
+    parts += [f"{result.epoch_seconds:.1f} s", f"{result.samples_per_second:.0f} images/s"]
+    return "  ".join(parts)

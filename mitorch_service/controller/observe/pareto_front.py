@@ -1,0 +1,72 @@
+"""The Pareto front of a job with several objectives, kept up to date by the passes of the controller.
+
+A pass reads the trials that ended since (an indexed query: see `stores.fronts`), never those that the front has been
+told of. The job is read before them, and its front is written only over the version that was read: so a front holds
+what every trial has given whose mark is gone, whichever passes overlap or die.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from mitorch_service.controller.plan.actions import MergeFront
+from mitorch_service.models.job import Job
+from mitorch_service.models.pareto_front import FrontTrial
+from mitorch_service.models.training import TrainingRow, TrialRow
+from mitorch_service.search.pareto_merge import MOST, merged
+from mitorch_service.stores.base import Store
+
+TOLD_A_PASS = 1000  # trials; the next pass goes on
+_FEWEST = 10
+_PARAMETER_BYTES = 4_000_000  # of a front, about, as it is a part of one document
+
+
+def read_merge(store: Store, job: Job) -> MergeFront | None:
+    """What a pass has to tell the front of an active job; None where that is nothing."""
+    if len(job.search.objectives()) == 1:
+        return None
+    news = _unmerged(store, job)
+    if not news:
+        return None
+    return MergeFront(job.id, job.front_version, _merged(job, news), [row.id for row in news])
+
+
+def store_merge(store: Store, merge: MergeFront) -> bool:
+    """False where another pass was faster: the next one goes on from there."""
+    stored = store.store_front(merge.job_id, merge.version, merge.front)
+    if stored:
+        store.mark_merged(merge.told)
+    return stored
+
+
+def current_front(store: Store, job: Job) -> list[FrontTrial]:
+    """The front of a job as it is at this moment. Of a study that an Optuna script runs no pass keeps one: its trials
+    are read, a page at a time."""
+    if job.front is None:
+        return _merged(job, store.iterate_trials(job.id))
+    return _merged(job, _unmerged(store, job))
+
+
+def _unmerged(store: Store, job: Job) -> list[TrainingRow]:
+    return sorted(store.unmerged_trials(job.id, TOLD_A_PASS).items, key=lambda row: row.arrival)
+
+
+def _merged(job: Job, rows: Iterable[TrainingRow | TrialRow]) -> list[FrontTrial]:
+    """The more a trial's parameters may take, the fewer of them are kept."""
+    most = max(_FEWEST, min(MOST, _PARAMETER_BYTES // max(len(json.dumps(job.config)), 1)))
+    directions = job.search.directions()
+    return merged(job.front or [], _front_trials(rows, len(directions)), directions, most)
+
+
+def _front_trials(rows: Iterable[TrainingRow | TrialRow], objectives: int) -> Iterator[FrontTrial]:
+    for row in rows:
+        trial = row.trial
+        if trial is not None and trial.values is not None and len(trial.values) == objectives:
+            yield FrontTrial(
+                training_id=row.id,
+                number=trial.number,
+                values=trial.values,
+                parameters=trial.parameters,
+                model=row.artifacts.get("model") if isinstance(row, TrainingRow) else None,
+            )

@@ -1,0 +1,183 @@
+"""Which cluster a training goes to, and what keeps it waiting where there is none. Pure.
+
+A training goes to a cluster that it may use and that has enough free nodes: where its data lies near, else the
+cheapest, else the one with most free nodes, else the first in the settings.
+
+One that fits nowhere now lets those behind it pass, but not for ever: on the cluster where fewest nodes are missing,
+the free ones are kept for it. Nothing behind it takes these, so with every node that is given back there it comes
+nearer, until it has them all. Nobody knows how long a run takes, so nothing is started on kept nodes in the hope that
+it ends in time: at worst one node less than it needs stands idle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.plan.cluster_backoff import Doors
+from mitorch_service.models.dataset import Dataset
+from mitorch_service.models.training import Resources, TrainingRow
+from mitorch_service.settings import ClusterConfig, LocalCluster
+
+_ANYTHING = Resources()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What placement knows of a cluster from the settings. None: not known, which keeps nothing away."""
+
+    name: str
+    price: float = 0.0  # of a node for an hour
+    gpus: int | None = None  # of a node
+    memory: float | None = None  # GiB of a node
+    most_nodes: int | None = None  # that a training can have
+    data: tuple[str, ...] = ()  # patterns of what lies near
+
+    @classmethod
+    def of(cls, config: ClusterConfig) -> Cluster:
+        """What the settings say."""
+        return cls(config.name, config.price, config.gpus, config.memory, _most_nodes(config), config.data)
+
+
+def obstacle(needed: Resources, cluster: Cluster) -> str | None:
+    """Why a training can never run on the cluster, in words; None if it can."""
+    if needed.cluster is not None and cluster.name not in needed.cluster:
+        return f"not among its resources.cluster ({', '.join(needed.cluster)})"
+    if needed.gpus is not None and cluster.gpus is not None and needed.gpus > cluster.gpus:
+        return f"has {cluster.gpus} GPUs a node, {needed.gpus} needed"
+    if needed.memory is not None and cluster.memory is not None and needed.memory > cluster.memory:
+        return f"has {cluster.memory:g} GiB a node, {needed.memory:g} needed"
+    if cluster.most_nodes is not None and needed.nodes > cluster.most_nodes:
+        return f"gives a training at most {_nodes(cluster.most_nodes)}, {needed.nodes} needed"
+    return None
+
+
+class Placer:
+    """The free nodes of one moment, given away training by training: first come, first served."""
+
+    def __init__(
+        self,
+        clusters: Mapping[str, Cluster],
+        capacities: Mapping[str, Capacity],
+        free: Mapping[str, int],
+        hosts: Mapping[str, frozenset[str]],
+        doors: Doors,
+    ) -> None:
+        """`capacities` of those clusters that answered, in order of preference, and their `free` nodes; `hosts` where a
+        data set's files lie, by its name and version; `doors` what keeps trainings away besides."""
+        self._clusters = {name: _with_capacity(clusters.get(name), name, c) for name, c in capacities.items()}
+        self._free = dict(free)
+        self._total = {name: capacity.total for name, capacity in capacities.items()}
+        self._hosts = hosts
+        self._doors = doors
+        self._kept: dict[str, str] = {}  # cluster -> the training that its free nodes are kept for
+        self._away = [cluster for name, cluster in clusters.items() if name not in capacities]
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing is left to give away."""
+        return not any(free > 0 for free in self._free.values())
+
+    def price(self, cluster: str) -> float:
+        """Of one of its nodes for an hour."""
+        return self._clusters[cluster].price
+
+    def place(self, training: TrainingRow) -> str | None:
+        """Gives the training its nodes and returns the cluster, or None and keeps nodes for it where it is nearest to
+        starting."""
+        needed = training.resources or _ANYTHING
+        able = [name for name, cluster in self._clusters.items() if self._can_hold(needed, cluster)]
+        usable = [name for name in able if self._doors.shut(training, name) is None]
+        fitting = [name for name in usable if self._free[name] >= needed.nodes]
+        if fitting:
+            best = min(fitting, key=lambda name: self._rank(training, name))
+            self._free[best] -= needed.nodes
+            self._doors.go_through(best)
+            return best
+        if usable and needed.nodes > 1:
+            nearest = min(usable, key=lambda name: (-self._free[name], *self._rank(training, name)))
+            if self._free[nearest] > 0:
+                self._free[nearest] = 0
+                self._kept[nearest] = training.id
+        return None
+
+    def explain(self, training: TrainingRow) -> dict[str, str]:
+        """For each cluster, why the training does not start there now; empty if `place` would find it one."""
+        needed = training.resources or _ANYTHING
+        reasons = {name: self._reason(needed, training, cluster) for name, cluster in self._clusters.items()}
+        if None in reasons.values():
+            return {}
+        away = {cluster.name: obstacle(needed, cluster) or "does not answer" for cluster in self._away}
+        return {name: reason for name, reason in {**reasons, **away}.items() if reason is not None}
+
+    def _can_hold(self, needed: Resources, cluster: Cluster) -> bool:
+        if needed is _ANYTHING:
+            return True
+        return needed.nodes <= self._total[cluster.name] and obstacle(needed, cluster) is None
+
+    def _rank(self, training: TrainingRow, name: str) -> tuple[bool, float, int]:
+        """Less is better; of equals min() takes the first, which is the preferred one."""
+        cluster = self._clusters[name]
+        near = bool(cluster.data) and lies_near(cluster, training, self._hosts)
+        return (not near, cluster.price, -self._free[name])
+
+    def _reason(self, needed: Resources, training: TrainingRow, cluster: Cluster) -> str | None:
+        never = obstacle(needed, cluster) or self._doors.shut(training, cluster.name)
+        if never is not None:
+            return never
+        total, free = self._total[cluster.name], max(0, self._free[cluster.name])
+        if needed.nodes > total:
+            return f"has {_nodes(total)} in all, {needed.nodes} needed"
+        if needed.nodes <= free:
+            return None
+        kept = self._kept.get(cluster.name)
+        if kept is not None:
+            return f"its free nodes are kept for training {kept[:8]}, which is before it and needs more of them"
+        return f"{free} of {_nodes(total)} free, {needed.nodes} needed"
+
+
+def lies_near(cluster: Cluster, training: TrainingRow, hosts: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a pattern of the cluster's `data` fits the training's data set, or the account or host of its files."""
+    names = {training.dataset.name, str(training.dataset)}
+    for host in hosts.get(str(training.dataset), frozenset()):
+        names |= {host, host.partition(".")[0]}
+    return any(fnmatchcase(name, pattern) for pattern in cluster.data for name in names)
+
+
+def hosts_of(dataset: Dataset) -> frozenset[str]:
+    """Where its files lie, as far as they are URLs."""
+    places = [place for part in dataset.parts().values() for place in (part.path, *part.support_files)]
+    return frozenset(host for host in map(_host, places) if host)
+
+
+def unplaceable(needed: Resources, clusters: Iterable[Cluster]) -> str | None:
+    """Why none of the clusters could ever hold such a training; None if one could, as far as is known."""
+    reasons = [(cluster.name, obstacle(needed, cluster)) for cluster in clusters]
+    if any(reason is None for _, reason in reasons):
+        return None
+    return "; ".join(f"cluster {name}: {reason}" for name, reason in reasons)
+
+
+def _most_nodes(config: ClusterConfig) -> int | None:
+    if isinstance(config, LocalCluster):
+        return 1
+    return None if config.create is None else config.create.max_nodes
+
+
+def _with_capacity(cluster: Cluster | None, name: str, capacity: Capacity) -> Cluster:
+    """The settings go before what the cluster says of itself."""
+    known = cluster or Cluster(name)
+    if known.gpus is not None or capacity.gpus is None:
+        return known
+    return Cluster(known.name, known.price, capacity.gpus, known.memory, known.most_nodes, known.data)
+
+
+def _host(place: str) -> str | None:
+    return urlsplit(place).hostname if place.startswith(("https://", "http://")) else None
+
+
+def _nodes(number: int) -> str:
+    return f"{number} node{'s' * (number != 1)}"

@@ -1,0 +1,26 @@
+"""What becomes of a training whose run a cluster has refused for good. Pure."""
+
+from __future__ import annotations
+
+from mitorch_service.controller.plan.actions import EndAttempt
+from mitorch_service.errors import RunRefused
+from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.training import MAX_REFUSED_ATTEMPTS, Attempt, TrainingRow
+
+
+def refused(training: TrainingRow, attempt: Attempt, refusal: RunRefused, takes_others: bool) -> EndAttempt:
+    """A request that is found wrong by a cluster which has taken others at the same time (`takes_others`) is the
+    training's own fault, a failure as any other. Everything else may be the cluster's, or the settings': the training
+    goes back to the queue, so many times."""
+    reason = str(refusal).removesuffix(".")
+    if training.cancel_requested_at is not None:
+        return EndAttempt(training.id, attempt, AttemptOutcome.CANCELED, TrainingStatus.CANCELED, reason)
+    if refusal.of_request and takes_others:
+        again = training.attempts_ended_as(AttemptOutcome.FAILED) < training.max_retries
+        outcome = AttemptOutcome.FAILED
+    else:
+        times = training.attempts_ended_as(AttemptOutcome.REFUSED) + 1
+        again = times < MAX_REFUSED_ATTEMPTS
+        outcome = AttemptOutcome.REFUSED
+        reason = reason if again else f"refused {times} times, which is the limit; the last time: {reason}"
+    return EndAttempt(training.id, attempt, outcome, TrainingStatus.NEW if again else TrainingStatus.FAILED, reason)

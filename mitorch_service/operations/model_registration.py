@@ -1,0 +1,140 @@
+"""What micontrol register-model does: the weights of a training, with what led to them, into a registry of models."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mitorch_service.backends.optional import ModelEntry, RegisteredModel
+from mitorch_service.errors import ArtifactError, BrokenDocument, DataError, InvalidInput, NotAllowed, NotFound, Problem
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.dataset import Dataset
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.training import Training
+from mitorch_service.operations.choose_cluster import choose_cluster
+from mitorch_service.settings import AzureMLCluster, Settings, read_settings
+from mitorch_service.stores.base import Store
+from mitorch_service.wiring import open_artifacts, open_dataset_files, open_model_registry, open_store
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_LONGEST = 1000  # characters of a property; the whole config is also a file of the model
+
+
+def register_model(id: str, name: str, cluster: str | None) -> tuple[Training, RegisteredModel, list[str]]:
+    """Registers the model of a completed training, or of a job's winner: its final training's, where it has one.
+    Returns the training, the version, and what could not be told about it. Raises NotFound, NotAllowed, InvalidInput,
+    ArtifactError, BackendError."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            "--name", [Problem(name, "must be 1 to 255 letters, digits, - _ . and begin with a letter or digit")]
+        )
+    settings = read_settings()
+    store = open_store(settings)
+    training = _winner(store, id)
+    registry = open_model_registry(choose_cluster(settings, cluster or _where_it_ran(settings, training)))
+    counts, notes = _image_counts(store, settings, training)
+    with TemporaryDirectory(prefix="mitorch-") as folder:
+        files = Path(folder, "model")
+        files.mkdir()
+        weights = files / "model.pth"
+        open_artifacts(settings).get(f"{training.id}/model.pth", weights)
+        (files / "config.json").write_text(json.dumps(training.config, indent=2, ensure_ascii=False), "utf-8")
+        return training, registry.register_model(model_entry(name, training, files, counts)), notes
+
+
+def model_entry(name: str, training: Training, files: Path, counts: dict[str, int]) -> ModelEntry:
+    """What the registry is told; `counts`: images by split, as far as they are known. `files` holds the weights."""
+    config, place = TrainingConfig.model_validate(training.config), training.trial or training.refit
+    epochs = training.progress.epoch if training.progress is not None else training.max_epochs
+    tags: dict[str, object] = {
+        "dataset": training.dataset,
+        "task_type": config.task_type,
+        "model": config.model.name,
+        "base_model": config.base or config.model.name,
+        "epochs": epochs,
+        "job": training.belongs_to,
+        "trial": None if place is None else place.number,
+        **{f"{split}_images": count for split, count in counts.items()},
+        **(training.evaluation or {}),
+    }
+    if "train" in counts:
+        tags["steps"] = epochs * math.ceil(counts["train"] / config.batch_size)
+    return ModelEntry(
+        name,
+        files,
+        {"training": training.id, "sha256": _sha256(files / "model.pth")},
+        training.name or f"{config.model.name} on {training.dataset}",
+        {key: _text(value) for key, value in tags.items() if value is not None},
+        _properties(training),
+    )
+
+
+def _winner(store: Store, id: str) -> Training:
+    kind, whole = store.resolve_id(id)
+    if kind == "job":
+        job = store.get_job(whole)
+        best = job.best
+        if len(job.search.objectives()) > 1:
+            remedy = "Give the id of the one you want: miquery shows them."
+            raise NotAllowed("job", whole, "a search for several objectives", "registered by its best trial", remedy)
+        if best is None:
+            raise NotFound("best trial", f"of job {whole}", "None of its trials is completed: see miquery.")
+        whole = best.refit or best.training_id
+    training = store.get_training(whole)
+    if training.status != TrainingStatus.COMPLETED:
+        remedy = "Only a completed training has a model."
+        raise NotAllowed("training", whole, str(training.status), "registered", remedy)
+    return training
+
+
+def _where_it_ran(settings: Settings, training: Training) -> str | None:
+    """The cluster of its last attempt, where that has a workspace."""
+    names = [cluster.name for cluster in settings.clusters if isinstance(cluster, AzureMLCluster)]
+    ran = training.attempts[-1].cluster if training.attempts else None
+    return ran if ran in names else None
+
+
+def _image_counts(store: Store, settings: Settings, training: Training) -> tuple[dict[str, int], list[str]]:
+    """The lines of each split's text file, which are loaded if they are elsewhere, the images are not."""
+    try:
+        dataset = store.get_dataset(training.dataset)
+        with open_dataset_files(settings).at_hand(_texts_only(dataset)) as paths:
+            return {name: _lines(path) for name, path in paths.items()}, []
+    except (NotFound, BrokenDocument, DataError, ArtifactError, OSError) as error:
+        return {}, [f"images and steps are not told, as the data set's text files cannot be read: {error}"]
+
+
+def _texts_only(dataset: Dataset) -> Dataset:
+    parts = {name: part.model_copy(update={"support_files": []}) for name, part in dataset.parts().items()}
+    return dataset.model_copy(update=parts)
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(bool(line.strip()) for line in file)
+
+
+def _properties(training: Training) -> dict[str, str]:
+    config = json.dumps(training.config, ensure_ascii=False, separators=(",", ":"))
+    properties = {
+        "config": config if len(config) <= _LONGEST else "see config.json of the model",
+        "mitorch_version": importlib.metadata.version("mitorch-service"),
+    }
+    place = training.trial or training.refit
+    if place is not None:
+        properties["parameters"] = json.dumps(place.parameters, ensure_ascii=False)[:_LONGEST]
+    return properties
+
+
+def _text(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,131 @@
+"""One study as a storage knows it: its trials, read once where they have ended, and its parameters."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import check_distribution_compatibility as check_compatible
+from optuna.trial import FrozenTrial
+
+from mitorch_service.models.job import trial_id
+from mitorch_service.optuna_storage.fields import to_key
+from mitorch_service.optuna_storage.ids import study_id_of, trial_id_of
+from mitorch_service.optuna_storage.trials import OPTUNAS, TrialView
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.studies import Place
+
+log = logging.getLogger("mitorch")
+
+
+class KnownStudy:
+    """What stays true of a study while its job is there. Safe for any number of threads."""
+
+    def __init__(self, store: Store, job: Mapping[str, Any]) -> None:
+        self._store = store
+        self.job_id: str = job["_id"]
+        self.id = study_id_of(self.job_id)
+        self.arrival: int = job["arrival"]  # another one, if a study of this name was deleted and created again
+        self.is_optunas = is_optunas(job)  # else the service runs it
+        self.next_number: int | None = None  # of a trial, where the last one was added from here
+        self._lock = threading.RLock()
+        self._distributions: dict[str, BaseDistribution] = {}
+        self._forget()
+
+    @cached_property
+    def view(self) -> TrialView:
+        """How its trials are read. Raises NotFound, BrokenDocument."""
+        return OPTUNAS if self.is_optunas else TrialView.of_job(self._store.get_job(self.job_id))
+
+    def read(self, document: Mapping[str, Any]) -> FrozenTrial:
+        """The trial of a training; its curve is looked up where it has begun one."""
+        records = self._store.curve_records(document["_id"]) if document.get("progress") else iter(())
+        return self.view.read(document, trial_id_of(self.id, document["trial"]["number"]), records)
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials by number. What has ended is not read again, unless the service's counts say that some of it is
+        gone or runs once more, or that there are trials which were added behind the last that was read."""
+        with self._lock:
+            counts = {} if self.is_optunas else self._store.count_trainings(self.job_id)
+            if any(number > counts.get(status, 0) for status, number in self._counted.items()):
+                self._forget()
+            self._catch_up()
+            if len(self._ended) + len(self._open) + self._left_out < sum(counts.values()):
+                self._forget()
+                self._catch_up()
+            return [trial for _, trial in sorted((self._ended | self._open).items())]
+
+    def knows(self, name: str, distribution: BaseDistribution) -> bool:
+        """Whether the study has this parameter, as far as it was asked before. Raises ValueError where it has it with
+        an incompatible distribution."""
+        known = self._distributions.get(name)
+        if known is not None:
+            check_compatible(known, distribution)
+        return known is not None
+
+    def add_parameter(self, name: str, distribution: BaseDistribution) -> None:
+        """The first distribution of a name stays. Raises ValueError for one that is incompatible with it, KeyError when
+        the study is gone."""
+        key = to_key(name)
+        while True:
+            job = self._store.study_job(self.job_id)
+            if job is None:
+                raise KeyError(f"The study {self.id} was deleted.")
+            text = (job.get("optuna") or {}).get("distributions", {}).get(key)
+            if text is not None:
+                self._distributions[name] = json_to_distribution(text)
+                self.knows(name, distribution)
+                return
+            count = job.get("optuna_parameters")
+            changes = {
+                f"optuna.distributions.{key}": distribution_to_json(distribution),
+                "optuna_parameters": (count or 0) + 1,
+            }
+            self._store.change_study(self.job_id, {"optuna_parameters": (count,)}, changes)
+
+    def _forget(self) -> None:
+        self._ended: dict[int, FrozenTrial] = {}
+        self._open: dict[int, FrozenTrial] = {}
+        self._counted: Counter[str] = Counter()  # of the service's trials that have ended, by status
+        self._left_out = 0
+        self._after: Place | None = None
+
+    def _catch_up(self) -> None:
+        again = self._store.study_trials_among([trial_id(self.job_id, number) for number in self._open])
+        self._open = {}
+        for document in chain(list(again), self._new()):
+            trial = self._try_read(document)
+            if trial is None:
+                self._left_out += 1
+                continue
+            if trial.state.is_finished():
+                self._ended[trial.number] = trial
+                self._counted.update([] if self.is_optunas else [document["status"]])
+            else:
+                self._open[trial.number] = trial
+
+    def _try_read(self, document: Mapping[str, Any]) -> FrozenTrial | None:
+        """None for a training of the job that is no trial, such as a last one of the winner, and for a damaged one."""
+        try:
+            if document.get("trial") is None or document["_id"] != trial_id(self.job_id, document["trial"]["number"]):
+                return None
+            return self.read(document)
+        except (LookupError, TypeError, ValueError) as error:
+            log.warning("training %s is left out of its study: it cannot be read: %r", document["_id"], error)
+            return None
+
+    def _new(self) -> Iterator[dict[str, Any]]:
+        for document in self._store.study_trials(self.job_id, self._after):
+            yield document
+            self._after = (document["arrival"], document["_id"])
+
+
+def is_optunas(job: Mapping[str, Any]) -> bool:
+    """Whether an Optuna script has made the study, and runs its trials."""
+    return "directions" in (job.get("optuna") or {})

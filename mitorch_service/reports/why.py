@@ -1,0 +1,116 @@
+"""Why a training waits, or what became of it, in words: by the same functions that plan a pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mitorch_service.controller.plan.plan import in_order, open_placer
+from mitorch_service.controller.plan.snapshot import JobState, Snapshot
+from mitorch_service.models.job import refit_id
+from mitorch_service.models.status import ENDED, TrainingStatus
+from mitorch_service.models.training import Training, epochs_text
+
+
+@dataclass(frozen=True)
+class Why:
+    """What keeps a training or a job where it is."""
+
+    id: str
+    status: str
+    reasons: list[str]
+    clusters: dict[str, str] = field(default_factory=dict)  # what speaks against each, where it waits for one
+
+
+def why_training(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
+    """Why it is where it is. `ahead`: how many are before it in the queue."""
+    if training.status == TrainingStatus.NEW:
+        return _why_waiting(now, training, snapshot, ahead)
+    if training.status in ENDED:
+        return Why(training.id, training.status, [_ending(training)])
+    return Why(training.id, training.status, _activity(training))
+
+
+def why_job(state: JobState) -> Why:
+    """Why no more trials of an active job are created."""
+    job, search = state.job, state.job.search
+    open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
+    created = 0 if state.last_number is None else state.last_number + 1
+    reasons = [f"{created} of {search.max_trials} trials are created, {open_count} of them have not ended"]
+    if job.cancel_requested_at is not None:
+        reasons.append("it is being canceled: it ends when the last of its trials has")
+    elif state.refit is not None:
+        reasons.append(f"it ends with its final training {refit_id(job.id)} ({state.refit.status})")
+    elif state.spent:
+        reasons.append(f"its budget (search.max_cost) of {search.max_cost:.2f} is spent, {state.cost:.2f} until now")
+    elif created >= search.max_trials:
+        reasons.append("all are created: see miquery --why of one that waits")
+    elif search.max_concurrent is not None and open_count >= search.max_concurrent:
+        reasons.append(f"search.max_concurrent allows {search.max_concurrent} at a time: one must end first")
+    else:
+        reasons.append("the next pass of the controller creates more: run micontrol")
+    return Why(job.id, job.status, reasons)
+
+
+def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
+    reasons = [f"{_ordinal(ahead + 1)} in the queue (priority {training.priority})"]
+    last = training.current_attempt()
+    if last is not None:
+        reasons.append(f"its attempt {last.number} ended: {last.reason or last.outcome}; it is to be tried again")
+    elif any(state.spent for state in snapshot.jobs if state.job.id == training.job_id):
+        reasons.append("the budget of its job (search.max_cost) is spent: the next pass cancels it")
+        return Why(training.id, training.status, reasons)
+    placer = open_placer(now, snapshot)
+    head = in_order(snapshot.queue)
+    seen = any(row.id == training.id for row in head)
+    for row in head:
+        if row.id == training.id:
+            break
+        placer.place(row)
+    obstacles = placer.explain(training)
+    if not seen:
+        reasons.append(f"a pass looks at the first {len(head)} only, which are before it")
+    elif not obstacles:
+        reasons.append("nothing: the next pass of the controller starts it; run micontrol")
+    return Why(training.id, training.status, reasons, obstacles)
+
+
+def _activity(training: Training) -> list[str]:
+    attempt = training.current_attempt()
+    if attempt is None:
+        return ["its document has no attempt: the next pass puts it aside"]
+    asked = ["it was asked to stop"] if training.cancel_requested_at is not None else []
+    where = f"{attempt.cluster} ({attempt.url})" if attempt.url else attempt.cluster
+    if training.status == TrainingStatus.RUNNING:
+        progress = training.progress
+        epochs = f", {epochs_text(progress.epoch, progress.max_epochs)} epochs done" if progress else ""
+        since = attempt.started_at or attempt.queued_at
+        return [f"it runs on {where} since {since:%Y-%m-%d %H:%M:%S}{epochs}", *asked]
+    if attempt.submitted_at is None:
+        return [f"it was assigned to {where}, which has not taken it yet: the next pass asks again", *asked]
+    since = attempt.submitted_at
+    return [f"{where} has its run since {since:%Y-%m-%d %H:%M:%S}, which has not reported its start yet", *asked]
+
+
+def _ending(training: Training) -> str:
+    at = training.status_times.get(training.status)
+    when = "" if at is None else f" {at:%Y-%m-%d %H:%M:%S}"
+    if training.error is not None:
+        return f"it {_HOW[training.status]}{when}: {training.error.message}"
+    last = training.current_attempt()
+    why = f": {last.reason}" if last is not None and last.reason else ""
+    return f"it {_HOW[training.status]}{when}{why}"
+
+
+_HOW = {
+    TrainingStatus.COMPLETED: "was completed",
+    TrainingStatus.FAILED: "failed",
+    TrainingStatus.CANCELED: "was canceled",
+    TrainingStatus.PRUNED: "was stopped early by its search",
+    TrainingStatus.DIVERGED: "diverged",
+}
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

@@ -1,0 +1,115 @@
+"""The code of a script as an archive: the same files always give the same bytes, and are stored once."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.errors import ArtifactError, DataError
+from mitorch_service.runs.script.tar_files import unpack
+
+MAX_BYTES = 100_000_000  # unpacked
+MAX_FILES = 10_000
+_CHUNK = 1 << 20
+_NAMED = 3  # of the largest files, where the code is too large
+
+
+@dataclass(frozen=True)
+class CodeArchive:
+    """A gzipped tar file, and what it holds."""
+
+    file: Path
+    digest: str  # SHA-256 of the tar file before compression, which is the same whatever the library that compresses
+    files: int
+    size: int
+
+    @property
+    def key(self) -> str:
+        return code_key(self.digest)
+
+
+def code_key(digest: str) -> str:
+    """Where code is kept in the artifact store, whichever trainings use it."""
+    return f"code/{digest}.tar.gz"
+
+
+def pack_code(source: Path, target: Path) -> CodeArchive:
+    """Writes the file, or the folder's files that are not ignored, to `target`. Raises ValueError, saying what to do,
+    for what is too large, not there or empty; OSError for what cannot be read."""
+    from mitorch_service.runs.script.code_files import code_files
+
+    if not source.exists():
+        raise ValueError(f"{source} does not exist: give a folder or a file, relative to the config's own folder")
+    root = source if source.is_dir() else source.parent
+    files = sorted(code_files(source) if source.is_dir() else [source], key=lambda path: path.relative_to(root).parts)
+    sizes = {path: path.stat().st_size for path in files}
+    _check_size(root, sizes)
+    with tempfile.TemporaryFile() as plain:
+        with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for path in files:
+                _add(tar, path, path.relative_to(root).as_posix())
+        plain.seek(0)
+        digest = hashlib.file_digest(plain, "sha256").hexdigest()
+        plain.seek(0)
+        with target.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+            shutil.copyfileobj(plain, packed, _CHUNK)
+    return CodeArchive(target, digest, len(files), sum(sizes.values()))
+
+
+def store_code(artifacts: ArtifactStore, archive: CodeArchive) -> None:
+    """Uploads it, unless it is there. Raises ArtifactError."""
+    if not artifacts.exists(archive.key):
+        artifacts.put(archive.key, archive.file)
+
+
+def fetch_code(artifacts: ArtifactStore, digest: str, folder: Path) -> None:
+    """Unpacks it into the folder, which is created. Raises ArtifactError where it cannot be loaded, DataError where it
+    is gone or is not what it was."""
+    key = code_key(digest)
+    if not artifacts.exists(key):
+        raise DataError(f"script.code: the code {key} is not in the artifact store any more. Submit the script again.")
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="mitorch-code-") as temporary:
+        file = Path(temporary, "code.tar.gz")
+        artifacts.get(key, file)
+        try:
+            if _digest(file) != digest:
+                raise DataError(f"script.code: {key} is not what was submitted. Submit the script again.")
+            unpack(file, folder)
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise ArtifactError(key, str(folder), f"it cannot be unpacked ({error})") from error
+
+
+def _check_size(root: Path, sizes: dict[Path, int]) -> None:
+    if not sizes:
+        raise ValueError(f"{root} holds no file that is not ignored")
+    total = sum(sizes.values())
+    if total <= MAX_BYTES and len(sizes) <= MAX_FILES:
+        return
+    largest = sorted(sizes, key=lambda path: -sizes[path])[:_NAMED]
+    named = ", ".join(f"{path.relative_to(root)} {sizes[path] / 1e6:.1f} MB" for path in largest)
+    raise ValueError(
+        f"{root} holds {len(sizes)} files of {total / 1e6:.1f} MB, more than {MAX_FILES} or {MAX_BYTES / 1e6:.0f} MB "
+        f"(the largest: {named}): name what is no code in .mitorchignore, as .gitignore does"
+    )
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    """Without owner and times, which are not the code's."""
+    content = path.read_bytes()
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    member.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _digest(file: Path) -> str:
+    with gzip.open(file) as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,104 @@
+"""A script's process: its output, and its end, asked for or not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from mitorch_service.runs.script import guard as script_guard
+
+_POLL_SECONDS = 0.2
+_OUTPUT_SECONDS = 10.0
+_MAX_LINE = 8192
+
+
+@dataclass(frozen=True)
+class Graces:
+    """How long a script may take to end, in seconds: together less than a cluster gives the run itself."""
+
+    asked: float = 12.0  # from should_stop() to SIGTERM, for a script that asks
+    terminated: float = 10.0  # from SIGTERM to SIGKILL
+
+
+@dataclass(frozen=True)
+class ScriptEnd:
+    """How the process ended."""
+
+    code: int  # negative for a signal
+    by_signal_of_ours: bool
+
+
+class ScriptProcess:
+    """The script and its children are a process group, which ends with this, and with the process that this is in."""
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], show: Callable[[str], object]
+    ) -> None:
+        """Starts it in the folder; `show` is called with each line that it prints, from a thread."""
+        self._show = show
+        # Isolated: what the script's environment says to Python is for the script.
+        program = [sys.executable, "-I", "-S", script_guard.__file__, *command]
+        self._guard = subprocess.Popen(
+            program,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+            process_group=0,
+        )
+        self._output = threading.Thread(target=self._pump, name="output", daemon=True)
+        self._output.start()
+
+    def wait(self, should_stop: Callable[[], bool], asks: Callable[[], bool], graces: Graces) -> ScriptEnd:
+        """Waits for the end. Once `should_stop`, a script that `asks` gets time to end by itself, then every script
+        SIGTERM and SIGKILL."""
+        while not should_stop():
+            if self._ends_within(_POLL_SECONDS):
+                return ScriptEnd(self._guard.returncode, False)
+        if self._ends_within(graces.asked if asks() else 0.0):
+            return ScriptEnd(self._guard.returncode, False)
+        self._signal(signal.SIGTERM)
+        if not self._ends_within(graces.terminated):
+            self._signal(signal.SIGKILL)
+        return ScriptEnd(self._guard.wait(), True)
+
+    def close(self) -> None:
+        """Ends whatever is left of the group, and returns when all that it has printed is shown."""
+        self._signal(signal.SIGKILL)
+        self._guard.wait()
+        self._output.join(_OUTPUT_SECONDS)
+        for stream in (self._guard.stdin, self._guard.stdout):
+            if stream is not None and not self._output.is_alive():
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _ends_within(self, seconds: float) -> bool:
+        try:
+            self._guard.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._guard.pid, number)
+
+    def _pump(self) -> None:
+        stream: IO[bytes] | None = self._guard.stdout
+        while stream is not None and (line := stream.readline(_MAX_LINE)):
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            self._show(text.rpartition("\r")[2])  # of a progress bar, what is seen at its end

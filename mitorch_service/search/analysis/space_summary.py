@@ -1,0 +1,43 @@
+"""What a space is, for a person who is about to search it: its size, and the expressions that can never matter."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from mitorch_service.errors import Problem
+from mitorch_service.search.space.expressions import Choice
+from mitorch_service.search.space.size import size
+from mitorch_service.search.space.space import Parameter, Space
+
+
+def extent(space: Space) -> str:
+    """The number of points, or of dimensions where the points cannot be counted."""
+    points, ranges = size(space), [p for p in space.parameters if p.span == math.inf]
+    if points < math.inf:
+        return f"{int(points)} points"
+    return f"infinitely many points: {len(space.parameters)} parameters, {len(ranges)} of them continuous"
+
+
+def idle_expressions(space: Space) -> list[Problem]:
+    """Expressions that change nothing: those with one value, and options that are equal to an earlier one."""
+    return [Problem(parameter.name, message) for parameter in space.parameters for message in _idle(parameter)]
+
+
+def inactive(space: Space, parameters: dict[str, object]) -> list[str]:
+    """The names of the space that a trial's parameters lack."""
+    return list(dict.fromkeys(p.name for p in space.parameters if p.name not in parameters))
+
+
+def _idle(parameter: Parameter) -> list[str]:
+    if parameter.span == 1:
+        return ["has one value only: write the value itself"]
+    if not isinstance(parameter.expression, Choice):
+        return []
+    texts = [repr(option) if not _is_plain(option) else json.dumps(option) for option in parameter.expression.options]
+    again = [index for index, text in enumerate(texts) if text in texts[:index]]
+    return [f"option {index} is the same as option {texts.index(texts[index])}: it is tried twice" for index in again]
+
+
+def _is_plain(option: object) -> bool:
+    return option is None or isinstance(option, str | int | float)

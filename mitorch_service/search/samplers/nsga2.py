@@ -1,0 +1,47 @@
+"""NSGA-II (Deb et al. 2002): a genetic algorithm for several objectives; its points may be conditional."""
+
+from __future__ import annotations
+
+import random
+
+from mitorch_service.search.base import History, Sampler, seed_of
+from mitorch_service.search.samplers.observations import observe_all
+from mitorch_service.search.samplers.pareto import ranked
+from mitorch_service.search.samplers.random import draw, random_point
+from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.space import Point
+
+POPULATION = 50
+
+
+class Nsga2Sampler(Sampler):
+    """Random until there is a population; then children of two of the best ended trials."""
+
+    def propose(self, history: History, number: int, salt: int) -> Point:
+        points, losses = observe_all(history)
+        first = self.study.initial_trials or min(POPULATION, max(self.study.max_trials // 4, 4))
+        if len(points) < first:
+            return random_point(self.study.space, f"{self.study.seed}/{number}/{salt}")
+        if "parents" not in history.memory:
+            history.memory["parents"] = ranked(losses, POPULATION)
+        parents: list[int] = history.memory["parents"]
+        generator = random.Random(seed_of(self.study, number, salt))
+        return self._child(points[_winner(parents, generator)], points[_winner(parents, generator)], generator)
+
+    def _child(self, one: Point, other: Point, generator: random.Random) -> Point:
+        """Each parameter from either parent, one of them (on average) drawn anew."""
+        anew = 1 / max(len(one), 1)
+
+        def inherit(expression: Choice | Range, name: str) -> float:
+            values = [parent[name] for parent in (one, other) if name in parent]
+            if not values or generator.random() < anew:
+                return draw(expression, f"{generator.random()}/{name}")
+            value = generator.choice(values)
+            return min(value, len(expression.options) - 1) if isinstance(expression, Choice) else value
+
+        return self.study.space.drawn(inherit)
+
+
+def _winner(parents: list[int], generator: random.Random) -> int:
+    """Of two drawn parents the better ranked one."""
+    return parents[min(generator.randrange(len(parents)), generator.randrange(len(parents)))]

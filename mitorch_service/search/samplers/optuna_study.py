@@ -1,0 +1,33 @@
+"""Our trials as a study of Optuna in memory, for what Optuna computes from one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mitorch_service.search.samplers.distributions import distribution, to_distribution
+from mitorch_service.search.space.space import Point, Space
+
+
+def new_study(objectives: int) -> optuna.Study:
+    """An empty one that minimises; made without a word on stderr."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        return optuna.create_study(directions=["minimize"] * objectives)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def frozen_trial(space: Space, point: Point, losses: Sequence[float] | None) -> FrozenTrial:
+    """A trial with these losses; a running one without."""
+    parameters: dict[str, float] = {}
+    distributions: dict[str, BaseDistribution] = {}
+    for parameter in space.active(point):
+        parameters[parameter.key] = to_distribution(parameter.expression, point[parameter.name])
+        distributions[parameter.key] = distribution(parameter.expression)
+    state = TrialState.RUNNING if losses is None else TrialState.COMPLETE
+    return create_trial(state=state, params=parameters, distributions=distributions, values=losses)

@@ -1,0 +1,105 @@
+"""A space as a cube: every point a row of numbers between 0 and 1, for the samplers that think in vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.space import Parameter, Point, Space
+
+Matrix = NDArray[np.float64]
+
+MIDDLE = 0.5  # of a parameter that is not active
+
+
+class Cube:
+    """One column for each key of the space's parameters."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        parameters: dict[str, Parameter] = {}
+        for parameter in space.parameters:
+            parameters.setdefault(parameter.key, parameter)
+        self.columns = {key: index for index, key in enumerate(parameters)}
+        self.kinds = [parameter.expression for parameter in parameters.values()]
+        self.width = len(self.kinds)
+
+    def rows(self, points: Iterable[Point]) -> Matrix:
+        """The points as rows; a column that a point lacks is in the middle."""
+        points = list(points)
+        matrix = np.full((len(points), self.width), MIDDLE)
+        for row, point in zip(matrix, points, strict=True):
+            for parameter in self.space.active(point):
+                row[self.columns[parameter.key]] = _to_unit(parameter.expression, point[parameter.name])
+        return matrix
+
+    def point(self, row: Iterable[float]) -> Point:
+        """The point at a place in the cube, with numbers that the ranges allow."""
+        units = list(row)
+        expressions = {id(parameter.expression): self.columns[parameter.key] for parameter in self.space.parameters}
+        return self.space.drawn(lambda expression, _: _from_unit(expression, units[expressions[id(expression)]]))
+
+    def snapped(self, matrix: Matrix) -> Matrix:
+        """Each row moved to the place of the nearest point of the space."""
+        matrix = np.clip(matrix, 0.0, 1.0)
+        for column, kind in enumerate(self.kinds):
+            matrix[:, column] = _snapped(kind, matrix[:, column])
+        active = self._active(matrix)
+        return np.where(active, matrix, MIDDLE)
+
+    def _active(self, matrix: Matrix) -> NDArray[np.bool_]:
+        active = np.zeros(matrix.shape, dtype=bool)
+        for parameter in self.space.parameters:
+            holds = np.ones(len(matrix), dtype=bool)
+            for key, option in parameter.conditions:
+                column = self.columns[key]
+                count = len(self.kinds[column].options)  # type: ignore[union-attr]
+                holds &= active[:, column] & (np.floor(matrix[:, column] * count) == option)
+            active[:, self.columns[parameter.key]] |= holds
+        return active
+
+    def features(self, matrix: Matrix) -> tuple[Matrix, NDArray[np.intp]]:
+        """What a model compares, and each column's parameter: ranges as they are, choices among numbers by rank, other
+        choices one column an option."""
+        parts: list[Matrix] = []
+        owners: list[int] = []
+        for column, kind in enumerate(self.kinds):
+            part = _compared(kind, matrix[:, column])
+            parts.append(part)
+            owners += [column] * part.shape[1]
+        return np.hstack(parts), np.array(owners)
+
+
+def _to_unit(kind: Choice | Range, value: float) -> float:
+    return (value + 0.5) / len(kind.options) if isinstance(kind, Choice) else kind.to_unit(value)
+
+
+def _from_unit(kind: Choice | Range, unit: float) -> float:
+    if isinstance(kind, Choice):
+        return min(int(unit * len(kind.options)), len(kind.options) - 1)
+    return kind.from_unit(unit)
+
+
+def _snapped(kind: Choice | Range, units: Matrix) -> Matrix:
+    """As `_to_unit(_from_unit(…))`, for many at once; ranges that cannot be counted stay."""
+    if isinstance(kind, Range) and kind.log and kind.integer:
+        low, high = kind.low - 0.5, kind.high + 0.5
+        numbers = np.clip(np.rint(low * (high / low) ** units), kind.low, kind.high)
+        return np.asarray(np.log(numbers / low) / np.log(high / low))
+    count = len(kind.options) if isinstance(kind, Choice) else kind.count()
+    if count == np.inf:
+        return units
+    return np.asarray((np.minimum(np.floor(units * count), count - 1) + 0.5) / count)
+
+
+def _compared(kind: Choice | Range, units: Matrix) -> Matrix:
+    if isinstance(kind, Range):
+        return units[:, None]
+    count = len(kind.options)
+    indices = np.minimum((units * count).astype(int), count - 1)
+    if order := kind.order():
+        return np.asarray((np.argsort(order)[indices] + 0.5) / count)[:, None]
+    return np.asarray(np.eye(count)[indices] * np.sqrt(0.5))  # two options are one apart

@@ -1,0 +1,62 @@
+"""How many points a space has, and the numbering of those of a finite one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.space import Point, Space
+
+
+def size(space: Space) -> float:
+    """The number of points: a whole number, or infinity. Conditional parameters count where they are active."""
+    return _size(space.root)
+
+
+def point_with_number(space: Space, number: int) -> Point:
+    """The points of a finite space in order: the last parameter of the config's text changes first."""
+    digits = _Digits(number)
+    drawn: dict[int, float] = {}
+    _unrank(space.root, digits, drawn)
+    return space.drawn(lambda expression, _: drawn[id(expression)])
+
+
+class _Digits:
+    """A number whose digits, each of its own base, are taken from the right."""
+
+    def __init__(self, number: int) -> None:
+        self.rest = number
+
+    def take(self, base: int) -> int:
+        self.rest, digit = divmod(self.rest, base)
+        return digit
+
+
+def _parts(node: Any) -> list[Any]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return node if isinstance(node, list) else []
+
+
+def _size(node: Any) -> float:
+    if isinstance(node, Choice):
+        return sum(map(_size, node.options))
+    if isinstance(node, Range):
+        return int(node.count()) if node.count() < math.inf else math.inf
+    return math.prod(map(_size, _parts(node)))
+
+
+def _unrank(node: Any, digits: _Digits, drawn: dict[int, float]) -> None:
+    if isinstance(node, Choice):
+        rest = digits.take(int(_size(node)))
+        for index, option in enumerate(node.options):
+            if rest < (count := int(_size(option))):
+                drawn[id(node)] = index
+                return _unrank(option, _Digits(rest), drawn)
+            rest -= count
+    elif isinstance(node, Range):
+        drawn[id(node)] = node.nth(digits.take(int(node.count())))
+    for part in reversed(_parts(node)):
+        _unrank(part, digits, drawn)
+    return None

@@ -1,0 +1,172 @@
+"""Search spaces: a parsed config, its parameters, and how a point of the space becomes a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mitorch_service.errors import Problem
+from mitorch_service.search.space.expressions import Choice, Range, parse_expressions
+
+Draw = Callable[[Choice | Range, str], Any]  # parameter, its name -> option index or number
+Point = Mapping[str, float]  # of every active parameter, by name: the option's index, or the number
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One expression of a space, active or not."""
+
+    name: str  # dotted path: unique among the parameters that are active at the same time
+    key: str  # the name, with a number where options of a choice have different expressions of one name
+    expression: Choice | Range
+    conditions: tuple[tuple[str, int], ...]  # active while each of these choices (by key) has this option
+
+    @property
+    def span(self) -> float:
+        """How many values it has, infinity where they are not counted."""
+        return len(self.expression.options) if isinstance(self.expression, Choice) else self.expression.count()
+
+
+@dataclass(frozen=True)
+class Space:
+    """A parsed config: plain values, with Choice and Range where the expressions stood."""
+
+    root: Any
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every parameter, in the order of the config's text; a choice before what is inside its options."""
+        found: list[Parameter] = []
+        _collect(self.root, "", (), found)
+        return tuple(found)
+
+    def active(self, point: Point) -> list[Parameter]:
+        """The parameters that a point has."""
+        chosen: dict[str, float] = {}
+        active: list[Parameter] = []
+        for parameter in self.parameters:
+            if all(chosen.get(key) == option for key, option in parameter.conditions):
+                chosen[parameter.key] = point[parameter.name]
+                active.append(parameter)
+        return active
+
+    def at(self, point: Point) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The config at a point, and its parameters by dotted path as a person reads them."""
+        return self.build(lambda _, name: point[name])
+
+    def drawn(self, draw: Draw) -> dict[str, float]:
+        """The point that `draw` gives, with numbers that the ranges allow. The order of asking is that of `build`."""
+        point: dict[str, float] = {}
+        chosen: dict[str, float] = {}
+        for parameter in self.parameters:
+            if all(chosen.get(key) == option for key, option in parameter.conditions):
+                expression, name = parameter.expression, parameter.name
+                value = draw(expression, name)
+                point[name] = int(value) if isinstance(expression, Choice) else expression.snap(value)
+                chosen[parameter.key] = point[name]
+        return point
+
+    def point_of(self, parameters: Mapping[str, Any], draw: Draw | None = None) -> dict[str, float] | None:
+        """The point with these parameters, the reverse of `at`; what is missing is asked of `draw`. None if a value is
+        not of this space, or one is missing and there is no `draw`."""
+
+        def look_up(expression: Choice | Range, name: str) -> float:
+            if name in parameters:
+                return expression.raw(parameters[name])
+            if draw is None:
+                raise ValueError(f"{name} is missing")
+            value: float = draw(expression, name)
+            return value
+
+        try:
+            return self.drawn(look_up)
+        except ValueError:
+            return None
+
+    def build(self, draw: Draw) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A config, and its parameters by dotted path, asking `draw` for each parameter that is active. The order of
+        asking is that of the config's text."""
+        parameters: dict[str, Any] = {}
+        config = _build(self.root, "", draw, parameters)
+        return config, parameters
+
+    def is_constant(self) -> bool:
+        """Whether there is nothing to search."""
+        return not self.build(lambda parameter, name: 0 if isinstance(parameter, Choice) else parameter.low)[1]
+
+    def corners(self) -> Iterator[dict[str, Any]]:
+        """Configs that show every option of every choice, and both ends of every range, at least once: if each of
+        them is valid, so is (in all but odd cases) whatever is drawn."""
+        yield from (config for config in _corners(self.root) if isinstance(config, dict))
+
+
+def parse_space(config: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
+    """The space of a config, with everything that is wrong with its expressions, each with its path."""
+    problems: list[Problem] = []
+    return Space(parse_expressions(config, "", problems)), problems
+
+
+def _build(node: Any, path: str, draw: Draw, parameters: dict[str, Any]) -> Any:
+    if isinstance(node, dict):
+        return {key: _build(item, f"{path}.{key}".lstrip("."), draw, parameters) for key, item in node.items()}
+    if isinstance(node, list):
+        return [_build(item, f"{path}[{i}]", draw, parameters) for i, item in enumerate(node)]
+    if isinstance(node, Choice):
+        name = _free_name(path, parameters)
+        index = int(draw(node, name))
+        parameters[name] = node.label(index)
+        return _build(node.options[index], path, draw, parameters)
+    if isinstance(node, Range):
+        name = _free_name(path, parameters)
+        parameters[name] = node.snap(draw(node, name))
+        return parameters[name]
+    return node
+
+
+def _collect(
+    node: Any, path: str, conditions: tuple[tuple[str, int], ...], found: list[Parameter], within: int = 0
+) -> None:
+    if isinstance(node, dict | list):
+        for key, item in node.items() if isinstance(node, dict) else enumerate(node):
+            inner = f"{path}[{key}]" if isinstance(node, list) else f"{path}.{key}".lstrip(".")
+            _collect(item, inner, conditions, found)
+    elif isinstance(node, Choice | Range):
+        name = path + ":option" * within
+        parameter = Parameter(name, _key(name, node, found), node, conditions)
+        found.append(parameter)
+        for index, option in enumerate(node.options if isinstance(node, Choice) else ()):
+            _collect(option, path, (*conditions, (parameter.key, index)), found, within + 1)
+
+
+def _key(name: str, expression: Choice | Range, found: list[Parameter]) -> str:
+    """Ranges that are equal share a key, and so what is learned of them; choices do not: their options differ."""
+    same = [parameter for parameter in found if parameter.name == name]
+    for parameter in same:
+        if isinstance(expression, Range) and parameter.expression == expression:
+            return parameter.key
+    return f"{name}#{len(same)}" if same else name
+
+
+def _free_name(path: str, parameters: Mapping[str, Any]) -> str:
+    """The path, or with a mark where an expression is itself an option of the choice that has that name."""
+    while path in parameters:
+        path += ":option"
+    return path
+
+
+def _corners(node: Any) -> list[Any]:
+    if isinstance(node, Choice):
+        return [corner for option in node.options for corner in _corners(option)]
+    if isinstance(node, Range):
+        return [node.snap(node.low), node.snap(node.high)]
+    if isinstance(node, dict | list):
+        items = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
+        parts = {key: _corners(item) for key, item in items}
+        count = max((len(part) for part in parts.values()), default=1)
+        rows = [{key: part[min(i, len(part) - 1)] for key, part in parts.items()} for i in range(count)]
+        if isinstance(node, dict):
+            return rows
+        return [list(row.values()) for row in rows]
+    return [node]

@@ -1,0 +1,39 @@
+"""Whether a training could ever run on the clusters that are known: asked at submission."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mitorch_service.controller.plan.placement import Cluster, unplaceable
+from mitorch_service.errors import Problem
+from mitorch_service.models.config import ResourcesConfig
+from mitorch_service.models.script import AnyConfig
+from mitorch_service.models.training import Resources
+from mitorch_service.models.validation import nearest
+from mitorch_service.settings import Settings
+from mitorch_service.submission.submission import ConfigCheck
+
+
+def resource_check(settings: Settings) -> ConfigCheck:
+    """Finds resources that no configured cluster can give. Finds nothing where the settings name no clusters: on a
+    machine that only submits, others know them."""
+    clusters = [Cluster.of(config) for config in settings.clusters] if settings.clusters_given else []
+
+    def check(config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
+        wanted = config.resources if config is not None else None
+        return [] if wanted is None or not clusters else _problems(wanted, clusters)
+
+    return check
+
+
+def _problems(wanted: ResourcesConfig, clusters: Sequence[Cluster]) -> list[Problem]:
+    known = [cluster.name for cluster in clusters]
+    unknown = [name for name in wanted.cluster or () if name not in known]
+    if unknown:
+        near = nearest(unknown[0], known)
+        hint = f"did you mean {near!r}? " if near else ""
+        problem = f"{unknown[0]!r} is not in MITORCH_CLUSTERS; {hint}known: {', '.join(known)}"
+        return [Problem("resources.cluster", problem)]
+    why = unplaceable(Resources.model_validate(wanted.model_dump()), clusters)
+    return [] if why is None else [Problem("resources", f"no cluster in MITORCH_CLUSTERS can ever hold it: {why}")]

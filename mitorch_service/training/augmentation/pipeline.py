@@ -1,0 +1,167 @@
+"""From the config's list of named steps to one function: a picture and its boxes in, a tensor and its boxes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.config import AugmentationConfig, AugmentationStep
+from mitorch_service.models.validation import check
+from mitorch_service.training.augmentation.builders import BUILDERS
+from mitorch_service.training.augmentation.options import AUGMENTATIONS_GROUP, ON_BATCHES, OPTIONS
+from mitorch_service.training.augmentation.presets import expand_presets
+from mitorch_service.training.data.targets import Boxes, Kind
+from mitorch_service.training.plugins import load_plugin
+
+# These make any picture a square of the input size. Without one of them, a resizing step goes first.
+_SQUARE = {
+    "resize",
+    "letterbox",
+    "center_crop",
+    "resize_flip",
+    "random_crop",
+    "random_resized_crop",
+    "random_sized_bbox_safe_crop",
+    "inception",
+}
+_ON_TENSORS = ("random_erasing",)  # the last, whatever the order
+_LEAST_VISIBLE = 0.1  # of a box's area: what a crop leaves less of is not shown any more
+_LEAST_SIDE = 1.0  # pixels of a box that a network may learn from
+_LEAST_MEASURED = 0.01  # of one that it is measured by: what became too small to be found was missed
+_SPARE = 2.0  # decoding leaves this many times the pixels that are needed: the resizing after it has the better filter
+
+_DETECTION = {
+    "train": [AugmentationStep(name="random_iou_crop"), AugmentationStep(name="horizontal_flip")],
+    "val": [AugmentationStep(name="letterbox")],
+}
+
+
+def steps_for(config: AugmentationConfig, kind: Kind, part: str) -> Sequence[AugmentationStep]:
+    """The steps of ``train`` or ``val``: the config's, or without any the defaults for this kind of data."""
+    if kind == "detection" and part not in config.model_fields_set:
+        return _DETECTION[part]
+    return config.train if part == "train" else config.val
+
+
+class Augmentation:
+    """Draws from torch's global generator only."""
+
+    def __init__(
+        self,
+        on_pictures: Sequence[v2.Transform],
+        on_tensors: Sequence[v2.Transform],
+        shorter_side: int,
+        least_side: float = _LEAST_SIDE,
+    ) -> None:
+        self._least_side = least_side
+        self._on_pictures, self._on_tensors = on_pictures, on_tensors
+        self._together = v2.Compose(on_pictures)
+        self.shorter_side = shorter_side  # an image may be decoded to this without losing what the network sees
+
+    def __call__(self, image: Image.Image, boxes: Boxes | None = None) -> tuple[Tensor, Boxes | None]:
+        """An RGB picture of any size to uint8 (3, H, W), H and W being the input size; its boxes to where they are now.
+
+        A box is cut off at the edges; what is hardly visible any more is left out, in training also what is smaller
+        than a pixel. In detection, `smallest_max_size`
+        gives other sides than the input size.
+        """
+        if boxes is None:
+            image = self._together(image)
+        else:
+            image, boxes = self._with_boxes(image, boxes)
+        tensor: Tensor = v2.functional.pil_to_tensor(image)
+        for transform in self._on_tensors:
+            tensor = transform(tensor)
+        return tensor, boxes
+
+    def _with_boxes(self, image: Image.Image, boxes: Boxes) -> tuple[Image.Image, Boxes]:
+        corners = torch.from_numpy(boxes.boxes)
+        visible = torch.ones(len(boxes))
+        for transform in self._on_pictures:
+            canvas = (image.height, image.width)
+            moved = tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=canvas, clamping_mode=None)
+            image, moved = transform(image, moved)
+            whole = moved.as_subclass(Tensor)
+            limit = torch.tensor([image.width, image.height] * 2, dtype=torch.float32)
+            corners = whole.clamp(min=torch.zeros(4), max=limit)
+            visible = visible * _area(corners) / _area(whole).clamp(min=1e-6)
+        sides = corners[:, 2:] - corners[:, :2]
+        kept = ((visible >= _LEAST_VISIBLE) & (sides >= self._least_side).all(1)).numpy()
+        return image, Boxes(boxes.labels[kept], corners.numpy().astype(np.float32)[kept])
+
+
+def build_augmentation(
+    steps: Sequence[AugmentationStep],
+    input_size: int,
+    mean: Sequence[float],
+    kind: Kind = "multiclass",
+    *,
+    training: bool = True,
+) -> Augmentation:
+    """The steps in their order. `mean`: the colour, in 0..1, that erasing leaves. `training`, or measuring.
+
+    What mixes batches is left out (`Mixing`). Raises InvalidInput for options that do not fit their step.
+    """
+    steps = [step for step in _sized(expand_presets(steps), kind) if step.name not in ON_BATCHES]
+    colour = [round(255 * value) for value in mean]
+    on_pictures: list[v2.Transform] = []
+    on_tensors: list[v2.Transform] = []
+    detail = 1.0
+    for step in steps:
+        built, part = _build(step, input_size, kind, colour)
+        (on_tensors if step.name in _ON_TENSORS else on_pictures).append(built)
+        detail *= part
+    shorter_side = math.ceil(input_size * max(_SPARE, detail))
+    return Augmentation(on_pictures, on_tensors, shorter_side, _LEAST_SIDE if training else _LEAST_MEASURED)
+
+
+def _sized(steps: list[AugmentationStep], kind: Kind) -> list[AugmentationStep]:
+    names = {step.name for step in steps}
+    crop = max((place for place, step in enumerate(steps) if step.name == "random_iou_crop"), default=-1)
+    after_crop = {step.name for step in steps[crop + 1 :]}
+    if after_crop & _SQUARE or (kind == "detection" and "smallest_max_size" in names):
+        return steps
+    if "smallest_max_size" in names:
+        return [*steps, AugmentationStep(name="center_crop", options={"crop_ratio": 1})]
+    if crop >= 0:  # it takes a part of any size
+        return [*steps, AugmentationStep(name="letterbox" if kind == "detection" else "resize")]
+    return [AugmentationStep(name="letterbox" if kind == "detection" else "resize"), *steps]
+
+
+def _build(step: AugmentationStep, size: int, kind: Kind, colour: Sequence[int]) -> tuple[v2.Transform, float]:
+    """The transform, and how many times the input size it needs an image's shorter side to be."""
+    if step.name not in OPTIONS:
+        plugin: Callable[[dict[str, Any], int], v2.Transform] = load_plugin(AUGMENTATIONS_GROUP, step.name)
+        return plugin(step.options, size), _SPARE
+    parsed, problems = check(OPTIONS[step.name], step.options)
+    if parsed is None:
+        found = [Problem(f"{step.name}.{problem.path}", problem.message) for problem in problems]
+        raise InvalidInput("augmentation", found)
+    built = BUILDERS[step.name](parsed, size, kind, colour)
+    return built, _detail(parsed)
+
+
+def _detail(options: Any) -> float:
+    """1 over the smallest part of a side that the step may cut out."""
+    if (ratio := getattr(options, "crop_ratio", None)) is not None:
+        return 1 / float(ratio)
+    if (least := getattr(options, "min_scale", None)) is not None:
+        return 1 / float(least)
+    if hasattr(options, "erosion"):
+        return 4.0  # a few small boxes may lie close together
+    if hasattr(options, "scale") and hasattr(options, "ratio") and not hasattr(options, "p"):
+        return 1 / math.sqrt(options.scale[0])
+    return 1.0
+
+
+def _area(corners: Tensor) -> Tensor:
+    return (corners[:, 2] - corners[:, 0]).clamp(min=0) * (corners[:, 3] - corners[:, 1]).clamp(min=0)

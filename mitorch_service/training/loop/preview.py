@@ -1,0 +1,102 @@
+"""A contact sheet of what the augmentation makes of the training images: to look at before hours of training."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from mitorch_service.errors import DataError
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.augmentation.pipeline import build_augmentation, steps_for
+from mitorch_service.training.data.batch import Target
+from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.images import BadImage, ImageKey, Images
+from mitorch_service.training.data.loaders import EpochBatches
+
+_MEAN = (0.485, 0.456, 0.406)  # that erasing leaves; a network may have another
+_SMALLEST, _LARGEST = 160, 320  # pixels of a tile's side
+_GAP, _CAPTION = 6, 14
+_COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
+
+
+def write_preview(config: TrainingConfig, train: ImageList, count: int, path: Path) -> None:
+    """Writes a PNG of the first `count` images that a training would see, with their boxes and classes.
+
+    With fewer images than that, those of the next epochs follow. What mixes batches is not shown. Raises DataError for
+    an image that cannot be loaded, or a file that cannot be written.
+    """
+    steps = steps_for(config.augmentation, train.kind, "train")
+    augmentation = build_augmentation(steps, config.model.input_size, _MEAN, train.kind)
+    images = Images(train, augmentation, config.seed, shorter_side=augmentation.shorter_side)
+    tiles = [_tile(images, key, train.classes) for key in _first_keys(config, len(train), count)]
+    images.close()
+    try:
+        _sheet(tiles).save(path, "PNG")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}). Choose another path with -o.") from error
+
+
+def _first_keys(config: TrainingConfig, images: int, count: int) -> list[ImageKey]:
+    order = EpochBatches(images, config.batch_size, shuffle_seed=config.seed)
+    keys: list[ImageKey] = []
+    while len(keys) < count:
+        keys += [key for batch in order for key in batch]
+        order.epoch += 1
+    return keys[:count]
+
+
+def _tile(images: Images, key: ImageKey, classes: tuple[str, ...]) -> Image.Image:
+    sample = images[key]
+    if isinstance(sample, BadImage):
+        raise DataError(sample.message)
+    picture, target = sample
+    image: Image.Image = functional.to_pil_image(picture)
+    scale = _scale(max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    image = image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BICUBIC)
+    tile = Image.new("RGB", (image.width, image.height + _CAPTION), "white")
+    tile.paste(image, (0, _CAPTION))
+    draw = ImageDraw.Draw(tile)
+    draw.text((1, 0), _caption(target, classes), fill="black")
+    if isinstance(target, dict):
+        _draw_boxes(draw, target, scale, classes)
+    return tile
+
+
+def _scale(side: int) -> float:
+    """Small images are enlarged to see each pixel, and their boxes apart from them."""
+    return math.ceil(_SMALLEST / side) if side < _SMALLEST else min(1.0, _LARGEST / side)
+
+
+def _caption(target: Target, classes: tuple[str, ...]) -> str:
+    if isinstance(target, dict):
+        count = len(target["labels"])
+        return f"{count} box{'es' * (count != 1)}"
+    labels = target if isinstance(target, tuple) else (target,)
+    return ", ".join(classes[label] for label in labels) or "none"
+
+
+def _draw_boxes(draw: ImageDraw.ImageDraw, target: dict[str, Tensor], scale: float, classes: tuple[str, ...]) -> None:
+    for label, corners in zip(target["labels"].tolist(), target["boxes"].tolist(), strict=True):
+        color = _COLORS[label % len(_COLORS)]
+        x_min, y_min, x_max, y_max = (value * scale for value in corners)
+        left, top = x_min, y_min + _CAPTION
+        draw.rectangle((left, top, max(left, x_max - 1), max(top, y_max - 1 + _CAPTION)), outline=color, width=2)
+        place = (left + 3, top + 3)
+        draw.rectangle(draw.textbbox(place, classes[label]), fill="white")
+        draw.text(place, classes[label], fill=color)
+
+
+def _sheet(tiles: list[Image.Image]) -> Image.Image:
+    columns = math.ceil(math.sqrt(len(tiles)))
+    width = max(tile.width for tile in tiles) + _GAP
+    height = max(tile.height for tile in tiles) + _GAP
+    sheet = Image.new("RGB", (columns * width + _GAP, math.ceil(len(tiles) / columns) * height + _GAP), "white")
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        sheet.paste(tile, (_GAP + column * width, _GAP + row * height))
+    return sheet

@@ -1,0 +1,291 @@
+"""Where a training is, and everything that its next step depends on: what a checkpoint holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mitorch_service.errors import TrainingDiverged
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.result import EpochResult
+from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.loop.best_epoch import Selection
+from mitorch_service.training.loop.checkpoint import INHERITED, Checkpoints, State, in_main_memory
+from mitorch_service.training.loop.distributed import Processes
+from mitorch_service.training.loop.epoch_progress import BadLoss, EpochProgress
+from mitorch_service.training.loop.learner import Learner
+from mitorch_service.training.loop.reporter import Reporter
+from mitorch_service.training.loop.segment import Leg
+from mitorch_service.training.networks.weights import StateDict
+from mitorch_service.training.optimization.lr_schedule import Plateau, learning_rate
+from mitorch_service.training.seeding import random_state, restore_random_state, seed_process
+
+_FORMAT = 2
+_MOST_LOWERED = 2  # times that a training that diverged is taken up again
+_LOWERED = 0.1  # what is left of its learning rate each time
+_AGREE_EVERY = 10  # steps between two questions of several processes to each other
+# Parts of the config that do not change the numbers: a training may go on with others.
+_WITHOUT_EFFECT: dict[str, Any] = {
+    **dict.fromkeys(("checkpoint", "dataset", "base", "max_retries", "num_workers", "resources"), True),
+    "data": {"cache_memory", "on_error"},  # with images that cannot be loaded, "fail" has no numbers
+}
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a training is."""
+
+    epochs: int
+    steps: int  # of an epoch
+    images: int  # of an epoch, before the last batch is left out
+    batch_size: int  # of all processes together
+
+    def batch(self, step: int) -> int:
+        """Images in a batch of an epoch, of all processes together."""
+        return min(self.batch_size, self.images - step * self.batch_size)
+
+
+class Session:
+    """One training's state, and the decisions that follow from it."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        learner: Learner,
+        length: Length,
+        processes: Processes,
+        reporter: Reporter,
+        checkpoints: Checkpoints | None,
+        fingerprint: str,
+        leg: Leg = Leg(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self._config, self.learner, self.length, self._processes = config, learner, length, processes
+        self._reporter, self._checkpoints, self._fingerprint = reporter, checkpoints, fingerprint
+        self._leg = leg
+        self.epoch, self.step = 0, 0  # what is next, both from 0
+        self.evaluation: dict[str, float] = {}  # of the last whole epoch
+        self.history: list[EpochResult] = []
+        self._lines: list[str] = []  # the same as JSON
+        self.selection = Selection(config)
+        self.best: StateDict | None = None  # the weights of the best epoch, where they are to be kept
+        self.best_evaluation: dict[str, float] = {}
+        self.progress = self._new_progress()
+        self._plateau = Plateau(config.lr_scheduler)
+        self._lowered = 0
+        self._note: str | None = None  # for the next epoch's result
+        self._good: State | None = None  # where to go on from after a divergence
+        self._saved_at = time.monotonic()
+        seed_process(config.seed, processes.rank)
+
+    def resume(self) -> None:
+        """Goes on from the newest checkpoint, if there is one of this training, or one that it takes over."""
+        found = self._checkpoints.latest() if self._checkpoints is not None else None
+        found = self._processes.of_first(found)
+        if found is not None and not self._fits(found):
+            self._reporter.note(
+                "The checkpoint is of another config or data set: the training starts from its first epoch."
+            )
+            found = None
+        if found is not None:
+            self._load(found)
+            whose = f" of {self._leg.origin}" if INHERITED in found else ""
+            self._reporter.note(f"Goes on from a checkpoint{whose}: epoch {self.epoch + 1}, step {self.step + 1}.")
+        if self._config.on_divergence == "lower_lr":
+            self._good = found or in_main_memory(self._state())
+
+    def is_over(self) -> bool:
+        return self.epoch >= self.length.epochs or self.selection.is_over()
+
+    def is_paused(self) -> bool:
+        """Whether the training is to stop here, at an epoch's end, and go on later."""
+        return self._leg.until is not None and self.epoch >= self._leg.until and self.step == 0
+
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        step = self.epoch * self.length.steps + self.step
+        scheduled = learning_rate(self._config.lr_scheduler, step, self.length.steps, self.length.epochs)
+        return self.learner.rate(scheduled, self.epoch) * self._plateau.factor * _LOWERED**self._lowered
+
+    def weight(self, samples: int) -> float:
+        """What this process's mean loss counts in the next move of the weights, the mean of all processes being taken.
+
+        The gradient is then that of the mean over the batches that make up the move, however samples are spread.
+        """
+        share = samples * self._processes.world_size / self.length.batch(self.step) if not self._processes.alone else 1
+        first = self.step - self.step % self._config.gradient.accumulate
+        return share / min(self._config.gradient.accumulate, self.length.steps - first)
+
+    def moves(self) -> bool:
+        """Whether the weights move after the next step, rather than gather gradients."""
+        done = self.step + 1
+        return done % self._config.gradient.accumulate == 0 or done == self.length.steps
+
+    def should_stop(self) -> bool:
+        """Asked before each step, by all processes. Raises TrainingDiverged."""
+        if self._processes.alone:
+            return self._reporter.should_stop()
+        if self.step % _AGREE_EVERY:
+            return False
+        self.check_losses()
+        return bool(self._processes.of_first(self._reporter.should_stop()))
+
+    def check_losses(self) -> None:
+        """Raises TrainingDiverged if a loss of any process was not finite."""
+        self.progress.read()
+        bad = next((one for one in self._processes.of_all(self.progress.bad) if one is not None), None)
+        if bad is not None:
+            raise self._diverged(bad)
+
+    def raise_bad_loss(self) -> None:
+        """One process raises TrainingDiverged at once; several when they next agree."""
+        if self._processes.alone:
+            self.check_losses()
+
+    def training_done(self) -> None:
+        """After the last step of the epoch: the sums of all processes. Raises TrainingDiverged."""
+        self.check_losses()
+        self.progress.training_done()
+        if not self._processes.alone:
+            sums = self._processes.of_all(self.progress.sums())
+            self.progress.set_sums(sum(loss for loss, _ in sums), sum(samples for _, samples in sums))
+
+    def step_ended(self) -> None:
+        """Moves on, and keeps the state if it was last kept long ago."""
+        self.step += 1
+        if self.step < self.length.steps and self.step % self._config.gradient.accumulate == 0 and self._is_time():
+            self.check_losses()
+            self._save()
+
+    def epoch_ended(self, evaluation: dict[str, float]) -> None:
+        """After the validation of a whole epoch: moves on and keeps the state. Raises TrainingDiverged."""
+        result = self.progress.result(evaluation=evaluation, note=self._note)
+        self._note = None
+        self.history.append(result)
+        self._lines.append(json.dumps(result.model_dump(), default=datetime.isoformat))
+        self._reporter.epoch_ended(result)
+        if not math.isfinite(evaluation["val_loss"]):
+            raise self._diverged(BadLoss(self.length.steps - 1, evaluation["val_loss"], None))
+        self.evaluation = evaluation
+        improved = self.selection.epoch_ended(self.epoch + 1, evaluation)
+        self._plateau.epoch_ended(improved)
+        if improved and self._config.keep_weights == "best":
+            self.best, self.best_evaluation = self.learner.weights(), evaluation
+        self.epoch, self.step = self.epoch + 1, 0
+        self.progress = EpochProgress(self.epoch + 1, self._processes.device, self.progress.last_finite)
+        if self.epoch % self._config.checkpoint.epochs == 0 or self.is_over() or self.is_paused():
+            self._save(good=True)
+        if self.selection.is_over():
+            self._reporter.note(f"Stopped early after epoch {self.epoch}: {self.selection}.")
+
+    def recover(self, error: TrainingDiverged) -> None:
+        """Goes back to the last good state with a tenth of the learning rate; or reports the epoch, and raises the
+        error."""
+        if self._good is None or self._lowered >= _MOST_LOWERED:
+            if not self.history or self.history[-1].epoch != error.epoch:
+                self._reporter.epoch_ended(self.progress.result(train_loss=error.loss))
+            raise error
+        lowered = self._lowered + 1
+        self._load(self._good)
+        self._lowered = lowered
+        tenths = f"{_LOWERED**lowered:g}"
+        self._note = f"{error} Goes on from epoch {self.epoch + 1} with {tenths} of the learning rate."
+        self._reporter.note(self._note)
+        self._save(good=True)
+
+    def _diverged(self, bad: BadLoss) -> TrainingDiverged:
+        norm = bad.gradient_norm if bad.gradient_norm is not None else self.learner.gradient_norm()
+        last = self.progress.last_finite
+        return TrainingDiverged(self.epoch + 1, bad.step + 1, bad.loss, self.progress.rate, norm, last)
+
+    def _is_time(self) -> bool:
+        late = time.monotonic() - self._saved_at >= 60 * self._config.checkpoint.minutes
+        if self._processes.alone:
+            return late
+        return self.step % _AGREE_EVERY == 0 and bool(self._processes.of_first(late))
+
+    def _save(self, *, good: bool = False) -> None:
+        self._saved_at = time.monotonic()
+        keep = good and self._config.on_divergence == "lower_lr"
+        if self._checkpoints is None and not keep and self._processes.alone:
+            return
+        state = in_main_memory(self._state())
+        if keep:
+            self._good = state
+        if self._checkpoints is not None:
+            self._checkpoints.save(state, shared=self.epoch if self._leg.shared and self.is_paused() else None)
+
+    def _fits(self, state: State) -> bool:
+        """One that is taken over is of another config by intention, which its search answers for."""
+        same = state["fingerprint"] == self._fingerprint or INHERITED in state
+        return bool(state["format"] == _FORMAT and same)
+
+    def _state(self) -> State:
+        return {
+            "format": _FORMAT,
+            "fingerprint": self._fingerprint,
+            "origin": self._leg.origin,
+            "epoch": self.epoch,
+            "step": self.step,
+            "learner": self.learner.state_dict(),
+            "random": self._processes.of_all(random_state()),
+            "progress": self._processes.of_all(self.progress.state_dict()),
+            "plateau": self._plateau.state_dict(),
+            "selection": self.selection.state_dict(),
+            "lowered": self._lowered,
+            "note": self._note,
+            "history": list(self._lines),
+            "evaluation": self.evaluation,
+            "best": self.best,
+            "best_evaluation": self.best_evaluation,
+        }
+
+    def _load(self, state: State) -> None:
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.learner.load_state_dict(state["learner"], own_settings=INHERITED in state)
+        self._plateau.load_state_dict(state["plateau"])
+        self.selection.load_state_dict(state["selection"])
+        self._lowered, self._note = state["lowered"], state["note"]
+        self._lines = list(state["history"])
+        self.history = results_in(state)
+        self.evaluation, self.best_evaluation = state["evaluation"], state["best_evaluation"]
+        self.best = state["best"]
+        self.progress = self._new_progress()
+        if len(state["random"]) == self._processes.world_size:
+            restore_random_state(state["random"][self._processes.rank])
+            self.progress.load_state_dict(state["progress"][self._processes.rank])
+        else:  # another number of processes: other random numbers, and the first one carries the sums
+            seed_process(self._config.seed, self._processes.rank, self.epoch, self.step)
+            if self._processes.first:
+                self.progress.load_sums(state["progress"])
+
+    def _new_progress(self) -> EpochProgress:
+        return EpochProgress(self.epoch + 1, self._processes.device)
+
+
+def fingerprint(config: TrainingConfig, train: ImageList, val: ImageList) -> str:
+    """Differs where a checkpoint of one training would not fit another: other settings, classes, images or labels.
+    What is in the images is not looked at."""
+    text = config.model_dump_json(exclude=_WITHOUT_EFFECT)
+    what = (text, train.classes, train.digest(), val.digest())
+    return hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def finished_epochs(state: State | None) -> int:
+    """Whole epochs in a checkpoint."""
+    return int(state["epoch"]) if state is not None else 0
+
+
+def origin_of(state: State | None) -> str | None:
+    """Whose state the training had last gone on from when it came to this one; None: from nobody's."""
+    origin: str | None = state.get("origin") if state is not None else None
+    return origin
+
+
+def results_in(state: State | None) -> list[EpochResult]:
+    """Those of the whole epochs in a checkpoint."""
+    return [EpochResult.model_validate(json.loads(line)) for line in state["history"]] if state is not None else []

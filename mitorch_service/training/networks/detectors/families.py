@@ -1,0 +1,157 @@
+"""Detectors of torchvision's families by name. The user's classes start at 0: a family's background class stays inside.
+
+A detector takes images (a list of float32 (3, H, W) in 0..1, or one tensor of them) and, in training mode, targets
+(``{"boxes", "labels"}`` each), and gives ``{name: loss}`` in training mode, ``[{"boxes", "scores", "labels"}]`` in
+evaluation mode. It scales images itself, to `input_size` for the longer side (SSD: to a square), and gives boxes in
+the pixels of what it was given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.models.detection.rpn import RPNHead
+from torchvision.models.detection.ssd import SSD
+from torchvision.ops import MultiScaleRoIAlign
+
+from mitorch_service.errors import ModelError
+from mitorch_service.models.config import ModelConfig
+from mitorch_service.models.validation import nearest
+from mitorch_service.training.networks.detectors.backbones import Backbone, build_backbone
+from mitorch_service.training.networks.detectors.names import MOBILENETS, RESNETS, DetectorName
+from mitorch_service.training.networks.detectors.ssd import build_ssd, build_ssdlite
+
+_RATIOS = (0.5, 1.0, 2.0)
+_EVERY_SIZE = (32, 64, 128, 256, 512)  # of torchvision's MobileNet detectors, whose maps are few
+
+
+def build_detector(name: DetectorName, config: ModelConfig, classes: int) -> nn.Module:
+    """The detector with initial or pretrained weights (of the backbone). Raises what torchvision and timm raise."""
+    _check_options(name, config)
+    if name.family in ("ssd", "ssdlite"):
+        build = build_ssd if name.family == "ssd" else build_ssdlite
+        return classes_from_zero(build(name, config, classes + 1))
+    options = dict(config.options)
+    anchor_size = options.pop("anchor_size", None)
+    backbone = build_backbone(name, config.pretrained, options.pop("trainable_backbone_layers", None))
+    sizes = {"min_size": config.input_size, "max_size": config.input_size}
+    colours = {"image_mean": list(backbone.mean), "image_std": list(backbone.std)}
+    given = {**sizes, **colours, **options}
+    return _FAMILIES[name.family](name, backbone, classes, anchor_size, given)
+
+
+def _check_options(name: DetectorName, config: ModelConfig) -> None:
+    """torchvision's constructors take any keyword, and ignore what they do not know."""
+    known = set(inspect.signature(_CLASSES[name.family]).parameters) - _NO_OPTIONS
+    if name.family in _FAMILIES:
+        known |= {"anchor_size"} if name.family != "fcos" else set()
+        known |= {"trainable_backbone_layers"} if name.backbone in (*RESNETS, *MOBILENETS) else set()  # of torchvision
+    for option in config.options.keys() - known:
+        near = nearest(option, known)
+        hint = f"did you mean {near!r}? " if near else ""
+        raise ModelError(f"{config.name} has no option {option!r}; {hint}known: {', '.join(sorted(known))}.")
+
+
+def classes_from_zero(module: nn.Module) -> nn.Module:
+    """Has a module, for which class 0 is the background, take and give the user's classes, which start at 0.
+
+    By hooks: the names of its weights remain torchvision's.
+    """
+    module.register_forward_pre_hook(_with_background)
+    module.register_forward_hook(_without_background)
+    return module
+
+
+def _with_background(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    images, *rest = arguments
+    if not rest or rest[0] is None:
+        return None
+    return images, [{**target, "labels": target["labels"] + 1} for target in rest[0]]
+
+
+def _without_background(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> list[dict[str, Tensor]] | None:
+    if isinstance(output, dict):  # the losses
+        return None
+    return [{**detected, "labels": detected["labels"] - 1} for detected in output]
+
+
+def _fasterrcnn(
+    name: DetectorName, backbone: Backbone, classes: int, anchor_size: float | None, given: dict[str, Any]
+) -> nn.Module:
+    """Ren et al. 2015 on a pyramid; v2 as Li et al. 2021, with the heads that torchvision gives it."""
+    if len(backbone.strides) >= 4:
+        sizes = _by_level(backbone, anchor_size or 32, octaves=1)
+    else:
+        sizes = [tuple(size * (anchor_size or 32) / 32 for size in _EVERY_SIZE)] * len(backbone.strides)
+    anchors = _anchors(sizes)
+    if name.pyramid == "fpn_v2":
+        out = backbone.module.out_channels
+        given["rpn_head"] = RPNHead(out, anchors.num_anchors_per_location()[0], conv_depth=2)
+        given["box_head"] = FastRCNNConvFCHead((out, 7, 7), [256] * 4, [1024], norm_layer=nn.BatchNorm2d)
+    if not name.pyramid:  # the default pools from the maps "0" to "3"
+        given.setdefault("box_roi_pool", MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2))
+    module = FasterRCNN(backbone.module, classes + 1, rpn_anchor_generator=anchors, **given)
+    return classes_from_zero(module)
+
+
+def _retinanet(
+    name: DetectorName, backbone: Backbone, classes: int, anchor_size: float | None, given: dict[str, Any]
+) -> nn.Module:
+    """Lin et al. 2017; v2 with group norm in the heads and the GIoU loss, as torchvision's."""
+    if name.pyramid:
+        sizes = _by_level(backbone, anchor_size or 32, octaves=3)
+    else:
+        sizes = [tuple(size * (anchor_size or 32) / 32 for size in _EVERY_SIZE)]
+    anchors = _anchors(sizes)
+    if name.pyramid == "fpn_v2":
+        out, each = backbone.module.out_channels, anchors.num_anchors_per_location()[0]
+        given["head"] = RetinaNetHead(out, each, classes, norm_layer=partial(nn.GroupNorm, 32))
+        given["head"].regression_head._loss_type = "giou"
+    module: nn.Module = RetinaNet(backbone.module, classes, anchor_generator=anchors, **given)
+    return module
+
+
+def _fcos(
+    name: DetectorName, backbone: Backbone, classes: int, anchor_size: float | None, given: dict[str, Any]
+) -> nn.Module:
+    """Tian et al. 2019: one point per cell, as wide as the stride; no anchors to choose."""
+    points = AnchorGenerator(tuple((stride,) for stride in backbone.strides), ((1.0,),) * len(backbone.strides))
+    module: nn.Module = FCOS(backbone.module, classes, anchor_generator=points, **given)
+    return module
+
+
+def _by_level(backbone: Backbone, smallest: float, octaves: int) -> list[tuple[float, ...]]:
+    """`smallest` on the finest map, growing with the strides; `octaves` steps within each doubling."""
+    scale = smallest / backbone.strides[0]
+    each = [scale * stride for stride in backbone.strides]
+    return [tuple(float(int(size * 2 ** (step / octaves))) for step in range(octaves)) for size in each]
+
+
+def _anchors(sizes: list[tuple[float, ...]]) -> AnchorGenerator:
+    return AnchorGenerator(tuple(sizes), (_RATIOS,) * len(sizes))
+
+
+_CLASSES: dict[str, type[nn.Module]] = {
+    "fasterrcnn": FasterRCNN,
+    "retinanet": RetinaNet,
+    "fcos": FCOS,
+    "ssd": SSD,
+    "ssdlite": SSD,
+}
+_NO_OPTIONS = {  # modules, which no JSON file can hold, and what the config says elsewhere
+    *("backbone", "num_classes", "min_size", "max_size", "size", "kwargs", "anchor_generator", "head"),
+    *("proposal_matcher", "rpn_anchor_generator", "rpn_head", "box_roi_pool", "box_head", "box_predictor"),
+}
+_FAMILIES: dict[str, Callable[[DetectorName, Backbone, int, float | None, dict[str, Any]], nn.Module]] = {
+    "fasterrcnn": _fasterrcnn,
+    "retinanet": _retinanet,
+    "fcos": _fcos,
+}

@@ -1,0 +1,178 @@
+"""The network that a config asks for: a classifier of timm, a detector, or what an installed package registers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from mitorch_service.errors import ModelError
+from mitorch_service.models.config import ModelConfig
+from mitorch_service.training.networks.detectors.names import DetectorName, parse_detector
+from mitorch_service.training.networks.model_names import (
+    DETECTION,
+    MODELS_GROUP,
+    nearest_models,
+    resolve_model,
+    unknown_model_problem,
+)
+from mitorch_service.training.plugins import load_plugin, plugin_names
+
+_OURS = {
+    "num_classes": "it is the number of the data set's classes",
+    "pretrained": "set model.pretrained",
+    "img_size": "set model.input_size",
+    "in_chans": "images have 3 channels; use the augmentation to_gray for gray ones",
+    "min_size": "set model.input_size",
+    "max_size": "set model.input_size",
+    "size": "set model.input_size",
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, and the colours it expects.
+
+    A classifier goes from float32 (N, 3, input_size, input_size) to logits (N, classes); a detector as `detectors`
+    says, with mean 0 and std 1, because it sees to colours itself.
+    """
+
+    module: nn.Module
+    mean: tuple[float, ...]  # per channel, of values in 0..1
+    std: tuple[float, ...]
+
+
+def build_network(config: ModelConfig, classes: int) -> Network:
+    """A classifier. Draws initial weights from torch's generator, or downloads pretrained ones (without a head that
+    differs).
+
+    Raises ModelError for a name, options or input size that cannot be built, or weights that it cannot get.
+    """
+    _check_options(config)
+    if config.name in plugin_names(MODELS_GROUP):
+        network = _plugin_network(config, classes, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    else:
+        network = _timm_network(config.model_copy(update={"name": resolve_model(config.name)}), classes)
+    _try_classifier(network.module, config, classes)
+    return network
+
+
+def build_detection_network(config: ModelConfig, classes: int) -> Network:
+    """A detector for classes numbered from 0. Raises ModelError as `build_network`."""
+    from mitorch_service.training.networks.detectors.families import build_detector
+
+    _check_options(config)
+    if config.name in plugin_names(MODELS_GROUP):
+        network = _plugin_network(config, classes, (0.0,) * 3, (1.0,) * 3)
+    else:
+        name = _detector_name(config.name)
+        try:
+            network = Network(build_detector(name, config, classes), (0.0,) * 3, (1.0,) * 3)
+        except ModelError:
+            raise
+        except Exception as error:  # torchvision and timm raise whatever their models and downloads raise
+            raise _build_error(config, error, "torchvision") from error
+    _try_detector(network.module, config)
+    return network
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Whether training takes statistics over the batch, which needs more than one image in it."""
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    return any(isinstance(part, kinds) for part in module.modules())
+
+
+def _check_options(config: ModelConfig) -> None:
+    for option in _OURS.keys() & config.options.keys():
+        raise ModelError(f"model.options.{option} cannot be set: {_OURS[option]}.")
+
+
+def _timm_network(config: ModelConfig, classes: int) -> Network:
+    if ":" not in config.name and not timm.is_model(config.name):
+        names = frozenset(timm.list_models(include_tags=False))
+        raise ModelError(f"timm has no model {config.name!r}: {nearest_models(config.name, names)}")
+    try:
+        arguments: dict[str, Any] = {**_image_size(config), **config.options}
+        module: Any = timm.create_model(config.name, pretrained=config.pretrained, num_classes=classes, **arguments)
+    except Exception as error:  # timm raises whatever its models and the hub's client raise
+        raise _build_error(config, error, "timm") from error
+    colours = module.pretrained_cfg
+    return Network(module, tuple(colours["mean"]), tuple(colours["std"]))
+
+
+def _detector_name(name: str) -> DetectorName:
+    parsed = parse_detector(resolve_model(name))
+    problem = unknown_model_problem(name, DETECTION)
+    if parsed is None or problem is not None:
+        raise ModelError(f"{problem or 'no detector has this name'}.")
+    return parsed
+
+
+def _build_error(config: ModelConfig, error: Exception, library: str) -> ModelError:
+    if config.pretrained and isinstance(error, OSError):
+        return ModelError(
+            f"The pretrained weights of {config.name} cannot be downloaded ({_first_line(error)}). "
+            "Connect this machine to the hub, or set model.pretrained to false and start from your own weights "
+            "(base, or -w)."
+        )
+    given = f" with options {config.options}" if config.options else ""
+    return ModelError(f"{library} cannot build {config.name}{given}: {_first_line(error)}")
+
+
+def _image_size(config: ModelConfig) -> dict[str, int]:
+    """Transformers with fixed position embeddings are built for one size; others refuse the argument."""
+    if ":" in config.name:  # a hub's: its own config is not known yet
+        return {}
+    known = timm.get_pretrained_cfg(config.name, allow_unregistered=True)
+    return {"img_size": config.input_size} if known and known.fixed_input_size else {}
+
+
+def _plugin_network(config: ModelConfig, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Network:
+    """What the package's function gives: a Network, or a module that takes the task's usual colours."""
+    try:
+        built = load_plugin(MODELS_GROUP, config.name)(config, classes)
+    except ModelError:
+        raise
+    except Exception as error:  # a package of somebody else can fail in any way
+        raise _build_error(config, error, "the package that registers it") from error
+    return built if isinstance(built, Network) else Network(built, mean, std)
+
+
+def _try_classifier(module: nn.Module, config: ModelConfig, classes: int) -> None:
+    """Some networks shrink a small image to nothing, or have a head of their own: said before data is
+    read."""
+    with _told_size(config), torch.inference_mode():
+        shape = tuple(module.eval()(torch.zeros(1, 3, config.input_size, config.input_size)).shape)
+    if shape != (1, classes):
+        raise ModelError(
+            f"{config.name} gives values of shape {shape} for one image, not (1, {classes}): it is no "
+            f"classifier as configured. Choose another model or other options (now {config.options})."
+        )
+
+
+def _try_detector(module: nn.Module, config: ModelConfig) -> None:
+    """Without inference mode: a detector keeps its anchors from one call to the next."""
+    with _told_size(config), torch.no_grad():
+        found: list[dict[str, Tensor]] = module.eval()([torch.zeros(3, config.input_size, config.input_size)])
+    if not isinstance(found, list) or not {"boxes", "scores", "labels"} <= found[0].keys():
+        raise ModelError(f"{config.name} gives no boxes, scores and labels for an image: it is no detector.")
+
+
+@contextmanager
+def _told_size(config: ModelConfig) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{config.name} cannot take images of {config.input_size} pixels ({_first_line(error)}). "
+            "Use another model.input_size."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,142 @@
+"""Figures of detections against true boxes: plain functions of lists with one entry per image."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from mitorch_service.training.data.batch import BoxTarget
+
+Detection = dict[str, Tensor]  # "boxes" float32 (K, 4), "scores" float32 (K), "labels" int64 (K)
+
+_IOUS = (0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+_COCO = slice(1, None)  # 0.5 to 0.95
+_RECALLS = np.linspace(0, 1, 101)
+_MATCHED = 0.5  # the IoU from which a detection has found a box
+
+
+@dataclass(frozen=True)
+class AveragePrecisions:
+    """What COCO's evaluation gives: precision by IoU, recall and class; NaN for classes without boxes."""
+
+    precision: NDArray[np.float64]  # (11 IoUs, 101 recalls, classes)
+    boxes: NDArray[np.int64]  # true ones, of each class
+
+    def mean(self, iou: int | None = None) -> float:
+        """Over the classes that have boxes, at one IoU (in hundredths) or COCO's ten; NaN without any box."""
+        chosen = self.precision[_COCO if iou is None else [_IOUS.index(iou / 100)]]
+        return float(np.nanmean(chosen)) if self.boxes.any() else float("nan")
+
+    def of_class(self, index: int) -> tuple[int, float, float]:
+        """Boxes, average precision over COCO's IoUs, and at 0.5."""
+        precision = self.precision[:, :, index]
+        return int(self.boxes[index]), float(precision[_COCO].mean()), float(precision[1].mean())
+
+    def curve(self, index: int) -> tuple[list[float], list[float]]:
+        """Recall and precision at IoU 0.5."""
+        return _RECALLS.tolist(), self.precision[1, :, index].tolist()
+
+
+@dataclass(frozen=True)
+class Match:
+    """One image: which detections count, and how they go with the true boxes."""
+
+    considered: Tensor  # int64: indices of the detections from the confidence up, the highest score first
+    pairs: list[tuple[int, int]]  # (true box, detection), of any classes
+    wrong: int  # detections without a box, or of another class than their box
+    missed: int  # boxes without a detection
+    error: float  # 1 for each missed box, and the score of each wrong detection
+
+
+def average_precisions(
+    detections: Sequence[Detection], targets: Sequence[BoxTarget], classes: int
+) -> AveragePrecisions:
+    """By torchmetrics and faster-coco-eval, at most 100 detections of an image being looked at."""
+    from torchmetrics.detection import MeanAveragePrecision
+
+    labels = torch.cat([target["labels"] for target in targets])
+    boxes = labels.bincount(minlength=classes).numpy()
+    precision = np.full((len(_IOUS), len(_RECALLS), classes), np.nan)
+    if len(labels):
+        metric = MeanAveragePrecision(
+            iou_thresholds=list(_IOUS), extended_summary=True, backend="faster_coco_eval", sync_on_compute=False
+        )
+        metric.warn_on_many_detections = False
+        metric.update(list(detections), list(targets))
+        with redirect_stdout(io.StringIO()):  # the library prints a table
+            found = metric.compute()["precision"][..., 0, -1].numpy()  # of boxes of any area, 100 detections
+        seen = torch.cat([labels, *(one["labels"] for one in detections)])
+        found[found < 0] = np.nan  # a class that is detected, but has no boxes
+        precision[:, :, np.unique(seen.numpy())] = found
+    return AveragePrecisions(precision, boxes)
+
+
+def image_figures(detections: Sequence[Detection], targets: Sequence[BoxTarget], confidence: float) -> dict[str, float]:
+    """Images with and without objects told apart: counts, and precision and recall, 0 where nothing is to divide by."""
+    taken = np.array([bool((one["scores"] >= confidence).any()) for one in detections])
+    true = np.array([len(target["boxes"]) > 0 for target in targets])
+    hits, false_alarms = int((taken & true).sum()), int((taken & ~true).sum())
+    misses, clean = int((~taken & true).sum()), int((~taken & ~true).sum())
+    return {
+        "image_precision": hits / max(hits + false_alarms, 1),
+        "image_recall": hits / max(hits + misses, 1),
+        "image_accuracy": (hits + clean) / len(true),
+        "image_true_positives": float(hits),
+        "image_false_positives": float(false_alarms),
+        "image_false_negatives": float(misses),
+        "image_true_negatives": float(clean),
+    }
+
+
+def match(detection: Detection, target: BoxTarget, confidence: float) -> Match:
+    """The detections from `confidence`, the highest score first, each take the free true box that they overlap most,
+    from an IoU of 0.5; one of the same class before any other."""
+    considered = (detection["scores"] >= confidence).nonzero()[:, 0]
+    considered = considered[detection["scores"][considered].argsort(descending=True, stable=True)]
+    overlap = box_iou(detection["boxes"][considered], target["boxes"]).numpy()
+    same = (detection["labels"][considered, None] == target["labels"][None]).numpy()
+    pairs = _pair(overlap, same)
+    right = {place for place, box in pairs.items() if same[place, box]}
+    wrong = [place for place in range(len(considered)) if place not in right]
+    missed = len(target["boxes"]) - len(pairs)
+    error = missed + float(detection["scores"][considered[wrong]].sum())
+    matched = [(box, int(considered[place])) for place, box in pairs.items()]
+    return Match(considered, matched, len(wrong), missed, error)
+
+
+def _pair(overlap: NDArray[np.float32], same: NDArray[np.bool_]) -> dict[int, int]:
+    """The column (true box) that each row (detection) takes; rows that take none are left out."""
+    pairs: dict[int, int] = {}
+    free = np.ones(overlap.shape[1], np.bool_)
+    for wanted in (same, ~same):
+        for row in range(len(overlap)):
+            scores = np.where(wanted[row] & free, overlap[row], 0)
+            if row not in pairs and scores.size and scores.max() >= _MATCHED:
+                pairs[row] = int(scores.argmax())
+                free[pairs[row]] = False
+    return pairs
+
+
+def confusion_counts(
+    detections: Sequence[Detection], targets: Sequence[BoxTarget], classes: int, confidence: float
+) -> NDArray[np.int64]:
+    """(classes + 1, classes + 1): true by detected class. The last stands for nothing: in its column are the boxes
+    missed, in its row the detections without a box."""
+    counts = np.zeros((classes + 1, classes + 1), np.int64)
+    for detection, target in zip(detections, targets, strict=True):
+        found = match(detection, target, confidence)
+        taken = dict(found.pairs)
+        for box, label in enumerate(target["labels"].tolist()):
+            counts[label, int(detection["labels"][taken[box]]) if box in taken else classes] += 1
+        alone = set(found.considered.tolist()) - set(taken.values())
+        for index in alone:
+            counts[classes, int(detection["labels"][index])] += 1
+    return counts

@@ -1,0 +1,113 @@
+"""Which trainings a cluster that has refused some is asked again to start."""
+
+from __future__ import annotations
+
+from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.plan.actions import Launch
+from mitorch_service.controller.plan.cluster_backoff import REST, Doors
+from mitorch_service.controller.plan.plan import plan
+from mitorch_service.controller.plan.snapshot import Snapshot
+from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.training import Resources, Training
+from mitorch_service.reports.why import why_training
+from tests.samples import NOW, a_training, an_attempt, later
+
+WORDS = "Cluster a: no. Do this."
+REST_SECONDS = REST.total_seconds()
+
+
+def refused(*clusters: str, at: float = 0.0, **fields: object) -> Training:
+    """A training that waits again, refused by these one after the other at the same moment."""
+    training = a_training(attempt=len(clusters), **fields)
+    attempts = [
+        an_attempt(training, number, cluster).model_copy(
+            update={"outcome": AttemptOutcome.REFUSED, "ended_at": later(at), "reason": WORDS}
+        )
+        for number, cluster in enumerate(clusters, 1)
+    ]
+    return training.model_copy(update={"attempts": attempts})
+
+
+def taken(cluster: str, at: float) -> Training:
+    """A training that a cluster has accepted."""
+    training = a_training(status=TrainingStatus.QUEUED, attempt=1)
+    attempt = an_attempt(training, 1, cluster).model_copy(update={"submitted_at": later(at)})
+    return training.model_copy(update={"attempts": [attempt]})
+
+
+def launched(at: float, *queue: Training, active: tuple[Training, ...] = (), b: int = 0) -> list[tuple[str, str]]:
+    """Where trainings go on a cluster `a` with much room and a cluster `b` with so much."""
+    clusters = {"a": Capacity(9, 9), "b": Capacity(9, b)}
+    snapshot = Snapshot(queue=queue, active=active, clusters=clusters)
+    actions = plan(later(at), snapshot)
+    return [(a.training_id, a.attempt.cluster) for a in actions if isinstance(a, Launch)]
+
+
+def test_a_cluster_that_has_refused_one_rests_and_others_are_asked_at_once() -> None:
+    mine, other = refused("a"), a_training()
+    assert launched(REST_SECONDS - 1, mine, other) == []
+    assert launched(1, mine, other, b=1) == [(mine.id, "b")]
+    assert launched(1, mine, other, b=2) == [(mine.id, "b"), (other.id, "b")]
+
+
+def test_after_its_rest_it_is_asked_for_one_a_pass_until_it_takes_one() -> None:
+    rows = [refused("a"), refused("a"), a_training()]
+    assert launched(REST_SECONDS, *rows) == [(rows[0].id, "a")]
+    accepted = taken("a", REST_SECONDS)
+    assert launched(REST_SECONDS + 1, *rows[1:], active=(accepted,)) == [(row.id, "a") for row in rows[1:]]
+    before = taken("a", -1)  # says nothing: that was before
+    assert launched(1, *rows, active=(before,)) == []
+
+
+def test_a_training_waits_longer_with_each_refusal_and_lets_another_try() -> None:
+    often, fresh = refused("a", "a", "a"), refused("a")
+    assert launched(REST_SECONDS, often, fresh) == [(fresh.id, "a")]
+    assert launched(3 * REST_SECONDS - 1, often) == []
+    assert launched(3 * REST_SECONDS, often) == [(often.id, "a")]
+
+
+def test_one_that_was_refused_while_others_were_taken_keeps_nobody_away() -> None:
+    mine, other = refused("a", at=10), a_training()
+    assert launched(11, mine, other, active=(taken("a", 10),)) == [(other.id, "a")]
+
+
+def test_refusals_before_a_retry_are_forgotten() -> None:
+    assert launched(1, mine := refused("a", budget_from=1)) == [(mine.id, "a")]
+
+
+def test_no_nodes_are_kept_where_one_is_not_let_in() -> None:
+    big = refused("a", resources=Resources(nodes=20))
+    small = a_training()
+    clusters = {"a": Capacity(20, 3), "b": Capacity(9, 1)}
+    actions = plan(later(1), Snapshot(queue=[big, small], clusters=clusters))
+    assert [(a.training_id, a.attempt.cluster) for a in actions if isinstance(a, Launch)] == [(small.id, "b")]
+
+
+def test_why_tells_who_refused_what_and_until_when() -> None:
+    mine, other = refused("a"), a_training()
+    snapshot = Snapshot(queue=[mine, other], clusters={"a": Capacity(9, 9)})
+    again = f"asked again from {later(REST_SECONDS):%H:%M:%S} on"
+    assert why_training(later(1), mine, snapshot, 0).clusters == {"a": f"has refused it ({WORDS}): it is {again}"}
+    told = why_training(later(1), other, snapshot, 1).clusters["a"]
+    assert told == f"has refused training {mine.id[:8]} ({WORDS}): it is {again}"
+    told = why_training(later(REST_SECONDS), other, snapshot, 1).clusters["a"]
+    assert told.endswith("until it takes one, it is asked for one a pass")
+    often = refused("a", "a")
+    told = why_training(later(1), often, Snapshot(queue=[often], clusters={"a": Capacity(9, 9)}), 0).clusters["a"]
+    assert told.startswith("has refused it 2 times, at last (")
+
+
+def test_whoever_has_refused_nothing_is_open() -> None:
+    doors = Doors(NOW, [refused("a")])
+    doors.go_through("b")
+    assert doors.shut(a_training(), "b") is None
+
+
+def test_a_refusal_is_told_until_the_cluster_takes_one() -> None:
+    mine = refused("a")
+    told = f"has refused training {mine.id[:8]} ({WORDS})"
+    again = later(REST_SECONDS)
+    assert Doors(later(1), [mine]).refusal("a") == f"{told}: it is asked again from {again:%H:%M:%S} on"
+    assert Doors(again, [mine]).refusal("a") == told
+    assert Doors(again, [mine], [taken("a", 1)]).refusal("a") is None
+    assert Doors(again, [mine]).refusal("b") is None

@@ -1,0 +1,113 @@
+"""The config of a script: what is refused, what is masked, and what becomes of its command and environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mitorch_service.models.script import ScriptConfig, check_config, is_secret, shown
+from mitorch_service.runs.script.command import Mask, parameter_arguments, script_command, script_environment
+
+SCRIPT: dict[str, Any] = {"script": {"command": "python train.py {parameters}"}}
+
+
+def problems(data: dict[str, Any]) -> dict[str, str]:
+    """What is wrong, by path."""
+    return {problem.path: problem.message for problem in check_config(data)[1]}
+
+
+def test_a_command_in_text_is_cut_into_words() -> None:
+    config, _ = check_config({"script": {"command": "python -c 'print(1, 2)' {parameters}"}})
+    assert isinstance(config, ScriptConfig)
+    assert config.script.command == ["python", "-c", "print(1, 2)", "{parameters}"]
+    assert problems({"script": {"command": ["python", "train.py"]}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "message"),
+    [
+        ({"script": {}}, "script.command", "is required"),
+        ({"script": {"command": ""}}, "script.command", "at least 1 item"),
+        ({"script": {"command": "python 'x"}}, "script.command", "No closing quotation"),
+        (
+            {"script": {"command": "train {paramters}"}},
+            "script.command",
+            "{paramters} is not known; known: {parameters}",
+        ),
+        ({"script": {"command": "x", "env": {"a-b": "1"}}}, "script.env", "'a-b' is no name"),
+        ({"script": {"command": "x", "env": {"MITORCH_DB_URI": "1"}}}, "script.env", "MITORCH_DB_URI is ours"),
+        ({"script": {"command": "x", "sources": "."}}, "script.sources", "did you mean 'source'?"),
+        ({**SCRIPT, "parameters": {"a b": 1}}, "parameters", "'a b' cannot be an argument"),
+        ({**SCRIPT, "resources": {"nodes": 2}}, "resources", "a script runs on one node"),
+        ({**SCRIPT, "model": {"name": "x"}}, "model", "unknown key"),
+        ({**SCRIPT, "max_epochs": -1}, "max_epochs", "greater than or equal to 0"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(data: dict[str, Any], path: str, message: str) -> None:
+    found = problems(data)
+    assert list(found) == [path]
+    assert message in found[path]
+
+
+def test_a_config_without_a_script_is_a_training() -> None:
+    assert "model" in problems({"max_epochs": 1})
+
+
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "db_password", "AWS_SECRET", "AZURE_STORAGE_ACCESS_KEY", "API_KEY", "WANDB_API_KEY"]
+)
+def test_credentials_are_masked_when_shown(name: str) -> None:
+    config = {"script": {"command": ["x"], "env": {name: "abcdef", "KEYBOARD": "qwerty"}}, "max_epochs": 1}
+    assert is_secret(name)
+    assert shown(config)["script"]["env"] == {name: "***", "KEYBOARD": "qwerty"}
+    assert config["script"]["env"][name] == "abcdef"  # type: ignore[index]
+
+
+def test_a_config_without_environment_is_shown_as_it_is() -> None:
+    for config in ({"model": {"name": "x"}}, SCRIPT, {"script": 3}):
+        assert shown(config) == config
+
+
+def test_parameters_become_arguments() -> None:
+    parameters = {"lr": 1e-05, "name": "a b", "flag": True, "layers": [1, 2], "optimizer": {"beta": 0.9}, "none": None}
+    assert parameter_arguments(parameters) == [
+        *("--lr", "1e-05", "--name", "a b", "--flag", "true", "--layers", "[1, 2]", "--optimizer.beta", "0.9"),
+    ]
+
+
+def test_placeholders_are_filled_in() -> None:
+    paths = {"parameters_file": Path("/p.json"), "train": Path("/d/train.txt")}
+    command = ["python", "--data={train}", "{parameters_file}", "{parameters}", '{"json": {"a": 1}}']
+    assert script_command(command, {"lr": 1}, paths) == [
+        *("python", "--data=/d/train.txt", "/p.json", "--lr", "1", '{"json": {"a": 1}}'),
+    ]
+    with pytest.raises(ValueError, match="val} is a file of the data set, which has none"):
+        script_command(["{val}"], {}, paths)
+
+
+def test_our_credentials_stay_out_of_the_environment() -> None:
+    inherited = {
+        "MITORCH_DB_URI": "mongodb://u:p@h",
+        "MITORCH_STORAGE_URL": "https://x?sig=1",
+        "AZUREML_RUN_TOKEN": "t",
+        "HOME": "/home/me",
+        "PATH": "/bin",
+    }
+    own, given = {"A": "1", "HOME": "/else"}, {"MITORCH_REPORT": "127.0.0.1:1:t"}
+    assert script_environment(inherited, own, given, Path("/venv/bin/python")) == {
+        "HOME": "/else",
+        "PATH": "/venv/bin:/bin",
+        "PYTHONUNBUFFERED": "1",
+        "A": "1",
+        "MITORCH_REPORT": "127.0.0.1:1:t",
+    }
+
+
+def test_what_is_printed_is_masked() -> None:
+    mask = Mask({"MY_TOKEN": "abc.d", "MY_PASSWORD": "", "CITY": "Berne"})
+    assert (
+        mask("token abc.d in Berne, abcxd, mongodb://u:secret@host")
+        == "token *** in Berne, abcxd, mongodb://u:***@host"
+    )

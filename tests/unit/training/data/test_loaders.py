@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mitorch_service.errors import DataError
+from mitorch_service.training.data.batch import Batch, Sample
+from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.images import Images
+from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers
+from mitorch_service.training.data.targets import Boxes
+
+
+def order(batches: EpochBatches, epoch: int = 0) -> list[list[int]]:
+    batches.epoch = epoch
+    return [[key.index for key in batch] for batch in batches]
+
+
+def test_without_a_seed_the_order_is_that_of_the_file() -> None:
+    assert order(EpochBatches(5, 2)) == [[0, 1], [2, 3], [4]]
+    assert len(EpochBatches(5, 2)) == 3
+
+
+def test_each_epoch_is_shuffled_anew_from_the_seed() -> None:
+    first, second = (order(EpochBatches(40, 8, shuffle_seed=1), epoch) for epoch in (0, 1))
+    assert first == order(EpochBatches(40, 8, shuffle_seed=1), 0)
+    assert first != second
+    assert first != order(EpochBatches(40, 8, shuffle_seed=2), 0)
+    assert sorted(index for batch in first for index in batch) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "sizes"),
+    [(5, 2, [2, 2]), (4, 2, [2, 2]), (6, 4, [4, 2]), (1, 2, [1]), (3, 1, [1, 1, 1])],
+)
+def test_a_last_batch_of_one_is_left_out_where_that_leaves_others(
+    images: int, batch_size: int, sizes: list[int]
+) -> None:
+    batches = EpochBatches(images, batch_size, drop_single=True)
+    assert [len(batch) for batch in batches] == sizes
+    assert len(batches) == len(sizes)
+
+
+def test_the_number_of_batches_can_be_limited() -> None:
+    assert order(EpochBatches(5, 2, at_most=1)) == [[0, 1]]
+    assert len(EpochBatches(5, 2, at_most=1)) == 1
+
+
+def noise(image: Image.Image, boxes: Boxes | None) -> tuple[Tensor, None]:
+    return torch.rand(3, 4, 4), None
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    return Batch(torch.stack([image for image, _ in samples]), torch.tensor([target for _, target in samples]))
+
+
+def tensors(batch: Batch) -> tuple[Tensor, Tensor]:
+    assert isinstance(batch.images, Tensor)
+    assert isinstance(batch.targets, Tensor)
+    return batch.images, batch.targets
+
+
+def count_frozen(samples: Sequence[Sample]) -> Batch:
+    return Batch(torch.zeros(len(samples), 3, 4, 4), torch.tensor(gc.get_freeze_count()))
+
+
+def test_loading_processes_leave_what_they_share_alone(colors: tuple[ImageList, ImageList]) -> None:
+    """Their collector does not write into the objects that were there before, which would copy them."""
+    before = gc.get_freeze_count()  # of other tests: the commands freeze what they import
+    with Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), count_frozen, workers=1) as batches:
+        frozen = [int(tensors(batch)[1]) for batch in batches.epoch(0)]
+    assert min(frozen) > max(before, 10_000)
+    assert gc.get_freeze_count() == before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_have_their_shape_and_are_the_same_with_any_number_of_workers(
+    colors: tuple[ImageList, ImageList], workers: int
+) -> None:
+    def epochs(workers: int) -> list[tuple[Tensor, Tensor]]:
+        images = Images(colors[0], noise, 5)
+        with Batches(images, EpochBatches(24, 10, shuffle_seed=5), collate, workers=workers) as batches:
+            assert (len(batches), batches.images) == (3, 24)
+            return [tensors(batch) for number in range(2) for batch in batches.epoch(number)]
+
+    got, expected = epochs(workers), epochs(0)
+    assert [tuple(pixels.shape) for pixels, _ in got] == [(10, 3, 4, 4), (10, 3, 4, 4), (4, 3, 4, 4)] * 2
+    for (pixels, labels), (expected_pixels, expected_labels) in zip(got, expected, strict=True):
+        assert torch.equal(pixels, expected_pixels)
+        assert torch.equal(labels, expected_labels)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_image_is_named_whichever_process_finds_it(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "train.txt").write_text("bad.png 0\n")
+    images = Images(read_image_list(tmp_path / "train.txt", "pets train"), noise, 0)
+    with (
+        Batches(images, EpochBatches(1, 1), collate, workers=workers) as batches,
+        pytest.raises(DataError, match=r"^pets train: the image .*bad\.png cannot be decoded"),
+    ):
+        list(batches.epoch(0))
+
+
+def test_more_workers_than_cores_is_no_warning(colors: tuple[ImageList, ImageList]) -> None:
+    with Batches(Images(colors[0], noise, 0), EpochBatches(24, 10), collate, workers=200) as batches:
+        assert len(batches) == 3
+
+
+def test_workers_are_for_sets_that_take_long_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    assert default_workers(images=1257, input_size=32) == 0
+    assert default_workers(images=100_000, input_size=224) == 1
+
+
+def die(samples: Sequence[Sample]) -> Batch:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return collate(samples)
+
+
+def test_a_loading_process_that_dies_is_told(colors: tuple[ImageList, ImageList]) -> None:
+    images = Images(colors[0], noise, 5)
+    with (
+        pytest.raises(DataError, match=r"loads images has died .*Lower num_workers"),
+        Batches(images, EpochBatches(24, 10), die, workers=1) as batches,
+    ):
+        list(batches.epoch(0))

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pickle
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mitorch_service.training.data.zip_index import ZipIndex
+
+CONTENT = {f"folder {n % 3}/é{n}.bin": random.Random(n).randbytes(n * 37 % 4000) for n in range(300)}
+
+
+def write(path: Path, method: int = zipfile.ZIP_DEFLATED, before: bytes = b"", comment: bytes = b"") -> Path:
+    path.write_bytes(before)
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.comment = comment
+        for name, content in CONTENT.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=str
+)
+def test_reads_what_was_written(tmp_path: Path, method: int) -> None:
+    index = ZipIndex(write(tmp_path / "x.zip", method))
+    assert {name: index.read(name) for name in CONTENT} == CONTENT
+    assert index.has([*CONTENT, "folder 0/é1.bin", ""]) == [True] * len(CONTENT) + [False] * 2
+    with pytest.raises(KeyError):
+        index.read("é")
+
+
+def test_knows_size_and_checksum(tmp_path: Path) -> None:
+    index = ZipIndex(write(tmp_path / "x.zip"))
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        assert {name: index.checksum(name) for name in CONTENT} == {
+            info.filename: (info.file_size, info.CRC) for info in archive.infolist()
+        }
+
+
+def test_finds_the_directory_behind_other_bytes_and_before_a_comment(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.zip", before=b"#!/bin/sh\n" * 50, comment=b"of any length" * 1000)
+    index = ZipIndex(path)
+    assert {name: index.read(name) for name in CONTENT} == CONTENT
+
+
+def test_more_entries_than_16_bits_count(tmp_path: Path) -> None:
+    """The directory's numbers are in the records of ZIP64 then."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for number in range(70_000):
+            archive.writestr(zipfile.ZipInfo(f"{number}"), b"")
+    index = ZipIndex(tmp_path / "x.zip")
+    assert index.has([f"{number}" for number in range(70_001)]) == [True] * 70_000 + [False]
+
+
+def test_numbers_of_64_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an archive of more than 4 GB has them."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+    path = write(tmp_path / "x.zip", zipfile.ZIP_STORED)
+    assert b"PK\x06\x06" in path.read_bytes()
+    index = ZipIndex(path)
+    assert {name: index.read(name) for name in CONTENT} == CONTENT
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_the_last_of_two_of_one_name_counts(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a", b"old")
+        archive.writestr("a", b"new")
+    assert ZipIndex(tmp_path / "x.zip").read("a") == b"new"
+
+
+def test_an_empty_archive_has_nothing(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w"):
+        pass
+    assert ZipIndex(tmp_path / "x.zip").has(["a", ""]) == [False, False]
+
+
+def test_travels_as_its_path(tmp_path: Path) -> None:
+    index = ZipIndex(write(tmp_path / "x.zip"))
+    name = next(iter(CONTENT))
+    assert pickle.loads(pickle.dumps(index)).read(name) == CONTENT[name]
+
+
+@pytest.mark.parametrize("length", [0, 10, 21, 22, 1000])
+def test_a_file_cut_short_is_no_archive(tmp_path: Path, length: int) -> None:
+    path = write(tmp_path / "x.zip")
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(zipfile.BadZipFile):
+        ZipIndex(path)
+
+
+def test_any_changed_byte_is_found_or_harmless(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("name", b"some content " * 9)
+    good = path.read_bytes()
+    for place in range(len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :])
+        try:
+            content = ZipIndex(path).read("name")
+        except (zipfile.BadZipFile, KeyError):
+            continue
+        assert content == b"some content " * 9

@@ -1,0 +1,192 @@
+"""A training that was killed gives, gone on with, the curve and the weights that it would have given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.loop.checkpoint import Checkpoints
+from mitorch_service.training.loop.engine import TrainingOutcome, train
+from tests.unit.training.pictures import write_colors
+from tests.unit.training.recorder import Killed, Recorder
+from tests.unit.training.shapes import draw_shapes, write_detection
+
+Lists = tuple[ImageList, ImageList]
+MID_EPOCH = {"checkpoint": {"minutes": 1e-9}}  # after each step
+
+
+def config(**fields: Any) -> TrainingConfig:
+    tiny: dict[str, Any] = {
+        "model": {"name": "test_resnet", "input_size": 32, "options": {"drop_rate": 0.3}},
+        "lr_scheduler": {"name": "cosine", "base_lr": 0.01, "warmup": "linear"},
+        "augmentation": {"train": ["random_affine", "horizontal_flip"], "val": "resize"},
+        "batch_size": 8,
+        "max_epochs": 3,
+    }
+    return TrainingConfig.model_validate(tiny | fields)
+
+
+class Drill:
+    """Trains whole and with an interruption, on the same data."""
+
+    def __init__(self, folder: Path, lists: Lists) -> None:
+        self._folder, self._lists = folder, lists
+
+    def train(self, given: TrainingConfig, recorder: Recorder, name: str = "cut") -> TrainingOutcome:
+        with Checkpoints(FolderArtifactStore(self._folder), f"{name}/") as checkpoints:
+            return train(given, *self._lists, reporter=recorder, checkpoints=checkpoints)
+
+    def run(self, given: TrainingConfig, kill_at: tuple[int, int]) -> Recorder:
+        """What the second process has told; compares all with a training that was not interrupted."""
+        whole, first, second = Recorder(), Recorder(kill_at=kill_at), Recorder()
+        expected = self.train(given, whole, "whole")
+        with pytest.raises(Killed):
+            self.train(given, first)
+        torch.rand(7)  # another process would not have the same random numbers either
+        outcome = self.train(given, second)
+        assert any(note.startswith("Goes on from a checkpoint") for note in second.notes)
+        kept = [result for result in first.results if result.epoch < second.results[0].epoch]
+        assert len(kept) + len(second.results) == len(whole.results)
+        assert [one.model_dump(exclude=CLOCK) for one in outcome.history] == [
+            one.model_dump(exclude=CLOCK) for one in expected.history
+        ]
+        assert second.losses == whole.losses[len(whole.losses) - len(second.losses) :]
+        assert outcome.evaluation == expected.evaluation
+        assert outcome.state_dict.keys() == expected.state_dict.keys()
+        assert all(torch.equal(tensor, expected.state_dict[name]) for name, tensor in outcome.state_dict.items())
+        return second
+
+
+CLOCK = {"epoch_seconds", "samples_per_second", "finished_at"}
+
+
+@pytest.fixture
+def multiclass(tmp_path: Path) -> Lists:
+    return read_image_list(write_colors(tmp_path, 24)), read_image_list(write_colors(tmp_path, 9, "val"))
+
+
+@pytest.fixture
+def multilabel(tmp_path: Path) -> Lists:
+    for name, count in (("train", 24), ("val", 9)):
+        text = write_colors(tmp_path, count, name)
+        lines = [f"{line}{',0' if place % 2 else ','}" for place, line in enumerate(text.read_text().splitlines())]
+        text.write_text("\n".join(lines) + "\n")
+    return read_image_list(tmp_path / "train.txt"), read_image_list(tmp_path / "val.txt")
+
+
+@pytest.fixture
+def detection(tmp_path: Path) -> Lists:
+    drawings = draw_shapes(18)
+    train_text, val_text = write_detection(tmp_path, drawings[:12]), write_detection(tmp_path, drawings[12:], "val")
+    return read_image_list(train_text), read_image_list(val_text)
+
+
+TASKS: dict[str, dict[str, Any]] = {
+    "multiclass": {},
+    "multilabel": {"task_type": "multilabel_classification"},
+    "detection": {
+        "task_type": "object_detection",
+        "model": {"name": "test_resnet-ssdlite", "input_size": 64},
+        "augmentation": {"train": ["random_iou_crop", "horizontal_flip"]},
+        "batch_size": 4,
+    },
+}
+
+
+@pytest.mark.parametrize("kill_at", [(2, 2), (3, 1)])
+@pytest.mark.parametrize("task", TASKS)
+def test_to_the_last_bit_for_each_task(
+    request: pytest.FixtureRequest, tmp_path: Path, task: str, kill_at: tuple[int, int]
+) -> None:
+    """Killed in the midst of an epoch, of which a checkpoint holds a part; and at an epoch's start."""
+    within = MID_EPOCH if kill_at[1] > 1 else {}
+    second = Drill(tmp_path, request.getfixturevalue(task)).run(config(**TASKS[task], **within), kill_at)
+    first_step = second.steps[0][:2]
+    assert first_step == ((2, 2) if within else (3, 1))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"optimizer": {"name": "adamw"}, "ema": {"decay": 0.9}},
+        {"swa": {"start": 0.3}, "lr_scheduler": {"name": "constant", "base_lr": 0.01}},
+        {"lr_scheduler": {"name": "plateau", "base_lr": 0.05, "patience": 0}, "keep_weights": "best"},
+        {"gradient": {"accumulate": 2, "clip_norm": 0.5}, "optimizer": {"name": "lion"}},
+        {"precision": "bf16", "optimizer": {"name": "rmsprop"}, "on_divergence": "lower_lr"},
+        {"num_workers": 2, "augmentation": {"train": ["resize", "mixup"], "val": "resize"}},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_all_that_the_next_step_depends_on_is_kept(tmp_path: Path, multiclass: Lists, fields: dict[str, Any]) -> None:
+    second = Drill(tmp_path, multiclass).run(config(**fields, **MID_EPOCH), kill_at=(3, 2))
+    assert second.steps[0][:2] == (3, 1 if "gradient" in fields else 2)  # a sum of gradients is begun again
+
+
+@pytest.mark.parametrize(
+    ("task", "fields"),
+    [
+        ("detection", {"gradient": {"accumulate": 2}, "ema": {"decay": 0.9}, "optimizer": {"name": "adamw"}}),
+        ("multilabel", {"swa": {"start": 0.3}, "gradient": {"clip_value": 0.1}}),
+    ],
+)
+def test_averages_of_the_other_tasks(
+    request: pytest.FixtureRequest, tmp_path: Path, task: str, fields: dict[str, Any]
+) -> None:
+    given = config(**TASKS[task], **fields, **MID_EPOCH)
+    second = Drill(tmp_path, request.getfixturevalue(task)).run(given, kill_at=(3, 3))
+    assert second.steps[0][:2] == (3, 3)
+
+
+def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, multiclass: Lists) -> None:
+    drill = Drill(tmp_path, multiclass)
+    whole, second = Recorder(), Recorder()
+    drill.train(config(), whole, "whole")
+    with pytest.raises(Killed):
+        drill.train(config(), Recorder(kill_at=(3, 2)))
+    newest = max(tmp_path.glob("cut/checkpoint-*/state.pt"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    drill.train(config(), second)
+    assert second.notes == ["Goes on from a checkpoint: epoch 2, step 1."]
+    assert second.curve() == whole.curve()[1:]
+
+
+def test_a_training_that_was_done_only_gives_its_outcome(tmp_path: Path, multiclass: Lists) -> None:
+    drill = Drill(tmp_path, multiclass)
+    first, second = Recorder(), Recorder()
+    done = drill.train(config(), first)
+    again = drill.train(config(), second)
+    assert (second.steps, again.evaluation, again.epochs) == ([], done.evaluation, 3)
+
+
+def test_other_settings_start_anew_but_other_workers_go_on(tmp_path: Path, multiclass: Lists) -> None:
+    drill = Drill(tmp_path, multiclass)
+    drill.train(config(max_epochs=1), Recorder())
+    other, same = Recorder(), Recorder()
+    drill.train(config(max_epochs=1, batch_size=12), other)
+    assert other.notes == ["The checkpoint is of another config or data set: the training starts from its first epoch."]
+    loading = {"num_workers": 1, "data": {"cache_memory": 0, "on_error": "skip"}}
+    drill.train(config(max_epochs=1, batch_size=12, **loading), same)
+    assert same.steps == []
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_other_images_or_labels_start_anew(request: pytest.FixtureRequest, tmp_path: Path, task: str) -> None:
+    """Of the same number of images: the order and the labels count."""
+    train_list, val_list = request.getfixturevalue(task)
+    given, checkpoints = config(**TASKS[task], max_epochs=1), tmp_path / "kept"
+    Drill(checkpoints, (train_list, val_list)).train(given, Recorder())
+    lines = (tmp_path / "train.txt").read_text().splitlines()
+    images, labels = zip(*(line.rsplit(" ", 1) for line in lines), strict=True)
+    edited = [f"{image} {label}" for image, label in zip(images, (*labels[1:], labels[0]), strict=True)]
+    for changed in (lines[::-1], edited):
+        (tmp_path / "train.txt").write_text("\n".join(changed))
+        again = Recorder()
+        Drill(checkpoints, (read_image_list(tmp_path / "train.txt"), val_list)).train(given, again)
+        assert again.notes[0].startswith("The checkpoint is of another config or data set")

@@ -13,12 +13,12 @@ from mitorch_service.cli.views.output import show_json, show_table, text
 from mitorch_service.cli.views.pass_progress import show_pass
 from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.pass_report import PassReport
-from mitorch_service.controller.plan.cluster_backoff import Doors, refusals
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff, refusals
 from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import TrainingRow
-from mitorch_service.operations import lifecycle as orders
+from mitorch_service.operations import lifecycle
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
@@ -92,9 +92,9 @@ def cancel_id(id: str) -> str:
     kind, whole = store.resolve_id(id)
     now = datetime.now(UTC)
     if kind == "job":
-        count = orders.cancel_job(store, backends, whole, now)
+        count = lifecycle.cancel_job(store, backends, whole, now)
         return f"job {whole}: no more trials, and {count} asked to stop; the next pass ends it"
-    row = orders.cancel_training(store, backends, whole, now)
+    row = lifecycle.cancel_training(store, backends, whole, now)
     return f"training {whole} {'canceled' if row.status == 'canceled' else 'is asked to stop'}"
 
 
@@ -104,8 +104,8 @@ def retry_id(id: str) -> str:
     kind, whole = store.resolve_id(id)
     now = datetime.now(UTC)
     if kind == "job":
-        return f"job {whole}: {orders.retry_job(store, whole, now)} trials queued again"
-    orders.retry_training(store, whole, now)
+        return f"job {whole}: {lifecycle.retry_job(store, whole, now)} trials queued again"
+    lifecycle.retry_training(store, whole, now)
     return f"training {whole} queued again"
 
 
@@ -114,7 +114,7 @@ def prioritise_id(id: str, priority: int) -> str:
     store = open_store(read_settings())
     kind, whole = store.resolve_id(id)
     if kind == "job":
-        count = orders.prioritise_job(store, whole, priority)
+        count = lifecycle.prioritise_job(store, whole, priority)
         return f"job {whole} and {count} of its trials have priority {priority}"
     store.set_priority(whole, priority)
     return f"training {whole} has priority {priority}"
@@ -126,8 +126,8 @@ def delete_id(id: str) -> str:
     store, artifacts = open_store(settings), open_artifacts(settings)
     kind, whole = store.resolve_id(id)
     if kind == "job":
-        return f"job {whole} deleted with {orders.delete_job(store, artifacts, whole)} trials"
-    orders.delete_training(store, artifacts, whole)
+        return f"job {whole} deleted with {lifecycle.delete_job(store, artifacts, whole)} trials"
+    lifecycle.delete_training(store, artifacts, whole)
     return f"training {whole} deleted"
 
 
@@ -183,8 +183,8 @@ def show_status(as_json: bool) -> None:
 def _last_refusals(store: Store, queue: Sequence[TrainingRow], clusters: Iterable[str]) -> dict[str, str | None]:
     """Of each cluster, what it has refused, if it has taken no training since."""
     active = store.active_trainings().items if any(map(refusals, queue)) else ()
-    doors = Doors(datetime.now(UTC), queue, active)
-    return {name: doors.refusal(name) for name in clusters}
+    backoff = ClusterBackoff(datetime.now(UTC), queue, active)
+    return {name: backoff.refusal(name) for name in clusters}
 
 
 def _open() -> tuple[Store, dict[str, Backend]]:

@@ -36,7 +36,7 @@ def train_here(
 
     with heavy_imports():
         from mitorch_service.training.loop import engine
-        from mitorch_service.training.loop.local_processes import companions, wanted_processes
+        from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
         from mitorch_service.training.networks import weights as weight_files
 
     kept = None if debug_run or not _is_first() else output
@@ -46,7 +46,7 @@ def train_here(
         if _is_first():
             reporter = _evicting(reporter, config, evict_at, checkpoints)
         reporter = stack.enter_context(_filing(reporter, kept, checkpoints)) if kept else reporter
-        stack.enter_context(companions(wanted_processes(config)))
+        stack.enter_context(local_processes(wanted_processes(config)))
         outcome = engine.train(
             config,
             lists["train"],

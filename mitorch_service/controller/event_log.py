@@ -18,7 +18,7 @@ from mitorch_service.models.secrets import mask_secrets
 Answer = TypeVar("Answer")
 
 
-class Told:
+class EventLog:
     """The events of one pass."""
 
     def __init__(self) -> None:

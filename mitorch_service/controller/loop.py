@@ -8,7 +8,7 @@ from datetime import datetime
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.apply.steps import Steps
-from mitorch_service.controller.event_log import Told
+from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.observe.observation import Observation
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.controller.plan.placement import Cluster
@@ -36,24 +36,24 @@ class Controller:
     def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
         """One pass. `in_time` is asked before each step, never within one: once it says no, the rest is left to the
         next pass. Raises StoreUnavailable when the database does not answer; nothing else stops it."""
-        told = Told()
+        events = EventLog()
         self._store.prepare()
-        observation = self._observation(told)
+        observation = self._observation(events)
         snapshot = observation.snapshot(now)
-        steps = Steps(self._store, self._backends, self._artifacts, observation, told)
+        steps = Steps(self._store, self._backends, self._artifacts, observation, events)
         for step in steps.of(plan(now, snapshot), now):
             if not in_time():
-                return PassReport(snapshot, told.events, complete=False)
-            with told.going_on():
+                return PassReport(snapshot, events.events, complete=False)
+            with events.going_on():
                 step()
-        return PassReport(snapshot, told.events)
+        return PassReport(snapshot, events.events)
 
     def observe(self, now: datetime) -> Snapshot:
         """What a pass would see now."""
-        return self._observation(Told()).snapshot(now)
+        return self._observation(EventLog()).snapshot(now)
 
-    def _observation(self, told: Told) -> Observation:
-        return Observation(self._store, self._backends, self._facts, told)
+    def _observation(self, events: EventLog) -> Observation:
+        return Observation(self._store, self._backends, self._facts, events)
 
 
 def run(

@@ -12,7 +12,7 @@ class Counted(StrEnum):
     """What a pass counts of what it did."""
 
     TRIALS_ADDED = "trials_added"
-    TAKEN_ON = "taken_on"  # paused trials
+    TRIALS_RESUMED = "trials_resumed"  # paused trials
     LAUNCHED = "launched"
     ENDED = "ended"  # attempts whose run had not said so itself; of these:
     LOST = "lost"

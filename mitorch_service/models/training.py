@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.dataset import DatasetRef
@@ -71,10 +71,14 @@ class Trial(Document):
     curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
     rungs: list[int] = Field(default_factory=list, exclude_if=_is_empty)  # epochs after which it may pause, is compared
-    until: int | None = Field(None, exclude_if=_is_none)  # where it pauses, until its job takes it on; None: at its end
-    lineage: list[Inheritance] | None = Field(
+    pause_at: int | None = Field(  # the epoch after which it pauses, to be resumed by its job; None: it runs to its end
+        None,
+        exclude_if=_is_none,
+        validation_alias=AliasChoices("pause_at", "until"),  # the name until version 0.1
+    )
+    lineage: list[Inheritance] | None = Field(  # of a population's member: whose states it has continued from
         None, exclude_if=_is_none
-    )  # of a population's member: whom it went on from
+    )
 
     def all_objectives(self) -> list[str]:
         """What it is measured by."""
@@ -165,7 +169,7 @@ class TrainingRow(Document):
 
     def is_paused(self) -> bool:
         """Whether it waits for its search to take it on; once that has ended, it is one of the losers."""
-        return self.status == TrainingStatus.PRUNED and self.trial is not None and self.trial.until is not None
+        return self.status == TrainingStatus.PRUNED and self.trial is not None and self.trial.pause_at is not None
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
         """How many attempts since the last retry ended so."""

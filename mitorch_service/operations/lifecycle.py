@@ -50,12 +50,12 @@ def retry_training(store: Store, training_id: str, now: datetime) -> None:
     """Queues an ended training again. A trial that its search has paused then runs to its end, and so does any trial
     that runs in parts once its search has ended. Raises NotFound, NotAllowed."""
     training = store.get_training(training_id)
-    in_parts = training.trial is not None and training.trial.until is not None
-    search = _active_search(store, training) if in_parts else None
+    pausing = training.trial is not None and training.trial.pause_at is not None
+    search = _active_search(store, training) if pausing else None
     if search is not None and search.algorithm == "pbt":
         remedy = "Its job takes it on, or puts another in its place, once all members have come as far."
         raise NotAllowed("training", training_id, "a member of a population that is under way", "retried", remedy)
-    store.retry_training(training_id, now, to_its_end=in_parts and (search is None or training.is_paused()))
+    store.retry_training(training_id, now, to_its_end=pausing and (search is None or training.is_paused()))
 
 
 def _active_search(store: Store, training: TrainingRow) -> SearchConfig | None:

@@ -63,10 +63,10 @@ class SearchInsight:
         """A line for each pathology."""
         if not self._usable or not all(map(find_spec, ("numpy", "scipy"))):
             return []
-        from mitorch_service.search.analysis.search_warnings import pathologies
+        from mitorch_service.search.analysis.search_warnings import search_warnings
 
         kinds = Counter(row.error.type for row in self._rows if row.status == "failed" and row.error is not None)
-        return [*_exhausted(self._space, len(self._rows)), *pathologies(self._history(), kinds)]
+        return [*_exhausted(self._space, len(self._rows)), *search_warnings(self._history(), kinds)]
 
     def _history(self) -> History:
         return History(study_of(self._job, self._space), records(self._space, self._rows, keep_canceled=False))

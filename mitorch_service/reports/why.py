@@ -67,12 +67,12 @@ def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, ahead: i
         if row.id == training.id:
             break
         placer.place(row)
-    obstacles = placer.explain(training)
+    ineligible = placer.explain(training)
     if not seen:
         reasons.append(f"a pass looks at the first {len(head)} only, which are before it")
-    elif not obstacles:
+    elif not ineligible:
         reasons.append("nothing: the next pass of the controller starts it; run micontrol")
-    return Why(training.id, training.status, reasons, obstacles)
+    return Why(training.id, training.status, reasons, ineligible)
 
 
 def _activity(training: Training) -> list[str]:

@@ -43,8 +43,8 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.training.data.formats.splits import read_splits
-from mitorch_service.training.loop.local_processes import companions, wanted_processes
-from mitorch_service.training.loop.segment import leg_of
+from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
+from mitorch_service.training.loop.segment import segment_of
 from mitorch_service.training.torch_imports import heavy_imports
 
 _START_PATIENCE = 600.0  # seconds to wait for the database before the training
@@ -87,7 +87,7 @@ def run_training(
             end = _attempt(store, artifacts, files, training, earlier, Path(folder), clock, stop, epoch_ended)
             end = _store_log(artifacts, training_id, attempt, log_file, end)
             code = _tell(store, training, worker, end, clock)
-            stopped_early = end.outcome == AttemptOutcome.PRUNED and leg_of(training).until is None
+            stopped_early = end.outcome == AttemptOutcome.PRUNED and segment_of(training).pause_at is None
             if end.outcome == AttemptOutcome.COMPLETED or stopped_early:
                 delete_checkpoints(artifacts, training_id)
             return code
@@ -166,7 +166,11 @@ def _train(
     lists = read_splits(paths, str(dataset.ref))
     checkpoints = earlier.checkpoints()
     plots = folder / "plots"
-    with checkpoints, FileReporter(reporter, plots, earlier.results) as filing, companions(wanted_processes(config)):
+    with (
+        checkpoints,
+        FileReporter(reporter, plots, earlier.results) as filing,
+        local_processes(wanted_processes(config)),
+    ):
         outcome = train(
             config,
             lists["train"],
@@ -175,7 +179,7 @@ def _train(
             base_weights=_fetch_base(artifacts, config, folder),
             checkpoints=checkpoints,
             plots=plots,
-            leg=leg_of(training),
+            segment=segment_of(training),
         )
     weights = folder / "model.pth"
     if outcome.paused or outcome.stopped:
@@ -201,11 +205,11 @@ def _train(
 
 def _pause_reason(artifacts: ArtifactStore, training: Training, reason: str) -> str:
     """Of a script says, where it is so, that it has not kept what it would need to go on from there."""
-    until = leg_of(training).until
-    if until is None or not is_script(training.config):
+    pause_at = segment_of(training).pause_at
+    if pause_at is None or not is_script(training.config):
         return reason
     kept = ScriptCheckpoints(artifacts, training.id, training.attempt).last_epoch()
-    if kept >= until:
+    if kept >= pause_at:
         return reason
     return f"{reason}; then it starts again from epoch {kept + 1}: it has stored no checkpoint since"
 

@@ -11,7 +11,7 @@ from mitorch_service.runs.config import config_of
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.training.data.formats.splits import read_splits
-from mitorch_service.training.loop.segment import leg_of
+from mitorch_service.training.loop.segment import segment_of
 from mitorch_service.training.torch_imports import heavy_imports
 
 _PATIENCE = 600.0  # seconds to wait for the database
@@ -30,7 +30,7 @@ def run_share(store: Store, training_id: str, dataset_files: DatasetFiles) -> in
                 from mitorch_service.training.loop.engine import train
 
             lists = read_splits(paths, str(dataset.ref))
-            train(config_of(training), lists["train"], lists["val"], leg=leg_of(training))
+            train(config_of(training), lists["train"], lists["val"], segment=segment_of(training))
     except MiTorchError as error:
         log.error("%s", mask_secrets(str(error)))
         return 1

@@ -37,19 +37,19 @@ class TrialPausing:
         while self._left and self._left[0] <= result.epoch:  # a script may report some epochs only
             self._record(self._left[0], measured(result, self._trial.objective))
             self._left.pop(0)
-        until = self._trial.until
-        if until is not None and result.epoch >= until:
-            self.reason = paused_after(until, self._max_epochs)
+        pause_at = self._trial.pause_at
+        if pause_at is not None and result.epoch >= pause_at:
+            self.reason = paused_after(pause_at, self._max_epochs)
         return self.reason is not None
 
     def _record(self, rung: int, value: float | None) -> None:
         loss = loss_of(math.nan if value is None else value, self._trial.direction)
         if value is not None:
             self._store.record_trial_value(self._id, self._attempt, rung, value)
-        paused = rung == self._trial.until
+        paused = rung == self._trial.pause_at
         self._store.record_rung(self._job_id, self._trial.number, self._attempt, 0, rung, loss, paused)
 
 
-def paused_after(until: int, max_epochs: int) -> str:
+def paused_after(pause_at: int, max_epochs: int) -> str:
     """The reason that an attempt shows."""
-    return f"paused after epoch {until} of {max_epochs}, until its search takes it on"
+    return f"paused after epoch {pause_at} of {max_epochs}, until its search takes it on"

@@ -126,7 +126,7 @@ class QueueVerbs(Primitives):
             "budget_from": row.attempt,
             "fence": 0,
             "error": None,
-            **({"trial.until": None} if to_its_end else {}),
+            **({"trial.pause_at": None} if to_its_end else {}),
         }
         remedy = "Only failed, canceled, pruned and diverged trainings can; submit it again instead."
         if row.attempt >= MAX_ATTEMPTS:

@@ -111,8 +111,8 @@ class RungVerbs(Primitives):
             found |= {row.id: row for row in self.read(TrainingRow, query).items}
         return found
 
-    def take_on(
-        self, row: TrainingRow, until: int | None, priority: int, at: datetime, course: NewCourse | None = None
+    def resume_trial(
+        self, row: TrainingRow, pause_at: int | None, priority: int, at: datetime, course: NewCourse | None = None
     ) -> bool:
         """A trial that is paused (or, where there is a new `course`, failed or diverged) goes back to `new`, to run on
         up to `until` (None: to its end), with fresh budgets. Exactly one caller gets True for what it saw in `row`."""
@@ -120,7 +120,7 @@ class RungVerbs(Primitives):
             "status": TrainingStatus.NEW.value,
             "status_times.new": at,
             "priority": priority,
-            "trial.until": until,
+            "trial.pause_at": pause_at,
             "budget_from": row.attempt,
             "fence": 0,
             "error": None,

@@ -14,7 +14,7 @@ from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space
 
 
-def parts_problems(search: SearchConfig, config: Mapping[str, Any], space: Space) -> Iterator[Problem]:
+def pausing_problems(search: SearchConfig, config: Mapping[str, Any], space: Space) -> Iterator[Problem]:
     """Nothing for a search whose trials run in one part."""
     if search.algorithm == "pbt":
         yield from _population_problems(search, config, space)

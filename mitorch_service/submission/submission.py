@@ -16,6 +16,7 @@ from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.file_kinds import is_obdb, is_task
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
+from mitorch_service.models.new_training import new_training
 from mitorch_service.models.script import NO_DATASET, AnyConfig, check_config, is_script
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
@@ -126,25 +127,6 @@ def submit(store: Store, document: Training | Job) -> str:
     return document.id
 
 
-def new_training(
-    id: str, config: Mapping[str, Any], dataset: DatasetRef, now: datetime, arrival: int, **fields: Any
-) -> Training:
-    """A training that waits for its first attempt."""
-    return Training(
-        id=id,
-        status=TrainingStatus.NEW,
-        arrival=arrival,
-        created_at=now,
-        status_times={"new": now},
-        dataset=dataset,
-        config={key: value for key, value in config.items() if key != "dataset"},
-        max_epochs=config.get("max_epochs", 0) if is_script(config) else config["max_epochs"],
-        max_retries=config.get("max_retries", 0),
-        resources=config.get("resources"),
-        **fields,
-    )
-
-
 def _fields(options: Options) -> dict[str, Any]:
     return {"priority": options.priority, "name": options.name, "tags": list(options.tags)}
 
@@ -230,14 +212,14 @@ def _check_refit(lookups: Lookups, job: JobConfig, extra_check: ConfigCheck) -> 
 def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:
     """Raises MissingExtra."""
     from mitorch_service.submission.check_pausing import (
-        parts_problems,
+        pausing_problems,
     )  # which a training's submission does not wait for
     from mitorch_service.submission.check_search import search_problems
 
     space, problems = parse_space(job.config)
     if problems:
         return []  # told by the check of the space
-    own = [*search_problems(job.search, space), *parts_problems(job.search, job.config, space)]
+    own = [*search_problems(job.search, space), *pausing_problems(job.search, job.config, space)]
     return own + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
 
 

@@ -19,13 +19,13 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from mitorch_service.models.base import new_id
+from mitorch_service.models.new_training import new_training
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingErrorInfo, next_arrival, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.submission.submission import new_training
 from tests.benchmarks.filling import CONFIG, SETS, TEAMS, TRIALS, Database, filled, training_id
 from tests.benchmarks.floors import Floor, open_floor
 from tests.benchmarks.measuring import (

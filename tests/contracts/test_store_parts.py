@@ -19,11 +19,11 @@ from tests.samples import CONFIG, NOW, a_job, a_trial, an_attempt, later
 JOB = new_id()
 
 
-def paused(store: Store, until: int | None = 1, outcome: AttemptOutcome = AttemptOutcome.PRUNED) -> Training:
+def paused(store: Store, pause_at: int | None = 1, outcome: AttemptOutcome = AttemptOutcome.PRUNED) -> Training:
     """A trial whose first attempt has ended so."""
     training = a_trial(JOB, 0)
     assert training.trial is not None
-    trial = training.trial.model_copy(update={"until": until, "rungs": [1], "lineage": []})
+    trial = training.trial.model_copy(update={"pause_at": pause_at, "rungs": [1], "lineage": []})
     store.add_trainings([training.model_copy(update={"trial": trial})])
     store.claim_training(training.id, an_attempt(training))
     store.start_training(training.id, 1, "worker", NOW)
@@ -59,15 +59,15 @@ def test_a_mark_goes_unless_a_later_attempt_has_set_its_own(store: Store) -> Non
 def test_a_paused_trial_is_taken_on_once(store: Store) -> None:
     row = paused(store)
     assert row.is_paused()
-    assert store.take_on(row, 3, 7, later(5))
-    assert not store.take_on(row, 3, 7, later(5))
+    assert store.resume_trial(row, 3, 7, later(5))
+    assert not store.resume_trial(row, 3, 7, later(5))
     again = store.get_training(row.id)
     assert again.trial is not None
-    assert (again.status, again.trial.until, again.priority) == (TrainingStatus.NEW, 3, 7)
+    assert (again.status, again.trial.pause_at, again.priority) == (TrainingStatus.NEW, 3, 7)
     assert (again.attempt, again.budget_from, again.config) == (1, 1, row.config)
     assert store.count_trainings(JOB) == {"new": 1}
     assert store.claim_training(row.id, an_attempt(row, 2))
-    assert not store.take_on(row, 9, 7, later(6))
+    assert not store.resume_trial(row, 9, 7, later(6))
 
 
 def test_one_that_a_person_wants_canceled_is_not_taken_on(store: Store) -> None:
@@ -77,7 +77,7 @@ def test_one_that_a_person_wants_canceled_is_not_taken_on(store: Store) -> None:
     store.start_training(training.id, 1, "worker", NOW)
     store.request_cancel(training.id, NOW)
     store.finish_training(training.id, 1, "worker", NOW, RunEnd(AttemptOutcome.PRUNED))
-    assert not store.take_on(store.get_training(training.id), 3, 7, later(5))
+    assert not store.resume_trial(store.get_training(training.id), 3, 7, later(5))
 
 
 @pytest.mark.parametrize("outcome", [AttemptOutcome.PRUNED, AttemptOutcome.FAILED, AttemptOutcome.DIVERGED])
@@ -87,7 +87,7 @@ def test_a_new_course_changes_config_parameters_and_lineage_in_one_step(store: S
         config = {**CONFIG, "label_smoothing": place / 10}
         after = {"lr_scheduler.base_lr": place}
         inheritance = Inheritance(epoch=place, parent=new_id(), parent_number=3, before={"lr": 0.1}, after=after)
-        assert store.take_on(row, 3, 7, later(5), NewCourse(config, inheritance, place))
+        assert store.resume_trial(row, 3, 7, later(5), NewCourse(config, inheritance, place))
         again = store.get_training(row.id)
         assert again.trial is not None
         assert (again.config, again.trial.parameters) == (config, after)
@@ -107,7 +107,7 @@ def test_a_retry_keeps_the_pause_or_not(store: Store) -> None:
         store.retry_training(row.id, later(5), to_its_end)
         trial = store.get_training(row.id).trial
         assert trial is not None
-        assert trial.until == expected
+        assert trial.pause_at == expected
     with pytest.raises(NotAllowed):
         store.retry_training(row.id, later(6), to_its_end=True)
 

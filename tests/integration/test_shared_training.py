@@ -18,7 +18,7 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.runs.rank import run_share
 from mitorch_service.stores.sqlite import SqliteStore
-from mitorch_service.training.loop.local_processes import companions
+from mitorch_service.training.loop.local_processes import local_processes
 from tests.samples import CONFIG, NOW, a_training, an_attempt, later
 from tests.unit.training.pictures import write_colors
 
@@ -61,7 +61,7 @@ def test_two_processes_end_one_training(
     assert store.claim_training(training.id, an_attempt(training))
     arguments = [str(tmp_path / "mitorch.db"), training.id, str(tmp_path / "cache")]
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
-    with companions(2, [sys.executable, "-c", COMPANION, *arguments]):
+    with local_processes(2, [sys.executable, "-c", COMPANION, *arguments]):
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == 0
     done = store.get_training(training.id)
     assert done.status == TrainingStatus.COMPLETED
@@ -78,7 +78,7 @@ def test_one_whose_other_process_is_killed_is_tried_again(
     store.add_trainings([training])
     assert store.claim_training(training.id, an_attempt(training))
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
-    with companions(2, [sys.executable, "-c", MORTAL]):
+    with local_processes(2, [sys.executable, "-c", MORTAL]):
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == EXIT_INFRASTRUCTURE
     lost = store.get_training(training.id)
     assert lost.status == TrainingStatus.NEW

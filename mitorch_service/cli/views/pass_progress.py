@@ -17,7 +17,7 @@ from mitorch_service.models.training import TrainingRow, epochs_text
 
 
 class PassProgress(ABC):
-    """Told after each pass."""
+    """EventLog after each pass."""
 
     @abstractmethod
     def report(self, report: PassReport) -> None:

@@ -28,12 +28,12 @@ def rung_fields(store: Store, job: Job) -> list[tuple[str, Any]]:
     return [("reached", ", ".join(f"epoch {epochs}: {n}" for epochs, n in reached if n) or None)]
 
 
-def part_fields(training: Training) -> list[tuple[str, Any]]:
+def pausing_fields(training: Training) -> list[tuple[str, Any]]:
     """Where a trial pauses, or has paused."""
     trial = training.trial
-    if trial is None or trial.until is None:
+    if trial is None or trial.pause_at is None:
         return []
-    return [("paused" if training.is_paused() else "pauses", f"after epoch {trial.until} of {training.max_epochs}")]
+    return [("paused" if training.is_paused() else "pauses", f"after epoch {trial.pause_at} of {training.max_epochs}")]
 
 
 def show_lineage(training: Training) -> None:

@@ -11,7 +11,7 @@ import click
 from mitorch_service.cli.views.base import View
 from mitorch_service.cli.views.costs import cost_fields, cost_json, cost_of_training
 from mitorch_service.cli.views.output import show_fields, show_table, stream_json
-from mitorch_service.cli.views.paused_trials import part_fields, show_lineage
+from mitorch_service.cli.views.paused_trials import pausing_fields, show_lineage
 from mitorch_service.cli.views.script import script_fields
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.result import EpochResult
@@ -76,7 +76,7 @@ def _training_fields(training: Training) -> list[tuple[str, Any]]:
         ("trial", None if trial is None else trial.number),
         ("final training of", refit and refit.job_id),
         ("parameters", parameters),
-        *part_fields(training),
+        *pausing_fields(training),
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from mitorch_service.backends.base import Backend
-from mitorch_service.controller.event_log import Told
+from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.pass_report import Counted
 from mitorch_service.controller.plan.actions import (
     EndAttempt,
@@ -28,11 +28,11 @@ _OUTCOMES = {
 }
 
 
-class Verdicts:
+class AttemptEnds:
     """Ends attempts."""
 
-    def __init__(self, store: Store, backends: Mapping[str, Backend], told: Told) -> None:
-        self._store, self._backends, self._told = store, backends, told
+    def __init__(self, store: Store, backends: Mapping[str, Backend], events: EventLog) -> None:
+        self._store, self._backends, self._events = store, backends, events
 
     def end(self, action: EndAttempt, now: datetime, began: bool = True) -> None:
         """`began`: whether there may have been a run, with a log. Where there is not, one that reports its start after
@@ -47,7 +47,7 @@ class Verdicts:
             short = action.training_id[:8]
             text = f"training {short}: attempt {attempt.number} {action.outcome}: {action.reason}; it {then}"
             how = _OUTCOMES.get(action.outcome)
-            self._told.note(text, Counted.ENDED, *([] if how is None else [how]))
+            self._events.note(text, Counted.ENDED, *([] if how is None else [how]))
 
     def _log_tail(self, attempt: Attempt) -> list[str]:
         try:

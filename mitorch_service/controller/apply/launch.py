@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import partial
 
 from mitorch_service.backends.base import Backend
-from mitorch_service.controller.apply.attempt_end import Verdicts
-from mitorch_service.controller.event_log import Told
+from mitorch_service.controller.apply.attempt_end import AttemptEnds
+from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.pass_report import Counted
 from mitorch_service.controller.plan.actions import (
     Launch,
@@ -28,9 +28,9 @@ _SUBMISSION_SECONDS = 90.0  # for a step's submissions to one cluster; what it a
 class Launching:
     """Of one pass."""
 
-    def __init__(self, store: Store, backends: Mapping[str, Backend], told: Told) -> None:
-        self._store, self._backends, self._told = store, backends, told
-        self._verdicts = Verdicts(store, backends, told)
+    def __init__(self, store: Store, backends: Mapping[str, Backend], events: EventLog) -> None:
+        self._store, self._backends, self._events = store, backends, events
+        self._attempt_ends = AttemptEnds(store, backends, events)
         self._refusing: set[str] = set()  # clusters, in this pass
 
     def launch(self, launches: list[Launch], now: datetime) -> None:
@@ -47,7 +47,7 @@ class Launching:
         for one in claimed:
             parts.setdefault(one.attempt.cluster, []).append(one)
         asked = {cluster: partial(self._submit_to, cluster, part) for cluster, part in parts.items()}
-        answered = self._told.answers(asked, _SUBMISSION_SECONDS)
+        answered = self._events.answers(asked, _SUBMISSION_SECONDS)
         accepted = []
         for cluster, answers in answered.items():
             for one, answer in zip(parts[cluster], answers, strict=True):
@@ -55,7 +55,7 @@ class Launching:
                     continue
                 accepted.append((one.training_id, one.attempt.number, answer))
                 text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
-                self._told.note(text, Counted.LAUNCHED)
+                self._events.note(text, Counted.LAUNCHED)
         self._store.record_submissions(accepted, now)
         for cluster, answers in answered.items():
             self._note_errors(answers)
@@ -75,7 +75,7 @@ class Launching:
     def _note_errors(self, answers: Sequence[str | BackendError | None]) -> None:
         """Each text once: what is wrong with a cluster is wrong for all."""
         for text in dict.fromkeys(str(answer) for answer in answers if isinstance(answer, BackendError)):
-            self._told.note(text, failed=True)
+            self._events.note(text, failed=True)
 
     def _give_back(
         self,
@@ -90,8 +90,8 @@ class Launching:
         takes_others = any(isinstance(one, Launch) and not isinstance(answer, BackendError) for one, answer in pairs)
         for one, answer in pairs:
             if isinstance(answer, RunRefused):
-                with self._told.going_on():
+                with self._events.going_on():
                     training = self._store.get_training(one.training_id)
-                    self._verdicts.end(refused(training, one.attempt, answer, takes_others), now, began=False)
+                    self._attempt_ends.end(refused(training, one.attempt, answer, takes_others), now, began=False)
         if not takes_others and any(isinstance(answer, RunRefused) for answer in answers):
             self._refusing.add(cluster)

@@ -9,10 +9,10 @@ from typing import assert_never
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
-from mitorch_service.controller.apply.attempt_end import Verdicts
+from mitorch_service.controller.apply.attempt_end import AttemptEnds
 from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
 from mitorch_service.controller.apply.launch import Launching
-from mitorch_service.controller.event_log import Told
+from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.observe.observation import Observation
 from mitorch_service.controller.observe.pareto_front import store_merge
 from mitorch_service.controller.pass_report import Counted
@@ -32,7 +32,7 @@ from mitorch_service.controller.plan.actions import (
     Submit,
     UpdateJob,
 )
-from mitorch_service.controller.plan.paused_trials import TakeOn
+from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.plan_job import plan_job
 from mitorch_service.errors import ArtifactError, NotAllowed
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
@@ -51,11 +51,11 @@ class Steps:
         backends: Mapping[str, Backend],
         artifacts: ArtifactStore | None,
         observation: Observation,
-        told: Told,
+        events: EventLog,
     ) -> None:
         self._store, self._backends, self._artifacts = store, backends, artifacts
-        self._observation, self._told = observation, told
-        self._launching, self._verdicts = Launching(store, backends, told), Verdicts(store, backends, told)
+        self._observation, self._events = observation, events
+        self._launching, self._attempt_ends = Launching(store, backends, events), AttemptEnds(store, backends, events)
 
     def of(self, actions: Sequence[Action], now: datetime) -> Iterator[Callable[[], None]]:
         """What is done whole or not at all by a pass. Submissions come last, some at a time."""
@@ -63,7 +63,7 @@ class Steps:
         launches = [action for action in actions if isinstance(action, Launch)]
         for action in actions:
             if isinstance(action, FinishJob) and action.pauses:
-                yield from self._end_of_parts(action.job_id, now)
+                yield from self._finish_pausing_job(action.job_id, now)
             elif not isinstance(action, Submit | Launch):
                 yield partial(self._apply, action, now)
         for start in range(0, len(claimed), _SUBMISSIONS_A_STEP):
@@ -76,13 +76,13 @@ class Steps:
             case AddTrials():
                 added = self._store.add_trainings(action.trainings)
                 if added:
-                    self._told.note(
+                    self._events.note(
                         f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added
                     )
             case AddRefit():
                 self._add_refit(action.job_id, now)
-            case TakeOn():
-                self._take_on(action, now)
+            case ResumeTrial():
+                self._resume_trial(action, now)
             case ForgetPaused():
                 self._store.forget_paused(action.record)
             case UpdateJob():
@@ -91,7 +91,7 @@ class Steps:
                 store_merge(self._store, action)
             case SettleCost():
                 if self._store.settle_cost(action.job_id, action.before, action.settled, action.note) and action.news:
-                    self._told.note(f"job {action.job_id[:8]}: {action.news}")
+                    self._events.note(f"job {action.job_id[:8]}: {action.news}")
             case NoteJob():
                 self._note_job(action)
             case FinishJob():
@@ -102,34 +102,34 @@ class Steps:
                 self._cancel_trial(action.training_id, now)
             case CancelRun():
                 self._backends[action.attempt.cluster].cancel(action.attempt.run_name)
-                self._told.note(f"training {action.training_id[:8]}: its run was asked to stop")
+                self._events.note(f"training {action.training_id[:8]}: its run was asked to stop")
             case EndAttempt():
-                self._verdicts.end(action, now)
+                self._attempt_ends.end(action, now)
             case _:
                 assert_never(action)
 
     def _note_job(self, action: NoteJob) -> None:
         if self._store.note_job(action.job_id, action.note):
-            self._told.note(f"job {action.job_id[:8]}: {action.note}")
+            self._events.note(f"job {action.job_id[:8]}: {action.note}")
 
     def _add_refit(self, job_id: str, now: datetime) -> None:
         """The job is looked at once more: a paused trial that another pass took on meanwhile may win yet."""
         for found in plan_job(now, self._observation.job_state(self._store.get_job(job_id), now)):
             if isinstance(found, AddRefit) and self._store.add_trainings([found.training]):
-                self._told.note(f"job {job_id[:8]}: its final training {found.training.id[:8]} queued")
+                self._events.note(f"job {job_id[:8]}: its final training {found.training.id[:8]} queued")
 
-    def _take_on(self, action: TakeOn, now: datetime) -> None:
+    def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:
         if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:
             return  # this pass has slept, and another one has ended the job
-        if self._store.take_on(action.row, action.until, action.priority, now, action.course):
+        if self._store.resume_trial(action.row, action.pause_at, action.priority, now, action.course):
             how = "" if action.course is None else f" as training {action.course.inheritance.parent[:8]} was"
-            where = "to its end" if action.until is None else f"to epoch {action.until}"
+            where = "to its end" if action.pause_at is None else f"to epoch {action.pause_at}"
             text = f"job {action.job_id[:8]}: training {action.row.id[:8]} goes on{how}, {where}"
-            self._told.note(text, Counted.TAKEN_ON)
+            self._events.note(text, Counted.TRIALS_RESUMED)
         if action.record is not None:
             self._store.forget_paused(action.record)
 
-    def _end_of_parts(self, job_id: str, now: datetime) -> Iterator[Callable[[], None]]:
+    def _finish_pausing_job(self, job_id: str, now: datetime) -> Iterator[Callable[[], None]]:
         """Ends a job whose trials run in parts, and deletes first, step by step, what they have kept to go on from.
 
         One that another pass took on after this one had counted what is open, and before it looked at what is paused,
@@ -142,13 +142,13 @@ class Steps:
             over.extend(action for action in found if isinstance(action, FinishJob))
 
         def tell(error: ArtifactError) -> None:
-            self._told.note(str(error), failed=True)
+            self._events.note(str(error), failed=True)
 
         def delete() -> None:
             nonlocal more
-            more = False  # what fails is told, and left to the next pass
+            more = False  # what fails is events, and left to the next pass
             more = delete_page(
-                self._store, self._artifacts, job_id, lambda error: self._told.note(str(error), failed=True)
+                self._store, self._artifacts, job_id, lambda error: self._events.note(str(error), failed=True)
             )
 
         yield look_again
@@ -164,7 +164,7 @@ class Steps:
         ended = action.counts, action.best, action.front, action.front_version
         if self._store.finish_job(action.job_id, action.status, now, action.error, *ended):
             why = f": {action.error}" if action.error else ""
-            self._told.note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
+            self._events.note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 
     def _cancel_trial(self, training_id: str, now: datetime) -> None:
         try:
@@ -172,6 +172,6 @@ class Steps:
         except NotAllowed:
             return  # it ended meanwhile, which is as good
         if row.status == TrainingStatus.CANCELED:
-            self._told.note(f"training {training_id[:8]} canceled", Counted.CANCELED)
+            self._events.note(f"training {training_id[:8]} canceled", Counted.CANCELED)
         else:
-            self._told.note(f"training {training_id[:8]} is asked to stop")
+            self._events.note(f"training {training_id[:8]} is asked to stop")

@@ -8,11 +8,11 @@ from datetime import datetime
 from functools import partial
 
 from mitorch_service.backends.base import Backend, RunStatus
-from mitorch_service.controller.event_log import Told
+from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.observe.budget import job_cost
 from mitorch_service.controller.observe.history import read_history
 from mitorch_service.controller.observe.pareto_front import read_merge
-from mitorch_service.controller.observe.paused_trials import observe_parts
+from mitorch_service.controller.observe.paused_trials import observe_paused_trials
 from mitorch_service.controller.pass_report import Counted
 from mitorch_service.controller.plan.expansion import failed_count, is_over, room
 from mitorch_service.controller.plan.paused_trials import best_of_rungs
@@ -40,8 +40,10 @@ _HEAD_BY_ROOM = 4  # or so many times the free nodes, if that is more
 class Observation:
     """Reads the store and asks the clusters. What cannot be read is put aside, so that it holds up nothing."""
 
-    def __init__(self, store: Store, backends: Mapping[str, Backend], facts: Mapping[str, Cluster], told: Told) -> None:
-        self._store, self._backends, self._facts, self._told = store, backends, facts, told
+    def __init__(
+        self, store: Store, backends: Mapping[str, Backend], facts: Mapping[str, Cluster], events: EventLog
+    ) -> None:
+        self._store, self._backends, self._facts, self._events = store, backends, facts, events
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Reads what is active and the head of the queue, never the history.
@@ -51,7 +53,7 @@ class Observation:
         """
         jobs = self._observe_jobs(now)
         capacities = {name: backend.capacity for name, backend in self._backends.items()}
-        clusters = self._told.answers(capacities, _CLUSTER_SECONDS)
+        clusters = self._events.answers(capacities, _CLUSTER_SECONDS)
         room = sum(capacity.free for capacity in clusters.values())
         queue = self._observe_queue(room, now)
         active = self._whole(self._store.active_trainings(), now)
@@ -59,7 +61,7 @@ class Observation:
         attempts = [attempt for training in active if (attempt := training.current_attempt()) is not None]
         names = {cluster: [a.run_name for a in attempts if a.cluster == cluster] for cluster in clusters}
         describe = {cluster: partial(self._backends[cluster].describe, names[cluster]) for cluster in clusters}
-        for found in self._told.answers(describe, _CLUSTER_SECONDS).values():
+        for found in self._events.answers(describe, _CLUSTER_SECONDS).values():
             runs |= found
         hosts = self._observe_data([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
         return Snapshot(queue, active, runs, clusters, frozenset(self._backends), jobs, self._facts, hosts)
@@ -102,10 +104,10 @@ class Observation:
         for broken in jobs.broken:
             self._store.quarantine_job(broken.key, now, broken.reason)
             text = f"job {broken.key} failed: its document cannot be read: {broken.reason}"
-            self._told.note(text, Counted.JOBS_ENDED, failed=True)
+            self._events.note(text, Counted.JOBS_ENDED, failed=True)
         states = []
         for job in jobs.items:
-            with self._told.going_on():
+            with self._events.going_on():
                 states.append(self.job_state(job, now))
         return states
 
@@ -131,10 +133,10 @@ class Observation:
             return replace(state, open_trials=[*trials, *more])
         if refit is not None:
             return state
-        state = replace(state, parts=observe_parts(self._store, job, counts, last_number, open_count))
+        state = replace(state, paused_trials=observe_paused_trials(self._store, job, counts, last_number, open_count))
         if is_over(job, now) or room(job, last_number, open_count, failed) == 0:
             return state
-        with self._told.going_on():  # without the packages the plan leaves the job as it is
+        with self._events.going_on():  # without the packages the plan leaves the job as it is
             check_installed(job.search.algorithm)
         return replace(state, records=read_history(self._store, job, last_number))
 
@@ -142,7 +144,7 @@ class Observation:
         for document in broken:
             self._store.quarantine_training(document.key, now, document.reason)
             text = f"training {document.key} failed: its document cannot be read: {document.reason}"
-            self._told.note(text, Counted.FAILED, failed=True)
+            self._events.note(text, Counted.FAILED, failed=True)
 
 
 def best_trial(store: Store, job: Job) -> BestTrial | None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mitorch_service.controller.plan.expansion import TRIALS_A_PASS
-from mitorch_service.controller.plan.paused_trials import Parts
+from mitorch_service.controller.plan.paused_trials import PausedTrials
 from mitorch_service.controller.plan.population import Population
 from mitorch_service.controller.plan.promotion import Promoting
 from mitorch_service.models.job import Job
 from mitorch_service.stores.base import Store
 
 
-def observe_parts(
+def observe_paused_trials(
     store: Store, job: Job, counts: Mapping[str, int], last_number: int | None, open_count: int
-) -> Parts | None:
+) -> PausedTrials | None:
     """None where no paused trial can go on now."""
     search = job.search
     most = TRIALS_A_PASS if search.max_concurrent is None else search.max_concurrent - open_count

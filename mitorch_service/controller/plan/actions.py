@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mitorch_service.controller.plan.paused_trials import TakeOn
+from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.models.job import BestTrial, SettledCost
 from mitorch_service.models.pareto_front import FrontTrial
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
@@ -139,7 +139,7 @@ class EndAttempt:
 Action = (
     AddTrials
     | AddRefit
-    | TakeOn
+    | ResumeTrial
     | ForgetPaused
     | UpdateJob
     | SettleCost

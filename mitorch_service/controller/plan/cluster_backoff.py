@@ -17,7 +17,7 @@ from mitorch_service.models.training import Attempt, TrainingRow
 REST = timedelta(minutes=5)
 
 
-class Doors:
+class ClusterBackoff:
     """What keeps trainings from clusters at one moment."""
 
     def __init__(self, now: datetime, queue: Iterable[TrainingRow] = (), active: Iterable[TrainingRow] = ()) -> None:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from mitorch_service.controller.plan.paused_trials import rungs_of
 from mitorch_service.models.job import LEARNING, Job, trial_id
+from mitorch_service.models.new_training import new_training
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.search.base import History, Study, TrialRecord, suggest
 from mitorch_service.search.samplers.registry import sampler
 from mitorch_service.search.space.space import Point, Space, parse_space
-from mitorch_service.submission.submission import new_training
 
 TRIALS_A_PASS = 200  # bounds the time of a pass; the next one goes on
 LEARNED_A_PASS = 32  # the same, where each suggestion is computed from what others have shown
@@ -90,7 +90,7 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
         objectives=list(objectives) if len(objectives) > 1 else [],
         early_stopping=None if job.search.pauses else job.search.early_stopping,  # which then is about pauses
         rungs=rungs,
-        until=rungs[0] if rungs else None,
+        pause_at=rungs[0] if rungs else None,
         lineage=[] if job.search.algorithm == "pbt" else None,
     )
     return new_training(

@@ -17,28 +17,28 @@ from mitorch_service.stores.rungs import NewCourse, RungRecord
 
 
 @dataclass(frozen=True)
-class TakeOn:
+class ResumeTrial:
     """Put a paused trial back into the queue."""
 
     job_id: str
     row: TrainingRow
-    until: int | None  # where it pauses next
+    pause_at: int | None  # where it pauses next
     priority: int  # its job's, which may have changed meanwhile
     record: RungRecord | None = None  # by which it was found
     course: NewCourse | None = None  # of a member of a population that goes on from another one's state
 
 
-class Parts(ABC):
+class PausedTrials(ABC):
     """What a pass knows of a job's paused trials."""
 
     stale: Sequence[RungRecord] = ()  # of trials that do not wait any more
 
     @abstractmethod
-    def go_on(self, most: int) -> list[TakeOn]:
+    def go_on(self, most: int) -> list[ResumeTrial]:
         """The trials that go on now, at most so many; they come before new ones."""
 
     @abstractmethod
-    def last(self) -> list[TakeOn]:
+    def last(self) -> list[ResumeTrial]:
         """The trial that goes on when nothing runs and nothing else may, so that the search ends with a whole
         training; none where there is one."""
 

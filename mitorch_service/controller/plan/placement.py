@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from mitorch_service.backends.base import Capacity
-from mitorch_service.controller.plan.cluster_backoff import Doors
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.training import Resources, TrainingRow
 from mitorch_service.settings import ClusterConfig, LocalCluster
@@ -42,7 +42,7 @@ class Cluster:
         return cls(config.name, config.price, config.gpus, config.memory, _most_nodes(config), config.data)
 
 
-def obstacle(needed: Resources, cluster: Cluster) -> str | None:
+def ineligibility(needed: Resources, cluster: Cluster) -> str | None:
     """Why a training can never run on the cluster, in words; None if it can."""
     if needed.cluster is not None and cluster.name not in needed.cluster:
         return f"not among its resources.cluster ({', '.join(needed.cluster)})"
@@ -64,15 +64,15 @@ class Placer:
         capacities: Mapping[str, Capacity],
         free: Mapping[str, int],
         hosts: Mapping[str, frozenset[str]],
-        doors: Doors,
+        backoff: ClusterBackoff,
     ) -> None:
         """`capacities` of those clusters that answered, in order of preference, and their `free` nodes; `hosts` where a
-        data set's files lie, by its name and version; `doors` what keeps trainings away besides."""
+        data set's files lie, by its name and version; `backoff` what keeps trainings away besides."""
         self._clusters = {name: _with_capacity(clusters.get(name), name, c) for name, c in capacities.items()}
         self._free = dict(free)
         self._total = {name: capacity.total for name, capacity in capacities.items()}
         self._hosts = hosts
-        self._doors = doors
+        self._backoff = backoff
         self._kept: dict[str, str] = {}  # cluster -> the training that its free nodes are kept for
         self._away = [cluster for name, cluster in clusters.items() if name not in capacities]
 
@@ -90,12 +90,12 @@ class Placer:
         starting."""
         needed = training.resources or _ANYTHING
         able = [name for name, cluster in self._clusters.items() if self._can_hold(needed, cluster)]
-        usable = [name for name in able if self._doors.shut(training, name) is None]
+        usable = [name for name in able if self._backoff.shut(training, name) is None]
         fitting = [name for name in usable if self._free[name] >= needed.nodes]
         if fitting:
             best = min(fitting, key=lambda name: self._rank(training, name))
             self._free[best] -= needed.nodes
-            self._doors.go_through(best)
+            self._backoff.go_through(best)
             return best
         if usable and needed.nodes > 1:
             nearest = min(usable, key=lambda name: (-self._free[name], *self._rank(training, name)))
@@ -110,13 +110,13 @@ class Placer:
         reasons = {name: self._reason(needed, training, cluster) for name, cluster in self._clusters.items()}
         if None in reasons.values():
             return {}
-        away = {cluster.name: obstacle(needed, cluster) or "does not answer" for cluster in self._away}
+        away = {cluster.name: ineligibility(needed, cluster) or "does not answer" for cluster in self._away}
         return {name: reason for name, reason in {**reasons, **away}.items() if reason is not None}
 
     def _can_hold(self, needed: Resources, cluster: Cluster) -> bool:
         if needed is _ANYTHING:
             return True
-        return needed.nodes <= self._total[cluster.name] and obstacle(needed, cluster) is None
+        return needed.nodes <= self._total[cluster.name] and ineligibility(needed, cluster) is None
 
     def _rank(self, training: TrainingRow, name: str) -> tuple[bool, float, int]:
         """Less is better; of equals min() takes the first, which is the preferred one."""
@@ -125,7 +125,7 @@ class Placer:
         return (not near, cluster.price, -self._free[name])
 
     def _reason(self, needed: Resources, training: TrainingRow, cluster: Cluster) -> str | None:
-        never = obstacle(needed, cluster) or self._doors.shut(training, cluster.name)
+        never = ineligibility(needed, cluster) or self._backoff.shut(training, cluster.name)
         if never is not None:
             return never
         total, free = self._total[cluster.name], max(0, self._free[cluster.name])
@@ -155,7 +155,7 @@ def hosts_of(dataset: Dataset) -> frozenset[str]:
 
 def unplaceable(needed: Resources, clusters: Iterable[Cluster]) -> str | None:
     """Why none of the clusters could ever hold such a training; None if one could, as far as is known."""
-    reasons = [(cluster.name, obstacle(needed, cluster)) for cluster in clusters]
+    reasons = [(cluster.name, ineligibility(needed, cluster)) for cluster in clusters]
     if any(reason is None for _, reason in reasons):
         return None
     return "; ".join(f"cluster {name}: {reason}" for name, reason in reasons)

@@ -17,8 +17,8 @@ from mitorch_service.controller.plan.actions import (
     Launch,
     Submit,
 )
-from mitorch_service.controller.plan.cluster_backoff import Doors
-from mitorch_service.controller.plan.paused_trials import TakeOn
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
+from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.placement import Placer
 from mitorch_service.controller.plan.plan_job import merged_first, plan_job, settle
 from mitorch_service.controller.plan.snapshot import Snapshot
@@ -39,7 +39,7 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
     trials: list[TrainingRow] = []
     canceled: set[str] = set()
     for state in snapshot.jobs:
-        stale = () if state.parts is None else state.parts.stale
+        stale = () if state.paused_trials is None else state.paused_trials.stale
         actions += map(ForgetPaused, stale)
         for planned in [*settle(now, state, snapshot.queue), *merged_first(state, plan_job(now, state))]:
             actions.append(planned)
@@ -47,7 +47,7 @@ def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
                 trials += planned.trainings
             elif isinstance(planned, AddRefit):
                 trials.append(planned.training)
-            elif isinstance(planned, TakeOn):
+            elif isinstance(planned, ResumeTrial):
                 trials.append(planned.row)
             elif isinstance(planned, CancelTraining):
                 canceled.add(planned.training_id)
@@ -84,7 +84,7 @@ def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
         return _lost(training, attempt, "its cluster does not know the run any more")
     if run.state in (RunState.PENDING, RunState.RUNNING, RunState.UNKNOWN):
         return None if training.cancel_requested_at is None else CancelRun(training.id, attempt)
-    return _verdict(training, attempt, run)
+    return _attempt_end(training, attempt, run)
 
 
 def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) -> list[Action]:
@@ -108,8 +108,8 @@ def in_order(waiting: Sequence[TrainingRow]) -> list[TrainingRow]:
 
 def open_placer(now: datetime, snapshot: Snapshot) -> Placer:
     """What there is to be given away at the beginning of an assignment."""
-    doors = Doors(now, snapshot.queue, snapshot.active)
-    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts, doors)
+    backoff = ClusterBackoff(now, snapshot.queue, snapshot.active)
+    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts, backoff)
 
 
 def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) -> Attempt:
@@ -134,7 +134,7 @@ def free_nodes(snapshot: Snapshot) -> dict[str, int]:
     return {name: min(nodes, unassigned[name]) for name, nodes in free.items()}
 
 
-def _verdict(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:
+def _attempt_end(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:
     """The run is over and its training still active: the run could not write its own end."""
     reason = run.reason or "it ended without writing a result"
     if training.cancel_requested_at is not None:

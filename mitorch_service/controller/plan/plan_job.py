@@ -16,7 +16,7 @@ from mitorch_service.controller.plan.actions import (
     UpdateJob,
 )
 from mitorch_service.controller.plan.expansion import TRIALS_A_PASS, expand, failed_count, is_over
-from mitorch_service.controller.plan.paused_trials import TakeOn
+from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.refit import refit_note, refit_training
 from mitorch_service.controller.plan.snapshot import JobState
 from mitorch_service.errors import MissingExtra
@@ -42,17 +42,17 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
     if end is not None:
         return [_finish(state, *end)]
     over = state.refit is not None or state.spent or is_over(job, now)
-    taken_on: list[TakeOn] = []
+    resumed: list[ResumeTrial] = []
     try:
-        taken_on = [] if over else _next_parts(state, open_count)
-        trials = () if over else _next_trials(now, state, open_count + len(taken_on))
+        resumed = [] if over else _resumed_trials(state, open_count)
+        trials = () if over else _next_trials(now, state, open_count + len(resumed))
     except MissingExtra:  # told by who looked at the job: another controller may have it
-        return [*taken_on, *_progress(state)]
+        return [*resumed, *_progress(state)]
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # its document was changed by hand
         return [_finish(state, JobStatus.FAILED, f"its search space cannot be used: {error}")]
-    if trials or taken_on:
-        return [*taken_on, *([AddTrials(job.id, trials)] if trials else []), *_progress(state)]
-    if open_count == 0 and state.parts is not None and not state.spent and (last := state.parts.last()):
+    if trials or resumed:
+        return [*resumed, *([AddTrials(job.id, trials)] if trials else []), *_progress(state)]
+    if open_count == 0 and state.paused_trials is not None and not state.spent and (last := state.paused_trials.last()):
         return [*last, *_progress(state)]
     if open_count == 0:
         if state.best is not None:
@@ -99,10 +99,10 @@ def _conclude(now: datetime, state: JobState, best: BestTrial) -> list[Action]:
         return [NoteJob(job.id, note), _finish(state, JobStatus.COMPLETED)]
 
 
-def _next_parts(state: JobState, open_count: int) -> list[TakeOn]:
+def _resumed_trials(state: JobState, open_count: int) -> list[ResumeTrial]:
     limit = state.job.search.max_concurrent
     most = TRIALS_A_PASS if limit is None else limit - open_count
-    return [] if state.parts is None else state.parts.go_on(most)
+    return [] if state.paused_trials is None else state.paused_trials.go_on(most)
 
 
 def _next_trials(now: datetime, state: JobState, open_count: int) -> tuple[Training, ...]:

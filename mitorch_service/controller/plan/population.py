@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mitorch_service.controller.plan.expansion import study_of
-from mitorch_service.controller.plan.paused_trials import Parts, TakeOn, rungs_of
+from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, rungs_of
 from mitorch_service.models.job import Job, trial_id
 from mitorch_service.models.population import MAX_MEMBERS, Inheritance
 from mitorch_service.models.status import ENDED, TrainingStatus
@@ -30,12 +30,12 @@ class Place:
     trial: Trial
 
     @property
-    def until(self) -> int | None:
-        return self.trial.until
+    def pause_at(self) -> int | None:
+        return self.trial.pause_at
 
     def waits(self) -> bool:
         """Whether it may go on: it is paused, or ended badly before its last step."""
-        return self.row.is_paused() or (self.row.status in _LOST and self.until is not None)
+        return self.row.is_paused() or (self.row.status in _LOST and self.pause_at is not None)
 
     def is_open(self) -> bool:
         return self.row.status not in ENDED
@@ -43,11 +43,11 @@ class Place:
     def is_lost_at(self, epochs: int) -> bool:
         """Whether it ended badly before it was compared there, or has gone on from another one since."""
         exploited = any(one.epoch == epochs for one in self.trial.lineage or ())
-        return exploited or (self.row.status in _LOST and self.until == epochs)
+        return exploited or (self.row.status in _LOST and self.pause_at == epochs)
 
 
 @dataclass(frozen=True)
-class Population(Parts):
+class Population(PausedTrials):
     """The members, and their losses after the steps at which some of them wait."""
 
     job: Job
@@ -59,38 +59,38 @@ class Population(Parts):
         """Reads the members, and a rung for each step at which some wait."""
         rows = store.rows_among([trial_id(job.id, number) for number in range(job.search.max_trials)])
         places = {row.trial.number: Place(row, row.trial) for row in rows.values() if row.trial is not None}
-        untils = {place.until for place in places.values() if place.waits() and place.until is not None}
+        pause_epochs = {place.pause_at for place in places.values() if place.waits() and place.pause_at is not None}
         losses = {
             epochs: {record.number: record.loss for record in store.rung_records(job.id, epochs, MAX_MEMBERS)}
-            for epochs in untils
+            for epochs in pause_epochs
         }
         return cls(job, places, losses)
 
-    def go_on(self, most: int) -> list[TakeOn]:
+    def go_on(self, most: int) -> list[ResumeTrial]:
         """Those that wait at the lowest step, once nobody is on the way to it. Repeated after some have gone on, it
         tells the same of the others: parents keep their parameters until all have."""
         for epochs in sorted(self.losses):
-            if any(place.is_open() and _is_within(place.until, epochs) for place in self.places.values()):
+            if any(place.is_open() and _is_within(place.pause_at, epochs) for place in self.places.values()):
                 return []
-            waiting = [p for p in self.places.values() if p.until == epochs and p.waits() and _is_wanted(p)]
+            waiting = [p for p in self.places.values() if p.pause_at == epochs and p.waits() and _is_wanted(p)]
             found = self._decided(epochs, sorted(waiting, key=lambda place: place.trial.number))
             if found:  # else they ended badly, and there is none to take over from
                 return found[: max(most, 0)]
         return []
 
-    def last(self) -> list[TakeOn]:
+    def last(self) -> list[ResumeTrial]:
         if any(place.row.status == TrainingStatus.COMPLETED for place in self.places.values()):
             return []
         for epochs in sorted(self.losses, reverse=True):
             losses = self.losses[epochs]
-            waiting = [p for p in self.places.values() if p.until == epochs and p.row.is_paused() and _is_wanted(p)]
+            waiting = [p for p in self.places.values() if p.pause_at == epochs and p.row.is_paused() and _is_wanted(p)]
             finite = [p for p in waiting if math.isfinite(losses.get(p.trial.number, math.inf))]
             if finite:
                 best = min(finite, key=lambda place: (losses[place.trial.number], place.trial.number))
-                return [TakeOn(self.job.id, best.row, None, self.job.priority)]
+                return [ResumeTrial(self.job.id, best.row, None, self.job.priority)]
         return []
 
-    def _decided(self, epochs: int, waiting: Sequence[Place]) -> list[TakeOn]:
+    def _decided(self, epochs: int, waiting: Sequence[Place]) -> list[ResumeTrial]:
         space, _ = parse_space(self.job.config)
         study, members = study_of(self.job, space), []
         for number, place in sorted(self.places.items()):
@@ -103,9 +103,9 @@ class Population(Parts):
             decision = exploit(study, members, place.trial.number, epochs, self.job.search.population.share)
             if decision is not None:
                 course = self._course(study, epochs, place, decision)
-                found.append(TakeOn(self.job.id, place.row, goal, self.job.priority, course=course))
+                found.append(ResumeTrial(self.job.id, place.row, goal, self.job.priority, course=course))
             elif place.row.is_paused():
-                found.append(TakeOn(self.job.id, place.row, goal, self.job.priority))
+                found.append(ResumeTrial(self.job.id, place.row, goal, self.job.priority))
         return found
 
     def _course(self, study: Study, epochs: int, place: Place, decision: Exploit) -> NewCourse:
@@ -122,8 +122,8 @@ class Population(Parts):
         return NewCourse(plain, inheritance, len(place.trial.lineage or ()))
 
 
-def _is_within(until: int | None, epochs: int) -> bool:
-    return until is not None and until <= epochs
+def _is_within(pause_at: int | None, epochs: int) -> bool:
+    return pause_at is not None and pause_at <= epochs
 
 
 def _is_wanted(place: Place) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mitorch_service.controller.plan.paused_trials import Parts, TakeOn, max_epochs_of, rungs_of
+from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, max_epochs_of, rungs_of
 from mitorch_service.models.job import Job, trial_id
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.stopping.promotion import FACTOR, Paused, Promotion, Rung, last_promotion, promotions
@@ -26,7 +26,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Promoting(Parts):
+class Promoting(PausedTrials):
     """Asynchronous successive halving: the best of each rung go on, one by one."""
 
     job: Job
@@ -55,19 +55,19 @@ class Promoting(Parts):
         rungs = [Rung(epochs, number, _paused(waiting, epochs)) for epochs, number in reached.items()]
         return cls(job, rungs, waiting, stale, counts.get("completed", 0))
 
-    def go_on(self, most: int) -> list[TakeOn]:
+    def go_on(self, most: int) -> list[ResumeTrial]:
         rule = self.job.search.early_stopping
         factor = (rule and rule.factor) or FACTOR
         return [self._taken(one) for one in promotions(self.rungs, factor, max_epochs_of(self.job), most)]
 
-    def last(self) -> list[TakeOn]:
+    def last(self) -> list[ResumeTrial]:
         found = last_promotion(self.rungs, max_epochs_of(self.job), self.whole)
         return [] if found is None else [self._taken(found)]
 
-    def _taken(self, promotion: Promotion) -> TakeOn:
-        until = None if promotion.epochs >= max_epochs_of(self.job) else promotion.epochs
+    def _taken(self, promotion: Promotion) -> ResumeTrial:
+        pause_at = None if promotion.epochs >= max_epochs_of(self.job) else promotion.epochs
         found = self.waiting[promotion.number]
-        return TakeOn(self.job.id, found.row, until, self.job.priority, found.record)
+        return ResumeTrial(self.job.id, found.row, pause_at, self.job.priority, found.record)
 
 
 def _paused(waiting: Mapping[int, Waiting], epochs: int) -> tuple[Paused, ...]:
@@ -82,4 +82,4 @@ def _waits(row: TrainingRow, epochs: int) -> bool:
 def _may_wait(row: TrainingRow, epochs: int) -> bool:
     """Whether the trial is paused there, or will be soon: it records that before it ends."""
     on_its_way = row.status in ("new", "queued", "running")
-    return row.trial is not None and row.trial.until == epochs and (row.is_paused() or on_its_way)
+    return row.trial is not None and row.trial.pause_at == epochs and (row.is_paused() or on_its_way)

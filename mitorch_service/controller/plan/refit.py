@@ -13,11 +13,11 @@ from datetime import datetime
 from mitorch_service.controller.plan.refit_config import refit_config
 from mitorch_service.errors import BrokenDocument, NotFound
 from mitorch_service.models.job import BestTrial, Job, refit_id
+from mitorch_service.models.new_training import new_training
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Refit, Training
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
-from mitorch_service.submission.submission import new_training
 
 
 @dataclass(frozen=True)

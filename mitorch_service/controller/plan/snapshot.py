@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.plan.actions import MergeFront
-from mitorch_service.controller.plan.paused_trials import Parts
+from mitorch_service.controller.plan.paused_trials import PausedTrials
 from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.refit import RefitState
 from mitorch_service.models.job import BestTrial, Job, SettledCost
@@ -31,7 +31,7 @@ class JobState:
     records: Sequence[TrialRecord] = ()  # what the search is told: see `history`
     refit: RefitState | None = None  # its final training, once there is one
     merge: MergeFront | None = None  # what the front of several objectives has not been told: see `front`
-    parts: Parts | None = None  # of its paused trials, where some may go on
+    paused_trials: PausedTrials | None = None  # of its paused trials, where some may go on
 
     @property
     def spent(self) -> bool:

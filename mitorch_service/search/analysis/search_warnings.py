@@ -18,7 +18,7 @@ _LEAST_TRIALS = 10
 _BEST_SHARE, _BEST_LEAST = 0.1, 3  # the trials that are looked at for edges
 
 
-def pathologies(history: History, failures: Mapping[str, int] | None = None) -> list[str]:
+def search_warnings(history: History, failures: Mapping[str, int] | None = None) -> list[str]:
     """One line for each thing seen. `failures`: how many trials ended by each kind of error."""
     return [*_duplicates(history), *_failures(history, failures or {}), *_edges(history)]
 

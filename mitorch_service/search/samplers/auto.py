@@ -10,7 +10,7 @@ from mitorch_service.search.base import History, Sampler, Study, TrialState
 from mitorch_service.search.samplers.gp import GaussianProcessSampler
 from mitorch_service.search.samplers.observations import observe
 from mitorch_service.search.samplers.qmc import sobol
-from mitorch_service.search.samplers.unit_cube import Cube
+from mitorch_service.search.samplers.unit_cube import UnitCube
 from mitorch_service.search.space.space import Point
 
 MAX_TRIALS, MAX_WIDTH = 200, 16  # of the Gaussian process: its cost grows with their cube, its use shrinks
@@ -25,7 +25,7 @@ class AutoSampler(Sampler):
         super().__init__(study)
         self._process: GaussianProcessSampler | None = None
         self._tpe: Sampler | None = None
-        self._cube = Cube(study.space)
+        self._cube = UnitCube(study.space)
         self._is_small = len(study.directions) == 1 and self._cube.width <= MAX_WIDTH
 
     def propose(self, history: History, number: int, salt: int) -> Point:

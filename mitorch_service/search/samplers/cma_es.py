@@ -12,7 +12,7 @@ from cmaes import CMA
 from mitorch_service.search.base import History, Sampler, Study, seed_of
 from mitorch_service.search.samplers.observations import observe
 from mitorch_service.search.samplers.qmc import sobol
-from mitorch_service.search.samplers.unit_cube import Cube
+from mitorch_service.search.samplers.unit_cube import UnitCube
 from mitorch_service.search.space.space import Point
 
 _SIGMA = 0.2  # of the first generation, in the unit cube
@@ -24,7 +24,7 @@ class CmaEsSampler(Sampler):
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
-        self._cube = Cube(study.space)
+        self._cube = UnitCube(study.space)
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         if len(observe(history).points) < (self.study.initial_trials or 0):

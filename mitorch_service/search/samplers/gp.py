@@ -18,7 +18,7 @@ from mitorch_service.search.samplers.gaussian_process import GaussianProcess, fi
 from mitorch_service.search.samplers.loss_transforms import drawn_in, power
 from mitorch_service.search.samplers.observations import observe
 from mitorch_service.search.samplers.qmc import sobol
-from mitorch_service.search.samplers.unit_cube import Cube, Matrix
+from mitorch_service.search.samplers.unit_cube import Matrix, UnitCube
 from mitorch_service.search.space.space import Point
 
 MAX_OBSERVED = 256  # best and latest ones, where there are more: the fit's cost grows with their cube
@@ -33,7 +33,7 @@ class GaussianProcessSampler(Sampler):
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
-        self._cube = Cube(study.space)
+        self._cube = UnitCube(study.space)
         self._fitted: tuple[bytes, GaussianProcess, bool] | None = None
 
     def propose(self, history: History, number: int, salt: int) -> Point:

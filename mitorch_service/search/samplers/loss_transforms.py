@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 Vector = NDArray[np.float64]
-Warped = tuple[Vector, float]  # mean 0 and deviation 1; the logarithm of the change's Jacobian, to compare evidence
+Transformed = tuple[
+    Vector, float
+]  # mean 0 and deviation 1; the logarithm of the change's Jacobian, to compare evidence
 
 _LEAST = 1e-12
 _EXPONENTS = (-4.0, 4.0)
@@ -15,7 +17,7 @@ _LARGEST = 300.0  # the logarithm of what can be squared
 _ABOVE_ZERO = 0.05  # of the median distance from the best, so that the best has a logarithm
 
 
-def drawn_in(losses: Vector) -> Warped:
+def drawn_in(losses: Vector) -> Transformed:
     """As they are, but a long tail of bad ones is drawn in: right for smooth functions."""
     middle, upper = np.quantile(losses, [0.5, 0.75])
     fence = upper + 1.5 * (upper - middle)
@@ -24,7 +26,7 @@ def drawn_in(losses: Vector) -> Warped:
     return _standardised(np.minimum(losses, fence) + unit * excess, -float(excess.sum()))
 
 
-def power(losses: Vector) -> Warped:
+def power(losses: Vector) -> Transformed:
     """After the power transform that makes them most normal (Box and Cox, 1964): right where a few are much worse than
     most and the good ones lie close together, as the ends of trainings do."""
     unit = max(float(np.median(losses - losses.min())), _LEAST)
@@ -48,6 +50,6 @@ def _box_cox(logarithms: Vector, exponent: float) -> Vector:
     return np.expm1(np.minimum(exponent * logarithms, _LARGEST)) / exponent
 
 
-def _standardised(losses: Vector, jacobian: float) -> Warped:
+def _standardised(losses: Vector, jacobian: float) -> Transformed:
     deviation = max(float(losses.std()), _LEAST)
     return (losses - losses.mean()) / deviation, jacobian - len(losses) * float(np.log(deviation))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats.qmc import Sobol
 
 from mitorch_service.search.base import History, Sampler, Study
-from mitorch_service.search.samplers.unit_cube import Cube
+from mitorch_service.search.samplers.unit_cube import UnitCube
 from mitorch_service.search.space.space import Point
 
 
@@ -16,7 +16,7 @@ class QmcSampler(Sampler):
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
-        self._cube = Cube(study.space)
+        self._cube = UnitCube(study.space)
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         return self._cube.point(sobol(self._cube.width, self.study.seed, number + salt * self.study.max_trials))

@@ -22,7 +22,7 @@ from mitorch_service.search.samplers.observations import observe_all
 from mitorch_service.search.samplers.optuna_study import frozen_trial, new_study
 from mitorch_service.search.samplers.pareto import ranked
 from mitorch_service.search.samplers.qmc import sobol
-from mitorch_service.search.samplers.unit_cube import Cube, Matrix
+from mitorch_service.search.samplers.unit_cube import Matrix, UnitCube
 from mitorch_service.search.space.expressions import Choice, Range
 from mitorch_service.search.space.space import Point
 
@@ -36,13 +36,13 @@ class TpeSampler(Sampler):
         super().__init__(study)
         self._keys = {id(parameter.expression): parameter.key for parameter in study.space.parameters}
         self._distributions = {p.key: distribution(p.expression) for p in study.space.parameters}
-        self._width = Cube(study.space).width
+        self._width = UnitCube(study.space).width
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         points, losses = observe_all(history)
         if len(points) < first_trials(self.study, self._width):
             row = sobol(self._width, self.study.seed, number + salt * self.study.max_trials)
-            return Cube(self.study.space).point(row)
+            return UnitCube(self.study.space).point(row)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group`
             return self._ask(self._told(history, points, losses), seed_of(self.study, number, salt))

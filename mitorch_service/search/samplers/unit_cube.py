@@ -15,7 +15,7 @@ Matrix = NDArray[np.float64]
 MIDDLE = 0.5  # of a parameter that is not active
 
 
-class Cube:
+class UnitCube:
     """One column for each key of the space's parameters."""
 
     def __init__(self, space: Space) -> None:

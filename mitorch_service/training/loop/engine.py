@@ -21,7 +21,7 @@ from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.feed import Feed, open_feed
 from mitorch_service.training.loop.learner import Learner
 from mitorch_service.training.loop.reporter import NullReporter, Reporter, TrainingPlan
-from mitorch_service.training.loop.segment import Leg
+from mitorch_service.training.loop.segment import Segment
 from mitorch_service.training.loop.session import Length, Session, fingerprint
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.networks.weights import StateDict, load_all, load_fitting, read_weights
@@ -39,7 +39,7 @@ class TrainingOutcome:
     evaluation: dict[str, float] = field(default_factory=dict)  # "val_loss" and metrics, of those weights
     epochs: int = 0  # whole ones
     stopped: bool = False  # the reporter asked to; the weights may be later than the evaluation
-    paused: bool = False  # as its leg says; the evaluation is that of the weights
+    paused: bool = False  # as its segment says; the evaluation is that of the weights
     history: list[EpochResult] = field(default_factory=list)  # of all epochs, those before a resumption too
     plots: list[Path] = field(default_factory=list)  # files, where a folder for them was given
 
@@ -54,7 +54,7 @@ def train(
     fast_dev_run: bool = False,
     checkpoints: Checkpoints | None = None,
     plots: Path | None = None,
-    leg: Leg = Leg(),  # noqa: B008 - it is frozen
+    segment: Segment = Segment(),  # noqa: B008 - it is frozen
 ) -> TrainingOutcome:
     """Trains for `config.max_epochs`, validating after each; leaves the last weights, or those of the best epoch
     (`keep_weights`), with their evaluation.
@@ -62,8 +62,8 @@ def train(
     `config.base` and `config.dataset` are the caller's business: this takes a file and two lists, whose
     images it expects to be there (`check_files`). `fast_dev_run` does one step and validates one batch. The
     same config, data and machine give the same curve to the last bit, also where it goes on from the newest of
-    `checkpoints`. `plots` is a folder for pictures of the final evaluation. With a `leg` that ends sooner it pauses at
-    the end of that epoch, its state kept.
+    `checkpoints`. `plots` is a folder for pictures of the final evaluation. With a `segment` that ends sooner it pauses
+    at the end of that epoch, its state kept.
 
     Where torchrun's environment names several processes, each calls this with the same arguments; only the first
     reports, saves and draws. Raises DataError, ModelError, InvalidInput, and TrainingDiverged as soon as a loss is
@@ -84,7 +84,9 @@ def train(
             _check_shares(config, train, feed, processes)
             length = Length(1 if fast_dev_run else config.max_epochs, len(feed), len(train), config.batch_size)
             kept = checkpoints if processes.first else None
-            session = Session(config, learner, length, processes, reporter, kept, fingerprint(config, train, val), leg)
+            session = Session(
+                config, learner, length, processes, reporter, kept, fingerprint(config, train, val), segment
+            )
             validation = _Validation(config, task, network, val.classes, val_feed, processes, reporter)
             session.resume()
             reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))

@@ -32,7 +32,7 @@ def wanted_processes(config: TrainingConfig) -> int:
 
 
 @contextmanager
-def companions(processes: int, command: Sequence[str] | None = None) -> Iterator[None]:
+def local_processes(processes: int, command: Sequence[str] | None = None) -> Iterator[None]:
     """Starts `command` (this process's own) once more for each process beyond the first, with the environment by which
     `Processes.joined` finds the others; within, this one has rank 0. Nothing happens for one process.
 

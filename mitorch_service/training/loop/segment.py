@@ -8,19 +8,19 @@ from mitorch_service.models.training import Training
 
 
 @dataclass(frozen=True)
-class Leg:
+class Segment:
     """Where a training pauses, and whose state it went on from. By default it runs from its own beginning to its
     end."""
 
-    until: int | None = None  # pauses after so many epochs, its state kept
+    pause_at: int | None = None  # pauses after so many epochs, its state kept
     origin: str | None = None  # names another training's state from which it went on last
     shared: bool = False  # the state with which it pauses is kept for others, too
 
 
-def leg_of(training: Training) -> Leg:
+def segment_of(training: Training) -> Segment:
     """What a search asks of its trial; the default for any other training."""
     trial = training.trial
     if trial is None:
-        return Leg()
+        return Segment()
     origin = trial.lineage[-1].origin if trial.lineage else None
-    return Leg(trial.until, origin, trial.lineage is not None)
+    return Segment(trial.pause_at, origin, trial.lineage is not None)

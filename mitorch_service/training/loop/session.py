@@ -20,7 +20,7 @@ from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.epoch_progress import BadLoss, EpochProgress
 from mitorch_service.training.loop.learner import Learner
 from mitorch_service.training.loop.reporter import Reporter
-from mitorch_service.training.loop.segment import Leg
+from mitorch_service.training.loop.segment import Segment
 from mitorch_service.training.networks.weights import StateDict
 from mitorch_service.training.optimization.lr_schedule import Plateau, learning_rate
 from mitorch_service.training.seeding import random_state, restore_random_state, seed_process
@@ -62,11 +62,11 @@ class Session:
         reporter: Reporter,
         checkpoints: Checkpoints | None,
         fingerprint: str,
-        leg: Leg = Leg(),  # noqa: B008 - it is frozen
+        segment: Segment = Segment(),  # noqa: B008 - it is frozen
     ) -> None:
         self._config, self.learner, self.length, self._processes = config, learner, length, processes
         self._reporter, self._checkpoints, self._fingerprint = reporter, checkpoints, fingerprint
-        self._leg = leg
+        self._segment = segment
         self.epoch, self.step = 0, 0  # what is next, both from 0
         self.evaluation: dict[str, float] = {}  # of the last whole epoch
         self.history: list[EpochResult] = []
@@ -93,7 +93,7 @@ class Session:
             found = None
         if found is not None:
             self._load(found)
-            whose = f" of {self._leg.origin}" if INHERITED in found else ""
+            whose = f" of {self._segment.origin}" if INHERITED in found else ""
             self._reporter.note(f"Goes on from a checkpoint{whose}: epoch {self.epoch + 1}, step {self.step + 1}.")
         if self._config.on_divergence == "lower_lr":
             self._good = found or in_main_memory(self._state())
@@ -103,7 +103,7 @@ class Session:
 
     def is_paused(self) -> bool:
         """Whether the training is to stop here, at an epoch's end, and go on later."""
-        return self._leg.until is not None and self.epoch >= self._leg.until and self.step == 0
+        return self._segment.pause_at is not None and self.epoch >= self._segment.pause_at and self.step == 0
 
     def rate(self) -> float:
         """The learning rate of the next step."""
@@ -217,7 +217,7 @@ class Session:
         if keep:
             self._good = state
         if self._checkpoints is not None:
-            self._checkpoints.save(state, shared=self.epoch if self._leg.shared and self.is_paused() else None)
+            self._checkpoints.save(state, shared=self.epoch if self._segment.shared and self.is_paused() else None)
 
     def _fits(self, state: State) -> bool:
         """One that is taken over is of another config by intention, which its search answers for."""
@@ -228,7 +228,7 @@ class Session:
         return {
             "format": _FORMAT,
             "fingerprint": self._fingerprint,
-            "origin": self._leg.origin,
+            "origin": self._segment.origin,
             "epoch": self.epoch,
             "step": self.step,
             "learner": self.learner.state_dict(),

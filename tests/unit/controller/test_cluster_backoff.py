@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.plan.actions import Launch
-from mitorch_service.controller.plan.cluster_backoff import REST, Doors
+from mitorch_service.controller.plan.cluster_backoff import REST, ClusterBackoff
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
@@ -98,16 +98,16 @@ def test_why_tells_who_refused_what_and_until_when() -> None:
 
 
 def test_whoever_has_refused_nothing_is_open() -> None:
-    doors = Doors(NOW, [refused("a")])
-    doors.go_through("b")
-    assert doors.shut(a_training(), "b") is None
+    backoff = ClusterBackoff(NOW, [refused("a")])
+    backoff.go_through("b")
+    assert backoff.shut(a_training(), "b") is None
 
 
 def test_a_refusal_is_told_until_the_cluster_takes_one() -> None:
     mine = refused("a")
     told = f"has refused training {mine.id[:8]} ({WORDS})"
     again = later(REST_SECONDS)
-    assert Doors(later(1), [mine]).refusal("a") == f"{told}: it is asked again from {again:%H:%M:%S} on"
-    assert Doors(again, [mine]).refusal("a") == told
-    assert Doors(again, [mine], [taken("a", 1)]).refusal("a") is None
-    assert Doors(again, [mine]).refusal("b") is None
+    assert ClusterBackoff(later(1), [mine]).refusal("a") == f"{told}: it is asked again from {again:%H:%M:%S} on"
+    assert ClusterBackoff(again, [mine]).refusal("a") == told
+    assert ClusterBackoff(again, [mine], [taken("a", 1)]).refusal("a") is None
+    assert ClusterBackoff(again, [mine]).refusal("b") is None

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Capacity
-from mitorch_service.controller.plan.cluster_backoff import Doors
-from mitorch_service.controller.plan.placement import Cluster, Placer, hosts_of, obstacle, unplaceable
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
+from mitorch_service.controller.plan.placement import Cluster, Placer, hosts_of, ineligibility, unplaceable
 from mitorch_service.models.dataset import DatasetPart
 from mitorch_service.models.training import Resources, Training
 from mitorch_service.settings import AzureMLCluster, CreateProfile, LocalCluster
@@ -21,7 +21,9 @@ def placer(nodes: Nodes, *clusters: Cluster, hosts: dict[str, frozenset[str]] | 
     """Clusters with so many nodes, those named with what the settings say."""
     capacities = {name: Capacity(total, free) for name, (total, free) in nodes.items()}
     facts = {cluster.name: cluster for cluster in clusters}
-    return Placer(facts, capacities, {name: free for name, (_, free) in nodes.items()}, hosts or {}, Doors(NOW))
+    return Placer(
+        facts, capacities, {name: free for name, (_, free) in nodes.items()}, hosts or {}, ClusterBackoff(NOW)
+    )
 
 
 def needing(**resources: Any) -> Training:
@@ -81,14 +83,14 @@ def test_what_keeps_a_training_from_a_cluster_for_ever(
     needed: dict[str, Any], cluster: Cluster, reason: str | None
 ) -> None:
     resources = Resources.model_validate(needed)
-    assert obstacle(resources, cluster) == reason
+    assert ineligibility(resources, cluster) == reason
     assert unplaceable(resources, [cluster]) == (None if reason is None else f"cluster c: {reason}")
     assert placer({"c": (4, 4)}, cluster).place(a_training(resources=resources)) == (None if reason else "c")
 
 
 def test_what_the_cluster_says_of_itself_counts_where_the_settings_are_silent() -> None:
     capacities = {"cpu": Capacity(4, 4, gpus=0), "gpu": Capacity(4, 4, gpus=2), "set": Capacity(4, 4, gpus=0)}
-    placing = Placer({"set": Cluster("set", gpus=8)}, capacities, dict.fromkeys(capacities, 4), {}, Doors(NOW))
+    placing = Placer({"set": Cluster("set", gpus=8)}, capacities, dict.fromkeys(capacities, 4), {}, ClusterBackoff(NOW))
     assert placing.place(needing(gpus=2)) == "gpu"
     assert placing.place(needing(gpus=8)) == "set"
 

@@ -18,7 +18,7 @@ from mitorch_service.models.job import Job, SearchConfig, refit_id, trial_id
 from mitorch_service.models.run import RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, run_name
-from mitorch_service.operations import lifecycle as orders
+from mitorch_service.operations import lifecycle
 from mitorch_service.reports.why import why_job
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
@@ -234,22 +234,22 @@ def test_orders_reach_it(service: Service, tmp_path: Path) -> None:
     service.tick()
     artifacts, backends = FolderArtifactStore(tmp_path), {"local": service.backend}
     refit = refit_id(job.id)
-    assert orders.prioritise_job(service.store, job.id, 3) == 1
+    assert lifecycle.prioritise_job(service.store, job.id, 3) == 1
     assert service.store.get_training(refit).priority == 3
     state = service.controller.observe(NOW).jobs[0]
     assert why_job(state).reasons[-1] == f"it ends with its final training {refit} (queued)"
-    assert orders.cancel_job(service.store, backends, job.id, NOW) == 1
+    assert lifecycle.cancel_job(service.store, backends, job.id, NOW) == 1
     service.tick()
     assert service.store.get_training(refit).status == TrainingStatus.CANCELED
     with pytest.raises(NotAllowed):  # the job is still there to make it again
-        orders.delete_training(service.store, artifacts, refit)
+        lifecycle.delete_training(service.store, artifacts, refit)
     service.tick()
     assert (service.store.get_job(job.id).status, service.store.get_job(job.id).artifacts) == (JobStatus.CANCELED, {})
     service.store.retry_training(refit, NOW)
     with pytest.raises(NotAllowed):
-        orders.delete_job(service.store, artifacts, job.id)
-    orders.cancel_training(service.store, backends, refit, NOW)
-    assert orders.delete_job(service.store, artifacts, job.id) == 2
+        lifecycle.delete_job(service.store, artifacts, job.id)
+    lifecycle.cancel_training(service.store, backends, refit, NOW)
+    assert lifecycle.delete_job(service.store, artifacts, job.id) == 2
     assert service.store.count_trainings() == {}
 
 

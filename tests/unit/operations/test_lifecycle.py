@@ -15,7 +15,7 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow, run_name
-from mitorch_service.operations import lifecycle as orders
+from mitorch_service.operations import lifecycle
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend
 from tests.samples import NOW, a_job, a_result, a_training, later
@@ -44,7 +44,7 @@ def started_job(store: Store, backend: FakeBackend) -> tuple[Job, list[TrainingR
 
 def by_number(store: Store, job: Job) -> list[TrainingRow]:
     """The trials as they are now."""
-    return sorted(orders.trials(store, job.id), key=lambda row: row.arrival)
+    return sorted(lifecycle.trials(store, job.id), key=lambda row: row.arrival)
 
 
 def fail(store: Store, row: TrainingRow) -> None:
@@ -56,14 +56,14 @@ def fail(store: Store, row: TrainingRow) -> None:
 def test_a_waiting_training_is_canceled_at_once(store: Store, backend: FakeBackend) -> None:
     training = a_training()
     store.add_trainings([training])
-    row = orders.cancel_training(store, {"local": backend}, training.id, later(1))
+    row = lifecycle.cancel_training(store, {"local": backend}, training.id, later(1))
     assert (row.status, row.status_times["canceled"]) == (TrainingStatus.CANCELED, later(1))
     assert backend.cancels == []
 
 
 def test_the_run_of_an_active_training_is_asked_to_stop(store: Store, backend: FakeBackend) -> None:
     training = launched(store, backend)
-    row = orders.cancel_training(store, {"local": backend}, training.id, later(1))
+    row = lifecycle.cancel_training(store, {"local": backend}, training.id, later(1))
     assert (row.status, row.cancel_requested_at) == (TrainingStatus.QUEUED, later(1))
     assert backend.cancels == [run_name(training.id, 1)]
     Controller(store, {"local": backend}).tick(later(2))
@@ -83,7 +83,7 @@ def test_the_wish_to_cancel_stays_where_the_cluster_cannot_be_asked(
     backends: dict[str, Backend] = {"local": Refusing("local") if trouble == "refuses" else backend}
     if trouble == "gone":
         backends = {}
-    orders.cancel_training(store, backends, training.id, later(1))
+    lifecycle.cancel_training(store, backends, training.id, later(1))
     assert store.get_training(training.id).cancel_requested_at == later(1)
     backend.down = False
     Controller(store, {"local": backend}).tick(later(2))
@@ -93,23 +93,23 @@ def test_the_wish_to_cancel_stays_where_the_cluster_cannot_be_asked(
 def test_a_training_may_be_canceled_twice_but_not_after_another_end(store: Store, backend: FakeBackend) -> None:
     training = a_training()
     store.add_trainings([training])
-    orders.cancel_training(store, {}, training.id, NOW)
-    assert orders.cancel_training(store, {}, training.id, later(9)).status_times["canceled"] == NOW
+    lifecycle.cancel_training(store, {}, training.id, NOW)
+    assert lifecycle.cancel_training(store, {}, training.id, later(9)).status_times["canceled"] == NOW
     failed = launched(store, backend)
     fail(store, failed)
     with pytest.raises(NotAllowed, match="is failed: it cannot be canceled"):
-        orders.cancel_training(store, {}, failed.id, NOW)
+        lifecycle.cancel_training(store, {}, failed.id, NOW)
 
 
 def test_what_does_not_exist_cannot_be_ordered_about(store: Store, tmp_path: Path) -> None:
     files, id = FolderArtifactStore(tmp_path), new_id()
     calls: list[Callable[[], object]] = [
-        lambda: orders.cancel_training(store, {}, id, NOW),
-        lambda: orders.cancel_job(store, {}, id, NOW),
-        lambda: orders.retry_job(store, id, NOW),
-        lambda: orders.prioritise_job(store, id, 1),
-        lambda: orders.delete_training(store, files, id),
-        lambda: orders.delete_job(store, files, id),
+        lambda: lifecycle.cancel_training(store, {}, id, NOW),
+        lambda: lifecycle.cancel_job(store, {}, id, NOW),
+        lambda: lifecycle.retry_job(store, id, NOW),
+        lambda: lifecycle.prioritise_job(store, id, 1),
+        lambda: lifecycle.delete_training(store, files, id),
+        lambda: lifecycle.delete_job(store, files, id),
     ]
     for call in calls:
         with pytest.raises(NotFound):
@@ -119,7 +119,7 @@ def test_what_does_not_exist_cannot_be_ordered_about(store: Store, tmp_path: Pat
 def test_a_canceled_job_cancels_its_trials_and_creates_no_more(store: Store, backend: FakeBackend) -> None:
     job, rows = started_job(store, backend)
     fail(store, rows[0])
-    assert orders.cancel_job(store, {"local": backend}, job.id, later(1)) == 3
+    assert lifecycle.cancel_job(store, {"local": backend}, job.id, later(1)) == 3
     assert [row.status for row in by_number(store, job)] == ["failed", "queued", "canceled", "canceled"]
     assert backend.cancels == [run_name(rows[1].id, 1)]
     controller = Controller(store, {"local": backend})
@@ -128,37 +128,37 @@ def test_a_canceled_job_cancels_its_trials_and_creates_no_more(store: Store, bac
     assert store.get_job(job.id).status == JobStatus.CANCELED
     assert by_number(store, job)[1].status == TrainingStatus.CANCELED
     with pytest.raises(NotAllowed, match="is canceled: it cannot be canceled"):
-        orders.cancel_job(store, {}, job.id, NOW)
+        lifecycle.cancel_job(store, {}, job.id, NOW)
 
 
 def test_a_cluster_that_does_not_answer_keeps_no_trial_from_being_canceled(store: Store, backend: FakeBackend) -> None:
     job, _ = started_job(store, backend)
     backend.down = True
-    assert orders.cancel_job(store, {"local": backend}, job.id, later(1)) == 4
+    assert lifecycle.cancel_job(store, {"local": backend}, job.id, later(1)) == 4
     assert all(row.cancel_requested_at == later(1) for row in by_number(store, job))
 
 
 def test_a_job_is_retried_by_its_trials_that_did_not_complete(store: Store, backend: FakeBackend) -> None:
     job, rows = started_job(store, backend)
     fail(store, rows[0])
-    orders.cancel_training(store, {}, rows[2].id, NOW)
-    assert orders.retry_job(store, job.id, later(1)) == 2
+    lifecycle.cancel_training(store, {}, rows[2].id, NOW)
+    assert lifecycle.retry_job(store, job.id, later(1)) == 2
     assert [row.status for row in by_number(store, job)] == ["new", "queued", "new", "new"]
     assert by_number(store, job)[0].budget_from == 1
-    assert orders.retry_job(store, job.id, later(1)) == 0
+    assert lifecycle.retry_job(store, job.id, later(1)) == 0
 
 
 def test_an_ended_job_is_not_retried(store: Store, backend: FakeBackend) -> None:
     job, _ = started_job(store, backend)
     store.finish_job(job.id, JobStatus.FAILED, NOW, "bad luck", {}, None)
     with pytest.raises(NotAllowed, match="cannot be retried"):
-        orders.retry_job(store, job.id, NOW)
+        lifecycle.retry_job(store, job.id, NOW)
 
 
 def test_a_job_is_prioritised_with_its_trials_that_have_not_ended(store: Store, backend: FakeBackend) -> None:
     job, rows = started_job(store, backend)
     fail(store, rows[0])
-    assert orders.prioritise_job(store, job.id, 5) == 3
+    assert lifecycle.prioritise_job(store, job.id, 5) == 3
     assert [row.priority for row in by_number(store, job)] == [100, 5, 5, 5]
     assert store.get_job(job.id).priority == 5
 
@@ -170,10 +170,10 @@ def test_a_training_is_deleted_with_its_results_and_files(store: Store, backend:
     (tmp_path / "log").touch()
     files.put(f"{training.id}/attempt-1/log.txt", tmp_path / "log")
     with pytest.raises(NotAllowed, match="is running: it cannot be deleted"):
-        orders.delete_training(store, files, training.id)
+        lifecycle.delete_training(store, files, training.id)
     assert files.exists(f"{training.id}/attempt-1/log.txt")
     fail(store, training)
-    orders.delete_training(store, files, training.id)
+    lifecycle.delete_training(store, files, training.id)
     assert not files.exists(f"{training.id}/attempt-1/log.txt")
     assert store.curve(training.id).items == []
     with pytest.raises(NotFound):
@@ -186,18 +186,18 @@ def test_a_trial_of_an_active_job_is_not_deleted_as_it_would_come_back(
     job, rows = started_job(store, backend)
     fail(store, rows[0])
     with pytest.raises(NotAllowed, match=f"Cancel job {job.id} first"):
-        orders.delete_training(store, FolderArtifactStore(tmp_path), rows[0].id)
+        lifecycle.delete_training(store, FolderArtifactStore(tmp_path), rows[0].id)
 
 
 def test_a_job_is_deleted_with_all_its_trials(store: Store, backend: FakeBackend, tmp_path: Path) -> None:
     files = FolderArtifactStore(tmp_path)
     job, _ = started_job(store, backend)
     with pytest.raises(NotAllowed, match="Cancel it first"):
-        orders.delete_job(store, files, job.id)
-    orders.cancel_job(store, {"local": backend}, job.id, NOW)
+        lifecycle.delete_job(store, files, job.id)
+    lifecycle.cancel_job(store, {"local": backend}, job.id, NOW)
     for second in range(3):
         Controller(store, {"local": backend}).tick(later(second))
-    assert orders.delete_job(store, files, job.id) == 4
+    assert lifecycle.delete_job(store, files, job.id) == 4
     assert store.count_trainings() == {}
     with pytest.raises(NotFound):
         store.get_job(job.id)
@@ -207,10 +207,10 @@ def test_a_job_with_a_trial_that_goes_on_again_is_deleted_wholly_or_not_at_all(
     store: Store, backend: FakeBackend, tmp_path: Path
 ) -> None:
     job, rows = started_job(store, backend)
-    orders.cancel_job(store, {"local": backend}, job.id, NOW)
+    lifecycle.cancel_job(store, {"local": backend}, job.id, NOW)
     for second in range(3):
         Controller(store, {"local": backend}).tick(later(second))
     store.retry_training(rows[0].id, NOW)
     with pytest.raises(NotAllowed, match="cannot be deleted"):
-        orders.delete_job(store, FolderArtifactStore(tmp_path), job.id)
+        lifecycle.delete_job(store, FolderArtifactStore(tmp_path), job.id)
     assert len(by_number(store, job)) == 4

@@ -38,12 +38,12 @@ def machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Machin
     machine.store.close()
 
 
-def queued(machine: Machine, number: int, until: int | None, rate: float = 0.01, **trial: Any) -> Training:
+def queued(machine: Machine, number: int, pause_at: int | None, rate: float = 0.01, **trial: Any) -> Training:
     """A trial that pauses after epoch 2, or not."""
     config = {**PARTS, "lr_scheduler": {"name": "cosine", "base_lr": rate}}
     training = a_trial(JOB, number, config=config, max_epochs=4)
     assert training.trial is not None
-    parts = training.trial.model_copy(update={"until": until, "rungs": [2], **trial})
+    parts = training.trial.model_copy(update={"pause_at": pause_at, "rungs": [2], **trial})
     return machine.queued(training.model_copy(update={"trial": parts}))
 
 
@@ -59,7 +59,7 @@ def curve(machine: Machine, training: Training) -> list[tuple[int, float, float 
 
 def go_on(machine: Machine, training: Training, course: NewCourse | None = None) -> Training:
     """The trial at its next attempt, about to start."""
-    assert machine.store.take_on(machine.store.get_training(training.id), None, 100, later(9), course)
+    assert machine.store.resume_trial(machine.store.get_training(training.id), None, 100, later(9), course)
     return machine.claim(training)
 
 
@@ -89,7 +89,7 @@ def test_a_run_that_died_before_it_could_say_that_it_paused_does_so_at_once(mach
     trial = queued(machine, 1, 2)
     assert run(machine, trial) == 0
     row = machine.store.get_training(trial.id)
-    assert machine.store.take_on(row, 2, 100, later(9))  # as if it had never said so
+    assert machine.store.resume_trial(row, 2, 100, later(9))  # as if it had never said so
     assert run(machine, machine.claim(trial)) == 0
     again = machine.store.get_training(trial.id)
     assert again.is_paused()
@@ -118,7 +118,7 @@ def test_a_member_that_has_made_its_own_way_since_goes_on_from_there(machine: Ma
     config = {**PARTS, "lr_scheduler": {"name": "cosine", "base_lr": 0.02}}
     inheritance = Inheritance(epoch=2, parent=parent.id, parent_number=0, before={"lr": 1e-9}, after={"lr": 0.02})
     row = machine.store.get_training(child.id)
-    assert machine.store.take_on(row, 3, 100, later(9), NewCourse(config, inheritance, 0))
+    assert machine.store.resume_trial(row, 3, 100, later(9), NewCourse(config, inheritance, 0))
     assert run(machine, machine.claim(child)) == 0
     state = Checkpoints(machine.artifacts, f"{child.id}/").latest()
     assert state is not None

@@ -38,7 +38,7 @@ def test_a_script_pauses_and_goes_on_from_what_it_has_kept(machine: Machine, kee
     assert paused.job_id is not None
     assert [record.loss for record in machine.store.best_paused(paused.job_id, 2, 9)] == [0.5]
 
-    assert machine.store.take_on(paused, None, 100, later(9))
+    assert machine.store.resume_trial(paused, None, 100, later(9))
     machine.stop.clear()
     assert machine.run(machine.claim(trial)) == 0
     done = machine.store.get_training(trial.id)
@@ -53,6 +53,6 @@ def test_a_script_pauses_and_goes_on_from_what_it_has_kept(machine: Machine, kee
 
 def _pausing(machine: Machine, training: Training) -> Training:
     """The same, which is to pause after its second epoch."""
-    changes = {"trial.until": 2, "trial.rungs": [2]}
+    changes = {"trial.pause_at": 2, "trial.rungs": [2]}
     assert machine.store.change(Guarded("trainings", training.id, {"attempt": (1,)}, changes))
     return machine.store.get_training(training.id)

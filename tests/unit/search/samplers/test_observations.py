@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import boxcox
 
 from mitorch_service.search.analysis.importance import importance
-from mitorch_service.search.analysis.search_warnings import pathologies
+from mitorch_service.search.analysis.search_warnings import search_warnings
 from mitorch_service.search.base import History, TrialRecord, TrialState
 from mitorch_service.search.samplers.gaussian_process import fit
 from mitorch_service.search.samplers.gp import log_expected_improvement
@@ -115,16 +115,20 @@ def test_pathologies_are_told_with_a_remedy() -> None:
     points = [{"x": n / 20, "y": 10 ** -(n / 10)} for n in range(20)]
     records = [completed(n, point, point["y"]) for n, point in enumerate([*points, points[0]])]
     records.append(TrialRecord(30, {"x": 0.0, "y": 0.5}, TrialState.DIVERGED))
-    lines = pathologies(History(study, records), {"OutOfMemoryError": 2})
+    lines = search_warnings(History(study, records), {"OutOfMemoryError": 2})
     assert lines[0] == "1 of the trials repeat the parameters of another one"
     assert lines[1] == "2 failed with OutOfMemoryError"
     assert lines[2].startswith("1 diverged")
     study = study_of({"x": {"_uniform": [0, 1]}}, directions=("minimize", "maximize"))
     records = [completed(n, {"x": n / 200}, n / 200, n) for n in range(20)]  # all are of the front
     records += [completed(20 + n, {"x": 0.9 + n / 200}, 9.0, -9.0) for n in range(20)]
-    assert pathologies(History(study, records)) == []
+    assert search_warnings(History(study, records)) == []
     records = [completed(n, {"x": n / 200}, n / 200, -n) for n in range(20)]
-    assert pathologies(History(study, records)) == ["x: the best 3 trials are at the edge of its range, 0: widen it"]
+    assert search_warnings(History(study, records)) == [
+        "x: the best 3 trials are at the edge of its range, 0: widen it"
+    ]
     study = study_of({"x": {"_uniform": [0, 1]}})
     records = [completed(n, {"x": n / 200}, n / 200) for n in range(20)]
-    assert pathologies(History(study, records)) == ["x: the best 3 trials are at the edge of its range, 0: widen it"]
+    assert search_warnings(History(study, records)) == [
+        "x: the best 3 trials are at the edge of its range, 0: widen it"
+    ]

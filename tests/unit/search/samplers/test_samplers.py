@@ -12,7 +12,7 @@ import pytest
 from mitorch_service.search.base import History, TrialRecord, TrialState, suggest
 from mitorch_service.search.samplers.random import suggest as random_suggestion
 from mitorch_service.search.samplers.registry import ALGORITHMS, sampler
-from mitorch_service.search.samplers.unit_cube import Cube
+from mitorch_service.search.samplers.unit_cube import UnitCube
 from tests.unit.search.samples import CONDITIONAL, FINITE, NUMBERS, completed, searched, study_of
 
 ANYWHERE = tuple(name for name in ALGORITHMS if name != "grid")
@@ -53,7 +53,7 @@ def test_parallel_suggestions_differ(name: str) -> None:
     study = study_of(NUMBERS)
     asked = sampler(name, study)
     history = History(study, searched(asked, bowl, 12))
-    rows = Cube(study.space).rows(filter(None, (suggest(asked, history, number) for number in range(12, 20))))
+    rows = UnitCube(study.space).rows(filter(None, (suggest(asked, history, number) for number in range(12, 20))))
     apart = [float(np.abs(one - other).max()) for one, other in combinations(rows, 2)]
     assert len(apart) == 28
     assert min(apart) > 0.02  # of the cube's edge

@@ -9,7 +9,7 @@ import pytest
 
 from mitorch_service.search.analysis.space_summary import extent, idle_expressions, inactive
 from mitorch_service.search.samplers.random import random_point
-from mitorch_service.search.samplers.unit_cube import Cube
+from mitorch_service.search.samplers.unit_cube import UnitCube
 from mitorch_service.search.space.expressions import Range
 from mitorch_service.search.space.size import point_with_number, size
 from tests.unit.search.samples import CONDITIONAL, FINITE, space_of
@@ -33,7 +33,7 @@ def test_a_point_is_found_again_from_its_parameters_and_from_the_cube(number: in
     space = space_of(CONDITIONAL)
     point = random_point(space, f"0/{number}")
     assert space.point_of(space.at(point)[1]) == point
-    cube = Cube(space)
+    cube = UnitCube(space)
     row = cube.rows([point])
     again = cube.point(row[0])
     assert {name: pytest.approx(value) for name, value in point.items()} == dict(again)

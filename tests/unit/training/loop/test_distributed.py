@@ -13,7 +13,7 @@ from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.formats.text import read_image_list
 from mitorch_service.training.loop import engine
-from mitorch_service.training.loop.local_processes import companions, wanted_processes
+from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
 from tests.unit.training.pictures import write_colors
 from tests.unit.training.recorder import Recorder
 
@@ -59,7 +59,7 @@ def train(folder: Path, processes: int, **fields: Any) -> tuple[engine.TrainingO
     given, recorder = CONFIG | fields, Recorder()
     command = [sys.executable, "-c", COMPANION, str(folder), json.dumps(given)]
     lists = [read_image_list(folder / name) for name in ("train.txt", "val.txt")]
-    with companions(processes, command):
+    with local_processes(processes, command):
         outcome = engine.train(TrainingConfig.model_validate(given), *lists, reporter=recorder)
     return outcome, recorder
 

@@ -1,0 +1,31 @@
+"""The first document of a training, from a checked config: what submission, searches and final trainings queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.script import is_script
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.training import Training
+
+
+def new_training(
+    id: str, config: Mapping[str, Any], dataset: DatasetRef, now: datetime, arrival: int, **fields: Any
+) -> Training:
+    """A training that waits for its first attempt."""
+    return Training(
+        id=id,
+        status=TrainingStatus.NEW,
+        arrival=arrival,
+        created_at=now,
+        status_times={"new": now},
+        dataset=dataset,
+        config={key: value for key, value in config.items() if key != "dataset"},
+        max_epochs=config.get("max_epochs", 0) if is_script(config) else config["max_epochs"],
+        max_retries=config.get("max_retries", 0),
+        resources=config.get("resources"),
+        **fields,
+    )

@@ -26,7 +26,7 @@ def test_the_wheel_is_one_that_pip_takes(tmp_path: Path) -> None:
     wheel = next(folder.glob("*.whl"))
     program = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", str(tmp_path / "there")]
     subprocess.run([*program, str(wheel)], check=True, capture_output=True)
-    assert (tmp_path / "there" / "mitorch_service" / "backends" / ENTRY).is_file()
+    assert (tmp_path / "there" / "mitorch_service" / "backends" / "azureml" / ENTRY).is_file()
     assert not any("__pycache__" in name or name.startswith("tests") for name in zipfile.ZipFile(wheel).namelist())
 
 

@@ -221,5 +221,5 @@ def test_the_package_costs_a_script_nothing() -> None:
     code = "import sys, mitorch_service\nmitorch_service.report(epoch=1)\nprint(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "numpy", "pydantic", "pymongo", "click"} & set(out.split())
-    with pytest.raises(AttributeError, match="has no attribute 'reports'"):
-        mitorch_service.reports  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'reportz'"):
+        mitorch_service.reportz  # noqa: B018

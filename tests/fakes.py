@@ -8,7 +8,7 @@ from typing import Any
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from mitorch_service.backends.node import Node
 from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreError
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training

@@ -60,7 +60,7 @@ def command(
     from datetime import UTC, datetime
 
     from mitorch_service.cli.submit_one import dataset_ref, read_config
-    from mitorch_service.models.file_kinds import is_obdb
+    from mitorch_service.models.legacy_formats import is_obdb
     from mitorch_service.settings import read_settings
     from mitorch_service.submission.sas_expiry import warn_of_storage_expiry
     from mitorch_service.submission.submission import Options, parse_tags

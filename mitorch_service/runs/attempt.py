@@ -25,8 +25,8 @@ from mitorch_service.errors import (
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.script import is_script
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome

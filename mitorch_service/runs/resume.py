@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.checkpoints import CHECKPOINT, delete_states
+from mitorch_service.artifacts.checkpoint_keys import CHECKPOINT, delete_states
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training

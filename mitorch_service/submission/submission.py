@@ -14,8 +14,8 @@ from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Probl
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.file_kinds import is_obdb, is_task
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
+from mitorch_service.models.legacy_formats import is_obdb, is_task
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.script import NO_DATASET, AnyConfig, check_config, is_script
 from mitorch_service.models.status import JobStatus, TrainingStatus

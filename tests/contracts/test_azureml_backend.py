@@ -13,7 +13,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from tests.azureml_emulator.client import COMPUTE, PASSWORD, PRINCIPAL, TENANT, Emulator, running
 from tests.azureml_worker import Worker

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Backend, RunRequest, RunStatus
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from tests.azureml_emulator.client import COMPUTE, Emulator
 from tests.azureml_worker import Worker
 from tests.contracts.local_cluster import LocalCluster, shell, state, wait_for

@@ -16,7 +16,7 @@ import pytest
 from mitorch_service.backends.base import Capacity, RunRequest
 from mitorch_service.backends.local.backend import visible_gpus
 from mitorch_service.errors import BackendUnavailable
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from tests.contracts.local_cluster import LocalCluster, eventually, lives, shell, state, wait_for
 
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.KILLED)

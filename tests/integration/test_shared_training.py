@@ -13,7 +13,7 @@ import torch
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.dataset import Dataset, DatasetPart
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.runs.rank import run_share

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 from mitorch_service.artifacts.blob.cache import BlobCache, NoRoom
 from mitorch_service.artifacts.blob.client import RETRIES, open_blob
 from mitorch_service.artifacts.blob.download import BlobVersion, DamagedBlob
-from mitorch_service.artifacts.blob.errors import is_refusal, problem
+from mitorch_service.artifacts.blob.storage_errors import is_refusal, problem
 from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.errors import ArtifactError, DataError
 

@@ -15,7 +15,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.blob.client import RETRIES, open_container
 from mitorch_service.artifacts.blob.download import DamagedBlob, download
-from mitorch_service.artifacts.blob.errors import error_code, problem
+from mitorch_service.artifacts.blob.storage_errors import error_code, problem
 from mitorch_service.artifacts.blob.upload import upload
 from mitorch_service.artifacts.blob.url import BlobRoot
 from mitorch_service.errors import ArtifactError, SettingsError

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
-from mitorch_service.artifacts.blob.errors import error_code
+from mitorch_service.artifacts.blob.storage_errors import error_code
 
 BLOCK = 8 << 20  # bytes; of a file with more than MOST_BLOCKS of them, each is larger
 MOST_BLOCKS = 50_000  # as the storage allows

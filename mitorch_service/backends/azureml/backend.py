@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mitorch_service.backends.azureml import request as azureml_request
+from mitorch_service.backends.azureml.code_snapshot import snapshot_folder
 from mitorch_service.backends.azureml.http_errors import WrongRequest
 from mitorch_service.backends.azureml.request import AzureMLRequest
-from mitorch_service.backends.azureml.snapshot import snapshot_folder
 from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE, SECRET_VARIABLES, secret_names, secret_prefix
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
@@ -178,7 +178,7 @@ class AzureMLBackend(Backend):
             return self._connection
 
     def _errors(self) -> SdkErrors:
-        from mitorch_service.backends.azureml.v1.errors import sdk_errors, status_of
+        from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors, status_of
 
         return sdk_errors, status_of
 

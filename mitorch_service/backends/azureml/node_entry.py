@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-EXIT_INFRASTRUCTURE = 75  # as models/run.py has it
+EXIT_INFRASTRUCTURE = 75  # the same as models/exit_codes.py, which cannot be imported yet
 NEEDED = (
     *("click", "dotenv", "psutil", "pydantic", "pymongo", "rich"),
     *("PIL", "timm", "torch", "torchmetrics", "torchvision"),

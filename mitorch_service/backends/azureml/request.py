@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mitorch_service.backends.azureml.snapshot import ENTRY
+from mitorch_service.backends.azureml.code_snapshot import ENTRY
 from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.models.training import Resources, run_name

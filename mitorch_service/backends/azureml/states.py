@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mitorch_service.backends.base import RunStatus
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.secrets import mask_secrets
 
 # One table; what is not in it is UNKNOWN, which means: wait. A preempted low-priority run is Queued again.

@@ -25,7 +25,7 @@ import psutil
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.local import supervisor
 from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 
 GRACE_SECONDS = 30.0  # from SIGTERM to SIGKILL

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.checkpoints import delete_states
+from mitorch_service.artifacts.checkpoint_keys import delete_states
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.job import trial_id
 from mitorch_service.stores.base import Store

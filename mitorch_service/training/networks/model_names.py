@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from mitorch_service.training.networks.detectors.names import detector_names, parse_detector
+from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.legacy_names import equivalent, nearest_to_original
 from mitorch_service.training.plugins import plugin_names
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
-from mitorch_service.training.networks.detectors.names import DetectorName, parse_detector
+from mitorch_service.training.networks.detectors.detector_names import DetectorName, parse_detector
 from mitorch_service.training.networks.model_names import (
     DETECTION,
     MODELS_GROUP,

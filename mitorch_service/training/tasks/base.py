@@ -17,7 +17,7 @@ from mitorch_service.training.data.batch import Batch, Sample
 from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plugins import load_plugin
-from mitorch_service.training.tasks.names import BUILT_IN, TASKS_GROUP, unknown_task_problem
+from mitorch_service.training.tasks.task_names import BUILT_IN, TASKS_GROUP, unknown_task_problem
 
 
 class Evaluator(ABC):

@@ -17,7 +17,7 @@ from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset, DatasetPart
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt import run_training

@@ -10,8 +10,8 @@ import pytest
 from mitorch_service.errors import AlreadyExists, InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.file_kinds import is_obdb
 from mitorch_service.models.job import Job
+from mitorch_service.models.legacy_formats import is_obdb
 from mitorch_service.models.obdb import read_obdb
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store

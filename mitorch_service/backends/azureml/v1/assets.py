@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from mitorch_service.backends.azureml.v1.connection import open_workspace
-from mitorch_service.backends.azureml.v1.errors import sdk_errors
 from mitorch_service.backends.azureml.v1.sdk import AzureBlobDatastore, Model, SdkDatastore
+from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors
 from mitorch_service.backends.optional import Datastores, ModelEntry, ModelRegistry, RegisteredModel
 from mitorch_service.errors import BackendError
 from mitorch_service.models.datastore import Datastore

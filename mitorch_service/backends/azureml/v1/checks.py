@@ -10,8 +10,8 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from mitorch_service.backends.azureml.quota import cores_of, find_usage
 from mitorch_service.backends.azureml.v1.connection import sign_in
-from mitorch_service.backends.azureml.v1.errors import status_of, translate
 from mitorch_service.backends.azureml.v1.sdk import AmlCompute, Environment, Workspace
+from mitorch_service.backends.azureml.v1.sdk_errors import status_of, translate
 from mitorch_service.backends.optional import SelfCheck
 from mitorch_service.errors import BackendError
 from mitorch_service.models.validation import nearest

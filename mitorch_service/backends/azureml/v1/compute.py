@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.backends.azureml.v1.errors import status_of
 from mitorch_service.backends.azureml.v1.runs import Runs
 from mitorch_service.backends.azureml.v1.sdk import AmlCompute, ComputeTarget
+from mitorch_service.backends.azureml.v1.sdk_errors import status_of
 from mitorch_service.backends.base import Capacity
 from mitorch_service.errors import BackendError, BackendUnavailable
 from mitorch_service.settings import AzureMLCluster

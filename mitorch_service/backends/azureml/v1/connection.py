@@ -8,7 +8,7 @@ from typing import Any
 
 from mitorch_service.backends.azureml.request import AzureMLRequest
 from mitorch_service.backends.azureml.v1 import compute as azureml_compute
-from mitorch_service.backends.azureml.v1 import submission as azureml_submission
+from mitorch_service.backends.azureml.v1 import run_submission as azureml_submission
 from mitorch_service.backends.azureml.v1.runs import Runs
 from mitorch_service.backends.azureml.v1.sdk import (
     Experiment,

@@ -76,7 +76,7 @@ class AzureMLNode(Node):
             log.warning("the metrics are not shown in the studio any more: %s", type(error).__name__)
 
     def _persistently(self, call: Callable[[], Result], tries: int = _TRIES) -> Result:
-        from mitorch_service.backends.azureml.v1.errors import sdk_errors
+        from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors
 
         for attempt in range(1, tries + 1):
             try:

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mitorch_service.backends.azureml.states import ENDED, LOGS, WAITING, to_status
-from mitorch_service.backends.azureml.v1.errors import status_of
 from mitorch_service.backends.azureml.v1.sdk import ExperimentClient, Run, WorkspaceClient, client_arguments, requests
+from mitorch_service.backends.azureml.v1.sdk_errors import status_of
 from mitorch_service.backends.base import RunStatus
 
 _IDS_A_CALL = 100

@@ -22,7 +22,7 @@ class AzureMLV2Backend(AzureMLBackend):
         connection.make_ready(request, self._code())
 
     def _errors(self) -> SdkErrors:
-        from mitorch_service.backends.azureml.v2.errors import sdk_errors, status_of
+        from mitorch_service.backends.azureml.v2.sdk_errors import sdk_errors, status_of
 
         return sdk_errors, status_of
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from azure.storage.blob import ContainerClient
 
-from mitorch_service.backends.azureml.v2.errors import status_of
 from mitorch_service.backends.azureml.v2.sdk import LIMITS, HttpResponseError
+from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 
 _LIMITS = {**LIMITS, "initial_backoff": 1, "increment_base": 1}  # blob storage counts the seconds in its own way

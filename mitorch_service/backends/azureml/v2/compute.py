@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.backends.azureml.v2.errors import status_of
 from mitorch_service.backends.azureml.v2.runs import Runs
 from mitorch_service.backends.azureml.v2.sdk import AmlCompute, HttpResponseError, MLClient
+from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 from mitorch_service.backends.base import Capacity
 from mitorch_service.errors import BackendError, BackendUnavailable

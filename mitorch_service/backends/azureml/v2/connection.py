@@ -8,10 +8,10 @@ from typing import Any
 
 from mitorch_service.backends.azureml.request import AzureMLRequest
 from mitorch_service.backends.azureml.v2 import compute as azureml_v2_compute
+from mitorch_service.backends.azureml.v2.run_submission import Submission
 from mitorch_service.backends.azureml.v2.runs import Runs
 from mitorch_service.backends.azureml.v2.sdk import LIMITS, MLClient
 from mitorch_service.backends.azureml.v2.services import Services
-from mitorch_service.backends.azureml.v2.submission import Submission
 from mitorch_service.backends.base import Capacity
 from mitorch_service.settings import AzureMLCluster
 

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mitorch_service.backends.azureml.states import ENDED, LOGS, WAITING, to_status
-from mitorch_service.backends.azureml.v2.errors import status_of
 from mitorch_service.backends.azureml.v2.sdk import HttpResponseError, MLClient
+from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 from mitorch_service.backends.base import RunStatus
 

@@ -15,7 +15,7 @@ from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
 from mitorch_service.errors import ModelError
-from mitorch_service.training.networks.detectors.names import MOBILENETS, RESNETS, DetectorName
+from mitorch_service.training.networks.detectors.detector_names import MOBILENETS, RESNETS, DetectorName
 
 _CHANNELS = 256  # of every map of a pyramid (Lin et al. 2017)
 _MOBILENET_STRIDES = (2, 4, 8, 16, 32, 32)  # of torchvision's stages: where each begins to be coarser, and the last

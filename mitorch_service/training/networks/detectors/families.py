@@ -26,7 +26,7 @@ from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
 from mitorch_service.models.validation import nearest
 from mitorch_service.training.networks.detectors.backbones import Backbone, build_backbone
-from mitorch_service.training.networks.detectors.names import MOBILENETS, RESNETS, DetectorName
+from mitorch_service.training.networks.detectors.detector_names import MOBILENETS, RESNETS, DetectorName
 from mitorch_service.training.networks.detectors.ssd import build_ssd, build_ssdlite
 
 _RATIOS = (0.5, 1.0, 2.0)

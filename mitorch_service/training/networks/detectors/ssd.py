@@ -15,7 +15,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from mitorch_service.models.config import ModelConfig
 from mitorch_service.training.networks.detectors.backbones import Maps, torchvision_classifier
-from mitorch_service.training.networks.detectors.names import DetectorName
+from mitorch_service.training.networks.detectors.detector_names import DetectorName
 
 _SSD_RATIOS = [[2], [2, 3], [2, 3], [2, 3], [2], [2]]
 _SSD_SCALES = [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]  # of the input size

@@ -14,7 +14,7 @@ import pytest
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import Dataset, DatasetPart
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.script import NO_DATASET
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training

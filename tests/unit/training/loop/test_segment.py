@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from mitorch_service.artifacts.checkpoints import delete_states
+from mitorch_service.artifacts.checkpoint_keys import delete_states
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.config import TrainingConfig

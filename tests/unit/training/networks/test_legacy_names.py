@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitorch_service.training.networks.detectors.names import detector_names, parse_detector
+from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.legacy_names import equivalent, nearest_to_original
 from mitorch_service.training.networks.model_names import (
     list_models,

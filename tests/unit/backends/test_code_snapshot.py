@@ -7,8 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from mitorch_service.backends.azureml.code_snapshot import ENTRY, snapshot_folder
 from mitorch_service.backends.azureml.node_entry import NEEDED, is_there
-from mitorch_service.backends.azureml.snapshot import ENTRY, snapshot_folder
 from mitorch_service.backends.azureml.vault import secret_names, secret_prefix
 
 

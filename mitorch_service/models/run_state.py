@@ -1,4 +1,4 @@
-"""What a run on a cluster looks like from outside."""
+"""The states of a run on a cluster, as seen from outside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class RunState(StrEnum):
-    """A run as its cluster sees it."""
+    """The state that a cluster reports for a run."""
 
     PENDING = "pending"  # accepted, no process yet
     RUNNING = "running"
@@ -14,7 +14,3 @@ class RunState(StrEnum):
     FAILED = "failed"  # its program ended with another exit code
     KILLED = "killed"  # its processes are gone without an exit of their own
     UNKNOWN = "unknown"  # the cluster says something that we do not understand: wait
-
-
-# What `mirun` ends with when not the training but something around it failed (sysexits.h: EX_TEMPFAIL).
-EXIT_INFRASTRUCTURE = 75

@@ -11,7 +11,6 @@ from typing import Any
 
 from mitorch_service.backends.azureml.request import AzureMLRequest
 from mitorch_service.backends.azureml.v2 import code as azureml_v2_code
-from mitorch_service.backends.azureml.v2.errors import status_of
 from mitorch_service.backends.azureml.v2.runs import Runs
 from mitorch_service.backends.azureml.v2.sdk import (
     Environment,
@@ -20,6 +19,7 @@ from mitorch_service.backends.azureml.v2.sdk import (
     PyTorchDistribution,
     command,
 )
+from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 
 _BASE_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"  # PyTorch's packages bring CUDA

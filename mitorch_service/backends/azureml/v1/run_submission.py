@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.backends.azureml.request import AzureMLRequest
-from mitorch_service.backends.azureml.v1.errors import status_of, words_of
 from mitorch_service.backends.azureml.v1.runs import Runs
 from mitorch_service.backends.azureml.v1.sdk import (
     ContentSnapshotCache,
@@ -18,6 +17,7 @@ from mitorch_service.backends.azureml.v1.sdk import (
     RunConfiguration,
     ScriptRunConfig,
 )
+from mitorch_service.backends.azureml.v1.sdk_errors import status_of, words_of
 
 _PYTHON = "3.11"  # in the SDK's own pinned image; PyTorch's packages bring CUDA themselves
 

@@ -1,4 +1,7 @@
-"""Each named augmentation as a transform of torchvision. `size` is the input size, `colour` the mean one in 0..255."""
+"""Builds each named augmentation as a torchvision transform.
+
+`size` is the input size in pixels, `colour` the data's mean colour in 0..255.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def _random_resized_crop(given: options.RandomResizedCropOptions, size: int) -> 
 
 
 def _inception(given: options.RandomResizedCropOptions, size: int) -> v2.Transform:
-    """Szegedy et al. 2015; the colours as in TensorFlow's slim/preprocessing/inception_preprocessing.py."""
+    """Builds Inception's crop (Szegedy et al. 2015) with the colour distortion of TensorFlow's
+    slim/preprocessing/inception_preprocessing.py."""
     color = v2.ColorJitter(brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2)
     return v2.Compose([_random_resized_crop(given, size), v2.RandomHorizontalFlip(), color])
 
@@ -88,7 +92,7 @@ def _plain(build: Callable[[Any, int], v2.Transform]) -> Builder:
     return lambda given, size, kind, colour: build(given, size)
 
 
-# Any: each takes the options class that OPTIONS has for its name.
+# Any: each builder takes the class of options that OPTIONS has for its name.
 BUILDERS: dict[str, Builder] = {
     "resize": _plain(lambda given, size: v2.Resize((size, size))),
     "letterbox": _plain(lambda given, size: own.Letterbox(size)),

@@ -1,11 +1,11 @@
-"""Which tasks there are. Imports no torch: a config is checked where it is submitted."""
+"""The names of the tasks. Imports no torch, because configs are checked where they are submitted."""
 
 from __future__ import annotations
 
 from mitorch_service.models.validation import nearest
 from mitorch_service.training.plugins import plugin_names
 
-TASKS_GROUP = "mitorch_service.tasks"  # entry points: classes of training.task.Task, made without arguments
+TASKS_GROUP = "mitorch_service.tasks"  # entry points: subclasses of training.tasks.base.Task, created without arguments
 
 _TASKS = "mitorch_service.training.tasks"
 BUILT_IN = {
@@ -16,12 +16,12 @@ BUILT_IN = {
 
 
 def task_names() -> tuple[str, ...]:
-    """Ours, then those of installed packages."""
+    """Returns the built-in names, then those of installed packages."""
     return (*BUILT_IN, *(name for name in plugin_names(TASKS_GROUP) if name not in BUILT_IN))
 
 
 def unknown_task_problem(name: str) -> str | None:
-    """Why there is no task of this name, or None if there is."""
+    """Returns why this is not the name of a task, or None if it is."""
     known = task_names()
     if name in known:
         return None

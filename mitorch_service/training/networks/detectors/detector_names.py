@@ -9,7 +9,7 @@ from typing import Literal
 Family = Literal["fasterrcnn", "retinanet", "fcos", "ssd", "ssdlite"]
 Pyramid = Literal["", "fpn", "fpn_v2"]
 
-# Backbones of torchvision, by their names there; any other is a model of timm, by its name there.
+# torchvision's backbones, by its names; any other backbone is a timm model, by timm's name.
 RESNETS = (
     "resnet18",
     "resnet34",
@@ -25,13 +25,13 @@ RESNETS = (
 MOBILENETS = ("mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small")
 
 _NAME = re.compile(r"([\w.]+)-(?:(fpn|fpn_v2)-)?(fasterrcnn|retinanet|fcos|ssdlite|ssd)")
-_WITH_V2 = ("fasterrcnn", "retinanet")  # torchvision has an improved recipe of these
+_WITH_V2 = ("fasterrcnn", "retinanet")  # torchvision has an improved version of these
 _TORCHVISION = re.compile(r"(fasterrcnn|retinanet|fcos)_(\w+?)(?:_320)?_(fpn(?:_v2)?)")
 
 
 @dataclass(frozen=True)
 class DetectorName:
-    """The parts of a detector's name."""
+    """A detector's name, parsed."""
 
     backbone: str
     pyramid: Pyramid
@@ -42,9 +42,9 @@ class DetectorName:
 
 
 def parse_detector(name: str) -> DetectorName | None:
-    """The parts of a name of ours, or of torchvision's own (``fasterrcnn_resnet50_fpn_v2``).
+    """Parses our name or torchvision's (``fasterrcnn_resnet50_fpn_v2``); returns None if there is no such combination.
 
-    None if there is no such combination; whether timm has the backbone is not looked at.
+    Does not check whether timm has the backbone.
     """
     found = _NAME.fullmatch(_ours(name))
     if found is None:
@@ -54,7 +54,8 @@ def parse_detector(name: str) -> DetectorName | None:
 
 
 def detector_names() -> tuple[str, ...]:
-    """All with a backbone of torchvision. More: ``<timm model>-fpn-<family>`` and ``<timm model>-ssdlite``."""
+    """Returns all detectors on torchvision's backbones. ``<timm model>-fpn-<family>`` and ``<timm model>-ssdlite``
+    exist as well."""
     families: tuple[Family, ...] = ("fasterrcnn", "retinanet", "fcos", "ssdlite", "ssd")
     pyramids: tuple[Pyramid, ...] = ("fpn", "fpn_v2", "")
     backbones = (*RESNETS, *MOBILENETS, "vgg16")

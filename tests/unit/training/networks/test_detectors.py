@@ -120,7 +120,7 @@ def test_anchor_size_is_that_of_the_finest_map() -> None:
     ("fields", "message"),
     [
         ({"name": "test_vit-fpn-retinanet"}, r"feature maps of stride 16, and 8, 16, 32 are needed"),
-        ({"name": "test_resnet"}, "'test_resnet' is a classifier, and finds no boxes; did you mean test_resnet-fpn-"),
+        ({"name": "test_resnet"}, "'test_resnet' is a classifier, not a detector; did you mean test_resnet-fpn-"),
         ({"name": "resnet50-fpn-fasterrcn"}, "there is no detector .*did you mean resnet50-fpn-fasterrcnn"),
         ({"name": "resnet5-fpn-retinanet"}, "there is no backbone 'resnet5'; did you mean resnet5"),
         ({"name": "EfficientDetD3"}, "did you mean efficientnet_b3-fpn-retinanet"),

@@ -25,7 +25,7 @@ def test_the_cpu_computes_in_full_precision_unless_asked() -> None:
     half = Precision(PrecisionConfig(name="bf16"), CPU)
     with half.autocast():
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.bfloat16
-    with pytest.raises(InvalidInput, match=r"precision\.name: fp16 is not for the CPU"):
+    with pytest.raises(InvalidInput, match=r"precision\.name: fp16 is not supported on the CPU"):
         Precision(PrecisionConfig(name="fp16"), CPU)
 
 

@@ -18,7 +18,7 @@ from mitorch_service.stores.base import Store
 
 if TYPE_CHECKING:
     from mitorch_service.artifacts.dataset_files import DatasetFiles
-    from mitorch_service.backends.optional import Datastores, ModelRegistry, SelfCheck
+    from mitorch_service.backends.optional import DatastoreRegistry, HealthCheck, ModelRegistry
 
 
 def open_store(settings: Settings) -> Store:
@@ -73,7 +73,7 @@ def _open_backend(cluster: ClusterConfig, settings: Settings) -> Backend:
     return LocalBackend(cluster.name, settings.home, cluster.slots, run_environment(settings))
 
 
-def open_datastores(cluster: AzureMLCluster) -> Datastores:
+def open_datastores(cluster: AzureMLCluster) -> DatastoreRegistry:
     """The blob containers of the cluster's workspace. Raises MissingExtra."""
     return _azureml("assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
 
@@ -83,11 +83,11 @@ def open_model_registry(cluster: AzureMLCluster) -> ModelRegistry:
     return _azureml("assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
 
 
-def open_self_check(cluster: ClusterConfig) -> SelfCheck | None:
+def open_self_check(cluster: ClusterConfig) -> HealthCheck | None:
     """What checks a cloud's settings; None for this machine. Raises MissingExtra."""
     if not isinstance(cluster, AzureMLCluster):
         return None
-    return _azureml("checks").AzureMLSelfCheck(cluster)  # type: ignore[no-any-return]
+    return _azureml("checks").AzureMLHealthCheck(cluster)  # type: ignore[no-any-return]
 
 
 def _azureml(module: str) -> Any:

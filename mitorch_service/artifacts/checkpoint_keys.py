@@ -7,7 +7,7 @@ from mitorch_service.artifacts.base import ArtifactStore
 CHECKPOINT, SHARED = "checkpoint-", "shared-"  # folders of a training's own states; of those that others may take over
 
 
-def delete_states(artifacts: ArtifactStore, training_id: str, shared: bool) -> None:
+def delete_checkpoint_files(artifacts: ArtifactStore, training_id: str, shared: bool) -> None:
     """Those of a training that needs them no more; with `shared` those that it kept for others, too."""
     prefix, kinds = f"{training_id}/", (CHECKPOINT, SHARED) if shared else (CHECKPOINT,)
     names = {key.removeprefix(prefix).partition("/")[0] for key in artifacts.keys(prefix)}

@@ -28,7 +28,7 @@ class DatasetFiles:
         self._cache, self._limit = cache, limit
 
     @contextmanager
-    def at_hand(self, dataset: Dataset) -> Iterator[dict[str, Path]]:
+    def local_paths(self, dataset: Dataset) -> Iterator[dict[str, Path]]:
         """Each split's text file on this machine, its support files where they lie in relation to it, until the end.
 
         Raises DataError for what the storage refuses or does not have, ArtifactError for all that may pass.

@@ -54,7 +54,7 @@ def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: t
     store = open_store(settings)
     if not _is_first():
         return run_share(store, training_id, open_dataset_files(settings))
-    if node.starts_again and _has_begun(store, training_id, attempt):
+    if node.may_restart_runs and _has_begun(store, training_id, attempt):
         log.error("attempt %d had begun on a node that was taken away: it is lost, and made up for by another", attempt)
         return EXIT_INFRASTRUCTURE
     return run_training(
@@ -95,7 +95,7 @@ def _end(node: Node, stop: threading.Event) -> None:
     """Asks the node in a thread: the training goes on until it is known who wants it to end."""
 
     def work() -> None:
-        if node.is_taken_away():
+        if node.is_preempted():
             log.warning("the node is taken away: the attempt is lost, and is made up for by another")
             os._exit(EXIT_INFRASTRUCTURE)
         stop.set()

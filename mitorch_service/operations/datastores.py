@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from mitorch_service.artifacts.datastore_urls import file_url
-from mitorch_service.backends.optional import Datastores
+from mitorch_service.backends.optional import DatastoreRegistry
 from mitorch_service.errors import BackendError, InvalidInput, MissingExtra, Problem
 from mitorch_service.models.dataset import DatasetPart
 from mitorch_service.models.datastore import Datastore, DatastorePath, is_datastore_path
@@ -51,7 +51,7 @@ class DatastorePaths:
 
     def __init__(self, settings: Settings, cluster: str | None) -> None:
         self._settings, self._cluster = settings, cluster
-        self._workspaces: dict[object, Datastores] = {}
+        self._workspaces: dict[object, DatastoreRegistry] = {}
         self._known: dict[object, Datastore] = {}
 
     def resolved(self, parts: Mapping[str, DatasetPart]) -> tuple[dict[str, DatasetPart], list[Problem]]:
@@ -82,7 +82,7 @@ class DatastorePaths:
             self._known[key] = self._workspace(place).datastore(place.name)
         return self._known[key]
 
-    def _workspace(self, place: DatastorePath) -> Datastores:
+    def _workspace(self, place: DatastorePath) -> DatastoreRegistry:
         if place.workspace not in self._workspaces:
             cluster = choose_cluster(self._settings, None if place.workspace else self._cluster, place.workspace)
             self._workspaces[place.workspace] = open_datastores(cluster)

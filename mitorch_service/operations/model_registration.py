@@ -103,7 +103,7 @@ def _image_counts(store: Store, settings: Settings, training: Training) -> tuple
     """The lines of each split's text file, which are loaded if they are elsewhere, the images are not."""
     try:
         dataset = store.get_dataset(training.dataset)
-        with open_dataset_files(settings).at_hand(_texts_only(dataset)) as paths:
+        with open_dataset_files(settings).local_paths(_texts_only(dataset)) as paths:
             return {name: _lines(path) for name, path in paths.items()}, []
     except (NotFound, BrokenDocument, DataError, ArtifactError, OSError) as error:
         return {}, [f"images and steps are not told, as the data set's text files cannot be read: {error}"]

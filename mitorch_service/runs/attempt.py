@@ -125,7 +125,7 @@ def _attempt(
             end = run_script(store, artifacts, dataset_files, training, folder, reporter, clock)
         else:
             dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
-            with dataset_files.at_hand(dataset) as paths:
+            with dataset_files.local_paths(dataset) as paths:
                 end = _train(artifacts, training, earlier, dataset, paths, folder, reporter)
     except (StaleAttempt, StoreError):
         raise

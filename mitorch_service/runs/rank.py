@@ -25,7 +25,7 @@ def run_share(store: Store, training_id: str, dataset_files: DatasetFiles) -> in
     try:
         training = persistently(lambda: store.get_training(training_id), _PATIENCE)
         dataset = persistently(lambda: store.get_dataset(training.dataset), _PATIENCE)
-        with dataset_files.at_hand(dataset) as paths:
+        with dataset_files.local_paths(dataset) as paths:
             with heavy_imports():
                 from mitorch_service.training.loop.engine import train
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.checkpoint_keys import CHECKPOINT, delete_states
+from mitorch_service.artifacts.checkpoint_keys import CHECKPOINT, delete_checkpoint_files
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
@@ -62,6 +62,6 @@ def find_checkpoint(artifacts: ArtifactStore, training: Training) -> Earlier:
 def delete_checkpoints(artifacts: ArtifactStore, training_id: str) -> None:
     """Of a training that needs them no more. What cannot be deleted is logged."""
     try:
-        delete_states(artifacts, training_id, shared=False)
+        delete_checkpoint_files(artifacts, training_id, shared=False)
     except ArtifactError as error:
         log.warning("checkpoints stay: %s", error)

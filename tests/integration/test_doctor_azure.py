@@ -64,7 +64,7 @@ FINE: dict[str, tuple[dict[str, Any], str, str]] = {
     "low": ({"compute": "low"}, "compute", "low priority, though low_priority is false"),
     "create": ({"compute": "new", "create": PROFILE}, "compute", "will be created (Standard_NC24s_v3)"),
     "quota": ({}, "quota", "Standard NCSv3 Family: 0 of 24 cores used, a node of Standard_NC6s_v3 has 6"),
-    "no-family": ({"compute": "odd"}, "quota", "not compared: the service tells none for Standard_D2_v2"),
+    "no-family": ({"compute": "odd"}, "quota", "not compared: the service reports none for Standard_D2_v2"),
     "vault": ({}, "key vault", "secrets can be written and read"),
     "image": ({"environment": "registry.example/torch:1"}, "environment", "the image registry.example/torch:1"),
 }

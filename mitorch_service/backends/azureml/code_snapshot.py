@@ -1,6 +1,6 @@
-"""The code that a cloud's node gets: our own package as a wheel, the pinned requirements, and a script that starts it.
+"""Builds the code snapshot for nodes: our package as a wheel, pinned requirements, and the script that starts it.
 
-The folder is made once for a content, so that it is uploaded once and not for every training.
+Each content has one folder, so that it is uploaded once rather than for every training.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from pathlib import Path
 ENTRY = "node_entry.py"
 _PACKAGE, _DISTRIBUTION = "mitorch_service", "mitorch-service"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: mitorch-service\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in the wheel: the same content gives the same bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every file in the wheel, so that the same content gives the same bytes
 
 
 def snapshot_folder(home: Path) -> Path:
-    """The folder, below ``<home>/snapshots``; its name is the hash of its content. Safe against other processes that
-    make it at the same time. Raises OSError."""
+    """Writes the snapshot below ``<home>/snapshots``, unless it exists; returns its folder, named by a hash.
+
+    Several processes may call this at the same time. Raises OSError.
+    """
     wheel, name = _wheel()
     sources = files(_PACKAGE) / "backends" / "azureml"
     content = {
@@ -39,7 +41,7 @@ def snapshot_folder(home: Path) -> Path:
 
 
 def content_hash(content: Mapping[str, bytes]) -> str:
-    """Of file names and contents."""
+    """Returns a SHA-256 hash of file names and contents, as 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for name, data in sorted(content.items()):
         digest.update(f"{name}\0{len(data)}\0".encode() + data)
@@ -47,7 +49,7 @@ def content_hash(content: Mapping[str, bytes]) -> str:
 
 
 def _write(folder: Path, content: Mapping[str, bytes]) -> None:
-    """Writes the folder as a whole or not at all."""
+    """Writes the folder atomically."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:
@@ -56,12 +58,12 @@ def _write(folder: Path, content: Mapping[str, bytes]) -> None:
         temporary.rename(folder)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
-        if not folder.is_dir():  # else another process was faster, with the same content
+        if not folder.is_dir():  # else another process has written the same content
             raise
 
 
 def _wheel() -> tuple[bytes, str]:
-    """The package as it is installed here, editable or not, as a wheel: its bytes and file name."""
+    """Builds a wheel from the installed package, editable or not; returns its bytes and file name."""
     ours = distribution(_DISTRIBUTION)
     info = f"{_PACKAGE}-{ours.version}.dist-info"
     members = dict(sorted(_sources(files(_PACKAGE), _PACKAGE)))

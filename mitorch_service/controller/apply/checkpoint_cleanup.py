@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.checkpoint_keys import delete_states
+from mitorch_service.artifacts.checkpoint_keys import delete_checkpoint_files
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.job import trial_id
 from mitorch_service.stores.base import Store
@@ -26,7 +26,7 @@ def delete_page(
     for number in sorted({record.number for record in records}):
         try:
             if artifacts is not None:
-                delete_states(artifacts, trial_id(job_id, number), shared=True)
+                delete_checkpoint_files(artifacts, trial_id(job_id, number), shared=True)
         except ArtifactError as error:
             tell(error)
     store.remove_rung_records(records)

@@ -129,7 +129,7 @@ def _data(store: Store, dataset_files: DatasetFiles, training: Training) -> Iter
         yield {}
         return
     dataset = persistently(lambda: store.get_dataset(training.dataset), _PATIENCE)
-    with dataset_files.at_hand(dataset) as paths:
+    with dataset_files.local_paths(dataset) as paths:
         yield paths
 
 

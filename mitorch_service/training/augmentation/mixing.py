@@ -1,4 +1,4 @@
-"""mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019): mix the images of a batch, and their targets in proportion."""
+"""mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019): mix images of a batch, and their targets in proportion."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class RandAugmentOptions(ConfigSection):
 
 class SmallestMaxSizeOptions(ConfigSection):
     """``smallest_max_size``: the shorter side to the input size, keeping the aspect ratio. Classification then crops
-    the central square; detection keeps the whole image, with a longer side of at most `longest` times the input size."""
+    the central square; detection keeps the whole image, its longer side at most `longest` times the input size."""
 
     longest: Annotated[float, Field(ge=1)] = 1333 / 800
 

@@ -1,4 +1,4 @@
-"""One request becomes one run, whatever is lost on the way."""
+"""Submits a request as exactly one run, even if answers are lost."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _PYTHON = "3.11"  # in the SDK's own pinned image; PyTorch's packages bring CUDA
 
 
 def submit(experiment: Any, runs: Runs, request: AzureMLRequest, folder: Path) -> str:
-    """Returns where a person can look at the run. `folder`: the code. Raises what the SDK does, if there is no run.
+    """Returns the address where a person can view the run. `folder`: the code. Raises the SDK's errors if there is no
+    run.
 
-    The SDK's call is several: the run may be there although it raises (an answer was lost, tags could not be set), or
-    because another pass was faster. Then it is taken for this one's, which its name is the proof of.
+    The SDK makes several calls, so that the run may exist although it raises (an answer was lost, tags could not be
+    set), or because another pass has submitted it. A run of this name is therefore taken as the result.
     """
     try:
         return _submit(experiment, request, folder)
@@ -36,7 +37,7 @@ def submit(experiment: Any, runs: Runs, request: AzureMLRequest, folder: Path) -
             return runs.url(found)
         if status_of(error) not in (400, 404) or "napshot" not in words_of(error):
             raise
-    # The workspace has lost the code that this machine remembers to have sent: it is sent again.
+    # The workspace has lost the code that this machine's cache says it has: upload it again.
     ContentSnapshotCache(experiment.workspace.service_context).remove_latest()
     return _submit(experiment, request, folder)
 
@@ -50,7 +51,7 @@ def _submit(experiment: Any, request: AzureMLRequest, folder: Path) -> str:
 def _look_for(runs: Runs, name: str) -> Any | None:
     try:
         return runs.get(name)
-    except Exception:  # noqa: BLE001 - the caller has an error of its own to raise, and this one says the same
+    except Exception:  # noqa: BLE001 - the caller raises its own error, which has the same cause
         return None
 
 
@@ -68,7 +69,7 @@ def _configuration(workspace: Any, request: AzureMLRequest, folder: Path) -> Any
 
 @lru_cache(maxsize=64)
 def _template(workspace: Any, environment: str | None, requirements: Path) -> Any:
-    """Made once: it costs more than a call. What all requests have in common."""
+    """Builds the part that all requests have in common; cached, because it takes longer than a call."""
     config = RunConfiguration()
     config.docker = DockerConfiguration(use_docker=True)
     config.environment = _environment(workspace, environment, requirements)
@@ -76,7 +77,7 @@ def _template(workspace: Any, environment: str | None, requirements: Path) -> An
 
 
 def _environment(workspace: Any, name: str | None, requirements: Path) -> Any:
-    """Ours is built by the workspace, once for its requirements; an image or a curated one is taken as it is."""
+    """Returns our environment, which the workspace builds once per requirements, or the image or environment named."""
     if name is None:
         ours = Environment.from_pip_requirements("mitorch", str(requirements))
         ours.python.conda_dependencies.set_python_version(_PYTHON)

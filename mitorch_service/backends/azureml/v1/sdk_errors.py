@@ -1,6 +1,6 @@
-"""Every error of azureml-core becomes one of ours, here: ask again later, or this is wrong and how to repair it.
+"""Translates every error of azureml-core to one of ours: temporary, or permanent with a remedy.
 
-The SDK's messages quote requests and headers: what is told of them is one line, masked, and they are not chained.
+The SDK's messages quote requests and headers, so that only one line of them is used, masked, and they are not chained.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _SIGN_IN = ("AADSTS", "authority", "tenant", "az login")
 
 @contextmanager
 def sdk_errors(cluster: str) -> Iterator[None]:
-    """Whatever the SDK raises inside leaves as BackendError, or as BackendUnavailable where asking again may help."""
+    """Raises BackendError for the SDK's errors inside, or BackendUnavailable if a later call may succeed."""
     try:
         yield
     except BackendError:
         raise
-    except Exception as error:  # noqa: BLE001 - the SDK raises from a dozen families, and KeyError for odd replies
+    except Exception as error:  # noqa: BLE001 - the SDK raises a dozen families of errors, and KeyError for odd replies
         raise translate(cluster, error) from None
 
 
 def translate(cluster: str, error: Exception) -> BackendError:
-    """The one table: an HTTP status first, then what kind of exception it is."""
+    """Returns our error by HTTP status, or else by the kind of exception."""
     status, words = status_of(error), words_of(error)
     if status is not None:
         return answered(cluster, status, words)
@@ -54,7 +54,7 @@ def translate(cluster: str, error: Exception) -> BackendError:
 
 
 def status_of(error: Exception) -> int | None:
-    """The HTTP status behind an exception, which the SDK keeps in an attribute or in its text only."""
+    """Returns the HTTP status of an exception, which the SDK keeps in an attribute or only in its text."""
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None) or getattr(error, "status_code", None)
     if isinstance(status, int):
@@ -64,14 +64,14 @@ def status_of(error: Exception) -> int | None:
         return 404
     if "status code 'Forbidden'" in text:
         return 403
-    # What it says of environments it raises as bare exceptions.
-    told = isinstance(error, AzureMLException) or type(error) is Exception
-    match = _STATUS.search(text) if told else None
+    # For environments the SDK raises bare exceptions.
+    from_sdk = isinstance(error, AzureMLException) or type(error) is Exception
+    match = _STATUS.search(text) if from_sdk else None
     return None if match is None else int(match.group(1))
 
 
 def words_of(error: Exception) -> str:
-    """What the service says, in one line."""
+    """Returns the service's message, on one line."""
     text = str(getattr(error, "message", None) or error) or type(error).__name__
     match = _MESSAGE.search(text)
     if match is not None:

@@ -1,4 +1,4 @@
-"""One request becomes one job, whatever is lost on the way: the job has the request's name."""
+"""Submits a request as exactly one job, which has the request's name, even if answers are lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.backends.azureml.request import AzureMLRequest
-from mitorch_service.backends.azureml.v2 import code as azureml_v2_code
+from mitorch_service.backends.azureml.v2.code_upload import upload_code
 from mitorch_service.backends.azureml.v2.runs import Runs
 from mitorch_service.backends.azureml.v2.sdk import (
     Environment,
@@ -28,24 +28,27 @@ _LOST = re.compile(r"snapshot|/codes/|/environments/", re.I)
 
 
 class Submission:
-    """Creates jobs in one workspace. Their code and environment are looked up or sent once. Threads may share it."""
+    """Creates jobs in one workspace; uploads code and environment at most once. Threads may share it."""
 
     def __init__(self, client: MLClient, services: Services, runs: Runs) -> None:
-        self._client, self._services, self._runs = client, services, runs
+        self._client = client
+        self._services = services
+        self._runs = runs
         self._lock = threading.Lock()
-        self._codes: dict[Path, str] = {}  # folder -> its id in the workspace
-        self._environments: dict[str | None, str] = {}  # as the settings name it -> its id in the workspace
+        self._codes: dict[Path, str] = {}  # folder -> id in the workspace
+        self._environments: dict[str | None, str] = {}  # name in the settings -> id in the workspace
 
     def make_ready(self, request: AzureMLRequest, folder: Path) -> None:
-        """The workspace has the code and the environment when this returns."""
+        """Uploads the code and registers the environment, unless the workspace has them."""
         self._code(folder)
         self._environment(request.environment, folder)
 
     def submit(self, request: AzureMLRequest, folder: Path) -> str:
-        """Returns where a person can look at the run. `folder`: the code. Raises what the SDK does, if there is no run.
+        """Returns the address where a person can view the run. `folder`: the code. Raises the SDK's errors if there is
+        no run.
 
-        The run may be there although the SDK raises: an answer was lost, or another pass was faster, perhaps with
-        other code, which Azure refuses as a change. Then it is taken for this one's, which its name is the proof of.
+        The run may exist although the SDK raises: an answer was lost, or another pass has submitted it, perhaps with
+        other code, which Azure refuses as a change. A run of this name is therefore taken as the result.
         """
         try:
             return self._submit(request, folder)
@@ -55,7 +58,7 @@ class Submission:
                 return self._runs.url(found)
             if status_of(error) not in (400, 404) or not _LOST.search(str(error)):
                 raise
-        # The workspace has lost what this process remembers to have sent: it is sent again.
+        # The workspace has lost code or environment that this process has uploaded: upload them again.
         self._forget()
         return self._submit(request, folder)
 
@@ -68,7 +71,7 @@ class Submission:
     def _look_for(self, name: str) -> dict[str, Any] | None:
         try:
             return self._runs.get(name)
-        except Exception:  # noqa: BLE001 - the caller has an error of its own to raise, and this one says the same
+        except Exception:  # noqa: BLE001 - the caller raises its own error, which has the same cause
             return None
 
     def _forget(self) -> None:
@@ -79,7 +82,7 @@ class Submission:
     def _code(self, folder: Path) -> str:
         with self._lock:
             if folder not in self._codes:
-                self._codes[folder] = azureml_v2_code.ensure(self._services, folder)
+                self._codes[folder] = upload_code(self._services, folder)
             return self._codes[folder]
 
     def _environment(self, name: str | None, folder: Path) -> str:
@@ -89,13 +92,14 @@ class Submission:
             return self._environments[name]
 
     def _find_environment(self, name: str | None, folder: Path) -> str:
-        """Ours is built by the workspace, once for its requirements; an image or a curated one is taken as it is."""
+        """Returns the id of our environment, which the workspace builds once per requirements, or of the image or
+        environment named."""
         if name is None:
             lines = (folder / "requirements.txt").read_text("utf-8").splitlines()
             packages = [f"python={_PYTHON}", "pip", {"pip": [line for line in lines if line and line[0] != "#"]}]
             conda = {"name": "mitorch", "channels": ["conda-forge"], "dependencies": packages}
             return self._registered("mitorch", image=_BASE_IMAGE, conda_file=conda)
-        if name.startswith(("azureml:", "AzureML-")):  # of Azure's registry, or a whole id
+        if name.startswith(("azureml:", "AzureML-")):  # from Azure's registry, or a complete id
             return name if ":" in name else f"{name}@latest"
         if "/" in name:
             return self._registered("mitorch-image", image=name)
@@ -104,7 +108,7 @@ class Submission:
         return str(self._client.environments.get(label, **which).id)
 
     def _registered(self, name: str, **content: Any) -> str:
-        """The same content is the same version: it is registered where no other pass has done it."""
+        """Registers an environment, unless the version for this content exists; returns its id."""
         version = hashlib.sha256(repr(content).encode()).hexdigest()[:16]
         environments = self._client.environments
         try:

@@ -1,6 +1,6 @@
-"""Every error of azure-ai-ml becomes one of ours, here: ask again later, or this is wrong and how to repair it.
+"""Translates every error of azure-ai-ml to one of ours: temporary, or permanent with a remedy.
 
-The SDK's messages quote requests: what is told of them is one line, masked, and they are not chained.
+The SDK's messages quote requests, so that only one line of them is used, masked, and they are not chained.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _SIGN_IN = ("aadsts", "authority", "credential")
 
 @contextmanager
 def sdk_errors(cluster: str) -> Iterator[None]:
-    """Whatever the SDK raises inside leaves as BackendError, or as BackendUnavailable where asking again may help."""
+    """Raises BackendError for the SDK's errors inside, or BackendUnavailable if a later call may succeed."""
     try:
         yield
     except BackendError:
         raise
-    except Exception as error:  # noqa: BLE001 - besides its own it lets ValueError and KeyError out, for odd replies
+    except Exception as error:  # noqa: BLE001 - besides its own errors the SDK raises ValueError and KeyError for odd replies
         raise translate(cluster, error) from None
 
 
 def translate(cluster: str, error: Exception) -> BackendError:
-    """The one table: a sign-in that failed, an HTTP status, then what kind of exception it is."""
+    """Returns our error for a failed sign-in, else by HTTP status, else by the kind of exception."""
     status, words = status_of(error), _words(error)
     if is_sign_in(error):
         return sign_in_failed(cluster, words)
@@ -53,14 +53,14 @@ def translate(cluster: str, error: Exception) -> BackendError:
 
 
 def status_of(error: Exception) -> int | None:
-    """The HTTP status behind an exception; None where there is none, or where it is that of a sign-in."""
+    """Returns the HTTP status of an exception; None if it has none, or for a failed sign-in."""
     if is_sign_in(error) or not isinstance(error, HttpResponseError):
         return None
     return error.status_code
 
 
 def is_sign_in(error: Exception) -> bool:
-    """Whether no token could be had, other than a token that was refused."""
+    """Whether no token could be obtained, as opposed to a token that was refused."""
     if not isinstance(error, (ClientAuthenticationError, ValueError)):
         return False
     text = str(error).lower()
@@ -68,7 +68,7 @@ def is_sign_in(error: Exception) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """What the service says, in one line."""
-    told = getattr(getattr(error, "error", None), "message", None)
-    text = told or getattr(error, "message", None) or str(error) or type(error).__name__
+    """Returns the service's message, on one line."""
+    message = getattr(getattr(error, "error", None), "message", None)
+    text = message or getattr(error, "message", None) or str(error) or type(error).__name__
     return one_line(str(text)) or type(error).__name__

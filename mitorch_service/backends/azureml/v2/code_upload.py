@@ -1,7 +1,7 @@
-"""The code as the workspace keeps it: a version named after its content, uploaded once.
+"""Uploads the code to the workspace, once per content.
 
-The SDK can upload code too, but asks for more each time, and waits for ever for a file that could not be uploaded
-(azure-ai-ml 1.35, without its progress bar).
+The SDK can upload code too, but makes more calls each time, and waits forever if a file cannot be uploaded (azure-ai-ml
+1.35, without its progress bar).
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from mitorch_service.backends.azureml.v2.sdk import LIMITS, HttpResponseError
 from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 
-_LIMITS = {**LIMITS, "initial_backoff": 1, "increment_base": 1}  # blob storage counts the seconds in its own way
+_LIMITS = {**LIMITS, "initial_backoff": 1, "increment_base": 1}  # blob storage has its own names for the backoff
 
 
-def ensure(services: Services, folder: Path) -> str:
-    """The id of the code. `folder`: is named after its content, and flat. A version that is there is complete, for it
-    is created last; two that upload at the same time do so into containers of their own."""
+def upload_code(services: Services, folder: Path) -> str:
+    """Uploads the code, unless the workspace has it; returns its id. `folder`: flat, named by its content's hash.
+
+    The version is created last, so that one that exists is complete; simultaneous uploads use separate containers.
+    """
     path = f"/codes/mitorch-{folder.name}/versions/1"
     try:
         return str(services.arm("GET", path)["id"])

@@ -192,8 +192,8 @@ class ProcessLost(MiTorchError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(
-            f"The processes of this training do not reach each other any more ({problem}). Mostly one of them has "
-            "ended: what it wrote last says why. Start the training again: it goes on from its last checkpoint."
+            f"The processes of this training can no longer reach each other ({problem}). Usually one of them has "
+            "ended: the end of its output says why. Start the training again: it resumes from its last checkpoint."
         )
 
 

@@ -1,4 +1,4 @@
-"""JSON merge patches (RFC 7396): a config with some of its keys changed."""
+"""JSON merge patches (RFC 7396)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """What the patch makes of the target, which stays as it is: objects are merged, null removes a key, anything else
-    replaces what was there."""
+    """Returns the target with the patch applied, as in RFC 7396: objects are merged, null removes a key, other values
+    replace. Does not change the target."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}

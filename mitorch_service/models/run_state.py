@@ -10,7 +10,7 @@ class RunState(StrEnum):
 
     PENDING = "pending"  # accepted, no process yet
     RUNNING = "running"
-    SUCCEEDED = "succeeded"  # ended with exit code 0
-    FAILED = "failed"  # its program ended with another exit code
-    KILLED = "killed"  # its processes are gone without an exit of their own
-    UNKNOWN = "unknown"  # the cluster says something that we do not understand: wait
+    SUCCEEDED = "succeeded"  # its program exited with code 0
+    FAILED = "failed"  # its program exited with another code
+    KILLED = "killed"  # its processes ended without exiting by themselves
+    UNKNOWN = "unknown"  # the cluster reports a state that we do not know: wait

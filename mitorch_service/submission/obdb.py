@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from mitorch_service.models.merge_patch import merge_patch
-from mitorch_service.models.obdb import ObdbFile, Settings, SherpaParameters
+from mitorch_service.models.obdb import ObdbFile, ObdbSettings, SherpaParameters
 
 _DETECTORS = {"retina_net": "resnet50-fpn-retinanet"}  # the only one of the original's that is no backbone
 _COLOURS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05}  # its photometric distortion
@@ -29,7 +29,7 @@ def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _search(name: str, settings: Settings) -> dict[str, Any]:
+def _search(name: str, settings: ObdbSettings) -> dict[str, Any]:
     assert settings.sherpa_parameters is not None  # checked when it was read
     ranges = _expressions(settings.sherpa_parameters)
     search = {
@@ -44,13 +44,13 @@ def _search(name: str, settings: Settings) -> dict[str, Any]:
     return {"job_type": "search", "config": config, "search": search, **_dataset(settings)}
 
 
-def _to_the_end(settings: Settings) -> dict[str, Any]:
+def _to_the_end(settings: ObdbSettings) -> dict[str, Any]:
     """How long the final training of a winner lasts, and one without a search."""
     plateau = {"max_plateau_count": settings.max_plateau_count}
     return {"max_epochs": settings.max_train_epochs, "early_stopping": plateau}
 
 
-def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[str, Any]) -> dict[str, Any]:
+def _config(name: str, settings: ObdbSettings, values: dict[str, Any], length: dict[str, Any]) -> dict[str, Any]:
     config = {
         "task_type": "object_detection",
         "model": {"input_size": 800, "pretrained": True, **_detector(name)},
@@ -90,5 +90,5 @@ def _expressions(ranges: SherpaParameters) -> dict[str, Any]:
     return found
 
 
-def _dataset(settings: Settings) -> dict[str, Any]:
+def _dataset(settings: ObdbSettings) -> dict[str, Any]:
     return {} if settings.dataset is None else {"dataset": str(settings.dataset)}

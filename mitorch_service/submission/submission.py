@@ -15,7 +15,7 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
-from mitorch_service.models.legacy_formats import is_obdb, is_task
+from mitorch_service.models.legacy_formats import is_legacy_task, is_obdb
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.script import NO_DATASET, AnyConfig, check_config, is_script
 from mitorch_service.models.status import JobStatus, TrainingStatus
@@ -103,7 +103,7 @@ def check_submission(
     if is_obdb(data):
         message = "is a settings file of obdb, of which several documents are made: submit it by itself"
         raise InvalidInput(source, [Problem("", message)])
-    if is_task(data):
+    if is_legacy_task(data):
         from mitorch_service.submission.legacy_task import job_of_task
 
         data, problems = job_of_task(data)

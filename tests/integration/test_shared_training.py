@@ -82,7 +82,7 @@ def test_one_whose_other_process_is_killed_is_tried_again(
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == EXIT_INFRASTRUCTURE
     lost = store.get_training(training.id)
     assert lost.status == TrainingStatus.NEW
-    assert "do not reach each other any more" in str(lost.attempts[-1].reason)
+    assert "can no longer reach each other" in str(lost.attempts[-1].reason)
     store.close()
 
 

@@ -313,7 +313,7 @@ def _group(leader: _ProcessId) -> list[psutil.Process]:
 
 
 def _is_reused(leader: _ProcessId) -> bool:
-    """Whether a later process has the id. The system does not reuse the id of a living group, so the group has ended."""
+    """Whether a later process has the id. If so, the group has ended, because its id is not reused before."""
     try:
         return abs(supervisor.process_start(leader.pid) - leader.started) > _SAME_START
     except psutil.NoSuchProcess:

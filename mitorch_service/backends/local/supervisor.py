@@ -1,8 +1,8 @@
 """The parent process of a local run, which outlives the controller.
 
-Started by its path: ``python supervisor.py FOLDER GRACE_SECONDS COMMAND…``. It makes sure that a run name is started only
-once, forwards SIGTERM (and sends SIGKILL to all of the run's processes after the grace period), and writes the exit code
-to ``exit.json``.
+Started by its path: ``python supervisor.py FOLDER GRACE_SECONDS COMMAND…``. It makes sure that a run name is started
+only once, forwards SIGTERM (followed by SIGKILL to all of the run's processes after the grace period), and writes the
+exit code to ``exit.json``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from mitorch_service.cli.views.pareto_front import front_json, show_front
 from mitorch_service.cli.views.paused_trials import counts_text, rung_fields
 from mitorch_service.cli.views.script import script_fields
 from mitorch_service.models.job import Job
-from mitorch_service.models.script import shown
+from mitorch_service.models.script import masked_config
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.reports.search_insight import SearchInsight
@@ -72,7 +72,7 @@ class JobView(View):
             importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
         found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
         cost = cost_json(cost_of_job(accounts, final.training))
-        document = {**job.to_document(), "config": shown(job.config), **found, "final_training": final.json()}
+        document = {**job.to_document(), "config": masked_config(job.config), **found, "final_training": final.json()}
         stream_json({**document, "counts": counts, **cost, **board}.items())
 
     def _best_fields(self, job: Job) -> list[tuple[str, Any]]:

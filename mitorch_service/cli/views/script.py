@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from mitorch_service.models.script import CodeRecord, ScriptConfig, is_script, shown
+from mitorch_service.models.script import CodeRecord, ScriptConfig, is_script, masked_config
 from mitorch_service.models.validation import check
 
 
 def script_fields(config: dict[str, Any]) -> list[tuple[str, Any]]:
     """Names and values of a stored config; none of one that is no script's, or in which the command is searched."""
-    whole = check(ScriptConfig, shown(config))[0] if is_script(config) else None
+    whole = check(ScriptConfig, masked_config(config))[0] if is_script(config) else None
     if whole is None:
         return []
     fields: list[tuple[str, Any]] = [
@@ -27,7 +27,7 @@ def without_record(config: dict[str, Any]) -> dict[str, Any]:
     """A script's config as a person wrote it, credentials masked; any other as it is."""
     if not is_script(config):
         return config
-    masked = shown(config)
+    masked = masked_config(config)
     return {**masked, "script": {name: value for name, value in masked["script"].items() if name != "code"}}
 
 

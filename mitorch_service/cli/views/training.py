@@ -15,7 +15,7 @@ from mitorch_service.cli.views.paused_trials import pausing_fields, show_lineage
 from mitorch_service.cli.views.script import script_fields
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.script import shown
+from mitorch_service.models.script import masked_config
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
@@ -52,7 +52,7 @@ class TrainingView(View):
 
     def show_json(self) -> None:
         training = self._store.get_training(self._id)
-        document = {**training.to_document(), "config": shown(training.config)}
+        document = {**training.to_document(), "config": masked_config(training.config)}
         fields = {**document, **cost_json(cost_of_training(training)), "curve": self._records()}
         stream_json(fields.items())
 

@@ -347,7 +347,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a wrong expression": ({"batch_size": {"_chioce": [1]}}, "search.refit.batch_size: _chioce is no expression"),
     "a data set": ({"dataset": "other"}, "search.refit.dataset: is the job's: remove it"),
     "another script": ({"script": {"command": "x"}}, "search.refit.script: is the job's, only its parameters may"),
-    "one option": ({"lr_scheduler": {"name": "one_cycle"}}, "wrong config: lr_scheduler: one_cycle climbs by itself"),
+    "one option": (
+        {"lr_scheduler": {"name": "one_cycle"}},
+        "wrong config: lr_scheduler: one_cycle has its own",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.script import ScriptConfig, check_config, is_secret, shown
+from mitorch_service.models.script import ScriptConfig, check_config, is_secret, masked_config
 from mitorch_service.runs.script.command import Mask, parameter_arguments, script_command, script_environment
 
 SCRIPT: dict[str, Any] = {"script": {"command": "python train.py {parameters}"}}
@@ -61,13 +61,13 @@ def test_a_config_without_a_script_is_a_training() -> None:
 def test_credentials_are_masked_when_shown(name: str) -> None:
     config = {"script": {"command": ["x"], "env": {name: "abcdef", "KEYBOARD": "qwerty"}}, "max_epochs": 1}
     assert is_secret(name)
-    assert shown(config)["script"]["env"] == {name: "***", "KEYBOARD": "qwerty"}
+    assert masked_config(config)["script"]["env"] == {name: "***", "KEYBOARD": "qwerty"}
     assert config["script"]["env"][name] == "abcdef"  # type: ignore[index]
 
 
 def test_a_config_without_environment_is_shown_as_it_is() -> None:
     for config in ({"model": {"name": "x"}}, SCRIPT, {"script": 3}):
-        assert shown(config) == config
+        assert masked_config(config) == config
 
 
 def test_parameters_become_arguments() -> None:

@@ -173,7 +173,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a range from zero": (
         {"sherpa_parameters": {**RANGES, "weight_decay": [0, 0.9]}},
-        "sherpa_parameters.weight_decay: needs low > 0: a logarithm has no zero (it is [0, 0.9])",
+        "sherpa_parameters.weight_decay: needs low > 0, because the scale is logarithmic (it is [0, 0.9])",
     ),
     "half a step": (
         {"sherpa_parameters": {**RANGES, "step_size": [1, 2.5]}},

@@ -99,7 +99,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"objective": ["val_loss", "top_accuracy"]},
         "search.objective: 'top_accuracy' is not measured; did you mean 'top5_accuracy'?",
     ),
-    "an objective twice": ({"objective": ["val_loss", "val_loss"]}, "search.objective: names val_loss twice; remove"),
+    "an objective twice": (
+        {"objective": ["val_loss", "val_loss"]},
+        "search.objective: contains val_loss twice; remove",
+    ),
     "no objective": ({"objective": []}, "search.objective: must be val_loss or the name of a metric, or a list"),
     "an objective that is no name": ({"objective": ["val_loss", 3]}, "search.objective: must be val_loss or the name"),
     "too few directions": (
@@ -115,7 +118,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"direction": "minimise"},
         "search.direction: \"minimise\" is not known; did you mean 'minimize'? known: minimize, maximize",
     ),
-    "a direction of several": ({**BOTH, "direction": ["minimize", "up"]}, "search.direction: 'up' is no direction"),
+    "a direction of several": ({**BOTH, "direction": ["minimize", "up"]}, "search.direction: 'up' is not a direction"),
     "a Gaussian process for two": (
         {**BOTH, "algorithm": "gp"},
         'search.algorithm: "gp" searches for one objective, not for 2; use one of: auto, tpe, nsga2, random, qmc, grid',

@@ -119,7 +119,7 @@ def test_anchor_size_is_that_of_the_finest_map() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "test_vit-fpn-retinanet"}, r"feature maps of stride 16, and 8, 16, 32 are needed"),
+        ({"name": "test_vit-fpn-retinanet"}, r"feature maps of stride 16, but 8, 16, 32 are needed"),
         ({"name": "test_resnet"}, "'test_resnet' is a classifier, not a detector; did you mean test_resnet-fpn-"),
         ({"name": "resnet50-fpn-fasterrcn"}, "there is no detector .*did you mean resnet50-fpn-fasterrcnn"),
         ({"name": "resnet5-fpn-retinanet"}, "there is no backbone 'resnet5'; did you mean resnet5"),

@@ -80,7 +80,7 @@ def test_a_damaged_weights_file(tmp_path: Path) -> None:
 
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     torch.save(network(), tmp_path / "m.pth")  # a pickled module, not its weights
-    with pytest.raises(ModelError, match="no PyTorch weights file"):
+    with pytest.raises(ModelError, match="not a PyTorch weights file"):
         read_weights(tmp_path / "m.pth")
 
 

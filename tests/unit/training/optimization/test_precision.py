@@ -57,7 +57,7 @@ def test_a_training_in_bf16_with_channels_last(colors: tuple[ImageList, ImageLis
     [
         ({"precision": "fp8"}, "'auto', 'fp32', 'bf16' or 'fp16'"),
         ({"ema": {}, "swa": {}}, "keep one of them"),
-        ({"objective": "mAP"}, "objective 'mAP' is none of this task's: val_loss, top1_accuracy"),
+        ({"objective": "mAP"}, "this task has no objective 'mAP'; known: val_loss, top1_accuracy"),
     ],
 )
 def test_settings_that_cannot_be(fields: dict[str, Any], words: str) -> None:

@@ -220,7 +220,7 @@ def test_what_the_storage_refuses_is_the_data_sets_fault(storage: Storage, tmp_p
     with pytest.raises(DataError, match=r"train\.txt: the SAS token expired on 2026-01-02 00:00 UTC") as caught:
         files.local_paths(storage.dataset("train.txt", sas=old)).__enter__()
     assert "sig" not in str(caught.value)
-    with pytest.raises(DataError, match=r"images\.zip: there is no such file"):
+    with pytest.raises(DataError, match=r"images\.zip: file not found"):
         files.local_paths(storage.dataset("train.txt", "images.zip")).__enter__()
     assert views(tmp_path) == []
 
@@ -231,8 +231,8 @@ def test_the_loading_is_told_in_the_log(storage: Storage, tmp_path: Path, caplog
     with DatasetFiles(tmp_path).local_paths(storage.dataset("train.txt")):
         pass
     assert caplog.messages == [
-        "data set digits:1: 0 of 1 files are there, 0 of 2 MB loaded",
-        "data set digits:1: all files are there",
+        "data set digits:1: 0 of 1 files available, 0 of 2 MB downloaded",
+        "data set digits:1: all files are available",
     ]
 
 
@@ -249,12 +249,12 @@ def test_urls_that_cannot_be_reached_are_told_by_their_field(storage: Storage, t
     assert problems("/data/train.txt") == []
     (one,) = problems(right, right, missing)
     assert one.startswith("train.support_files[1]: http://")
-    assert one.endswith("images.zip: there is no such file.")
+    assert one.endswith("images.zip: file not found.")
     (one,) = problems(right, other)
-    assert one.startswith("train.support_files: lie in several containers")
+    assert one.startswith("train.support_files: are in several containers")
     (one,) = problems(right, "/data/images.zip")
     assert one.startswith("train: mixes URLs with files of this machine")
     (one,) = problems("https://me.blob.core.windows.net/only?sig=hush")
-    assert one == "train.path: https://me.blob.core.windows.net/only names a container, no file"
+    assert one == "train.path: https://me.blob.core.windows.net/only names a container, not a file"
     (one,) = problems("http://me.blob.core.windows.net/a/b?sig=hush")
     assert one.startswith("train.path: http://me.blob.core.windows.net/a/b must begin with https://")

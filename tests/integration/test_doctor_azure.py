@@ -158,7 +158,7 @@ def test_all_is_well_with_a_database_and_a_container_for_all(
     machine.environment |= {"MITORCH_DB_URI": mongodb_uri, "MITORCH_STORAGE_URL": url}
     found = findings(machine, CLUSTER)
     assert all(ok for ok, _ in found.values()), found
-    assert f"until the SAS token ends on {end:%Y-%m-%d %H:%M} UTC" in found["storage"][1]
+    assert f"until the SAS token expires on {end:%Y-%m-%d %H:%M} UTC" in found["storage"][1]
 
 
 @pytest.mark.parametrize(

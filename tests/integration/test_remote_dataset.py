@@ -93,11 +93,11 @@ def test_a_training_on_files_in_blob_storage(
     (ref,) = register_file(storage.definition(tmp_path, token))
     done = run(settings, a_training(config=SMALL, dataset=ref))
     assert done.status == TrainingStatus.COMPLETED, done.error
-    assert "data set colors:1: all files are there" in caplog.messages
+    assert "data set colors:1: all files are available" in caplog.messages
     assert done.artifacts["model"] == storage.azurite.url(storage.name, f"artifacts/{done.id}/model.pth")
     open_artifacts(settings).get(f"{done.id}/attempt-1/log.txt", tmp_path / "log.txt")
     told = (tmp_path / "log.txt").read_text() + json.dumps(done.to_document(), default=str)
-    assert "all files are there" in told
+    assert "all files are available" in told
     assert "sig=" not in told
 
 
@@ -132,7 +132,7 @@ def test_a_training_whose_files_are_gone_says_which(
     assert done.status == TrainingStatus.FAILED
     assert done.error is not None
     assert done.error.type == "DataError"
-    assert re.search(r"set/train/\d+\.png: there is no such file\.$", done.error.message)
+    assert re.search(r"set/train/\d+\.png: file not found\.$", done.error.message)
 
 
 def test_misubmit_warns_of_a_token_that_ends_soon(storage: Storage, settings: Settings, tmp_path: Path) -> None:

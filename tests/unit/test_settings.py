@@ -81,8 +81,8 @@ def test_a_database_file_is_named_for_good(
     ("uri", "problem"),
     [
         ("postgres://u:hunter2@h/db", "the scheme 'postgres' is not known"),
-        ("/data/my.db", "it is no URI"),
-        ("sqlite:my.db", "it is no URI"),
+        ("/data/my.db", "it is not a URI"),
+        ("sqlite:my.db", "it is not a URI"),
         ("sqlite:///", "it names no file"),
         ("sqlite://my.db", "it names no file"),
     ],
@@ -96,7 +96,7 @@ def test_an_unusable_database_uri_is_told_without_its_password(uri: str, problem
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "a.b", "a$b", "ä" * 32])
 def test_a_name_that_no_database_can_have_is_told(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"MITORCH_DB_NAME: .* cannot name a database"):
+    with pytest.raises(SettingsError, match=r"MITORCH_DB_NAME: .* is not a valid name of a database"):
         read_settings({"MITORCH_DB_NAME": name})
 
 

@@ -52,7 +52,7 @@ def test_a_url_is_taken_apart_and_shown_without_its_token(text: str, url: BlobUr
         ("https:///c?sig=hush", "must name a host"),
         ("https://u:hush@me/c", "without a user"),
         (AZURE, "must name a container"),
-        (f"{AZURE}/c/a#b?sig=hush", "holds a #"),
+        (f"{AZURE}/c/a#b?sig=hush", "contains a #"),
         (f"{AZURE}/c//d?sig=hush", "no empty, '.' or '..' part"),
         (f"{AZURE}/c/%2e%2e/d?sig=hush", "no empty, '.' or '..' part"),
         (f"{AZURE}/c/a%2Fb?sig=hush", "no empty, '.' or '..' part"),

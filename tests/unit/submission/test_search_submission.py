@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an objective twice": (
         {"objective": ["val_loss", "val_loss"]},
-        "search.objective: contains val_loss twice; remove",
+        "search.objective: contains val_loss twice",
     ),
     "no objective": ({"objective": []}, "search.objective: must be val_loss or the name of a metric, or a list"),
     "an objective that is no name": ({"objective": ["val_loss", 3]}, "search.objective: must be val_loss or the name"),

@@ -164,8 +164,8 @@ def test_the_secrets_that_are_given_are_passed_on(deployment: Deployment) -> Non
     [
         ({"name": "Mi Torch"}, {}, "--name: 'Mi Torch' cannot be used"),
         ({"location": "West Europe"}, {}, "--location: 'West Europe' cannot be used"),
-        ({"subscription": "mine"}, {}, "--subscription: 'mine' is no subscription id"),
-        ({"group": "a/b"}, {}, "--group: 'a/b' cannot name a resource group"),
+        ({"subscription": "mine"}, {}, "--subscription: 'mine' is not a subscription id"),
+        ({"group": "a/b"}, {}, "--group: 'a/b' is not a valid name of a resource group"),
         ({"schedule": "*/5 * * * *"}, {}, "--schedule: '*/5 * * * *' is not a schedule"),
         ({"node-identity": "cluster"}, {}, "--node-identity: 'cluster' is not an object id"),
         ({"clusters": "nowhere.json"}, {}, "--clusters: nowhere.json cannot be read"),

@@ -63,7 +63,8 @@ class NotFound(MiTorchError):
     """No document has this id or name."""
 
     def __init__(self, kind: str, key: str, remedy: str = "List what there is with miquery.") -> None:
-        self.kind, self.key = kind, key
+        self.kind = kind
+        self.key = key
         super().__init__(f"There is no {kind} {key!r}. {remedy}")
 
 
@@ -105,7 +106,9 @@ class BrokenDocument(MiTorchError):
     """A stored document is invalid. `key`: its `_id`, of any type."""
 
     def __init__(self, kind: str, key: Any, reason: str) -> None:
-        self.kind, self.key, self.reason = kind, key, reason
+        self.kind = kind
+        self.key = key
+        self.reason = reason
         super().__init__(f"The {kind} {key} in the database cannot be read: {reason}")
 
 
@@ -131,7 +134,9 @@ class BackendError(MiTorchError):
     """A cluster could not execute an operation; repeating it would not help."""
 
     def __init__(self, cluster: str, problem: str, remedy: str) -> None:
-        self.cluster, self.problem, self.remedy = cluster, problem, remedy
+        self.cluster = cluster
+        self.problem = problem
+        self.remedy = remedy
         super().__init__(f"Cluster {cluster}: {problem}. {remedy}")
 
 
@@ -177,8 +182,12 @@ class TrainingDiverged(MiTorchError):
         gradient_norm: float | None = None,
         last_losses: Sequence[float] = (),
     ) -> None:
-        self.epoch, self.step, self.loss, self.learning_rate = epoch, step, loss, learning_rate
-        self.gradient_norm, self.last_losses = gradient_norm, tuple(last_losses)
+        self.epoch = epoch
+        self.step = step
+        self.loss = loss
+        self.learning_rate = learning_rate
+        self.gradient_norm = gradient_norm
+        self.last_losses = tuple(last_losses)
         known = [f"learning rate {learning_rate:.3g}"]
         known += [f"gradient norm {gradient_norm:.3g}"] if gradient_norm is not None else []
         known += [f"losses before it {', '.join(f'{one:.4g}' for one in self.last_losses)}"] if self.last_losses else []

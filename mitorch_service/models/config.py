@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.dataset import DatasetChoice
@@ -72,17 +72,17 @@ class ModelConfig(ConfigSection):
     name: Annotated[str, Field(min_length=1)]
     input_size: Annotated[int, Field(ge=8, le=4096)] = 224  # pixels, square
     pretrained: bool = False  # start from the hub's weights, to which the machine needs access
-    options: dict[str, Any] = {}  # further arguments of timm.create_model (drop_rate) or of torchvision's detector
+    options: dict[str, JsonValue] = {}  # further arguments of timm.create_model (drop_rate) or a torchvision detector
 
 
 class AugmentationStep(ConfigSection):
     """A named transform with its options."""
 
     name: AugmentationName
-    options: dict[str, Any] = {}
+    options: dict[str, JsonValue] = {}
 
 
-def augmentation_list(value: object) -> list[Any]:
+def augmentation_list(value: object) -> list[object]:
     """Converts the short forms ``"flip"`` and ``{"name": …}``, alone or in a list, to a list of steps."""
     steps = value if isinstance(value, list) else [value]
     return [{"name": step} if isinstance(step, str) else step for step in steps]
@@ -153,7 +153,7 @@ class TrainingConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _input_size_at_top_level(cls, data: Any) -> Any:
+    def _input_size_at_top_level(cls, data: object) -> object:
         """Accepts ``input_size`` beside ``model``, as in the original MiTorch's files."""
         if isinstance(data, dict) and "input_size" in data and isinstance(data.get("model"), dict):
             data = dict(data)
@@ -162,7 +162,7 @@ class TrainingConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _accumulation_at_top_level(cls, data: Any) -> Any:
+    def _accumulation_at_top_level(cls, data: object) -> object:
         """Accepts ``accumulate_grad_batches`` beside ``batch_size``, as in the original MiTorch's files."""
         if isinstance(data, dict) and "accumulate_grad_batches" in data and isinstance(data.get("gradient", {}), dict):
             data = dict(data)
@@ -171,7 +171,7 @@ class TrainingConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _processes_are_gpus(cls, data: Any) -> Any:
+    def _processes_are_gpus(cls, data: object) -> object:
         """Accepts ``num_processes``, as in the original MiTorch's files: one per GPU, -1 for all that a node has."""
         if not isinstance(data, dict) or "num_processes" not in data:
             return data

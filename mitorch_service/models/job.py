@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from mitorch_service.models.base import ConfigSection, Document, UtcTime
+from mitorch_service.models.base import ConfigSection, Document, JsonObject, UtcTime
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.objectives import Direction, Directions, Objectives, usual_direction
@@ -26,7 +26,7 @@ _LEARNING_SHARE = 8  # or 1/8 of all trials, if that is more
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _seconds(value: Any) -> Any:
+def _seconds(value: object) -> object:
     """Converts ``"90m"`` to 5400 seconds."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
     if isinstance(value, str) and found is None:
@@ -34,7 +34,7 @@ def _seconds(value: Any) -> Any:
     return value if found is None else float(found[1]) * _SECONDS[found[2]]
 
 
-def _switched(value: Any) -> Any:
+def _switched(value: object) -> object:
     """Converts ``true`` to a section with defaults, ``false`` to None."""
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
@@ -63,10 +63,10 @@ class SearchConfig(ConfigSection):
     initial_trials: Annotated[int, Field(ge=1, le=MAX_INITIAL)] | None = None
     # A final training of the best trial: a merge patch (RFC 7396: null removes) of its config. None: no final training.
     # It also runs after max_time, but not after max_cost is spent.
-    refit: Annotated[dict[str, Any] | None, BeforeValidator(_switched)] = None
+    refit: Annotated[dict[str, JsonValue] | None, BeforeValidator(_switched)] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn at submission and stored
     warm_start: Annotated[list[str], Field(max_length=100)] = []  # jobs and trials to learn from, by id
-    enqueue: Annotated[list[dict[str, Any]], Field(max_length=1000)] = []  # parameters of the first trials
+    enqueue: Annotated[list[dict[str, JsonValue]], Field(max_length=1000)] = []  # parameters of the first trials
 
     def objectives(self) -> tuple[str, ...]:
         """Returns the names of all objectives."""
@@ -109,7 +109,7 @@ class SearchConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _promotion_has_a_rule(cls, data: Any) -> Any:
+    def _promotion_has_a_rule(cls, data: object) -> object:
         """Adds the default early stopping if resume_promoted has none."""
         if isinstance(data, dict) and data.get("resume_promoted") is True and data.get("early_stopping") is None:
             return {**data, "early_stopping": {}}
@@ -117,7 +117,7 @@ class SearchConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _limit_open_trials(cls, data: Any) -> Any:
+    def _limit_open_trials(cls, data: object) -> object:
         """Sets max_concurrent, so that not all trials are created before the first has results or costs."""
         if not isinstance(data, dict) or data.get("max_concurrent") is not None:
             return data
@@ -132,7 +132,7 @@ class JobConfig(ConfigSection):
     """A job file, recognised by its key ``job_type``."""
 
     job_type: Literal["search"]
-    config: dict[str, Any]  # a training config whose leaves may be search space expressions
+    config: dict[str, JsonValue]  # a training config whose leaves may be search space expressions
     search: SearchConfig
     dataset: DatasetChoice | None = None
 
@@ -143,7 +143,7 @@ class BestTrial(Document):
     training_id: str
     number: int
     value: float
-    parameters: dict[str, Any]
+    parameters: JsonObject
     model: str | None = None  # the address of its weights, or of its final training's
     refit: str | None = None  # the id of its final training (`search.refit`), once that is completed
     refit_value: float | None = None  # the objective of the final training
@@ -169,7 +169,7 @@ class Job(Document):
     dataset: DatasetRef
     name: str | None = None
     tags: list[str] = Field(default_factory=list)
-    config: dict[str, Any]
+    config: JsonObject
     search: SearchConfig
     counts: dict[str, int] = Field(default_factory=dict)  # trials by status
     best: BestTrial | None = None

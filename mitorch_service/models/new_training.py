@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import JsonValue
+
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.script import is_script
 from mitorch_service.models.status import TrainingStatus
@@ -13,7 +15,7 @@ from mitorch_service.models.training import Training
 
 
 def new_training(
-    id: str, config: Mapping[str, Any], dataset: DatasetRef, now: datetime, arrival: int, **fields: Any
+    id: str, config: Mapping[str, JsonValue], dataset: DatasetRef, now: datetime, arrival: int, **fields: Any
 ) -> Training:
     """Returns a training with status NEW from a checked config; `fields`: further fields of Training."""
     return Training(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
@@ -17,7 +17,7 @@ def usual_direction(objective: str) -> Direction:
     return "minimize" if objective.endswith("loss") else "maximize"
 
 
-def _objectives(value: Any) -> Any:
+def _objectives(value: object) -> object:
     """Converts a list of one objective to that objective."""
     names = value if isinstance(value, list) else [value]
     if not names or not all(isinstance(name, str) and name for name in names):
@@ -28,7 +28,7 @@ def _objectives(value: Any) -> Any:
     return names[0] if len(names) == 1 else names
 
 
-def _directions(value: Any) -> Any:
+def _directions(value: object) -> object:
     """Converts a list of one direction to that direction."""
     for one in value if isinstance(value, list) else [value]:
         if one not in _DIRECTIONS and not (one is None and not isinstance(value, list)):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from mitorch_service.models.base import ConfigSection
 
@@ -29,11 +29,11 @@ class OptimizerConfig(ConfigSection):
     eps: Annotated[float, Field(gt=0, le=1)] | None = None  # None: the optimizer's default; rmsprop 0.0316
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
     backbone_factor: Annotated[float, Field(gt=0, le=1)] = 1.0  # the backbone's learning rate / the head's
-    options: dict[str, Any] = {}  # further arguments of PyTorch's or timm's optimizer, such as amsgrad
+    options: dict[str, JsonValue] = {}  # further arguments of PyTorch's or timm's optimizer, such as amsgrad
 
     @model_validator(mode="before")
     @classmethod
-    def _rate_is_elsewhere(cls, given: Any) -> Any:
+    def _rate_is_elsewhere(cls, given: object) -> object:
         if isinstance(given, dict) and given.keys() & {"lr", "learning_rate"}:
             raise ValueError("has no learning rate: set lr_scheduler.base_lr")
         return given

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from mitorch_service.models.base import Document
+from mitorch_service.models.base import Document, JsonObject
 
 
 class FrontTrial(Document):
@@ -14,7 +13,7 @@ class FrontTrial(Document):
     training_id: str
     number: int
     values: list[float]  # one per objective, finite
-    parameters: dict[str, Any]
+    parameters: JsonObject
     model: str | None = None  # the address of its weights
 
 

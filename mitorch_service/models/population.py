@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from mitorch_service.models.base import ConfigSection, Document
+from mitorch_service.models.base import ConfigSection, Document, JsonObject
 
 MAX_MEMBERS = 1000  # all are compared with each other at each step
 MAX_STEPS = 100  # each adds an attempt, and perhaps an entry of the lineage, to the member's document
@@ -25,8 +25,8 @@ class Inheritance(Document):
     epoch: int  # after which it happened
     parent: str  # training id
     parent_number: int
-    before: dict[str, Any]  # the member's parameters before
-    after: dict[str, Any]
+    before: JsonObject  # the member's parameters before
+    after: JsonObject
 
     @property
     def origin(self) -> str:

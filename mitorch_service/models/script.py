@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator
 
 from mitorch_service.errors import Problem
-from mitorch_service.models.base import ConfigSection
+from mitorch_service.models.base import ConfigSection, JsonObject
 from mitorch_service.models.config import ResourcesConfig, TrainingConfig
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.validation import check
@@ -92,7 +92,7 @@ class ScriptConfig(ConfigSection):
     """A complete config with a ``script`` instead of a ``model``."""
 
     script: ScriptSection
-    parameters: dict[str, Any] = {}  # passed to the script as arguments or as a JSON file
+    parameters: dict[str, JsonValue] = {}  # passed to the script as arguments or as a JSON file
     dataset: DatasetChoice | None = None
     max_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0  # only shown, in the script's progress; 0: not known
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
@@ -107,7 +107,7 @@ class ScriptConfig(ConfigSection):
 
     @field_validator("parameters")
     @classmethod
-    def _plain_names(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _plain_names(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name in parameters:
             if not _PARAMETER.match(name):
                 raise ValueError(f"the parameter {name!r} cannot be an argument: use letters, digits, _ . and -")
@@ -117,12 +117,12 @@ class ScriptConfig(ConfigSection):
 AnyConfig = TrainingConfig | ScriptConfig
 
 
-def check_config(data: Mapping[str, Any]) -> tuple[AnyConfig | None, list[Problem]]:
+def check_config(data: Mapping[str, JsonValue]) -> tuple[AnyConfig | None, list[Problem]]:
     """Validates the config of a training or of a script; returns it, or None with all problems."""
     return check(ScriptConfig, data) if is_script(data) else check(TrainingConfig, data)
 
 
-def is_script(config: Mapping[str, Any]) -> bool:
+def is_script(config: Mapping[str, JsonValue]) -> bool:
     """Whether a config, validated or not, is of a script."""
     return "script" in config
 
@@ -132,7 +132,7 @@ def is_secret(variable: str) -> bool:
     return _SECRET.search(variable.upper()) is not None
 
 
-def masked_config(config: dict[str, Any]) -> dict[str, Any]:
+def masked_config(config: JsonObject) -> JsonObject:
     """Returns the config with values of a script's environment masked where they look like credentials."""
     script = config.get("script")
     env = script.get("env") if isinstance(script, dict) else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from mitorch_service.models.base import Document, UtcTime
+from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.population import Inheritance
@@ -61,7 +61,7 @@ class Trial(Document):
     """A training's role as a trial of its job."""
 
     number: int  # counted from 0
-    parameters: dict[str, Any]  # the parameters suggested for this trial
+    parameters: JsonObject  # the parameters suggested for this trial
     objective: str  # the first, if there are several
     direction: Literal["minimize", "maximize"]
     value: float | None = None  # the final objective, if it is finite and the only one
@@ -90,7 +90,7 @@ class Refit(Document):
 
     job_id: str
     number: int  # of the best trial
-    parameters: dict[str, Any]
+    parameters: JsonObject
 
 
 class TrainingErrorInfo(Document):
@@ -179,7 +179,7 @@ class TrainingRow(Document):
 class Training(TrainingRow):
     """A document of the collection `trainings`."""
 
-    config: dict[str, Any]
+    config: JsonObject
     error: TrainingErrorInfo | None = None
 
 

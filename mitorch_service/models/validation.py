@@ -7,9 +7,10 @@ import json
 import math
 import typing
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import InvalidInput, Problem
 
@@ -22,7 +23,7 @@ _SURROGATE = "contains half of a surrogate pair, which is not a character; remov
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse_json(source: str, text: bytes) -> Any:
+def parse_json(source: str, text: bytes) -> JsonValue:
     """Parses strict JSON in UTF-8. Raises InvalidInput, for syntax errors with line and column.
 
     Also rejects duplicate keys, and values that databases cannot store: nested too deeply, lone surrogates, numbers
@@ -34,7 +35,7 @@ def parse_json(source: str, text: bytes) -> Any:
     if not text.strip():
         raise InvalidInput(source, [Problem("", "is empty; write a JSON object")])
     try:
-        value = json.loads(
+        value: JsonValue = json.loads(
             text.decode("utf-8-sig"),
             object_pairs_hook=_unique_keys,
             parse_constant=_refuse_constant,
@@ -56,7 +57,7 @@ def parse_json(source: str, text: bytes) -> Any:
     return value
 
 
-def parse_object(source: str, text: bytes) -> dict[str, Any]:
+def parse_object(source: str, text: bytes) -> dict[str, JsonValue]:
     """Parses as `parse_json` does. Raises InvalidInput for anything but an object."""
     value = parse_json(source, text)
     if not isinstance(value, dict):
@@ -66,7 +67,7 @@ def parse_object(source: str, text: bytes) -> dict[str, Any]:
     return value
 
 
-def check(model: type[Model], data: Any) -> tuple[Model | None, list[Problem]]:
+def check(model: type[Model], data: object) -> tuple[Model | None, list[Problem]]:
     """Validates `data`; returns the model, or None with all problems."""
     try:
         return model.model_validate(data), []
@@ -80,7 +81,7 @@ def nearest(word: str, known: typing.Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _problem(model: type[BaseModel], detail: Any) -> Problem:
+def _problem(model: type[BaseModel], detail: ErrorDetails) -> Problem:
     location = list(detail["loc"])
     path = path_text(location)
     if detail["type"] == "extra_forbidden":
@@ -106,7 +107,7 @@ def _unknown_key(model: type[BaseModel], location: list[int | str]) -> str:
 
 def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
     """Returns the field names of the model at `location` within `model`."""
-    current: Any = model
+    current: object = model
     for step in location:
         if isinstance(step, int):
             current = _first_model(current)
@@ -117,7 +118,7 @@ def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
     return []
 
 
-def _first_model(annotation: Any) -> Any:
+def _first_model(annotation: object) -> object:
     """Returns the model class inside ``X | None``, ``list[X]`` or ``Annotated[X, …]``."""
     if not typing.get_args(annotation):
         return annotation
@@ -136,12 +137,12 @@ def path_text(location: typing.Sequence[int | str]) -> str:
     return text
 
 
-def _shorten(value: Any) -> str:
+def _shorten(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _not_storable(value: Any, location: list[int | str]) -> Iterator[Problem]:
+def _not_storable(value: object, location: list[int | str]) -> Iterator[Problem]:
     """Yields the values that JSON allows but databases cannot store."""
     if isinstance(value, dict | list):
         if len(location) >= MAX_DEPTH:
@@ -171,8 +172,8 @@ def _has_lone_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
+def _unique_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    seen: dict[str, JsonValue] = {}
     for key, value in pairs:
         if key in seen:
             raise ValueError(f"the key {key!r} appears twice in one object; remove one")
@@ -186,5 +187,5 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number; write a finite number")

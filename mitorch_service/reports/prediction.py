@@ -69,7 +69,8 @@ def hours_an_epoch(earlier: Iterable[Training], models: Set[str], now: datetime)
 def model_name(training: Training) -> str | None:
     """What its config calls its model; None of a script."""
     model = training.config.get("model")
-    return model.get("name") if isinstance(model, dict) else None
+    name = model.get("name") if isinstance(model, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _epochs(

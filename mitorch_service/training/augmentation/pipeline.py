@@ -63,7 +63,8 @@ class Augmentation:
         least_side: float = _LEAST_SIDE,
     ) -> None:
         self._least_side = least_side
-        self._on_pictures, self._on_tensors = on_pictures, on_tensors
+        self._on_pictures = on_pictures
+        self._on_tensors = on_tensors
         self._together = v2.Compose(on_pictures)
         self.shorter_side = shorter_side  # pixels; decoding an image to this size loses nothing that the network sees
 

@@ -42,7 +42,8 @@ class ShorterSide(v2.Transform):  # type: ignore[misc]
 
     def __init__(self, size: int, longest: int) -> None:
         super().__init__()
-        self._size, self._longest = size, longest
+        self._size = size
+        self._longest = longest
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = functional.get_size(flat_inputs[0])
@@ -59,7 +60,8 @@ class BoxSafeCrop(v2.Transform):  # type: ignore[misc]
 
     def __init__(self, size: int, erosion: float) -> None:
         super().__init__()
-        self._size, self._erosion = size, erosion
+        self._size = size
+        self._erosion = erosion
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = functional.get_size(flat_inputs[0])

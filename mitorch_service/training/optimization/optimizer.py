@@ -94,15 +94,19 @@ def _backbone(module: nn.Module) -> frozenset[str]:
 
 def _sgd(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
     given: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.nesterov}
-    return optim.SGD(groups, lr=rate, weight_decay=0.0, fused=True, **given, **config.options)
+    return optim.SGD(groups, lr=rate, weight_decay=0.0, fused=True, **given, **_options(config))
 
 
 def _adam(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
-    return optim.Adam(groups, **_adam_arguments(config, rate), **config.options)
+    return optim.Adam(groups, **_adam_arguments(config, rate), **_options(config))
 
 
 def _adamw(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
-    return optim.AdamW(groups, **_adam_arguments(config, rate), **config.options)
+    return optim.AdamW(groups, **_adam_arguments(config, rate), **_options(config))
+
+
+def _options(config: OptimizerConfig) -> dict[str, Any]:
+    return config.options  # typed for PyTorch's constructors, which check them
 
 
 def _adam_arguments(config: OptimizerConfig, rate: float) -> dict[str, Any]:
@@ -111,7 +115,7 @@ def _adam_arguments(config: OptimizerConfig, rate: float) -> dict[str, Any]:
 
 def _rmsprop(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:
     given: dict[str, Any] = {"alpha": config.alpha, "eps": config.eps or _RMSPROP_EPS, "momentum": config.momentum}
-    return optim.RMSprop(groups, lr=rate, weight_decay=0.0, **given, **config.options)
+    return optim.RMSprop(groups, lr=rate, weight_decay=0.0, **given, **_options(config))
 
 
 def _timm(config: OptimizerConfig, groups: Groups, rate: float) -> optim.Optimizer:

@@ -29,7 +29,8 @@ class WorstMistakes:
     """Keeps the 16 samples with the largest errors; an error of 0 is not a mistake."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        self._mean, self._std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+        self._mean = torch.tensor(mean).view(3, 1, 1)
+        self._std = torch.tensor(std).view(3, 1, 1)
         self._kept: list[_Kept] = []
         self._seen = 0
 

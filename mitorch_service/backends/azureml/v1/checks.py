@@ -108,9 +108,10 @@ class AzureMLHealthCheck(HealthCheck):
 
     def _open_workspace(self) -> str:
         cluster = self._cluster
-        where = cluster.subscription_id, cluster.resource_group, cluster.workspace
         try:
-            self._workspace = Workspace(*where, auth=self._auth)
+            self._workspace = Workspace(
+                cluster.subscription_id, cluster.resource_group, cluster.workspace, auth=self._auth
+            )
         except Exception as error:
             if status_of(error) == 403:
                 remedy = f"Give the identity a role in it: {self._role()}"

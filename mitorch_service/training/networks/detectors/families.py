@@ -42,7 +42,7 @@ def build_detector(name: DetectorName, config: ModelConfig, classes: int) -> nn.
     if name.family in ("ssd", "ssdlite"):
         build = build_ssd if name.family == "ssd" else build_ssdlite
         return classes_from_zero(build(name, config, classes + 1))
-    options = dict(config.options)
+    options: dict[str, Any] = dict(config.options)
     anchor_size = options.pop("anchor_size", None)
     backbone = build_backbone(name, config.pretrained, options.pop("trainable_backbone_layers", None))
     sizes = {"min_size": config.input_size, "max_size": config.input_size}

@@ -90,7 +90,8 @@ class _Halves(nn.Module):
 
     def __init__(self, layers: nn.Sequential, cut: int) -> None:
         super().__init__()
-        self.first, self.second = layers[:cut], layers[cut:]
+        self.first = layers[:cut]
+        self.second = layers[cut:]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         middle = self.first(images)

@@ -80,7 +80,7 @@ class SimulatedSearch:
         return [result.epoch for result in self.store.curve(row.id).items]
 
     def states(self) -> list[str]:
-        """What trainings have kept to go on from."""
+        """Returns the checkpoints that trainings have kept."""
         return [key for row in self.rows() for key in self.artifacts.keys(f"{row.id}/")]
 
     def _interrupt(self, operation: str) -> None:

@@ -1,4 +1,4 @@
-"""What people get wrong: a clear error that names the field, the value and the remedy, and changes nothing."""
+"""Users' mistakes give a clear error with the field, the value and the remedy, and change nothing."""
 
 from __future__ import annotations
 

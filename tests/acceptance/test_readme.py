@@ -1,4 +1,4 @@
-"""What the README says, run as a reader would: every command in it is here, or is run by .ci/run itself."""
+"""Runs the README's commands as a reader would: every command in it is here, or is run by .ci/run itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a million trainings leave behind: bytes of documents, indexes, archive and files; and how fast they are pruned.
+"""Measures what a million trainings store (bytes of documents, indexes, archive, files), and how fast it is pruned.
 
     python -m tests.benchmarks.growth [--store sqlite|mongo|files] [--n 20000]
 

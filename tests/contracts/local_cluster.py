@@ -82,7 +82,7 @@ class LocalCluster:
         return answers
 
     def folder(self, name: str) -> Path:
-        """Where the run's files are."""
+        """Returns the folder of the run's files."""
         return self.home / "runs" / name
 
     def processes(self, name: str) -> tuple[int, int]:

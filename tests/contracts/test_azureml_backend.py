@@ -80,7 +80,7 @@ def backend(with_cluster: WithCluster) -> Backend:
 
 @pytest.fixture
 def backend_with(azure: Emulator, workspace: str, with_cluster: WithCluster) -> Callable[[int], Backend]:
-    """What the shared part of the contract asks for."""
+    """Returns the function that the shared contract needs."""
 
     def make(slots: int) -> Backend:
         azure.add_compute(workspace=workspace, max_nodes=slots)

@@ -1,4 +1,4 @@
-"""What the second SDK of Azure ML, and the service behind it, can do wrong. The rest is in `test_cloud_backends.py`."""
+"""Faults of the second SDK of Azure ML and of its service. The rest is in `test_cloud_backends.py`."""
 
 # ruff: noqa: F811 - fixtures are imported, and then taken as arguments
 

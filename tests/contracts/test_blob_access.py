@@ -143,5 +143,5 @@ def assert_silent(error: MiTorchError, url: str) -> None:
 
 
 def whole(error: BaseException) -> str:
-    """What --debug prints."""
+    """Returns the output of --debug."""
     return "".join(traceback.format_exception(error))

@@ -1,4 +1,4 @@
-"""What only runs on this machine have: processes to lose, slots as files, GPUs, a disk that fills up."""
+"""Properties of local runs only: processes to lose, slots as files, GPUs, a disk that fills up."""
 
 from __future__ import annotations
 

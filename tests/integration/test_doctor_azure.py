@@ -93,7 +93,7 @@ def machine(azure: Emulator, tmp_path: Path) -> Iterator[Machine]:
 def findings(
     machine: Machine, *clusters: dict[str, Any], arguments: tuple[str, ...] = ()
 ) -> dict[str, tuple[bool, str]]:
-    """What the doctor says of everything; it never tells a secret."""
+    """Returns the doctor's findings, which never contain a secret."""
     machine.environment["MITORCH_CLUSTERS"] = json.dumps(clusters)
     answer = machine.run("doctor", "--json", "--debug", *arguments)
     assert not any(secret in answer.out + answer.err for secret in SECRETS)

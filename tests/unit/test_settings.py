@@ -129,7 +129,7 @@ def test_a_blob_container_is_taken_as_it_is(url: str) -> None:
     ("url", "problem"),
     [
         ("https://me.blob.core.windows.net/?sig=hunter2", "the URL names no container"),
-        ("http://me.blob.core.windows.net/c?sig=hunter2", "http:// would send me.blob.core.windows.net secrets"),
+        ("http://me.blob.core.windows.net/c?sig=hunter2", "http:// would send secrets to me.blob.core.windows.net"),
         ("AccountName=me;AccountKey=hunter2", "the connection string names no container"),
         ("s3://hunter2/c", "the scheme 's3' is not known"),
     ],
@@ -156,7 +156,7 @@ def test_clusters_are_given_as_json_or_in_a_file(tmp_path: Path) -> None:
     [
         ("[", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("{}", "the whole: "),
+        ("{}", "must be a list"),
         ("[]", "one cluster or more"),
         ('[{"name": "a"}, {"name": "a"}]', "each with its own name"),
         ('[{"name": "a b"}]', "0.name: "),

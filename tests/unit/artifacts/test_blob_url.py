@@ -94,7 +94,7 @@ def test_a_folder_with_odd_characters_is_a_folder() -> None:
     [
         (f"{AZURE}?sig=hush", "the URL names no container"),
         (f"{AZURE}/?sig=hush", "the URL names no container"),
-        ("http://me.blob.core.windows.net/c?sig=hush", "http:// would send me.blob.core.windows.net secrets"),
+        ("http://me.blob.core.windows.net/c?sig=hush", "http:// would send secrets to me.blob.core.windows.net"),
         ("wasbs://c@me.blob.core.windows.net/hush", "the scheme 'wasbs' is not known"),
         (CONNECTION.replace("aGVsbG8=", "hush"), "the connection string names no container"),
         ("AccountName=me;AccountKey=hush;Container=", "the connection string names no container"),

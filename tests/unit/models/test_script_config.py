@@ -14,7 +14,7 @@ SCRIPT: dict[str, Any] = {"script": {"command": "python train.py {parameters}"}}
 
 
 def problems(data: dict[str, Any]) -> dict[str, str]:
-    """What is wrong, by path."""
+    """Returns the problems, by path."""
     return {problem.path: problem.message for problem in check_config(data)[1]}
 
 

@@ -16,7 +16,7 @@ from tests.samples import CONFIG
 
 
 def problems(model: type[BaseModel], data: Any) -> dict[str, str]:
-    """What is wrong, by path."""
+    """Returns the problems, by path."""
     return {problem.path: problem.message for problem in check(model, data)[1]}
 
 

@@ -1,5 +1,5 @@
-"""What can be known of the deployment without Azure: its inputs are checked, its commands and files are as they should
-be, and no secret is on a command line. An `az` that only writes down what it is asked stands in for the real one."""
+"""Tests the deployment as far as possible without Azure: inputs are checked, commands and files are as they should be,
+and no secret is on a command line. An `az` that only records its arguments replaces the real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every task keeps to, and that each learns."""
+"""The contract of every task, and that each learns."""
 
 from __future__ import annotations
 

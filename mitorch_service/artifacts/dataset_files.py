@@ -51,14 +51,14 @@ class DatasetFiles:
     def problems(self, parts: Mapping[str, DatasetPart]) -> list[Problem]:
         """Returns the problems with the splits' URLs (with SAS tokens). Requests each file once; downloads nothing."""
         problems: list[Problem] = []
-        asked: dict[str, BlobUrl] = {}
+        wanted: dict[str, BlobUrl] = {}
         for name, part in parts.items():
             urls, wrong = _parsed(name, part)
             problems += wrong
-            asked |= {} if wrong else urls
-        if asked:
+            wanted |= {} if wrong else urls
+        if wanted:
             with ThreadPoolExecutor(_PARALLEL) as pool:
-                answers = zip(asked, pool.map(_unreachable, asked.values()), strict=True)
+                answers = zip(wanted, pool.map(_unreachable, wanted.values()), strict=True)
                 problems += [Problem(where, answer) for where, answer in answers if answer]
         return problems
 

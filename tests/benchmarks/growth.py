@@ -1,4 +1,4 @@
-"""Measures what a million trainings store (bytes of documents, indexes, archive, files), and how fast it is pruned.
+"""Measures what a million trainings store (documents, indexes, archive, files), and how fast they are pruned.
 
     python -m tests.benchmarks.growth [--store sqlite|mongo|files] [--n 20000]
 

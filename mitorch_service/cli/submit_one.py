@@ -88,10 +88,10 @@ def wait_for(store: Store, document: Training | Job) -> str:
     """Waits until a training or job has ended (something else must run the controller); returns its status."""
     while True:
         if isinstance(document, Training):
-            status = store.get_training(document.id).status.value
+            status = store.trainings.get_training(document.id).status.value
             ended = status in {ended.value for ended in ENDED}
         else:
-            status = store.get_job(document.id).status.value
+            status = store.jobs.get_job(document.id).status.value
             ended = status not in {active.value for active in ACTIVE_JOBS}
         if ended:
             return status

@@ -11,8 +11,8 @@ from mitorch_service.models.base import Document
 from mitorch_service.models.job import SettledCost
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
 from mitorch_service.models.training import Attempt, Refit
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
 
 _PAGE = 1000
 _NOT_ASKED = ("config", "error", "progress", "evaluation", "status_times", "trial", "tags", "artifacts", "dataset")
@@ -29,7 +29,7 @@ class Account(Document):
     attempts: list[Attempt] = Field(default_factory=list)
 
 
-class CostVerbs(Primitives):
+class CostVerbs(Verbs):
     """What the budget of a job and the cost tables read and write."""
 
     def account_pages(self, arrival: int, job_id: str | None = None) -> Iterator[Listing[Account]]:
@@ -47,7 +47,7 @@ class CostVerbs(Primitives):
                 without=_NOT_ASKED,
             )
             page: Listing[Account] = Listing()
-            documents = list(self.find(query))
+            documents = list(self._database.find(query))
             for document in documents:
                 try:
                     page.items.append(Account.from_document(document))
@@ -66,4 +66,4 @@ class CostVerbs(Primitives):
             "settled": (None if before is None else before.to_document(),),
         }
         changes = {"settled": None if settled is None else settled.to_document(), "note": note}
-        return self.change(Guarded("jobs", job_id, expect, changes)) is not None
+        return self._database.change(Guarded("jobs", job_id, expect, changes)) is not None

@@ -13,8 +13,8 @@ from mitorch_service.models.objectives import Direction
 from mitorch_service.models.pareto_front import FrontTrial, front_artifacts
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
 
 _ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
 _WITHOUT_BULK = ("config", "error", "attempts")
@@ -22,16 +22,16 @@ _OF_NO_TRIAL = ("config", "attempts", "status_times", "tags", "artifacts", "data
 _PAGE = 1000
 
 
-class JobVerbs(Primitives):
+class JobVerbs(Verbs):
     """What submission, the controller and the command line do with jobs."""
 
     def add_job(self, job: Job) -> bool:
         """Queues a job; False if one with its id is there already."""
-        return self.insert("jobs", [job.to_document()]) == 1
+        return self._database.insert("jobs", [job.to_document()]) == 1
 
     def get_job(self, job_id: str) -> Job:
         """Raises NotFound, BrokenDocument."""
-        job = self.read_one(Job, "jobs", job_id)
+        job = self._database.read_one(Job, "jobs", job_id)
         if job is None:
             raise NotFound("job", job_id)
         return job
@@ -40,7 +40,7 @@ class JobVerbs(Primitives):
         """New and running jobs, by priority then age."""
         listing: Listing[Job] = Listing()
         for status in _ACTIVE:
-            part = self.read(Job, Query("jobs", {"status": status}, order=(("priority", 1), ("arrival", 1))))
+            part = self._database.read(Job, Query("jobs", {"status": status}, order=(("priority", 1), ("arrival", 1))))
             listing.items.extend(part.items)
             listing.broken.extend(part.broken)
         listing.items.sort(key=lambda job: (job.priority, job.arrival))
@@ -48,7 +48,7 @@ class JobVerbs(Primitives):
 
     def list_jobs(self, limit: int) -> Listing[Job]:
         """Newest first."""
-        return self.read(Job, Query("jobs", order=(("arrival", -1), ("_id", -1)), limit=limit))
+        return self._database.read(Job, Query("jobs", order=(("arrival", -1), ("_id", -1)), limit=limit))
 
     def last_trial_number(self, job_id: str) -> int | None:
         """The highest trial number created so far, or None before the first. A trial's arrival is its job's plus its
@@ -56,7 +56,7 @@ class JobVerbs(Primitives):
         query = Query(
             "trainings", {"job_id": job_id}, order=(("arrival", -1), ("_id", -1)), limit=1, without=_WITHOUT_BULK
         )
-        for document in self.find(query):
+        for document in self._database.find(query):
             number: int = document["trial"]["number"]
             return number
         return None
@@ -76,7 +76,7 @@ class JobVerbs(Primitives):
             limit=limit,
             without=_WITHOUT_BULK,
         )
-        return self.read(TrainingRow, query)
+        return self._database.read(TrainingRow, query)
 
     def iterate_best_trials(self, job_id: str, direction: Direction, limit: int) -> Iterator[TrainingRow]:
         """The same, however many: a page is held at a time."""
@@ -94,13 +94,13 @@ class JobVerbs(Primitives):
         """Trials of a job that have not ended."""
         statuses = ("new", "queued", "running")
         query = Query("trainings", {"job_id": job_id, "status": statuses}, limit=limit, without=_WITHOUT_BULK)
-        return self.read(TrainingRow, query)
+        return self._database.read(TrainingRow, query)
 
     def latest_trials(self, job_id: str, limit: int) -> list[TrialRow]:
         """The trials with the highest numbers, the highest first; those that cannot be read left out."""
         order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
         query = Query("trainings", {"job_id": job_id}, order=order, limit=limit, without=_OF_NO_TRIAL)
-        return self.read(TrialRow, query).items
+        return self._database.read(TrialRow, query).items
 
     def iterate_trials(self, job_id: str) -> Iterator[TrialRow]:
         """All trials of a job by number, those that cannot be read left out: a page is held at a time."""
@@ -108,7 +108,7 @@ class JobVerbs(Primitives):
         while after is not None:
             order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", 1), ("_id", 1))
             query = Query("trainings", {"job_id": job_id}, order=order, after=after, limit=_PAGE, without=_OF_NO_TRIAL)
-            page = list(self.find(query))
+            page = list(self._database.find(query))
             for document in page:
                 with suppress(BrokenDocument):  # the queue's reading puts it aside
                     yield TrialRow.from_document(document)
@@ -117,7 +117,9 @@ class JobVerbs(Primitives):
     def recent_trainings(self, dataset: str, limit: int) -> list[Training]:
         """The newest trainings on a data set by name, whole; those that cannot be read left out."""
         order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
-        return self.read(Training, Query("trainings", {"dataset.name": dataset}, order=order, limit=limit)).items
+        return self._database.read(
+            Training, Query("trainings", {"dataset.name": dataset}, order=order, limit=limit)
+        ).items
 
     def note_job(self, job_id: str, note: str | None) -> bool:
         """What a person should know of an active job. False if it has ended meanwhile."""
@@ -175,8 +177,8 @@ class JobVerbs(Primitives):
         job = self.get_job(job_id)
         if job.status.value in _ACTIVE:
             raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
-        self.remove("jobs", job_id, {"status": (job.status.value,)})
-        self.remove_between("rungs", f"{job_id}:", f"{job_id};")
+        self._database.remove("jobs", job_id, {"status": (job.status.value,)})
+        self._database.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
     def quarantine_job(self, job_id: Any, at: datetime, reason: str) -> bool:
         """A job that cannot be read is failed, so that it holds up nothing."""
@@ -186,4 +188,6 @@ class JobVerbs(Primitives):
     def _change_active(
         self, job_id: Any, changes: Mapping[str, Any], expect: Mapping[str, tuple[Any, ...]] | None = None
     ) -> bool:
-        return self.change(Guarded("jobs", job_id, {"status": _ACTIVE, **(expect or {})}, changes)) is not None
+        return (
+            self._database.change(Guarded("jobs", job_id, {"status": _ACTIVE, **(expect or {})}, changes)) is not None
+        )

@@ -19,8 +19,8 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.documents import set_at
 from mitorch_service.stores.mongo_counts import StatusCounts
-from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
-from mitorch_service.stores.retention import Compaction, Removal
+from mitorch_service.stores.primitives import Primitives
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
 
 Result = TypeVar("Result")
 
@@ -57,6 +57,13 @@ SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged"]}  # index
 
 
 class MongoStore(Store):
+    """The store in the database `name` of the server at `uri`. Raises StoreError for a `uri` that is none."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        super().__init__(MongoDatabase(uri, name))
+
+
+class MongoDatabase(Primitives):
     """One database: five collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 

@@ -12,19 +12,19 @@ from collections.abc import Iterable, Sequence
 from mitorch_service.models.pareto_front import FrontTrial
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.models.training import TrainingRow
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
 
 _ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
 _WITHOUT_BULK = ("config", "error", "attempts")
 
 
-class FrontVerbs(Primitives):
+class FrontVerbs(Verbs):
     """What the controller does with the front of a job that has several objectives."""
 
     def unmerged_trials(self, job_id: str, limit: int) -> Listing[TrainingRow]:
         """Completed trials whose values the job's front has not been told, in no particular order."""
-        return self.read(
+        return self._database.read(
             TrainingRow, Query("trainings", {"trial.unmerged": job_id}, limit=limit, without=_WITHOUT_BULK)
         )
 
@@ -33,7 +33,7 @@ class FrontVerbs(Primitives):
         ids = [trial.training_id for trial in front]
         if not ids:
             return []
-        rows = self.read(TrainingRow, Query("trainings", {"_id": tuple(ids)}, without=_WITHOUT_BULK)).items
+        rows = self._database.read(TrainingRow, Query("trainings", {"_id": tuple(ids)}, without=_WITHOUT_BULK)).items
         return sorted(rows, key=lambda row: ids.index(row.id))
 
     def store_front(self, job_id: str, version: int | None, front: Sequence[FrontTrial]) -> bool:
@@ -41,9 +41,9 @@ class FrontVerbs(Primitives):
         faster, or the job has ended."""
         changes = {"front": [trial.to_document() for trial in front], "front_version": (version or 0) + 1}
         expect = {"status": _ACTIVE, "front_version": (version,)}
-        return self.change(Guarded("jobs", job_id, expect, changes)) is not None
+        return self._database.change(Guarded("jobs", job_id, expect, changes)) is not None
 
     def mark_merged(self, training_ids: Sequence[str]) -> None:
         """The front was told of these trials."""
         expect = {"status": ("completed",)}
-        self.change_all([Guarded("trainings", id, expect, {"trial.unmerged": None}) for id in training_ids])
+        self._database.change_all([Guarded("trainings", id, expect, {"trial.unmerged": None}) for id in training_ids])

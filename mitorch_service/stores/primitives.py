@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
-from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Listing, Query, QueryPlan, Removal
 
 Model = TypeVar("Model", bound=Document)
-
-
-@dataclass(frozen=True)
-class Listing(Generic[Model]):
-    """Documents read, and those that could not be: one broken document never hides the others."""
-
-    items: list[Model] = field(default_factory=list)
-    broken: list[BrokenDocument] = field(default_factory=list)
 
 
 class Primitives(ABC):
@@ -88,6 +79,17 @@ class Primitives(ABC):
         """Deletes the documents with low <= `_id` < high; returns how many."""
 
     @abstractmethod
+    def remove_all(self, removals: Sequence[Removal]) -> int:
+        """Deletes each document whose guard holds, and its records; returns how many documents. Whatever interrupts
+        it, no record is left behind without its document. Where the engine cannot take both away in one step the
+        records go first, so that a guard that fails in that moment costs the document its records."""
+
+    @abstractmethod
+    def compact(self, wait: Callable[[], object]) -> Compaction:
+        """Gives the space of deleted documents back to the file system, in steps between which others write; `wait` is
+        called after each. Corrects what the store keeps counted, if that can have gone wrong."""
+
+    @abstractmethod
     def explain(self, query: Query) -> QueryPlan:
         """How the engine would run the query."""
 
@@ -105,3 +107,10 @@ class Primitives(ABC):
             except BrokenDocument as broken:
                 listing.broken.append(broken)
         return listing
+
+
+class Verbs:
+    """The operations of one domain, over one database."""
+
+    def __init__(self, database: Primitives) -> None:
+        self._database = database

@@ -14,21 +14,21 @@ from mitorch_service.models.status import (
     TrainingStatus,
 )
 from mitorch_service.models.training import MAX_ATTEMPTS, Attempt, Training, TrainingErrorInfo, TrainingRow
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
 _MAY_COME_BACK = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
 
 
-class QueueVerbs(Primitives):
+class QueueVerbs(Verbs):
     """What submission and the controller do with trainings."""
 
     def add_trainings(self, trainings: Sequence[Training]) -> int:
         """Queues trainings. One whose id is there already is left untouched, so that a repeat after a lost answer
         adds nothing twice. Returns how many were added."""
-        return self.insert("trainings", (training.to_document() for training in trainings))
+        return self._database.insert("trainings", (training.to_document() for training in trainings))
 
     def queue_head(self, limit: int) -> Listing[TrainingRow]:
         """The next new trainings: lowest priority number first, then first come first served."""
@@ -39,7 +39,7 @@ class QueueVerbs(Primitives):
             limit=limit,
             without=_WITHOUT_BULK,
         )
-        return self.read(TrainingRow, query)
+        return self._database.read(TrainingRow, query)
 
     def count_ahead(self, training: TrainingRow) -> int:
         """How many new trainings are served before it, of those that arrived in another microsecond. Two counts by the
@@ -47,12 +47,12 @@ class QueueVerbs(Primitives):
         urgent = Query("trainings", {"status": "new"}, between=("priority", _BELOW_ALL, training.priority))
         same = {"status": "new", "priority": training.priority}
         earlier = Query("trainings", same, between=("arrival", _BELOW_ALL, training.arrival))
-        return self.count(urgent) + self.count(earlier)
+        return self._database.count(urgent) + self._database.count(earlier)
 
     def active_trainings(self) -> Listing[TrainingRow]:
         """All that are queued on a cluster or running, in no particular order."""
         statuses = tuple(status.value for status in ACTIVE)
-        return self.read(TrainingRow, Query("trainings", {"status": statuses}, without=_WITHOUT_BULK))
+        return self._database.read(TrainingRow, Query("trainings", {"status": statuses}, without=_WITHOUT_BULK))
 
     def claim_training(self, training_id: str, attempt: Attempt) -> bool:
         """Records the intention to run this attempt on its cluster: `new` -> `queued`. Exactly one caller gets True
@@ -61,11 +61,11 @@ class QueueVerbs(Primitives):
 
     def claim_trainings(self, claims: Sequence[tuple[str, Attempt]]) -> list[bool]:
         """`claim_training` for many, each guarded by itself."""
-        return self.change_all([_claim(training_id, attempt) for training_id, attempt in claims])
+        return self._database.change_all([_claim(training_id, attempt) for training_id, attempt in claims])
 
     def record_submissions(self, submissions: Sequence[tuple[str, int, str | None]], at: datetime) -> list[bool]:
         """Notes that the cluster has accepted the runs of these (training id, attempt, url)."""
-        return self.change_all([_submission(id, attempt, at, url) for id, attempt, url in submissions])
+        return self._database.change_all([_submission(id, attempt, at, url) for id, attempt, url in submissions])
 
     def record_submission(self, training_id: str, attempt: int, at: datetime, url: str | None) -> bool:
         """`record_submissions` for one."""
@@ -95,17 +95,17 @@ class QueueVerbs(Primitives):
             "fence": attempt if outcome in _MAY_COME_BACK and status == TrainingStatus.NEW else 0,
         }
         expect = {"status": tuple(s.value for s in before), "attempt": (attempt,)}
-        return self.change(Guarded("trainings", training_id, expect, changes)) is not None
+        return self._database.change(Guarded("trainings", training_id, expect, changes)) is not None
 
     def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:
         """A new training is canceled at once; of a queued or running one the wish is recorded, and the row returned
         says where its run is. Raises NotFound; NotAllowed when it has ended otherwise."""
         for _ in range(3):  # the status may change between the two guarded steps, but only forward
             at_once = {"status": "canceled", "status_times.canceled": at, "cancel_requested_at": at}
-            done = self.change(Guarded("trainings", training_id, {"status": ("new",)}, at_once))
+            done = self._database.change(Guarded("trainings", training_id, {"status": ("new",)}, at_once))
             if done is None:
                 active = {"status": tuple(s.value for s in ACTIVE)}
-                done = self.change(Guarded("trainings", training_id, active, {"cancel_requested_at": at}))
+                done = self._database.change(Guarded("trainings", training_id, active, {"cancel_requested_at": at}))
             if done is not None:
                 return TrainingRow.from_document(done)
             row = self._get_row(training_id)
@@ -133,13 +133,13 @@ class QueueVerbs(Primitives):
             raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", remedy)
         retryable = ("failed", "canceled", "pruned", "diverged")
         expect = {"status": retryable, "attempt": (row.attempt,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+        if self._database.change(Guarded("trainings", training_id, expect, changes)) is None:
             raise NotAllowed("training", training_id, self._get_row(training_id).status, "retried", remedy)
 
     def set_priority(self, training_id: str, priority: int) -> None:
         """Changes the place in the queue. Raises NotFound; NotAllowed when the training has ended."""
         expect = {"status": ("new", *(s.value for s in ACTIVE))}
-        if self.change(Guarded("trainings", training_id, expect, {"priority": priority})) is None:
+        if self._database.change(Guarded("trainings", training_id, expect, {"priority": priority})) is None:
             status = self._get_row(training_id).status
             raise NotAllowed("training", training_id, status, "given a priority", "It has ended.")
 
@@ -148,8 +148,8 @@ class QueueVerbs(Primitives):
         row = self._get_row(training_id)
         if row.status not in ENDED:
             raise NotAllowed("training", training_id, row.status, "deleted", "Cancel it first.")
-        self.remove_between("training_results", f"{training_id}:", f"{training_id};")
-        if not self.remove("trainings", training_id, {"status": (row.status.value,)}):
+        self._database.remove_between("training_results", f"{training_id}:", f"{training_id};")
+        if not self._database.remove("trainings", training_id, {"status": (row.status.value,)}):
             raise NotAllowed("training", training_id, "being changed", "deleted", "Try again.")
 
     def quarantine_training(self, training_id: Any, at: datetime, reason: str) -> bool:
@@ -157,11 +157,11 @@ class QueueVerbs(Primitives):
         error = {"type": "BrokenDocument", "message": reason, "log_tail": []}
         changes = {"status": "failed", "status_times": {"failed": at}, "error": error}
         expect = {"status": ("new", *(s.value for s in ACTIVE))}
-        return self.change(Guarded("trainings", training_id, expect, changes)) is not None
+        return self._database.change(Guarded("trainings", training_id, expect, changes)) is not None
 
     def _get_row(self, training_id: str) -> TrainingRow:
         query = Query("trainings", {"_id": training_id}, limit=1, without=_WITHOUT_BULK)
-        for document in self.find(query):
+        for document in self._database.find(query):
             return TrainingRow.from_document(document)
         raise NotFound("training", training_id)
 

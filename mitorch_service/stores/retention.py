@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +11,8 @@ from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
 from mitorch_service.models.training import TrainingRow
-from mitorch_service.stores.primitives import Primitives
-from mitorch_service.stores.query import Collection, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Collection, Compaction, Query, Removal
 
 Place = tuple[int, str]  # (arrival, id) of the last document of a page
 
@@ -22,30 +21,6 @@ _OPEN = tuple(status for status in TrainingStatus if status not in ENDED)
 _OLDEST_FIRST: tuple[tuple[str, Literal[1]], ...] = (("arrival", 1), ("_id", 1))
 _NOT_CONFIG = ("error", "attempts", "progress", "evaluation", "status_times", "trial", "tags", "artifacts", "dataset")
 _READ_AT_ONCE = 1000
-
-
-@dataclass(frozen=True)
-class Removal:
-    """A document to delete if its guard holds, and the records of another collection that belong to it."""
-
-    collection: Collection
-    id: str
-    expect: Mapping[str, tuple[Any, ...]]
-    records: tuple[Collection, str, str]  # (collection, low, high): low <= `_id` < high
-
-    @property
-    def status(self) -> str:
-        """The only one in which it is to go."""
-        status: str = self.expect["status"][0]
-        return status
-
-
-@dataclass(frozen=True)
-class Compaction:
-    """What became of the space that deleted documents took."""
-
-    freed: int  # bytes that the file system has back
-    note: str | None = None  # why it is not all
 
 
 @dataclass(frozen=True)
@@ -65,19 +40,13 @@ class EndedPage:
     after: Place | None = None  # where the next page begins; None: this was the last
 
 
-class PruningVerbs(Primitives):
+class RetentionVerbs(Verbs):
     """What pruning reads and deletes: by the same indexes as everything else, never more than a page at once."""
 
-    @abstractmethod
-    def remove_all(self, removals: Sequence[Removal]) -> int:
-        """Deletes each document whose guard holds, and its records; returns how many documents. Whatever interrupts
-        it, no record is left behind without its document. Where the engine cannot take both away in one step the
-        records go first, so that a guard that fails in that moment costs the document its records."""
-
-    @abstractmethod
     def compact(self, wait: Callable[[], object]) -> Compaction:
         """Gives the space of deleted documents back to the file system, in steps between which others write; `wait` is
-        called after each. Corrects what the store keeps counted, if that can have gone wrong."""
+        called after each."""
+        return self._database.compact(wait)
 
     def ended_page(
         self, status: TrainingStatus, before: datetime, limit: int, after: Place | None = None, whole: bool = True
@@ -92,7 +61,7 @@ class PruningVerbs(Primitives):
             limit=limit,
             without=() if whole else ("config", "error"),
         )
-        documents = list(self.find(query))
+        documents = list(self._database.find(query))
         page = EndedPage(after=_next(documents, limit, before))
         for document in documents:
             try:
@@ -108,7 +77,7 @@ class PruningVerbs(Primitives):
         """Those that are still as they were read: not retried, not deleted."""
         ids = tuple(row.id for row in rows)
         query = Query("trainings", {"_id": ids}, without=("config", "error", "attempts"))
-        now = {row.id: _end_of(row) for row in self.read(TrainingRow, query).items}
+        now = {row.id: _end_of(row) for row in self._database.read(TrainingRow, query).items}
         return [row for row in rows if now.get(row.id) == _end_of(row)]
 
     def remove_ended(self, rows: Sequence[TrainingRow]) -> int:
@@ -118,7 +87,7 @@ class PruningVerbs(Primitives):
             for row in rows
             if row.status in ENDED
         ]
-        return self.remove_all(removals)
+        return self._database.remove_all(removals)
 
     def bases_in_use(self, since: int = 0) -> tuple[set[str], int]:
         """The trainings whose weights are needed: named as `base` by one that has not ended and came at or after
@@ -137,7 +106,7 @@ class PruningVerbs(Primitives):
         after: Place | None = _START
         while after is not None:
             query = Query("jobs", order=_OLDEST_FIRST, after=after, limit=_READ_AT_ONCE)
-            documents = list(self.find(query))
+            documents = list(self._database.find(query))
             for document in documents:
                 try:
                     job = Job.from_document(document)
@@ -149,16 +118,16 @@ class PruningVerbs(Primitives):
 
     def count_trials(self, job_id: str) -> int:
         """How many trials of a job there are, whatever their status."""
-        return self.count(Query("trainings", {"job_id": job_id}))
+        return self._database.count(Query("trainings", {"job_id": job_id}))
 
     def remove_ended_job(self, job: Job) -> bool:
         """Deletes the document of an ended job, whose trials are gone."""
-        return self.remove("jobs", job.id, {"status": (job.status.value,)})
+        return self._database.remove("jobs", job.id, {"status": (job.status.value,)})
 
     def _all(self, where: Mapping[str, Any], after: Place, without: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         while True:
             query = Query("trainings", where, order=_OLDEST_FIRST, after=after, limit=_READ_AT_ONCE, without=without)
-            documents = list(self.find(query))
+            documents = list(self._database.find(query))
             yield from documents
             if len(documents) < _READ_AT_ONCE:
                 return

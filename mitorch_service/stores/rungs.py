@@ -16,8 +16,8 @@ from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import ACTIVE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
-from mitorch_service.stores.primitives import Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Query
 
 _WITHOUT_BULK = ("config", "error")
 _IDS_AT_ONCE = 400
@@ -46,13 +46,13 @@ class NewCourse:
 _WRITABLE = ("new", *(status.value for status in ACTIVE))  # see RunVerbs
 
 
-class RungVerbs(Primitives):
+class RungVerbs(Verbs):
     """What a running trial writes and asks at the end of an epoch. Losses: lower is better, never NaN."""
 
     def record_trial_value(self, training_id: str, attempt: int, epochs: int, value: float) -> None:
         """The best objective of so many epochs, as measured. Raises StaleAttempt."""
         expect = {"status": _WRITABLE, "fence": (attempt,)}
-        if self.change(Guarded("trainings", training_id, expect, {f"trial.curve.{epochs}": value})) is None:
+        if self._database.change(Guarded("trainings", training_id, expect, {f"trial.curve.{epochs}": value})) is None:
             raise StaleAttempt(training_id, attempt)
 
     def record_rung(
@@ -70,12 +70,12 @@ class RungVerbs(Primitives):
             "attempt": attempt,
             "paused": paused,
         }
-        return self.put("rungs", document, fence="attempt")
+        return self._database.put("rungs", document, fence="attempt")
 
     def count_rung(self, job_id: str, epochs: int, paused: bool = False) -> int:
         """How many trials reached the rung; or only those that wait there."""
         where: dict[str, Any] = {"job_id": job_id, "bracket": 0, "epochs": epochs}
-        return self.count(Query("rungs", where | {"paused": True} if paused else where))
+        return self._database.count(Query("rungs", where | {"paused": True} if paused else where))
 
     def best_paused(self, job_id: str, epochs: int, limit: int) -> list[RungRecord]:
         """Those that wait on a rung, best first."""
@@ -95,12 +95,12 @@ class RungVerbs(Primitives):
     def forget_paused(self, record: RungRecord) -> bool:
         """The trial does not wait there any more. False if a later attempt has written since."""
         expect = {"attempt": (record.attempt,)}
-        return self.change(Guarded("rungs", record.id, expect, {"paused": False})) is not None
+        return self._database.change(Guarded("rungs", record.id, expect, {"paused": False})) is not None
 
     def remove_rung_records(self, records: Sequence[RungRecord]) -> None:
         """Deletes these."""
         for record in records:
-            self.remove("rungs", record.id, {"attempt": (record.attempt,)})
+            self._database.remove("rungs", record.id, {"attempt": (record.attempt,)})
 
     def rows_among(self, training_ids: Sequence[str]) -> dict[str, TrainingRow]:
         """Those of the trainings that are there and can be read, by id."""
@@ -108,7 +108,7 @@ class RungVerbs(Primitives):
         for start in range(0, len(training_ids), _IDS_AT_ONCE):
             some = tuple(training_ids[start : start + _IDS_AT_ONCE])
             query = Query("trainings", {"_id": some}, without=_WITHOUT_BULK)
-            found |= {row.id: row for row in self.read(TrainingRow, query).items}
+            found |= {row.id: row for row in self._database.read(TrainingRow, query).items}
         return found
 
     def resume_trial(
@@ -130,18 +130,18 @@ class RungVerbs(Primitives):
             changes["trial.parameters"] = course.inheritance.after
             changes[f"trial.lineage.{course.place}"] = course.inheritance.to_document()
         expect = {"status": (row.status.value,), "attempt": (row.attempt,), "cancel_requested_at": (None,)}
-        return self.change(Guarded("trainings", row.id, expect, changes)) is not None
+        return self._database.change(Guarded("trainings", row.id, expect, changes)) is not None
 
     def standing(self, job_id: str, bracket: int, epochs: int, loss: float) -> tuple[int, int]:
         """How many trials of a bracket reached the rung, and how many of them have a lower loss: two counts along one
         index."""
         where = {"job_id": job_id, "bracket": bracket, "epochs": epochs}
-        reached = self.count(Query("rungs", where))
-        return reached, self.count(Query("rungs", where, between=("loss", float("-inf"), float(loss))))
+        reached = self._database.count(Query("rungs", where))
+        return reached, self._database.count(Query("rungs", where, between=("loss", float("-inf"), float(loss))))
 
     def remove_rungs(self, job_id: str) -> int:
         """All of a job; returns how many."""
-        return self.remove_between("rungs", f"{job_id}:", f"{job_id};")
+        return self._database.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
     def _records(self, query: Query) -> list[RungRecord]:
-        return [RungRecord(d["_id"], d["number"], d["loss"], d["attempt"]) for d in self.find(query)]
+        return [RungRecord(d["_id"], d["number"], d["loss"], d["attempt"]) for d in self._database.find(query)]

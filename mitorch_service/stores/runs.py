@@ -11,8 +11,8 @@ from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training, TrainingErrorInfo
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ _PAGE = 1000
 _WRITABLE = ("new", *(status.value for status in ACTIVE))
 
 
-class RunVerbs(Primitives):
+class RunVerbs(Verbs):
     """What the run of a training does. `worker` is a random id of the writing process."""
 
     def find_attempt(self, training_id: str, attempt: int) -> Training:
         """The training of which this attempt is about to start. Raises StaleAttempt if it is gone or was taken over."""
-        training = self.read_one(Training, "trainings", training_id)
+        training = self._database.read_one(Training, "trainings", training_id)
         if training is None or training.attempt != attempt:
             raise StaleAttempt(training_id, attempt)
         return training
@@ -60,10 +60,10 @@ class RunVerbs(Primitives):
             "error": None,
         }
         expect = {**self._guard(attempt), "worker": (None, worker), "cancel_requested_at": (None,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+        if self._database.change(Guarded("trainings", training_id, expect, changes)) is None:
             raise StaleAttempt(training_id, attempt)
-        self.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
-        training = self.read_one(Training, "trainings", training_id)
+        self._database.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
+        training = self._database.read_one(Training, "trainings", training_id)
         if training is None:
             raise StaleAttempt(training_id, attempt)
         return training
@@ -87,7 +87,7 @@ class RunVerbs(Primitives):
             **result.to_document(),
         }
         change = Guarded("trainings", training_id, self._guard(attempt), changes)
-        after = self.change_then_put(change, "training_results", document, fence="attempt")
+        after = self._database.change_then_put(change, "training_results", document, fence="attempt")
         if after is None:
             raise StaleAttempt(training_id, attempt)
         return after.get("cancel_requested_at") is not None
@@ -95,7 +95,7 @@ class RunVerbs(Primitives):
     def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
         """A sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
         changes = {**self._alive(attempt - 1), "heartbeat_at": at}
-        after = self.change(Guarded("trainings", training_id, self._guard(attempt), changes))
+        after = self._database.change(Guarded("trainings", training_id, self._guard(attempt), changes))
         if after is None:
             raise StaleAttempt(training_id, attempt)
         return after.get("cancel_requested_at") is not None
@@ -121,10 +121,10 @@ class RunVerbs(Primitives):
         if end.trial_values:
             changes |= {"trial.values": list(end.trial_values), "trial.unmerged": end.job_id}
         expect = {**self._guard(attempt), "worker": (worker,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is not None:
+        if self._database.change(Guarded("trainings", training_id, expect, changes)) is not None:
             return
         ended_by_us = {"attempt": (attempt,), "worker": (worker,), "status": (status.value,)}
-        if self.change(Guarded("trainings", training_id, ended_by_us, {"attempt": attempt})) is None:
+        if self._database.change(Guarded("trainings", training_id, ended_by_us, {"attempt": attempt})) is None:
             raise StaleAttempt(training_id, attempt)
 
     def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
@@ -140,18 +140,18 @@ class RunVerbs(Primitives):
             "fence": 0,
         }
         expect = {"status": tuple(s.value for s in ACTIVE), "attempt": (attempt,), "worker": (worker,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+        if self._database.change(Guarded("trainings", training_id, expect, changes)) is None:
             raise StaleAttempt(training_id, attempt)
 
     def curve(self, training_id: str) -> Listing[EpochResult]:
         """All recorded epochs of a training, first to last."""
-        return self.read(EpochResult, _results(training_id))
+        return self._database.read(EpochResult, _results(training_id))
 
     def curve_records(self, training_id: str) -> Iterator[dict[str, Any]]:
         """The same as they are stored, however many there are: a thousand at a time."""
         first = f"{training_id}:"
         while True:
-            page = list(self.find(replace(_results(training_id, first), limit=_PAGE)))
+            page = list(self._database.find(replace(_results(training_id, first), limit=_PAGE)))
             yield from page
             if len(page) < _PAGE:
                 return

@@ -16,8 +16,8 @@ from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.documents import from_text, guard_holds, set_at, to_text, value_at
-from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
-from mitorch_service.stores.retention import Compaction, Removal
+from mitorch_service.stores.primitives import Primitives
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
 from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements
 
 Result = TypeVar("Result")
@@ -31,11 +31,18 @@ _VACUUM_PAGES = 250  # of 4 KB, moved in one transaction: some milliseconds
 
 
 class SqliteStore(Store):
+    """The store in the file at `path`, which is created if it is missing; None: in memory, for as long as this object
+    lives."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__(SqliteDatabase(path))
+
+
+class SqliteDatabase(Primitives):
     """WAL journal, `BEGIN IMMEDIATE` around every write, `synchronous=NORMAL`: what was written survives the death of
     any process at once, and a power cut except for the last moments before it."""
 
     def __init__(self, path: Path | None) -> None:
-        """`path` None keeps everything in memory, for as long as this object lives."""
         self._where = "in memory" if path is None else str(path)
         self._lock = threading.RLock()  # one connection, used by the run's reporting thread too
         with self._errors():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.stores.query import Collection
+from mitorch_service.stores.requests import Collection
 
 VERSION = 4
 

@@ -26,8 +26,8 @@ class JobView(View):
         self._store, self._id, self._limit = store, id, limit
 
     def show(self) -> bool:
-        job = self._store.get_job(self._id)
-        counts = self._store.count_trainings(self._id)
+        job = self._store.jobs.get_job(self._id)
+        counts = self._store.trainings.count_trainings(self._id)
         several, final = len(job.search.objectives()) > 1, FinalTraining(self._store, job)
         accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         show_fields(
@@ -60,15 +60,15 @@ class JobView(View):
         return job.status not in ACTIVE_JOBS
 
     def show_json(self) -> None:
-        job = self._store.get_job(self._id)
-        counts = self._store.count_trainings(self._id)
+        job = self._store.jobs.get_job(self._id)
+        counts = self._store.trainings.count_trainings(self._id)
         accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         insight, final = SearchInsight(self._store, job, accounts), FinalTraining(self._store, job)
         importance: dict[str, Any]
         if len(job.search.objectives()) > 1:
             importance, board = insight.importances(), front_json(self._store, job, self._limit)
         else:
-            leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
+            leaders = self._store.jobs.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
             importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
         found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
         cost = cost_json(cost_of_job(accounts, final.training))
@@ -89,8 +89,8 @@ class JobView(View):
         show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
 
     def _leaders(self, limit: int) -> list[TrainingRow]:
-        direction = self._store.get_job(self._id).search.resolved_direction()
-        return self._store.best_trials(self._id, direction, limit).items
+        direction = self._store.jobs.get_job(self._id).search.resolved_direction()
+        return self._store.jobs.best_trials(self._id, direction, limit).items
 
 
 def _leader_row(rank: int, row: TrainingRow, names: list[str]) -> list[Any]:

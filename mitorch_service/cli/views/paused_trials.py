@@ -24,7 +24,7 @@ def rung_fields(store: Store, job: Job) -> list[tuple[str, Any]]:
         return []
     from mitorch_service.controller.plan.paused_trials import rungs_of  # of no use for a training
 
-    reached = [(epochs, store.count_rung(job.id, epochs)) for epochs in rungs_of(job)]
+    reached = [(epochs, store.rungs.count_rung(job.id, epochs)) for epochs in rungs_of(job)]
     return [("reached", ", ".join(f"epoch {epochs}: {n}" for epochs, n in reached if n) or None)]
 
 

@@ -1,10 +1,15 @@
-"""What the base class of the stores asks of its two leaves: one query form that both can serve by an index."""
+"""Requests to a database and their answers, in a form that both engines serve by an index."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
+
+from mitorch_service.errors import BrokenDocument
+from mitorch_service.models.base import Document
+
+Model = TypeVar("Model", bound=Document)
 
 Collection = Literal["trainings", "jobs", "datasets", "training_results", "rungs"]
 
@@ -38,9 +43,41 @@ class Guarded:
 
 
 @dataclass(frozen=True)
+class Listing(Generic[Model]):
+    """Documents read, and those that could not be: one broken document never hides the others."""
+
+    items: list[Model] = field(default_factory=list)
+    broken: list[BrokenDocument] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class QueryPlan:
     """How the engine would run a query."""
 
     uses_index: bool  # no step reads a whole collection
     sorts: bool  # some step sorts what it has read
     text: str
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A document to delete if its guard holds, and the records of another collection that belong to it."""
+
+    collection: Collection
+    id: str
+    expect: Mapping[str, tuple[Any, ...]]
+    records: tuple[Collection, str, str]  # (collection, low, high): low <= `_id` < high
+
+    @property
+    def status(self) -> str:
+        """The only one in which it is to go."""
+        status: str = self.expect["status"][0]
+        return status
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What became of the space that deleted documents took."""
+
+    freed: int  # bytes that the file system has back
+    note: str | None = None  # why it is not all

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Listing, Query
 
 Kind = Literal["training", "job"]
 _SHOWN_CANDIDATES = 5
@@ -37,12 +37,12 @@ class TrainingFilter:
         return {path: value for path, value in fields.items() if value is not None}
 
 
-class BrowseVerbs(Primitives):
+class TrainingVerbs(Verbs):
     """What the command line and the viewer read."""
 
     def get_training(self, training_id: str) -> Training:
         """Raises NotFound, BrokenDocument."""
-        training = self.read_one(Training, "trainings", training_id)
+        training = self._database.read_one(Training, "trainings", training_id)
         if training is None:
             raise NotFound("training", training_id)
         return training
@@ -60,7 +60,7 @@ class BrowseVerbs(Primitives):
             limit=limit,
             without=("config", "error", "attempts"),
         )
-        return self.read(TrainingRow, query)
+        return self._database.read(TrainingRow, query)
 
     def iterate_trainings(self, filter: TrainingFilter, limit: int) -> Iterator[TrainingRow | BrokenDocument]:
         """At most `limit`, the newest first, those that cannot be read among them; a page is held at a time."""
@@ -83,7 +83,7 @@ class BrowseVerbs(Primitives):
 
     def count_trainings(self, job_id: str | None = None) -> dict[str, int]:
         """Trainings by status, of all or of one job."""
-        return self.count_statuses(job_id)
+        return self._database.count_statuses(job_id)
 
     def resolve_id(self, prefix: str) -> tuple[Kind, str]:
         """The one training or job whose id starts so. Raises NotFound, AmbiguousId."""
@@ -103,7 +103,7 @@ class BrowseVerbs(Primitives):
                 limit=_SHOWN_CANDIDATES,
                 without=("config", "error", "attempts"),
             )
-            found += [(kind, document["_id"]) for document in self.find(query)]
+            found += [(kind, document["_id"]) for document in self._database.find(query)]
         if not found:
             raise NotFound("training or job", prefix)
         if len(found) > 1:

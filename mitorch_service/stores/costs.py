@@ -62,7 +62,7 @@ class CostVerbs(Verbs):
         """Remembers what of an active job's cost is final. False if it has ended, or `before` is not what was
         remembered until now."""
         expect = {
-            "status": tuple(status.value for status in ACTIVE_JOBS),
+            "status": ACTIVE_JOBS,
             "settled": (None if before is None else before.to_document(),),
         }
         changes = {"settled": None if settled is None else settled.to_document(), "note": note}

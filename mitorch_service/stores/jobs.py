@@ -11,12 +11,12 @@ from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.objectives import Direction
 from mitorch_service.models.pareto_front import FrontTrial, front_artifacts
-from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
+from mitorch_service.models.status import ACTIVE_JOBS, OPEN, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.transitions import change_job
 
-_ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
 _WITHOUT_BULK = ("config", "error", "attempts")
 _OF_NO_TRIAL = ("config", "attempts", "status_times", "tags", "artifacts", "dataset")
 _PAGE = 1000
@@ -39,7 +39,7 @@ class JobVerbs(Verbs):
     def active_jobs(self) -> Listing[Job]:
         """New and running jobs, by priority then age."""
         listing: Listing[Job] = Listing()
-        for status in _ACTIVE:
+        for status in ACTIVE_JOBS:
             part = self._database.read(Job, Query("jobs", {"status": status}, order=(("priority", 1), ("arrival", 1))))
             listing.items.extend(part.items)
             listing.broken.extend(part.broken)
@@ -92,8 +92,7 @@ class JobVerbs(Verbs):
 
     def open_trials(self, job_id: str, limit: int) -> Listing[TrainingRow]:
         """Trials of a job that have not ended."""
-        statuses = ("new", "queued", "running")
-        query = Query("trainings", {"job_id": job_id, "status": statuses}, limit=limit, without=_WITHOUT_BULK)
+        query = Query("trainings", {"job_id": job_id, "status": OPEN}, limit=limit, without=_WITHOUT_BULK)
         return self._database.read(TrainingRow, query)
 
     def latest_trials(self, job_id: str, limit: int) -> list[TrialRow]:
@@ -128,12 +127,11 @@ class JobVerbs(Verbs):
     def update_job(self, job_id: str, counts: Mapping[str, int], best: BestTrial | None, at: datetime) -> bool:
         """Shows how far an active job is. False if it has ended meanwhile."""
         changes = {
-            "status": JobStatus.RUNNING.value,
-            "status_times.running": at,
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
         }
-        return self._change_active(job_id, changes)
+        change = change_job(job_id, ACTIVE_JOBS, JobStatus.RUNNING, at, {}, changes)
+        return self._database.change(change) is not None
 
     def finish_job(
         self,
@@ -152,14 +150,13 @@ class JobVerbs(Verbs):
         if best is not None and best.model is not None:
             models["model"] = best.model
         changes = {
-            "status": status.value,
-            f"status_times.{status.value}": at,
             "error": error,
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
             "artifacts": models if status == JobStatus.COMPLETED else {},
         }
-        return self._change_active(job_id, changes, {"front_version": (front_version,)})
+        expect = {"front_version": (front_version,)}
+        return self._database.change(change_job(job_id, ACTIVE_JOBS, status, at, expect, changes)) is not None
 
     def request_job_cancel(self, job_id: str, at: datetime) -> None:
         """From now on no trial is created; the controller cancels the others, then ends the job. Raises NotFound,
@@ -175,19 +172,16 @@ class JobVerbs(Verbs):
     def delete_job(self, job_id: str) -> None:
         """Deletes the document of an ended job, its trials must be gone. Raises NotFound, NotAllowed."""
         job = self.get_job(job_id)
-        if job.status.value in _ACTIVE:
+        if job.status in ACTIVE_JOBS:
             raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
-        self._database.remove("jobs", job_id, {"status": (job.status.value,)})
+        self._database.remove("jobs", job_id, {"status": (job.status,)})
         self._database.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
     def quarantine_job(self, job_id: Any, at: datetime, reason: str) -> bool:
         """A job that cannot be read is failed, so that it holds up nothing."""
-        changes = {"status": "failed", "status_times": {"failed": at}, "error": reason}
-        return self._change_active(job_id, changes)
+        changes = {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
+        change = change_job(job_id, ACTIVE_JOBS, JobStatus.FAILED, at, {}, changes)
+        return self._database.change(change) is not None
 
-    def _change_active(
-        self, job_id: Any, changes: Mapping[str, Any], expect: Mapping[str, tuple[Any, ...]] | None = None
-    ) -> bool:
-        return (
-            self._database.change(Guarded("jobs", job_id, {"status": _ACTIVE, **(expect or {})}, changes)) is not None
-        )
+    def _change_active(self, job_id: Any, changes: Mapping[str, Any]) -> bool:
+        return self._database.change(Guarded("jobs", job_id, {"status": ACTIVE_JOBS}, changes)) is not None

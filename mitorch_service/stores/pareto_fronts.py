@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mitorch_service.models.pareto_front import FrontTrial
-from mitorch_service.models.status import ACTIVE_JOBS
+from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Listing, Query
 
-_ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
 _WITHOUT_BULK = ("config", "error", "attempts")
 
 
@@ -40,10 +39,10 @@ class FrontVerbs(Verbs):
         """Writes the front of an active job in place of that version; None: there was none. False if another pass was
         faster, or the job has ended."""
         changes = {"front": [trial.to_document() for trial in front], "front_version": (version or 0) + 1}
-        expect = {"status": _ACTIVE, "front_version": (version,)}
+        expect = {"status": ACTIVE_JOBS, "front_version": (version,)}
         return self._database.change(Guarded("jobs", job_id, expect, changes)) is not None
 
     def mark_merged(self, training_ids: Sequence[str]) -> None:
         """The front was told of these trials."""
-        expect = {"status": ("completed",)}
+        expect = {"status": (TrainingStatus.COMPLETED,)}
         self._database.change_all([Guarded("trainings", id, expect, {"trial.unmerged": None}) for id in training_ids])

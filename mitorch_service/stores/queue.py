@@ -7,15 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from mitorch_service.errors import NotAllowed, NotFound
-from mitorch_service.models.status import (
-    ACTIVE,
-    ENDED,
-    AttemptOutcome,
-    TrainingStatus,
-)
+from mitorch_service.models.status import ACTIVE, ENDED, OPEN, RETRYABLE, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, Attempt, Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.transitions import change_training, ended_attempt, stored_statuses
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
@@ -34,7 +30,7 @@ class QueueVerbs(Verbs):
         """The next new trainings: lowest priority number first, then first come first served."""
         query = Query(
             "trainings",
-            {"status": "new"},
+            {"status": TrainingStatus.NEW},
             order=(("priority", 1), ("arrival", 1), ("_id", 1)),
             limit=limit,
             without=_WITHOUT_BULK,
@@ -44,15 +40,14 @@ class QueueVerbs(Verbs):
     def count_ahead(self, training: TrainingRow) -> int:
         """How many new trainings are served before it, of those that arrived in another microsecond. Two counts by the
         queue's index: their time grows with the answer."""
-        urgent = Query("trainings", {"status": "new"}, between=("priority", _BELOW_ALL, training.priority))
-        same = {"status": "new", "priority": training.priority}
+        urgent = Query("trainings", {"status": TrainingStatus.NEW}, between=("priority", _BELOW_ALL, training.priority))
+        same = {"status": TrainingStatus.NEW, "priority": training.priority}
         earlier = Query("trainings", same, between=("arrival", _BELOW_ALL, training.arrival))
         return self._database.count(urgent) + self._database.count(earlier)
 
     def active_trainings(self) -> Listing[TrainingRow]:
         """All that are queued on a cluster or running, in no particular order."""
-        statuses = tuple(status.value for status in ACTIVE)
-        return self._database.read(TrainingRow, Query("trainings", {"status": statuses}, without=_WITHOUT_BULK))
+        return self._database.read(TrainingRow, Query("trainings", {"status": ACTIVE}, without=_WITHOUT_BULK))
 
     def claim_training(self, training_id: str, attempt: Attempt) -> bool:
         """Records the intention to run this attempt on its cluster: `new` -> `queued`. Exactly one caller gets True
@@ -83,29 +78,24 @@ class QueueVerbs(Verbs):
     ) -> bool:
         """The controller's verdict on a run that will not speak for itself any more: `queued` or `running` (what
         `before` says) -> `status`. False if the training has moved on meanwhile: what its run wrote itself is kept."""
-        index = attempt - 1
         changes = {
-            "status": status.value,
-            f"status_times.{status.value}": at,
-            f"attempts.{index}.outcome": outcome.value,
-            f"attempts.{index}.reason": error.message,
-            f"attempts.{index}.ended_at": at,
+            **ended_attempt(attempt, outcome, error.message, at),
             "error": error.to_document(),
             # one that is only thought lost may still come back, until the next attempt is claimed
             "fence": attempt if outcome in _MAY_COME_BACK and status == TrainingStatus.NEW else 0,
         }
-        expect = {"status": tuple(s.value for s in before), "attempt": (attempt,)}
-        return self._database.change(Guarded("trainings", training_id, expect, changes)) is not None
+        change = change_training(training_id, before, status, at, {"attempt": (attempt,)}, changes)
+        return self._database.change(change) is not None
 
     def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:
         """A new training is canceled at once; of a queued or running one the wish is recorded, and the row returned
         says where its run is. Raises NotFound; NotAllowed when it has ended otherwise."""
         for _ in range(3):  # the status may change between the two guarded steps, but only forward
-            at_once = {"status": "canceled", "status_times.canceled": at, "cancel_requested_at": at}
-            done = self._database.change(Guarded("trainings", training_id, {"status": ("new",)}, at_once))
+            wish = {"cancel_requested_at": at}
+            at_once = change_training(training_id, (TrainingStatus.NEW,), TrainingStatus.CANCELED, at, {}, wish)
+            done = self._database.change(at_once)
             if done is None:
-                active = {"status": tuple(s.value for s in ACTIVE)}
-                done = self._database.change(Guarded("trainings", training_id, active, {"cancel_requested_at": at}))
+                done = self._database.change(Guarded("trainings", training_id, {"status": ACTIVE}, wish))
             if done is not None:
                 return TrainingRow.from_document(done)
             row = self._get_row(training_id)
@@ -120,26 +110,23 @@ class QueueVerbs(Verbs):
         NotFound; NotAllowed for one that is completed, has not ended, or was tried too often."""
         row = self._get_row(training_id)
         changes = {
-            "status": "new",
-            "status_times.new": at,
             "cancel_requested_at": None,
             "budget_from": row.attempt,
             "fence": 0,
             "error": None,
             **({"trial.pause_at": None} if to_its_end else {}),
         }
-        remedy = "Only failed, canceled, pruned and diverged trainings can; submit it again instead."
+        remedy = "Only failed, canceled, pruned, paused and diverged trainings can; submit it again instead."
         if row.attempt >= MAX_ATTEMPTS:
             raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", remedy)
-        retryable = ("failed", "canceled", "pruned", "diverged")
-        expect = {"status": retryable, "attempt": (row.attempt,)}
-        if self._database.change(Guarded("trainings", training_id, expect, changes)) is None:
+        expect = {"attempt": (row.attempt,)}
+        change = change_training(training_id, RETRYABLE, TrainingStatus.NEW, at, expect, changes)
+        if self._database.change(change) is None:
             raise NotAllowed("training", training_id, self._get_row(training_id).status, "retried", remedy)
 
     def set_priority(self, training_id: str, priority: int) -> None:
         """Changes the place in the queue. Raises NotFound; NotAllowed when the training has ended."""
-        expect = {"status": ("new", *(s.value for s in ACTIVE))}
-        if self._database.change(Guarded("trainings", training_id, expect, {"priority": priority})) is None:
+        if self._database.change(Guarded("trainings", training_id, {"status": OPEN}, {"priority": priority})) is None:
             status = self._get_row(training_id).status
             raise NotAllowed("training", training_id, status, "given a priority", "It has ended.")
 
@@ -149,15 +136,15 @@ class QueueVerbs(Verbs):
         if row.status not in ENDED:
             raise NotAllowed("training", training_id, row.status, "deleted", "Cancel it first.")
         self._database.remove_between("training_results", f"{training_id}:", f"{training_id};")
-        if not self._database.remove("trainings", training_id, {"status": (row.status.value,)}):
+        if not self._database.remove("trainings", training_id, {"status": stored_statuses([row.status])}):
             raise NotAllowed("training", training_id, "being changed", "deleted", "Try again.")
 
     def quarantine_training(self, training_id: Any, at: datetime, reason: str) -> bool:
         """A document that cannot be read is failed, so that it neither blocks the queue nor disappears."""
         error = {"type": "BrokenDocument", "message": reason, "log_tail": []}
-        changes = {"status": "failed", "status_times": {"failed": at}, "error": error}
-        expect = {"status": ("new", *(s.value for s in ACTIVE))}
-        return self._database.change(Guarded("trainings", training_id, expect, changes)) is not None
+        changes = {"status_times": {TrainingStatus.FAILED.value: at}, "error": error}  # the times may be what is broken
+        change = change_training(training_id, OPEN, TrainingStatus.FAILED, at, {}, changes)
+        return self._database.change(change) is not None
 
     def _get_row(self, training_id: str) -> TrainingRow:
         query = Query("trainings", {"_id": training_id}, limit=1, without=_WITHOUT_BULK)
@@ -169,15 +156,14 @@ class QueueVerbs(Verbs):
 def _claim(training_id: str, attempt: Attempt) -> Guarded:
     number = attempt.number
     changes = {
-        "status": TrainingStatus.QUEUED.value,
-        "status_times.queued": attempt.queued_at,
         "attempt": number,
         "fence": number,
         "worker": None,
         f"attempts.{number - 1}": attempt.to_document(),
         "progress": None,
     }
-    return Guarded("trainings", training_id, {"status": ("new",), "attempt": (number - 1,)}, changes)
+    before, after = (TrainingStatus.NEW,), TrainingStatus.QUEUED
+    return change_training(training_id, before, after, attempt.queued_at, {"attempt": (number - 1,)}, changes)
 
 
 def _submission(training_id: str, attempt: int, at: datetime, url: str | None) -> Guarded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
@@ -40,6 +40,11 @@ class Guarded:
     id: Any  # a GUID in text form, but for a document that somebody wrote by hand
     expect: Mapping[str, tuple[Any, ...]]  # top-level field -> its expected values
     set: Mapping[str, Any]
+    sets_status: ClassVar[bool] = False  # see stores/transitions.py
+
+    def __post_init__(self) -> None:
+        if "status" in self.set and not self.sets_status:
+            raise ValueError("a status is set by the changes of stores/transitions.py only")
 
 
 @dataclass(frozen=True)

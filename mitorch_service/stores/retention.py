@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.job import Job
-from mitorch_service.models.status import ACTIVE_JOBS, ENDED, TrainingStatus
+from mitorch_service.models.status import ENDED, ENDED_JOBS, OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Collection, Compaction, Query, Removal
+from mitorch_service.stores.transitions import stored_statuses
 
 Place = tuple[int, str]  # (arrival, id) of the last document of a page
 
 _START: Place = (-(2**63), "")
-_OPEN = tuple(status for status in TrainingStatus if status not in ENDED)
 _OLDEST_FIRST: tuple[tuple[str, Literal[1]], ...] = (("arrival", 1), ("_id", 1))
 _NOT_CONFIG = ("error", "attempts", "progress", "evaluation", "status_times", "trial", "tags", "artifacts", "dataset")
 _READ_AT_ONCE = 1000
@@ -55,7 +55,7 @@ class RetentionVerbs(Verbs):
         been submitted long before it ended). Unless `whole`, their documents lack `config` and `error`."""
         query = Query(
             "trainings",
-            {"status": status.value},
+            {"status": status},
             order=_OLDEST_FIRST,
             after=after or _START,
             limit=limit,
@@ -82,12 +82,9 @@ class RetentionVerbs(Verbs):
 
     def remove_ended(self, rows: Sequence[TrainingRow]) -> int:
         """Deletes trainings with their results, each only if it is still ended as it was read; returns how many."""
-        removals = [
-            Removal("trainings", row.id, {"status": (row.status.value,), "attempt": (row.attempt,)}, _records(row.id))
-            for row in rows
-            if row.status in ENDED
-        ]
-        return self._database.remove_all(removals)
+        ended = [row for row in rows if row.status in ENDED]
+        removals = [_removal(row, stored) for row in ended for stored in stored_statuses([row.status])]
+        return self._database.remove_all(sorted(removals, key=lambda removal: removal.status))
 
     def bases_in_use(self, since: int = 0) -> tuple[set[str], int]:
         """The trainings whose weights are needed: named as `base` by one that has not ended and came at or after
@@ -95,8 +92,8 @@ class RetentionVerbs(Verbs):
         not ended, which is short beside the history."""
         bases: set[str] = set()
         newest = since
-        for status in _OPEN:
-            for document in self._all({"status": status.value}, (since - 1, "g"), _NOT_CONFIG):
+        for status in OPEN:
+            for document in self._all({"status": status}, (since - 1, "g"), _NOT_CONFIG):
                 bases |= named_bases(document.get("config"))
                 newest = max(newest, document["arrival"])
         return bases, newest
@@ -112,7 +109,7 @@ class RetentionVerbs(Verbs):
                     job = Job.from_document(document)
                 except BrokenDocument:
                     continue
-                if job.status not in ACTIVE_JOBS and _ended_before(job.status_times.get(job.status), before):
+                if job.status in ENDED_JOBS and _ended_before(job.status_times.get(job.status), before):
                     yield job, document
             after = _next(documents, _READ_AT_ONCE, before)
 
@@ -122,7 +119,7 @@ class RetentionVerbs(Verbs):
 
     def remove_ended_job(self, job: Job) -> bool:
         """Deletes the document of an ended job, whose trials are gone."""
-        return self._database.remove("jobs", job.id, {"status": (job.status.value,)})
+        return self._database.remove("jobs", job.id, {"status": (job.status,)})
 
     def _all(self, where: Mapping[str, Any], after: Place, without: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         while True:
@@ -167,5 +164,7 @@ def _end_of(row: TrainingRow) -> tuple[Any, ...]:
     return row.status, row.attempt, row.status_times.get(row.status)
 
 
-def _records(training_id: str) -> tuple[Collection, str, str]:
-    return "training_results", f"{training_id}:", f"{training_id};"
+def _removal(row: TrainingRow, stored: str) -> Removal:
+    """The removal of a training if its status is still `stored`; of the several forms of one status one is there."""
+    records: tuple[Collection, str, str] = ("training_results", f"{row.id}:", f"{row.id};")
+    return Removal("trainings", row.id, {"status": (stored,), "attempt": (row.attempt,)}, records)

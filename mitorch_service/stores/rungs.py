@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.population import Inheritance
-from mitorch_service.models.status import ACTIVE, TrainingStatus
+from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Query
+from mitorch_service.stores.transitions import change_training
 
 _WITHOUT_BULK = ("config", "error")
 _IDS_AT_ONCE = 400
@@ -43,15 +44,12 @@ class NewCourse:
     place: int  # of the inheritance in the member's lineage
 
 
-_WRITABLE = ("new", *(status.value for status in ACTIVE))  # see RunVerbs
-
-
 class RungVerbs(Verbs):
     """What a running trial writes and asks at the end of an epoch. Losses: lower is better, never NaN."""
 
     def record_trial_value(self, training_id: str, attempt: int, epochs: int, value: float) -> None:
         """The best objective of so many epochs, as measured. Raises StaleAttempt."""
-        expect = {"status": _WRITABLE, "fence": (attempt,)}
+        expect = {"status": OPEN, "fence": (attempt,)}
         if self._database.change(Guarded("trainings", training_id, expect, {f"trial.curve.{epochs}": value})) is None:
             raise StaleAttempt(training_id, attempt)
 
@@ -117,8 +115,6 @@ class RungVerbs(Verbs):
         """A trial that is paused (or, where there is a new `course`, failed or diverged) goes back to `new`, to run on
         up to `until` (None: to its end), with fresh budgets. Exactly one caller gets True for what it saw in `row`."""
         changes: dict[str, Any] = {
-            "status": TrainingStatus.NEW.value,
-            "status_times.new": at,
             "priority": priority,
             "trial.pause_at": pause_at,
             "budget_from": row.attempt,
@@ -129,8 +125,9 @@ class RungVerbs(Verbs):
             changes["config"] = dict(course.config)
             changes["trial.parameters"] = course.inheritance.after
             changes[f"trial.lineage.{course.place}"] = course.inheritance.to_document()
-        expect = {"status": (row.status.value,), "attempt": (row.attempt,), "cancel_requested_at": (None,)}
-        return self._database.change(Guarded("trainings", row.id, expect, changes)) is not None
+        expect = {"attempt": (row.attempt,), "cancel_requested_at": (None,)}
+        change = change_training(row.id, (row.status,), TrainingStatus.NEW, at, expect, changes)
+        return self._database.change(change) is not None
 
     def standing(self, job_id: str, bracket: int, epochs: int, loss: float) -> tuple[int, int]:
         """How many trials of a bracket reached the rung, and how many of them have a lower loss: two counts along one

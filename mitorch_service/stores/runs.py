@@ -9,10 +9,11 @@ from typing import Any
 
 from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, OPEN, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training, TrainingErrorInfo
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.transitions import change_training, ended_attempt, reopened_attempt
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,6 @@ class RunEnd:
 
 _PAGE = 1000
 
-# A run may write while its training is queued (it is faster than the controller), running, or back at `new` because
-# it was declared lost: as long as no other attempt has begun, it is taken back rather than run twice.
-_WRITABLE = ("new", *(status.value for status in ACTIVE))
-
 
 class RunVerbs(Verbs):
     """What the run of a training does. `worker` is a random id of the writing process."""
@@ -51,16 +48,9 @@ class RunVerbs(Verbs):
     ) -> Training:
         """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped. Raises StaleAttempt
         when the attempt is not current, was canceled, or another process has started it."""
-        index = attempt - 1
-        changes = {
-            **self._alive(index),
-            "status_times.running": at,
-            f"attempts.{index}.started_at": at,
-            "worker": worker,
-            "error": None,
-        }
-        expect = {**self._guard(attempt), "worker": (None, worker), "cancel_requested_at": (None,)}
-        if self._database.change(Guarded("trainings", training_id, expect, changes)) is None:
+        changes = {f"attempts.{attempt - 1}.started_at": at, "worker": worker, "error": None}
+        expect = {"worker": (None, worker), "cancel_requested_at": (None,)}
+        if self._database.change(_sign_of_life(training_id, attempt, at, expect, changes)) is None:
             raise StaleAttempt(training_id, attempt)
         self._database.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
         training = self._database.read_one(Training, "trainings", training_id)
@@ -79,14 +69,13 @@ class RunVerbs(Verbs):
             metrics=result.metrics,
             at=result.finished_at,
         )
-        changes = {**self._alive(attempt - 1), "progress": progress.to_document()}
         document = {
             "_id": _result_id(training_id, result.epoch),
             "training_id": training_id,
             "attempt": attempt,
             **result.to_document(),
         }
-        change = Guarded("trainings", training_id, self._guard(attempt), changes)
+        change = _sign_of_life(training_id, attempt, None, {}, {"progress": progress.to_document()})
         after = self._database.change_then_put(change, "training_results", document, fence="attempt")
         if after is None:
             raise StaleAttempt(training_id, attempt)
@@ -94,8 +83,7 @@ class RunVerbs(Verbs):
 
     def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
         """A sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
-        changes = {**self._alive(attempt - 1), "heartbeat_at": at}
-        after = self._database.change(Guarded("trainings", training_id, self._guard(attempt), changes))
+        after = self._database.change(_sign_of_life(training_id, attempt, None, {}, {"heartbeat_at": at}))
         if after is None:
             raise StaleAttempt(training_id, attempt)
         return after.get("cancel_requested_at") is not None
@@ -103,14 +91,9 @@ class RunVerbs(Verbs):
     def finish_training(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
         """The last word of a run: its training ends. A repeat of the same call changes nothing. Raises
         StaleAttempt."""
-        index = attempt - 1
         status = TrainingStatus(end.outcome.value)
         changes: dict[str, Any] = {
-            "status": status.value,
-            f"status_times.{status.value}": at,
-            f"attempts.{index}.outcome": end.outcome.value,
-            f"attempts.{index}.reason": end.reason,
-            f"attempts.{index}.ended_at": at,
+            **ended_attempt(attempt, end.outcome, end.reason, at),
             "evaluation": None if end.evaluation is None else dict(end.evaluation),
             "error": None if end.error is None else end.error.to_document(),
             "artifacts": dict(end.artifacts),
@@ -120,27 +103,23 @@ class RunVerbs(Verbs):
             changes["trial.value"] = end.trial_value
         if end.trial_values:
             changes |= {"trial.values": list(end.trial_values), "trial.unmerged": end.job_id}
-        expect = {**self._guard(attempt), "worker": (worker,)}
-        if self._database.change(Guarded("trainings", training_id, expect, changes)) is not None:
+        expect = {"fence": (attempt,), "worker": (worker,)}
+        if self._database.change(change_training(training_id, OPEN, status, at, expect, changes)) is not None:
             return
-        ended_by_us = {"attempt": (attempt,), "worker": (worker,), "status": (status.value,)}
+        ended_by_us = {"attempt": (attempt,), "worker": (worker,), "status": (status,)}
         if self._database.change(Guarded("trainings", training_id, ended_by_us, {"attempt": attempt})) is None:
             raise StaleAttempt(training_id, attempt)
 
     def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
         """Ends an attempt but not the training, which goes back to `new` for the next one. Raises StaleAttempt."""
-        index = attempt - 1
         changes = {
-            "status": "new",
-            "status_times.new": at,
-            f"attempts.{index}.outcome": end.outcome.value,
-            f"attempts.{index}.reason": end.reason,
-            f"attempts.{index}.ended_at": at,
+            **ended_attempt(attempt, end.outcome, end.reason, at),
             "error": None if end.error is None else end.error.to_document(),
             "fence": 0,
         }
-        expect = {"status": tuple(s.value for s in ACTIVE), "attempt": (attempt,), "worker": (worker,)}
-        if self._database.change(Guarded("trainings", training_id, expect, changes)) is None:
+        expect = {"attempt": (attempt,), "worker": (worker,)}
+        change = change_training(training_id, ACTIVE, TrainingStatus.NEW, at, expect, changes)
+        if self._database.change(change) is None:
             raise StaleAttempt(training_id, attempt)
 
     def curve(self, training_id: str) -> Listing[EpochResult]:
@@ -157,16 +136,21 @@ class RunVerbs(Verbs):
                 return
             first = page[-1]["_id"] + "\0"  # the next text in the order of texts
 
-    def _guard(self, attempt: int) -> dict[str, tuple[Any, ...]]:
-        return {"status": _WRITABLE, "fence": (attempt,)}
 
-    def _alive(self, index: int) -> dict[str, Any]:
-        return {
-            "status": TrainingStatus.RUNNING.value,
-            f"attempts.{index}.outcome": None,
-            f"attempts.{index}.reason": None,
-            f"attempts.{index}.ended_at": None,
-        }
+def _sign_of_life(
+    training_id: str,
+    attempt: int,
+    at: datetime | None,
+    expect: Mapping[str, tuple[Any, ...]],
+    changes: Mapping[str, Any],
+) -> Guarded:
+    """`running` is confirmed. A run may write while its training is queued (it is faster than the controller), running,
+    or back at `new` because it was declared lost: as long as no other attempt has begun, it is taken back rather than
+    run twice."""
+    expect = {"fence": (attempt,), **expect}
+    return change_training(
+        training_id, OPEN, TrainingStatus.RUNNING, at, expect, {**reopened_attempt(attempt), **changes}
+    )
 
 
 def _results(training_id: str, first: str | None = None) -> Query:

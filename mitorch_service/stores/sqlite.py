@@ -295,8 +295,7 @@ class SqliteDatabase(Primitives):
                     self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
                 wait()
             return None
-        active = tuple(status.value for status in ACTIVE)
-        if self.count(Query("trainings", {"status": active})):
+        if self.count(Query("trainings", {"status": ACTIVE})):
             return (
                 "the file is of an earlier version and shrinks only while no training is queued on a cluster or running"
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ _PAUSED = (
     "DROP INDEX rungs_standing",
     "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss, _id)",
 )
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED}  # version -> what it has beside the one before
+_PAUSED_STATUS = ("INSERT OR IGNORE INTO training_counts VALUES ('', 'paused', 0)",)
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS}  # version -> what it has beside the one before
 
 DDL = (
     """CREATE TABLE trainings (

@@ -8,13 +8,16 @@ really is; trainings of the service's own have none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from mitorch_service.errors import AmbiguousId
 from mitorch_service.models.job import Job
+from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Query
+from mitorch_service.stores.transitions import end_script_trial
 
 Place = tuple[int, str]  # (arrival, id) of the last document of a page
 
@@ -69,8 +72,20 @@ class StudyVerbs(Verbs):
     def change_study_trial(
         self, training_id: str, expect: Mapping[str, tuple[Any, ...]], changes: Mapping[str, Any]
     ) -> dict[str, Any] | None:
-        """Sets fields of a trial if the guarded top-level ones are as expected; the document after it, else None."""
+        """Sets fields of a trial, but its status, if the guarded top-level ones are as expected; the document after it,
+        else None."""
         return self._database.change(Guarded("trainings", training_id, expect, changes))
+
+    def end_study_trial(
+        self,
+        training_id: str,
+        status: TrainingStatus,
+        at: datetime,
+        expect: Mapping[str, tuple[Any, ...]],
+        changes: Mapping[str, Any],
+    ) -> dict[str, Any] | None:
+        """`change_study_trial` with the status in which the script has ended the trial."""
+        return self._database.change(end_script_trial(training_id, status, at, expect, changes))
 
     def record_study_value(
         self,

@@ -13,7 +13,7 @@ from mitorch_service.cli.views.paused_trials import counts_text, rung_fields
 from mitorch_service.cli.views.script import script_fields
 from mitorch_service.models.job import Job
 from mitorch_service.models.script import shown
-from mitorch_service.models.status import ACTIVE_JOBS
+from mitorch_service.models.status import ENDED_JOBS
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.reports.search_insight import SearchInsight
 from mitorch_service.stores.base import Store
@@ -40,7 +40,7 @@ class JobView(View):
                 ("dataset", job.dataset),
                 *script_fields(job.config),
                 ("search", f"{job.search.algorithm}, {job.search.goal()}"),
-                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(job, counts)}"),
+                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(counts)}"),
                 *rung_fields(self._store, job),
                 *([] if several else self._best_fields(job)),
                 *final.fields(),
@@ -57,7 +57,7 @@ class JobView(View):
             show_front(self._store, job, self._limit)
         else:
             self._show_leaders(job)
-        return job.status not in ACTIVE_JOBS
+        return job.status in ENDED_JOBS
 
     def show_json(self) -> None:
         job = self._store.jobs.get_job(self._id)

@@ -1,4 +1,4 @@
-"""The verbs of the data set registry."""
+"""Verbs of the data set registry."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from mitorch_service.stores.requests import Listing, Query
 
 
 class DatasetVerbs(Verbs):
-    """A registered version never changes: register the next one instead."""
+    """The registry: a registered version never changes."""
 
     def add_dataset(self, dataset: Dataset) -> None:
-        """Raises AlreadyExists when this name and version is registered."""
+        """Registers a version. Raises AlreadyExists if it is registered."""
         if self._database.insert("datasets", [dataset.to_document()]) == 0:
             raise AlreadyExists("Data set", dataset.id, "Register it under the next version number.")
 
     def get_dataset(self, ref: DatasetRef) -> Dataset:
-        """That version, or the newest where `ref` names none. Raises NotFound naming what is registered."""
+        """Returns that version, or the newest if `ref` names none. Raises NotFound naming what is registered."""
         if ref.version is not None:
             found = self._database.read_one(Dataset, "datasets", dataset_id(ref.name, ref.version))
         else:
@@ -28,11 +28,11 @@ class DatasetVerbs(Verbs):
         return found
 
     def list_datasets(self) -> Listing[Dataset]:
-        """By name, the newest version first."""
+        """Returns all versions by name, the newest first."""
         return self._database.read(Dataset, Query("datasets", order=(("name", 1), ("version", -1))))
 
     def remove_dataset(self, ref: DatasetRef) -> None:
-        """Takes one version out of the registry; its files stay. Raises NotFound."""
+        """Removes one version from the registry; its files stay. Raises NotFound."""
         version = self.get_dataset(ref).version
         self._database.remove("datasets", dataset_id(ref.name, version), {})
 

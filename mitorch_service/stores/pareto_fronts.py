@@ -1,4 +1,4 @@
-"""The verbs of a job's Pareto front.
+"""Verbs of a job's Pareto front.
 
 A trial of several objectives is marked by the very write that ends it, and the mark goes after the job's front was
 written, which had been merged with its values. So whatever dies in between, no trial is overlooked: at worst one is
@@ -19,16 +19,16 @@ _WITHOUT_BULK = ("config", "error", "attempts")
 
 
 class FrontVerbs(Verbs):
-    """What the controller does with the front of a job that has several objectives."""
+    """Reads and writes the front of a job with several objectives."""
 
     def unmerged_trials(self, job_id: str, limit: int) -> Listing[TrainingRow]:
-        """Completed trials whose values the job's front has not been told, in no particular order."""
+        """Returns completed trials that are not merged into the job's front, in no particular order."""
         return self._database.read(
             TrainingRow, Query("trainings", {"trial.unmerged": job_id}, limit=limit, without=_WITHOUT_BULK)
         )
 
     def trials_of_front(self, front: Iterable[FrontTrial]) -> list[TrainingRow]:
-        """The trainings of a front, in its order; without those that are gone."""
+        """Returns the trainings of a front, in its order; without those that are gone."""
         ids = [trial.training_id for trial in front]
         if not ids:
             return []
@@ -43,6 +43,6 @@ class FrontVerbs(Verbs):
         return self._database.change(Guarded("jobs", job_id, expect, changes)) is not None
 
     def mark_merged(self, training_ids: Sequence[str]) -> None:
-        """The front was told of these trials."""
+        """Records that these trials are merged into the front."""
         expect = {"status": (TrainingStatus.COMPLETED,)}
         self._database.change_all([Guarded("trainings", id, expect, {"trial.unmerged": None}) for id in training_ids])

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
-from mitorch_service.stores.requests import Collection, Compaction, Guarded, Listing, Query, QueryPlan, Removal
+from mitorch_service.stores.requests import (
+    Collection,
+    Compaction,
+    Guarded,
+    Listing,
+    Query,
+    QueryPlan,
+    Removal,
+    StoredDocument,
+)
 
 Model = TypeVar("Model", bound=Document)
 
@@ -26,52 +35,52 @@ class Primitives(ABC):
 
     @abstractmethod
     def ping(self) -> str:
-        """The engine and its version, once it has answered."""
+        """Returns the engine and its version, once it has answered."""
 
     @abstractmethod
     def close(self) -> None:
         """Gives the connections back. The store is of no use afterwards."""
 
     @abstractmethod
-    def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
+    def insert(self, collection: Collection, documents: Iterable[Mapping[str, object]]) -> int:
         """Adds those whose `_id` is not there yet, each wholly or not at all; returns how many were added."""
 
     @abstractmethod
-    def find(self, query: Query) -> Iterator[dict[str, Any]]:
-        """The documents, in the query's order."""
+    def find(self, query: Query) -> Iterator[StoredDocument]:
+        """Yields the documents, in the query's order."""
 
     @abstractmethod
     def count(self, query: Query) -> int:
-        """How many documents the query has; its order and limit do not matter."""
+        """Returns how many documents the query has; its order and limit do not matter."""
 
     @abstractmethod
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
-        """How many trainings are in each status, of all or of one job; statuses without any are left out."""
+        """Returns how many trainings are in each status, of all or of one job; statuses without any are left out."""
 
     @abstractmethod
-    def change(self, change: Guarded) -> dict[str, Any] | None:
+    def change(self, change: Guarded) -> StoredDocument | None:
         """Makes the change in one atomic step. Returns the document after it without its `config`, or None if
         it does not exist or a guard refused."""
 
     @abstractmethod
     def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
-        """Makes each change, guarded by itself, in as few steps as the engine allows; tells which were made."""
+        """Makes each change, guarded by itself, in as few steps as the engine allows; returns which were made."""
 
     @abstractmethod
-    def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
+    def put(self, collection: Collection, document: Mapping[str, object], fence: str) -> bool:
         """Writes the whole document under its `_id`, unless the stored one has a higher value in the field `fence`:
         then returns False."""
 
     def change_then_put(
-        self, change: Guarded, collection: Collection, document: Mapping[str, Any], fence: str
-    ) -> dict[str, Any] | None:
+        self, change: Guarded, collection: Collection, document: Mapping[str, object], fence: str
+    ) -> StoredDocument | None:
         """`change`, and only if it was made `put`: in one step where the engine can, else one after the other. Returns
         the changed document, or None if either was refused."""
         after = self.change(change)
         return after if after is not None and self.put(collection, document, fence) else None
 
     @abstractmethod
-    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[object, ...]]) -> bool:
         """Deletes one document if the guard holds; returns whether it did."""
 
     @abstractmethod
@@ -91,15 +100,15 @@ class Primitives(ABC):
 
     @abstractmethod
     def explain(self, query: Query) -> QueryPlan:
-        """How the engine would run the query."""
+        """Returns how the engine would run the query."""
 
     def read_one(self, model: type[Model], collection: Collection, id: str) -> Model | None:
-        """The document with this id. Raises BrokenDocument if it cannot be read as a `model`."""
+        """Returns the document with this id, or None. Raises BrokenDocument if it cannot be read as a `model`."""
         found = next(iter(self.find(Query(collection, {"_id": id}, limit=1))), None)
         return None if found is None else model.from_document(found)
 
     def read(self, model: type[Model], query: Query) -> Listing[Model]:
-        """All documents of the query, the unreadable ones apart."""
+        """Returns all documents of the query, the unreadable ones apart."""
         listing: Listing[Model] = Listing()
         for document in self.find(query):
             try:

@@ -1,10 +1,9 @@
-"""The verbs of the queue: adding trainings, assigning them to clusters, taking them back."""
+"""Verbs of the queue: adding trainings, assigning them to clusters, taking them back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from mitorch_service.errors import NotAllowed, NotFound
 from mitorch_service.models.status import ACTIVE, ENDED, OPEN, RETRYABLE, AttemptOutcome, TrainingStatus
@@ -15,11 +14,11 @@ from mitorch_service.stores.transitions import change_training, ended_attempt, s
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
-_MAY_COME_BACK = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
+_PRESUMED = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
 
 
 class QueueVerbs(Verbs):
-    """What submission and the controller do with trainings."""
+    """Adds trainings, assigns them to clusters, and changes or deletes them on request."""
 
     def add_trainings(self, trainings: Sequence[Training]) -> int:
         """Queues trainings. One whose id is there already is left untouched, so that a repeat after a lost answer
@@ -27,7 +26,7 @@ class QueueVerbs(Verbs):
         return self._database.insert("trainings", (training.to_document() for training in trainings))
 
     def queue_head(self, limit: int) -> Listing[TrainingRow]:
-        """The next new trainings: lowest priority number first, then first come first served."""
+        """Returns the next new trainings: lowest priority number first, then first come first served."""
         query = Query(
             "trainings",
             {"status": TrainingStatus.NEW},
@@ -38,15 +37,15 @@ class QueueVerbs(Verbs):
         return self._database.read(TrainingRow, query)
 
     def count_ahead(self, training: TrainingRow) -> int:
-        """How many new trainings are served before it, of those that arrived in another microsecond. Two counts by the
-        queue's index: their time grows with the answer."""
+        """Counts the new trainings that are served before it, of those that arrived in another microsecond. Two counts by
+        the queue's index: their time grows with the answer."""
         urgent = Query("trainings", {"status": TrainingStatus.NEW}, between=("priority", _BELOW_ALL, training.priority))
         same = {"status": TrainingStatus.NEW, "priority": training.priority}
         earlier = Query("trainings", same, between=("arrival", _BELOW_ALL, training.arrival))
         return self._database.count(urgent) + self._database.count(earlier)
 
     def active_trainings(self) -> Listing[TrainingRow]:
-        """All that are queued on a cluster or running, in no particular order."""
+        """Returns all trainings that are queued on a cluster or running, in no particular order."""
         return self._database.read(TrainingRow, Query("trainings", {"status": ACTIVE}, without=_WITHOUT_BULK))
 
     def claim_training(self, training_id: str, attempt: Attempt) -> bool:
@@ -76,26 +75,26 @@ class QueueVerbs(Verbs):
         error: TrainingErrorInfo,
         before: tuple[TrainingStatus, ...] = ACTIVE,
     ) -> bool:
-        """The controller's verdict on a run that will not speak for itself any more: `queued` or `running` (what
-        `before` says) -> `status`. False if the training has moved on meanwhile: what its run wrote itself is kept."""
+        """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the training
+        has changed meanwhile: what its run wrote itself is kept."""
         changes = {
             **ended_attempt(attempt, outcome, error.message, at),
             "error": error.to_document(),
-            # one that is only thought lost may still come back, until the next attempt is claimed
-            "fence": attempt if outcome in _MAY_COME_BACK and status == TrainingStatus.NEW else 0,
+            # a run that is only presumed lost may still write, until the next attempt is claimed
+            "fence": attempt if outcome in _PRESUMED and status == TrainingStatus.NEW else 0,
         }
         change = change_training(training_id, before, status, at, {"attempt": (attempt,)}, changes)
         return self._database.change(change) is not None
 
     def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:
-        """A new training is canceled at once; of a queued or running one the wish is recorded, and the row returned
-        says where its run is. Raises NotFound; NotAllowed when it has ended otherwise."""
+        """Cancels a new training at once, and records the request for a queued or running one; the row returned says where
+        its run is. Raises NotFound; NotAllowed if it has ended otherwise."""
         for _ in range(3):  # the status may change between the two guarded steps, but only forward
-            wish = {"cancel_requested_at": at}
-            at_once = change_training(training_id, (TrainingStatus.NEW,), TrainingStatus.CANCELED, at, {}, wish)
+            request = {"cancel_requested_at": at}
+            at_once = change_training(training_id, (TrainingStatus.NEW,), TrainingStatus.CANCELED, at, {}, request)
             done = self._database.change(at_once)
             if done is None:
-                done = self._database.change(Guarded("trainings", training_id, {"status": ACTIVE}, wish))
+                done = self._database.change(Guarded("trainings", training_id, {"status": ACTIVE}, request))
             if done is not None:
                 return TrainingRow.from_document(done)
             row = self._get_row(training_id)
@@ -106,8 +105,8 @@ class QueueVerbs(Verbs):
         raise NotAllowed("training", training_id, "changing", "canceled", "Try again.")
 
     def retry_training(self, training_id: str, at: datetime, to_its_end: bool = False) -> None:
-        """An ended training goes back to `new`, with fresh budgets; a trial with `to_its_end` pauses no more. Raises
-        NotFound; NotAllowed for one that is completed, has not ended, or was tried too often."""
+        """Puts an ended training back to `new`, with fresh budgets; with `to_its_end` a trial pauses no more. Raises
+        NotFound; NotAllowed if it is completed, has not ended, or was tried too often."""
         row = self._get_row(training_id)
         changes = {
             "cancel_requested_at": None,
@@ -125,13 +124,13 @@ class QueueVerbs(Verbs):
             raise NotAllowed("training", training_id, self._get_row(training_id).status, "retried", remedy)
 
     def set_priority(self, training_id: str, priority: int) -> None:
-        """Changes the place in the queue. Raises NotFound; NotAllowed when the training has ended."""
+        """Changes the place in the queue. Raises NotFound; NotAllowed if the training has ended."""
         if self._database.change(Guarded("trainings", training_id, {"status": OPEN}, {"priority": priority})) is None:
             status = self._get_row(training_id).status
             raise NotAllowed("training", training_id, status, "given a priority", "It has ended.")
 
     def delete_training(self, training_id: str) -> None:
-        """Deletes an ended training with its results. Raises NotFound; NotAllowed when it has not ended."""
+        """Deletes an ended training with its results. Raises NotFound; NotAllowed if it has not ended."""
         row = self._get_row(training_id)
         if row.status not in ENDED:
             raise NotAllowed("training", training_id, row.status, "deleted", "Cancel it first.")
@@ -139,8 +138,8 @@ class QueueVerbs(Verbs):
         if not self._database.remove("trainings", training_id, {"status": stored_statuses([row.status])}):
             raise NotAllowed("training", training_id, "being changed", "deleted", "Try again.")
 
-    def quarantine_training(self, training_id: Any, at: datetime, reason: str) -> bool:
-        """A document that cannot be read is failed, so that it neither blocks the queue nor disappears."""
+    def quarantine_training(self, training_id: object, at: datetime, reason: str) -> bool:
+        """Fails a training whose document cannot be read, so that it neither blocks the queue nor disappears."""
         error = {"type": "BrokenDocument", "message": reason, "log_tail": []}
         changes = {"status_times": {TrainingStatus.FAILED.value: at}, "error": error}  # the times may be what is broken
         change = change_training(training_id, OPEN, TrainingStatus.FAILED, at, {}, changes)

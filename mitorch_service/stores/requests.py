@@ -11,6 +11,7 @@ from mitorch_service.models.base import Document
 
 Model = TypeVar("Model", bound=Document)
 
+StoredDocument = dict[str, Any]  # plain values as the driver returns them, until a model has checked them
 Collection = Literal["trainings", "jobs", "datasets", "training_results", "rungs"]
 
 
@@ -19,10 +20,10 @@ class Query:
     """Documents of one collection, filtered and ordered. Field paths are dotted."""
 
     collection: Collection
-    where: Mapping[str, Any] = field(default_factory=dict)  # path -> value; a tuple means one of its values
-    between: tuple[str, Any, Any] | None = None  # (path, low, high): low <= value < high
+    where: Mapping[str, object] = field(default_factory=dict)  # path -> value; a tuple means one of its values
+    between: tuple[str, object, object] | None = None  # (path, low, high): low <= value < high
     order: tuple[tuple[str, Literal[1, -1]], ...] = ()
-    after: tuple[Any, Any] | None = None  # values of the order's two fields: continue behind that document
+    after: tuple[object, object] | None = None  # values of the order's two fields: continue behind that document
     limit: int | None = None
     without: tuple[str, ...] = ()  # top-level fields not to fetch
 
@@ -37,9 +38,9 @@ class Guarded:
     """
 
     collection: Collection
-    id: Any  # a GUID in text form, but for a document that somebody wrote by hand
-    expect: Mapping[str, tuple[Any, ...]]  # top-level field -> its expected values
-    set: Mapping[str, Any]
+    id: object  # a GUID in text form, but for a document that somebody wrote by hand
+    expect: Mapping[str, tuple[object, ...]]  # top-level field -> its expected values
+    set: Mapping[str, object]
     sets_status: ClassVar[bool] = False  # see stores/transitions.py
 
     def __post_init__(self) -> None:
@@ -70,19 +71,18 @@ class Removal:
 
     collection: Collection
     id: str
-    expect: Mapping[str, tuple[Any, ...]]
+    expect: Mapping[str, tuple[object, ...]]
     records: tuple[Collection, str, str]  # (collection, low, high): low <= `_id` < high
 
     @property
     def status(self) -> str:
-        """The only one in which it is to go."""
-        status: str = self.expect["status"][0]
-        return status
+        """The only status in which the document is deleted."""
+        return str(self.expect["status"][0])
 
 
 @dataclass(frozen=True)
 class Compaction:
-    """What became of the space that deleted documents took."""
+    """The result of giving back the space of deleted documents."""
 
     freed: int  # bytes that the file system has back
     note: str | None = None  # why it is not all

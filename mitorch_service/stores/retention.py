@@ -1,18 +1,18 @@
-"""The verbs of pruning: what ended long ago, page by page, with all that belongs to it."""
+"""Verbs of retention: trainings and jobs that ended long ago, page by page, with all that belongs to them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ENDED, ENDED_JOBS, OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs
-from mitorch_service.stores.requests import Collection, Compaction, Query, Removal
+from mitorch_service.stores.requests import Collection, Compaction, Query, Removal, StoredDocument
 from mitorch_service.stores.transitions import stored_statuses
 
 Place = tuple[int, str]  # (arrival, id) of the last document of a page
@@ -25,10 +25,10 @@ _READ_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Ended:
-    """A training that has ended: what is asked about it, and the document as it is stored."""
+    """A training that has ended: its row, and the document as it is stored."""
 
     row: TrainingRow
-    document: dict[str, Any]
+    document: StoredDocument
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EndedPage:
 
 
 class RetentionVerbs(Verbs):
-    """What pruning reads and deletes: by the same indexes as everything else, never more than a page at once."""
+    """Reads and deletes what ended long ago, by the same indexes as everything else and at most a page at once."""
 
     def compact(self, wait: Callable[[], object]) -> Compaction:
         """Gives the space of deleted documents back to the file system, in steps between which others write; `wait` is
@@ -51,7 +51,7 @@ class RetentionVerbs(Verbs):
     def ended_page(
         self, status: TrainingStatus, before: datetime, limit: int, after: Place | None = None, whole: bool = True
     ) -> EndedPage:
-        """Those of the next `limit` trainings of the status that ended before a time (one that was retried may have
+        """Returns those of the next `limit` trainings of the status that ended before a time (one that was retried may have
         been submitted long before it ended). Unless `whole`, their documents lack `config` and `error`."""
         query = Query(
             "trainings",
@@ -74,7 +74,7 @@ class RetentionVerbs(Verbs):
         return page
 
     def unchanged(self, rows: Sequence[TrainingRow]) -> list[TrainingRow]:
-        """Those that are still as they were read: not retried, not deleted."""
+        """Returns the rows that are still as they were read: not retried, not deleted."""
         ids = tuple(row.id for row in rows)
         query = Query("trainings", {"_id": ids}, without=("config", "error", "attempts"))
         now = {row.id: _end_of(row) for row in self._database.read(TrainingRow, query).items}
@@ -87,7 +87,7 @@ class RetentionVerbs(Verbs):
         return self._database.remove_all(sorted(removals, key=lambda removal: removal.status))
 
     def bases_in_use(self, since: int = 0) -> tuple[set[str], int]:
-        """The trainings whose weights are needed: named as `base` by one that has not ended and came at or after
+        """Returns the trainings whose weights are needed: named as `base` by one that has not ended and came at or after
         `since`; and the newest arrival seen, to go on from. No index leads to them: it reads the configs of what has
         not ended, which is short beside the history."""
         bases: set[str] = set()
@@ -98,8 +98,8 @@ class RetentionVerbs(Verbs):
                 newest = max(newest, document["arrival"])
         return bases, newest
 
-    def ended_jobs(self, before: datetime) -> Iterator[tuple[Job, dict[str, Any]]]:
-        """Jobs that ended before a time, with their stored documents; unreadable ones are left out."""
+    def ended_jobs(self, before: datetime) -> Iterator[tuple[Job, StoredDocument]]:
+        """Yields jobs that ended before a time, with their stored documents; unreadable ones are left out."""
         after: Place | None = _START
         while after is not None:
             query = Query("jobs", order=_OLDEST_FIRST, after=after, limit=_READ_AT_ONCE)
@@ -114,14 +114,14 @@ class RetentionVerbs(Verbs):
             after = _next(documents, _READ_AT_ONCE, before)
 
     def count_trials(self, job_id: str) -> int:
-        """How many trials of a job there are, whatever their status."""
+        """Counts the trials of a job, whatever their status."""
         return self._database.count(Query("trainings", {"job_id": job_id}))
 
     def remove_ended_job(self, job: Job) -> bool:
         """Deletes the document of an ended job, whose trials are gone."""
         return self._database.remove("jobs", job.id, {"status": (job.status,)})
 
-    def _all(self, where: Mapping[str, Any], after: Place, without: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    def _all(self, where: Mapping[str, object], after: Place, without: tuple[str, ...]) -> Iterator[StoredDocument]:
         while True:
             query = Query("trainings", where, order=_OLDEST_FIRST, after=after, limit=_READ_AT_ONCE, without=without)
             documents = list(self._database.find(query))
@@ -131,15 +131,15 @@ class RetentionVerbs(Verbs):
             after = (documents[-1]["arrival"], documents[-1]["_id"])
 
 
-def named_bases(config: Any) -> set[str]:
-    """Every text under a key `base`, at any depth: of a training's config one, of a job's all that may be drawn."""
+def named_bases(config: object) -> set[str]:
+    """Every text under a key `base`, at any depth: one in a training's config, all that may be drawn in a job's."""
     if isinstance(config, dict):
         here = set(_texts(config["base"])) if "base" in config else set()
         return here.union(*map(named_bases, config.values()))
     return set().union(*map(named_bases, config)) if isinstance(config, list) else set()
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -147,8 +147,8 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _next(documents: Sequence[Mapping[str, Any]], limit: int, before: datetime) -> Place | None:
-    """Behind the last document; None where there are no more, or none that could have ended by then."""
+def _next(documents: Sequence[StoredDocument], limit: int, before: datetime) -> Place | None:
+    """The place behind the last document; None if no more follow, or none that could have ended by then."""
     if len(documents) < limit:
         return None
     arrival, id = documents[-1]["arrival"], documents[-1]["_id"]
@@ -156,11 +156,11 @@ def _next(documents: Sequence[Mapping[str, Any]], limit: int, before: datetime) 
 
 
 def _ended_before(ended: datetime | None, before: datetime) -> bool:
-    """Without a time nobody knows how old it is: it stays."""
+    """False without a time: nobody knows how old it is."""
     return ended is not None and ended < before
 
 
-def _end_of(row: TrainingRow) -> tuple[Any, ...]:
+def _end_of(row: TrainingRow) -> tuple[object, ...]:
     return row.status, row.attempt, row.status_times.get(row.status)
 
 

@@ -1,24 +1,23 @@
-"""The verbs of a run: what the process of one attempt writes. Each is refused once the attempt is not current."""
+"""Verbs of a run: the writes of one attempt's process, each refused once the attempt is not current."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ACTIVE, OPEN, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training, TrainingErrorInfo
 from mitorch_service.stores.primitives import Verbs
-from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.requests import Guarded, Listing, Query, StoredDocument
 from mitorch_service.stores.transitions import change_training, ended_attempt, reopened_attempt
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How an attempt ended, as its own process tells it."""
+    """The end of an attempt, as its own process reports it."""
 
     outcome: AttemptOutcome
     evaluation: Mapping[str, float] | None = None
@@ -26,7 +25,7 @@ class RunEnd:
     artifacts: Mapping[str, str] = field(default_factory=dict)
     trial_value: float | None = None  # only if finite
     trial_values: Sequence[float] = ()  # in its place where a trial has several objectives; only if all are finite
-    job_id: str | None = None  # with `trial_values`: whose front is to be told
+    job_id: str | None = None  # with `trial_values`: whose front they belong to
     reason: str | None = None
 
 
@@ -34,10 +33,10 @@ _PAGE = 1000
 
 
 class RunVerbs(Verbs):
-    """What the run of a training does. `worker` is a random id of the writing process."""
+    """Reads and writes of a training's run. `worker` is a random id of the writing process."""
 
     def find_attempt(self, training_id: str, attempt: int) -> Training:
-        """The training of which this attempt is about to start. Raises StaleAttempt if it is gone or was taken over."""
+        """Returns the training whose attempt is about to start. Raises StaleAttempt if it is gone or superseded."""
         training = self._database.read_one(Training, "trainings", training_id)
         if training is None or training.attempt != attempt:
             raise StaleAttempt(training_id, attempt)
@@ -82,17 +81,16 @@ class RunVerbs(Verbs):
         return after.get("cancel_requested_at") is not None
 
     def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
-        """A sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
+        """Records a sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
         after = self._database.change(_sign_of_life(training_id, attempt, None, {}, {"heartbeat_at": at}))
         if after is None:
             raise StaleAttempt(training_id, attempt)
         return after.get("cancel_requested_at") is not None
 
     def finish_training(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
-        """The last word of a run: its training ends. A repeat of the same call changes nothing. Raises
-        StaleAttempt."""
+        """Ends the training with its run. A repeat of the same call changes nothing. Raises StaleAttempt."""
         status = TrainingStatus(end.outcome.value)
-        changes: dict[str, Any] = {
+        changes: dict[str, object] = {
             **ended_attempt(attempt, end.outcome, end.reason, at),
             "evaluation": None if end.evaluation is None else dict(end.evaluation),
             "error": None if end.error is None else end.error.to_document(),
@@ -123,11 +121,11 @@ class RunVerbs(Verbs):
             raise StaleAttempt(training_id, attempt)
 
     def curve(self, training_id: str) -> Listing[EpochResult]:
-        """All recorded epochs of a training, first to last."""
+        """Returns all recorded epochs of a training, first to last."""
         return self._database.read(EpochResult, _results(training_id))
 
-    def curve_records(self, training_id: str) -> Iterator[dict[str, Any]]:
-        """The same as they are stored, however many there are: a thousand at a time."""
+    def curve_records(self, training_id: str) -> Iterator[StoredDocument]:
+        """Yields the recorded epochs as they are stored, reading a thousand at a time."""
         first = f"{training_id}:"
         while True:
             page = list(self._database.find(replace(_results(training_id, first), limit=_PAGE)))
@@ -141,12 +139,12 @@ def _sign_of_life(
     training_id: str,
     attempt: int,
     at: datetime | None,
-    expect: Mapping[str, tuple[Any, ...]],
-    changes: Mapping[str, Any],
+    expect: Mapping[str, tuple[object, ...]],
+    changes: Mapping[str, object],
 ) -> Guarded:
-    """`running` is confirmed. A run may write while its training is queued (it is faster than the controller), running,
-    or back at `new` because it was declared lost: as long as no other attempt has begun, it is taken back rather than
-    run twice."""
+    """Confirms `running`. A run may write while its training is queued (it is faster than the controller), running,
+    or back at `new` because it was declared lost: as long as no other attempt has begun, it is taken back rather
+    than run twice."""
     expect = {"fence": (attempt,), **expect}
     return change_training(
         training_id, OPEN, TrainingStatus.RUNNING, at, expect, {**reopened_attempt(attempt), **changes}

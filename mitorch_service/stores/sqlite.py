@@ -221,7 +221,7 @@ class SqliteDatabase(Primitives):
         return document
 
     def _try_change(self, change: Guarded) -> bool:
-        """One damaged document does not undo the changes of the others; nothing of it was written."""
+        """Returns False for a damaged document, of which nothing was written, so that the other changes stay."""
         try:
             return self._change(change) is not None
         except StoreError:
@@ -287,11 +287,11 @@ class SqliteDatabase(Primitives):
         return True
 
     def _vacuum(self, wait: Callable[[], object]) -> str | None:
-        """Free pages go in short transactions. A file of an earlier version cannot do that: it is written anew, once,
-        while no run can want to write."""
+        """Frees pages in short transactions. A file of an earlier version cannot do that: it is rewritten once, while no
+        run can want to write."""
         if self._rows("PRAGMA auto_vacuum", ())[0][0] == _INCREMENTAL:
             for _ in range(-(-self._rows("PRAGMA freelist_count", ())[0][0] // _VACUUM_PAGES)):
-                with self._lock:  # execute would free one page only: it does not go on where no row has a column
+                with self._lock:  # execute would free one page only: it stops at a row without columns
                     self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
                 wait()
             return None

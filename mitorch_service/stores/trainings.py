@@ -1,11 +1,11 @@
-"""The verbs of reading: one training, lists page by page, counts, ids from prefixes."""
+"""Verbs of reading trainings: one, lists page by page, counts, ids from prefixes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
 from mitorch_service.models.status import TrainingStatus
@@ -20,14 +20,14 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class TrainingFilter:
-    """Which trainings to list; what is None does not filter."""
+    """The trainings to list; a field of None does not filter."""
 
     status: TrainingStatus | None = None
     job_id: str | None = None
     dataset: str | None = None  # its name
     tag: str | None = None  # key=value
 
-    def where(self) -> dict[str, Any]:
+    def where(self) -> dict[str, object]:
         fields = {
             "status": self.status.value if self.status else None,
             "job_id": self.job_id,
@@ -38,10 +38,10 @@ class TrainingFilter:
 
 
 class TrainingVerbs(Verbs):
-    """What the command line and the viewer read."""
+    """Reads trainings for people."""
 
     def get_training(self, training_id: str) -> Training:
-        """Raises NotFound, BrokenDocument."""
+        """Returns the training. Raises NotFound, BrokenDocument."""
         training = self._database.read_one(Training, "trainings", training_id)
         if training is None:
             raise NotFound("training", training_id)
@@ -50,8 +50,8 @@ class TrainingVerbs(Verbs):
     def list_trainings(
         self, filter: TrainingFilter, limit: int, after: tuple[int, str] | None = None
     ) -> Listing[TrainingRow]:
-        """Newest first. `after` is the (arrival, id) of the last row of the page before: rows that are added
-        meanwhile neither repeat nor hide any."""
+        """Returns trainings, newest first. `after` is the (arrival, id) of the last row of the page before: rows that
+        are added meanwhile neither repeat nor hide any."""
         query = Query(
             "trainings",
             filter.where(),
@@ -63,10 +63,10 @@ class TrainingVerbs(Verbs):
         return self._database.read(TrainingRow, query)
 
     def iterate_trainings(self, filter: TrainingFilter, limit: int) -> Iterator[TrainingRow | BrokenDocument]:
-        """At most `limit`, the newest first, those that cannot be read among them; a page is held at a time."""
+        """Yields at most `limit`, newest first, unreadable ones among them; holds a page at a time."""
         left, overlap = limit, 0
         after: tuple[int, str] | None = None
-        known: set[Any] = set()
+        known: set[object] = set()
         while left > 0:
             wanted = min(_PAGE, left) + overlap
             page = self.list_trainings(filter, wanted, after)
@@ -79,14 +79,15 @@ class TrainingVerbs(Verbs):
                 return
             if page.items:
                 after = (page.items[-1].arrival, page.items[-1].id)
-            overlap = len(page.broken)  # those behind the last that can be read come again: they have no key
+            overlap = len(page.broken)  # those behind the last readable one come again: they have no key
 
     def count_trainings(self, job_id: str | None = None) -> dict[str, int]:
-        """Trainings by status, of all or of one job."""
+        """Counts trainings by status, of all or of one job."""
         return self._database.count_statuses(job_id)
 
     def resolve_id(self, prefix: str) -> tuple[Kind, str]:
-        """The one training or job whose id starts so. Raises NotFound, AmbiguousId."""
+        """Returns the kind and id of the one training or job whose id starts with `prefix`. Raises NotFound,
+        AmbiguousId."""
         wanted = prefix.strip().lower()
         if not re.fullmatch(r"[0-9a-f-]{1,36}", wanted):
             raise NotFound("training or job", prefix, "An id is a GUID, or the beginning of one.")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from mitorch_service.models.status import (
     JOB_TRANSITIONS,
@@ -23,7 +23,7 @@ from mitorch_service.models.status import (
 from mitorch_service.stores.requests import Collection, Guarded
 
 Status = TypeVar("Status", bound=StrEnum)
-Expected = Mapping[str, tuple[Any, ...]]
+Expected = Mapping[str, tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ def stored_statuses(statuses: Iterable[TrainingStatus]) -> tuple[str, ...]:
 
 
 def change_training(
-    training_id: Any,
+    training_id: object,
     before: Iterable[TrainingStatus],
     after: TrainingStatus,
     at: datetime | None,
     expect: Expected,
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
 ) -> Guarded:
     """Changes a training from any of the statuses `before` to `after`, with further guards and changes.
 
@@ -61,12 +61,12 @@ def change_training(
 
 
 def change_job(
-    job_id: Any,
+    job_id: object,
     before: Iterable[JobStatus],
     after: JobStatus,
     at: datetime,
     expect: Expected,
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
 ) -> Guarded:
     """The same for a job. Raises ValueError for a transition that is not in JOB_TRANSITIONS."""
     before = tuple(before)
@@ -75,7 +75,7 @@ def change_job(
 
 
 def end_script_trial(
-    training_id: str, after: TrainingStatus, at: datetime, expect: Expected, changes: Mapping[str, Any]
+    training_id: str, after: TrainingStatus, at: datetime, expect: Expected, changes: Mapping[str, object]
 ) -> Guarded:
     """The end of a trial that an Optuna script runs. Raises ValueError for one that is not in
     SCRIPT_TRIAL_TRANSITIONS."""
@@ -84,17 +84,17 @@ def end_script_trial(
     return _change("trainings", training_id, before, after, at, expect, changes)
 
 
-def ended_attempt(number: int, outcome: AttemptOutcome, reason: str | None, at: datetime) -> dict[str, Any]:
+def ended_attempt(number: int, outcome: AttemptOutcome, reason: str | None, at: datetime) -> dict[str, object]:
     """The changes that end an attempt."""
     return _attempt_end(number, outcome.value, reason, at)
 
 
-def reopened_attempt(number: int) -> dict[str, Any]:
+def reopened_attempt(number: int) -> dict[str, object]:
     """The changes that take back the end of an attempt whose run is still at work."""
     return _attempt_end(number, None, None, None)
 
 
-def _attempt_end(number: int, outcome: str | None, reason: str | None, at: datetime | None) -> dict[str, Any]:
+def _attempt_end(number: int, outcome: str | None, reason: str | None, at: datetime | None) -> dict[str, object]:
     path = f"attempts.{number - 1}"
     return {f"{path}.outcome": outcome, f"{path}.reason": reason, f"{path}.ended_at": at}
 
@@ -107,12 +107,12 @@ def _check(table: Mapping[Status, frozenset[Status]], before: tuple[Status, ...]
 
 def _change(
     collection: Collection,
-    id: Any,
+    id: object,
     before: tuple[str, ...],
     after: StrEnum,
     at: datetime | None,
     expect: Expected,
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
 ) -> Guarded:
-    times: dict[str, Any] = {} if at is None or "status_times" in changes else {f"status_times.{after.value}": at}
+    times: dict[str, object] = {} if at is None or "status_times" in changes else {f"status_times.{after.value}": at}
     return StatusChange(collection, id, {"status": before, **expect}, {"status": after.value, **times, **changes})

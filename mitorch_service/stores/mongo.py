@@ -271,7 +271,8 @@ def _groups(changes: Sequence[Guarded]) -> Iterator[Sequence[Guarded]]:
 
 
 def _write_each(collection: Any, writes: Sequence[Any]) -> None:
-    """Makes each write: one that the server refuses (a damaged document cannot be changed so) does not stop the others."""
+    """Makes each write: one that the server refuses (a damaged document cannot be changed so) does not stop the
+    others."""
     try:
         collection.bulk_write(writes, ordered=False)
     except errors.BulkWriteError as error:

@@ -37,8 +37,8 @@ class QueueVerbs(Verbs):
         return self._database.read(TrainingRow, query)
 
     def count_ahead(self, training: TrainingRow) -> int:
-        """Counts the new trainings that are served before it, of those that arrived in another microsecond. Two counts by
-        the queue's index: their time grows with the answer."""
+        """Counts the new trainings that are served before it, of those that arrived in another microsecond. Two counts
+        by the queue's index: their time grows with the answer."""
         urgent = Query("trainings", {"status": TrainingStatus.NEW}, between=("priority", _BELOW_ALL, training.priority))
         same = {"status": TrainingStatus.NEW, "priority": training.priority}
         earlier = Query("trainings", same, between=("arrival", _BELOW_ALL, training.arrival))
@@ -75,8 +75,8 @@ class QueueVerbs(Verbs):
         error: TrainingErrorInfo,
         before: tuple[TrainingStatus, ...] = ACTIVE,
     ) -> bool:
-        """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the training
-        has changed meanwhile: what its run wrote itself is kept."""
+        """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the
+        training has changed meanwhile: what its run wrote itself is kept."""
         changes = {
             **ended_attempt(attempt, outcome, error.message, at),
             "error": error.to_document(),
@@ -87,8 +87,8 @@ class QueueVerbs(Verbs):
         return self._database.change(change) is not None
 
     def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:
-        """Cancels a new training at once, and records the request for a queued or running one; the row returned says where
-        its run is. Raises NotFound; NotAllowed if it has ended otherwise."""
+        """Cancels a new training at once, and records the request for a queued or running one; the row returned says
+        where its run is. Raises NotFound; NotAllowed if it has ended otherwise."""
         for _ in range(3):  # the status may change between the two guarded steps, but only forward
             request = {"cancel_requested_at": at}
             at_once = change_training(training_id, (TrainingStatus.NEW,), TrainingStatus.CANCELED, at, {}, request)

@@ -51,8 +51,8 @@ class RetentionVerbs(Verbs):
     def ended_page(
         self, status: TrainingStatus, before: datetime, limit: int, after: Place | None = None, whole: bool = True
     ) -> EndedPage:
-        """Returns those of the next `limit` trainings of the status that ended before a time (one that was retried may have
-        been submitted long before it ended). Unless `whole`, their documents lack `config` and `error`."""
+        """Returns those of the next `limit` trainings of the status that ended before a time (one that was retried may
+        have been submitted long before it ended). Unless `whole`, their documents lack `config` and `error`."""
         query = Query(
             "trainings",
             {"status": status},
@@ -87,9 +87,9 @@ class RetentionVerbs(Verbs):
         return self._database.remove_all(sorted(removals, key=lambda removal: removal.status))
 
     def bases_in_use(self, since: int = 0) -> tuple[set[str], int]:
-        """Returns the trainings whose weights are needed: named as `base` by one that has not ended and came at or after
-        `since`; and the newest arrival seen, to go on from. No index leads to them: it reads the configs of what has
-        not ended, which is short beside the history."""
+        """Returns the trainings whose weights are needed: named as `base` by one that has not ended and came at or
+        after `since`; and the newest arrival seen, to go on from. No index leads to them: it reads the configs of what
+        has not ended, which is short beside the history."""
         bases: set[str] = set()
         newest = since
         for status in OPEN:

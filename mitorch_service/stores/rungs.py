@@ -112,9 +112,9 @@ class RungVerbs(Verbs):
     def resume_trial(
         self, row: TrainingRow, pause_at: int | None, priority: int, at: datetime, course: NewCourse | None = None
     ) -> bool:
-        """Puts a paused trial (with a new `course`, also a failed or diverged one) back to `new`, to run until it pauses
-        at `pause_at` (None: to its end), with fresh budgets. Exactly one caller gets True for what it saw in `row`.
-        Raises ValueError if `row` has not ended, or is completed."""
+        """Puts a paused trial (with a new `course`, also a failed or diverged one) back to `new`, to run until it
+        pauses at `pause_at` (None: to its end), with fresh budgets. Exactly one caller gets True for what it saw in
+        `row`. Raises ValueError if `row` has not ended, or is completed."""
         changes: dict[str, object] = {
             "priority": priority,
             "trial.pause_at": pause_at,
@@ -131,8 +131,8 @@ class RungVerbs(Verbs):
         return self._database.change(change) is not None
 
     def standing(self, job_id: str, bracket: int, epochs: int, loss: float) -> tuple[int, int]:
-        """Counts the trials of a bracket that reached the rung, and those of them with a lower loss: two counts along one
-        index."""
+        """Counts the trials of a bracket that reached the rung, and those of them with a lower loss: two counts along
+        one index."""
         where = {"job_id": job_id, "bracket": bracket, "epochs": epochs}
         reached = self._database.count(Query("rungs", where))
         return reached, self._database.count(Query("rungs", where, between=("loss", float("-inf"), float(loss))))

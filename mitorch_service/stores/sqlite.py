@@ -287,8 +287,8 @@ class SqliteDatabase(Primitives):
         return True
 
     def _vacuum(self, wait: Callable[[], object]) -> str | None:
-        """Frees pages in short transactions. A file of an earlier version cannot do that: it is rewritten once, while no
-        run can want to write."""
+        """Frees pages in short transactions. A file of an earlier version cannot do that: it is rewritten once, while
+        no run can want to write."""
         if self._rows("PRAGMA auto_vacuum", ())[0][0] == _INCREMENTAL:
             for _ in range(-(-self._rows("PRAGMA freelist_count", ())[0][0] // _VACUUM_PAGES)):
                 with self._lock:  # execute would free one page only: it stops at a row without columns

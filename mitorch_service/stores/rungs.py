@@ -7,13 +7,13 @@ before the training ends as paused, and taken away after it was taken on, so tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from mitorch_service.errors import StaleAttempt
-from mitorch_service.models.population import Inheritance
+from mitorch_service.models.population import MemberReplacement
+from mitorch_service.models.rung import RungRecord
 from mitorch_service.models.status import ACTIVE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Primitives
@@ -22,25 +22,6 @@ from mitorch_service.stores.query import Guarded, Query
 _WITHOUT_BULK = ("config", "error")
 _IDS_AT_ONCE = 400
 _BEST_FIRST: tuple[tuple[str, Literal[1]], ...] = (("loss", 1), ("_id", 1))
-
-
-@dataclass(frozen=True)
-class RungRecord:
-    """A trial's place on a rung."""
-
-    id: str
-    number: int
-    loss: float
-    attempt: int  # that wrote it
-
-
-@dataclass(frozen=True)
-class NewCourse:
-    """What is new of a member of a population that goes on from another one's state."""
-
-    config: Mapping[str, Any]
-    inheritance: Inheritance
-    place: int  # of the inheritance in the member's lineage
 
 
 _WRITABLE = ("new", *(status.value for status in ACTIVE))  # see RunVerbs
@@ -112,9 +93,14 @@ class RungVerbs(Primitives):
         return found
 
     def resume_trial(
-        self, row: TrainingRow, pause_at: int | None, priority: int, at: datetime, course: NewCourse | None = None
+        self,
+        row: TrainingRow,
+        pause_at: int | None,
+        priority: int,
+        at: datetime,
+        replacement: MemberReplacement | None = None,
     ) -> bool:
-        """A trial that is paused (or, where there is a new `course`, failed or diverged) goes back to `new`, to run on
+        """A trial that is paused (or, where there is a `replacement`, failed or diverged) goes back to `new`, to run on
         up to `until` (None: to its end), with fresh budgets. Exactly one caller gets True for what it saw in `row`."""
         changes: dict[str, Any] = {
             "status": TrainingStatus.NEW.value,
@@ -125,10 +111,10 @@ class RungVerbs(Primitives):
             "fence": 0,
             "error": None,
         }
-        if course is not None:
-            changes["config"] = dict(course.config)
-            changes["trial.parameters"] = course.inheritance.after
-            changes[f"trial.lineage.{course.place}"] = course.inheritance.to_document()
+        if replacement is not None:
+            changes["config"] = dict(replacement.config)
+            changes["trial.parameters"] = replacement.inheritance.after
+            changes[f"trial.lineage.{replacement.lineage_index}"] = replacement.inheritance.to_document()
         expect = {"status": (row.status.value,), "attempt": (row.attempt,), "cancel_requested_at": (None,)}
         return self.change(Guarded("trainings", row.id, expect, changes)) is not None
 

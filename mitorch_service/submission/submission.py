@@ -21,7 +21,7 @@ from mitorch_service.models.script import NO_DATASET, AnyConfig, check_config, i
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
 from mitorch_service.models.validation import check, nearest
-from mitorch_service.search.space.space import parse_space
+from mitorch_service.search.space.space import Space, parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.sas_expiry import expiry_problem
 from mitorch_service.submission.script_code import with_code
@@ -151,13 +151,18 @@ def _check_job(
     lookups: Lookups, data: Mapping[str, Any], given: DatasetRef | None, extra_check: ConfigCheck
 ) -> tuple[Submission | None, list[Problem]]:
     job, problems = check(JobConfig, data)
-    inner = data.get("config")
-    space: dict[str, Any] = inner if isinstance(inner, dict) else {}
-    problems += _check_space(lookups, space, extra_check) if isinstance(inner, dict) else []
-    problems += _check_objective(job) if job is not None else []
-    problems += _check_search(lookups, job) if job is not None else []
-    problems += _check_refit(lookups, job, extra_check) if job is not None and not problems else []
-    dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(space), problems, is_script(space))
+    written = data.get("config")
+    config: dict[str, Any] = written if isinstance(written, dict) else {}
+    space, broken = parse_space(config)
+    if isinstance(written, dict):
+        problems += _check_space(lookups, space, broken, extra_check)
+    if job is not None:
+        problems += _check_objective(job)
+    if job is not None and not broken:
+        problems += _check_search(lookups, job, space)
+    if job is not None and not problems:
+        problems += _check_refit(lookups, job, space, extra_check)
+    dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(config), problems, is_script(config))
     if problems or job is None or dataset is None:
         return None, problems
     whole, wrong = with_code(job.config, extra_check)
@@ -172,8 +177,7 @@ def _resolved(search: SearchConfig) -> SearchConfig:
     return search.model_copy(update={"direction": direction, "seed": seed})
 
 
-def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: ConfigCheck) -> list[Problem]:
-    space, broken = parse_space(config)
+def _check_space(lookups: Lookups, space: Space, broken: list[Problem], extra_check: ConfigCheck) -> list[Problem]:
     problems = _within_config(broken)
     if not broken and space.is_constant():
         message = 'has no expression such as {"_loguniform": [1e-4, 1e-1]}: there is nothing to search'
@@ -200,25 +204,20 @@ def _is_part_of(problem: Problem, broken: list[Problem]) -> bool:
     return any(f"{path}.".startswith(f"{place}.") or f"{place}.".startswith(f"{path}.") for place in places)
 
 
-def _check_refit(lookups: Lookups, job: JobConfig, extra_check: ConfigCheck) -> list[Problem]:
+def _check_refit(lookups: Lookups, job: JobConfig, space: Space, extra_check: ConfigCheck) -> list[Problem]:
     if job.search.refit is None:
         return []
     from mitorch_service.controller.plan.refit_config import refit_problems
 
-    space, _ = parse_space(job.config)
     return list(refit_problems(job.search, space, lambda config: _config_problems(lookups, config, extra_check)))
 
 
-def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:
+def _check_search(lookups: Lookups, job: JobConfig, space: Space) -> list[Problem]:
     """Raises MissingExtra."""
-    from mitorch_service.submission.check_pausing import (
-        pausing_problems,
-    )  # which a training's submission does not wait for
+    # Imported here, as the submission of a training needs neither.
+    from mitorch_service.submission.check_pausing import pausing_problems
     from mitorch_service.submission.check_search import search_problems
 
-    space, problems = parse_space(job.config)
-    if problems:
-        return []  # told by the check of the space
     own = [*search_problems(job.search, space), *pausing_problems(job.search, job.config, space)]
     return own + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
 

@@ -28,6 +28,7 @@ from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.fakes import FakeBackend
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_job, a_training
 
 OPEN = 8
@@ -97,8 +98,9 @@ def measured(
     controller.tick(NOW)  # imports
     store.change_study(first.id, {}, {"status": "completed"})
     store.change_study(job.id, {}, {"status": "running"})
+    space = a_study(job).space
     begin = time.perf_counter()
-    read_history(store, store.get_job(job.id), trials - 1)
+    read_history(store, store.get_job(job.id), space, trials - 1)
     read = time.perf_counter()
     controller.tick(NOW)
     end = time.perf_counter()

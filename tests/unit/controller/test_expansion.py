@@ -18,6 +18,7 @@ from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from tests.fakes import FakeBackend
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_job, a_trial, later
 
 FINITE: dict[str, Any] = {**CONFIG, "batch_size": {"_choice": [16, 32, 64]}, "seed": {"_int": [0, 3]}}
@@ -31,8 +32,8 @@ def searching(config: dict[str, Any] = FINITE, **search: Any) -> Job:
 
 def one_pass(store: Store, job: Job, at_most: int, open_count: int = 0, failed: int = 0) -> list[Training]:
     """Creates trials as a pass does that is killed after so many; returns what it meant to create."""
-    last = store.last_trial_number(job.id)
-    meant = expand(job, last, open_count, NOW, read_history(store, job, last), failed)
+    last, study = store.last_trial_number(job.id), a_study(job)
+    meant = expand(job, study, last, open_count, NOW, read_history(store, job, study.space, last), failed)
     store.add_trainings(meant[:at_most])
     return list(meant)
 
@@ -101,8 +102,8 @@ def test_an_exhausted_space_ends_the_job(store: Store, algorithm: str) -> None:
 
 def test_two_passes_at_once_create_each_trial_once(store: Store) -> None:
     job = searching(CONTINUOUS, algorithm="random")
-    first = expand(job, None, 0, NOW)
-    second = expand(job, None, 0, NOW)
+    first = expand(job, a_study(job), None, 0, NOW)
+    second = expand(job, a_study(job), None, 0, NOW)
     assert store.add_trainings(first[:6]) == 6
     assert store.add_trainings(second) == 4
     assert [trial.config for trial in first] == [trial.config for trial in second]
@@ -150,7 +151,7 @@ def test_a_history_tells_how_each_trial_stands(store: Store) -> None:
     for number, outcome in ((2, "FAILED"), (3, "DIVERGED"), (4, "CANCELED"), (5, "PRUNED")):
         end(store, created[number], None, AttemptOutcome[outcome])
     store.change_study_trial(created[5].id, {}, {"trial.curve.3": 0.7})
-    told = read_history(store, job, 6)
+    told = read_history(store, job, a_study(job).space, 6)
     states = ["completed", "completed", "failed", "diverged", "running", "pruned", "running"]
     assert [(record.number, record.state.value) for record in told] == list(enumerate(states))
     assert (told[0].values, told[1].values, told[5].curve) == ((0.5,), (), {3: 0.7})
@@ -158,14 +159,15 @@ def test_a_history_tells_how_each_trial_stands(store: Store) -> None:
 
 def test_a_long_history_is_told_by_its_best_and_its_latest(store: Store) -> None:
     job = searching(CONTINUOUS, algorithm="tpe", max_trials=5000)
-    drawn = expand(searching(CONTINUOUS, algorithm="random", max_trials=1), None, 0, NOW)[0].trial
+    single = searching(CONTINUOUS, algorithm="random", max_trials=1)
+    drawn = expand(single, a_study(single), None, 0, NOW)[0].trial
     assert drawn is not None
     trials = []
     for number in range(1000):
         trial = drawn.model_copy(update={"number": number, "value": 0.001 * number})
         trials.append(a_trial(job.id, number).model_copy(update={"trial": trial, "arrival": job.arrival + number}))
     store.add_trainings([trial.model_copy(update={"status": TrainingStatus.COMPLETED}) for trial in trials])
-    told = [record.number for record in read_history(store, job, 999)]
+    told = [record.number for record in read_history(store, job, a_study(job).space, 999)]
     assert sorted(told) == [*range(BEST), *range(1000 - LATEST, 1000)]
 
 
@@ -175,7 +177,7 @@ def test_a_warm_start_brings_what_fits_and_measured_the_objective(store: Store) 
     for number, trial in enumerate(one_pass(store, earlier, 3)):
         store.change_study_trial(trial.id, {}, {"evaluation": {"val_loss": 0.1 * number} if number else {"x": 1.0}})
     job = searching(CONTINUOUS, warm_start=[earlier.id])
-    told = read_history(store, job, None)
+    told = read_history(store, job, a_study(job).space, None)
     assert [(record.number, record.state) for record in told] == [(n, TrialState.COMPLETED) for n in (-1, -2)]
     space, _ = parse_space(CONTINUOUS)
     assert all(space.at(record.point) for record in told)

@@ -74,7 +74,7 @@ class Placer:
         self._hosts = hosts
         self._backoff = backoff
         self._reserved: dict[str, str] = {}  # cluster -> the training for which its free nodes are reserved
-        self._unanswering = [cluster for name, cluster in clusters.items() if name not in capacities]
+        self._down = [cluster for name, cluster in clusters.items() if name not in capacities]
 
     @property
     def full(self) -> bool:
@@ -110,10 +110,8 @@ class Placer:
         reasons = {name: self._reason(needed, training, cluster) for name, cluster in self._clusters.items()}
         if None in reasons.values():
             return {}
-        unanswering = {
-            cluster.name: ineligibility(needed, cluster) or "does not answer" for cluster in self._unanswering
-        }
-        return {name: reason for name, reason in {**reasons, **unanswering}.items() if reason is not None}
+        down = {cluster.name: ineligibility(needed, cluster) or "does not answer" for cluster in self._down}
+        return {name: reason for name, reason in {**reasons, **down}.items() if reason is not None}
 
     def _can_hold(self, needed: Resources, cluster: Cluster) -> bool:
         if needed is _ANYTHING:
@@ -142,7 +140,7 @@ class Placer:
 
 
 def is_near_data(cluster: Cluster, training: TrainingRow, hosts: Mapping[str, frozenset[str]]) -> bool:
-    """Whether a pattern of the cluster's `data` matches the training's data set, or the account or host of its files."""
+    """Whether a pattern of the cluster's `data` matches the training's data set, or its files' account or host."""
     names = {training.dataset.name, str(training.dataset)}
     for host in hosts.get(str(training.dataset), frozenset()):
         names |= {host, host.partition(".")[0]}

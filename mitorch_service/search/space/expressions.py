@@ -1,4 +1,4 @@
-"""Search-space expressions: what may stand in a config instead of a value.
+"""Search-space expressions, which replace values of a config.
 
 Expressions are objects with one key that begins with ``_``, and sometimes ``step``::
 
@@ -26,7 +26,7 @@ class Choice:
     options: tuple[Any, ...]  # of plain values, Choices, Ranges, dicts and lists of these
 
     def label(self, index: int) -> Any:
-        """What stands for the option in a table: a plain value itself, a sub-config's name where names differ."""
+        """Returns the option as a parameter's value: a plain value itself, a sub-config's name if it is unique."""
         option = self.options[index]
         if not isinstance(option, dict | list | Choice | Range):
             return option
@@ -35,13 +35,13 @@ class Choice:
         return name if isinstance(name, str) and names.count(name) == 1 else f"option {index}"
 
     def order(self) -> list[int]:
-        """The options' indices from the lowest to the highest where all are numbers, two or more; else empty."""
+        """Returns the options' indices by rising value if all are numbers, two or more; else an empty list."""
         if len(self.options) < 2 or not all(type(option) in (int, float) for option in self.options):
             return []
         return sorted(range(len(self.options)), key=lambda index: self.options[index])
 
     def raw(self, value: Any) -> int:
-        """The index of the option that is shown as `value`. Raises ValueError where none is."""
+        """Returns the index of the option with the label `value`. Raises ValueError if there is none."""
         labels = [self.label(index) for index in range(len(self.options))]
         alike = [index for index, label in enumerate(labels) if type(label) is type(value) and label == value]
         return alike[0] if alike else labels.index(value)
@@ -58,24 +58,24 @@ class Range:
     step: float | None = None
 
     def raw(self, value: Any) -> float | int:
-        """The number itself. Raises ValueError for what is not between its ends."""
+        """Returns the number itself. Raises ValueError if it is not within the range."""
         if not _is_number(value) or not self.low <= value <= self.high:
             raise ValueError(f"{value!r} is not between {self.low} and {self.high}")
         number: float | int = value
         return number
 
     def count(self) -> float:
-        """How many numbers it allows; infinity where they are not counted."""
+        """Returns how many numbers it allows; infinity for a continuous range."""
         if self.step is not None:
             return math.floor((self.high - self.low) / self.step + 1e-9) + 1
         return self.high - self.low + 1 if self.integer else math.inf
 
     def nth(self, index: int) -> float | int:
-        """One of the numbers of a range that can be counted, in rising order."""
+        """Returns one of the numbers of a countable range, in rising order from index 0."""
         return self.snap(self.low + index * (self.step or 1))
 
     def to_unit(self, value: float) -> float:
-        """The place of a number between 0 and 1, even in what random search is even in."""
+        """Maps a number to [0, 1], such that random search is uniform there."""
         if self.step is not None and not self.log:
             return min(max(((value - self.low) / self.step + 0.5) / self.count(), 0.0), 1.0)
         low, high = self._ends()
@@ -83,19 +83,19 @@ class Range:
         return min(max(scaled, 0.0), 1.0)
 
     def from_unit(self, unit: float) -> float | int:
-        """The number at a place between 0 and 1; the reverse of `to_unit` but for snapping."""
+        """Maps [0, 1] to a number that the range allows; the inverse of `to_unit`."""
         if self.step is not None and not self.log:
             return self.nth(min(int(unit * self.count()), int(self.count()) - 1))
         low, high = self._ends()
         return self.snap(low * (high / low) ** unit if self.log else low + (high - low) * unit)
 
     def _ends(self) -> tuple[float, float]:
-        """Whole numbers have half a step of room on both sides, so that the ends come up as often as the others."""
+        """Integers have half a step more at both ends, so that the ends are as frequent as the others."""
         room = 0.5 if self.integer else 0.0
         return self.low - room, self.high + room
 
     def snap(self, value: float) -> float | int:
-        """The nearest number that the range allows."""
+        """Returns the nearest number that the range allows."""
         if self.step is not None:
             value = self.low + round((value - self.low) / self.step) * self.step
             if value > self.high + 1e-9 * self.step:
@@ -107,7 +107,7 @@ class Range:
 
 
 def parse_expressions(value: Any, path: str, problems: list[Problem]) -> Any:
-    """The value with Choices and Ranges in place of expressions; what is wrong is added to `problems`."""
+    """Returns the value with a Choice or Range in place of each expression; adds what is wrong to `problems`."""
     if isinstance(value, list):
         return [parse_expressions(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""How many points a space has, and the numbering of those of a finite one."""
+"""Counts the points of a space, and numbers those of a finite one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mitorch_service.search.space.space import Point, Space
 
 
 def size(space: Space) -> float:
-    """The number of points: a whole number, or infinity. Conditional parameters count where they are active."""
+    """Returns the number of points, an integer or infinity. Conditional parameters count where they are active."""
     return _size(space.root)
 
 
 def point_with_number(space: Space, number: int) -> Point:
-    """The points of a finite space in order: the last parameter of the config's text changes first."""
+    """Returns a point of a finite space by its number from 0; the last parameter of the text changes first."""
     digits = _Digits(number)
     drawn: dict[int, float] = {}
     _unrank(space.root, digits, drawn)
@@ -23,7 +23,7 @@ def point_with_number(space: Space, number: int) -> Point:
 
 
 class _Digits:
-    """A number whose digits, each of its own base, are taken from the right."""
+    """A number in a mixed base, whose digits are taken from the right."""
 
     def __init__(self, number: int) -> None:
         self.rest = number

@@ -1,4 +1,4 @@
-"""Search spaces: a parsed config, its parameters, and how a point of the space becomes a config."""
+"""Search spaces: a parsed config, its parameters, and the conversion of points to configs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mitorch_service.errors import Problem
 from mitorch_service.search.space.expressions import Choice, Range, parse_expressions
 
 Draw = Callable[[Choice | Range, str], Any]  # parameter, its name -> option index or number
-Point = Mapping[str, float]  # of every active parameter, by name: the option's index, or the number
+Point = Mapping[str, float]  # the value of each active parameter, by name: an option's index, or a number
 
 
 @dataclass(frozen=True)
@@ -25,25 +25,25 @@ class Parameter:
 
     @property
     def span(self) -> float:
-        """How many values it has, infinity where they are not counted."""
+        """The number of its values; infinity for a continuous range."""
         return len(self.expression.options) if isinstance(self.expression, Choice) else self.expression.count()
 
 
 @dataclass(frozen=True)
 class Space:
-    """A parsed config: plain values, with Choice and Range where the expressions stood."""
+    """A parsed config: plain values, with a Choice or Range in place of each expression."""
 
     root: Any
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Every parameter, in the order of the config's text; a choice before what is inside its options."""
+        """All parameters, in the order of the config's text; a choice before those inside its options."""
         found: list[Parameter] = []
         _collect(self.root, "", (), found)
         return tuple(found)
 
     def active(self, point: Point) -> list[Parameter]:
-        """The parameters that a point has."""
+        """Returns the parameters that a point has."""
         chosen: dict[str, float] = {}
         active: list[Parameter] = []
         for parameter in self.parameters:
@@ -53,11 +53,11 @@ class Space:
         return active
 
     def at(self, point: Point) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The config at a point, and its parameters by dotted path as a person reads them."""
+        """Returns the config at a point, and its parameters, readable, by dotted path."""
         return self.build(lambda _, name: point[name])
 
     def drawn(self, draw: Draw) -> dict[str, float]:
-        """The point that `draw` gives, with numbers that the ranges allow. The order of asking is that of `build`."""
+        """Returns the point with the values of `draw`, snapped to the ranges; calls it in the order of `build`."""
         point: dict[str, float] = {}
         chosen: dict[str, float] = {}
         for parameter in self.parameters:
@@ -69,7 +69,7 @@ class Space:
         return point
 
     def point_of(self, parameters: Mapping[str, Any], draw: Draw | None = None) -> dict[str, float] | None:
-        """The point with these parameters, the reverse of `at`; what is missing is asked of `draw`. None if a value is
+        """Returns the point with these parameters, the inverse of `at`; `draw` gives missing ones. None if a value is
         not of this space, or one is missing and there is no `draw`."""
 
         def look_up(expression: Choice | Range, name: str) -> float:
@@ -86,8 +86,8 @@ class Space:
             return None
 
     def build(self, draw: Draw) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A config, and its parameters by dotted path, asking `draw` for each parameter that is active. The order of
-        asking is that of the config's text."""
+        """Returns a config, and its parameters by dotted path; calls `draw` for each active parameter, in the order of
+        the config's text."""
         parameters: dict[str, Any] = {}
         config = _build(self.root, "", draw, parameters)
         return config, parameters
@@ -97,13 +97,13 @@ class Space:
         return not self.build(lambda parameter, name: 0 if isinstance(parameter, Choice) else parameter.low)[1]
 
     def corners(self) -> Iterator[dict[str, Any]]:
-        """Configs that show every option of every choice, and both ends of every range, at least once: if each of
-        them is valid, so is (in all but odd cases) whatever is drawn."""
+        """Yields configs that together contain each option of each choice, and both ends of each range: if all of them
+        are valid, so are, except in odd cases, all configs of the space."""
         yield from (config for config in _corners(self.root) if isinstance(config, dict))
 
 
 def parse_space(config: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
-    """The space of a config, with everything that is wrong with its expressions, each with its path."""
+    """Returns the space of a config, and the problems of its expressions, each with its path."""
     problems: list[Problem] = []
     return Space(parse_expressions(config, "", problems)), problems
 
@@ -141,7 +141,7 @@ def _collect(
 
 
 def _key(name: str, expression: Choice | Range, found: list[Parameter]) -> str:
-    """Ranges that are equal share a key, and so what is learned of them; choices do not: their options differ."""
+    """Equal ranges share a key, and with it a column of a sampler's model; choices do not, as their options differ."""
     same = [parameter for parameter in found if parameter.name == name]
     for parameter in same:
         if isinstance(expression, Range) and parameter.expression == expression:
@@ -150,7 +150,7 @@ def _key(name: str, expression: Choice | Range, found: list[Parameter]) -> str:
 
 
 def _free_name(path: str, parameters: Mapping[str, Any]) -> str:
-    """The path, or with a mark where an expression is itself an option of the choice that has that name."""
+    """The path; marked if the expression is itself an option of the choice with that path."""
     while path in parameters:
         path += ":option"
     return path

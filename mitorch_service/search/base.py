@@ -110,7 +110,7 @@ class Sampler(ABC):
 
 
 def suggest(sampler: Sampler, history: History, number: int) -> Point | None:
-    """Returns the point of trial `number`, and adds it to the history as running. No point of a finite space is repeated,
+    """Returns the point of trial `number`, and adds it to the history as running. No point of a finite space is reused,
     except by enqueued parameters; None once each has a trial, which ends the search."""
     point = _enqueued(sampler, history, number)
     if point is None:

@@ -53,7 +53,7 @@ class Study:
     seed: int
     max_trials: int
     directions: tuple[Literal["minimize", "maximize"], ...] = ("minimize",)
-    enqueue: tuple[Mapping[str, Any], ...] = ()  # parameters of the first trials; missing ones are sampled
+    enqueue: tuple[Mapping[str, object], ...] = ()  # parameters of the first trials; missing ones are sampled
     initial_trials: int | None = None  # that must have ended before a sampler uses its model; None: its own default
 
     def losses(self, values: Iterable[float]) -> tuple[float, ...]:

@@ -42,9 +42,7 @@ def _population_problems(search: SearchConfig, config: Mapping[str, Any], space:
     if search.early_stopping is not None:
         yield Problem("search.early_stopping", 'makes no sense with "pbt", which replaces bad members: remove it')
     if is_script(config):
-        yield Problem(
-            "config.script", '"pbt" needs checkpoints of the built-in training, not of a script; use "resume_promoted"'
-        )
+        yield Problem("config.script", '"pbt" needs checkpoints of the built-in training: use "resume_promoted"')
         return
     if not 2 <= search.max_trials <= MAX_MEMBERS:
         message = f'with "pbt" is the size of the population: from 2 to {MAX_MEMBERS} (it is {search.max_trials})'

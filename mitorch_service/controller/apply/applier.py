@@ -104,21 +104,22 @@ class ActionApplier:
             if not in_time():
                 return False
             with self._events.collect_errors():
-                self._apply(self._pending.popleft(), now)
+                self.apply(self._pending.popleft(), now)
         return True
 
     @singledispatchmethod
-    def _apply(self, step: Step, now: datetime) -> None:
+    def apply(self, step: Step, now: datetime) -> None:
+        """Applies one step, by the handler below for its type; the handler may add the next step."""
         raise TypeError(f"{type(step).__name__} has no handler")
 
-    @_apply.register
+    @apply.register
     def _add_trials(self, action: AddTrials, now: datetime) -> None:
         added = self._store.add_trainings(action.trainings)
         if added:
             text = f"job {action.job_id[:8]}: {added} trials queued"
             self._events.note(text, PassCount.TRIALS_ADDED, amount=added)
 
-    @_apply.register
+    @apply.register
     def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:
         if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:
             return  # this pass was suspended, and another one has ended the job
@@ -127,43 +128,43 @@ class ActionApplier:
         if action.record is not None:
             self._store.forget_paused(action.record)
 
-    @_apply.register
+    @apply.register
     def _forget_paused(self, action: ForgetPaused, now: datetime) -> None:
         self._store.forget_paused(action.record)
 
-    @_apply.register
+    @apply.register
     def _update_job(self, action: UpdateJob, now: datetime) -> None:
         self._store.update_job(action.job_id, action.counts, action.best, now)
 
-    @_apply.register
+    @apply.register
     def _merge_front(self, action: MergeFront, now: datetime) -> None:
         store_merge(self._store, action)
 
-    @_apply.register
+    @apply.register
     def _settle_cost(self, action: SettleCost, now: datetime) -> None:
         stored = self._store.settle_cost(action.job_id, action.before, action.settled, action.note)
         if stored and action.new_note:
             self._events.note(f"job {action.job_id[:8]}: {action.new_note}")
 
-    @_apply.register
+    @apply.register
     def _note_job(self, action: NoteJob, now: datetime) -> None:
         if self._store.note_job(action.job_id, action.note):
             self._events.note(f"job {action.job_id[:8]}: {action.note}")
 
-    @_apply.register
+    @apply.register
     def _add_refit(self, action: AddRefit, now: datetime) -> None:
         refit = self._confirmed(action, now)
         if refit is not None and self._store.add_trainings([refit.training]):
             self._events.note(f"job {refit.job_id[:8]}: its final training {refit.training.id[:8]} queued")
 
-    @_apply.register
+    @apply.register
     def _finish_job(self, action: FinishJob, now: datetime) -> None:
         if not action.pauses:
             self._end(action, now)
         elif (confirmed := self._confirmed(action, now)) is not None:
             self._pending.appendleft(DeleteCheckpoints(confirmed))
 
-    @_apply.register
+    @apply.register
     def _delete_checkpoints(self, step: DeleteCheckpoints, now: datetime) -> None:
         more = delete_page(self._store, self._artifacts, step.job_end.job_id, self._events)
         if more and step.pages_left > 1:
@@ -171,13 +172,13 @@ class ActionApplier:
         else:
             self._pending.appendleft(EndJob(step.job_end))
 
-    @_apply.register
+    @apply.register
     def _end_job(self, step: EndJob, now: datetime) -> None:
         if self._store.some_rung_records(step.job_end.job_id, 1):
             return  # the next pass deletes more
         self._end(step.job_end, now)
 
-    @_apply.register
+    @apply.register
     def _cancel_training(self, action: CancelTraining, now: datetime) -> None:
         try:
             row = self._store.request_cancel(action.training_id, now)
@@ -188,20 +189,20 @@ class ActionApplier:
         else:
             self._events.note(f"training {action.training_id[:8]}: cancellation requested")
 
-    @_apply.register
+    @apply.register
     def _cancel_run(self, action: CancelRun, now: datetime) -> None:
         self._backends[action.attempt.cluster].cancel(action.attempt.run_name)
         self._events.note(f"training {action.training_id[:8]}: its run was asked to stop")
 
-    @_apply.register
+    @apply.register
     def _end_attempt(self, action: EndAttempt, now: datetime) -> None:
         self._attempt_ends.end(action, now)
 
-    @_apply.register
+    @apply.register
     def _submit_batch(self, step: SubmitBatch, now: datetime) -> None:
         self._launcher.submit(step.submits, now)
 
-    @_apply.register
+    @apply.register
     def _launch_batch(self, step: LaunchBatch, now: datetime) -> None:
         self._launcher.launch(step.launches, now)
 

@@ -13,13 +13,13 @@ from mitorch_service.errors import ArtifactError
 from mitorch_service.models.job import trial_id
 from mitorch_service.stores.base import Store
 
-_PAGE = 50  # trials; in blob storage each takes some requests
+PAGE = 50  # trials; in blob storage each takes some requests
 
 
 def delete_page(store: Store, artifacts: ArtifactStore | None, job_id: str, events: EventLog) -> bool:
     """Deletes one page; returns whether there may be more. Checkpoints that cannot be deleted are recorded as failures
     and stay until their training is deleted: the job does not wait for them."""
-    records = store.some_rung_records(job_id, _PAGE)
+    records = store.some_rung_records(job_id, PAGE)
     for number in sorted({record.number for record in records}):
         try:
             if artifacts is not None:
@@ -27,4 +27,4 @@ def delete_page(store: Store, artifacts: ArtifactStore | None, job_id: str, even
         except ArtifactError as error:
             events.note_failure(str(error))
     store.remove_rung_records(records)
-    return len(records) == _PAGE
+    return len(records) == PAGE

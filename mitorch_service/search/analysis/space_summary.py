@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 
 from mitorch_service.errors import Problem
 from mitorch_service.search.space.expressions import Choice
@@ -24,7 +25,7 @@ def idle_expressions(space: Space) -> list[Problem]:
     return [Problem(parameter.name, message) for parameter in space.parameters for message in _idle(parameter)]
 
 
-def inactive(space: Space, parameters: dict[str, object]) -> list[str]:
+def inactive(space: Space, parameters: Mapping[str, object]) -> list[str]:
     """Returns the parameters of the space that a trial does not have, by name."""
     return list(dict.fromkeys(p.name for p in space.parameters if p.name not in parameters))
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from typing import Any
+
+from pydantic import JsonValue
 
 from mitorch_service.search.base import History, Sampler
 from mitorch_service.search.space.expressions import Choice, Range
-from mitorch_service.search.space.space import Point, Space
+from mitorch_service.search.space.space import Config, Point, Space
 
 
-def suggest(space: Space, seed: int, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def suggest(space: Space, seed: int, number: int) -> tuple[Config, dict[str, JsonValue]]:
     """Returns config and parameters of trial `number`, which depend on seed and number alone. Values are uniform over
     options, over a range, or over the logarithm of a range."""
     return space.build(lambda expression, name: draw(expression, f"{seed}/{number}/{name}"))

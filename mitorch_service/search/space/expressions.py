@@ -11,21 +11,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 from mitorch_service.errors import Problem
 
 RANGES = ("_uniform", "_loguniform", "_int", "_logint")
 KNOWN = ("_choice", *RANGES)
 
+Scalar: TypeAlias = bool | int | float | str | None
+# A parsed config, or a part of it.
+Node: TypeAlias = "Scalar | Choice | Range | list[Node] | dict[str, Node]"
+
 
 @dataclass(frozen=True)
 class Choice:
     """One of several options; the parameters inside an option exist only while it is chosen."""
 
-    options: tuple[Any, ...]  # of plain values, Choices, Ranges, dicts and lists of these
+    options: tuple[Node, ...]
 
-    def label(self, index: int) -> Any:
+    def label(self, index: int) -> Scalar:
         """Returns the option as a parameter's value: a plain value itself, a sub-config's name if it is unique."""
         option = self.options[index]
         if not isinstance(option, dict | list | Choice | Range):
@@ -36,15 +40,19 @@ class Choice:
 
     def order(self) -> list[int]:
         """Returns the options' indices by rising value if all are numbers, two or more; else an empty list."""
-        if len(self.options) < 2 or not all(type(option) in (int, float) for option in self.options):
+        numbers = [o for o in self.options if isinstance(o, int | float) and not isinstance(o, bool)]
+        if len(numbers) < 2 or len(numbers) < len(self.options):
             return []
-        return sorted(range(len(self.options)), key=lambda index: self.options[index])
+        return sorted(range(len(numbers)), key=lambda index: numbers[index])
 
-    def raw(self, value: Any) -> int:
+    def raw(self, value: object) -> int:
         """Returns the index of the option with the label `value`. Raises ValueError if there is none."""
         labels = [self.label(index) for index in range(len(self.options))]
-        alike = [index for index, label in enumerate(labels) if type(label) is type(value) and label == value]
-        return alike[0] if alike else labels.index(value)
+        equal = [index for index, label in enumerate(labels) if label == value]
+        alike = [index for index in equal if type(labels[index]) is type(value)]  # True equals 1
+        if not equal:
+            raise ValueError(f"{value!r} is none of {labels}")
+        return (alike or equal)[0]
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,11 @@ class Range:
     integer: bool = False
     step: float | None = None
 
-    def raw(self, value: Any) -> float | int:
+    def raw(self, value: object) -> float | int:
         """Returns the number itself. Raises ValueError if it is not within the range."""
         if not _is_number(value) or not self.low <= value <= self.high:
             raise ValueError(f"{value!r} is not between {self.low} and {self.high}")
-        number: float | int = value
-        return number
+        return value
 
     def count(self) -> float:
         """Returns how many numbers it allows; infinity for a continuous range."""
@@ -106,17 +113,17 @@ class Range:
         return min(max(short, float(self.low)), float(self.high))
 
 
-def parse_expressions(value: Any, path: str, problems: list[Problem]) -> Any:
+def parse_expressions(value: object, path: str, problems: list[Problem]) -> Node:
     """Returns the value with a Choice or Range in place of each expression; adds what is wrong to `problems`."""
     if isinstance(value, list):
         return [parse_expressions(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
     if not isinstance(value, dict):
-        return value
+        return value  # type: ignore[return-value]  # configs are JSON
     marks = [key for key in value if key.startswith("_")]
     if not marks:
         return {key: parse_expressions(item, f"{path}.{key}".lstrip("."), problems) for key, item in value.items()}
     found: list[str] = []
-    parsed: Any = None
+    parsed: Node = None
     if len(marks) > 1:
         found.append(f"has more than one expression: {', '.join(marks)}")
     elif marks[0] == "_choice":
@@ -129,7 +136,7 @@ def parse_expressions(value: Any, path: str, problems: list[Problem]) -> Any:
     return parsed
 
 
-def _choice(value: dict[str, Any], path: str, problems: list[Problem], found: list[str]) -> Any:
+def _choice(value: dict[str, object], path: str, problems: list[Problem], found: list[str]) -> Choice | None:
     options = value["_choice"]
     if len(value) > 1:
         found.append(f"unknown key beside _choice: {', '.join(set(value) - {'_choice'})}")
@@ -139,7 +146,7 @@ def _choice(value: dict[str, Any], path: str, problems: list[Problem], found: li
     return Choice(tuple(parse_expressions(option, f"{path}[{i}]", problems) for i, option in enumerate(options)))
 
 
-def _range(kind: str, value: dict[str, Any], found: list[str]) -> Any:
+def _range(kind: str, value: dict[str, object], found: list[str]) -> Range | None:
     log, integer = kind.startswith("_log"), kind.endswith("int")
     extra = set(value) - {kind, "step"}
     bounds, step = value[kind], value.get("step")
@@ -157,10 +164,10 @@ def _range(kind: str, value: dict[str, Any], found: list[str]) -> Any:
         found.append(f"{kind} needs whole numbers (it is {bounds})")
     if step is not None:
         _check_step(kind, step, (low, high), found)
-    return None if found else Range(low, high, log, integer, step)
+    return None if found else Range(low, high, log, integer, step if _is_number(step) else None)
 
 
-def _check_step(kind: str, step: Any, bounds: tuple[float, float], found: list[str]) -> None:
+def _check_step(kind: str, step: object, bounds: tuple[float, float], found: list[str]) -> None:
     if kind.startswith("_log"):
         found.append(f"step makes no sense with {kind}: a logarithmic range has no even steps; remove it")
     elif not _is_number(step) or not 0 < step <= bounds[1] - bounds[0]:
@@ -169,7 +176,7 @@ def _check_step(kind: str, step: Any, bounds: tuple[float, float], found: list[s
         found.append(f"step must be a whole number with _int (it is {step})")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) < 2**63  # which neither NaN nor infinity is

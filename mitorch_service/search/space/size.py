@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.expressions import Choice, Node, Range
 from mitorch_service.search.space.space import Point, Space
 
 
@@ -33,13 +32,13 @@ class _Digits:
         return digit
 
 
-def _parts(node: Any) -> list[Any]:
+def _parts(node: Node) -> list[Node]:
     if isinstance(node, dict):
         return list(node.values())
     return node if isinstance(node, list) else []
 
 
-def _size(node: Any) -> float:
+def _size(node: Node) -> float:
     if isinstance(node, Choice):
         return sum(map(_size, node.options))
     if isinstance(node, Range):
@@ -47,7 +46,7 @@ def _size(node: Any) -> float:
     return math.prod(map(_size, _parts(node)))
 
 
-def _unrank(node: Any, digits: _Digits, drawn: dict[int, float]) -> None:
+def _unrank(node: Node, digits: _Digits, drawn: dict[int, float]) -> None:
     if isinstance(node, Choice):
         rest = digits.take(int(_size(node)))
         for index, option in enumerate(node.options):

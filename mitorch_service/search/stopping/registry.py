@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from mitorch_service.search.stopping.asha import Asha
 from mitorch_service.search.stopping.base import Stopper
@@ -22,6 +21,6 @@ RULES: dict[str, Callable[..., Stopper]] = {
 }
 
 
-def stopper(rule: str, max_epochs: int, **options: Any) -> Stopper:
+def stopper(rule: str, max_epochs: int, **options: float | None) -> Stopper:
     """Returns the rule of this name for trainings of at most `max_epochs`. `options`: those of the rule's class."""
     return RULES[rule](max_epochs, **options)

@@ -34,7 +34,7 @@ class Event:
 
 @dataclass(frozen=True)
 class PassReport:
-    """What one pass saw and did."""
+    """The snapshot and the events of one pass."""
 
     snapshot: Snapshot
     events: list[Event] = field(default_factory=list)

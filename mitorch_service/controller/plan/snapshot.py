@@ -1,4 +1,4 @@
-"""The input of the plan: what a pass has observed."""
+"""The snapshot that a pass observes: the input of the plan."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class JobState:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a pass has observed. A cluster that did not answer is missing from `clusters` and `runs`."""
+    """The observations of one pass. A cluster that did not answer is missing from `clusters` and `runs`."""
 
     queue: Sequence[TrainingRow] = ()  # the head of the queue, in order
     active: Sequence[TrainingRow] = ()

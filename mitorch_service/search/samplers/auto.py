@@ -14,7 +14,7 @@ from mitorch_service.search.space.space import Point
 
 MAX_TRIALS, MAX_WIDTH = 200, 16  # of the Gaussian process: its cost is cubic in the trials
 
-SPREAD_EVERY = 4  # one trial in so many is a Sobol point if some are stopped early, whose final values are unknown
+SPREAD_EVERY = 4  # if some trials are stopped early, every 4th is a Sobol point: their final values are unknown
 
 
 class AutoSampler(Sampler):

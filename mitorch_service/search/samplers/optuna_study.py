@@ -13,7 +13,7 @@ from mitorch_service.search.space.space import Point, Space
 
 
 def new_study(objectives: int) -> optuna.Study:
-    """Returns an empty study that minimizes so many objectives, without Optuna's log line on stderr."""
+    """Returns an empty study that minimizes `objectives` values, without Optuna's log line on stderr."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from mitorch_service.search.stopping.base import rungs_before
 
-# One of so many is promoted. Measured in tests/benchmarks/promotion.py: a half is better than a third, and rungs from
-# the first epoch on are better than from the third.
+# One trial of FACTOR is promoted. Measured in tests/benchmarks/promotion.py: a half is better than a third, and rungs
+# from the first epoch on are better than from the third.
 FACTOR = 2
 
 
@@ -52,7 +52,7 @@ def promotion_rungs(max_epochs: int, min_epochs: int | None = None, factor: int 
 
 
 def next_rung(rungs: Sequence[int], epochs: int) -> int | None:
-    """Returns the first rung after so many epochs; None: there is none before the end."""
+    """Returns the first rung after `epochs`; None: there is none before the end."""
     return next((rung for rung in rungs if rung > epochs), None)
 
 
@@ -96,7 +96,8 @@ class Ladder:
     trial; call `pause` when a trial gets there, and `promote` before each new trial."""
 
     def __init__(self, max_epochs: int, min_epochs: int | None = None, factor: int | None = None) -> None:
-        self._max_epochs, self._factor = max_epochs, factor or FACTOR
+        self._max_epochs = max_epochs
+        self._factor = factor or FACTOR
         self.rungs = promotion_rungs(max_epochs, min_epochs, factor)
         self._reached: dict[int, list[float]] = {epochs: [] for epochs in self.rungs}
         self._paused: dict[int, list[tuple[float, int]]] = {epochs: [] for epochs in self.rungs}

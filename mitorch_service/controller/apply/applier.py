@@ -114,27 +114,27 @@ class ActionApplier:
 
     @apply.register
     def _add_trials(self, action: AddTrials, now: datetime) -> None:
-        added = self._store.add_trainings(action.trainings)
+        added = self._store.queue.add_trainings(action.trainings)
         if added:
             text = f"job {action.job_id[:8]}: {added} trials queued"
             self._events.note(text, PassCount.TRIALS_ADDED, amount=added)
 
     @apply.register
     def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:
-        if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:
+        if self._store.jobs.get_job(action.job_id).status not in ACTIVE_JOBS:
             return  # this pass was suspended, and another one has ended the job
-        if self._store.resume_trial(action.row, action.pause_at, action.priority, now, action.replacement):
+        if self._store.rungs.resume_trial(action.row, action.pause_at, action.priority, now, action.replacement):
             self._events.note(_resumption(action), PassCount.TRIALS_RESUMED)
         if action.record is not None:
-            self._store.forget_paused(action.record)
+            self._store.rungs.forget_paused(action.record)
 
     @apply.register
     def _forget_paused(self, action: ForgetPaused, now: datetime) -> None:
-        self._store.forget_paused(action.record)
+        self._store.rungs.forget_paused(action.record)
 
     @apply.register
     def _update_job(self, action: UpdateJob, now: datetime) -> None:
-        self._store.update_job(action.job_id, action.counts, action.best, now)
+        self._store.jobs.update_job(action.job_id, action.counts, action.best, now)
 
     @apply.register
     def _merge_front(self, action: MergeFront, now: datetime) -> None:
@@ -142,19 +142,19 @@ class ActionApplier:
 
     @apply.register
     def _settle_cost(self, action: SettleCost, now: datetime) -> None:
-        stored = self._store.settle_cost(action.job_id, action.before, action.settled, action.note)
+        stored = self._store.costs.settle_cost(action.job_id, action.before, action.settled, action.note)
         if stored and action.new_note:
             self._events.note(f"job {action.job_id[:8]}: {action.new_note}")
 
     @apply.register
     def _note_job(self, action: NoteJob, now: datetime) -> None:
-        if self._store.note_job(action.job_id, action.note):
+        if self._store.jobs.note_job(action.job_id, action.note):
             self._events.note(f"job {action.job_id[:8]}: {action.note}")
 
     @apply.register
     def _add_refit(self, action: AddRefit, now: datetime) -> None:
         refit = self._confirmed(action, now)
-        if refit is not None and self._store.add_trainings([refit.training]):
+        if refit is not None and self._store.queue.add_trainings([refit.training]):
             self._events.note(f"job {refit.job_id[:8]}: its final training {refit.training.id[:8]} queued")
 
     @apply.register
@@ -174,14 +174,14 @@ class ActionApplier:
 
     @apply.register
     def _end_job(self, step: EndJob, now: datetime) -> None:
-        if self._store.some_rung_records(step.job_end.job_id, 1):
+        if self._store.rungs.some_rung_records(step.job_end.job_id, 1):
             return  # the next pass deletes more
         self._end(step.job_end, now)
 
     @apply.register
     def _cancel_training(self, action: CancelTraining, now: datetime) -> None:
         try:
-            row = self._store.request_cancel(action.training_id, now)
+            row = self._store.queue.request_cancel(action.training_id, now)
         except NotAllowed:
             return  # it ended meanwhile, which is as good
         if row.status == TrainingStatus.CANCELED:
@@ -207,8 +207,8 @@ class ActionApplier:
         self._launcher.launch(step.launches, now)
 
     def _end(self, end: FinishJob, now: datetime) -> None:
-        self._store.remove_rungs(end.job_id)  # all its trials have ended
-        ended = self._store.finish_job(
+        self._store.rungs.remove_rungs(end.job_id)  # all its trials have ended
+        ended = self._store.jobs.finish_job(
             end.job_id, end.status, now, end.error, end.counts, end.best, end.front, end.front_version
         )
         if ended:
@@ -221,7 +221,7 @@ class ActionApplier:
         A paused trial that another pass resumed after this one had counted the open trials, and before it looked for
         paused ones, is missing from both: its search would end too early, without its checkpoints.
         """
-        state = observe_job(self._store, self._store.get_job(action.job_id), now, self._events)
+        state = observe_job(self._store, self._store.jobs.get_job(action.job_id), now, self._events)
         return next((one for one in plan_job(now, state) if isinstance(one, type(action))), None)
 
 

@@ -45,7 +45,7 @@ class AttemptEnds:
     ) -> None:
         message = mask_secrets(action.reason)
         error = TrainingErrorInfo(type=action.outcome.value.capitalize(), message=message, log_tail=log_tail)
-        ended = self._store.end_attempt(
+        ended = self._store.queue.end_attempt(
             action.training_id, action.attempt.number, now, action.outcome, action.status, error, expected
         )
         if ended:

@@ -19,12 +19,12 @@ PAGE = 50  # trials; in blob storage each takes some requests
 def delete_page(store: Store, artifacts: ArtifactStore | None, job_id: str, events: EventLog) -> bool:
     """Deletes one page; returns whether there may be more. Checkpoints that cannot be deleted are recorded as failures
     and stay until their training is deleted: the job does not wait for them."""
-    records = store.some_rung_records(job_id, PAGE)
+    records = store.rungs.some_rung_records(job_id, PAGE)
     for number in sorted({record.number for record in records}):
         try:
             if artifacts is not None:
                 delete_states(artifacts, trial_id(job_id, number), shared=True)
         except ArtifactError as error:
             events.note_failure(str(error))
-    store.remove_rung_records(records)
+    store.rungs.remove_rung_records(records)
     return len(records) == PAGE

@@ -33,7 +33,7 @@ class Launcher:
     def launch(self, launches: Sequence[Launch], now: datetime) -> None:
         """Claims the trainings and submits those that this pass won; a cluster that has just refused gets none."""
         launches = [launch for launch in launches if launch.attempt.cluster not in self._refusing]
-        won = self._store.claim_trainings([(launch.training_id, launch.attempt) for launch in launches])
+        won = self._store.queue.claim_trainings([(launch.training_id, launch.attempt) for launch in launches])
         self.submit([launch for launch, is_won in zip(launches, won, strict=True) if is_won], now)
 
     def submit(self, claimed: Sequence[Launch | Submit], now: datetime) -> None:
@@ -70,7 +70,7 @@ class Launcher:
                 number, cluster = one.attempt.number, one.attempt.cluster
                 text = f"training {one.training_id[:8]} launched on {cluster} (attempt {number})"
                 self._events.note(text, PassCount.LAUNCHED)
-        self._store.record_submissions(accepted, now)
+        self._store.queue.record_submissions(accepted, now)
 
     def _note_errors(self, answers: Sequence[Answer]) -> None:
         """Records each text once: a fault of the cluster comes with every run."""
@@ -84,7 +84,7 @@ class Launcher:
         for one, answer in answered:
             if isinstance(answer, RunRefused):
                 with self._events.collect_errors():
-                    training = self._store.get_training(one.training_id)
+                    training = self._store.trainings.get_training(one.training_id)
                     self._attempt_ends.end_refused(refused(training, one.attempt, answer, takes_others), now)
         if not takes_others and any(isinstance(answer, RunRefused) for _, answer in answered):
             self._refusing.add(cluster)

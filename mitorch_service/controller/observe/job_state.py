@@ -27,8 +27,8 @@ def observe_job(store: Store, job: Job, now: datetime, events: EventLog) -> JobS
     """Reads the state of a job, never its whole history unless its sampler needs that. Records missing packages."""
     space, problems = parse_space(job.config)
     # The number before the counts: trials that another pass adds in between are counted, never overlooked.
-    last_number = store.last_trial_number(job.id)
-    counts = store.count_trainings(job.id)
+    last_number = store.jobs.last_trial_number(job.id)
+    counts = store.trainings.count_trainings(job.id)
     refit = read_refit(store, job)
     best = with_refit(_best_trial(store, job), refit, job.search.objectives()[0])
     merge = read_merge(store, job)
@@ -49,7 +49,7 @@ def observe_job(store: Store, job: Job, now: datetime, events: EventLog) -> JobS
 
 
 def _open_trainings(store: Store, job: Job, refit: RefitState | None) -> list[TrainingRow]:
-    trials: list[TrainingRow] = [*store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items]
+    trials: list[TrainingRow] = [*store.jobs.open_trials(job.id, _OPEN_TRIALS_A_PASS).items]
     if refit is not None and refit.training is not None and refit.is_open:
         trials.append(refit.training)
     return trials
@@ -68,7 +68,7 @@ def _with_search(store: Store, state: JobState, now: datetime, events: EventLog)
 
 
 def _best_trial(store: Store, job: Job) -> BestTrial | None:
-    for row in store.best_trials(job.id, job.search.resolved_direction(), limit=1).items:
+    for row in store.jobs.best_trials(job.id, job.search.resolved_direction(), limit=1).items:
         if row.trial is not None and row.trial.value is not None:
             return BestTrial(
                 training_id=row.id,

@@ -17,7 +17,7 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.primitives import Listing
+from mitorch_service.stores.requests import Listing
 
 _CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs, if there are several clusters
 _HEAD_A_PASS = 100  # trainings at the head of the queue that a pass reads, at least, if some need certain clusters
@@ -41,15 +41,15 @@ class Observation:
         jobs = self._read_jobs(now)
         capacities = self._read_capacities()
         queue = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
-        active = self._usable(self._store.active_trainings(), now)
+        active = self._usable(self._store.queue.active_trainings(), now)
         runs = self._read_runs(active, capacities)
         hosts = self._read_hosts([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
         return Snapshot(queue, active, runs, capacities, frozenset(self._backends), jobs, self._facts, hosts)
 
     def _read_jobs(self, now: datetime) -> list[JobState]:
-        jobs = self._store.active_jobs()
+        jobs = self._store.jobs.active_jobs()
         for broken in jobs.broken:
-            self._store.quarantine_job(broken.key, now, broken.reason)
+            self._store.jobs.quarantine_job(broken.key, now, broken.reason)
             text = f"job {broken.key} failed: its document cannot be read: {broken.reason}"
             self._events.note_failure(text, PassCount.JOBS_ENDED)
         states = []
@@ -65,10 +65,10 @@ class Observation:
     def _read_queue(self, room: int, now: datetime) -> list[TrainingRow]:
         """One training more than there are free nodes, which is enough if each may go anywhere. If some may not, others
         behind them might: then as many more as keep the cost of a pass bounded."""
-        queue = self._usable(self._store.queue_head(room + 1), now)
+        queue = self._usable(self._store.queue.queue_head(room + 1), now)
         if not 0 < room < len(queue) or all(row.resources is None for row in queue):
             return queue
-        return self._usable(self._store.queue_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room)), now)
+        return self._usable(self._store.queue.queue_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room)), now)
 
     def _read_runs(
         self, active: Sequence[TrainingRow], capacities: Mapping[str, Capacity]
@@ -92,7 +92,7 @@ class Observation:
             return hosts
         for ref in {str(ref): ref for ref in refs}.values():
             try:
-                hosts[str(ref)] = hosts_of(self._store.get_dataset(ref))
+                hosts[str(ref)] = hosts_of(self._store.datasets.get_dataset(ref))
             except (NotFound, BrokenDocument):
                 continue  # its run will report that; no cluster is near it
         return hosts
@@ -108,7 +108,7 @@ class Observation:
                 reason = f"it is {training.status}, but has no attempt {training.attempt}"
                 broken.append(BrokenDocument("training", training.id, reason))
         for document in broken:
-            self._store.quarantine_training(document.key, now, document.reason)
+            self._store.queue.quarantine_training(document.key, now, document.reason)
             text = f"training {document.key} failed: its document cannot be read: {document.reason}"
             self._events.note_failure(text, PassCount.FAILED)
         return usable

@@ -11,11 +11,11 @@ from mitorch_service.stores.base import Store
 
 def observe_population(store: Store, job: Job, study: Study) -> PopulationPlan:
     """Reads all members, and a rung for each step at which some of them can be resumed."""
-    rows = store.rows_among([trial_id(job.id, number) for number in range(job.search.max_trials)])
+    rows = store.rungs.rows_among([trial_id(job.id, number) for number in range(job.search.max_trials)])
     members = {row.trial.number: MemberTrial(row, row.trial) for row in rows.values() if row.trial is not None}
     steps = {one.pause_at for one in members.values() if one.is_resumable() and one.pause_at is not None}
     losses = {
-        epochs: {record.number: record.loss for record in store.rung_records(job.id, epochs, MAX_MEMBERS)}
+        epochs: {record.number: record.loss for record in store.rungs.rung_records(job.id, epochs, MAX_MEMBERS)}
         for epochs in steps
     }
     return PopulationPlan(job, study, members, losses)

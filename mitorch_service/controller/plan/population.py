@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, rungs_of
 from mitorch_service.models.job import Job
 from mitorch_service.models.population import Inheritance, MemberReplacement
-from mitorch_service.models.status import ENDED, TrainingStatus
+from mitorch_service.models.status import ENDED, ENDED_BADLY, TrainingStatus
 from mitorch_service.models.training import TrainingRow, Trial
 from mitorch_service.search.base import Study
 from mitorch_service.search.samplers.pbt import Exploit, Member, exploit
 from mitorch_service.search.stopping.promotion import next_rung
-
-_LOST = (TrainingStatus.FAILED, TrainingStatus.DIVERGED)
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class MemberTrial:
 
     def is_resumable(self) -> bool:
         """Whether it is paused, or ended badly before its last step."""
-        return self.row.is_paused() or (self.row.status in _LOST and self.pause_at is not None)
+        return self.row.is_paused() or (self.row.status in ENDED_BADLY and self.pause_at is not None)
 
     def is_open(self) -> bool:
         return self.row.status not in ENDED
@@ -42,7 +40,7 @@ class MemberTrial:
     def is_lost_at(self, epochs: int) -> bool:
         """Whether it ended badly before it was compared there, or has been replaced there since."""
         replaced = any(one.epoch == epochs for one in self.trial.lineage or ())
-        return replaced or (self.row.status in _LOST and self.pause_at == epochs)
+        return replaced or (self.row.status in ENDED_BADLY and self.pause_at == epochs)
 
 
 @dataclass(frozen=True)

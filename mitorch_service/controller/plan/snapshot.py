@@ -13,6 +13,7 @@ from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.refit import RefitState
 from mitorch_service.errors import Problem
 from mitorch_service.models.job import BestTrial, Job, SettledCost
+from mitorch_service.models.status import ENDED_BADLY, OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.base import Study, TrialRecord
 
@@ -38,12 +39,12 @@ class JobState:
     @property
     def open_count(self) -> int:
         """The number of trials that have not ended."""
-        return sum(self.counts.get(status, 0) for status in ("new", "queued", "running"))
+        return sum(self.counts.get(status, 0) for status in OPEN)
 
     @property
     def failed_count(self) -> int:
         """The number of trials that failed or diverged."""
-        return self.counts.get("failed", 0) + self.counts.get("diverged", 0)
+        return sum(self.counts.get(status, 0) for status in ENDED_BADLY)
 
     @property
     def has_too_many_failures(self) -> bool:

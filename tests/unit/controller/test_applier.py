@@ -26,7 +26,7 @@ def test_each_kind_of_step_has_a_handler() -> None:
 
 def test_an_error_of_one_action_does_not_stop_the_next(store: Store) -> None:
     training = a_training()
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     events = EventLog()
     applier = ActionApplier(store, {}, None, events)
     assert applier.apply_all([CancelTraining("none"), CancelTraining(training.id)], NOW, lambda: True)
@@ -39,18 +39,18 @@ def test_the_checkpoints_of_a_job_are_deleted_page_by_page_until_time_is_up(
     monkeypatch.setattr(checkpoint_cleanup, "PAGE", 1)
     search = {"max_trials": 3, "resume_promoted": True, "early_stopping": {"rule": "asha"}}
     job = a_job(config={**SPACE, "max_epochs": 9}, search=SearchConfig.model_validate(search), cancel_requested_at=NOW)
-    store.add_job(job)
+    store.jobs.add_job(job)
     artifacts = FolderArtifactStore(tmp_path)
     for number in range(3):
-        store.record_rung(job.id, number, 1, 0, 1, 0.5, paused=True)
+        store.rungs.record_rung(job.id, number, 1, 0, 1, 0.5, paused=True)
         artifacts.put(f"{trial_id(job.id, number)}/checkpoint-000001/state.pt", Path(__file__))
     end = FinishJob(job.id, JobStatus.CANCELED, None, {}, None, pauses=True)
     left = [True, True, True, False]  # it is confirmed, and two pages are deleted
     applier = ActionApplier(store, {}, artifacts, EventLog())
     assert not applier.apply_all([end, NoteJob(job.id, "later")], NOW, lambda: left.pop(0))
-    assert (len(store.some_rung_records(job.id, 9)), store.get_job(job.id).note) == (1, None)
-    assert store.get_job(job.id).status == JobStatus.NEW
+    assert (len(store.rungs.some_rung_records(job.id, 9)), store.jobs.get_job(job.id).note) == (1, None)
+    assert store.jobs.get_job(job.id).status == JobStatus.NEW
     assert ActionApplier(store, {}, artifacts, EventLog()).apply_all([end], NOW, lambda: True)
-    assert store.get_job(job.id).status == JobStatus.CANCELED
-    assert store.some_rung_records(job.id, 9) == []
+    assert store.jobs.get_job(job.id).status == JobStatus.CANCELED
+    assert store.rungs.some_rung_records(job.id, 9) == []
     assert [key for number in range(3) for key in artifacts.keys(f"{trial_id(job.id, number)}/")] == []

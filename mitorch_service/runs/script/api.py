@@ -1,7 +1,8 @@
-"""What a script calls: see `mitorch_service`. Only the standard library, so that it costs a script nothing.
+"""The functions that a script calls, exported by `mitorch_service`. Imports only the standard library, so that they
+cost a script nothing.
 
-Each call is one line of JSON to the run that has started the script, over the loopback interface, and one back: so it
-works from any thread and any process that inherits the environment.
+Each call sends one line of JSON over the loopback interface to the run that started the script, and reads one back. It
+works from any thread, and from any process that inherits the environment.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ def report(
     metrics: Mapping[str, SupportsFloat] | None = None,
     learning_rate: SupportsFloat | None = None,
 ) -> None:
-    """Records the result of an epoch; a second report of the same epoch overwrites the first. What was reported last
-    becomes the training's evaluation, and a trial's value. Does nothing when the script runs by hand. Raises ValueError
-    for what cannot be recorded."""
+    """Records the result of an epoch (a whole number from 0 to 999999); a second report of the same epoch overwrites
+    the first. The last report becomes the training's evaluation, and a trial's value. Does nothing when the script runs
+    by hand. Raises ValueError for a value that cannot be recorded, ConnectionError when the run is gone."""
     values = {"train_loss": train_loss, "val_loss": val_loss, "learning_rate": learning_rate}
-    numbers = {name: None if value is None else _number(name, value) for name, value in values.items()}
+    numbers = {name: None if value is None else checked_number(name, value) for name, value in values.items()}
     _call({"verb": "report", "epoch": checked_epoch(epoch), "metrics": checked_metrics(metrics or {}), **numbers})
 
 
 def checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Keeps a copy of the file or folder with the training, from which a later attempt goes on (`last_checkpoint`).
-    Returns once it is stored; False where it could not be, or where the script runs by hand. Raises FileNotFoundError.
-    """
+    """Stores a copy of the file or folder, from which a later attempt resumes (`last_checkpoint`). Returns once it is
+    stored; False if it could not be, or if the script runs by hand. Raises FileNotFoundError, and ConnectionError when
+    the run is gone."""
     whole = Path(path).absolute()
     if not whole.exists():
         raise FileNotFoundError(f"checkpoint: {whole} does not exist")
@@ -49,33 +50,34 @@ def checkpoint(path: str | os.PathLike[str]) -> bool:
 
 
 def should_stop() -> bool:
-    """Whether the script is to end soon, because somebody wants it or its machine goes away: then keep a checkpoint
-    and exit. Never, when the script runs by hand."""
+    """Whether the script should store a checkpoint and exit soon, because it was canceled, its search ended it or its
+    machine shuts down. Always False when the script runs by hand. Raises ConnectionError when the run is gone."""
     return bool(_call({"verb": "should_stop"}).get("stop"))
 
 
 def last_checkpoint() -> Path | None:
-    """Where the file or folder lies that an earlier attempt kept last; None in the first."""
+    """The path of a copy of the file or folder that an earlier attempt stored last; None if there is none."""
     path = os.environ.get(CHECKPOINT)
     return Path(path) if path else None
 
 
 def parameters() -> dict[str, Any]:
-    """The `parameters` of the config; none when the script runs by hand."""
+    """The `parameters` of the config; empty when the script runs by hand."""
     path = os.environ.get(PARAMETERS)
     found: dict[str, Any] = json.loads(Path(path).read_text("utf-8")) if path else {}
     return found
 
 
-def checked_epoch(epoch: int) -> int:
-    """A whole number that can be recorded. Raises ValueError."""
+def checked_epoch(epoch: object) -> int:
+    """The epoch as an int. Raises ValueError unless it is a whole number from 0 to `MAX_EPOCH`."""
     if isinstance(epoch, bool) or not _is_whole(epoch) or not 0 <= epoch <= MAX_EPOCH:
         raise ValueError(f"report: epoch must be a whole number from 0 to {MAX_EPOCH} (it is {epoch!r})")
     return int(epoch)
 
 
 def checked_metrics(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
-    """Names and numbers that can be recorded. Raises ValueError."""
+    """The metrics as floats. Raises ValueError for too many of them, a name that no document can hold, or a value that
+    is not one number."""
     if len(metrics) > MAX_METRICS:
         raise ValueError(f"report: at most {MAX_METRICS} metrics can be recorded (there are {len(metrics)})")
     for name in metrics:
@@ -83,19 +85,21 @@ def checked_metrics(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
             raise ValueError(
                 f"report: a metric's name is text without . and $, up to {_MAX_NAME} long (it is {name!r})"
             )
-    return {name: _number(name, value) for name, value in metrics.items()}
+    return {name: checked_number(name, value) for name, value in metrics.items()}
 
 
 def _is_whole(value: Any) -> bool:
+    """Whether it equals an int: true for NumPy's and PyTorch's whole numbers, too."""
     try:
         return bool(int(value) == value)
     except (TypeError, ValueError, OverflowError):
         return False
 
 
-def _number(name: str, value: SupportsFloat) -> float:
+def checked_number(name: str, value: object) -> float:
+    """The value as a float. Raises ValueError unless it is one number, or a tensor or array of one."""
     try:
-        return float(value)
+        return float(value)  # type: ignore[arg-type]  # whatever has __float__
     except (TypeError, ValueError, RuntimeError, OverflowError):  # RuntimeError is torch's for a tensor of several
         raise ValueError(f"report: {name} must be one number (it is {value!r:.100})") from None
 
@@ -107,7 +111,7 @@ def _call(message: dict[str, Any]) -> dict[str, Any]:
         return {}
     host, port, token = address.split(":")
     with socket.create_connection((host, int(port)), _CONNECT_SECONDS) as connection:
-        connection.settimeout(None)  # a checkpoint takes its time
+        connection.settimeout(None)  # storing a checkpoint may take long
         connection.sendall(json.dumps({**message, "token": token}).encode() + b"\n")
         with connection.makefile("rb") as answers:
             line = answers.readline()

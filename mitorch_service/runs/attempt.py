@@ -17,7 +17,7 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.script import is_script
-from mitorch_service.runs.attempt_end import diverged, failed, lost, record_end, unexpected_error
+from mitorch_service.runs.attempt_end import diverged, failed, logged_error, lost, record_end
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.engine_training import run_engine
 from mitorch_service.runs.resume import ResumePoint, complete_curve, find_resume_point
@@ -64,7 +64,10 @@ def run_training(
         except StaleAttempt as error:  # superseded: another attempt or process owns the training, nothing is written
             log.warning("%s", error)
             return 0
-        except (StoreError, ArtifactError) as error:  # nobody can be told: the controller finds the attempt lost
+        except (
+            StoreError,
+            ArtifactError,
+        ) as error:  # no end can be recorded: the controller finds the attempt lost
             log.error("%s", error)
             return EXIT_INFRASTRUCTURE
 
@@ -92,11 +95,11 @@ def _train(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
     except (StaleAttempt, StoreError):
         raise
     except TrainingDiverged as error:
-        return diverged(unexpected_error(error))
+        return diverged(logged_error(error))
     except (ArtifactError, ProcessLost) as error:
-        return lost(unexpected_error(error))
+        return lost(logged_error(error))
     except Exception as error:  # noqa: BLE001 - a user's data and config can fail in any way, and all are recorded
-        return failed(unexpected_error(error))
+        return failed(logged_error(error))
     finally:
         try:
             reporter.flush(END_PATIENCE)

@@ -1,6 +1,6 @@
-"""The ends of an attempt, one function each, and how an end is recorded.
+"""The ends of an attempt, one function each, and their recording.
 
-A superseded attempt is no end: the store raises StaleAttempt, and the run writes nothing more.
+A superseded attempt has no end: the store raises StaleAttempt, and the run writes nothing more.
 """
 
 from __future__ import annotations
@@ -30,38 +30,39 @@ log = logging.getLogger("mitorch")
 
 
 def finished(training: Training, evaluation: Mapping[str, float] | None, artifacts: Mapping[str, str]) -> RunEnd:
-    """All epochs are done; a trial gets its values. Its checkpoints are deleted."""
+    """The end of a training that did all its epochs; a trial gets its values. Its checkpoints are deleted."""
     return with_trial_values(training, RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=artifacts))
 
 
 def ended_by_search(
     decision: SearchDecision, evaluation: Mapping[str, float] | None, artifacts: Mapping[str, str]
 ) -> RunEnd:
-    """Its search paused the trial, which keeps its checkpoints, or stopped it early, which does not."""
+    """The end of a trial that its search paused (checkpoints are kept) or stopped early (they are deleted)."""
     return RunEnd(decision.outcome, evaluation, artifacts=artifacts, reason=decision.reason)
 
 
 def canceled(artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
-    """A person canceled the training, or SIGTERM arrived. Checkpoints stay for a retry."""
+    """The end of a training that a person canceled, or SIGTERM. Its checkpoints are kept for a retry."""
     return RunEnd(AttemptOutcome.CANCELED, artifacts=artifacts, reason="stopped on request")
 
 
 def diverged(error: TrainingErrorInfo) -> RunEnd:
-    """A loss was not finite. The training ends without a retry."""
+    """The end of a training with a loss that was not finite. It is not retried."""
     return RunEnd(AttemptOutcome.DIVERGED, error=error, reason=error.message)
 
 
 def lost(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
-    """The machine, another process or the storage failed. Repeated without using a retry, up to a limit."""
+    """The end of an attempt whose machine, storage or other process failed. It is repeated without using up a retry, as
+    long as fewer than `MAX_LOST_ATTEMPTS` were lost."""
     return RunEnd(AttemptOutcome.LOST, error=error, artifacts=artifacts, reason=error.message)
 
 
 def failed(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
-    """The user's code, config or data failed. Repeated while `max_retries` allows."""
+    """The end of an attempt by an error of the user's code, config or data. It is retried up to `max_retries` times."""
     return RunEnd(AttemptOutcome.FAILED, error=error, artifacts=artifacts, reason=error.message)
 
 
-def unexpected_error(error: BaseException) -> TrainingErrorInfo:
+def logged_error(error: BaseException) -> TrainingErrorInfo:
     """Logs an error that ended the training, and returns its type and message for the training's `error`."""
     message = mask_secrets(str(error) or type(error).__name__)
     log.error("%s: %s", type(error).__name__, message)
@@ -73,8 +74,8 @@ def unexpected_error(error: BaseException) -> TrainingErrorInfo:
 
 
 def record_end(context: AttemptContext, end: RunEnd) -> int:
-    """Uploads the log, writes the end into the training, then deletes checkpoints that nobody will resume from; returns
-    the exit code. Raises StaleAttempt, StoreError."""
+    """Uploads the log, writes the end into the training, then deletes checkpoints from which nothing will resume.
+    Returns the exit code. Raises StaleAttempt, StoreError."""
     end = _with_log(context, end)
     _write_end(context, end)
     if _is_final(context.training, end):
@@ -83,7 +84,7 @@ def record_end(context: AttemptContext, end: RunEnd) -> int:
 
 
 def _with_log(context: AttemptContext, end: RunEnd) -> RunEnd:
-    """The log becomes an artifact; its last lines go into the error, if there is one."""
+    """Uploads the log, and copies its last lines into the error, if there is one."""
     artifacts = dict(end.artifacts)
     try:
         artifacts["log"] = context.put_attempt_file("log.txt", context.log_file)

@@ -70,12 +70,13 @@ def parameters() -> dict[str, Any]:
 
 def checked_epoch(epoch: object) -> int:
     """The epoch as an int. Raises ValueError unless it is a whole number from 0 to `MAX_EPOCH`."""
-    if isinstance(epoch, bool) or not _is_whole(epoch) or not 0 <= epoch <= MAX_EPOCH:
+    whole = _whole(epoch)
+    if whole is None or not 0 <= whole <= MAX_EPOCH:
         raise ValueError(f"report: epoch must be a whole number from 0 to {MAX_EPOCH} (it is {epoch!r})")
-    return int(epoch)
+    return whole
 
 
-def checked_metrics(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
+def checked_metrics(metrics: Mapping[str, object]) -> dict[str, float]:
     """The metrics as floats. Raises ValueError for too many of them, a name that no document can hold, or a value that
     is not one number."""
     if len(metrics) > MAX_METRICS:
@@ -88,20 +89,23 @@ def checked_metrics(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
     return {name: checked_number(name, value) for name, value in metrics.items()}
 
 
-def _is_whole(value: Any) -> bool:
-    """Whether it equals an int: true for NumPy's and PyTorch's whole numbers, too."""
-    try:
-        return bool(int(value) == value)
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
 def checked_number(name: str, value: object) -> float:
     """The value as a float. Raises ValueError unless it is one number, or a tensor or array of one."""
     try:
         return float(value)  # type: ignore[arg-type]  # whatever has __float__
     except (TypeError, ValueError, RuntimeError, OverflowError):  # RuntimeError is torch's for a tensor of several
         raise ValueError(f"report: {name} must be one number (it is {value!r:.100})") from None
+
+
+def _whole(value: object) -> int | None:
+    """The value as an int if it equals one, as NumPy's and PyTorch's whole numbers do, too."""
+    if isinstance(value, bool):
+        return None
+    try:
+        whole = int(value)  # type: ignore[call-overload]  # whatever has __int__
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return int(whole) if whole == value else None
 
 
 def _call(message: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The training loop, from top to bottom. It knows of no store and no command line: it tells a Reporter."""
+"""The training loop, from top to bottom. It knows no store and no command line, and reports to a Reporter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -33,15 +32,15 @@ from mitorch_service.training.tasks.base import Evaluator, Task, open_task
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a training leaves."""
+    """The weights and results of a training."""
 
     state_dict: StateDict  # in main memory
     evaluation: dict[str, float] = field(default_factory=dict)  # "val_loss" and metrics, of those weights
     epochs: int = 0  # whole ones
-    stopped: bool = False  # the reporter asked to; the weights may be later than the evaluation
-    paused: bool = False  # as its segment says; the evaluation is that of the weights
-    history: list[EpochResult] = field(default_factory=list)  # of all epochs, those before a resumption too
-    plots: list[Path] = field(default_factory=list)  # files, where a folder for them was given
+    stopped: bool = False  # by its reporter; the weights may be later than the evaluation
+    paused: bool = False  # at the end of its segment; the evaluation is that of the weights
+    history: list[EpochResult] = field(default_factory=list)  # of all epochs, including those before a resumption
+    plots: list[Path] = field(default_factory=list)  # files, if a folder for them was given
 
 
 def train(
@@ -56,18 +55,18 @@ def train(
     plots: Path | None = None,
     segment: Segment = Segment(),  # noqa: B008 - it is frozen
 ) -> TrainingOutcome:
-    """Trains for `config.max_epochs`, validating after each; leaves the last weights, or those of the best epoch
+    """Trains for `config.max_epochs`, validating after each; returns the last weights, or those of the best epoch
     (`keep_weights`), with their evaluation.
 
-    `config.base` and `config.dataset` are the caller's business: this takes a file and two lists, whose
-    images it expects to be there (`check_files`). `fast_dev_run` does one step and validates one batch. The
-    same config, data and machine give the same curve to the last bit, also where it goes on from the newest of
-    `checkpoints`. `plots` is a folder for pictures of the final evaluation. With a `segment` that ends sooner it pauses
-    at the end of that epoch, its state kept.
+    `config.base` and `config.dataset` are the caller's business: this takes a weights file and two lists, whose images
+    must exist (`check_files`). `fast_dev_run` does one step and validates one batch. The same config, data and machine
+    give the same curve to the last bit, also if the training resumes from the newest of `checkpoints`. `plots` is a
+    folder for pictures of the final evaluation. With a `segment` that ends earlier, the training pauses at the end of
+    that epoch, its state kept.
 
-    Where torchrun's environment names several processes, each calls this with the same arguments; only the first
-    reports, saves and draws. Raises DataError, ModelError, InvalidInput, and TrainingDiverged as soon as a loss is
-    seen not to be finite (`on_divergence`), after that epoch is reported.
+    If torchrun's environment names several processes, each calls this with the same arguments; only the first reports,
+    saves and draws. Raises DataError, ModelError, InvalidInput, ProcessLost, and TrainingDiverged as soon as it sees a
+    loss that is not finite (`on_divergence`), after it has reported that epoch.
     """
     same_classes(train, val)
     with Processes.joined() as processes:
@@ -116,37 +115,48 @@ def _open_feeds(
     processes: Processes,
     at_most: int | None,
 ) -> Iterator[tuple[Feed, Feed]]:
-    """Of this process's part of both splits."""
-    rank, count = processes.rank, processes.world_size
-    given: dict[str, Any] = {"device": processes.device, "at_most": at_most, "rank": rank, "world_size": count}
-    with (
-        open_feed(config, train, task, network, training=True, **given) as feed,
-        open_feed(config, val, task, network, training=False, **given) as val_feed,
-    ):
+    """Opens the feeds of this process's share of both splits."""
+
+    def share(images: ImageList, training: bool) -> Feed:
+        return open_feed(
+            config,
+            images,
+            task,
+            network,
+            processes.device,
+            training=training,
+            at_most=at_most,
+            rank=processes.rank,
+            world_size=processes.world_size,
+        )
+
+    with share(train, True) as feed, share(val, False) as val_feed:
         yield feed, val_feed
 
 
 def _train_epoch(session: Session, feed: Feed, reporter: Reporter) -> bool:
-    """Does the rest of the session's epoch. False if the reporter asked to stop. Raises TrainingDiverged."""
-    learner, progress, steps = session.learner, session.progress, session.length.steps
+    """Trains for the rest of the session's epoch. False if the reporter asked to stop. Raises TrainingDiverged."""
+    learner = session.learner
+    progress = session.progress
     learner.start_epoch()
     for batch in feed.epoch(session.epoch, session.step):
         if session.should_stop():
             return False
-        rate, samples = session.rate(), len(batch)
+        rate = session.rate()
+        samples = len(batch)
         loss = learner.loss(batch)
         progress.add(session.step, loss, samples, rate, learner.norm)
         if progress.bad is not None:
             session.raise_bad_loss()
-        learner.learn(loss, rate, session.weight(samples), moves=session.moves())
-        reporter.step_ended(session.epoch + 1, session.step + 1, steps, progress.last_loss)
+        learner.learn(loss, rate, session.weight(samples), updates=session.updates())
+        reporter.step_ended(session.epoch + 1, session.step + 1, session.length.steps, progress.last_loss)
         session.step_ended()
     session.training_done()
     return True
 
 
 class _Validation:
-    """The evaluation of one data set, as often as there are epochs; of several processes, each takes a share."""
+    """Evaluates one data set after each epoch; several processes share the work."""
 
     def __init__(
         self,
@@ -158,14 +168,19 @@ class _Validation:
         processes: Processes,
         reporter: Reporter,
     ) -> None:
-        self._config, self._task, self._network, self._classes = config, task, network, classes
-        self._feed, self._processes, self._reporter = feed, processes, reporter
+        self._config = config
+        self._task = task
+        self._network = network
+        self._classes = classes
+        self._feed = feed
+        self._processes = processes
+        self._reporter = reporter
         self._last: Evaluator | None = None
 
     def run(self, module: nn.Module, precision: Precision) -> Evaluator | None:
-        """None if the reporter asked to stop; the first process has all samples. Random augmentations are those of
-        epoch 0, each time the same."""
-        self._last = None  # it may hold much
+        """Evaluates the module; None if the reporter asked to stop. The first process's evaluator has the samples of
+        all. Random augmentations are those of epoch 0, each time the same."""
+        self._last = None  # frees its memory first
         evaluator = self._task.evaluator(self._network, self._classes, self._config, self._processes.device)
         module.eval()
         with torch.no_grad():
@@ -184,12 +199,11 @@ class _Validation:
     def figures(self, evaluator: Evaluator) -> dict[str, float]:
         """``val_loss`` and the metrics, the same in every process."""
         own = {"val_loss": evaluator.loss(), **evaluator.metrics()} if self._processes.first else {}
-        figures: dict[str, float] = self._processes.of_first(own)
-        return figures
+        return self._processes.of_first(own)
 
     def draw(self, learner: Learner, weights: StateDict | None, folder: Path | None) -> list[Path]:
-        """Pictures of the last evaluation, or of one more if it was not of these weights; by the first process, if it
-        has a folder."""
+        """Draws the last evaluation, or one of `weights` if they are not the last ones; does nothing unless the first
+        process has a folder."""
         if not self._processes.of_first(folder is not None):
             return []
         if weights is not None:
@@ -208,10 +222,11 @@ def evaluate(
     fast_dev_run: bool = False,
     plots: Path | None = None,
 ) -> dict[str, float]:
-    """``val_loss`` and the metrics of `weights` on `data`, prepared as ``augmentation.val`` says.
+    """Returns ``val_loss`` and the metrics of `weights` on `data`, prepared as ``augmentation.val`` says; empty if the
+    reporter asked to stop.
 
-    `fast_dev_run` takes one batch only. `plots` is a folder for pictures. Empty if the reporter asked to stop. Raises
-    DataError, or ModelError unless the weights are exactly those of the config's network.
+    `fast_dev_run` evaluates one batch only. `plots` is a folder for pictures. Raises DataError, and ModelError unless
+    the weights fit the config's network exactly.
     """
     seed_everything(config.seed)
     processes = Processes(device=best_device())
@@ -236,7 +251,7 @@ def _task_for(config: TrainingConfig, data: ImageList) -> Task:
     task = open_task(config.task_type)
     if task.kind != data.kind:
         raise DataError(
-            f"{data.name} is a {data.kind} set, and task_type {config.task_type} takes {task.kind} ones. "
+            f"{data.name} is a {data.kind} set, but task_type {config.task_type} takes {task.kind} ones. "
             "Change task_type, or the labels."
         )
     if not data.classes:
@@ -248,7 +263,7 @@ def _task_for(config: TrainingConfig, data: ImageList) -> Task:
 
 
 def _check_shares(config: TrainingConfig, train: ImageList, feed: Feed, processes: Processes) -> None:
-    """A process without an image in some step would leave the others waiting for it."""
+    """Raises InvalidInput or DataError if a process had no image in some step: the others would wait for it."""
     count = processes.world_size
     if config.batch_size < count:
         problem = f"is shared by {count} processes, each of which needs an image: set {count} or more"
@@ -269,11 +284,15 @@ def _stopped(session: Session, paused: bool = False) -> TrainingOutcome:
 
 
 def _outcome(session: Session, validation: _Validation, plots: Path | None) -> TrainingOutcome:
-    last = session.best is None or session.selection.epoch == session.epoch
-    weights, evaluation = session.learner.weights(), session.evaluation
-    if session.best is not None and not last:
-        weights, evaluation = session.best, session.best_evaluation
-    drawn = validation.draw(session.learner, None if last else weights, plots)
+    """The last weights, or those of the best epoch if they are kept."""
+    if session.best is None or session.selection.epoch == session.epoch:
+        weights = session.learner.weights()
+        evaluation = session.evaluation
+        drawn = validation.draw(session.learner, None, plots)
+    else:
+        weights = session.best
+        evaluation = session.best_evaluation
+        drawn = validation.draw(session.learner, weights, plots)
     return TrainingOutcome(weights, evaluation, session.epoch, history=session.history, plots=drawn)
 
 

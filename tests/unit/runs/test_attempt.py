@@ -275,7 +275,7 @@ def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machin
     curve = machine.store.curve(training.id).items
     clock = {"epoch_seconds", "samples_per_second", "finished_at"}
     assert [one.model_dump(exclude=clock) for one in curve] == [one.model_dump(exclude=clock) for one in expected]
-    assert "Goes on from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
+    assert "Resuming from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
     assert not any("checkpoint" in key for key in machine.artifacts.keys(f"{training.id}/"))
     assert {"curves", "confusion_matrix", "tensorboard"} <= done.artifacts.keys()
 

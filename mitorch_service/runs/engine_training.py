@@ -42,7 +42,8 @@ def _train(
     paths: Mapping[str, Path],
 ) -> RunEnd:
     with heavy_imports():
-        from mitorch_service.training.loop.engine import evaluate, train
+        from mitorch_service.training.loop.engine import train
+        from mitorch_service.training.loop.evaluation import evaluate
         from mitorch_service.training.loop.file_reporter import FileReporter
 
     config = engine_config(context.training)

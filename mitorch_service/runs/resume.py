@@ -57,7 +57,7 @@ def find_resume_point(artifacts: ArtifactStore, training: Training) -> ResumePoi
         return ResumePoint(artifacts, training.id)
     with heavy_imports():
         from mitorch_service.training.loop.checkpoint import Checkpoints, read_shared
-        from mitorch_service.training.loop.session import finished_epochs, origin_of, results_in
+        from mitorch_service.training.loop.session_state import finished_epochs, origin_of, results_in
 
     checkpoints = Checkpoints(artifacts, prefix)
     if lineage and origin_of(checkpoints.latest()) != lineage[-1].origin:  # its own states are older than the exchange

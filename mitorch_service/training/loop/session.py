@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -12,7 +11,6 @@ from datetime import datetime
 from mitorch_service.errors import TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.best_epoch import Selection
 from mitorch_service.training.loop.checkpoint import INHERITED, Checkpoints, State, in_main_memory
 from mitorch_service.training.loop.distributed import Processes
@@ -20,6 +18,7 @@ from mitorch_service.training.loop.epoch_progress import BadLoss, EpochProgress
 from mitorch_service.training.loop.learner import Learner
 from mitorch_service.training.loop.reporter import Reporter
 from mitorch_service.training.loop.segment import Segment
+from mitorch_service.training.loop.session_state import results_in
 from mitorch_service.training.networks.weights import StateDict
 from mitorch_service.training.optimization.lr_schedule import Plateau, learning_rate
 from mitorch_service.training.seeding import random_state, restore_random_state, seed_process
@@ -28,11 +27,6 @@ _FORMAT = 2
 _MAX_RECOVERIES = 2  # of a training that diverged
 _LOWERED = 0.1  # the factor of its learning rate for each recovery
 _AGREE_EVERY = 10  # steps between two exchanges of several processes
-# Parts of the config that do not change the numbers: a training may resume with others.
-_WITHOUT_EFFECT: dict[str, bool | set[str]] = {
-    **dict.fromkeys(("checkpoint", "dataset", "base", "max_retries", "num_workers", "resources"), True),
-    "data": {"cache_memory", "on_error"},  # with images that cannot be loaded, "fail" has no numbers
-}
 
 
 @dataclass(frozen=True)
@@ -276,27 +270,3 @@ class Session:
 
     def _new_progress(self) -> EpochProgress:
         return EpochProgress(self.epoch + 1, self._processes.device)
-
-
-def fingerprint(config: TrainingConfig, train: ImageList, val: ImageList) -> str:
-    """A SHA-256 that differs if a checkpoint of one training does not fit another: other settings, classes, images or
-    labels. The contents of the images are not read."""
-    text = config.model_dump_json(exclude=_WITHOUT_EFFECT)
-    identity = (text, train.classes, train.digest(), val.digest())
-    return hashlib.sha256(repr(identity).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def finished_epochs(state: State | None) -> int:
-    """The number of whole epochs in a checkpoint."""
-    return int(state["epoch"]) if state is not None else 0
-
-
-def origin_of(state: State | None) -> str | None:
-    """The name of the state that the training inherited last before this one; None if it inherited none."""
-    origin: str | None = state.get("origin") if state is not None else None
-    return origin
-
-
-def results_in(state: State | None) -> list[EpochResult]:
-    """The results of the whole epochs in a checkpoint."""
-    return [EpochResult.model_validate(json.loads(line)) for line in state["history"]] if state is not None else []

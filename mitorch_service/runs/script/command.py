@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from mitorch_service.models.script import is_secret
 from mitorch_service.models.secrets import mask_secrets
 
@@ -18,7 +16,7 @@ _OURS = ("MITORCH_", "AZUREML_RUN_TOKEN")  # includes addresses and credentials 
 _SHORTEST_SECRET = 4  # a shorter value would mask half of the log
 
 
-def script_command(command: Sequence[str], parameters: Mapping[str, JsonValue], paths: Mapping[str, Path]) -> list[str]:
+def script_command(command: Sequence[str], parameters: Mapping[str, object], paths: Mapping[str, Path]) -> list[str]:
     """The words with their placeholders filled in; `paths` has a path for each placeholder. Raises ValueError for a
     placeholder without one."""
     words: list[str] = []
@@ -30,7 +28,7 @@ def script_command(command: Sequence[str], parameters: Mapping[str, JsonValue], 
     return words
 
 
-def parameter_arguments(parameters: Mapping[str, JsonValue], prefix: str = "") -> list[str]:
+def parameter_arguments(parameters: Mapping[str, object], prefix: str = "") -> list[str]:
     """``--name value`` for each parameter: text as it is, anything else as JSON. An object's members become
     ``--name.member``; null is left out."""
     words: list[str] = []

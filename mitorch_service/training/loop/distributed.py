@@ -56,7 +56,8 @@ class Processes:
             torch.cuda.set_device(processes.device)
         dist.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
         try:
-            processes._control = dist.new_group(backend="gloo", timeout=_PATIENCE) if cuda else None
+            if cuda:  # every rank is a member, so this is never torch's placeholder for one that is not
+                processes._control = dist.new_group(backend="gloo", timeout=_PATIENCE)  # type: ignore[assignment]
             yield processes
         except RuntimeError as error:
             if isinstance(error, dist.DistError) or "/gloo/" in str(error):

@@ -188,7 +188,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_where_it_arose(machine: Machi
     error = machine.store.get_training(training.id).error
     assert error is not None
     assert error.type == "ValidationError"
-    assert any("attempt.py" in line for line in error.log_tail)
+    assert any("engine_training.py" in line for line in error.log_tail)
     assert len(error.log_tail) <= 20
 
 

@@ -88,7 +88,7 @@ class Full(FolderArtifactStore):
 def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "mitorch"):
         save(Full(tmp_path), 1)
-    assert "the training goes on without it: Artifact id/checkpoint-000001/state.pt" in caplog.text
+    assert "the training continues without it: Artifact id/checkpoint-000001/state.pt" in caplog.text
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -50,11 +50,12 @@ def run_training(
     """
     with _attempt_folder() as folder:
         try:
-            found = persistently(lambda: store.find_attempt(training_id, attempt), START_PATIENCE)
+            found = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
             resume_point = find_resume_point(artifacts, found)
             worker = new_id()
             training = persistently(
-                lambda: store.start_training(training_id, attempt, worker, clock(), resume_point.epochs), START_PATIENCE
+                lambda: store.runs.start_training(training_id, attempt, worker, clock(), resume_point.epochs),
+                START_PATIENCE,
             )
             persistently(lambda: complete_curve(store, training, resume_point.results), START_PATIENCE)
             files = dataset_files or DatasetFiles(folder / "datasets")

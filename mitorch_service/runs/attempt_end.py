@@ -21,7 +21,6 @@ from mitorch_service.runs.search_decision import SearchDecision
 from mitorch_service.runs.trial_values import with_trial_values
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.training.loop.segment import segment_of
 
 _NOTHING: Mapping[str, str] = {}
 _LOG_TAIL_LINES = 20
@@ -78,7 +77,7 @@ def record_end(context: AttemptContext, end: RunEnd) -> int:
     Returns the exit code. Raises StaleAttempt, StoreError."""
     end = _with_log(context, end)
     _write_end(context, end)
-    if _is_final(context.training, end):
+    if end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED):
         delete_checkpoints(context.artifacts, context.training.id)
     return _exit_code(end.outcome)
 
@@ -102,7 +101,7 @@ def _write_end(context: AttemptContext, end: RunEnd) -> None:
     retried = _may_retry(training, end.outcome)
     if not retried and end.outcome == AttemptOutcome.LOST:
         end = replace(end, outcome=AttemptOutcome.FAILED)
-    write = context.store.retry_attempt if retried else context.store.finish_training
+    write = context.store.runs.retry_attempt if retried else context.store.runs.finish_training
     persistently(lambda: write(training.id, training.attempt, worker, clock(), end), END_PATIENCE)
     log.info("attempt %d ended: %s%s", training.attempt, end.outcome, "; it will be tried again" if retried else "")
 
@@ -112,12 +111,6 @@ def _may_retry(training: Training, outcome: AttemptOutcome) -> bool:
     if outcome == AttemptOutcome.LOST:
         return used + 1 < MAX_LOST_ATTEMPTS
     return outcome == AttemptOutcome.FAILED and used < training.max_retries
-
-
-def _is_final(training: Training, end: RunEnd) -> bool:
-    """Whether nothing will resume from this training's checkpoints."""
-    stopped_early = end.outcome == AttemptOutcome.PRUNED and segment_of(training).pause_at is None
-    return end.outcome == AttemptOutcome.COMPLETED or stopped_early
 
 
 def _exit_code(outcome: AttemptOutcome) -> int:

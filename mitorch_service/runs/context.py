@@ -40,7 +40,7 @@ class AttemptContext:
 
     def get_dataset(self) -> Dataset:
         """The training's data set. Raises NotFound, StoreError."""
-        return persistently(lambda: self.store.get_dataset(self.training.dataset), START_PATIENCE)
+        return persistently(lambda: self.store.datasets.get_dataset(self.training.dataset), START_PATIENCE)
 
     def put_file(self, name: str, file: Path) -> str:
         """Uploads a file as the training's artifact `name` and returns its address. Raises ArtifactError."""

@@ -22,8 +22,8 @@ def run_rank(store: Store, training_id: str, dataset_files: DatasetFiles) -> int
     """Trains together with the process of rank 0, which alone reports, saves and writes to the store, and from which
     weights and checkpoints come. Returns the exit code of this process: 1 if it failed."""
     try:
-        training = persistently(lambda: store.get_training(training_id), START_PATIENCE)
-        dataset = persistently(lambda: store.get_dataset(training.dataset), START_PATIENCE)
+        training = persistently(lambda: store.trainings.get_training(training_id), START_PATIENCE)
+        dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), START_PATIENCE)
         with dataset_files.at_hand(dataset) as paths:
             with heavy_imports():
                 from mitorch_service.training.loop.engine import train

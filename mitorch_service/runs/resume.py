@@ -70,10 +70,10 @@ def complete_curve(store: Store, training: Training, results: Iterable[EpochResu
     """Records those results of a checkpoint that an earlier attempt could not record before it was killed. Raises
     StaleAttempt, StoreError."""
     results = list(results)
-    recorded = {result.epoch for result in store.curve(training.id).items} if results else set()
+    recorded = {result.epoch for result in store.runs.curve(training.id).items} if results else set()
     for result in results:
         if result.epoch not in recorded:
-            store.record_epoch(training.id, training.attempt, training.max_epochs, result)
+            store.runs.record_epoch(training.id, training.attempt, training.max_epochs, result)
 
 
 def delete_checkpoints(artifacts: ArtifactStore, training_id: str) -> None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from mitorch_service.models.status import AttemptOutcome
 
-_PAUSED = AttemptOutcome.PRUNED
-
 
 @dataclass(frozen=True)
 class SearchDecision:
@@ -25,4 +23,5 @@ def pruned(epoch: int, better: int, others: int) -> SearchDecision:
 
 def paused(epoch: int, max_epochs: int) -> SearchDecision:
     """Pauses the trial after an epoch until its search resumes it."""
-    return SearchDecision(_PAUSED, f"paused after epoch {epoch} of {max_epochs} until its search resumes it")
+    reason = f"paused after epoch {epoch} of {max_epochs} until its search resumes it"
+    return SearchDecision(AttemptOutcome.PAUSED, reason)

@@ -26,7 +26,7 @@ class TrialPausing:
         self._trial = trial
         self._job_id = job_id
         self.decision: SearchDecision | None = None  # set once the trial pauses
-        results = store.curve(training.id).items
+        results = store.runs.curve(training.id).items
         passed = [rung for rung in trial.rungs if results and rung <= results[-1].epoch]
         self._left = trial.rungs[max(len(passed) - 1, 0) :]  # still to record: the attempt before may have died on one
         for result in results:
@@ -51,6 +51,6 @@ class TrialPausing:
     def _record(self, rung: int, value: float | None) -> None:
         loss = loss_of(math.nan if value is None else value, self._trial.direction)
         if value is not None:
-            self._store.record_trial_value(self._id, self._attempt, rung, value)
+            self._store.rungs.record_trial_value(self._id, self._attempt, rung, value)
         pauses = rung == self._trial.pause_at
-        self._store.record_rung(self._job_id, self._trial.number, self._attempt, 0, rung, loss, pauses)
+        self._store.rungs.record_rung(self._job_id, self._trial.number, self._attempt, 0, rung, loss, pauses)

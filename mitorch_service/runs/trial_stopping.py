@@ -32,7 +32,7 @@ class TrialStopping:
         self._observed = set(self._stopper.observed_epochs(training.max_epochs))
         self._values: dict[int, float] = {}  # epoch -> the objective; epochs without it do not count
         self.decision: SearchDecision | None = None  # set once the trial is stopped
-        before = store.curve(training.id).items
+        before = store.runs.curve(training.id).items
         for result in before[:-1]:
             self._add(result)
         for result in before[-1:]:
@@ -53,7 +53,7 @@ class TrialStopping:
         question = self._stopper.question(self._trial.number, losses)
         if epochs in self._observed or question is not None:
             best = self._sign * best_so_far(losses)
-            self._store.record_trial_value(self._id, self._attempt, epochs, best)
+            self._store.rungs.record_trial_value(self._id, self._attempt, epochs, best)
         if question is None or epochs == self._max_epochs:
             return False
         standing = self._compare(question)
@@ -72,10 +72,10 @@ class TrialStopping:
     def _compare(self, question: Question) -> Standing:
         """Records the trial's own loss before it counts the others: of two trials that arrive at once, one sees the
         other."""
-        self._store.record_rung(
+        self._store.rungs.record_rung(
             self._job_id, self._trial.number, self._attempt, question.bracket, question.epochs, question.loss
         )
-        return Standing(*self._store.standing(self._job_id, question.bracket, question.epochs, question.loss))
+        return Standing(*self._store.rungs.standing(self._job_id, question.bracket, question.epochs, question.loss))
 
 
 def measured(result: EpochResult, objective: str) -> float | None:

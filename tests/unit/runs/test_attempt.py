@@ -21,7 +21,7 @@ from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.config import config_of
+from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.sqlite import SqliteStore
@@ -120,7 +120,7 @@ def test_a_training_that_is_asked_to_stop_is_canceled(machine: Machine) -> None:
     machine.stop.set()
     assert machine.run(training) == 0
     done = machine.store.trainings.get_training(training.id)
-    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "it was asked to stop")
+    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "stopped on request")
     assert done.artifacts.keys() == {"log"}
 
 
@@ -190,7 +190,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_where_it_arose(machine: Machi
     error = machine.store.trainings.get_training(training.id).error
     assert error is not None
     assert error.type == "ValidationError"
-    assert any("attempt.py" in line for line in error.log_tail)
+    assert any("engine_training.py" in line for line in error.log_tail)
     assert len(error.log_tail) <= 20
 
 
@@ -277,7 +277,7 @@ def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machin
     curve = machine.store.runs.curve(training.id).items
     clock = {"epoch_seconds", "samples_per_second", "finished_at"}
     assert [one.model_dump(exclude=clock) for one in curve] == [one.model_dump(exclude=clock) for one in expected]
-    assert "Goes on from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
+    assert "Resuming from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
     assert not any("checkpoint" in key for key in machine.artifacts.keys(f"{training.id}/"))
     assert {"curves", "confusion_matrix", "tensorboard"} <= done.artifacts.keys()
 
@@ -286,6 +286,6 @@ def test_a_trial_is_guided_by_the_objective_of_its_search() -> None:
     trial = a_trial(new_id(), 0, config=SMALL)
     assert trial.trial is not None
     accuracy = trial.trial.model_copy(update={"objective": "top1_accuracy"})
-    assert config_of(trial.model_copy(update={"trial": accuracy})).objective == "top1_accuracy"
-    assert config_of(a_training(config={**SMALL, "objective": "f1"})).objective == "f1"
-    assert config_of(a_training(config=SMALL)).objective is None
+    assert engine_config(trial.model_copy(update={"trial": accuracy})).objective == "top1_accuracy"
+    assert engine_config(a_training(config={**SMALL, "objective": "f1"})).objective == "f1"
+    assert engine_config(a_training(config=SMALL)).objective is None

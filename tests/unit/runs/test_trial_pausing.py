@@ -69,7 +69,7 @@ def test_a_paused_trial_goes_on_with_the_curve_that_it_would_have_had(machine: M
     assert run(machine, whole) == run(machine, trial) == 0
     paused = machine.store.trainings.get_training(trial.id)
     assert (paused.status, paused.is_paused()) == (TrainingStatus.PAUSED, True)
-    assert paused.attempts[0].reason == "paused after epoch 2 of 4, until its search takes it on"
+    assert paused.attempts[0].reason == "paused after epoch 2 of 4 until its search resumes it"
     assert paused.trial is not None
     assert (paused.trial.value, paused.trial.curve) == (None, {"2": curve(machine, trial)[1][2]})
     assert paused.evaluation is not None

@@ -51,7 +51,7 @@ class Drill:
             self.train(given, first)
         torch.rand(7)  # another process would not have the same random numbers either
         outcome = self.train(given, second)
-        assert any(note.startswith("Goes on from a checkpoint") for note in second.notes)
+        assert any(note.startswith("Resuming from a checkpoint") for note in second.notes)
         kept = [result for result in first.results if result.epoch < second.results[0].epoch]
         assert len(kept) + len(second.results) == len(whole.results)
         assert [one.model_dump(exclude=CLOCK) for one in outcome.history] == [
@@ -153,7 +153,7 @@ def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, 
     newest = max(tmp_path.glob("cut/checkpoint-*/state.pt"))
     newest.write_bytes(newest.read_bytes()[:1000])
     drill.train(config(), second)
-    assert second.notes == ["Goes on from a checkpoint: epoch 2, step 1."]
+    assert second.notes == ["Resuming from a checkpoint: epoch 2, step 1."]
     assert second.curve() == whole.curve()[1:]
 
 

@@ -198,7 +198,7 @@ def test_a_script_that_asks_ends_by_itself_when_it_is_canceled(machine: Machine)
 
     assert machine.run(training, HookedStore(machine.store, cancel)) == 0
     done = machine.store.trainings.get_training(training.id)
-    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "it was asked to stop")
+    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "stopped on request")
     assert {"checkpoint", "log", "environment"} == done.artifacts.keys()
 
 

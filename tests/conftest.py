@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 from tests import azurite_server, mongodb_server
 
 _OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
+
+# Started in the background of a script (`nohup scripts/test &`), the suite ignores Ctrl-C, and so would every command
+# that it starts: those that are sent SIGINT would never end. A handler here, unlike SIG_IGN, is not inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,8 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
 from mitorch_service.stores.query import Query
 from mitorch_service.stores.sqlite import SqliteStore
+from tests.azureml_emulator.client import Emulator, running
+from tests.azureml_worker import Worker
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,21 @@ class Database:
     def open(self) -> Store:
         """A new store on this database."""
         return MongoStore(self.where, self.name) if self.kind == "mongo" else SqliteStore(Path(self.where))
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """One emulated Azure ML for all tests of backends, which have a workspace each."""
+    with running(tmp_path_factory.mktemp("azure")) as emulator:
+        emulator.add_principal()
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def worker(azure: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """The process that the SDKs are loaded in, once."""
+    with Worker(azure, tmp_path_factory.mktemp("worker")) as worker:
+        yield worker
 
 
 @pytest.fixture(params=["sqlite", "mongo"])

@@ -8,9 +8,8 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.query import Guarded
 from tests.samples import later
-from tests.unit.runs.script.test_attempt import Machine, machine
+from tests.unit.runs.script.machine import Machine
 
-__all__ = ["machine"]  # a fixture
 OBEDIENT = """
 import mitorch_service as m, sys
 from pathlib import Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,15 @@ def worker(azure: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(params=["sqlite", "mongo"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """SQLite in a file, and MongoDB."""
-    if request.param == "sqlite":
-        yield Database("sqlite", str(tmp_path / "folder" / "test.db"))
+    with database_for(request, tmp_path) as database:
+        yield database
+
+
+@contextmanager
+def database_for(request: pytest.FixtureRequest, folder: Path) -> Iterator[Database]:
+    """A database of the kind that is the request's parameter, SQLite where it has none."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield Database("sqlite", str(folder / "folder" / "test.db"))
         return
     mongo = Database("mongo", request.getfixturevalue("mongodb_uri"))
     yield mongo

@@ -17,6 +17,7 @@ from tests.contracts.local_cluster import LocalCluster, shell
 SUBMIT = {"v1": "submit", "v2": "job.create"}
 LOOK_UP = "run.get"
 NOTHING = shell("exit 0")
+PERMANENT = {400: True, 422: True, 413: True, 409: True, 403: False, 404: False}  # whether it is the request's fault
 
 
 def error(code: str) -> dict[str, Any]:
@@ -49,27 +50,24 @@ def test_a_full_cluster_refuses_nothing(tmp_path: Path) -> None:
 class RefusalContract(AzureSuite):
     """A subclass for each SDK."""
 
-    @pytest.mark.parametrize(
-        ("status", "of_request"), [(400, True), (422, True), (413, True), (409, True), (403, False), (404, False)]
-    )
-    def test_a_permanent_error_is_a_refusal(
-        self, azure: Emulator, workspace: str, backend: Backend, run: str, status: int, of_request: bool
-    ) -> None:
-        azure.faults.status(status, error("UserError"), operation=SUBMIT[self.sdk], count=None)
-        told = refusal(backend, RunRequest(run, NOTHING))
-        assert "the service's own words" in told.problem
-        assert told.of_request == of_request
-        assert starts(azure, workspace) == {}
-        azure.faults.clear()
-        assert backend.submit(RunRequest(run, NOTHING)) is not None  # nothing stands in the way of another attempt
+    def test_a_permanent_error_is_a_refusal(self, azure: Emulator, workspace: str, backend: Backend, run: str) -> None:
+        azure.configure(hold=True)
+        for status, of_request in PERMANENT.items():
+            name = f"{run}-{status}"
+            azure.faults.status(status, error("UserError"), operation=SUBMIT[self.sdk], count=None)
+            told = refusal(backend, RunRequest(name, NOTHING))
+            assert "the service's own words" in told.problem
+            assert (status, told.of_request) == (status, of_request)
+            assert name not in starts(azure, workspace)
+            azure.faults.clear()
+            assert backend.submit(RunRequest(name, NOTHING)) is not None  # nothing stands in the way of another attempt
 
-    @pytest.mark.parametrize("status", [401, 408, 429, 500, 503])
-    def test_an_error_that_may_pass_is_no_refusal(
-        self, azure: Emulator, workspace: str, backend: Backend, run: str, status: int
-    ) -> None:
-        azure.faults.status(status, error("ServiceError"), operation=SUBMIT[self.sdk], count=None)
-        with pytest.raises(BackendUnavailable):
-            backend.submit(RunRequest(run, NOTHING))
+    def test_an_error_that_may_pass_is_no_refusal(self, azure: Emulator, backend: Backend, run: str) -> None:
+        for status in (401, 408, 429, 500, 503):
+            azure.faults.status(status, error("ServiceError"), operation=SUBMIT[self.sdk], count=None)
+            with pytest.raises(BackendUnavailable):
+                backend.submit(RunRequest(f"{run}-{status}", NOTHING))
+            azure.faults.clear()
 
     @pytest.mark.parametrize("cut", ["drop_before", "drop_after"])
     def test_a_lost_answer_is_no_refusal(

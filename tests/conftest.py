@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import azurite_server, mongodb_server
+from tests import azurite_server, coverage_environment, mongodb_server
+from tests.marking import mark
 
 _OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
 
@@ -49,6 +50,16 @@ def azurite() -> Iterator[azurite_server.Azurite]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        coverage_environment.keep_to_ourselves()
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks, and put into groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark(items)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

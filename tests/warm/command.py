@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
 
+from tests.coverage_environment import MEASURED
 from tests.warm.server import Order, send_order, wait_status
 
 _ROOT = Path(__file__).parents[2]
@@ -155,7 +156,7 @@ def _start_server(modules: Sequence[str], environment: Mapping[str, str]) -> str
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.warm.server", path, *modules],
         cwd=_ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, **MEASURED, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -77,7 +77,7 @@ def _is_first() -> bool:
 def _has_begun(store: Store, training_id: str, attempt: int) -> bool:
     """Whether another process of this attempt has reported, so that this one could write nothing."""
     try:
-        row = persistently(lambda: store.get_training(training_id), _PATIENCE_SECONDS)
+        row = persistently(lambda: store.trainings.get_training(training_id), _PATIENCE_SECONDS)
     except (NotFound, BrokenDocument, StoreError):
         return False  # which the run itself finds out, and says
     return row.attempt == attempt and row.status == TrainingStatus.RUNNING

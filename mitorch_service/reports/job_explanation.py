@@ -67,7 +67,7 @@ def _epochs(job: Job, trials: Sequence[Training], store: Store | None) -> list[s
         lines.append(f"early stopping ({rule.rule}): some {round(share * whole)} of them ({share:.0%}) are run;")
     if job.search.algorithm == "pbt":
         lines.append(f"all are run; after epochs {parts} the worst go on from checkpoints of the best;")
-    earlier = [] if store is None else store.recent_trainings(job.dataset.name, _EARLIER)
+    earlier = [] if store is None else store.jobs.recent_trainings(job.dataset.name, _EARLIER)
     hours = hours_an_epoch(earlier, {name for name in map(model_name, trials) if name}, job.created_at)
     return (
         lines if hours is None else [*lines, f"some {hours * share * whole:.3g} node hours, as earlier trainings took;"]

@@ -31,7 +31,7 @@ class SearchInsight:
     def __init__(self, store: Store, job: Job, accounts: Sequence[Account] | None = None) -> None:
         """`accounts`: of its trials, where they were read."""
         self._job, self._accounts = job, accounts
-        self._rows = store.latest_trials(job.id, _MOST_TRIALS)
+        self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS)
         self._space, problems = parse_space(job.config)
         self._usable = bool(self._rows and self._space.parameters) and not problems
 

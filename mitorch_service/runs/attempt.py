@@ -76,19 +76,18 @@ def run_training(
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
         try:
-            found = persistently(lambda: store.find_attempt(training_id, attempt), _START_PATIENCE)
+            found = persistently(lambda: store.runs.find_attempt(training_id, attempt), _START_PATIENCE)
             earlier = find_checkpoint(artifacts, found)
             epochs = max(earlier.epochs, epochs_kept(artifacts, training_id, attempt))
             training = persistently(
-                lambda: store.start_training(training_id, attempt, worker, clock(), epochs), _START_PATIENCE
+                lambda: store.runs.start_training(training_id, attempt, worker, clock(), epochs), _START_PATIENCE
             )
             persistently(lambda: earlier.complete_curve(store, training), _START_PATIENCE)
             files = dataset_files or DatasetFiles(Path(folder, "datasets"))
             end = _attempt(store, artifacts, files, training, earlier, Path(folder), clock, stop, epoch_ended)
             end = _store_log(artifacts, training_id, attempt, log_file, end)
             code = _tell(store, training, worker, end, clock)
-            stopped_early = end.outcome == AttemptOutcome.PRUNED and segment_of(training).pause_at is None
-            if end.outcome == AttemptOutcome.COMPLETED or stopped_early:
+            if end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED):
                 delete_checkpoints(artifacts, training_id)
             return code
         except StaleAttempt as error:
@@ -124,7 +123,7 @@ def _attempt(
         if is_script(training.config):
             end = run_script(store, artifacts, dataset_files, training, folder, reporter, clock)
         else:
-            dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
+            dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), _START_PATIENCE)
             with dataset_files.at_hand(dataset) as paths:
                 end = _train(artifacts, training, earlier, dataset, paths, folder, reporter)
     except (StaleAttempt, StoreError):
@@ -139,7 +138,8 @@ def _attempt(
         end = with_trial_values(training, end) if end.outcome == AttemptOutcome.COMPLETED else end
         if reporter.pruned is not None and end.outcome == AttemptOutcome.CANCELED:
             reason = _pause_reason(artifacts, training, reporter.pruned)
-            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reason)
+            paused = segment_of(training).pause_at is not None
+            end = replace(end, outcome=AttemptOutcome.PAUSED if paused else AttemptOutcome.PRUNED, reason=reason)
     finally:
         try:
             reporter.flush(_END_PATIENCE)
@@ -193,7 +193,7 @@ def _train(
             return end
         # what the search will look for is recorded first; a database that is slow has not answered the epoch yet
         reporter.flush(_END_PATIENCE)
-        return replace(end, outcome=AttemptOutcome.PRUNED, reason=paused_after(outcome.epochs, training.max_epochs))
+        return replace(end, outcome=AttemptOutcome.PAUSED, reason=paused_after(outcome.epochs, training.max_epochs))
     save_weights(outcome.state_dict, weights)
     evaluation = dict(outcome.evaluation)
     if "test" in lists:
@@ -265,9 +265,9 @@ def _tell(store: Store, training: Training, worker: str, end: RunEnd, clock: Cal
         end.outcome == AttemptOutcome.FAILED and used < training.max_retries
     )
     if again:
-        write = store.retry_attempt
+        write = store.runs.retry_attempt
     else:
-        write = store.finish_training
+        write = store.runs.finish_training
         end = replace(end, outcome=AttemptOutcome.FAILED) if lost else end
     persistently(lambda: write(training.id, training.attempt, worker, clock(), end), _END_PATIENCE)
     log.info("attempt %d ended: %s%s", training.attempt, end.outcome, "; it will be tried again" if again else "")

@@ -121,9 +121,9 @@ def submit(store: Store, document: Training | Job) -> str:
     with the same document after a lost answer adds nothing."""
     store.prepare()
     if isinstance(document, Job):
-        store.add_job(document)
+        store.jobs.add_job(document)
     else:
-        store.add_trainings([document])
+        store.queue.add_trainings([document])
     return document.id
 
 
@@ -277,10 +277,10 @@ def _pin(lookups: Lookups, ref: DatasetRef | None, problems: list[Problem], opti
 
 def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | Problem:
     try:
-        dataset = store.get_dataset(ref)
+        dataset = store.datasets.get_dataset(ref)
         return expiry_problem(dataset, now) or dataset.ref
     except (NotFound, BrokenDocument):
-        registered = [str(dataset.ref) for dataset in store.list_datasets().items]
+        registered = [str(dataset.ref) for dataset in store.datasets.list_datasets().items]
         near = nearest(str(ref), registered) or nearest(ref.name, [name.rpartition(":")[0] for name in registered])
         hint = f"did you mean {near!r}? " if near else ""
         known = f"registered: {', '.join(registered)}" if registered else "none is: see midataset register"
@@ -294,7 +294,7 @@ def _base_problems(lookups: Lookups, base: object) -> list[Problem]:
 
 def _check_base(store: Store, base: str) -> Problem | None:
     try:
-        training = store.get_training(base)
+        training = store.trainings.get_training(base)
     except NotFound:
         return Problem("base", f"there is no training {base!r}; give the whole id of a completed one")
     except BrokenDocument as error:

@@ -14,10 +14,11 @@ import pytest
 
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
-from mitorch_service.stores.query import Query
+from mitorch_service.stores.requests import Query
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.azureml_emulator.client import Emulator, running
 from tests.azureml_worker import Worker
+from tests.fakes import primitives
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def store(open_store: Callable[[], Store]) -> Store:
 def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
     """Every query that the store is asked to find or count from now on, while it goes on answering."""
     queries: list[Query] = []
-    find, count = store.find, store.count
+    database = primitives(store)
+    find, count = database.find, database.count
 
     def spy_find(query: Query) -> Iterator[dict[str, Any]]:
         queries.append(query)
@@ -103,6 +105,6 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
         queries.append(query)
         return count(query)
 
-    monkeypatch.setattr(store, "find", spy_find)
-    monkeypatch.setattr(store, "count", spy_count)
+    monkeypatch.setattr(database, "find", spy_find)
+    monkeypatch.setattr(database, "count", spy_count)
     return queries

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, max_epochs_of, rungs_of
 from mitorch_service.models.job import Job, trial_id
+from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.stopping.promotion import FACTOR, Paused, Promotion, Rung, last_promotion, promotions
 from mitorch_service.stores.base import Store
@@ -43,13 +44,13 @@ class Promoting(PausedTrials):
         waiting: dict[int, Waiting] = {}
         stale: list[RungRecord] = []
         for epochs in rungs_of(job):
-            reached[epochs] = store.count_rung(job.id, epochs)
-            marked = store.best_paused(job.id, epochs, _LOOKED_AT) if reached[epochs] else []
-            rows = store.rows_among([trial_id(job.id, record.number) for record in marked])
+            reached[epochs] = store.rungs.count_rung(job.id, epochs)
+            marked = store.rungs.best_paused(job.id, epochs, _LOOKED_AT) if reached[epochs] else []
+            rows = store.rungs.rows_among([trial_id(job.id, record.number) for record in marked])
             found = [(record, rows.get(trial_id(job.id, record.number))) for record in marked]
             stale += [record for record, row in found if row is None or not _may_wait(row, epochs)]
             for record, row in [(record, row) for record, row in found if row and _waits(row, epochs)][: max(most, 1)]:
-                better = store.standing(job.id, 0, epochs, record.loss)[1]
+                better = store.rungs.standing(job.id, 0, epochs, record.loss)[1]
                 waiting.pop(record.number, None)
                 waiting[record.number] = Waiting(epochs, row, record, better)
         rungs = [Rung(epochs, number, _paused(waiting, epochs)) for epochs, number in reached.items()]
@@ -81,5 +82,5 @@ def _waits(row: TrainingRow, epochs: int) -> bool:
 
 def _may_wait(row: TrainingRow, epochs: int) -> bool:
     """Whether the trial is paused there, or will be soon: it records that before it ends."""
-    on_its_way = row.status in ("new", "queued", "running")
+    on_its_way = row.status in OPEN
     return row.trial is not None and row.trial.pause_at == epochs and (row.is_paused() or on_its_way)

@@ -27,7 +27,9 @@ class Machine:
         self.stop = threading.Event()
         self.folder = folder / "data"
         train, val = DatasetPart(path=str(self.folder / "train.txt")), DatasetPart(path=str(self.folder / "val.txt"))
-        self.store.add_dataset(Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW))
+        self.store.datasets.add_dataset(
+            Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW)
+        )
 
     def write_images(self) -> None:
         write_colors(self.folder, 12)
@@ -36,14 +38,14 @@ class Machine:
     def queued(self, training: Training | None = None, **fields: Any) -> Training:
         """A training of which the first attempt is about to start."""
         training = training or a_training(**{"config": SMALL, **fields})
-        self.store.add_trainings([training])
+        self.store.queue.add_trainings([training])
         return self.claim(training)
 
     def claim(self, training: Training) -> Training:
         """The next attempt is about to start."""
-        number = self.store.get_training(training.id).attempt + 1
-        assert self.store.claim_training(training.id, an_attempt(training, number))
-        return self.store.get_training(training.id)
+        number = self.store.trainings.get_training(training.id).attempt + 1
+        assert self.store.queue.claim_training(training.id, an_attempt(training, number))
+        return self.store.trainings.get_training(training.id)
 
     def run(self, training: Training, store: Store | None = None) -> int:
         """The exit code of the attempt."""

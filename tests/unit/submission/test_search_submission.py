@@ -35,7 +35,7 @@ SPACE: dict[str, Any] = {
 def submitted(store: Store, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
-        store.add_dataset(a_dataset())
+        store.datasets.add_dataset(a_dataset())
     data = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 20, **search}}
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
@@ -159,7 +159,7 @@ def test_too_many_objectives_are_refused_where_they_are_given() -> None:
 
 def test_a_training_without_parameters_is_no_warm_start(store: Store) -> None:
     training = a_training()
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     with pytest.raises(InvalidInput, match="is no trial of a job"):
         submitted(store, warm_start=[training.id])
 
@@ -188,7 +188,9 @@ def test_earlier_trainings_tell_the_hours(store: Store) -> None:
         training = a_training(config={**CONFIG, "model": {"name": model}})
         attempt = an_attempt(training).model_copy(update={"started_at": NOW, "ended_at": later(seconds)})
         progress = Progress(epoch=2, max_epochs=3, at=NOW)
-        store.add_trainings([training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})])
+        store.queue.add_trainings(
+            [training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})]
+        )
     assert "some 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
 
 

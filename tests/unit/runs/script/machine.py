@@ -38,13 +38,13 @@ class Machine:
         config = {"script": section, "parameters": fields.pop("parameters", {})}
         values = {"config": config, "dataset": NO_DATASET, "max_epochs": 0, **fields}
         training = a_trial(new_id(), 0, **values) if trial else a_training(**values)
-        self.store.add_trainings([training])
+        self.store.queue.add_trainings([training])
         return self.claim(training)
 
     def claim(self, training: Training) -> Training:
-        number = self.store.get_training(training.id).attempt + 1
-        assert self.store.claim_training(training.id, an_attempt(training, number))
-        return self.store.get_training(training.id)
+        number = self.store.trainings.get_training(training.id).attempt + 1
+        assert self.store.queue.claim_training(training.id, an_attempt(training, number))
+        return self.store.trainings.get_training(training.id)
 
     def run(self, training: Training, store: Store | None = None) -> int:
         """The exit code of the attempt."""
@@ -52,4 +52,4 @@ class Machine:
         return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
 
     def log(self, training: Training) -> str:
-        return Path(self.store.get_training(training.id).artifacts["log"]).read_text()
+        return Path(self.store.trainings.get_training(training.id).artifacts["log"]).read_text()

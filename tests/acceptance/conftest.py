@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
-from tests.warm.command import Command, Process, warm_runs
+from tests.warm.command import Command, Process, with_warm_runs
 
 _COMMAND_SECONDS = 240
 
@@ -62,8 +62,8 @@ class Machine:
 
     def _start(self, arguments: Sequence[str], environment: dict[str, str], merged: bool) -> Process:
         if self._forks:
-            runs = warm_runs() if arguments[0] == "control" else {}
-            return Command(arguments, {**environment, **runs}, self.folder, merged)
+            environment = with_warm_runs(environment) if arguments[0] == "control" else environment
+            return Command(arguments, environment, self.folder, merged)
         return subprocess.Popen(
             [sys.executable, "-m", "mitorch_service.cli.main", *arguments],
             stdin=subprocess.DEVNULL,

@@ -13,6 +13,7 @@ from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.azureml_emulator.client import COMPUTE, PASSWORD, WORKSPACE, Emulator, running
 from tests.azureml_worker import CONNECTION
+from tests.warm.command import warm_runs
 
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE, "price": 2.5, "low_priority": True, "gpus": 0}
 
@@ -38,6 +39,8 @@ class AzureTrainingSuite:
 
     @pytest.fixture
     def azure(self, furnished: tuple[Emulator, Machine]) -> Iterator[Emulator]:
+        """Where runs are forked: see `tests.warm`."""
+        furnished[0].configure(warm_runs=warm_runs())
         yield furnished[0]
         furnished[0].faults.clear()
         furnished[0].configure(hold=False)
@@ -49,6 +52,7 @@ class AzureTrainingSuite:
     def test_a_training_runs_on_azure_from_its_submission_to_its_result(
         self, azure: Emulator, machine: Machine
     ) -> None:
+        azure.configure(warm_runs={})  # what runs is the package in the code that was uploaded
         id = submit(machine)
         said = machine.ok("control")
         assert f"launched on {COMPUTE}" in said

@@ -128,10 +128,14 @@ class Command:
 
 
 def warm_runs() -> dict[str, str]:
-    """The environment in which runs of trainings on this machine are forked, too."""
-    hook = str(Path(__file__).parent / "hook")
-    paths = [hook, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"WARM_RUNS": _run_server(), "WARM_ROOT": str(_ROOT), "PYTHONPATH": os.pathsep.join(paths)}
+    """What a Python that has one of the two `sitecustomize` modules of tests needs to have its run forked."""
+    return {"WARM_RUNS": _run_server(), "WARM_ROOT": str(_ROOT)}
+
+
+def with_warm_runs(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that starts runs on this machine."""
+    paths = [str(Path(__file__).parent / "hook"), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, **warm_runs(), "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _pipe() -> tuple[IO[str], int]:

@@ -16,7 +16,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def relay(server: str) -> NoReturn:
     """Has this process's own command run by the server."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    order = Order(["mirun", *sys.orig_argv[3:]], sys.orig_argv, dict(os.environ), os.getcwd())  # noqa: PTH109
+    environment = {name: value for name, value in os.environ.items() if name != "WARM_RUNS"}  # it does not relay again
+    order = Order(["mirun", *sys.orig_argv[3:]], sys.orig_argv, environment, os.getcwd())  # noqa: PTH109
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(server)
         child = send_order(connection, order, [0, 1, 2])

@@ -6,14 +6,17 @@ import gc
 import importlib
 import os
 import pickle
+import runpy
 import selectors
 import signal
 import socket
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 _MESSAGE_BYTES = 1 << 20
+_GUARD = Path(__file__).parents[1] / "azureml_emulator" / "guard" / "sitecustomize.py"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ def _become(order: Order, connection: socket.socket, streams: list[int]) -> Orde
     os.environ.update(order.environment)
     os.chdir(order.folder)
     sys.argv[:], sys.orig_argv[:] = order.arguments, order.original
+    if "EMULATOR_LEFT_LOOPBACK" in os.environ:
+        runpy.run_path(str(_GUARD))
     os.setsid()
     threading.Thread(target=_die_with, args=(connection,), name="warm", daemon=True).start()
     return order

@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.dataset import Dataset, DatasetPart
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Training
-from mitorch_service.runs.attempt import run_training
 from mitorch_service.runs.engine_config import engine_config
-from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteStore
 from tests.fakes import HookedStore
-from tests.samples import CONFIG, NOW, a_training, a_trial, an_attempt, later
-from tests.unit.training.pictures import write_colors
-
-SMALL = {**CONFIG, "max_epochs": 1, "batch_size": 8, "augmentation": {"train": "resize", "val": "resize"}}
-
-
-class Machine:
-    """A database, artifacts, and a data set in files; runs attempts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store: Store = SqliteStore(None)
-        self.artifacts = FolderArtifactStore(folder / "artifacts")
-        self.stop = threading.Event()
-        self.folder = folder / "data"
-        train, val = DatasetPart(path=str(self.folder / "train.txt")), DatasetPart(path=str(self.folder / "val.txt"))
-        self.store.datasets.add_dataset(
-            Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW)
-        )
-
-    def write_images(self) -> None:
-        write_colors(self.folder, 12)
-        write_colors(self.folder, 6, "val")
-
-    def queued(self, training: Training | None = None, **fields: Any) -> Training:
-        """A training of which the first attempt is about to start."""
-        training = training or a_training(**{"config": SMALL, **fields})
-        self.store.queue.add_trainings([training])
-        return self.claim(training)
-
-    def claim(self, training: Training) -> Training:
-        """The next attempt is about to start."""
-        number = self.store.trainings.get_training(training.id).attempt + 1
-        assert self.store.queue.claim_training(training.id, an_attempt(training, number))
-        return self.store.trainings.get_training(training.id)
-
-    def run(self, training: Training, store: Store | None = None) -> int:
-        """The exit code of the attempt."""
-        number = training.attempt
-        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Machine]:
-    caplog.set_level(logging.INFO, logger="mitorch")  # as the command does
-    machine = Machine(tmp_path)
-    yield machine
-    machine.store.close()
+from tests.samples import NOW, a_training, a_trial, later
+from tests.unit.runs.machine import SMALL, Machine
 
 
 def failing(machine: Machine, error: StoreError) -> HookedStore:

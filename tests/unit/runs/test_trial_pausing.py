@@ -15,7 +15,7 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from tests.samples import CONFIG, a_trial, later
-from tests.unit.runs.test_attempt import Machine
+from tests.unit.runs.machine import Machine
 
 PARTS = {
     **CONFIG,

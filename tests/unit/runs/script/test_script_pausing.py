@@ -9,9 +9,8 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.requests import Guarded
 from tests.fakes import primitives
 from tests.samples import later
-from tests.unit.runs.script.test_script_training import Machine, machine
+from tests.unit.runs.script.machine import Machine
 
-__all__ = ["machine"]  # a fixture
 OBEDIENT = """
 import mitorch_service as m, sys
 from pathlib import Path

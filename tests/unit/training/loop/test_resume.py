@@ -11,26 +11,14 @@ import torch
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.formats.text import read_image_list
-from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from mitorch_service.training.loop.engine import TrainingOutcome, train
+from tests.unit.training.loop.interrupted import CLOCK, Lists, config
 from tests.unit.training.pictures import write_colors
 from tests.unit.training.recorder import Killed, Recorder
 from tests.unit.training.shapes import draw_shapes, write_detection
 
-Lists = tuple[ImageList, ImageList]
 MID_EPOCH = {"checkpoint": {"minutes": 1e-9}}  # after each step
-
-
-def config(**fields: Any) -> TrainingConfig:
-    tiny: dict[str, Any] = {
-        "model": {"name": "test_resnet", "input_size": 32, "options": {"drop_rate": 0.3}},
-        "lr_scheduler": {"name": "cosine", "base_lr": 0.01, "warmup": "linear"},
-        "augmentation": {"train": ["random_affine", "horizontal_flip"], "val": "resize"},
-        "batch_size": 8,
-        "max_epochs": 3,
-    }
-    return TrainingConfig.model_validate(tiny | fields)
 
 
 class Drill:
@@ -62,14 +50,6 @@ class Drill:
         assert outcome.state_dict.keys() == expected.state_dict.keys()
         assert all(torch.equal(tensor, expected.state_dict[name]) for name, tensor in outcome.state_dict.items())
         return second
-
-
-CLOCK = {"epoch_seconds", "samples_per_second", "finished_at"}
-
-
-@pytest.fixture
-def multiclass(tmp_path: Path) -> Lists:
-    return read_image_list(write_colors(tmp_path, 24)), read_image_list(write_colors(tmp_path, 9, "val"))
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.loop.checkpoint import Checkpoints, read_shared
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from mitorch_service.training.loop.segment import Segment
-from tests.unit.training.loop.test_resume import CLOCK, Lists, config, multiclass
+from tests.unit.training.loop.interrupted import CLOCK, Lists, config
 from tests.unit.training.recorder import Recorder
 
-__all__ = ["multiclass"]  # a fixture
 RARELY = {"checkpoint": {"epochs": 100}}
 
 

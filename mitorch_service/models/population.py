@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -32,3 +34,12 @@ class Inheritance(Document):
     def origin(self) -> str:
         """The name of the state that was copied."""
         return f"{self.parent}@{self.epoch}"
+
+
+@dataclass(frozen=True)
+class MemberReplacement:
+    """The changes to a member that resumes from another member's state."""
+
+    config: Mapping[str, Any]
+    inheritance: Inheritance
+    lineage_index: int  # of the inheritance in the member's lineage

@@ -58,8 +58,13 @@ class Command:
     ) -> None:
         """`merged`: what it writes to standard error comes with its output."""
         self.returncode: int | None = None
-        self.stdout, out = _pipe()
-        self._stderr, err = (None, os.dup(out)) if merged else _pipe()
+        output, out = _pipe()
+        self.stdout: IO[str] | None = output
+        self._stderr: IO[str] | None = None
+        if merged:
+            err = os.dup(out)
+        else:
+            self._stderr, err = _pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._connection.connect(_command_server())

@@ -9,7 +9,6 @@ from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
@@ -155,11 +154,10 @@ class StudyStorage(BaseStorage, ABC):
 
 
 def open_store(url: str | None) -> Store:
-    """The store at an address, or of the settings. Raises SettingsError, StoreUnavailable, StoreError."""
-    # A user's script is a leaf like the command line, but begins in this room, which may not import wiring.
-    wiring = import_module("mitorch_service.wiring")
-    store: Store = wiring.open_store(read_settings(None if url is None else {**os.environ, "MITORCH_DB_URI": url}))
-    return store
+    """Opens the store at `url`, or the one of the settings. Raises SettingsError, StoreUnavailable, StoreError."""
+    from mitorch_service import wiring
+
+    return wiring.open_store(read_settings(None if url is None else {**os.environ, "MITORCH_DB_URI": url}))
 
 
 def _name(job: Mapping[str, Any]) -> str:

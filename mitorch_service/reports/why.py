@@ -1,29 +1,55 @@
-"""Why a training waits, or what became of it, in words: by the same functions that plan a pass."""
+"""Explains why a training or job waits, or how it ended, with the functions that plan a pass."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.plan.plan import in_order, open_placer
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.models.job import refit_id
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.browse import Kind
 
 
 @dataclass(frozen=True)
 class Why:
-    """What keeps a training or a job where it is."""
+    """The reasons for the state of a training or job."""
 
     id: str
     status: str
     reasons: list[str]
-    clusters: dict[str, str] = field(default_factory=dict)  # what speaks against each, where it waits for one
+    clusters: dict[str, str] = field(default_factory=dict)  # cluster -> why the training cannot start there now
+
+
+def explain(store: Store, controller: Controller, id: str, now: datetime) -> tuple[Kind, Why]:
+    """Explains the training or job with this id, or the beginning of it. Raises NotFound, AmbiguousId."""
+    kind, whole = store.resolve_id(id)
+    explain_it = _explain_training if kind == "training" else _explain_job
+    return kind, explain_it(store, controller, whole, now)
+
+
+def _explain_training(store: Store, controller: Controller, id: str, now: datetime) -> Why:
+    training = store.get_training(id)
+    if training.status != TrainingStatus.NEW:  # no cluster needs to be asked
+        return why_training(now, training, Snapshot(), 0)
+    return why_training(now, training, controller.observe(now), store.count_ahead(training))
+
+
+def _explain_job(store: Store, controller: Controller, id: str, now: datetime) -> Why:
+    for state in controller.observe(now).jobs:
+        if state.job.id == id:
+            return why_job(state)
+    job = store.get_job(id)
+    ended = f"it has ended: {job.status}" + "".join(f"; {text}" for text in (job.error, job.note) if text)
+    return Why(job.id, job.status, [ended])
 
 
 def why_training(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
-    """Why it is where it is. `ahead`: how many are before it in the queue."""
+    """Explains a training by what a pass sees; `ahead`: how many are before it in the queue."""
     if training.status == TrainingStatus.NEW:
         return _why_waiting(now, training, snapshot, ahead)
     if training.status in ENDED:
@@ -32,8 +58,9 @@ def why_training(now: datetime, training: Training, snapshot: Snapshot, ahead: i
 
 
 def why_job(state: JobState) -> Why:
-    """Why no more trials of an active job are created."""
-    job, search = state.job, state.job.search
+    """Explains why no more trials of an active job are created."""
+    job = state.job
+    search = job.search
     open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
     created = 0 if state.last_number is None else state.last_number + 1
     reasons = [f"{created} of {search.max_trials} trials are created, {open_count} of them have not ended"]

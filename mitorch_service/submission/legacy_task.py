@@ -1,4 +1,4 @@
-"""The original's search files, ``{"name": "random_search", "max_trainings": 20, "config": {… {"_choice": […]} …}}``."""
+"""Translates search files of the original MiTorch: ``{"name": "random_search", "max_trainings": 9, "config": {…}}``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mitorch_service.models.validation import check
 
 
 class Task(ConfigSection):
-    """As the original keeps it in its database; how far it was there says nothing of what is asked for here."""
+    """A document of the original's database; the fields about its progress there are ignored."""
 
     name: Literal["random_search"]
     max_trainings: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -25,7 +25,7 @@ class Task(ConfigSection):
 
 
 def job_of_task(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """The job file that means the same, or what is wrong."""
+    """Translates it to a job file; returns that, or the problems."""
     task, problems = check(Task, data)
     if task is None:
         return {}, problems

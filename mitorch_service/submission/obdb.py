@@ -1,23 +1,51 @@
-"""From obdb's settings file to a search, or a training, for each of its variants.
+"""Translates obdb's settings file into a search, or a training, for each of its variants.
 
-As in the original (weed_training 3d08cf3, code/model_trainer.py): Faster R-CNN on a pretrained ResNet with a pyramid,
-all its layers trained; SGD with StepLR; shorter side 800, batches of 4, flips and colour changes; the searched ranges
-logarithmic but for the whole numbers; what is compared is the best mean validation loss of an epoch.
+As in the original (weed_training 3d08cf3, code/model_trainer.py): Faster R-CNN on a pretrained ResNet with a feature
+pyramid, all its layers trained; SGD with StepLR; shorter side 800, batches of 4, flips and colour jitter; the searched
+ranges logarithmic except for the integers; trials are compared by the best mean validation loss of an epoch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from mitorch_service.models.merge_patch import merge_patch
-from mitorch_service.models.obdb import ObdbFile, Settings, SherpaParameters
+from pydantic import JsonValue
 
-_DETECTORS = {"retina_net": "resnet50-fpn-retinanet"}  # the only one of the original's that is no backbone
-_COLOURS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05}  # its photometric distortion
+from mitorch_service.errors import InvalidInput
+from mitorch_service.models.merge_patch import merge_patch
+from mitorch_service.models.obdb import ObdbFile, Settings, SherpaParameters, read_obdb
+from mitorch_service.stores.base import Store
+from mitorch_service.submission.group import Group, build_group, check_group
+from mitorch_service.submission.submission import ConfigCheck, Lookups, Options
+
+_DETECTORS = {
+    "retina_net": "resnet50-fpn-retinanet"
+}  # the only variant of the original that is not named after a backbone
+_COLORS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05}  # its photometric distortion
+
+
+def build_obdb_group(
+    store: Store,
+    source: str,
+    data: Mapping[str, JsonValue],
+    options: Options,
+    now: datetime,
+    check: ConfigCheck,
+    again: bool,
+) -> tuple[Group, list[str]]:
+    """Builds a job or training for each variant of a settings file; returns also the keys that have no meaning here.
+    Raises InvalidInput if anything is wrong."""
+    file, problems = read_obdb(data)
+    if file is None:
+        raise InvalidInput(source, problems)
+    submissions = check_group(Lookups(store), source, documents(file), options, check)
+    return build_group(store, data, submissions, options, now, again, tag="variant"), file.ignored
 
 
 def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:
-    """A job or training file of ours for each variant."""
+    """Builds a job or training config for each variant."""
     settings = file.settings
     found: dict[str, dict[str, Any]] = {}
     for name, variant in file.variants.items():
@@ -25,7 +53,7 @@ def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:
             found[name] = _search(name, settings)
         else:
             assert variant.optimal_hpo_settings is not None  # checked by the model
-            found[name] = _config(name, settings, variant.optimal_hpo_settings.model_dump(), _to_the_end(settings))
+            found[name] = _config(name, settings, variant.optimal_hpo_settings.model_dump(), _full_length(settings))
     return found
 
 
@@ -36,7 +64,7 @@ def _search(name: str, settings: Settings) -> dict[str, Any]:
         "algorithm": "gp",
         "objective": "val_loss",
         "max_trials": settings.max_num_trials,
-        "refit": _to_the_end(settings),
+        "refit": _full_length(settings),
     }
     if settings.num_initial_data_points is not None:
         search["initial_trials"] = settings.num_initial_data_points
@@ -44,8 +72,8 @@ def _search(name: str, settings: Settings) -> dict[str, Any]:
     return {"job_type": "search", "config": config, "search": search, **_dataset(settings)}
 
 
-def _to_the_end(settings: Settings) -> dict[str, Any]:
-    """How long the final training of a winner lasts, and one without a search."""
+def _full_length(settings: Settings) -> dict[str, Any]:
+    """The length of a winner's final training, and of a training without a search."""
     plateau = {"max_plateau_count": settings.max_plateau_count}
     return {"max_epochs": settings.max_train_epochs, "early_stopping": plateau}
 
@@ -62,7 +90,7 @@ def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[
             "step_gamma": values["gamma"],
         },
         "augmentation": {
-            "train": ["smallest_max_size", "horizontal_flip", {"name": "color_jitter", "options": _COLOURS}],
+            "train": ["smallest_max_size", "horizontal_flip", {"name": "color_jitter", "options": _COLORS}],
             "val": ["smallest_max_size"],
         },
         "batch_size": 4,
@@ -74,7 +102,7 @@ def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[
 
 
 def _detector(variant: str) -> dict[str, Any]:
-    """Of a variant's name, which is that of a backbone, or the whole name of one of our detectors."""
+    """The model of a variant, whose name is that of a backbone, or the whole name of one of our detectors."""
     if "-" in variant:
         return {"name": variant}
     name = _DETECTORS.get(variant, f"{variant}-fpn-fasterrcnn")

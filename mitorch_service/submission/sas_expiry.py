@@ -1,4 +1,4 @@
-"""SAS tokens that end before a training can: told when it is submitted."""
+"""Checks at submission whether SAS tokens may expire before the training ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SOON = timedelta(days=7)  # a training may wait and run for days
 
 
 def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
-    """What is wrong if a token has ended; one that ends soon is told in the log, which shows it to who submits."""
+    """The problem if a token has expired; if one expires soon, a warning is logged, which misubmit shows."""
     expiry, url = dataset.first_expiry() or (None, "")
     if expiry is None or expiry > now + _SOON:
         return None
@@ -25,8 +25,8 @@ def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
 
 
 def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
-    """Tells of the token in MITORCH_STORAGE_URL as of a data set's; but it refuses nothing, as a new one in the
-    setting will do for what is queued already."""
+    """Warns of the token in MITORCH_STORAGE_URL as of a data set's. It refuses nothing, as a new token in the setting
+    serves what is queued already."""
     expiry = sas_expiry(_token_of(storage_url))
     if expiry is None or expiry > now + _SOON:
         return
@@ -38,7 +38,7 @@ def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
 
 
 def _token_of(storage_url: str) -> str:
-    """In a URL it follows the ``?``; in a connection string it has a name."""
+    """Finds the token behind the ``?`` of a URL, or by its name in a connection string."""
     if storage_url.startswith(("http://", "https://")):
         return sas_of(storage_url)
     items = (item.partition("=") for item in storage_url.split(";"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.cli.submit_one import explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from mitorch_service.models.config import TrainingConfig

@@ -14,7 +14,9 @@ from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.models.training import Training
 from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.sqlite import SqliteStore
-from mitorch_service.submission.bulk import BATCH, BulkSubmission, Digest, Digester, Entry, submission_key
+from mitorch_service.submission.bulk import BulkSubmission, submission_key
+from mitorch_service.submission.checked_copy import BATCH
+from mitorch_service.submission.source import Digest, Digester, Entry
 from mitorch_service.submission.submission import Options
 from tests.samples import CONFIG, SPACE, a_dataset
 
@@ -62,7 +64,7 @@ def submit(store: SqliteStore, folder: Path, source: list[Entry], again: bool = 
     bulk = BulkSubmission(store, folder, submission_key(whole.content, Options()), Options())
     with bulk.alone():
         receipt = bulk.receipt("it", whole)
-        receipt = bulk.again(receipt, "it", whole) if again else receipt
+        receipt = bulk.next_round(receipt, "it", whole) if again else receipt
         if receipt.finished_at is not None:
             return 0
         if not bulk.is_checked():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.submit_one import explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.plan.expansion import expand, study_of
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
 from mitorch_service.models.early_stopping import EarlyStopping
@@ -176,7 +176,7 @@ def test_an_explanation_tells_the_size_the_idle_and_the_inactive(store: Store) -
     text = "\n".join(lines)
     assert "infinitely many points: 4 parameters, 2 of them continuous" in text
     assert "never matters: batch_size option 1 is the same as option 0" in text
-    assert "at most some 300 epochs in all" in text
+    assert "at most 300 epochs in all" in text
     assert "early stopping (asha): some " in text
     assert "inactive: optimizer.momentum" in text
 
@@ -189,7 +189,7 @@ def test_earlier_trainings_tell_the_hours(store: Store) -> None:
         attempt = an_attempt(training).model_copy(update={"started_at": NOW, "ended_at": later(seconds)})
         progress = Progress(epoch=2, max_epochs=3, at=NOW)
         store.add_trainings([training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})])
-    assert "some 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
+    assert "about 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
 
 
 def test_a_prediction_is_what_the_rule_does() -> None:

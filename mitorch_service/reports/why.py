@@ -69,7 +69,7 @@ def why_job(state: JobState) -> Why:
     elif state.refit is not None:
         reasons.append(f"it ends with its final training {refit_id(job.id)} ({state.refit.status})")
     elif state.spent:
-        reasons.append(f"its budget (search.max_cost) of {search.max_cost:.2f} is spent, {state.cost:.2f} until now")
+        reasons.append(f"its budget (search.max_cost) of {search.max_cost:.2f} is spent: {state.cost:.2f} so far")
     elif created >= search.max_trials:
         reasons.append("all are created: see miquery --why of one that waits")
     elif search.max_concurrent is not None and open_count >= search.max_concurrent:
@@ -83,7 +83,7 @@ def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, ahead: i
     reasons = [f"{_ordinal(ahead + 1)} in the queue (priority {training.priority})"]
     last = training.current_attempt()
     if last is not None:
-        reasons.append(f"its attempt {last.number} ended: {last.reason or last.outcome}; it is to be tried again")
+        reasons.append(f"its attempt {last.number} ended: {last.reason or last.outcome}; it is tried again")
     elif any(state.spent for state in snapshot.jobs if state.job.id == training.job_id):
         reasons.append("the budget of its job (search.max_cost) is spent: the next pass cancels it")
         return Why(training.id, training.status, reasons)
@@ -105,18 +105,18 @@ def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, ahead: i
 def _activity(training: Training) -> list[str]:
     attempt = training.current_attempt()
     if attempt is None:
-        return ["its document has no attempt: the next pass puts it aside"]
+        return ["its document has no attempt: the next pass sets it aside"]
     asked = ["it was asked to stop"] if training.cancel_requested_at is not None else []
     where = f"{attempt.cluster} ({attempt.url})" if attempt.url else attempt.cluster
     if training.status == TrainingStatus.RUNNING:
         progress = training.progress
         epochs = f", {epochs_text(progress.epoch, progress.max_epochs)} epochs done" if progress else ""
         since = attempt.started_at or attempt.queued_at
-        return [f"it runs on {where} since {since:%Y-%m-%d %H:%M:%S}{epochs}", *asked]
+        return [f"it has been running on {where} since {since:%Y-%m-%d %H:%M:%S}{epochs}", *asked]
     if attempt.submitted_at is None:
-        return [f"it was assigned to {where}, which has not taken it yet: the next pass asks again", *asked]
+        return [f"it was assigned to {where}, which has not accepted it yet: the next pass asks again", *asked]
     since = attempt.submitted_at
-    return [f"{where} has its run since {since:%Y-%m-%d %H:%M:%S}, which has not reported its start yet", *asked]
+    return [f"{where} has had its run since {since:%Y-%m-%d %H:%M:%S}, but it has not reported its start yet", *asked]
 
 
 def _ending(training: Training) -> str:

@@ -24,9 +24,11 @@ from mitorch_service.models.training import Training
 from mitorch_service.models.validation import parse_object
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.checked_copy import CheckedCopy, CheckedLine
+from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.receipt import Receipt, ReceiptFile, writing
+from mitorch_service.submission.script_code import ConfigCheck
 from mitorch_service.submission.source import Digest, Digester, Entry
-from mitorch_service.submission.submission import ConfigCheck, Lookups, Options, check_submission
+from mitorch_service.submission.submission import Options, check_submission
 
 _SHOWN_PROBLEMS = 20
 _IDS = uuid.UUID("6f0c1f52-6a3e-5d52-9d0e-3f6f1b7a2c11")

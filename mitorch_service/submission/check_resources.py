@@ -12,7 +12,7 @@ from mitorch_service.models.script import AnyConfig
 from mitorch_service.models.training import Resources
 from mitorch_service.models.validation import nearest
 from mitorch_service.settings import Settings
-from mitorch_service.submission.submission import ConfigCheck
+from mitorch_service.submission.script_code import ConfigCheck
 
 
 def resource_check(settings: Settings) -> ConfigCheck:

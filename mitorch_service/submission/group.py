@@ -1,7 +1,8 @@
 """Submits several documents of one file: all are checked before the first is written.
 
-A repeat after an interruption completes them. The ids make that safe: they follow from the file's content, the options and a round, and the store adds no id twice.
-Nothing is kept on this machine. (A document that was deleted meanwhile is queued again by a repeat.)
+A repeat after an interruption completes them. The ids make that safe: they follow from the file's content, the options
+and a round, and the store adds no id twice. Nothing is kept on this machine. (A document that was deleted meanwhile is
+queued again by a repeat.)
 """
 
 from __future__ import annotations
@@ -20,14 +21,9 @@ from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.bulk import submission_key
-from mitorch_service.submission.submission import (
-    ConfigCheck,
-    Lookups,
-    Options,
-    Submission,
-    check_submission,
-    submit,
-)
+from mitorch_service.submission.lookups import Lookups
+from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.submission.submission import Options, Submission, check_submission, submit
 
 _IDS = uuid.UUID("0f6b7d0a-8f0c-5b0e-9a55-6f1c1d5e7c42")
 

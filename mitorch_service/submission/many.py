@@ -15,8 +15,9 @@ from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.bulk import Advance, BulkSubmission, submission_key
 from mitorch_service.submission.receipt import Receipt
+from mitorch_service.submission.script_code import ConfigCheck
 from mitorch_service.submission.source import Digest, Digester, Source
-from mitorch_service.submission.submission import ConfigCheck, Options
+from mitorch_service.submission.submission import Options
 
 
 class Progress(ABC):

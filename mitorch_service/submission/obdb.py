@@ -18,7 +18,9 @@ from mitorch_service.models.merge_patch import merge_patch
 from mitorch_service.models.obdb import ObdbFile, Settings, SherpaParameters, read_obdb
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group, build_group, check_group
-from mitorch_service.submission.submission import ConfigCheck, Lookups, Options
+from mitorch_service.submission.lookups import Lookups
+from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.submission.submission import Options
 
 _DETECTORS = {
     "retina_net": "resnet50-fpn-retinanet"

@@ -1,18 +1,21 @@
-"""Keeps the code of a script before the script is queued."""
+"""The contract of checks beyond a config's form, which also keep the code of scripts."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.script import AnyConfig, CodeRecord
 
+# Takes the checked config (None if its form is wrong) and the one that was written; returns the problems.
+ConfigCheck = Callable[[AnyConfig | None, Mapping[str, JsonValue]], list[Problem]]
+
 
 class CodeKeeper(ABC):
-    """Checks configs (`submission.ConfigCheck`) and keeps the code of scripts."""
+    """Checks configs (a `ConfigCheck`) and keeps the code of scripts."""
 
     @abstractmethod
     def __call__(self, config: AnyConfig | None, written: Mapping[str, JsonValue]) -> list[Problem]:

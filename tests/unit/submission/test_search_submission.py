@@ -177,7 +177,7 @@ def test_an_explanation_tells_the_size_the_idle_and_the_inactive(store: Store) -
     assert "infinitely many points: 4 parameters, 2 of them continuous" in text
     assert "never matters: batch_size option 1 is the same as option 0" in text
     assert "at most 300 epochs in all" in text
-    assert "early stopping (asha): some " in text
+    assert "early stopping (asha): about " in text
     assert "inactive: optimizer.momentum" in text
 
 

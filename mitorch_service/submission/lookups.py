@@ -1,0 +1,76 @@
+"""Looks up in the database what the checks of a submission need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from mitorch_service.errors import BrokenDocument, NotFound, Problem
+from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.script import NO_DATASET
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.validation import nearest
+from mitorch_service.stores.base import Store
+from mitorch_service.submission.sas_expiry import expiry_problem
+
+_CACHED = 10_000  # data sets, and trainings named as a base
+
+
+class Lookups:
+    """Caches the answers, as a file of a million lines repeats the same questions."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))
+        self.base = lru_cache(_CACHED)(lambda id: _check_base(store, id))
+        self.warm_start = lru_cache(_CACHED)(lambda id: _check_warm_start(store, id))
+
+    def pin(self, ref: DatasetRef | None, problems: list[Problem], optional: bool) -> DatasetRef | None:
+        """The data set at a registered version, the newest if none is named; adds to `problems` what is wrong."""
+        if ref is None and optional:
+            return NO_DATASET
+        if ref is None:
+            if not any(problem.path.startswith("dataset") for problem in problems):
+                message = 'is required: write "dataset": "NAME" or "NAME:VERSION" in the file, or give --dataset'
+                problems.append(Problem("dataset", message))
+            return None
+        found = self.dataset(ref)
+        if isinstance(found, DatasetRef):
+            return found
+        problems.append(found)
+        return None
+
+    def base_problems(self, base: object) -> list[Problem]:
+        """The problem with the training whose weights are a training's `base`."""
+        problem = self.base(base) if isinstance(base, str) else None
+        return [problem] if problem else []
+
+
+def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | Problem:
+    try:
+        dataset = store.get_dataset(ref)
+        return expiry_problem(dataset, now) or dataset.ref
+    except (NotFound, BrokenDocument):
+        registered = [str(dataset.ref) for dataset in store.list_datasets().items]
+        near = nearest(str(ref), registered) or nearest(ref.name, [name.rpartition(":")[0] for name in registered])
+        hint = f"did you mean {near!r}? " if near else ""
+        known = f"registered: {', '.join(registered)}" if registered else "none is: see midataset register"
+        return Problem("dataset", f"{str(ref)!r} is not registered; {hint}{known}")
+
+
+def _check_base(store: Store, base: str) -> Problem | None:
+    try:
+        training = store.get_training(base)
+    except NotFound:
+        return Problem("base", f"there is no training {base!r}; give the whole id of a completed one")
+    except BrokenDocument as error:
+        return Problem("base", str(error))
+    if training.status != TrainingStatus.COMPLETED:
+        return Problem("base", f"the training {base} is {training.status}; only a completed one has weights")
+    return None
+
+
+def _check_warm_start(store: Store, id: str) -> Problem | None:
+    from mitorch_service.submission.check_search import warm_start_problem
+
+    return warm_start_problem(store, id)

@@ -181,7 +181,8 @@ def register_model(id: str, name: str, cluster: str | None, as_json: bool) -> No
     from mitorch_service.wiring import open_model_registration
 
     done = open_model_registration(read_settings()).register(id, name, cluster)
-    model, training = done.model, done.training
+    model = done.model
+    training = done.training
     for note in done.notes:
         click.echo(note, err=True)
     if as_json:

@@ -28,8 +28,8 @@ def run_prune(options: PruneOptions, path: Path | None) -> int:
     store = open_store(settings)
     store.prepare()
     with nullcontext() if path is None else closing(Archive(path)) as archive:
-        artifacts, runs = open_artifacts(settings), settings.home / "runs"
-        report = prune(store, artifacts, runs, options, archive, _pause, show_progress)
+        runs = settings.home / "runs"
+        report = prune(store, open_artifacts(settings), runs, options, archive, _pause, show_progress)
     show_pruned(report, "deleted" if path is None else f"moved to {path}")
     show_compaction(store.compact(_pause))
     for text in report.failed:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from mitorch_service.settings import Settings
+    from mitorch_service.stores.base import Store
+    from mitorch_service.submission.submission import Options
 
 
 @click.command(name="misubmit")
@@ -53,8 +59,7 @@ def command(
     again with the same content (or KEY) and options, it continues where it was cut off; nothing is queued twice.
     """
     _refuse_contradictions(config, many, wait, resume_key)
-    from mitorch_service.cli.arguments import dataset_ref, read_config
-    from mitorch_service.models.file_kinds import is_obdb
+    from mitorch_service.cli.arguments import dataset_ref
     from mitorch_service.settings import read_settings
     from mitorch_service.submission.sas_expiry import warn_of_storage_expiry
     from mitorch_service.submission.submission import Options, parse_tags
@@ -64,12 +69,28 @@ def command(
     options = Options(priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags))
     warn_of_storage_expiry(settings.storage_url, datetime.now(UTC))
     store = open_store(settings)
-    if many is not None:
-        from mitorch_service.cli.submit_many import queue_many
+    if many is None:
+        return _queue_file(store, settings, config or "-", options, again, explain, wait, as_json)
+    from mitorch_service.cli.submit_many import queue_many
 
-        queue_many(store, settings, many, options, resume_key, again, explain, as_json)
-        return 0
-    source, data = read_config(config or "-")
+    queue_many(store, settings, many, options, resume_key, again, explain, as_json)
+    return 0
+
+
+def _queue_file(
+    store: Store,
+    settings: Settings,
+    path: str,
+    options: Options,
+    again: bool,
+    explain: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    from mitorch_service.cli.arguments import read_config
+    from mitorch_service.models.file_kinds import is_obdb
+
+    source, data = read_config(path)
     if is_obdb(data):
         from mitorch_service.cli.submit_obdb import queue_obdb
 
@@ -80,7 +101,7 @@ def command(
         raise click.UsageError("--again belongs to --many and to files of obdb.")
     from mitorch_service.cli.submit_one import queue_one
 
-    folder = Path() if config in (None, "-") else Path(str(config)).parent
+    folder = Path() if path == "-" else Path(path).parent
     return queue_one(store, settings, source, data, folder, options, explain=explain, wait=wait, as_json=as_json)
 
 

@@ -66,9 +66,7 @@ def train_here(
         weight_files.save_weights(outcome.state_dict, output)
         click.echo(f"weights  {output}")
     if checkpoints is not None and kept is not None:
-        checkpoints.delete()
-        with suppress(OSError):  # not empty: somebody has put a file there
-            _checkpoint_folder(kept).rmdir()
+        _delete_checkpoints(checkpoints, kept)
 
 
 def _is_first() -> bool:
@@ -109,6 +107,12 @@ def _filing(reporter: Reporter, output: Path, checkpoints: Checkpoints | None) -
     from mitorch_service.training.loop.session import results_in
 
     return FileReporter(reporter, _plots(output), results_in(checkpoints.latest() if checkpoints else None))
+
+
+def _delete_checkpoints(checkpoints: Checkpoints, output: Path) -> None:
+    checkpoints.delete()
+    with suppress(OSError):  # not empty: somebody has put a file there
+        _checkpoint_folder(output).rmdir()
 
 
 def _checkpoint_folder(output: Path) -> Path:

@@ -7,13 +7,16 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mitorch_service.errors import ArtifactError, InvalidInput, Problem
+
+Line = Mapping[str, Any]  # stored documents, as the database's driver gives them
+Key = tuple[str, object, str, datetime]
 
 _GZIP = 31  # zlib's number for gzip members
 _CHUNK = 1 << 20
@@ -32,7 +35,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         """Raises InvalidInput if the file is not an archive, or in use; ArtifactError if it cannot be opened."""
         self._path = path
-        self._last: set[tuple[Any, ...]] = set()
+        self._last: set[Key] = set()
         with self._errors():
             self._file = path.open("a+b", buffering=0)
             try:
@@ -46,7 +49,7 @@ class Archive:
     def close(self) -> None:
         self._file.close()
 
-    def add(self, lines: Iterable[dict[str, Any]]) -> None:
+    def add(self, lines: Iterable[Line]) -> None:
         """Appends the lines that the last page before this prune does not hold already, and syncs them to disk. Raises
         ArtifactError, without having added any."""
         packer = zlib.compressobj(wbits=_GZIP)
@@ -89,7 +92,9 @@ class Archive:
                     raise self._refused(problem) from error
                 data = unpacker.unused_data
                 if unpacker.eof:
-                    end, last, text = position - len(data), bytes(text), bytearray()
+                    end = position - len(data)
+                    last = bytes(text)
+                    text = bytearray()
                     unpacker = zlib.decompressobj(_GZIP)
         try:
             self._last = {_key(json.loads(line)) for line in last.splitlines()}
@@ -110,7 +115,7 @@ class Archive:
             raise ArtifactError(self._path.name, str(self._path.parent), error.strerror or str(error)) from error
 
 
-def _key(line: dict[str, Any]) -> tuple[Any, ...]:
+def _key(line: Line) -> Key:
     """Identifies a line: the same training or job, ended with the same status at the same time."""
     kind = "training" if "training" in line else "job"
     document = line[kind]
@@ -123,11 +128,11 @@ def _time(value: str | datetime) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _to_line(line: dict[str, Any]) -> bytes:
+def _to_line(line: Line) -> bytes:
     return json.dumps(_plain(line), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Converts to JSON's types: times in ISO form; numbers that are not finite as text."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}

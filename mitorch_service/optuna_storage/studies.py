@@ -46,7 +46,7 @@ class StudyStorage(BaseStorage, ABC):
         self._close = weakref.finalize(self, self._store.close) if self._opened else None
         self._now = now
         self._known: dict[int, KnownStudy] = {}
-        # by trial id, of the open trials created here: tells their study from a later one of the same name
+        # by trial id, of the open trials created here: distinguishes their study from a later one of the same name
         self._arrivals: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def read_leaderboard(store: Store, job: Job, limit: int) -> list[Standing]:
 
 
 def iterate_leaders(store: Store, job: Job, limit: int) -> Iterator[TrainingRow]:
-    """The same as rows of the database, however many; a page is held at a time."""
+    """Iterates over the trainings of the leaderboard; a page is held at a time."""
     return store.iterate_best_trials(job.id, job.search.resolved_direction(), limit)
 
 

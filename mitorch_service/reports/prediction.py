@@ -39,7 +39,7 @@ def predicted_share(rule: EarlyStopping | None, max_epochs: int, trials: int) ->
 
 
 def predicted_promotion_share(rule: EarlyStopping, max_epochs: int, trials: int) -> float:
-    """The same if only the best trials of each rung are promoted, one trial running at a time."""
+    """The share that is run if only the best trials of each rung are promoted, one trial running at a time."""
     ladder = Ladder(max_epochs, rule.min_epochs, rule.factor)
     draw = random.Random(0)
     count = min(trials, _SIMULATED)

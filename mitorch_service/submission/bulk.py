@@ -126,7 +126,7 @@ class BulkSubmission:
         return receipt
 
     def done(self) -> int:
-        """How many are queued for certain."""
+        """The number that is certainly queued."""
         known = self._receipt.load()
         return 0 if known is None else known.done
 

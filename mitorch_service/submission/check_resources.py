@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from pydantic import JsonValue
 
 from mitorch_service.controller.plan.placement import Cluster, unplaceable
 from mitorch_service.errors import Problem
@@ -20,7 +21,7 @@ def resource_check(settings: Settings) -> ConfigCheck:
     machine that only submits, others know them."""
     clusters = [Cluster.of(config) for config in settings.clusters] if settings.clusters_given else []
 
-    def check(config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
+    def check(config: AnyConfig | None, written: Mapping[str, JsonValue]) -> list[Problem]:
         wanted = config.resources if config is not None else None
         return [] if wanted is None or not clusters else _problems(wanted, clusters)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from pydantic import JsonValue
 
@@ -46,10 +45,10 @@ def build_obdb_group(
     return build_group(store, data, submissions, options, now, again, tag="variant"), file.ignored
 
 
-def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:
+def documents(file: ObdbFile) -> dict[str, dict[str, JsonValue]]:
     """Builds a job or training config for each variant."""
     settings = file.settings
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, JsonValue]] = {}
     for name, variant in file.variants.items():
         if variant.run_hpo:
             found[name] = _search(name, settings)
@@ -59,10 +58,10 @@ def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _search(name: str, settings: Settings) -> dict[str, Any]:
+def _search(name: str, settings: Settings) -> dict[str, JsonValue]:
     assert settings.sherpa_parameters is not None  # checked when it was read
     ranges = _expressions(settings.sherpa_parameters)
-    search = {
+    search: dict[str, JsonValue] = {
         "algorithm": "gp",
         "objective": "val_loss",
         "max_trials": settings.max_num_trials,
@@ -74,14 +73,16 @@ def _search(name: str, settings: Settings) -> dict[str, Any]:
     return {"job_type": "search", "config": config, "search": search, **_dataset(settings)}
 
 
-def _full_length(settings: Settings) -> dict[str, Any]:
+def _full_length(settings: Settings) -> dict[str, JsonValue]:
     """The length of a winner's final training, and of a training without a search."""
-    plateau = {"max_plateau_count": settings.max_plateau_count}
+    plateau: dict[str, JsonValue] = {"max_plateau_count": settings.max_plateau_count}
     return {"max_epochs": settings.max_train_epochs, "early_stopping": plateau}
 
 
-def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[str, Any]) -> dict[str, Any]:
-    config = {
+def _config(
+    name: str, settings: Settings, values: dict[str, JsonValue], length: dict[str, JsonValue]
+) -> dict[str, JsonValue]:
+    config: dict[str, JsonValue] = {
         "task_type": "object_detection",
         "model": {"input_size": 800, "pretrained": True, **_detector(name)},
         "optimizer": {"name": "sgd", "momentum": values["momentum"], "weight_decay": values["weight_decay"]},
@@ -92,18 +93,18 @@ def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[
             "step_gamma": values["gamma"],
         },
         "augmentation": {
-            "train": ["smallest_max_size", "horizontal_flip", {"name": "color_jitter", "options": _COLORS}],
+            "train": ["smallest_max_size", "horizontal_flip", {"name": "color_jitter", "options": {**_COLORS}}],
             "val": ["smallest_max_size"],
         },
         "batch_size": 4,
         "keep_weights": "best",
         **length,
     }
-    merged: dict[str, Any] = merge_patch(config, settings.config)
+    merged: dict[str, JsonValue] = merge_patch(config, settings.config)
     return merged | _dataset(settings)
 
 
-def _detector(variant: str) -> dict[str, Any]:
+def _detector(variant: str) -> dict[str, JsonValue]:
     """The model of a variant, whose name is that of a backbone, or the whole name of one of our detectors."""
     if "-" in variant:
         return {"name": variant}
@@ -111,8 +112,8 @@ def _detector(variant: str) -> dict[str, Any]:
     return {"name": name, "options": {"trainable_backbone_layers": 5}}
 
 
-def _expressions(ranges: SherpaParameters) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _expressions(ranges: SherpaParameters) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
     for name in SherpaParameters.model_fields:
         low, high = getattr(ranges, name)
         kind = "_int" if name == "step_size" else "_loguniform"
@@ -120,5 +121,5 @@ def _expressions(ranges: SherpaParameters) -> dict[str, Any]:
     return found
 
 
-def _dataset(settings: Settings) -> dict[str, Any]:
+def _dataset(settings: Settings) -> dict[str, JsonValue]:
     return {} if settings.dataset is None else {"dataset": str(settings.dataset)}

@@ -16,7 +16,8 @@ def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
     expiry, url = dataset.first_expiry() or (None, "")
     if expiry is None or expiry > now + _SOON:
         return None
-    token, when = f"the SAS token of {url}", f"on {expiry:%Y-%m-%d %H:%M} UTC"
+    token = f"the SAS token of {url}"
+    when = f"on {expiry:%Y-%m-%d %H:%M} UTC"
     remedy = "register a new version with one that outlasts the training"
     if expiry <= now:
         return Problem("dataset", f"{dataset.ref}: {token} expired {when}; {remedy}")

@@ -53,7 +53,7 @@ def cost_fields(cost: Cost | None) -> list[tuple[str, object]]:
 
 
 def cost_json(cost: Cost | None) -> dict[str, float | None]:
-    """The same for JSON."""
+    """Formats a cost for JSON."""
     if cost is None:
         return {"node_hours": None, "cost": None}
     return {"node_hours": cost.node_hours, "cost": cost.cost}

@@ -39,7 +39,8 @@ def _training_lines(training: Training) -> list[str]:
 def _job_lines(forecast: Forecast) -> list[str]:
     from mitorch_service.search.analysis.space_summary import extent, idle_expressions
 
-    job, search = forecast.job, forecast.job.search
+    job = forecast.job
+    search = job.search
     article = "An" if search.algorithm == "auto" else "A"
     shown = forecast.trials[:_SHOWN_TRIALS]
     rest = search.max_trials - len(shown)

@@ -105,6 +105,6 @@ def _final_json(report: JobReport) -> dict[str, object] | None:
 
 
 def _importance_json(report: JobReport) -> dict[str, object]:
-    """By objective, if there are several; else by parameter alone."""
+    """Shares by objective, if there are several; else by parameter alone."""
     first = report.importance[report.job.search.objectives()[0]]
     return {"importance": report.importance if report.has_front else first}

@@ -41,7 +41,7 @@ class ShownProgress(Progress):
 
 
 class _Throttled:
-    """Adds up the entries and shows the sum at most once in so many seconds."""
+    """Adds up the entries and shows the sum at most once per `seconds`."""
 
     def __init__(self, show: Callable[[int], object], seconds: float) -> None:
         self.done = 0
@@ -59,7 +59,8 @@ class _Throttled:
 def show_preview(result: ManyResult, as_json: bool) -> None:
     """Prints what would be queued."""
     trainings, jobs = result.preview or (0, 0)
-    source, before = result.receipt.source, result.receipt.done
+    source = result.receipt.source
+    before = result.receipt.done
     if as_json:
         show_json({"source": source, "trainings": trainings, "jobs": jobs, "queued_before": before})
         return
@@ -69,7 +70,8 @@ def show_preview(result: ManyResult, as_json: bool) -> None:
 
 def show_result(result: ManyResult, as_json: bool) -> None:
     """Prints how many were queued; as JSON with the place and id of each."""
-    receipt, before = result.receipt, result.queued_before
+    receipt = result.receipt
+    before = result.queued_before
     queued = receipt.total - before
     if as_json:
         fields = {

@@ -32,12 +32,13 @@ def effort_fields(effort: Effort) -> list[tuple[str, object]]:
 
 
 def effort_json(effort: Effort) -> dict[str, object]:
-    """The same for JSON."""
+    """Formats the effort for JSON."""
     return asdict(effort)
 
 
 def _time_text(effort: Effort) -> str | None:
-    spent, whole = effort.node_hours, effort.node_hours_without_stopping
+    spent = effort.node_hours
+    whole = effort.node_hours_without_stopping
     if not spent or not whole:
         return None
     time = f"{spent:.3g} node hours"

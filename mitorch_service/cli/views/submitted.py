@@ -36,7 +36,7 @@ def wait_for(store: Store, document: Training | Job) -> int:
 
 
 def wait_for_all(store: Store, documents: Mapping[str, Training | Job]) -> int:
-    """The same for several, by name; 0 if all completed."""
+    """Waits for several, by name; returns 0 if all completed."""
     statuses = {name: _wait(store, document) for name, document in documents.items()}
     for name, status in statuses.items():
         click.echo(f"{name}: {status}", err=True)

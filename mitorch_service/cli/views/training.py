@@ -50,7 +50,8 @@ class TrainingView(View):
 
 def _training_fields(report: TrainingReport) -> list[tuple[str, object]]:
     training = report.training
-    trial, refit = training.trial, training.refit
+    trial = training.trial
+    refit = training.refit
     parameters = trial.parameters if trial is not None else refit and refit.parameters
     return [
         ("training", training.id),

@@ -316,7 +316,7 @@ def submitted(store: Store, refit: Any, **config: Any) -> Job:
     with suppress(AlreadyExists):
         store.add_dataset(a_dataset())
     search = {"algorithm": "random", "max_trials": 4, "refit": refit}
-    data = {"job_type": "search", "dataset": "digits", "config": {**SPACE, **config}, "search": search}
+    data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": {**SPACE, **config}, "search": search}
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job

@@ -27,7 +27,7 @@ def submitted(store: Store, config: dict[str, Any] = NINE, **search: Any) -> Job
     with suppress(AlreadyExists):
         store.add_dataset(a_dataset())
     values = {"max_trials": 20, "algorithm": "random", "seed": 1, **search}
-    data = {"job_type": "search", "dataset": "digits", "config": config, "search": values}
+    data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": config, "search": values}
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job

@@ -36,7 +36,12 @@ def submitted(store: Store, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
         store.add_dataset(a_dataset())
-    data = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 20, **search}}
+    data: dict[str, Any] = {
+        "job_type": "search",
+        "dataset": "digits",
+        "config": SPACE,
+        "search": {"max_trials": 20, **search},
+    }
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job

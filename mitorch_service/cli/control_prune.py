@@ -31,7 +31,7 @@ def run_prune(options: PruneOptions, path: Path | None) -> int:
         runs = settings.home / "runs"
         report = prune(store, open_artifacts(settings), runs, options, archive, _pause, show_progress)
     show_pruned(report, "deleted" if path is None else f"moved to {path}")
-    show_compaction(store.compact(_pause))
+    show_compaction(store.retention.compact(_pause))
     for text in report.failed:
         click.echo(text, err=True)
     return int(bool(report.failed))

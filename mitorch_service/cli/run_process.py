@@ -75,7 +75,7 @@ def _is_first() -> bool:
 def _has_begun(store: Store, training_id: str, attempt: int) -> bool:
     """Whether another process has reported for this attempt, so that the store would refuse this one's writes."""
     try:
-        row = persistently(lambda: store.get_training(training_id), _PATIENCE_SECONDS)
+        row = persistently(lambda: store.trainings.get_training(training_id), _PATIENCE_SECONDS)
     except (NotFound, BrokenDocument, StoreError):
         return False  # the run itself reports the error
     return row.attempt == attempt and row.status == TrainingStatus.RUNNING

@@ -23,7 +23,7 @@ from mitorch_service.models.status import ACTIVE, TrainingStatus
 from mitorch_service.models.validation import check, parse_json
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.training.data.formats.splits import read_split
 from mitorch_service.training.data.image_list import ImageList
 
@@ -43,7 +43,7 @@ class DatasetRegistry:
         except OSError as error:
             raise InvalidInput(path, [Problem("", f"cannot be read: {error.strerror}")]) from error
         datasets, problems = self._check_all(parse_json(path, content), Path(path).absolute().parent)
-        known = {dataset.id for dataset in self.store.list_datasets().items}
+        known = {dataset.id for dataset in self.store.datasets.list_datasets().items}
         for index, dataset in enumerate(datasets):
             if dataset.id in known:
                 taken = f"{dataset.ref} is registered already; give it the next version"
@@ -53,7 +53,7 @@ class DatasetRegistry:
             raise InvalidInput(path, problems)
         self.store.prepare()
         for dataset in datasets:
-            self.store.add_dataset(dataset)
+            self.store.datasets.add_dataset(dataset)
         return [dataset.ref for dataset in datasets]
 
     def _check_all(self, data: object, folder: Path) -> tuple[list[Dataset], list[Problem]]:
@@ -81,15 +81,15 @@ class DatasetRegistry:
 
 def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
     """Removes one version. Raises NotFound; NotAllowed while a training that has not ended is pinned to it."""
-    dataset = store.get_dataset(ref)
+    dataset = store.datasets.get_dataset(ref)
     if ref.version is None:
         raise InvalidInput("NAME:V", [Problem(ref.name, f"name the version to remove, such as {dataset.ref}")])
     for status in (TrainingStatus.NEW, *ACTIVE):
-        for row in store.list_trainings(TrainingFilter(status, dataset=ref.name), limit=1000).items:
+        for row in store.trainings.list_trainings(TrainingFilter(status, dataset=ref.name), limit=1000).items:
             if row.dataset == dataset.ref:
                 remedy = f"Cancel training {row.id} first, or let it end."
                 raise NotAllowed("data set", str(ref), "in use", "removed", remedy)
-    store.remove_dataset(ref)
+    store.datasets.remove_dataset(ref)
     return dataset.ref
 
 

@@ -15,7 +15,7 @@ from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import Kind, TrainingFilter
+from mitorch_service.stores.trainings import Kind, TrainingFilter
 
 _PAGE = 500
 
@@ -32,7 +32,7 @@ class Change:
 
 def cancel(store: Store, backends: Mapping[str, Backend], id: str, now: datetime) -> Change:
     """Cancels a training or job. Raises NotFound, AmbiguousId, NotAllowed."""
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
         return Change(kind, whole, cancel_job(store, backends, whole, now), is_final=False)
     row = cancel_training(store, backends, whole, now)
@@ -42,7 +42,7 @@ def cancel(store: Store, backends: Mapping[str, Backend], id: str, now: datetime
 def retry(store: Store, id: str, now: datetime) -> Change:
     """Queues an ended training, or the failed trials of an active job, again. Raises NotFound, AmbiguousId,
     NotAllowed."""
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
         return Change(kind, whole, retry_job(store, whole, now))
     retry_training(store, whole, now)
@@ -51,16 +51,16 @@ def retry(store: Store, id: str, now: datetime) -> Change:
 
 def prioritise(store: Store, id: str, priority: int) -> Change:
     """Changes the priority of a training, or of a job and its open trials. Raises NotFound, AmbiguousId, NotAllowed."""
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
         return Change(kind, whole, prioritise_job(store, whole, priority))
-    store.set_priority(whole, priority)
+    store.queue.set_priority(whole, priority)
     return Change(kind, whole)
 
 
 def delete(store: Store, artifacts: ArtifactStore, id: str) -> Change:
     """Deletes an ended training or job with everything that belongs to it. Raises NotFound, AmbiguousId, NotAllowed."""
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
         return Change(kind, whole, delete_job(store, artifacts, whole))
     delete_training(store, artifacts, whole)
@@ -70,7 +70,7 @@ def delete(store: Store, artifacts: ArtifactStore, id: str) -> Change:
 def cancel_training(store: Store, backends: Mapping[str, Backend], training_id: str, now: datetime) -> TrainingRow:
     """Cancels a new training in the store, and an active one through its cluster as well; if the cluster does not
     answer, the next pass repeats the request. Raises NotFound, NotAllowed."""
-    row = store.request_cancel(training_id, now)
+    row = store.queue.request_cancel(training_id, now)
     attempt = row.current_attempt()
     if row.status in ACTIVE and attempt is not None and attempt.cluster in backends:
         try:
@@ -83,7 +83,7 @@ def cancel_training(store: Store, backends: Mapping[str, Backend], training_id: 
 def cancel_job(store: Store, backends: Mapping[str, Backend], job_id: str, now: datetime) -> int:
     """Stops the creation of trials and cancels those that have not ended; returns how many. Raises NotFound,
     NotAllowed."""
-    store.request_job_cancel(job_id, now)
+    store.jobs.request_job_cancel(job_id, now)
     canceled = 0
     for row in _open_trainings(store, job_id):
         try:
@@ -97,24 +97,24 @@ def cancel_job(store: Store, backends: Mapping[str, Backend], job_id: str, now: 
 def retry_training(store: Store, training_id: str, now: datetime) -> None:
     """Queues an ended training again. A trial that its search has paused then runs to its end, and so does any trial
     that runs in parts once its search has ended. Raises NotFound, NotAllowed."""
-    training = store.get_training(training_id)
+    training = store.trainings.get_training(training_id)
     pausing = training.trial is not None and training.trial.pause_at is not None
     search = _active_search(store, training) if pausing else None
     if search is not None and search.algorithm == "pbt":
         remedy = "Its job resumes or replaces it once all members have reached the same epoch."
         raise NotAllowed("training", training_id, "a member of a population that is under way", "retried", remedy)
-    store.retry_training(training_id, now, to_its_end=pausing and (search is None or training.is_paused()))
+    store.queue.retry_training(training_id, now, to_its_end=pausing and (search is None or training.is_paused()))
 
 
 def _active_search(store: Store, training: TrainingRow) -> SearchConfig | None:
     """The search of the training's job; None if the job has ended."""
-    return next((job.search for job in store.active_jobs().items if job.id == training.job_id), None)
+    return next((job.search for job in store.jobs.active_jobs().items if job.id == training.job_id), None)
 
 
 def retry_job(store: Store, job_id: str, now: datetime) -> int:
     """Queues all ended trials again that are not completed, nor only paused; returns how many. Raises NotFound;
     NotAllowed when the job itself has ended, or is a population, which does so itself."""
-    job = store.get_job(job_id)
+    job = store.jobs.get_job(job_id)
     if job.status not in ACTIVE_JOBS:
         remedy = "Submit it again, or retry single trials."
         raise NotAllowed("job", job_id, job.status, "retried", remedy)
@@ -131,7 +131,7 @@ def retry_job(store: Store, job_id: str, now: datetime) -> int:
             if row.is_paused():
                 continue  # its search decides when it resumes
             try:
-                store.retry_training(row.id, now)
+                store.queue.retry_training(row.id, now)
                 retried += 1
             except NotAllowed:
                 continue  # it was retried meanwhile, or too often
@@ -140,11 +140,11 @@ def retry_job(store: Store, job_id: str, now: datetime) -> int:
 
 def prioritise_job(store: Store, job_id: str, priority: int) -> int:
     """Sets the priority of the job and of its trials that have not ended; returns how many these are."""
-    store.set_job_priority(job_id, priority)
+    store.jobs.set_job_priority(job_id, priority)
     changed = 0
     for row in _open_trainings(store, job_id):
         try:
-            store.set_priority(row.id, priority)
+            store.queue.set_priority(row.id, priority)
             changed += 1
         except NotAllowed:
             continue  # it ended meanwhile
@@ -154,35 +154,35 @@ def prioritise_job(store: Store, job_id: str, priority: int) -> int:
 def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) -> None:
     """Deletes document, results and files of an ended training. Raises NotFound; NotAllowed while it has not ended, or
     is a trial of an active job (which would create it again)."""
-    job_id = store.get_training(training_id).belongs_to
-    if job_id is not None and any(job.id == job_id for job in store.active_jobs().items):
+    job_id = store.trainings.get_training(training_id).belongs_to
+    if job_id is not None and any(job.id == job_id for job in store.jobs.active_jobs().items):
         remedy = f"Cancel job {job_id} first."
         raise NotAllowed("training", training_id, "a trial of an active job", "deleted", remedy)
-    store.delete_training(training_id)
+    store.queue.delete_training(training_id)
     artifacts.delete(f"{training_id}/")
 
 
 def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
     """Deletes an ended job with all its trials; returns how many trials. Raises NotFound, NotAllowed."""
-    job = store.get_job(job_id)
+    job = store.jobs.get_job(job_id)
     if job.status in ACTIVE_JOBS:
         raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
     refit = _refit(store, job)
-    still = store.open_trials(job_id, limit=1).items or (refit is not None and refit.status not in ENDED)
+    still = store.jobs.open_trials(job_id, limit=1).items or (refit is not None and refit.status not in ENDED)
     if still:  # a single trial that was retried after the job's end
         raise NotAllowed("job", job_id, f"{job.status}, but not all its trials", "deleted", "Cancel these first.")
     rows = list(trials(store, job_id))
     for row in chain(rows, [refit] if refit is not None else []):
-        store.delete_training(row.id)
+        store.queue.delete_training(row.id)
         artifacts.delete(f"{row.id}/")
-    store.delete_job(job_id)
+    store.jobs.delete_job(job_id)
     return len(rows)
 
 
 def _open_trainings(store: Store, job_id: str) -> Iterator[TrainingRow]:
     """The trials that have not ended, and the final training."""
-    yield from store.open_trials(job_id, limit=100_000).items
-    refit = _refit(store, store.get_job(job_id))
+    yield from store.jobs.open_trials(job_id, limit=100_000).items
+    refit = _refit(store, store.jobs.get_job(job_id))
     if refit is not None and refit.status not in ENDED:
         yield refit
 
@@ -197,7 +197,7 @@ def trials(store: Store, job_id: str, status: TrainingStatus | None = None) -> I
     """All trials of a job, page by page."""
     after: tuple[int, str] | None = None
     while True:
-        rows = store.list_trainings(TrainingFilter(status, job_id), _PAGE, after).items
+        rows = store.trainings.list_trainings(TrainingFilter(status, job_id), _PAGE, after).items
         yield from rows
         if len(rows) < _PAGE:
             return

@@ -32,7 +32,7 @@ def read_costs(store: Store, since: datetime, now: datetime) -> CostReport:
     second)."""
     bill = Bill()
     unreadable = 0
-    for page in store.account_pages(int(since.timestamp() * 1e6)):
+    for page in store.costs.account_pages(int(since.timestamp() * 1e6)):
         unreadable += len(page.broken)
         for account in page.items:
             bill.add(account, now)
@@ -43,7 +43,7 @@ def accounts_of_job(store: Store, job_id: str, arrival: int, trials: int) -> lis
     """The accounts of all trials of a job; None if there are more than MAX_SUMMED_TRIALS."""
     if trials > MAX_SUMMED_TRIALS:
         return None
-    return [account for page in store.account_pages(arrival, job_id) for account in page.items]
+    return [account for page in store.costs.account_pages(arrival, job_id) for account in page.items]
 
 
 def cost_of_job(accounts: Iterable[Account] | None, final: TrainingRow | None, now: datetime) -> Cost | None:

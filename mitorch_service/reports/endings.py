@@ -17,10 +17,10 @@ def wait_for_end(store: Store, document: Training | Job, pause: Callable[[], obj
     elsewhere); returns its status. Raises NotFound."""
     while True:
         if isinstance(document, Training):
-            status: TrainingStatus | JobStatus = store.get_training(document.id).status
+            status: TrainingStatus | JobStatus = store.trainings.get_training(document.id).status
             ended = status in ENDED
         else:
-            status = store.get_job(document.id).status
+            status = store.jobs.get_job(document.id).status
             ended = status not in ACTIVE_JOBS
         if ended:
             return status
@@ -35,7 +35,7 @@ def ended_between(store: Store, before: Snapshot, after: Snapshot) -> Iterator[T
         if row.id in still:
             continue
         try:
-            training = store.get_training(row.id)
+            training = store.trainings.get_training(row.id)
         except (NotFound, BrokenDocument):
             continue  # deleted or damaged meanwhile
         if training.status in ENDED:

@@ -71,6 +71,6 @@ def _share(job: Job, longest: int) -> float:
 
 
 def _hours_per_epoch(job: Job, trials: Sequence[Training], store: Store) -> float | None:
-    earlier = store.recent_trainings(job.dataset.name, _EARLIER)
+    earlier = store.jobs.recent_trainings(job.dataset.name, _EARLIER)
     models = {name for name in map(model_name, trials) if name}
     return hours_per_epoch(earlier, models, job.created_at)

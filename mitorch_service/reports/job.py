@@ -48,8 +48,8 @@ class JobReport:
 
 def read_job(store: Store, job_id: str, now: datetime) -> JobReport:
     """Raises NotFound, BrokenDocument."""
-    job = store.get_job(job_id)
-    counts = store.count_trainings(job_id)
+    job = store.jobs.get_job(job_id)
+    counts = store.trainings.count_trainings(job_id)
     final = read_refit(store, job)
     accounts = accounts_of_job(store, job.id, job.arrival, sum(counts.values()))
     insight = SearchInsight(store, job, now, accounts)
@@ -69,7 +69,7 @@ def read_job(store: Store, job_id: str, now: datetime) -> JobReport:
 def _reached(store: Store, job: Job) -> dict[int, int]:
     if job.status not in ACTIVE_JOBS:
         return {}
-    return {epochs: store.count_rung(job.id, epochs) for epochs in rungs_of(job)}
+    return {epochs: store.rungs.count_rung(job.id, epochs) for epochs in rungs_of(job)}
 
 
 def _best(store: Store, job: Job) -> Best | None:

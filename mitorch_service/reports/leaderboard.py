@@ -40,19 +40,19 @@ class ParetoFront:
 
 def read_leaderboard(store: Store, job: Job, limit: int) -> list[Standing]:
     """The trials of a job with one objective, best first."""
-    rows = store.best_trials(job.id, job.search.resolved_direction(), limit).items
+    rows = store.jobs.best_trials(job.id, job.search.resolved_direction(), limit).items
     return [standing for row in rows if (standing := _standing(row)) is not None]
 
 
 def iterate_leaders(store: Store, job: Job, limit: int) -> Iterator[TrainingRow]:
     """Iterates over the trainings of the leaderboard; a page is held at a time."""
-    return store.iterate_best_trials(job.id, job.search.resolved_direction(), limit)
+    return store.jobs.iterate_best_trials(job.id, job.search.resolved_direction(), limit)
 
 
 def read_front(store: Store, job: Job, limit: int) -> ParetoFront:
     """The front of a job with several objectives, and the trainings of its first `limit` trials."""
     trials = current_front(store, job)
-    return ParetoFront(trials, store.trials_of_front(trials[:limit]))
+    return ParetoFront(trials, store.fronts.trials_of_front(trials[:limit]))
 
 
 def parameter_names(standings: Iterable[Standing]) -> list[str]:

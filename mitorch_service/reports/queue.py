@@ -10,7 +10,7 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.trainings import TrainingFilter
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class QueueReport:
 
 def read_queue(store: Store, filter: TrainingFilter, limit: int) -> QueueReport:
     """The newest `limit` trainings."""
-    listing = store.list_trainings(filter, limit)
-    return QueueReport(listing.items, listing.broken, store.count_trainings(filter.job_id))
+    listing = store.trainings.list_trainings(filter, limit)
+    return QueueReport(listing.items, listing.broken, store.trainings.count_trainings(filter.job_id))
 
 
 def build_filter(
@@ -35,7 +35,7 @@ def build_filter(
     AmbiguousId, NotAllowed."""
     job_id = None
     if job is not None:
-        kind, job_id = store.resolve_id(job)
+        kind, job_id = store.trainings.resolve_id(job)
         if kind != "job":
             raise NotAllowed("training", job_id, "no job", "listed by --job", "Give the id of a job.")
     name = None if dataset is None else DatasetRef.parse(dataset).name

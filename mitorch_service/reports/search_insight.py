@@ -31,7 +31,7 @@ class SearchInsight:
         self._job = job
         self._now = now
         self._accounts = accounts
-        self._rows = store.latest_trials(job.id, _MOST_TRIALS)
+        self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS)
         self._space, problems = parse_space(job.config)
         self._usable = bool(self._rows and self._space.parameters) and not problems
 

@@ -38,12 +38,12 @@ class ServiceStatus:
 
 def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) -> ServiceStatus:
     """Asks every cluster for its capacity; one that does not answer is reported with its error."""
-    queue = store.queue_head(_HEAD).items
+    queue = store.queue.queue_head(_HEAD).items
     refused = _last_refusals(store, queue, backends, now)
     return ServiceStatus(
         clusters={name: _cluster_status(backend, refused[name]) for name, backend in backends.items()},
-        counts=store.count_trainings(),
-        jobs=store.active_jobs().items,
+        counts=store.trainings.count_trainings(),
+        jobs=store.jobs.active_jobs().items,
         queue=queue[:_SHOWN],
     )
 
@@ -58,6 +58,6 @@ def _cluster_status(backend: Backend, refusal: str | None) -> ClusterStatus:
 def _last_refusals(
     store: Store, queue: Sequence[TrainingRow], clusters: Iterable[str], now: datetime
 ) -> dict[str, str | None]:
-    active = store.active_trainings().items if any(map(refusals, queue)) else ()
+    active = store.queue.active_trainings().items if any(map(refusals, queue)) else ()
     backoff = ClusterBackoff(now, queue, active)
     return {name: backoff.refusal(name) for name in clusters}

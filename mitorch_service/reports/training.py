@@ -29,12 +29,12 @@ class TrainingReport:
 
 def read_training(store: Store, training_id: str, now: datetime) -> TrainingReport:
     """Raises NotFound, BrokenDocument."""
-    training = store.get_training(training_id)
+    training = store.trainings.get_training(training_id)
     return TrainingReport(training, training_cost(training.attempts, now))
 
 
 def read_curve(store: Store, training_id: str) -> Iterator[EpochResult]:
     """The recorded epochs in order, without those that cannot be read; a page is held at a time."""
-    for record in store.curve_records(training_id):
+    for record in store.runs.curve_records(training_id):
         with suppress(BrokenDocument):
             yield EpochResult.from_document(record)

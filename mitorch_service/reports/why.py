@@ -12,7 +12,7 @@ from mitorch_service.models.job import refit_id
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import Kind
+from mitorch_service.stores.trainings import Kind
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,23 @@ class Why:
 
 def explain(store: Store, controller: Controller, id: str, now: datetime) -> tuple[Kind, Why]:
     """Explains the training or job with this id, or the beginning of it. Raises NotFound, AmbiguousId."""
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     explain_it = _explain_training if kind == "training" else _explain_job
     return kind, explain_it(store, controller, whole, now)
 
 
 def _explain_training(store: Store, controller: Controller, id: str, now: datetime) -> Why:
-    training = store.get_training(id)
+    training = store.trainings.get_training(id)
     if training.status != TrainingStatus.NEW:  # no cluster needs to be asked
         return why_training(now, training, Snapshot(), 0)
-    return why_training(now, training, controller.observe(now), store.count_ahead(training))
+    return why_training(now, training, controller.observe(now), store.queue.count_ahead(training))
 
 
 def _explain_job(store: Store, controller: Controller, id: str, now: datetime) -> Why:
     for state in controller.observe(now).jobs:
         if state.job.id == id:
             return why_job(state)
-    job = store.get_job(id)
+    job = store.jobs.get_job(id)
     ended = f"it has ended: {job.status}" + "".join(f"; {text}" for text in (job.error, job.note) if text)
     return Why(job.id, job.status, [ended])
 

@@ -76,11 +76,11 @@ def run_training(
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
         try:
-            found = persistently(lambda: store.find_attempt(training_id, attempt), _START_PATIENCE)
+            found = persistently(lambda: store.runs.find_attempt(training_id, attempt), _START_PATIENCE)
             earlier = find_checkpoint(artifacts, found)
             epochs = max(earlier.epochs, epochs_kept(artifacts, training_id, attempt))
             training = persistently(
-                lambda: store.start_training(training_id, attempt, worker, clock(), epochs), _START_PATIENCE
+                lambda: store.runs.start_training(training_id, attempt, worker, clock(), epochs), _START_PATIENCE
             )
             persistently(lambda: earlier.complete_curve(store, training), _START_PATIENCE)
             files = dataset_files or DatasetFiles(Path(folder, "datasets"))
@@ -124,7 +124,7 @@ def _attempt(
         if is_script(training.config):
             end = run_script(store, artifacts, dataset_files, training, folder, reporter, clock)
         else:
-            dataset = persistently(lambda: store.get_dataset(training.dataset), _START_PATIENCE)
+            dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), _START_PATIENCE)
             with dataset_files.at_hand(dataset) as paths:
                 end = _train(artifacts, training, earlier, dataset, paths, folder, reporter)
     except (StaleAttempt, StoreError):
@@ -265,9 +265,9 @@ def _tell(store: Store, training: Training, worker: str, end: RunEnd, clock: Cal
         end.outcome == AttemptOutcome.FAILED and used < training.max_retries
     )
     if again:
-        write = store.retry_attempt
+        write = store.runs.retry_attempt
     else:
-        write = store.finish_training
+        write = store.runs.finish_training
         end = replace(end, outcome=AttemptOutcome.FAILED) if lost else end
     persistently(lambda: write(training.id, training.attempt, worker, clock(), end), _END_PATIENCE)
     log.info("attempt %d ended: %s%s", training.attempt, end.outcome, "; it will be tried again" if again else "")

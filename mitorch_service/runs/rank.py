@@ -23,8 +23,8 @@ def run_share(store: Store, training_id: str, dataset_files: DatasetFiles) -> in
     """Trains together with the first process, which alone reports, saves and writes to the store; returns the exit
     code of this one, 1 if it failed. Weights and checkpoints come from the first."""
     try:
-        training = persistently(lambda: store.get_training(training_id), _PATIENCE)
-        dataset = persistently(lambda: store.get_dataset(training.dataset), _PATIENCE)
+        training = persistently(lambda: store.trainings.get_training(training_id), _PATIENCE)
+        dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), _PATIENCE)
         with dataset_files.at_hand(dataset) as paths:
             with heavy_imports():
                 from mitorch_service.training.loop.engine import train

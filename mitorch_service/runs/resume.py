@@ -36,10 +36,10 @@ class Earlier:
 
     def complete_curve(self, store: Store, training: Training) -> None:
         """Records the epochs that a process had finished, but not recorded before it was killed."""
-        recorded = {result.epoch for result in store.curve(training.id).items} if self.results else set()
+        recorded = {result.epoch for result in store.runs.curve(training.id).items} if self.results else set()
         for result in self.results:
             if result.epoch not in recorded:
-                store.record_epoch(training.id, training.attempt, training.max_epochs, result)
+                store.runs.record_epoch(training.id, training.attempt, training.max_epochs, result)
 
 
 def find_checkpoint(artifacts: ArtifactStore, training: Training) -> Earlier:

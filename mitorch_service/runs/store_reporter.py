@@ -113,7 +113,7 @@ class StoreReporter(Reporter):
             try:
                 item = self._waiting.get(timeout=_HEARTBEAT_SECONDS)
             except queue.Empty:
-                self._write(lambda: self._store.heartbeat(self._id, self._attempt, self._clock()), repeat=False)
+                self._write(lambda: self._store.runs.heartbeat(self._id, self._attempt, self._clock()), repeat=False)
                 continue
             if isinstance(item, threading.Event):
                 item.set()
@@ -121,7 +121,9 @@ class StoreReporter(Reporter):
                 self._write_epoch(item)
 
     def _write_epoch(self, result: EpochResult) -> None:
-        self._write(lambda: self._store.record_epoch(self._id, self._attempt, self._max_epochs, result), repeat=True)
+        self._write(
+            lambda: self._store.runs.record_epoch(self._id, self._attempt, self._max_epochs, result), repeat=True
+        )
         stopping = self._stopping
         if stopping is not None:
             self._write(lambda: stopping.ends_after(result), repeat=True)

@@ -20,7 +20,7 @@ class TrialPausing:
         self._trial, self._max_epochs = trial, training.max_epochs
         self._left = list(trial.rungs)  # those that are still to be recorded
         self.reason: str | None = None  # why the trial ends here
-        results = store.curve(training.id).items
+        results = store.runs.curve(training.id).items
         passed = [rung for rung in trial.rungs if results and rung <= results[-1].epoch]
         self._left = trial.rungs[max(len(passed) - 1, 0) :]  # the attempt before may have died on the last one
         for result in results:
@@ -45,9 +45,9 @@ class TrialPausing:
     def _record(self, rung: int, value: float | None) -> None:
         loss = loss_of(math.nan if value is None else value, self._trial.direction)
         if value is not None:
-            self._store.record_trial_value(self._id, self._attempt, rung, value)
+            self._store.rungs.record_trial_value(self._id, self._attempt, rung, value)
         paused = rung == self._trial.pause_at
-        self._store.record_rung(self._job_id, self._trial.number, self._attempt, 0, rung, loss, paused)
+        self._store.rungs.record_rung(self._job_id, self._trial.number, self._attempt, 0, rung, loss, paused)
 
 
 def paused_after(pause_at: int, max_epochs: int) -> str:

@@ -27,7 +27,7 @@ class TrialStopping:
         self._observed = set(self._stopper.observed_epochs(training.max_epochs))
         self._values: dict[int, float] = {}  # epoch -> the objective; epochs without it do not count
         self.reason: str | None = None  # why the trial ends here
-        before = store.curve(training.id).items
+        before = store.runs.curve(training.id).items
         for result in before[:-1]:
             self._add(result)
         for result in before[-1:]:
@@ -48,7 +48,7 @@ class TrialStopping:
         question = self._stopper.question(self._trial.number, losses)
         if epochs in self._observed or question is not None:
             best = self._sign * best_so_far(losses)
-            self._store.record_trial_value(self._id, self._attempt, epochs, best)
+            self._store.rungs.record_trial_value(self._id, self._attempt, epochs, best)
         if question is None or epochs == self._max_epochs:
             return False
         standing = self._ask(question)
@@ -67,8 +67,8 @@ class TrialStopping:
     def _ask(self, question: Question) -> Standing:
         """The trial's own value is there before the question, so that of two that ask at once one sees the other."""
         place = (question.bracket, question.epochs, question.loss)
-        self._store.record_rung(self._job_id, self._trial.number, self._attempt, *place)
-        return Standing(*self._store.standing(self._job_id, *place))
+        self._store.rungs.record_rung(self._job_id, self._trial.number, self._attempt, *place)
+        return Standing(*self._store.rungs.standing(self._job_id, *place))
 
 
 def measured(result: EpochResult, objective: str) -> float | None:

@@ -155,7 +155,7 @@ class BulkSubmission:
 
     def _is_there(self, place: str, round: int) -> bool:
         id = self._id(place, round)
-        for get in (self._store.get_training, self._store.get_job):
+        for get in (self._store.trainings.get_training, self._store.jobs.get_job):
             try:
                 return get(id) is not None
             except NotFound:
@@ -174,10 +174,10 @@ class BulkSubmission:
     def _add(self, round: int, batch: list[CheckedLine]) -> None:
         now = datetime.now(UTC)
         documents = [line.submission.to_document(self._id(line.place, round), self._options, now) for line in batch]
-        self._store.add_trainings([document for document in documents if isinstance(document, Training)])
+        self._store.queue.add_trainings([document for document in documents if isinstance(document, Training)])
         for document in documents:
             if isinstance(document, Job):
-                self._store.add_job(document)
+                self._store.jobs.add_job(document)
 
 
 def submission_key(content: str, options: Options) -> str:

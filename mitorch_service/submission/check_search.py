@@ -24,8 +24,8 @@ def search_problems(search: SearchConfig, space: Space) -> list[Problem]:
 def warm_start_problem(store: Store, id: str) -> Problem | None:
     """What is wrong with the id of a job or training that a search is to start from."""
     try:
-        kind, whole = store.resolve_id(id)
-        if kind == "job" or store.get_training(whole).trial is not None:
+        kind, whole = store.trainings.resolve_id(id)
+        if kind == "job" or store.trainings.get_training(whole).trial is not None:
             return None
         message = f"the training {id} is no trial of a job: it has no parameters to learn from"
     except (NotFound, AmbiguousId) as error:

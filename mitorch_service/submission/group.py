@@ -110,7 +110,7 @@ def _round(
 
 
 def _is_there(store: Store, document: Training | Job) -> bool:
-    get = store.get_job if isinstance(document, Job) else store.get_training
+    get = store.jobs.get_job if isinstance(document, Job) else store.trainings.get_training
     try:
         return get(document.id) is not None
     except NotFound:

@@ -48,10 +48,10 @@ class Lookups:
 
 def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | Problem:
     try:
-        dataset = store.get_dataset(ref)
+        dataset = store.datasets.get_dataset(ref)
         return expiry_problem(dataset, now) or dataset.ref
     except (NotFound, BrokenDocument):
-        registered = [str(dataset.ref) for dataset in store.list_datasets().items]
+        registered = [str(dataset.ref) for dataset in store.datasets.list_datasets().items]
         near = nearest(str(ref), registered) or nearest(ref.name, [name.rpartition(":")[0] for name in registered])
         hint = f"did you mean {near!r}? " if near else ""
         known = f"registered: {', '.join(registered)}" if registered else "none is: see midataset register"
@@ -60,7 +60,7 @@ def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | 
 
 def _check_base(store: Store, base: str) -> Problem | None:
     try:
-        training = store.get_training(base)
+        training = store.trainings.get_training(base)
     except NotFound:
         return Problem("base", f"there is no training {base!r}; give the whole id of a completed one")
     except BrokenDocument as error:

@@ -113,9 +113,9 @@ def submit(store: Store, document: Training | Job) -> str:
     answer, adds nothing."""
     store.prepare()
     if isinstance(document, Job):
-        store.add_job(document)
+        store.jobs.add_job(document)
     else:
-        store.add_trainings([document])
+        store.queue.add_trainings([document])
     return document.id
 
 

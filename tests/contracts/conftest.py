@@ -10,10 +10,10 @@ from typing import Any
 
 import pymongo
 import pytest
+from mitorch_service.stores.requests import Query
 
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
-from mitorch_service.stores.query import Query
 from mitorch_service.stores.sqlite import SqliteStore
 
 

@@ -48,7 +48,7 @@ def test_the_worst_quarter_goes_on_from_the_best_after_each_step(store: Store, t
     edges = [(one, row) for row in search.rows() for one in (row.trial.lineage if row.trial else None) or ()]
     assert sorted(one.epoch for one, _ in edges) == [2, 2, 4, 4]
     for one, row in edges:
-        training = store.get_training(row.id)
+        training = store.trainings.get_training(row.id)
         assert one.parent == search.rows()[one.parent_number].id != row.id
         assert one.before != one.after
         if one == row.trial.lineage[-1]:  # type: ignore[union-attr,index]
@@ -67,8 +67,8 @@ def test_passes_and_runs_that_die_change_no_decision(store: Store, tmp_path: Pat
     calm.finish()
     expected = lineages(calm)
     for row in calm.rows():
-        store.delete_training(row.id)
-    store.delete_job(JOB_ID)
+        store.queue.delete_training(row.id)
+    store.jobs.delete_job(JOB_ID)
     search = SimulatedSearch(store, tmp_path / "wild", job_with(), loss, slots=3, chance=random.Random(seed))
     assert search.finish().status == JobStatus.COMPLETED
     if all(row.status == TrainingStatus.COMPLETED for row in search.rows()):  # none was lost too often

@@ -31,6 +31,7 @@ from tests.azureml_emulator.client import (
     running,
 )
 from tests.azureml_worker import CONNECTION
+from tests.fakes import primitives
 from tests.samples import a_job, a_training, a_trial, an_attempt
 
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE, "gpus": 0}
@@ -196,8 +197,8 @@ def test_the_final_training_of_a_job_is_what_is_registered(azure: Emulator, mach
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
     refit = Refit(job_id=job, number=2, parameters={"lr": 0.1})
     same = {**trial.to_document(), "_id": refit_id(job), "job_id": None, "trial": None, "refit": refit.to_document()}
-    store.insert("trainings", [same])
-    store.change_study(job, {}, {"best.refit": refit_id(job)})
+    primitives(store).insert("trainings", [same])
+    store.studies.change_study(job, {}, {"best.refit": refit_id(job)})
     folder = machine.home / "artifacts" / refit_id(job)
     folder.mkdir(parents=True)
     (folder / "model.pth").write_bytes(b"the final weights")
@@ -219,8 +220,8 @@ def test_a_lost_answer_leaves_one_version(azure: Emulator, machine: Machine) -> 
 def test_what_has_no_model_is_refused(azure: Emulator, machine: Machine) -> None:
     job, trial = furnish(machine, b"the weights")
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
-    store.add_trainings([running_one := a_training()])
-    store.add_job(empty := a_job())
+    store.queue.add_trainings([running_one := a_training()])
+    store.jobs.add_job(empty := a_job())
     for id, words in ((running_one.id, "Only a completed training"), (empty.id, "best trial")):
         answer = machine.run("control", "register-model", id, "--name", "none")
         assert (answer.code, words in answer.err) == (1, True)
@@ -246,8 +247,8 @@ def furnish(machine: Machine, weights: bytes) -> tuple[str, Training]:
     best = BestTrial(training_id=trial.id, number=2, value=0.9876543, parameters={"lr": 0.1})
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
     store.prepare()
-    store.add_job(job.model_copy(update={"best": best}))
-    store.add_trainings([trial])
+    store.jobs.add_job(job.model_copy(update={"best": best}))
+    store.queue.add_trainings([trial])
     folder = machine.home / "artifacts" / trial.id
     folder.mkdir(parents=True)
     (folder / "model.pth").write_bytes(weights)

@@ -176,8 +176,8 @@ def test_a_pass_stops_itself_before_the_hosts_limit_and_the_next_goes_on(
     many = "".join(f"{json.dumps(TINY_TRAINING)}\n" for _ in range(8))
     machine.ok("submit", "--many", machine.write("many.jsonl", many))
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
-    rows = store.queue_head(8).items
-    store.claim_trainings([(row.id, an_attempt(row, cluster=COMPUTE)) for row in rows[:3]])
+    rows = store.queue.queue_head(8).items
+    store.queue.claim_trainings([(row.id, an_attempt(row, cluster=COMPUTE)) for row in rows[:3]])
     store.close()
     slow = azure.faults.delay(usable, operation="submit")
     host = start(hosts, machine, AzureFunctionsJobHost__functionTimeout=f"00:00:{limit}")

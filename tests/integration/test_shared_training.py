@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> SqliteStore:
         write_colors(tmp_path, images, name)
     parts = {name: DatasetPart(path=str(tmp_path / f"{name}.txt")) for name in ("train", "val")}
     store = SqliteStore(tmp_path / "mitorch.db")
-    store.add_dataset(Dataset(id="digits:1", name="digits", version=1, created_at=NOW, **parts))
+    store.datasets.add_dataset(Dataset(id="digits:1", name="digits", version=1, created_at=NOW, **parts))
     return store
 
 
@@ -57,15 +57,15 @@ def test_two_processes_end_one_training(
     torch.set_num_threads(1)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     training = a_training(config=SMALL)
-    store.add_trainings([training])
-    assert store.claim_training(training.id, an_attempt(training))
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
     arguments = [str(tmp_path / "mitorch.db"), training.id, str(tmp_path / "cache")]
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
     with local_processes(2, [sys.executable, "-c", COMPANION, *arguments]):
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == 0
-    done = store.get_training(training.id)
+    done = store.trainings.get_training(training.id)
     assert done.status == TrainingStatus.COMPLETED
-    assert len(store.curve(training.id).items) == 2
+    assert len(store.runs.curve(training.id).items) == 2
     assert "on cpu and 1 more" in Path(done.artifacts["log"]).read_text()
     store.close()
 
@@ -75,12 +75,12 @@ def test_one_whose_other_process_is_killed_is_tried_again(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     training = a_training(config=SMALL)
-    store.add_trainings([training])
-    assert store.claim_training(training.id, an_attempt(training))
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
     with local_processes(2, [sys.executable, "-c", MORTAL]):
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == EXIT_INFRASTRUCTURE
-    lost = store.get_training(training.id)
+    lost = store.trainings.get_training(training.id)
     assert lost.status == TrainingStatus.NEW
     assert "do not reach each other any more" in str(lost.attempts[-1].reason)
     store.close()

@@ -22,7 +22,7 @@ def open_view(
         from mitorch_service.reports.queue import build_filter
 
         return QueueView(store, build_filter(store, status, job, dataset, tag), limit)
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "training":
         from mitorch_service.cli.views.training import TrainingView
 

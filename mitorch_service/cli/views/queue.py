@@ -13,7 +13,7 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.reports.queue import main_result, read_queue
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.trainings import TrainingFilter
 
 _COLUMNS = ("id", "status", "priority", "dataset", "name", "job", "epoch", "val loss", "result", "created")
 
@@ -42,12 +42,12 @@ class QueueView(View):
         """The fields of the document; the trainings are an iterator, as there may be a million."""
         broken: list[BrokenDocument] = []
         yield "trainings", self._documents(broken)
-        yield "counts", self._store.count_trainings(self._filter.job_id)
+        yield "counts", self._store.trainings.count_trainings(self._filter.job_id)
         yield "unreadable", [{"id": str(one.key), "reason": one.reason} for one in broken]
 
     def _documents(self, broken: list[BrokenDocument]) -> Iterator[object]:
         """Yields the documents that can be read, and appends the others to `broken`."""
-        for row in self._store.iterate_trainings(self._filter, self._limit):
+        for row in self._store.trainings.iterate_trainings(self._filter, self._limit):
             if isinstance(row, BrokenDocument):
                 broken.append(row)
             else:

@@ -8,7 +8,7 @@ import click
 
 from mitorch_service.cli.views.output import show_fields, show_json, show_table
 from mitorch_service.reports.why import Why
-from mitorch_service.stores.browse import Kind
+from mitorch_service.stores.trainings import Kind
 
 
 def show_why(kind: Kind, why: Why) -> None:

@@ -42,7 +42,7 @@ class AttemptEnds:
         reason = mask_secrets(action.reason)
         error = TrainingErrorInfo(type=action.outcome.value.capitalize(), message=reason, log_tail=tail)
         verdict = (now, action.outcome, action.status, error, before)
-        if self._store.end_attempt(action.training_id, attempt.number, *verdict):
+        if self._store.queue.end_attempt(action.training_id, attempt.number, *verdict):
             then = "will be tried again" if action.status == "new" else f"is {action.status}"
             short = action.training_id[:8]
             text = f"training {short}: attempt {attempt.number} {action.outcome}: {action.reason}; it {then}"

@@ -22,12 +22,12 @@ def delete_page(
 ) -> bool:
     """Some of them; returns whether there may be more. States that cannot be deleted are told of, and stay until their
     training is deleted: the job does not wait for them."""
-    records = store.some_rung_records(job_id, _PAGE)
+    records = store.rungs.some_rung_records(job_id, _PAGE)
     for number in sorted({record.number for record in records}):
         try:
             if artifacts is not None:
                 delete_states(artifacts, trial_id(job_id, number), shared=True)
         except ArtifactError as error:
             tell(error)
-    store.remove_rung_records(records)
+    store.rungs.remove_rung_records(records)
     return len(records) == _PAGE

@@ -37,7 +37,7 @@ class Launching:
         """Those that this pass wins are submitted; a cluster that has just refused gets no more."""
         launches = [launch for launch in launches if launch.attempt.cluster not in self._refusing]
         claims = [(launch.training_id, launch.attempt) for launch in launches]
-        ours = self._store.claim_trainings(claims)
+        ours = self._store.queue.claim_trainings(claims)
         self.submit([launch for launch, won in zip(launches, ours, strict=True) if won], now)
 
     def submit(self, claimed: Sequence[Launch | Submit], now: datetime) -> None:
@@ -56,7 +56,7 @@ class Launching:
                 accepted.append((one.training_id, one.attempt.number, answer))
                 text = f"training {one.training_id[:8]} launched on {cluster} (attempt {one.attempt.number})"
                 self._events.note(text, Counted.LAUNCHED)
-        self._store.record_submissions(accepted, now)
+        self._store.queue.record_submissions(accepted, now)
         for cluster, answers in answered.items():
             self._note_errors(answers)
             self._give_back(cluster, parts[cluster], answers, now)
@@ -91,7 +91,7 @@ class Launching:
         for one, answer in pairs:
             if isinstance(answer, RunRefused):
                 with self._events.going_on():
-                    training = self._store.get_training(one.training_id)
+                    training = self._store.trainings.get_training(one.training_id)
                     self._attempt_ends.end(refused(training, one.attempt, answer, takes_others), now, began=False)
         if not takes_others and any(isinstance(answer, RunRefused) for answer in answers):
             self._refusing.add(cluster)

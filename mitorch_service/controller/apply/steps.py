@@ -74,7 +74,7 @@ class Steps:
     def _apply(self, action: Action, now: datetime) -> None:  # noqa: C901, PLR0912 - one case for each kind
         match action:
             case AddTrials():
-                added = self._store.add_trainings(action.trainings)
+                added = self._store.queue.add_trainings(action.trainings)
                 if added:
                     self._events.note(
                         f"job {action.job_id[:8]}: {added} trials queued", Counted.TRIALS_ADDED, number=added
@@ -84,13 +84,16 @@ class Steps:
             case ResumeTrial():
                 self._resume_trial(action, now)
             case ForgetPaused():
-                self._store.forget_paused(action.record)
+                self._store.rungs.forget_paused(action.record)
             case UpdateJob():
-                self._store.update_job(action.job_id, action.counts, action.best, now)
+                self._store.jobs.update_job(action.job_id, action.counts, action.best, now)
             case MergeFront():
                 store_merge(self._store, action)
             case SettleCost():
-                if self._store.settle_cost(action.job_id, action.before, action.settled, action.note) and action.news:
+                if (
+                    self._store.costs.settle_cost(action.job_id, action.before, action.settled, action.note)
+                    and action.news
+                ):
                     self._events.note(f"job {action.job_id[:8]}: {action.news}")
             case NoteJob():
                 self._note_job(action)
@@ -109,25 +112,25 @@ class Steps:
                 assert_never(action)
 
     def _note_job(self, action: NoteJob) -> None:
-        if self._store.note_job(action.job_id, action.note):
+        if self._store.jobs.note_job(action.job_id, action.note):
             self._events.note(f"job {action.job_id[:8]}: {action.note}")
 
     def _add_refit(self, job_id: str, now: datetime) -> None:
         """The job is looked at once more: a paused trial that another pass took on meanwhile may win yet."""
-        for found in plan_job(now, self._observation.job_state(self._store.get_job(job_id), now)):
-            if isinstance(found, AddRefit) and self._store.add_trainings([found.training]):
+        for found in plan_job(now, self._observation.job_state(self._store.jobs.get_job(job_id), now)):
+            if isinstance(found, AddRefit) and self._store.queue.add_trainings([found.training]):
                 self._events.note(f"job {job_id[:8]}: its final training {found.training.id[:8]} queued")
 
     def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:
-        if self._store.get_job(action.job_id).status not in ACTIVE_JOBS:
+        if self._store.jobs.get_job(action.job_id).status not in ACTIVE_JOBS:
             return  # this pass has slept, and another one has ended the job
-        if self._store.resume_trial(action.row, action.pause_at, action.priority, now, action.course):
+        if self._store.rungs.resume_trial(action.row, action.pause_at, action.priority, now, action.course):
             how = "" if action.course is None else f" as training {action.course.inheritance.parent[:8]} was"
             where = "to its end" if action.pause_at is None else f"to epoch {action.pause_at}"
             text = f"job {action.job_id[:8]}: training {action.row.id[:8]} goes on{how}, {where}"
             self._events.note(text, Counted.TRIALS_RESUMED)
         if action.record is not None:
-            self._store.forget_paused(action.record)
+            self._store.rungs.forget_paused(action.record)
 
     def _finish_pausing_job(self, job_id: str, now: datetime) -> Iterator[Callable[[], None]]:
         """Ends a job whose trials run in parts, and deletes first, step by step, what they have kept to go on from.
@@ -138,7 +141,7 @@ class Steps:
         more = True
 
         def look_again() -> None:
-            found = plan_job(now, self._observation.job_state(self._store.get_job(job_id), now))
+            found = plan_job(now, self._observation.job_state(self._store.jobs.get_job(job_id), now))
             over.extend(action for action in found if isinstance(action, FinishJob))
 
         def tell(error: ArtifactError) -> None:
@@ -158,17 +161,17 @@ class Steps:
         yield from (partial(self._apply, action, now) for action in over)
 
     def _finish(self, action: FinishJob, now: datetime) -> None:
-        if action.pauses and self._store.some_rung_records(action.job_id, 1):
+        if action.pauses and self._store.rungs.some_rung_records(action.job_id, 1):
             return  # the next pass goes on deleting
-        self._store.remove_rungs(action.job_id)  # all its trials have ended
+        self._store.rungs.remove_rungs(action.job_id)  # all its trials have ended
         ended = action.counts, action.best, action.front, action.front_version
-        if self._store.finish_job(action.job_id, action.status, now, action.error, *ended):
+        if self._store.jobs.finish_job(action.job_id, action.status, now, action.error, *ended):
             why = f": {action.error}" if action.error else ""
             self._events.note(f"job {action.job_id[:8]} {action.status}{why}", Counted.JOBS_ENDED)
 
     def _cancel_trial(self, training_id: str, now: datetime) -> None:
         try:
-            row = self._store.request_cancel(training_id, now)
+            row = self._store.queue.request_cancel(training_id, now)
         except NotAllowed:
             return  # it ended meanwhile, which is as good
         if row.status == TrainingStatus.CANCELED:

@@ -27,7 +27,7 @@ def job_cost(store: Store, job: Job, open_count: int, now: datetime) -> tuple[fl
 def _add_up(store: Store, job: Job, settled: SettledCost, now: datetime) -> tuple[float, SettledCost, int]:
     """The whole cost, what of it is final, and how many trials behind the settled ones are open."""
     unsettled, seen = 0.0, 0
-    for page in store.account_pages(job.arrival + settled.below, job.id):
+    for page in store.costs.account_pages(job.arrival + settled.below, job.id):
         for account in page.items:
             cost = training_cost(account.attempts, now).cost
             ended = account.status in ENDED

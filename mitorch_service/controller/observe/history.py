@@ -40,7 +40,7 @@ def read_history(store: Store, job: Job, last_number: int | None) -> list[TrialR
     if not finite and job.search.algorithm not in LEARNING:
         return []
     whole = finite or job.search.algorithm == "cmaes"
-    rows = store.iterate_trials(job.id) if whole else _best_and_latest(store, job)
+    rows = store.jobs.iterate_trials(job.id) if whole else _best_and_latest(store, job)
     last = -1 if last_number is None else last_number
     own = [record for record in records(space, rows, keep_canceled=finite) if record.number <= last]
     return warm_records(store, job, space) + own
@@ -82,9 +82,9 @@ def _curve(stored: Mapping[str, float]) -> dict[int, float]:
 
 def _best_and_latest(store: Store, job: Job) -> list[TrialRow | TrainingRow]:
     rows: dict[str, TrialRow | TrainingRow] = {row.id: row for row in _best(store, job)}
-    latest = store.latest_trials(job.id, LATEST)
+    latest = store.jobs.latest_trials(job.id, LATEST)
     if len(latest) == LATEST:  # else these are all
-        for row in store.open_trials(job.id, _MOST_OPEN).items:
+        for row in store.jobs.open_trials(job.id, _MOST_OPEN).items:
             rows[row.id] = row
     return [*(rows | {row.id: row for row in latest}).values()]
 
@@ -92,16 +92,16 @@ def _best_and_latest(store: Store, job: Job) -> list[TrialRow | TrainingRow]:
 def _best(store: Store, job: Job) -> Sequence[TrialRow | TrainingRow]:
     """The front, where there are several objectives."""
     if len(job.search.objectives()) == 1:
-        return store.best_trials(job.id, job.search.resolved_direction(), BEST).items
-    return store.trials_of_front(job.front or ())
+        return store.jobs.best_trials(job.id, job.search.resolved_direction(), BEST).items
+    return store.fronts.trials_of_front(job.front or ())
 
 
 def _warm_rows(store: Store, id: str) -> list[TrialRow | TrainingRow]:
     """The trial, or the latest trials of the job, as far as they are still there."""
     try:
-        kind, whole = store.resolve_id(id)
+        kind, whole = store.trainings.resolve_id(id)
         if kind == "job":
-            return [*store.latest_trials(whole, _MOST_WARM)]
-        return [store.get_training(whole)]
+            return [*store.jobs.latest_trials(whole, _MOST_WARM)]
+        return [store.trainings.get_training(whole)]
     except MiTorchError:
         return []

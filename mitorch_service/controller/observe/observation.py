@@ -29,7 +29,7 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.samplers.registry import check_installed
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.primitives import Listing
+from mitorch_service.stores.requests import Listing
 
 _CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs, where there are several
 _OPEN_TRIALS_A_PASS = 1000
@@ -56,7 +56,7 @@ class Observation:
         clusters = self._events.answers(capacities, _CLUSTER_SECONDS)
         room = sum(capacity.free for capacity in clusters.values())
         queue = self._observe_queue(room, now)
-        active = self._whole(self._store.active_trainings(), now)
+        active = self._whole(self._store.queue.active_trainings(), now)
         runs: dict[str, RunStatus | None] = {}
         attempts = [attempt for training in active if (attempt := training.current_attempt()) is not None]
         names = {cluster: [a.run_name for a in attempts if a.cluster == cluster] for cluster in clusters}
@@ -69,10 +69,10 @@ class Observation:
     def _observe_queue(self, room: int, now: datetime) -> list[TrainingRow]:
         """The head of the queue: one more than there are free nodes, which those fill that may go anywhere. Where some
         may not, others behind them might: then as many more are read as keeps the cost of a pass bounded."""
-        queue = self._whole(self._store.queue_head(room + 1), now)
+        queue = self._whole(self._store.queue.queue_head(room + 1), now)
         if not 0 < room < len(queue) or all(row.resources is None for row in queue):
             return queue
-        return self._whole(self._store.queue_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room)), now)
+        return self._whole(self._store.queue.queue_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room)), now)
 
     def _observe_data(self, refs: list[DatasetRef]) -> dict[str, frozenset[str]]:
         """Where the data lies, asked only if some cluster has data near it."""
@@ -81,7 +81,7 @@ class Observation:
             return hosts
         for ref in {str(ref): ref for ref in refs}.values():
             try:
-                hosts[str(ref)] = hosts_of(self._store.get_dataset(ref))
+                hosts[str(ref)] = hosts_of(self._store.datasets.get_dataset(ref))
             except (NotFound, BrokenDocument):
                 continue  # its run will say so; nothing lies near it
         return hosts
@@ -100,9 +100,9 @@ class Observation:
         return whole
 
     def _observe_jobs(self, now: datetime) -> list[JobState]:
-        jobs = self._store.active_jobs()
+        jobs = self._store.jobs.active_jobs()
         for broken in jobs.broken:
-            self._store.quarantine_job(broken.key, now, broken.reason)
+            self._store.jobs.quarantine_job(broken.key, now, broken.reason)
             text = f"job {broken.key} failed: its document cannot be read: {broken.reason}"
             self._events.note(text, Counted.JOBS_ENDED, failed=True)
         states = []
@@ -113,8 +113,8 @@ class Observation:
 
     def job_state(self, job: Job, now: datetime) -> JobState:
         # First the number, then the counts: trials that another pass adds in between are counted, never overlooked.
-        last_number = self._store.last_trial_number(job.id)
-        counts = self._store.count_trainings(job.id)
+        last_number = self._store.jobs.last_trial_number(job.id)
+        counts = self._store.trainings.count_trainings(job.id)
         open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
         failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
@@ -129,7 +129,7 @@ class Observation:
             state = replace(state, best=best)
         if winding_up or state.spent:
             more = [refit.training] if refit is not None and refit.training is not None and refit.is_open else []
-            trials = self._store.open_trials(job.id, _OPEN_TRIALS_A_PASS).items
+            trials = self._store.jobs.open_trials(job.id, _OPEN_TRIALS_A_PASS).items
             return replace(state, open_trials=[*trials, *more])
         if refit is not None:
             return state
@@ -142,14 +142,14 @@ class Observation:
 
     def _quarantine_trainings(self, broken: list[BrokenDocument], now: datetime) -> None:
         for document in broken:
-            self._store.quarantine_training(document.key, now, document.reason)
+            self._store.queue.quarantine_training(document.key, now, document.reason)
             text = f"training {document.key} failed: its document cannot be read: {document.reason}"
             self._events.note(text, Counted.FAILED, failed=True)
 
 
 def best_trial(store: Store, job: Job) -> BestTrial | None:
     """The winner of a job so far."""
-    for row in store.best_trials(job.id, job.search.resolved_direction(), limit=1).items:
+    for row in store.jobs.best_trials(job.id, job.search.resolved_direction(), limit=1).items:
         if row.trial is not None and row.trial.value is not None:
             return BestTrial(
                 training_id=row.id,

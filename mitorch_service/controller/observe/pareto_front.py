@@ -34,9 +34,9 @@ def read_merge(store: Store, job: Job) -> MergeFront | None:
 
 def store_merge(store: Store, merge: MergeFront) -> bool:
     """False where another pass was faster: the next one goes on from there."""
-    stored = store.store_front(merge.job_id, merge.version, merge.front)
+    stored = store.fronts.store_front(merge.job_id, merge.version, merge.front)
     if stored:
-        store.mark_merged(merge.told)
+        store.fronts.mark_merged(merge.told)
     return stored
 
 
@@ -44,12 +44,12 @@ def current_front(store: Store, job: Job) -> list[FrontTrial]:
     """The front of a job as it is at this moment. Of a study that an Optuna script runs no pass keeps one: its trials
     are read, a page at a time."""
     if job.front is None:
-        return _merged(job, store.iterate_trials(job.id))
+        return _merged(job, store.jobs.iterate_trials(job.id))
     return _merged(job, _unmerged(store, job))
 
 
 def _unmerged(store: Store, job: Job) -> list[TrainingRow]:
-    return sorted(store.unmerged_trials(job.id, TOLD_A_PASS).items, key=lambda row: row.arrival)
+    return sorted(store.fronts.unmerged_trials(job.id, TOLD_A_PASS).items, key=lambda row: row.arrival)
 
 
 def _merged(job: Job, rows: Iterable[TrainingRow | TrialRow]) -> list[FrontTrial]:

@@ -62,8 +62,8 @@ def max_epochs_of(job: Job) -> int:
 def best_of_rungs(store: Store, job: Job) -> BestTrial | None:
     """As long as no trial has run to its end: the best of the highest rung that has one with a finite value."""
     for epochs in reversed(rungs_of(job)):
-        for record in store.rung_records(job.id, epochs, 1):
-            row = store.rows_among([trial_id(job.id, record.number)]).get(trial_id(job.id, record.number))
+        for record in store.rungs.rung_records(job.id, epochs, 1):
+            row = store.rungs.rows_among([trial_id(job.id, record.number)]).get(trial_id(job.id, record.number))
             if row is not None and row.trial is not None and math.isfinite(record.loss):
                 return BestTrial(
                     training_id=row.id,

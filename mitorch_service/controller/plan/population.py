@@ -57,11 +57,11 @@ class Population(PausedTrials):
     @classmethod
     def observe(cls, store: Store, job: Job) -> Population:
         """Reads the members, and a rung for each step at which some wait."""
-        rows = store.rows_among([trial_id(job.id, number) for number in range(job.search.max_trials)])
+        rows = store.rungs.rows_among([trial_id(job.id, number) for number in range(job.search.max_trials)])
         places = {row.trial.number: Place(row, row.trial) for row in rows.values() if row.trial is not None}
         pause_epochs = {place.pause_at for place in places.values() if place.waits() and place.pause_at is not None}
         losses = {
-            epochs: {record.number: record.loss for record in store.rung_records(job.id, epochs, MAX_MEMBERS)}
+            epochs: {record.number: record.loss for record in store.rungs.rung_records(job.id, epochs, MAX_MEMBERS)}
             for epochs in pause_epochs
         }
         return cls(job, places, losses)

@@ -43,13 +43,13 @@ class Promoting(PausedTrials):
         waiting: dict[int, Waiting] = {}
         stale: list[RungRecord] = []
         for epochs in rungs_of(job):
-            reached[epochs] = store.count_rung(job.id, epochs)
-            marked = store.best_paused(job.id, epochs, _LOOKED_AT) if reached[epochs] else []
-            rows = store.rows_among([trial_id(job.id, record.number) for record in marked])
+            reached[epochs] = store.rungs.count_rung(job.id, epochs)
+            marked = store.rungs.best_paused(job.id, epochs, _LOOKED_AT) if reached[epochs] else []
+            rows = store.rungs.rows_among([trial_id(job.id, record.number) for record in marked])
             found = [(record, rows.get(trial_id(job.id, record.number))) for record in marked]
             stale += [record for record, row in found if row is None or not _may_wait(row, epochs)]
             for record, row in [(record, row) for record, row in found if row and _waits(row, epochs)][: max(most, 1)]:
-                better = store.standing(job.id, 0, epochs, record.loss)[1]
+                better = store.rungs.standing(job.id, 0, epochs, record.loss)[1]
                 waiting.pop(record.number, None)
                 waiting[record.number] = Waiting(epochs, row, record, better)
         rungs = [Rung(epochs, number, _paused(waiting, epochs)) for epochs, number in reached.items()]

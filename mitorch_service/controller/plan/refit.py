@@ -39,7 +39,7 @@ def read_refit(store: Store, job: Job) -> RefitState | None:
     if job.search.refit is None:
         return None
     try:
-        training = store.get_training(refit_id(job.id))
+        training = store.trainings.get_training(refit_id(job.id))
     except NotFound:
         return None
     except BrokenDocument as error:  # the queue puts it aside, and it has no end of its own

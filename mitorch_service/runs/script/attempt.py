@@ -116,10 +116,10 @@ def _unpack(artifacts: ArtifactStore, config: ScriptConfig, work: Path) -> None:
 
 def _complete_curve(store: Store, training: Training, restored: Restored) -> None:
     """Records the epochs that were reported before the checkpoint, but not recorded when their run was killed."""
-    recorded = {result.epoch for result in store.curve(training.id).items}
+    recorded = {result.epoch for result in store.runs.curve(training.id).items}
     for result in restored.results:
         if result.epoch <= restored.epoch and result.epoch not in recorded:
-            store.record_epoch(training.id, training.attempt, training.max_epochs, result)
+            store.runs.record_epoch(training.id, training.attempt, training.max_epochs, result)
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def _data(store: Store, dataset_files: DatasetFiles, training: Training) -> Iter
     if training.dataset == NO_DATASET:
         yield {}
         return
-    dataset = persistently(lambda: store.get_dataset(training.dataset), _PATIENCE)
+    dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), _PATIENCE)
     with dataset_files.at_hand(dataset) as paths:
         yield paths
 

@@ -31,21 +31,21 @@ def searching(config: dict[str, Any] = FINITE, **search: Any) -> Job:
 
 def one_pass(store: Store, job: Job, at_most: int, open_count: int = 0, failed: int = 0) -> list[Training]:
     """Creates trials as a pass does that is killed after so many; returns what it meant to create."""
-    last = store.last_trial_number(job.id)
+    last = store.jobs.last_trial_number(job.id)
     meant = expand(job, last, open_count, NOW, read_history(store, job, last), failed)
-    store.add_trainings(meant[:at_most])
+    store.queue.add_trainings(meant[:at_most])
     return list(meant)
 
 
 def parameters(store: Store, job: Job) -> list[Any]:
     """Of all trials, by number."""
-    return [row.trial.parameters for row in store.iterate_trials(job.id)]
+    return [row.trial.parameters for row in store.jobs.iterate_trials(job.id)]
 
 
 def end(store: Store, trial: Training, value: float | None, outcome: AttemptOutcome = AttemptOutcome.COMPLETED) -> None:
     """The trial ends so."""
     changes = {"status": outcome.value, "trial.value": value}
-    store.change_study_trial(trial.id, {}, changes)
+    store.studies.change_study_trial(trial.id, {}, changes)
 
 
 @pytest.mark.parametrize("config", [FINITE, CONTINUOUS], ids=["finite", "continuous"])
@@ -86,15 +86,15 @@ def test_a_finite_space_has_no_point_twice(store: Store) -> None:
 @pytest.mark.parametrize("algorithm", ["auto", "random"])
 def test_an_exhausted_space_ends_the_job(store: Store, algorithm: str) -> None:
     job = searching(algorithm=algorithm, max_trials=50, max_concurrent=5)
-    store.add_job(job)
+    store.jobs.add_job(job)
     controller = Controller(store, {"fake": FakeBackend(slots=50)})
-    while store.get_job(job.id).status in (JobStatus.NEW, JobStatus.RUNNING):
+    while store.jobs.get_job(job.id).status in (JobStatus.NEW, JobStatus.RUNNING):
         controller.tick(NOW)
-        for row in store.active_trainings().items:
-            store.start_training(row.id, 1, "w", NOW)
+        for row in store.queue.active_trainings().items:
+            store.runs.start_training(row.id, 1, "w", NOW)
             loss = random.Random(row.id).random()
-            store.finish_training(row.id, 1, "w", NOW, RunEnd(AttemptOutcome.COMPLETED, trial_value=loss))
-    assert store.get_job(job.id).status == JobStatus.COMPLETED
+            store.runs.finish_training(row.id, 1, "w", NOW, RunEnd(AttemptOutcome.COMPLETED, trial_value=loss))
+    assert store.jobs.get_job(job.id).status == JobStatus.COMPLETED
     drawn = {str(sorted(one.items())) for one in parameters(store, job)}
     assert len(drawn) == len(parameters(store, job)) == 12
 
@@ -103,8 +103,8 @@ def test_two_passes_at_once_create_each_trial_once(store: Store) -> None:
     job = searching(CONTINUOUS, algorithm="random")
     first = expand(job, None, 0, NOW)
     second = expand(job, None, 0, NOW)
-    assert store.add_trainings(first[:6]) == 6
-    assert store.add_trainings(second) == 4
+    assert store.queue.add_trainings(first[:6]) == 6
+    assert store.queue.add_trainings(second) == 4
     assert [trial.config for trial in first] == [trial.config for trial in second]
 
 
@@ -149,7 +149,7 @@ def test_a_history_tells_how_each_trial_stands(store: Store) -> None:
     end(store, created[1], None)
     for number, outcome in ((2, "FAILED"), (3, "DIVERGED"), (4, "CANCELED"), (5, "PRUNED")):
         end(store, created[number], None, AttemptOutcome[outcome])
-    store.change_study_trial(created[5].id, {}, {"trial.curve.3": 0.7})
+    store.studies.change_study_trial(created[5].id, {}, {"trial.curve.3": 0.7})
     told = read_history(store, job, 6)
     states = ["completed", "completed", "failed", "diverged", "running", "pruned", "running"]
     assert [(record.number, record.state.value) for record in told] == list(enumerate(states))
@@ -164,16 +164,18 @@ def test_a_long_history_is_told_by_its_best_and_its_latest(store: Store) -> None
     for number in range(1000):
         trial = drawn.model_copy(update={"number": number, "value": 0.001 * number})
         trials.append(a_trial(job.id, number).model_copy(update={"trial": trial, "arrival": job.arrival + number}))
-    store.add_trainings([trial.model_copy(update={"status": TrainingStatus.COMPLETED}) for trial in trials])
+    store.queue.add_trainings([trial.model_copy(update={"status": TrainingStatus.COMPLETED}) for trial in trials])
     told = [record.number for record in read_history(store, job, 999)]
     assert sorted(told) == [*range(BEST), *range(1000 - LATEST, 1000)]
 
 
 def test_a_warm_start_brings_what_fits_and_measured_the_objective(store: Store) -> None:
     earlier = searching(CONTINUOUS, algorithm="random", max_trials=3)
-    store.add_job(earlier)
+    store.jobs.add_job(earlier)
     for number, trial in enumerate(one_pass(store, earlier, 3)):
-        store.change_study_trial(trial.id, {}, {"evaluation": {"val_loss": 0.1 * number} if number else {"x": 1.0}})
+        store.studies.change_study_trial(
+            trial.id, {}, {"evaluation": {"val_loss": 0.1 * number} if number else {"x": 1.0}}
+        )
     job = searching(CONTINUOUS, warm_start=[earlier.id])
     told = read_history(store, job, None)
     assert [(record.number, record.state) for record in told] == [(n, TrialState.COMPLETED) for n in (-1, -2)]
@@ -183,27 +185,27 @@ def test_a_warm_start_brings_what_fits_and_measured_the_objective(store: Store) 
 
 def test_a_job_whose_time_is_over_says_so_and_ends_with_what_runs(store: Store) -> None:
     job = searching(CONTINUOUS, max_time="2m", max_concurrent=1)
-    store.add_job(job)
+    store.jobs.add_job(job)
     controller = Controller(store, {"fake": FakeBackend()})
     controller.tick(NOW)
     controller.tick(later(121))
-    assert store.get_job(job.id).note == "its time (search.max_time) of 120 s is over: no new trials"
-    (row,) = store.latest_trials(job.id, 9)
-    store.start_training(row.id, 1, "w", NOW)
+    assert store.jobs.get_job(job.id).note == "its time (search.max_time) of 120 s is over: no new trials"
+    (row,) = store.jobs.latest_trials(job.id, 9)
+    store.runs.start_training(row.id, 1, "w", NOW)
     done = RunEnd(AttemptOutcome.COMPLETED, {"val_loss": 0.5}, artifacts={"model": "m"}, trial_value=0.5)
-    store.finish_training(row.id, 1, "w", NOW, done)
+    store.runs.finish_training(row.id, 1, "w", NOW, done)
     controller.tick(later(122))
-    ended = store.get_job(job.id)
+    ended = store.jobs.get_job(job.id)
     assert (ended.status, ended.artifacts) == (JobStatus.COMPLETED, {"model": "m"})
-    assert len(list(store.iterate_trials(job.id))) == 1
+    assert len(list(store.jobs.iterate_trials(job.id))) == 1
 
 
 def test_without_the_packages_a_job_waits_and_the_others_go_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else object())
     learning, plain = searching(CONTINUOUS), searching(CONTINUOUS, algorithm="random", max_trials=2)
-    store.add_job(learning)
-    store.add_job(plain)
+    store.jobs.add_job(learning)
+    store.jobs.add_job(plain)
     report = Controller(store, {"fake": FakeBackend()}).tick(NOW)
     assert any("mitorch-service[search]" in event.text and event.failed for event in report.events)
-    assert len(list(store.iterate_trials(plain.id))) == 2
-    assert store.get_job(learning.id).status == JobStatus.NEW
+    assert len(list(store.jobs.iterate_trials(plain.id))) == 2
+    assert store.jobs.get_job(learning.id).status == JobStatus.NEW

@@ -6,6 +6,7 @@ from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.reports.cost import cost_of_job, read_costs
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.costs import Account
+from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later
 
 
@@ -14,7 +15,7 @@ def add(store: Store, hours: float, job_id: str | None, arrival: int) -> None:
     training = a_training(job_id=job_id, arrival=arrival, attempt=1)
     times = {"started_at": NOW, "ended_at": later(hours * 3600), "price": 2.0}
     attempt = an_attempt(training).model_copy(update=times)
-    store.add_trainings([training.model_copy(update={"attempts": [attempt]})])
+    store.queue.add_trainings([training.model_copy(update={"attempts": [attempt]})])
 
 
 def test_costs_are_added_up_since_a_time(store: Store) -> None:
@@ -23,7 +24,7 @@ def test_costs_are_added_up_since_a_time(store: Store) -> None:
     add(store, 1, cheap, begin + 1)
     add(store, 3, dear, begin + 2)
     add(store, 5, None, begin - 1)  # before
-    store.insert("trainings", [{"_id": "broken", "arrival": begin + 3}])
+    primitives(store).insert("trainings", [{"_id": "broken", "arrival": begin + 3}])
     report = read_costs(store, NOW, later(9 * 3600))
     assert report.jobs() == [(dear, Cost(3, 6)), (cheap, Cost(1, 2))]
     assert report.bill.by_cluster == {"local": Cost(4, 8)}

@@ -11,6 +11,7 @@ from mitorch_service.models.training import Progress, Trial
 from mitorch_service.reports.job import Best, read_job
 from mitorch_service.reports.leaderboard import iterate_leaders, parameter_names, read_front, read_leaderboard
 from mitorch_service.stores.base import Store
+from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later
 
 SPACE: dict[str, Any] = {"lr": {"_uniform": [0, 1]}, "max_epochs": 10}
@@ -36,13 +37,15 @@ def completed(store: Store, job: Job, number: int, values: list[float], **parame
         progress=Progress(epoch=10, max_epochs=10, at=NOW),
     )
     attempt = an_attempt(training).model_copy(update={"started_at": NOW, "ended_at": later(3600), "price": 0.5})
-    store.insert("trainings", [{**training.to_document(), "attempts": [attempt.to_document()], "attempt": 1}])
+    primitives(store).insert(
+        "trainings", [{**training.to_document(), "attempts": [attempt.to_document()], "attempt": 1}]
+    )
     return training.id
 
 
 def test_a_job_is_read_with_counts_best_trial_and_cost(store: Store) -> None:
     job = a_job(config=SPACE, search=SearchConfig(max_trials=5, seed=0))
-    store.add_job(job)
+    store.jobs.add_job(job)
     worse = completed(store, job, 0, [0.5], lr=0.1)
     better = completed(store, job, 1, [0.25], lr=0.2, momentum=0.9)
     report = read_job(store, job.id, later(7200))
@@ -60,14 +63,14 @@ def test_a_job_is_read_with_counts_best_trial_and_cost(store: Store) -> None:
 def test_the_noted_best_trial_is_shown_when_its_training_is_gone(store: Store) -> None:
     best = BestTrial(training_id="gone", number=3, value=0.125, parameters={})
     job = a_job(config=SPACE, search=SearchConfig(max_trials=5, seed=0), best=best)
-    store.add_job(job)
+    store.jobs.add_job(job)
     assert read_job(store, job.id, NOW).best == Best(0.125, "gone")
 
 
 def test_several_objectives_have_a_front(store: Store) -> None:
     search = SearchConfig(max_trials=5, seed=0, objective=["val_loss", "f1"])
     job = a_job(config=SPACE, search=search)
-    store.add_job(job)
+    store.jobs.add_job(job)
     first = completed(store, job, 0, [0.5, 0.9], lr=0.1)
     completed(store, job, 1, [0.6, 0.8], lr=0.2)  # worse in both
     second = completed(store, job, 2, [0.25, 0.5], lr=0.3)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.errors import NotAllowed, NotFound
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.reports.queue import build_filter, main_result, read_queue
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
 from tests.samples import a_job, a_training, a_trial
 
 
 def test_a_page_has_the_newest_trainings_and_counts_of_all(store: Store) -> None:
     first, second = a_training(), a_training()
-    store.add_trainings([first, second])
+    store.queue.add_trainings([first, second])
     report = read_queue(store, TrainingFilter(), 1)
     assert [row.id for row in report.trainings] == [second.id]
     assert (report.counts, report.unreadable) == ({"new": 2}, [])
@@ -22,8 +22,8 @@ def test_a_page_has_the_newest_trainings_and_counts_of_all(store: Store) -> None
 
 def test_a_filter_is_built_from_what_a_person_writes(store: Store) -> None:
     job, training = a_job(), a_training()
-    store.add_job(job)
-    store.add_trainings([training])
+    store.jobs.add_job(job)
+    store.queue.add_trainings([training])
     built = build_filter(store, "new", job.id[:8], "digits:3", "team=vision")
     assert built == TrainingFilter(TrainingStatus.NEW, job.id, "digits", "team=vision")
     assert build_filter(store, None, None, None, None) == TrainingFilter()

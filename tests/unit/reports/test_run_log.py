@@ -15,7 +15,7 @@ from tests.samples import a_job, a_training, an_attempt
 def test_the_log_of_an_attempt_is_read_with_credentials_masked(store: Store) -> None:
     training = a_training(attempt=2)
     attempts = [an_attempt(training, 1, "here"), an_attempt(training, 2, "here")]
-    store.add_trainings([training.model_copy(update={"attempts": attempts})])
+    store.queue.add_trainings([training.model_copy(update={"attempts": attempts})])
     here = FakeBackend("here")
     here.log_texts = {
         run_name(training.id, 1): "first",
@@ -31,6 +31,6 @@ def test_the_log_of_an_attempt_is_read_with_credentials_masked(store: Store) -> 
 
 def test_a_job_has_no_log(store: Store) -> None:
     job = a_job()
-    store.add_job(job)
+    store.jobs.add_job(job)
     with pytest.raises(NotFound, match="give the id of one of its trials"):
         read_log(store, {}, job.id, None)

@@ -12,9 +12,9 @@ from tests.samples import NOW, a_job, a_training, an_attempt, later
 
 def test_clusters_counts_jobs_and_the_head_of_the_queue(store: Store) -> None:
     job = a_job()
-    store.add_job(job)
+    store.jobs.add_job(job)
     trainings = [a_training() for _ in range(12)]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     away = FakeBackend("away")
     away.down = True
     status = read_status(store, {"here": FakeBackend("here", slots=3), "away": away}, NOW)
@@ -32,7 +32,7 @@ def test_a_cluster_that_refused_a_training_says_so(store: Store) -> None:
     training = a_training(attempt=1)
     refused = {"outcome": AttemptOutcome.REFUSED, "reason": "no role", "ended_at": later(1)}
     attempt = an_attempt(training, cluster="here").model_copy(update=refused)
-    store.add_trainings([training.model_copy(update={"attempts": [attempt]})])
+    store.queue.add_trainings([training.model_copy(update={"attempts": [attempt]})])
     status = read_status(store, {"here": FakeBackend("here"), "there": FakeBackend("there")}, later(2))
     assert "no role" in (status.clusters["here"].refusal or "")
     assert status.clusters["there"].refusal is None

@@ -21,10 +21,10 @@ def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
     first.close()
     for _ in range(2):
         store = SqliteStore(path)
-        store.add_job(job)
-        store.record_rung(job.id, 0, 1, 0, 3, 0.5)
-        assert store.standing(job.id, 0, 3, 0.6) == (1, 1)
-        assert store.get_job(job.id) == job
+        store.jobs.add_job(job)
+        store.rungs.record_rung(job.id, 0, 1, 0, 3, 0.5)
+        assert store.rungs.standing(job.id, 0, 3, 0.6) == (1, 1)
+        assert store.jobs.get_job(job.id) == job
         store.close()
     with sqlite3.connect(path) as now:
         assert now.execute("PRAGMA user_version").fetchone() == (VERSION,)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.errors import InvalidInput, NotAllowed, SettingsError, StoreUnavailable
 from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.models.training import Training
-from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.submission.bulk import BulkSubmission, submission_key
 from mitorch_service.submission.checked_copy import BATCH
@@ -41,7 +41,7 @@ class FailingStore(SqliteStore):
 @pytest.fixture
 def store() -> Iterator[FailingStore]:
     store = FailingStore(None)
-    store.add_dataset(a_dataset("digits", 1))
+    store.datasets.add_dataset(a_dataset("digits", 1))
     yield store
     store.close()
 
@@ -73,7 +73,7 @@ def submit(store: SqliteStore, folder: Path, source: list[Entry], again: bool = 
 
 
 def total(store: SqliteStore) -> int:
-    return sum(store.count_trainings().values())
+    return sum(store.trainings.count_trainings().values())
 
 
 @pytest.mark.parametrize("after_adding", [False, True])
@@ -83,9 +83,9 @@ def test_a_database_that_goes_away_gets_each_once(store: FailingStore, tmp_path:
     with pytest.raises(StoreUnavailable):
         submit(store, tmp_path, source)
     assert total(store) == (2 * BATCH if after_adding else BATCH)
-    store.add_dataset(a_dataset("digits", 2))
+    store.datasets.add_dataset(a_dataset("digits", 2))
     assert submit(store, tmp_path, source) == 2 * BATCH
-    rows = store.list_trainings(TrainingFilter(), 4 * BATCH).items
+    rows = store.trainings.list_trainings(TrainingFilter(), 4 * BATCH).items
     assert len(rows) == 3 * BATCH
     assert {str(row.dataset) for row in rows} == {"digits:1"}  # as checked at first, though there is a newer one
     assert len({row.arrival for row in rows}) == 3 * BATCH
@@ -127,7 +127,7 @@ def test_jobs_among_trainings(store: FailingStore, tmp_path: Path) -> None:
     for again in (False, False, True):
         submit(store, tmp_path, source, again)
     assert total(store) == 4
-    jobs = store.list_jobs(10).items
+    jobs = store.jobs.list_jobs(10).items
     assert [job.search.max_trials for job in jobs] == [4, 4]
     assert jobs[0].search.seed is not None
 
@@ -135,8 +135,8 @@ def test_jobs_among_trainings(store: FailingStore, tmp_path: Path) -> None:
 def test_what_a_config_says_otherwise_is_stored_the_same(store: FailingStore, tmp_path: Path) -> None:
     scheduler = {"name": "cosine_annealing", "base_lr": 0.01}
     submit(store, tmp_path, entries(1, lr_scheduler=scheduler, augmentation={"train": "resize"}))
-    (row,) = store.list_trainings(TrainingFilter(), 10).items
-    config = store.get_training(row.id).config
+    (row,) = store.trainings.list_trainings(TrainingFilter(), 10).items
+    config = store.trainings.get_training(row.id).config
     assert config["lr_scheduler"]["name"] == "cosine"
     assert config["augmentation"] == {"train": [{"name": "resize"}]}
     assert "dataset" not in config
@@ -153,25 +153,25 @@ def test_a_source_that_changes_while_it_is_read_is_refused(store: FailingStore, 
 
 
 def test_data_sets_are_looked_up_once(store: FailingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    get, asked = store.get_dataset, []
+    get, asked = store.datasets.get_dataset, []
 
     def count(ref: DatasetRef) -> Dataset:
         asked.append(ref)
         return get(ref)
 
-    monkeypatch.setattr(store, "get_dataset", count)
+    monkeypatch.setattr(store.datasets, "get_dataset", count)
     submit(store, tmp_path, entries(50))
     assert asked == [DatasetRef(name="digits")]
 
 
 def test_big_configs_make_short_batches(store: FailingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add, sizes = store.add_trainings, []
+    add, sizes = store.queue.add_trainings, []
 
     def count(trainings: Sequence[Training]) -> int:
         sizes.append(len(trainings))
         return add(trainings)
 
-    monkeypatch.setattr(store, "add_trainings", count)
+    monkeypatch.setattr(store.queue, "add_trainings", count)
     submit(store, tmp_path, entries(20, model={"name": "test_resnet", "options": {"note": "x" * 900_000}}))
     assert sum(sizes) == 20
     assert max(sizes) < 10

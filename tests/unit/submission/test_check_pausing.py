@@ -25,7 +25,7 @@ SCRIPT = {"script": {"command": "train {parameters}"}, "parameters": {"lr": {"_u
 def submitted(store: Store, config: dict[str, Any] = NINE, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
-        store.add_dataset(a_dataset())
+        store.datasets.add_dataset(a_dataset())
     values = {"max_trials": 20, "algorithm": "random", "seed": 1, **search}
     data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": config, "search": values}
     job = build_submission(store, "job.json", data, Options(), NOW)

@@ -77,11 +77,11 @@ def test_a_machine_without_clusters_of_its_own_leaves_it_to_the_controller() -> 
 
 
 def test_a_training_and_each_trial_are_stored_with_what_they_need(store: Store) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     training = build_submission(store, "f", asking({"cluster": "gpu", "nodes": 2}), Options(), NOW)
     assert isinstance(training, Training)
-    store.add_trainings([training])
-    (row,) = store.queue_head(1).items
+    store.queue.add_trainings([training])
+    (row,) = store.queue.queue_head(1).items
     assert row.resources == Resources(cluster=["gpu"], nodes=2)
     config = {**SPACE, "resources": {"cluster": "gpu", "gpus": {"_choice": [1, 2]}}}
     search = {"max_trials": 9, "seed": 1}
@@ -94,7 +94,7 @@ def test_a_training_and_each_trial_are_stored_with_what_they_need(store: Store) 
 
 
 def test_resources_of_a_search_space_are_checked_like_those_of_a_training(store: Store) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     settings = read_settings({"MITORCH_CLUSTERS": json.dumps(CLUSTERS)})
     config = {**SPACE, "resources": {"gpus": {"_choice": [1, 16]}}}
     data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": config, "search": {"max_trials": 9}}
@@ -103,7 +103,7 @@ def test_resources_of_a_search_space_are_checked_like_those_of_a_training(store:
 
 
 def test_documents_of_earlier_versions_need_one_node_of_any_cluster(store: Store) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     training = build_submission(store, "f", {**CONFIG, "dataset": "digits"}, Options(), NOW)
     document = {name: value for name, value in training.to_document().items() if name != "resources"}
     assert TrainingRow.from_document(document).resources is None

@@ -40,7 +40,7 @@ TASK: dict[str, Any] = {
 
 
 def submitted(store: Store, data: dict[str, Any]) -> Job:
-    store.add_dataset(a_dataset("Cifar10"))
+    store.datasets.add_dataset(a_dataset("Cifar10"))
     job = build_submission(
         store, "sample_random_search.json", data, Options(), NOW, lambda _, written: check_names(written)
     )

@@ -58,8 +58,8 @@ def test_the_code_is_kept_with_the_training(store: Store, folder: Path) -> None:
     assert (document.dataset, document.max_epochs) == (NO_DATASET, 0)
     assert [document.config["script"]["code"]["archive"]] == archives(folder)
     assert document.config["script"]["command"] == ["python", "a.py", "{parameters}"]
-    store.add_trainings([document])
-    assert store.get_training(document.id) == document
+    store.queue.add_trainings([document])
+    assert store.trainings.get_training(document.id) == document
 
 
 def test_the_code_of_a_job_is_that_of_its_trials(store: Store, folder: Path) -> None:
@@ -93,7 +93,7 @@ def test_explaining_keeps_nothing_and_shows_no_credential(store: Store, folder: 
 
 
 def test_a_data_set_is_pinned_where_one_is_named(store: Store, folder: Path) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     assert str(submitted(store, folder, {**SCRIPT, "dataset": "digits"}).dataset) == "digits:1"
     assert "is not registered" in problems(store, folder, {**SCRIPT, "dataset": "letters"})["dataset"]
 

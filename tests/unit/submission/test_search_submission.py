@@ -35,7 +35,7 @@ SPACE: dict[str, Any] = {
 def submitted(store: Store, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
-        store.add_dataset(a_dataset())
+        store.datasets.add_dataset(a_dataset())
     data: dict[str, Any] = {
         "job_type": "search",
         "dataset": "digits",
@@ -164,7 +164,7 @@ def test_too_many_objectives_are_refused_where_they_are_given() -> None:
 
 def test_a_training_without_parameters_is_no_warm_start(store: Store) -> None:
     training = a_training()
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     with pytest.raises(InvalidInput, match="is no trial of a job"):
         submitted(store, warm_start=[training.id])
 
@@ -193,7 +193,9 @@ def test_earlier_trainings_tell_the_hours(store: Store) -> None:
         training = a_training(config={**CONFIG, "model": {"name": model}})
         attempt = an_attempt(training).model_copy(update={"started_at": NOW, "ended_at": later(seconds)})
         progress = Progress(epoch=2, max_epochs=3, at=NOW)
-        store.add_trainings([training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})])
+        store.queue.add_trainings(
+            [training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})]
+        )
     assert "about 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
 
 

@@ -114,7 +114,7 @@ class SimulatedSearch:
                 pausing.ends_after(a_result(epoch, val_loss=value))
             if dies:
                 return self.backend.end(name, RunState.KILLED, "it was killed by SIGKILL")
-        outcome = AttemptOutcome.COMPLETED if pausing is None or pausing.reason is None else AttemptOutcome.PRUNED
+        outcome = AttemptOutcome.COMPLETED if pausing is None or pausing.reason is None else AttemptOutcome.PAUSED
         return self._end(name, training, outcome, pausing.reason if pausing else None)
 
     def _end(self, name: str, training: Training, outcome: AttemptOutcome, reason: str | None = None) -> None:

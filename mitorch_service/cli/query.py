@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitorch_service.models.status import TrainingStatus
+
 if TYPE_CHECKING:
     from mitorch_service.settings import Settings
     from mitorch_service.stores.base import Store
 
-STATUSES = ("new", "queued", "running", "completed", "failed", "canceled", "pruned", "diverged")
+STATUSES = tuple(status.value for status in TrainingStatus)
 
 
 @click.command(name="miquery")

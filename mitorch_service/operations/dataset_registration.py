@@ -19,7 +19,7 @@ from mitorch_service.models.dataset import (
     split_sas,
 )
 from mitorch_service.models.sas import is_url
-from mitorch_service.models.status import ACTIVE, TrainingStatus
+from mitorch_service.models.status import OPEN
 from mitorch_service.models.validation import check, parse_json
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.stores.base import Store
@@ -84,7 +84,7 @@ def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
     dataset = store.datasets.get_dataset(ref)
     if ref.version is None:
         raise InvalidInput("NAME:V", [Problem(ref.name, f"name the version to remove, such as {dataset.ref}")])
-    for status in (TrainingStatus.NEW, *ACTIVE):
+    for status in OPEN:
         for row in store.trainings.list_trainings(TrainingFilter(status, dataset=ref.name), limit=1000).items:
             if row.dataset == dataset.ref:
                 remedy = f"Cancel training {row.id} first, or let it end."

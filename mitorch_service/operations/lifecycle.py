@@ -12,7 +12,7 @@ from mitorch_service.backends.base import Backend
 from mitorch_service.controller.plan.refit import read_refit
 from mitorch_service.errors import BackendError, NotAllowed
 from mitorch_service.models.job import Job, SearchConfig
-from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, TrainingStatus
+from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import Kind, TrainingFilter
@@ -121,12 +121,7 @@ def retry_job(store: Store, job_id: str, now: datetime) -> int:
     if job.search.algorithm == "pbt":
         raise NotAllowed("job", job_id, "a population", "retried", "It replaces lost members itself.")
     retried = 0
-    for status in (
-        TrainingStatus.FAILED,
-        TrainingStatus.DIVERGED,
-        TrainingStatus.CANCELED,
-        TrainingStatus.PRUNED,
-    ):
+    for status in RETRYABLE:
         for row in list(trials(store, job_id, status)):
             if row.is_paused():
                 continue  # its search decides when it resumes

@@ -25,9 +25,10 @@ from itertools import chain
 from typing import Any
 
 from mitorch_service.errors import MissingExtra, NotAllowed
+from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.job import trial_id as training_id_of
 from mitorch_service.models.objectives import Direction
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import OPEN, TrainingStatus
 
 try:
     from optuna.distributions import BaseDistribution
@@ -42,7 +43,6 @@ from mitorch_service.optuna_storage.ids import MAX_TRIALS, split_trial_id, study
 from mitorch_service.optuna_storage.studies import StudyStorage
 
 _OPEN = (TrialState.RUNNING.name, TrialState.WAITING.name)
-_OPEN_STATUSES = ("new", "queued", "running")
 _FEW = 5  # first trials of the leaderboard: nearly always the best completed one is among them
 
 
@@ -182,7 +182,11 @@ class MiTorchStorage(StudyStorage):
         states = (TrialState.WAITING.name,) if state == TrialState.RUNNING else _OPEN
         changes = documents.state_changes(trial, state, values, at)
         id, guard = self._training_id(trial_id), self._guard(trial_id, states)
-        after = self._store.studies.change_study_trial(id, guard, changes)
+        status = documents.STATUSES.get(state)
+        if status is None:
+            after = self._store.studies.change_study_trial(id, guard, changes)
+        else:
+            after = self._store.studies.end_study_trial(id, status, to_utc_milliseconds(at), guard, changes)
         if after is None and not self._is_ours(id, changes["write_mark"]):
             return False
         if state.is_finished():
@@ -202,7 +206,7 @@ class MiTorchStorage(StudyStorage):
             self._change(trial_id, changes)
             return
         id = self._training_id(trial_id)
-        if self._store.studies.change_study_trial(id, {"status": _OPEN_STATUSES}, changes) is None:
+        if self._store.studies.change_study_trial(id, {"status": OPEN}, changes) is None:
             self.check_trial_is_updatable(trial_id, self.get_trial(trial_id).state)
 
     def _change(self, trial_id: int, changes: Mapping[str, Any]) -> None:

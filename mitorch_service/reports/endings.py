@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import BrokenDocument, NotFound
 from mitorch_service.models.job import Job
-from mitorch_service.models.status import ACTIVE_JOBS, ENDED, JobStatus, TrainingStatus
+from mitorch_service.models.status import ENDED, ENDED_JOBS, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 
@@ -21,7 +21,7 @@ def wait_for_end(store: Store, document: Training | Job, pause: Callable[[], obj
             ended = status in ENDED
         else:
             status = store.jobs.get_job(document.id).status
-            ended = status not in ACTIVE_JOBS
+            ended = status in ENDED_JOBS
         if ended:
             return status
         pause()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.controller.observe.cost import training_cost
+from mitorch_service.models.status import STOPPED_BY_SEARCH, TrainingStatus
 from mitorch_service.models.training import TrialRow
 from mitorch_service.stores.costs import Account
 
@@ -29,12 +30,12 @@ class Effort:
 
 def effort(rows: Sequence[TrialRow], accounts: Iterable[Account] | None, now: datetime) -> Effort:
     """Sums over the trials `rows`; `accounts` are theirs, None if there are too many to read."""
-    ended = [row for row in rows if row.status in ("completed", "pruned")]
+    ended = [row for row in rows if row.status in (TrainingStatus.COMPLETED, *STOPPED_BY_SEARCH)]
     hours = None if accounts is None else {a.id: training_cost(a.attempts, now).node_hours for a in accounts}
     return Effort(
         epochs=sum(map(_epochs, ended)),
         epochs_without_stopping=sum(map(_full_epochs, ended)),
-        stopped=sum(row.status == "pruned" for row in ended),
+        stopped=sum(row.status in STOPPED_BY_SEARCH for row in ended),
         node_hours=None if hours is None else sum(hours.get(row.id, 0.0) for row in ended),
         node_hours_without_stopping=None if hours is None else sum(_full_hours(row, hours) for row in ended),
     )
@@ -46,7 +47,7 @@ def _epochs(row: TrialRow) -> int:
 
 def _full_epochs(row: TrialRow) -> int:
     """The epochs that a stopped trial would have had; a completed one ended by itself."""
-    return max(row.max_epochs, _epochs(row)) if row.status == "pruned" else _epochs(row)
+    return max(row.max_epochs, _epochs(row)) if row.status in STOPPED_BY_SEARCH else _epochs(row)
 
 
 def _full_hours(row: TrialRow, hours: Mapping[str, float]) -> float:

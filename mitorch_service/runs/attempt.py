@@ -87,8 +87,7 @@ def run_training(
             end = _attempt(store, artifacts, files, training, earlier, Path(folder), clock, stop, epoch_ended)
             end = _store_log(artifacts, training_id, attempt, log_file, end)
             code = _tell(store, training, worker, end, clock)
-            stopped_early = end.outcome == AttemptOutcome.PRUNED and segment_of(training).pause_at is None
-            if end.outcome == AttemptOutcome.COMPLETED or stopped_early:
+            if end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED):
                 delete_checkpoints(artifacts, training_id)
             return code
         except StaleAttempt as error:
@@ -139,7 +138,8 @@ def _attempt(
         end = with_trial_values(training, end) if end.outcome == AttemptOutcome.COMPLETED else end
         if reporter.pruned is not None and end.outcome == AttemptOutcome.CANCELED:
             reason = _pause_reason(artifacts, training, reporter.pruned)
-            end = replace(end, outcome=AttemptOutcome.PRUNED, reason=reason)
+            paused = segment_of(training).pause_at is not None
+            end = replace(end, outcome=AttemptOutcome.PAUSED if paused else AttemptOutcome.PRUNED, reason=reason)
     finally:
         try:
             reporter.flush(_END_PATIENCE)
@@ -193,7 +193,7 @@ def _train(
             return end
         # what the search will look for is recorded first; a database that is slow has not answered the epoch yet
         reporter.flush(_END_PATIENCE)
-        return replace(end, outcome=AttemptOutcome.PRUNED, reason=paused_after(outcome.epochs, training.max_epochs))
+        return replace(end, outcome=AttemptOutcome.PAUSED, reason=paused_after(outcome.epochs, training.max_epochs))
     save_weights(outcome.state_dict, weights)
     evaluation = dict(outcome.evaluation)
     if "test" in lists:

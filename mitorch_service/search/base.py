@@ -25,7 +25,8 @@ class TrialState(StrEnum):
 
     RUNNING = "running"  # created and not ended: its point is taken, its end is not known
     COMPLETED = "completed"
-    PRUNED = "pruned"  # stopped early, or paused, by the search
+    PRUNED = "pruned"  # stopped early by the search, for good
+    PAUSED = "paused"  # stopped early by the search, which may resume it
     FAILED = "failed"  # an error: counts as the worst value seen
     DIVERGED = "diverged"  # a loss that is not finite: counts as the worst value seen
 

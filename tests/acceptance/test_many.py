@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING

@@ -22,6 +22,7 @@ from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import read_history
 from mitorch_service.controller.observe.pareto_front import read_merge, store_merge
 from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import Trial
 from mitorch_service.search.samplers.random import random_point
 from mitorch_service.search.space.space import parse_space
@@ -89,14 +90,12 @@ def measured(
     store: Store, algorithm: str, config: dict[str, Any], trials: int, objectives: int = 1
 ) -> dict[str, float]:
     """Seconds of reading, of the first pass of a process, and of a pass of another search in the same process."""
-    first, job = (searched(store, algorithm, config, count, objectives) for count in (50, trials))
-    telling = tell(store, job)
     controller = Controller(store, {"fake": FakeBackend(slots=2 * OPEN)})
-    store.jobs.finish_job(job.id, job.status, NOW, None, {}, None)
-    store.studies.change_study(job.id, {}, {"status": "completed"})
+    first = searched(store, algorithm, config, 50, objectives)
     controller.tick(NOW)  # imports
-    store.studies.change_study(first.id, {}, {"status": "completed"})
-    store.studies.change_study(job.id, {}, {"status": "running"})
+    store.jobs.finish_job(first.id, JobStatus.COMPLETED, NOW, None, {}, None)
+    job = searched(store, algorithm, config, trials, objectives)
+    telling = tell(store, job)
     begin = time.perf_counter()
     read_history(store, store.jobs.get_job(job.id), trials - 1)
     read = time.perf_counter()

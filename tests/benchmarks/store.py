@@ -18,8 +18,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-from mitorch_service.stores.trainings import TrainingFilter
-
 from mitorch_service.models.base import new_id
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.result import EpochResult
@@ -27,6 +25,7 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingErrorInfo, next_arrival, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.benchmarks.filling import CONFIG, SETS, TEAMS, TRIALS, Database, filled, training_id
 from tests.benchmarks.floors import Floor, open_floor
 from tests.benchmarks.measuring import (

@@ -10,11 +10,12 @@ from typing import Any
 
 import pymongo
 import pytest
-from mitorch_service.stores.requests import Query
 
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
+from mitorch_service.stores.requests import Query
 from mitorch_service.stores.sqlite import SqliteStore
+from tests.fakes import primitives
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def store(open_store: Callable[[], Store]) -> Store:
 def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
     """Every query that the store is asked to find or count from now on, while it goes on answering."""
     queries: list[Query] = []
-    find, count = store.find, store.count
+    database = primitives(store)
+    find, count = database.find, database.count
 
     def spy_find(query: Query) -> Iterator[dict[str, Any]]:
         queries.append(query)
@@ -78,6 +80,6 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
         queries.append(query)
         return count(query)
 
-    monkeypatch.setattr(store, "find", spy_find)
-    monkeypatch.setattr(store, "count", spy_count)
+    monkeypatch.setattr(database, "find", spy_find)
+    monkeypatch.setattr(database, "count", spy_count)
     return queries

@@ -15,8 +15,6 @@ from typing import Any
 
 import optuna
 import pytest
-from mitorch_service.stores.requests import Collection, Guarded, Query
-from mitorch_service.stores.trainings import TrainingFilter
 from optuna.trial import TrialState
 
 from mitorch_service.cli.views.open_view import open_view
@@ -29,8 +27,10 @@ from mitorch_service.optuna_storage import storage as storage_module
 from mitorch_service.optuna_storage.ids import job_id_of
 from mitorch_service.optuna_storage.storage import MiTorchStorage
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.requests import Collection, Guarded, Query
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.contracts.conftest import Database
-from tests.fakes import FakeBackend, HookedStore, primitives
+from tests.fakes import FakeBackend, HookedDatabase, primitives
 from tests.samples import NOW
 
 
@@ -223,8 +223,8 @@ def test_optunas_samplers_and_pruners_do_on_it_what_they_do_in_memory(
     assert TrialState.PRUNED in [trial[0] for trial in seen[0]]
 
 
-class Repeating(HookedStore):
-    """A store that hears no answer to its first try of each write, and tries once more."""
+class Repeating(HookedDatabase):
+    """A database that hears no answer to its first try of each write, and tries once more."""
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         twice = list(documents)
@@ -237,7 +237,7 @@ class Repeating(HookedStore):
 
 
 def test_a_repeat_after_a_lost_answer_changes_nothing(store: Store) -> None:
-    study = a_study(MiTorchStorage(Repeating(store, lambda _: None)))
+    study = a_study(MiTorchStorage(Store(Repeating(primitives(store), lambda _: None))))
     study.enqueue_trial({"x": 0.5})
 
     def objective(trial: optuna.Trial) -> float:

@@ -50,7 +50,7 @@ def test_the_epochs_are_those_of_the_rungs(store: Store, tmp_path: Path) -> None
     assert {len(search.curve(row)) for row in search.rows()} <= {1, 3, MAX_EPOCHS}
     assert job.best is not None
     assert job.best.value == min(row.trial.value for row in search.rows() if row.trial and row.trial.value is not None)
-    paused = [row for row in search.rows() if row.status == TrainingStatus.PRUNED]
+    paused = [row for row in search.rows() if row.status == TrainingStatus.PAUSED]
     assert len(paused) == 9 - whole
     reasons = [store.trainings.get_training(row.id).attempts[-1].reason or "" for row in paused]
     assert all(reason.startswith("paused after epoch ") for reason in reasons)

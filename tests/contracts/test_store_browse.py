@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from mitorch_service.stores.requests import Query
-from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
 from mitorch_service.models.base import new_id
@@ -12,7 +10,9 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.requests import Query
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_result, a_training, a_trial, an_attempt
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from mitorch_service.stores.requests import Query
 
 from mitorch_service.models.base import new_id
 from mitorch_service.models.job import SettledCost
@@ -11,6 +10,7 @@ from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.costs import Account
+from mitorch_service.stores.requests import Query
 from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from mitorch_service.stores.requests import Listing
 
 from mitorch_service.errors import AlreadyExists, NotAllowed, NotFound
 from mitorch_service.models.base import new_id
@@ -15,6 +14,7 @@ from mitorch_service.models.objectives import Direction
 from mitorch_service.models.status import AttemptOutcome, JobStatus
 from mitorch_service.models.training import Refit, Training, TrainingRow
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.requests import Listing
 from mitorch_service.stores.runs import RunEnd
 from tests.fakes import primitives
 from tests.samples import NOW, a_dataset, a_job, a_training, a_trial, an_attempt, later

@@ -19,7 +19,7 @@ from tests.samples import CONFIG, NOW, a_job, a_trial, an_attempt, later
 JOB = new_id()
 
 
-def paused(store: Store, pause_at: int | None = 1, outcome: AttemptOutcome = AttemptOutcome.PRUNED) -> Training:
+def paused(store: Store, pause_at: int | None = 1, outcome: AttemptOutcome = AttemptOutcome.PAUSED) -> Training:
     """A trial whose first attempt has ended so."""
     training = a_trial(JOB, 0)
     assert training.trial is not None
@@ -80,11 +80,11 @@ def test_one_that_a_person_wants_canceled_is_not_taken_on(store: Store) -> None:
     store.queue.claim_training(training.id, an_attempt(training))
     store.runs.start_training(training.id, 1, "worker", NOW)
     store.queue.request_cancel(training.id, NOW)
-    store.runs.finish_training(training.id, 1, "worker", NOW, RunEnd(AttemptOutcome.PRUNED))
+    store.runs.finish_training(training.id, 1, "worker", NOW, RunEnd(AttemptOutcome.PAUSED))
     assert not store.rungs.resume_trial(store.trainings.get_training(training.id), 3, 7, later(5))
 
 
-@pytest.mark.parametrize("outcome", [AttemptOutcome.PRUNED, AttemptOutcome.FAILED, AttemptOutcome.DIVERGED])
+@pytest.mark.parametrize("outcome", [AttemptOutcome.PAUSED, AttemptOutcome.FAILED, AttemptOutcome.DIVERGED])
 def test_a_new_course_changes_config_parameters_and_lineage_in_one_step(store: Store, outcome: AttemptOutcome) -> None:
     row = paused(store, outcome=outcome)
     for place in range(2):

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mitorch_service.stores.requests import Query
-from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.errors import NotFound
 from mitorch_service.models.base import new_id
@@ -15,6 +13,8 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.requests import Query
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.fakes import primitives
 from tests.samples import NOW, a_dataset, a_job, a_training, a_trial
 

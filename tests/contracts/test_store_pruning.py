@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mitorch_service.stores.requests import Query
-from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.base import new_id
@@ -22,6 +20,8 @@ from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.operations.archive import Archive
 from mitorch_service.operations.retention import PruneOptions, preview, prune
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.requests import Query
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.contracts.conftest import Database
 from tests.fakes import primitives
 from tests.samples import CONFIG, NOW, a_job, a_result, a_training, a_trial, an_attempt, later

@@ -91,7 +91,7 @@ def test_what_was_written_is_seen_by_a_store_opened_later(open_store: Callable[[
     first = open_store()
     first.prepare()
     training = a_training()
-    first.add_trainings([training])
+    first.queue.add_trainings([training])
     first.close()
     assert open_store().trainings.get_training(training.id) == training
 

@@ -12,7 +12,7 @@ from mitorch_service.cli.views.paused_trials import counts_text
 from mitorch_service.cli.views.script import script_fields
 from mitorch_service.cli.views.search import effort_json, search_fields
 from mitorch_service.models.script import shown
-from mitorch_service.models.status import ACTIVE_JOBS
+from mitorch_service.models.status import ENDED_JOBS
 from mitorch_service.models.training import epochs_text
 from mitorch_service.reports.job import JobReport, read_job
 from mitorch_service.reports.leaderboard import iterate_leaders, read_front, read_leaderboard
@@ -34,7 +34,7 @@ class JobView(View):
             show_front(report.job, read_front(self._store, report.job, self._limit), self._limit)
         else:
             show_leaderboard(report.job, read_leaderboard(self._store, report.job, self._limit))
-        return report.job.status not in ACTIVE_JOBS
+        return report.job.status in ENDED_JOBS
 
     def show_json(self) -> None:
         report = read_job(self._store, self._id, datetime.now(UTC))
@@ -67,7 +67,7 @@ def _job_fields(report: JobReport) -> list[tuple[str, object]]:
         ("dataset", job.dataset),
         *script_fields(job.config),
         ("search", f"{job.search.algorithm}, {job.search.goal()}"),
-        ("trials", f"{trials} of {job.search.max_trials}: {counts_text(job, report.counts)}"),
+        ("trials", f"{trials} of {job.search.max_trials}: {counts_text(report.counts)}"),
         ("reached", ", ".join(f"epoch {epochs}: {n}" for epochs, n in report.reached.items() if n) or None),
         ("best", report.best and report.best.value),
         ("best trial", report.best and report.best.training_id),

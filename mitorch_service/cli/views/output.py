@@ -119,4 +119,5 @@ _STYLES = {
     "diverged": "red",
     "canceled": "yellow",
     "pruned": "yellow",
+    "paused": "yellow",
 }

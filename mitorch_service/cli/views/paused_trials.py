@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mitorch_service.cli.views.output import show_table, text
-from mitorch_service.models.job import Job
-from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.models.training import Training
 
 
-def counts_text(job: Job, counts: Mapping[str, int]) -> str:
-    """``3 completed, 12 paused``; once the job has ended nothing is paused any more."""
-    pruned = "paused" if job.search.pauses and job.status in ACTIVE_JOBS else "pruned"
-    return ", ".join(f"{n} {pruned if status == 'pruned' else status}" for status, n in counts.items()) or "none yet"
+def counts_text(counts: Mapping[str, int]) -> str:
+    """``3 completed, 12 paused``"""
+    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "none yet"
 
 
 def pausing_fields(training: Training) -> list[tuple[str, object]]:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from mitorch_service.operations.retention import PruneReport
-from mitorch_service.stores.retention import Compaction
+from mitorch_service.stores.requests import Compaction
 
 
 def show_pruned(report: PruneReport, done: str) -> None:

@@ -25,6 +25,7 @@ _MOST_WARM = 200  # of each job that a search starts from
 _STATES = {
     TrainingStatus.COMPLETED: TrialState.COMPLETED,
     TrainingStatus.PRUNED: TrialState.PRUNED,
+    TrainingStatus.PAUSED: TrialState.PAUSED,
     TrainingStatus.FAILED: TrialState.FAILED,
     TrainingStatus.DIVERGED: TrialState.DIVERGED,
 }

@@ -25,7 +25,7 @@ from mitorch_service.errors import (
 )
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import BestTrial, Job
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.samplers.registry import check_installed
 from mitorch_service.stores.base import Store
@@ -115,7 +115,7 @@ class Observation:
         # First the number, then the counts: trials that another pass adds in between are counted, never overlooked.
         last_number = self._store.jobs.last_trial_number(job.id)
         counts = self._store.trainings.count_trainings(job.id)
-        open_count = sum(counts.get(status, 0) for status in ("new", "queued", "running"))
+        open_count = sum(counts.get(status, 0) for status in OPEN)
         failed, limit = failed_count(counts), job.search.max_failed
         winding_up = job.cancel_requested_at is not None or (limit is not None and failed > limit)
         refit = read_refit(self._store, job)

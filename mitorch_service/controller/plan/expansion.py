@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from mitorch_service.controller.plan.paused_trials import rungs_of
 from mitorch_service.models.job import LEARNING, Job, trial_id
 from mitorch_service.models.new_training import new_training
+from mitorch_service.models.status import ENDED_BADLY
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.search.base import History, Study, TrialRecord, suggest
 from mitorch_service.search.samplers.registry import sampler
@@ -63,7 +64,7 @@ def is_over(job: Job, now: datetime) -> bool:
 
 def failed_count(counts: Mapping[str, int]) -> int:
     """The trials that ended badly."""
-    return counts.get("failed", 0) + counts.get("diverged", 0)
+    return sum(counts.get(status, 0) for status in ENDED_BADLY)
 
 
 def study_of(job: Job, space: Space) -> Study:

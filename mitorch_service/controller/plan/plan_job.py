@@ -22,7 +22,7 @@ from mitorch_service.controller.plan.snapshot import JobState
 from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.job import BestTrial
-from mitorch_service.models.status import JobStatus
+from mitorch_service.models.status import OPEN, JobStatus
 from mitorch_service.models.training import (
     Training,
     TrainingRow,
@@ -35,7 +35,7 @@ def plan_job(now: datetime, state: JobState) -> list[Action]:
     are canceled, and it ends with the others; one whose time is over gets no more trials. Of trials that run in parts
     those that are paused go on before new ones begin; when its time is over, only the best one does."""
     job = state.job
-    open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
+    open_count = sum(state.counts.get(status, 0) for status in OPEN)
     end = _early_end(state)
     if end is not None and (open_count > 0 or (state.refit is not None and state.refit.is_open)):
         return [CancelTraining(trial.id) for trial in state.open_trials if trial.cancel_requested_at is None]

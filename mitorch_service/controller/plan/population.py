@@ -10,7 +10,7 @@ from mitorch_service.controller.plan.expansion import study_of
 from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, rungs_of
 from mitorch_service.models.job import Job, trial_id
 from mitorch_service.models.population import MAX_MEMBERS, Inheritance
-from mitorch_service.models.status import ENDED, TrainingStatus
+from mitorch_service.models.status import ENDED, ENDED_BADLY, TrainingStatus
 from mitorch_service.models.training import TrainingRow, Trial
 from mitorch_service.search.base import Study
 from mitorch_service.search.samplers.pbt import Exploit, Member, exploit
@@ -18,8 +18,6 @@ from mitorch_service.search.space.space import parse_space
 from mitorch_service.search.stopping.promotion import next_rung
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.rungs import NewCourse
-
-_LOST = (TrainingStatus.FAILED, TrainingStatus.DIVERGED)
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Place:
 
     def waits(self) -> bool:
         """Whether it may go on: it is paused, or ended badly before its last step."""
-        return self.row.is_paused() or (self.row.status in _LOST and self.pause_at is not None)
+        return self.row.is_paused() or (self.row.status in ENDED_BADLY and self.pause_at is not None)
 
     def is_open(self) -> bool:
         return self.row.status not in ENDED
@@ -43,7 +41,7 @@ class Place:
     def is_lost_at(self, epochs: int) -> bool:
         """Whether it ended badly before it was compared there, or has gone on from another one since."""
         exploited = any(one.epoch == epochs for one in self.trial.lineage or ())
-        return exploited or (self.row.status in _LOST and self.pause_at == epochs)
+        return exploited or (self.row.status in ENDED_BADLY and self.pause_at == epochs)
 
 
 @dataclass(frozen=True)

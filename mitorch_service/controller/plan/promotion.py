@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, max_epochs_of, rungs_of
 from mitorch_service.models.job import Job, trial_id
+from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.stopping.promotion import FACTOR, Paused, Promotion, Rung, last_promotion, promotions
 from mitorch_service.stores.base import Store
@@ -81,5 +82,5 @@ def _waits(row: TrainingRow, epochs: int) -> bool:
 
 def _may_wait(row: TrainingRow, epochs: int) -> bool:
     """Whether the trial is paused there, or will be soon: it records that before it ends."""
-    on_its_way = row.status in ("new", "queued", "running")
+    on_its_way = row.status in OPEN
     return row.trial is not None and row.trial.pause_at == epochs and (row.is_paused() or on_its_way)

@@ -42,7 +42,10 @@ class AutoSampler(Sampler):
         return self._tpe.propose(history, number, salt)
 
 
+_STOPPED = (TrialState.PRUNED, TrialState.PAUSED)
+
+
 def _are_stopped(history: History) -> bool:
     if "stopped" not in history.memory:
-        history.memory["stopped"] = any(record.state == TrialState.PRUNED for record in history.records)
+        history.memory["stopped"] = any(record.state in _STOPPED for record in history.records)
     return bool(history.memory["stopped"])

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from mitorch_service.stores.requests import Query
 
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.budget import job_cost
@@ -16,8 +15,9 @@ from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingSta
 from mitorch_service.models.training import TrainingRow, run_name
 from mitorch_service.settings import LocalCluster
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.requests import Query
 from mitorch_service.stores.runs import RunEnd
-from tests.fakes import FakeBackend
+from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_trial, an_attempt, later
 
 HOUR = 3600.0
@@ -125,14 +125,15 @@ def test_what_is_settled_is_not_read_again(store: Store, cluster: Cluster, monke
         cluster.end(cluster.start(later(hour * HOUR)), later((hour + 1) * HOUR))
     cluster.tick(later(4 * HOUR))
     read: list[Any] = []
-    find = store.find
+    database = primitives(store)
+    find = database.find
 
     def spy(query: Query) -> Any:
         found = list(find(query))
         read.extend(found if "config" in query.without and query.limit == 1000 else [])
         return iter(found)
 
-    monkeypatch.setattr(store, "find", spy)
+    monkeypatch.setattr(database, "find", spy)
     cost, settled = job_cost(store, store.jobs.get_job(job.id), 2, later(4 * HOUR))
     assert (cost, settled) == (8.0, SettledCost(below=8, cost=8.0))
     assert len(read) == 2  # those that are open

@@ -11,13 +11,14 @@ from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import BEST, LATEST, read_history
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.models.job import LEARNING, Job, SearchConfig
-from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
+from mitorch_service.models.status import OPEN, AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.search.base import TrialState
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from tests.fakes import FakeBackend
+from mitorch_service.stores.transitions import change_training
+from tests.fakes import FakeBackend, primitives
 from tests.samples import CONFIG, NOW, a_job, a_trial, later
 
 FINITE: dict[str, Any] = {**CONFIG, "batch_size": {"_choice": [16, 32, 64]}, "seed": {"_int": [0, 3]}}
@@ -44,8 +45,8 @@ def parameters(store: Store, job: Job) -> list[Any]:
 
 def end(store: Store, trial: Training, value: float | None, outcome: AttemptOutcome = AttemptOutcome.COMPLETED) -> None:
     """The trial ends so."""
-    changes = {"status": outcome.value, "trial.value": value}
-    store.studies.change_study_trial(trial.id, {}, changes)
+    changes = {"trial.value": value}
+    primitives(store).change(change_training(trial.id, OPEN, TrainingStatus(outcome.value), NOW, {}, changes))
 
 
 @pytest.mark.parametrize("config", [FINITE, CONTINUOUS], ids=["finite", "continuous"])
@@ -147,11 +148,11 @@ def test_a_history_tells_how_each_trial_stands(store: Store) -> None:
     created = one_pass(store, job, 12)
     end(store, created[0], 0.5)
     end(store, created[1], None)
-    for number, outcome in ((2, "FAILED"), (3, "DIVERGED"), (4, "CANCELED"), (5, "PRUNED")):
+    for number, outcome in ((2, "FAILED"), (3, "DIVERGED"), (4, "CANCELED"), (5, "PRUNED"), (6, "PAUSED")):
         end(store, created[number], None, AttemptOutcome[outcome])
     store.studies.change_study_trial(created[5].id, {}, {"trial.curve.3": 0.7})
-    told = read_history(store, job, 6)
-    states = ["completed", "completed", "failed", "diverged", "running", "pruned", "running"]
+    told = read_history(store, job, 7)
+    states = ["completed", "completed", "failed", "diverged", "running", "pruned", "paused", "running"]
     assert [(record.number, record.state.value) for record in told] == list(enumerate(states))
     assert (told[0].values, told[1].values, told[5].curve) == ((0.5,), (), {3: 0.7})
 

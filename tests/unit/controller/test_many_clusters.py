@@ -13,7 +13,7 @@ from mitorch_service.models.dataset import DatasetPart
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.settings import AzureMLCluster, LocalCluster
 from mitorch_service.stores.base import Store
-from tests.fakes import FakeBackend, HookedStore, primitives
+from tests.fakes import FakeBackend, HookedDatabase, HookedStore, primitives
 from tests.samples import NOW, a_dataset, a_training
 
 
@@ -64,7 +64,7 @@ def test_a_pass_reads_more_of_the_queue_only_where_some_may_not_go_anywhere(
     queued(store, 300, resources=resources)
     read = 0
 
-    class Counting(HookedStore):
+    class Counting(HookedDatabase):
         def find(self, query: Any) -> Any:
             nonlocal read
             found = list(super().find(query))
@@ -72,7 +72,7 @@ def test_a_pass_reads_more_of_the_queue_only_where_some_may_not_go_anywhere(
             return iter(found)
 
     backends: dict[str, Backend] = {"cpu": FakeBackend("cpu", slots=slots)}
-    Controller(Counting(store, lambda operation: None), backends, [azure("cpu", gpus=0)]).tick(NOW)
+    Controller(Store(Counting(primitives(store), lambda operation: None)), backends, [azure("cpu", gpus=0)]).tick(NOW)
     assert read == rows
 
 

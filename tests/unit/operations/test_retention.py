@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError, InvalidInput
@@ -23,6 +22,7 @@ from mitorch_service.operations.retention import PruneOptions, PruneReport, prev
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.retention import named_bases
 from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.fakes import primitives
 from tests.samples import CONFIG, NOW, a_job, a_training, a_trial, an_attempt
 

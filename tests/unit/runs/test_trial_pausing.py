@@ -69,7 +69,7 @@ def test_a_paused_trial_goes_on_with_the_curve_that_it_would_have_had(machine: M
     whole, trial = queued(machine, 0, None), queued(machine, 1, 2)
     assert run(machine, whole) == run(machine, trial) == 0
     paused = machine.store.trainings.get_training(trial.id)
-    assert (paused.status, paused.is_paused()) == (TrainingStatus.PRUNED, True)
+    assert (paused.status, paused.is_paused()) == (TrainingStatus.PAUSED, True)
     assert paused.attempts[0].reason == "paused after epoch 2 of 4, until its search takes it on"
     assert paused.trial is not None
     assert (paused.trial.value, paused.trial.curve) == (None, {"2": curve(machine, trial)[1][2]})
@@ -80,7 +80,7 @@ def test_a_paused_trial_goes_on_with_the_curve_that_it_would_have_had(machine: M
 
     assert run(machine, go_on(machine, trial)) == 0
     done = machine.store.trainings.get_training(trial.id)
-    assert [attempt.outcome for attempt in done.attempts] == [AttemptOutcome.PRUNED, AttemptOutcome.COMPLETED]
+    assert [attempt.outcome for attempt in done.attempts] == [AttemptOutcome.PAUSED, AttemptOutcome.COMPLETED]
     assert curve(machine, trial) == curve(machine, whole)
     assert machine.store.rungs.best_paused(JOB, 2, 9) == []
     assert machine.store.rungs.count_rung(JOB, 2) == 2

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mitorch_service.stores.trainings import TrainingFilter
 
 from mitorch_service.errors import InvalidInput, NotAllowed, SettingsError, StoreUnavailable
 from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.models.training import Training
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.queue import QueueVerbs
+from mitorch_service.stores.sqlite import SqliteDatabase, SqliteStore
+from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.submission.bulk import BulkSubmission, submission_key
 from mitorch_service.submission.checked_copy import BATCH
 from mitorch_service.submission.source import Digest, Digester, Entry
@@ -23,7 +25,7 @@ from tests.samples import CONFIG, SPACE, a_dataset
 JOB = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 4}}
 
 
-class FailingStore(SqliteStore):
+class FailingQueue(QueueVerbs):
     """Goes away before it adds the batch of this number (from 0), or after it did but before it could tell."""
 
     away_at: int | None = None
@@ -38,9 +40,20 @@ class FailingStore(SqliteStore):
         return added
 
 
+class FailingStore(Store):
+    """In memory, with a queue that can fail."""
+
+    queue: FailingQueue
+
+    def __init__(self) -> None:
+        database = SqliteDatabase(None)
+        super().__init__(database)
+        self.queue = FailingQueue(database)
+
+
 @pytest.fixture
 def store() -> Iterator[FailingStore]:
-    store = FailingStore(None)
+    store = FailingStore()
     store.datasets.add_dataset(a_dataset("digits", 1))
     yield store
     store.close()
@@ -58,7 +71,7 @@ def digest(source: list[Entry]) -> Digest:
     return digester.digest("it")
 
 
-def submit(store: SqliteStore, folder: Path, source: list[Entry], again: bool = False) -> int:
+def submit(store: Store, folder: Path, source: list[Entry], again: bool = False) -> int:
     """One whole run; returns how many it had to queue."""
     whole = digest(source)
     bulk = BulkSubmission(store, folder, submission_key(whole.content, Options()), Options())
@@ -72,14 +85,15 @@ def submit(store: SqliteStore, folder: Path, source: list[Entry], again: bool = 
         return bulk.queue(receipt, lambda n: None).total - receipt.done
 
 
-def total(store: SqliteStore) -> int:
+def total(store: Store) -> int:
     return sum(store.trainings.count_trainings().values())
 
 
 @pytest.mark.parametrize("after_adding", [False, True])
 def test_a_database_that_goes_away_gets_each_once(store: FailingStore, tmp_path: Path, after_adding: bool) -> None:
     source = entries(3 * BATCH)
-    store.away_at, store.after_adding = 1, after_adding
+    store.queue.away_at = 1
+    store.queue.after_adding = after_adding
     with pytest.raises(StoreUnavailable):
         submit(store, tmp_path, source)
     assert total(store) == (2 * BATCH if after_adding else BATCH)
@@ -93,7 +107,7 @@ def test_a_database_that_goes_away_gets_each_once(store: FailingStore, tmp_path:
 
 def test_a_database_that_was_set_back_gets_all_again(store: FailingStore, tmp_path: Path) -> None:
     source = entries(2 * BATCH)
-    store.away_at = 1
+    store.queue.away_at = 1
     with pytest.raises(StoreUnavailable):
         submit(store, tmp_path, source)
     other = SqliteStore(None)
@@ -115,7 +129,7 @@ def test_rounds_are_found_again_without_notes(store: FailingStore, tmp_path: Pat
 def test_an_interrupted_round_is_finished_before_the_next(store: FailingStore, tmp_path: Path) -> None:
     source = entries(2 * BATCH)
     submit(store, tmp_path, source)
-    store.away_at = 1
+    store.queue.away_at = 1
     with pytest.raises(StoreUnavailable):
         submit(store, tmp_path, source, again=True)
     assert submit(store, tmp_path, source, again=True) == BATCH

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from mitorch_service.stores.requests import Guarded
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
+from mitorch_service.stores.requests import Guarded
 from tests.fakes import primitives
 from tests.samples import later
 from tests.unit.runs.script.test_attempt import Machine, machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitorch_service.controller.plan.expansion import expand
+from mitorch_service.controller.plan.expansion import expand, study_of
 from mitorch_service.controller.plan.paused_trials import rungs_of
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
@@ -50,11 +50,12 @@ class Forecast:
 
 def forecast(job: Job, store: Store | None = None) -> Forecast:
     """Expands a job that is not queued yet; without a store the time is not predicted."""
-    trials = expand(job, None, 0, job.created_at)
+    space, _ = parse_space(job.config)
+    trials = expand(job, study_of(job, space), None, 0, job.created_at)
     longest = max(trial.max_epochs for trial in trials)
     return Forecast(
         job=job,
-        space=parse_space(job.config)[0],
+        space=space,
         trials=trials,
         rungs=rungs_of(job) if longest else [],
         max_epochs=longest,

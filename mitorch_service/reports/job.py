@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.controller.observe.cost import Cost
+from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.controller.plan.paused_trials import rungs_of
-from mitorch_service.controller.plan.refit import RefitState, read_refit
+from mitorch_service.controller.plan.refit import RefitState
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.reports.cost import accounts_of_job, cost_of_job

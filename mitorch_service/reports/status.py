@@ -60,4 +60,4 @@ def _last_refusals(
 ) -> dict[str, str | None]:
     active = store.queue.active_trainings().items if any(map(refusals, queue)) else ()
     backoff = ClusterBackoff(now, queue, active)
-    return {name: backoff.refusal(name) for name in clusters}
+    return {name: backoff.last_refusal(name) for name in clusters}

@@ -18,7 +18,11 @@ _CACHED = 10_000  # data sets, and trainings named as a base
 
 
 class Lookups:
-    """Caches the answers, as a file of a million lines repeats the same questions."""
+    """Caches the answers, as a file of a million lines refers to the same things. Methods raise StoreUnavailable.
+
+    `dataset` returns the registered data set, at a version, or a problem; `base` and `warm_start` return a problem, or
+    None.
+    """
 
     def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))

@@ -184,7 +184,7 @@ def _last_refusals(store: Store, queue: Sequence[TrainingRow], clusters: Iterabl
     """Of each cluster, what it has refused, if it has taken no training since."""
     active = store.queue.active_trainings().items if any(map(refusals, queue)) else ()
     backoff = ClusterBackoff(datetime.now(UTC), queue, active)
-    return {name: backoff.refusal(name) for name in clusters}
+    return {name: backoff.last_refusal(name) for name in clusters}
 
 
 def _open() -> tuple[Store, dict[str, Backend]]:

@@ -8,7 +8,7 @@ from itertools import chain
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
-from mitorch_service.controller.plan.refit import read_refit
+from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.errors import BackendError, NotAllowed
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus

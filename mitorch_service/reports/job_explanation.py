@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from mitorch_service.controller.plan.expansion import expand
+from mitorch_service.controller.plan.expansion import expand, study_of
 from mitorch_service.controller.plan.paused_trials import rungs_of
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
@@ -27,7 +27,7 @@ def job_explanation(job: Job, store: Store | None = None) -> list[str]:
     """Size of the space, limits, predicted epochs, the first trials, and what of the config can never matter; with a
     store node hours too, where earlier trainings tell."""
     search, (space, _) = job.search, parse_space(job.config)
-    trials = expand(job, None, 0, job.created_at)
+    trials = expand(job, study_of(job, space), None, 0, job.created_at)
     count, article = search.max_trials, "An" if search.algorithm == "auto" else "A"
     lines = [
         f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",

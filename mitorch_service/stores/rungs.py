@@ -7,13 +7,13 @@ becomes paused, and removed after it was resumed, so that a trial whose run or p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from mitorch_service.errors import StaleAttempt
-from mitorch_service.models.population import Inheritance
+from mitorch_service.models.population import MemberReplacement
+from mitorch_service.models.rung import RungRecord
 from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs
@@ -23,25 +23,6 @@ from mitorch_service.stores.transitions import change_training
 _WITHOUT_BULK = ("config", "error")
 _IDS_AT_ONCE = 400
 _BEST_FIRST: tuple[tuple[str, Literal[1]], ...] = (("loss", 1), ("_id", 1))
-
-
-@dataclass(frozen=True)
-class RungRecord:
-    """A trial's place on a rung."""
-
-    id: str
-    number: int
-    loss: float
-    attempt: int  # that wrote it
-
-
-@dataclass(frozen=True)
-class NewCourse:
-    """The changes of a population's member that continues from another one's state."""
-
-    config: Mapping[str, object]
-    inheritance: Inheritance
-    place: int  # of the inheritance in the member's lineage
 
 
 class RungVerbs(Verbs):
@@ -110,9 +91,14 @@ class RungVerbs(Verbs):
         return found
 
     def resume_trial(
-        self, row: TrainingRow, pause_at: int | None, priority: int, at: datetime, course: NewCourse | None = None
+        self,
+        row: TrainingRow,
+        pause_at: int | None,
+        priority: int,
+        at: datetime,
+        replacement: MemberReplacement | None = None,
     ) -> bool:
-        """Puts a paused trial (with a new `course`, also a failed or diverged one) back to `new`, to run until it
+        """Puts a paused trial (with a `replacement`, also a failed or diverged one) back to `new`, to run until it
         pauses at `pause_at` (None: to its end), with fresh budgets. Exactly one caller gets True for what it saw in
         `row`. Raises ValueError if `row` has not ended, or is completed."""
         changes: dict[str, object] = {
@@ -122,10 +108,10 @@ class RungVerbs(Verbs):
             "fence": 0,
             "error": None,
         }
-        if course is not None:
-            changes["config"] = dict(course.config)
-            changes["trial.parameters"] = course.inheritance.after
-            changes[f"trial.lineage.{course.place}"] = course.inheritance.to_document()
+        if replacement is not None:
+            changes["config"] = dict(replacement.config)
+            changes["trial.parameters"] = replacement.inheritance.after
+            changes[f"trial.lineage.{replacement.lineage_index}"] = replacement.inheritance.to_document()
         expect = {"attempt": (row.attempt,), "cancel_requested_at": (None,)}
         change = change_training(row.id, (row.status,), TrainingStatus.NEW, at, expect, changes)
         return self._database.change(change) is not None

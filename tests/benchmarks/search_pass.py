@@ -29,6 +29,7 @@ from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.fakes import FakeBackend, primitives
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_job, a_training
 
 OPEN = 8
@@ -96,8 +97,9 @@ def measured(
     store.jobs.finish_job(first.id, JobStatus.COMPLETED, NOW, None, {}, None)
     job = searched(store, algorithm, config, trials, objectives)
     telling = tell(store, job)
+    space = a_study(job).space
     begin = time.perf_counter()
-    read_history(store, store.jobs.get_job(job.id), trials - 1)
+    read_history(store, store.jobs.get_job(job.id), space, trials - 1)
     read = time.perf_counter()
     controller.tick(NOW)
     end = time.perf_counter()

@@ -19,6 +19,7 @@ from mitorch_service.models.training import Training, Trial
 from mitorch_service.optuna_storage.storage import MiTorchStorage
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_job, a_result, a_training, an_attempt, later
 
 CONDITIONAL: dict[str, Any] = {
@@ -95,7 +96,7 @@ def test_a_job_for_several_objectives_is_a_study_of_several(store: Store, storag
     names = ["val_loss", "top1_accuracy"]
     job = a_job(config=CONDITIONAL, search=SearchConfig(max_trials=9, seed=0, objective=names))
     store.jobs.add_job(job)
-    for training, accuracy in zip(expand(job, None, 0, NOW), (0.5, 0.7, None), strict=False):
+    for training, accuracy in zip(expand(job, a_study(job), None, 0, NOW), (0.5, 0.7, None), strict=False):
         store.queue.add_trainings([training])
         store.queue.claim_training(training.id, an_attempt(training))
         store.runs.start_training(training.id, 1, "w", later(1))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
@@ -20,6 +18,7 @@ from mitorch_service.stores.mongo import MongoStore
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.flaky_proxy import FlakyProxy, Loss
 from tests.samples import NOW, a_result, a_training, an_attempt
+from tests.small_disk import tmpfs
 
 LOSSES = get_args(Loss)
 
@@ -139,14 +138,3 @@ def test_a_run_survives_lost_messages(flaky: tuple[FlakyProxy, MongoStore], loss
     assert proxy.lost == 2
     assert store.runs.curve(training.id).items == [a_result(1)]
     assert store.trainings.get_training(training.id).status == TrainingStatus.RUNNING
-
-
-@contextmanager
-def tmpfs(folder: Path, size: str) -> Iterator[Path]:
-    """A small file system of its own."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -22,6 +22,7 @@ from mitorch_service.search.base import TrialState
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from tests.fakes import FakeBackend, HookedStore
+from tests.job_states import a_study
 from tests.samples import NOW, a_job, a_training, an_attempt, later
 
 TWO: dict[str, Any] = {"objective": ["val_loss", "top1_accuracy"], "seed": 0}
@@ -36,7 +37,7 @@ def a_search(store: Store, **search: Any) -> Job:
 
 def a_trial_of(job: Job, number: int) -> Training:
     """One that waits, as the controller creates it."""
-    (first, *_) = expand(job, number - 1 if number else None, 0, NOW)
+    (first, *_) = expand(job, a_study(job), number - 1 if number else None, 0, NOW)
     return first
 
 
@@ -163,9 +164,9 @@ def test_a_failed_trial_that_is_retried_comes_into_the_front(store: Store) -> No
 def test_more_than_a_pass_takes_are_told_by_the_next_ones_before_the_job_ends(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fronts, "TOLD_A_PASS", 3)
+    monkeypatch.setattr(fronts, "MERGED_A_PASS", 3)
     job = a_search(store, max_trials=8, algorithm="random")
-    for training in expand(job, None, 0, NOW):
+    for training in expand(job, a_study(job), None, 0, NOW):
         assert training.trial is not None
         number = training.trial.number
         end(store, training, 0.1 * number, 0.1 * number)
@@ -180,7 +181,8 @@ def test_more_than_a_pass_takes_are_told_by_the_next_ones_before_the_job_ends(
 def test_a_search_is_told_its_front_and_its_latest_trials(store: Store) -> None:
     job = a_search(store, max_trials=5000, algorithm="tpe")
     draw, documents = random.Random(0), []
-    (drawn,) = expand(a_job(search=SearchConfig(max_trials=1, **TWO)), None, 0, NOW)
+    single = a_job(search=SearchConfig(max_trials=1, **TWO))
+    (drawn,) = expand(single, a_study(single), None, 0, NOW)
     for number in range(1000):
         assert drawn.trial is not None
         values = [draw.random(), draw.random()]
@@ -190,7 +192,7 @@ def test_a_search_is_told_its_front_and_its_latest_trials(store: Store) -> None:
     store.queue.add_trainings(documents)
     merge = read_merge(store, job)
     assert merge is not None and store_merge(store, merge)
-    told = read_history(store, store.jobs.get_job(job.id), 999)
+    told = read_history(store, store.jobs.get_job(job.id), a_study(job).space, 999)
     of_front = {trial.number for trial in merge.front}
     assert {record.number for record in told} == of_front | set(range(1000 - 384, 1000))
     assert all(len(record.values) == 2 and record.state == TrialState.COMPLETED for record in told)

@@ -8,11 +8,10 @@ import pytest
 
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.base import new_id
-from mitorch_service.models.population import Inheritance
+from mitorch_service.models.population import Inheritance, MemberReplacement
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.rungs import NewCourse
 from mitorch_service.stores.runs import RunEnd
 from tests.samples import CONFIG, NOW, a_job, a_trial, an_attempt, later
 
@@ -91,7 +90,7 @@ def test_a_new_course_changes_config_parameters_and_lineage_in_one_step(store: S
         config = {**CONFIG, "label_smoothing": place / 10}
         after = {"lr_scheduler.base_lr": place}
         inheritance = Inheritance(epoch=place, parent=new_id(), parent_number=3, before={"lr": 0.1}, after=after)
-        assert store.rungs.resume_trial(row, 3, 7, later(5), NewCourse(config, inheritance, place))
+        assert store.rungs.resume_trial(row, 3, 7, later(5), MemberReplacement(config, inheritance, place))
         again = store.trainings.get_training(row.id)
         assert again.trial is not None
         assert (again.config, again.trial.parameters) == (config, after)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-import requests
 
 from mitorch_service.models.job import BestTrial, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
@@ -19,13 +16,10 @@ from mitorch_service.settings import read_settings
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
+from tests.azureml_emulator.account import Storage, part, storage_of
 from tests.azureml_emulator.client import (
     COMPUTE,
-    GROUP,
     PASSWORD,
-    PRINCIPAL,
-    SUBSCRIPTION,
-    TENANT,
     WORKSPACE,
     Emulator,
     running,
@@ -39,48 +33,12 @@ OTHER = {**CLUSTER, "name": "elsewhere", "workspace": "other"}
 EVALUATION = {"val_loss": 0.25, "top1_accuracy": 0.9876543}
 
 
-class Storage:
-    """The workspace's own storage account, asked for without the SDK."""
-
-    def __init__(self, azure: Emulator, workspace_path: str) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.proxies, self._session.verify = {"https": azure.proxy}, str(azure.ca_path)
-        form = {"grant_type": "client_credentials", "client_id": PRINCIPAL, "client_secret": PASSWORD}
-        login = f"https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"
-        token = self._session.post(login, data=form).json()["access_token"]
-        uploads = f"https://westeurope.api.azureml.ms/artifact/v2.0{workspace_path}/artifacts/batch/metadata/Local/x"
-        answer = self._session.post(
-            uploads, json={"paths": [{"path": "a"}]}, headers={"Authorization": f"Bearer {token}"}
-        )
-        uri, _, self.sas = answer.json()["artifactContentInformation"]["a"]["contentUri"].partition("?")
-        self.container = f"{uri.partition('.net/')[0]}.net/datasets"
-
-    def write(self, folder: Path) -> None:
-        """Uploads all files of a folder."""
-        for path in folder.iterdir():
-            url = f"{self.container}/{folder.name}/{quote(path.name)}?{self.sas}"
-            self._session.put(url, data=path.read_bytes()).raise_for_status()
-
-    def close(self) -> None:
-        self._session.close()
-
-
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with running(tmp_path_factory.mktemp("azure")) as azure:
         azure.populate()
         azure.add_workspace("other")
         yield azure
-
-
-@contextmanager
-def storage_of(azure: Emulator) -> Iterator[Storage]:
-    """Of the workspace that `Emulator.populate` makes."""
-    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.MachineLearningServices"
-    storage = Storage(azure, f"{group}/workspaces/{WORKSPACE}")
-    yield storage
-    storage.close()
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +52,6 @@ def machine(azure: Emulator, tmp_path: Path) -> Iterator[Machine]:
     environment = azure.environment(tmp_path / "home")
     yield Machine(tmp_path / "home", {**environment, "MITORCH_CLUSTERS": json.dumps([CLUSTER])})
     azure.faults.clear()
-
-
-def part(*paths: str) -> dict[str, Any]:
-    """A split in the datastore."""
-    return {"path": f"azureml://{paths[0]}", "support_files": [f"azureml://{path}" for path in paths[1:]]}
 
 
 def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(

@@ -172,7 +172,7 @@ def test_a_pass_stops_itself_before_the_hosts_limit_and_the_next_goes_on(
     azure: Emulator, machine: Machine, hosts: ExitStack
 ) -> None:
     """A slow cluster takes what an earlier, killed pass had claimed; by then time is up for the rest of the queue."""
-    limit, usable = 40, 28.0
+    limit, usable = 24, 16.8
     many = "".join(f"{json.dumps(TINY_TRAINING)}\n" for _ in range(8))
     machine.ok("submit", "--many", machine.write("many.jsonl", many))
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))

@@ -16,7 +16,7 @@ from mitorch_service.models.dataset import Dataset, DatasetPart
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.rank import run_share
+from mitorch_service.runs.rank import run_rank
 from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.training.loop.local_processes import local_processes
 from tests.samples import CONFIG, NOW, a_training, an_attempt, later
@@ -27,9 +27,9 @@ import sys, torch
 from pathlib import Path
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.stores.sqlite import SqliteStore
-from mitorch_service.runs.rank import run_share
+from mitorch_service.runs.rank import run_rank
 torch.set_num_threads(1)
-sys.exit(run_share(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))
+sys.exit(run_rank(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))
 """
 MORTAL = """
 import os, signal
@@ -89,6 +89,6 @@ def test_one_whose_other_process_is_killed_is_tried_again(
 def test_one_that_cannot_take_part_says_why(
     store: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert run_share(store, "no such training", DatasetFiles(tmp_path)) == 1
+    assert run_rank(store, "no such training", DatasetFiles(tmp_path)) == 1
     assert "There is no training 'no such training'" in caplog.text
     store.close()

@@ -19,6 +19,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.transitions import change_training
 from tests.fakes import FakeBackend, primitives
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_job, a_trial, later
 
 FINITE: dict[str, Any] = {**CONFIG, "batch_size": {"_choice": [16, 32, 64]}, "seed": {"_int": [0, 3]}}
@@ -32,8 +33,8 @@ def searching(config: dict[str, Any] = FINITE, **search: Any) -> Job:
 
 def one_pass(store: Store, job: Job, at_most: int, open_count: int = 0, failed: int = 0) -> list[Training]:
     """Creates trials as a pass does that is killed after so many; returns what it meant to create."""
-    last = store.jobs.last_trial_number(job.id)
-    meant = expand(job, last, open_count, NOW, read_history(store, job, last), failed)
+    last, study = store.jobs.last_trial_number(job.id), a_study(job)
+    meant = expand(job, study, last, open_count, NOW, read_history(store, job, study.space, last), failed)
     store.queue.add_trainings(meant[:at_most])
     return list(meant)
 
@@ -64,14 +65,14 @@ def test_the_sequence_does_not_depend_on_the_passes(store: Store, algorithm: str
 
 @pytest.mark.parametrize("algorithm", LEARNING)
 def test_nor_does_that_of_what_learns_given_the_same_history(store: Store, algorithm: str) -> None:
-    whole, cut = (searching(CONTINUOUS, algorithm=algorithm, max_trials=64, max_concurrent=16) for _ in range(2))
+    whole, cut = (searching(CONTINUOUS, algorithm=algorithm, max_trials=64, max_concurrent=12) for _ in range(2))
     for job in (whole, cut):
         for trial in one_pass(store, job, 12):
             end(store, trial, abs(trial.config["lr_scheduler"]["base_lr"] - 0.01))
-    one_pass(store, whole, 8)
+    one_pass(store, whole, 6)
     draw = random.Random(1)
-    while len(parameters(store, cut)) < 20:
-        one_pass(store, cut, min(draw.randrange(4), 20 - len(parameters(store, cut))))
+    while len(parameters(store, cut)) < 18:
+        one_pass(store, cut, min(draw.randrange(1, 4), 18 - len(parameters(store, cut))))
     assert parameters(store, cut) == parameters(store, whole)
 
 
@@ -102,8 +103,8 @@ def test_an_exhausted_space_ends_the_job(store: Store, algorithm: str) -> None:
 
 def test_two_passes_at_once_create_each_trial_once(store: Store) -> None:
     job = searching(CONTINUOUS, algorithm="random")
-    first = expand(job, None, 0, NOW)
-    second = expand(job, None, 0, NOW)
+    first = expand(job, a_study(job), None, 0, NOW)
+    second = expand(job, a_study(job), None, 0, NOW)
     assert store.queue.add_trainings(first[:6]) == 6
     assert store.queue.add_trainings(second) == 4
     assert [trial.config for trial in first] == [trial.config for trial in second]
@@ -111,15 +112,15 @@ def test_two_passes_at_once_create_each_trial_once(store: Store) -> None:
 
 @pytest.mark.parametrize("algorithm", LEARNING)
 def test_what_ended_decides_what_comes_and_the_same_history_gives_the_same(store: Store, algorithm: str) -> None:
-    job = searching(CONTINUOUS, algorithm=algorithm, max_trials=40, max_concurrent=8)
+    job = searching(CONTINUOUS, algorithm=algorithm, max_trials=40, max_concurrent=6)
     for _ in range(4):
-        for trial in one_pass(store, job, 8):
+        for trial in one_pass(store, job, 6):
             rate = trial.config["lr_scheduler"]["base_lr"]
             end(store, trial, abs(rate - 0.01))
     again = one_pass(store, job, 0)
     assert [trial.config for trial in one_pass(store, job, 0)] == [trial.config for trial in again]
     errors = [abs(row["lr_scheduler.base_lr"] - 0.01) for row in parameters(store, job)]
-    assert min(errors[16:]) <= min(errors[:8])
+    assert min(errors[12:]) <= min(errors[:6])
 
 
 def test_failed_trials_are_replaced_as_far_as_may_fail(store: Store) -> None:
@@ -151,7 +152,7 @@ def test_a_history_tells_how_each_trial_stands(store: Store) -> None:
     for number, outcome in ((2, "FAILED"), (3, "DIVERGED"), (4, "CANCELED"), (5, "PRUNED"), (6, "PAUSED")):
         end(store, created[number], None, AttemptOutcome[outcome])
     store.studies.change_study_trial(created[5].id, {}, {"trial.curve.3": 0.7})
-    told = read_history(store, job, 7)
+    told = read_history(store, job, a_study(job).space, 7)
     states = ["completed", "completed", "failed", "diverged", "running", "pruned", "paused", "running"]
     assert [(record.number, record.state.value) for record in told] == list(enumerate(states))
     assert (told[0].values, told[1].values, told[5].curve) == ((0.5,), (), {3: 0.7})
@@ -159,14 +160,15 @@ def test_a_history_tells_how_each_trial_stands(store: Store) -> None:
 
 def test_a_long_history_is_told_by_its_best_and_its_latest(store: Store) -> None:
     job = searching(CONTINUOUS, algorithm="tpe", max_trials=5000)
-    drawn = expand(searching(CONTINUOUS, algorithm="random", max_trials=1), None, 0, NOW)[0].trial
+    single = searching(CONTINUOUS, algorithm="random", max_trials=1)
+    drawn = expand(single, a_study(single), None, 0, NOW)[0].trial
     assert drawn is not None
     trials = []
     for number in range(1000):
         trial = drawn.model_copy(update={"number": number, "value": 0.001 * number})
         trials.append(a_trial(job.id, number).model_copy(update={"trial": trial, "arrival": job.arrival + number}))
     store.queue.add_trainings([trial.model_copy(update={"status": TrainingStatus.COMPLETED}) for trial in trials])
-    told = [record.number for record in read_history(store, job, 999)]
+    told = [record.number for record in read_history(store, job, a_study(job).space, 999)]
     assert sorted(told) == [*range(BEST), *range(1000 - LATEST, 1000)]
 
 
@@ -178,7 +180,7 @@ def test_a_warm_start_brings_what_fits_and_measured_the_objective(store: Store) 
             trial.id, {}, {"evaluation": {"val_loss": 0.1 * number} if number else {"x": 1.0}}
         )
     job = searching(CONTINUOUS, warm_start=[earlier.id])
-    told = read_history(store, job, None)
+    told = read_history(store, job, a_study(job).space, None)
     assert [(record.number, record.state) for record in told] == [(n, TrialState.COMPLETED) for n in (-1, -2)]
     space, _ = parse_space(CONTINUOUS)
     assert all(space.at(record.point) for record in told)

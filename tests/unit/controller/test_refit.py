@@ -263,7 +263,7 @@ def test_a_job_that_is_canceled_between_cancels_it_too(service: Service) -> None
     service.search()
     service.tick()
     service.store.jobs.request_job_cancel(job.id, NOW)  # by somebody who dies then
-    assert "is asked to stop" in service.tick()
+    assert "cancellation requested" in service.tick()
     assert service.store.jobs.get_job(job.id).status == JobStatus.RUNNING
     for _ in range(3):  # asks the run, sees it gone, ends the job
         service.tick()
@@ -302,7 +302,7 @@ def test_a_winner_that_is_not_of_the_space_any_more_keeps_its_model(service: Ser
     assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
     assert done.note is not None
     assert done.note.startswith(
-        "its final training (search.refit) cannot be made: the parameters of its trial 1 are not"
+        "its final training (search.refit) cannot be created: the parameters of its trial 1 are not"
     )
 
 

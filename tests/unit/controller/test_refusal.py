@@ -8,8 +8,8 @@ import pytest
 
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.controller.loop import Controller
-from mitorch_service.controller.pass_report import Counted
-from mitorch_service.controller.plan.cluster_backoff import REST
+from mitorch_service.controller.pass_report import PassCount
+from mitorch_service.controller.plan.cluster_backoff import BACKOFF
 from mitorch_service.errors import BackendError, RunRefused
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_REFUSED_ATTEMPTS, Resources, Training, run_name
@@ -19,7 +19,7 @@ from tests.samples import NOW, a_training, an_attempt, later
 
 FORBIDDEN = RunRefused("a", "the role is missing", "Give it.")
 WRONG = RunRefused("a", "too many of everything", "Ask for less.", of_request=True)
-REST_SECONDS = REST.total_seconds()
+BACKOFF_SECONDS = BACKOFF.total_seconds()
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_what_a_cluster_refuses_goes_back_to_the_queue_and_one_a_rest_is_tried(
     trainings = queued(store, 150)
     backend.refuses["mt-"] = FORBIDDEN
     report = controller.tick(NOW)
-    assert report.count(Counted.REFUSED) == 100  # what was asked together; the others were not claimed
+    assert report.count(PassCount.REFUSED) == 100  # what was asked together; the others were not claimed
     assert [event.text for event in report.events if event.failed] == [str(FORBIDDEN)]
     first = store.trainings.get_training(trainings[0].id)
     assert (first.status, first.attempt, first.attempts[0].outcome) == ("new", 1, AttemptOutcome.REFUSED)
@@ -57,11 +57,11 @@ def test_what_a_cluster_refuses_goes_back_to_the_queue_and_one_a_rest_is_tried(
     assert (first.error.type, first.error.message) == ("Refused", str(FORBIDDEN)[:-1])
     assert store.trainings.get_training(trainings[149].id).attempt == 0
     assert controller.tick(later(5)).events == []  # it rests
-    assert controller.tick(later(REST_SECONDS)).count(Counted.REFUSED) == 1
+    assert controller.tick(later(BACKOFF_SECONDS)).count(PassCount.REFUSED) == 1
     backend.refuses.clear()
-    assert controller.tick(later(2 * REST_SECONDS)).count(Counted.LAUNCHED) == 1
-    assert controller.tick(later(2 * REST_SECONDS + 5)).count(Counted.LAUNCHED) == 148
-    assert controller.tick(later(3 * REST_SECONDS)).count(Counted.LAUNCHED) == 1  # the one that was refused twice
+    assert controller.tick(later(2 * BACKOFF_SECONDS)).count(PassCount.LAUNCHED) == 1
+    assert controller.tick(later(2 * BACKOFF_SECONDS + 5)).count(PassCount.LAUNCHED) == 148
+    assert controller.tick(later(3 * BACKOFF_SECONDS)).count(PassCount.LAUNCHED) == 1  # the one that was refused twice
     assert statuses(store, trainings) == {"queued"}
     assert set(backend.starts.values()) == {1}
     assert len(backend.starts) == 150
@@ -75,7 +75,7 @@ def test_a_training_that_is_refused_too_often_fails_with_the_words(
     at = 0.0
     for number in range(1, MAX_REFUSED_ATTEMPTS + 1):
         controller.tick(later(at))
-        at += number * REST_SECONDS
+        at += number * BACKOFF_SECONDS
     found = store.trainings.get_training(training.id)
     assert (found.status, found.attempt) == (TrainingStatus.FAILED, MAX_REFUSED_ATTEMPTS)
     assert found.error is not None
@@ -112,7 +112,7 @@ def test_a_wrong_request_is_the_trainings_own_failure_where_others_are_taken(
     assert found.error is not None
     assert found.error.message == str(WRONG)[:-1]
     assert store.trainings.get_training(right.id).status == TrainingStatus.QUEUED
-    assert (report.count(Counted.FAILED), report.count(Counted.REFUSED)) == (1, 0)
+    assert (report.count(PassCount.FAILED), report.count(PassCount.REFUSED)) == (1, 0)
 
 
 def test_a_wrong_request_where_nothing_is_taken_may_be_the_settings_fault(
@@ -184,7 +184,7 @@ def test_a_refused_attempt_whose_run_starts_after_all_is_taken_back(
     backend.refuses.clear()
     backend.submit(backend.prepare(training.id, 1))
     assert store.runs.start_training(training.id, 1, "worker", later(1)).status == TrainingStatus.RUNNING
-    controller.tick(later(REST_SECONDS))
+    controller.tick(later(BACKOFF_SECONDS))
     assert backend.starts == {run_name(training.id, 1): 1}
     assert store.trainings.get_training(training.id).status == TrainingStatus.RUNNING
 

@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.dataset import Dataset, DatasetPart
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Training
-from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.config import config_of
-from mitorch_service.stores.base import Store
+from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteStore
 from tests.fakes import HookedStore
-from tests.samples import CONFIG, NOW, a_training, a_trial, an_attempt, later
-from tests.unit.training.pictures import write_colors
-
-SMALL = {**CONFIG, "max_epochs": 1, "batch_size": 8, "augmentation": {"train": "resize", "val": "resize"}}
-
-
-class Machine:
-    """A database, artifacts, and a data set in files; runs attempts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store: Store = SqliteStore(None)
-        self.artifacts = FolderArtifactStore(folder / "artifacts")
-        self.stop = threading.Event()
-        self.folder = folder / "data"
-        train, val = DatasetPart(path=str(self.folder / "train.txt")), DatasetPart(path=str(self.folder / "val.txt"))
-        self.store.datasets.add_dataset(
-            Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW)
-        )
-
-    def write_images(self) -> None:
-        write_colors(self.folder, 12)
-        write_colors(self.folder, 6, "val")
-
-    def queued(self, training: Training | None = None, **fields: Any) -> Training:
-        """A training of which the first attempt is about to start."""
-        training = training or a_training(**{"config": SMALL, **fields})
-        self.store.queue.add_trainings([training])
-        return self.claim(training)
-
-    def claim(self, training: Training) -> Training:
-        """The next attempt is about to start."""
-        number = self.store.trainings.get_training(training.id).attempt + 1
-        assert self.store.queue.claim_training(training.id, an_attempt(training, number))
-        return self.store.trainings.get_training(training.id)
-
-    def run(self, training: Training, store: Store | None = None) -> int:
-        """The exit code of the attempt."""
-        number = training.attempt
-        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Machine]:
-    caplog.set_level(logging.INFO, logger="mitorch")  # as the command does
-    machine = Machine(tmp_path)
-    yield machine
-    machine.store.close()
+from tests.samples import NOW, a_training, a_trial, later
+from tests.unit.runs.machine import SMALL, Machine
 
 
 def failing(machine: Machine, error: StoreError) -> HookedStore:
@@ -120,7 +65,7 @@ def test_a_training_that_is_asked_to_stop_is_canceled(machine: Machine) -> None:
     machine.stop.set()
     assert machine.run(training) == 0
     done = machine.store.trainings.get_training(training.id)
-    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "it was asked to stop")
+    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "stopped on request")
     assert done.artifacts.keys() == {"log"}
 
 
@@ -190,7 +135,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_where_it_arose(machine: Machi
     error = machine.store.trainings.get_training(training.id).error
     assert error is not None
     assert error.type == "ValidationError"
-    assert any("attempt.py" in line for line in error.log_tail)
+    assert any("engine_training.py" in line for line in error.log_tail)
     assert len(error.log_tail) <= 20
 
 
@@ -277,7 +222,7 @@ def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machin
     curve = machine.store.runs.curve(training.id).items
     clock = {"epoch_seconds", "samples_per_second", "finished_at"}
     assert [one.model_dump(exclude=clock) for one in curve] == [one.model_dump(exclude=clock) for one in expected]
-    assert "Goes on from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
+    assert "Resuming from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
     assert not any("checkpoint" in key for key in machine.artifacts.keys(f"{training.id}/"))
     assert {"curves", "confusion_matrix", "tensorboard"} <= done.artifacts.keys()
 
@@ -286,6 +231,6 @@ def test_a_trial_is_guided_by_the_objective_of_its_search() -> None:
     trial = a_trial(new_id(), 0, config=SMALL)
     assert trial.trial is not None
     accuracy = trial.trial.model_copy(update={"objective": "top1_accuracy"})
-    assert config_of(trial.model_copy(update={"trial": accuracy})).objective == "top1_accuracy"
-    assert config_of(a_training(config={**SMALL, "objective": "f1"})).objective == "f1"
-    assert config_of(a_training(config=SMALL)).objective is None
+    assert engine_config(trial.model_copy(update={"trial": accuracy})).objective == "top1_accuracy"
+    assert engine_config(a_training(config={**SMALL, "objective": "f1"})).objective == "f1"
+    assert engine_config(a_training(config=SMALL)).objective is None

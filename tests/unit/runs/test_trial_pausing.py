@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from mitorch_service.models.base import new_id
-from mitorch_service.models.population import Inheritance
+from mitorch_service.models.population import Inheritance, MemberReplacement
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
-from mitorch_service.stores.rungs import NewCourse
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from tests.samples import CONFIG, a_trial, later
-from tests.unit.runs.test_attempt import Machine
+from tests.unit.runs.machine import Machine
 
 PARTS = {
     **CONFIG,
@@ -57,10 +56,10 @@ def curve(machine: Machine, training: Training) -> list[tuple[int, float, float 
     return [(one.epoch, one.train_loss, one.val_loss) for one in machine.store.runs.curve(training.id).items]
 
 
-def go_on(machine: Machine, training: Training, course: NewCourse | None = None) -> Training:
+def go_on(machine: Machine, training: Training, replacement: MemberReplacement | None = None) -> Training:
     """The trial at its next attempt, about to start."""
     assert machine.store.rungs.resume_trial(
-        machine.store.trainings.get_training(training.id), None, 100, later(9), course
+        machine.store.trainings.get_training(training.id), None, 100, later(9), replacement
     )
     return machine.claim(training)
 
@@ -70,7 +69,7 @@ def test_a_paused_trial_goes_on_with_the_curve_that_it_would_have_had(machine: M
     assert run(machine, whole) == run(machine, trial) == 0
     paused = machine.store.trainings.get_training(trial.id)
     assert (paused.status, paused.is_paused()) == (TrainingStatus.PAUSED, True)
-    assert paused.attempts[0].reason == "paused after epoch 2 of 4, until its search takes it on"
+    assert paused.attempts[0].reason == "paused after epoch 2 of 4 until its search resumes it"
     assert paused.trial is not None
     assert (paused.trial.value, paused.trial.curve) == (None, {"2": curve(machine, trial)[1][2]})
     assert paused.evaluation is not None
@@ -106,7 +105,7 @@ def test_a_member_goes_on_from_anothers_state_also_after_it_was_killed(machine: 
     config = {**PARTS, "lr_scheduler": {"name": "cosine", "base_lr": 0.01}}
     inheritance = Inheritance(epoch=2, parent=parent.id, parent_number=0, before={"lr": 1e-9}, after={"lr": 0.01})
     before = curve(machine, child)
-    child = go_on(machine, child, NewCourse(config, inheritance, 0))
+    child = go_on(machine, child, MemberReplacement(config, inheritance, 0))
     row = machine.store.trainings.get_training(child.id)
     machine.store.queue.end_attempt(row.id, 2, later(9), AttemptOutcome.LOST, TrainingStatus.NEW, _ERROR)
     assert run(machine, machine.claim(child)) == 0
@@ -120,7 +119,7 @@ def test_a_member_that_has_made_its_own_way_since_goes_on_from_there(machine: Ma
     config = {**PARTS, "lr_scheduler": {"name": "cosine", "base_lr": 0.02}}
     inheritance = Inheritance(epoch=2, parent=parent.id, parent_number=0, before={"lr": 1e-9}, after={"lr": 0.02})
     row = machine.store.trainings.get_training(child.id)
-    assert machine.store.rungs.resume_trial(row, 3, 100, later(9), NewCourse(config, inheritance, 0))
+    assert machine.store.rungs.resume_trial(row, 3, 100, later(9), MemberReplacement(config, inheritance, 0))
     assert run(machine, machine.claim(child)) == 0
     state = Checkpoints(machine.artifacts, f"{child.id}/").latest()
     assert state is not None
@@ -134,4 +133,4 @@ def test_a_state_that_is_gone_is_no_fault_of_the_training(machine: Machine) -> N
     child = queued(machine, 1, 2, lineage=[])
     assert run(machine, child) == 0
     inheritance = Inheritance(epoch=2, parent=new_id(), parent_number=0, before={}, after={})
-    assert run(machine, go_on(machine, child, NewCourse(PARTS, inheritance, 0))) == 75
+    assert run(machine, go_on(machine, child, MemberReplacement(PARTS, inheritance, 0))) == 75

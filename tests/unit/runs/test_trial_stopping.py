@@ -107,8 +107,9 @@ def test_an_attempt_that_died_on_the_answer_gets_it_from_the_next(store: Store) 
     trial = running_trial(store, job, 1)
     store.runs.record_epoch(trial.id, 1, MAX_EPOCHS, a_result(1, val_loss=0.9))
     again = TrialStopping(store, trial)
-    assert again.reason == "stopped early after epoch 1: 1 of 1 others did better"
-    assert TrialStopping(store, trial).reason == again.reason
+    assert again.decision is not None
+    assert again.decision.reason == "stopped early after epoch 1: 1 of 1 others did better"
+    assert TrialStopping(store, trial).decision == again.decision
     assert store.rungs.standing(job.id, 0, 1, 1.0) == (2, 2)
 
 
@@ -121,7 +122,7 @@ def test_the_run_is_told_to_stop_before_its_next_epoch(store: Store) -> None:
     try:
         reporter.epoch_ended(a_result(1, val_loss=0.9))
         assert reporter.should_stop()
-        assert reporter.pruned is not None
+        assert reporter.decision is not None
         assert len(store.runs.curve(trial.id).items) == 1
     finally:
         reporter.close()

@@ -17,6 +17,7 @@ from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.check_resources import resource_check
 from mitorch_service.submission.submission import Options, build_submission
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, SPACE, a_dataset
 
 AZURE = {"kind": "azureml", "subscription_id": "s", "resource_group": "g", "workspace": "w"}
@@ -87,7 +88,7 @@ def test_a_training_and_each_trial_are_stored_with_what_they_need(store: Store) 
     data = {"job_type": "search", "dataset": "digits", "config": config, "search": {"max_trials": 9, "seed": 1}}
     job = build_submission(store, "f", data, Options(), NOW)
     assert isinstance(job, Job)
-    trials = expand(job, None, 0, NOW)
+    trials = expand(job, a_study(job), None, 0, NOW)
     assert {trial.resources.gpus for trial in trials if trial.resources} == {1, 2}
     assert all(trial.resources is not None and trial.resources.cluster == ["gpu"] for trial in trials)
 

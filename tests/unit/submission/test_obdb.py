@@ -16,8 +16,9 @@ from mitorch_service.models.obdb import read_obdb
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group, build_group, check_group, submit_group
+from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.obdb import documents
-from mitorch_service.submission.submission import Lookups, Options, build_submission
+from mitorch_service.submission.submission import Options, build_submission
 from mitorch_service.training.loop.config_check import check_names
 from tests.fakes import HookedStore
 from tests.obdb_settings import SETTINGS

@@ -18,6 +18,7 @@ from mitorch_service.models.training import Training
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission
+from tests.job_states import a_study
 from tests.samples import NOW, a_dataset
 
 SCRIPT: dict[str, Any] = {"script": {"command": "python a.py {parameters}", "source": "code"}, "parameters": {"lr": 1}}
@@ -64,7 +65,7 @@ def test_the_code_is_kept_with_the_training(store: Store, folder: Path) -> None:
 def test_the_code_of_a_job_is_that_of_its_trials(store: Store, folder: Path) -> None:
     document = submitted(store, folder, JOB)
     assert isinstance(document, Job)
-    trials = expand(document, None, 0, NOW)
+    trials = expand(document, a_study(document), None, 0, NOW)
     (archive,) = archives(folder)
     assert {trial.config["script"]["code"]["archive"] for trial in trials} == {archive}
     assert all(set(trial.config["parameters"]) == {"lr", "kind"} for trial in trials)

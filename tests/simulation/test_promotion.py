@@ -1,4 +1,5 @@
-"""Searches that go on with the best of their paused trials, whole, on both databases."""
+"""Searches that go on with the best of their paused trials, whole; the one with the most that goes wrong on both
+databases."""
 
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ from mitorch_service.models.training import Training
 from mitorch_service.operations.lifecycle import cancel_job, retry_job, retry_training
 from mitorch_service.stores.base import Store
 from tests.samples import SPACE, a_job, later
-from tests.simulated_search import SimulatedSearch
+from tests.simulation.simulated_search import SimulatedSearch
 
 MAX_EPOCHS = 9
+SEEDS = [*(("sqlite", seed) for seed in range(6)), ("mongo", 0)]
 
 
 def job_with(**search: Any) -> Job:
@@ -58,7 +60,7 @@ def test_the_epochs_are_those_of_the_rungs(store: Store, tmp_path: Path) -> None
     assert store.rungs.some_rung_records(job.id, 1) == []
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("database", "seed"), SEEDS, indirect=["database"])
 def test_passes_and_runs_that_die_change_nothing_of_that(store: Store, tmp_path: Path, seed: int) -> None:
     search = SimulatedSearch(store, tmp_path, job_with(), loss, slots=3, chance=random.Random(seed))
     job = search.finish()

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import Dataset, DatasetPart
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
-from mitorch_service.models.script import NO_DATASET
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Training
-from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.script.code_archive import pack_code, store_code
-from mitorch_service.runs.script.code_record import code_record
-from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteStore
 from tests.fakes import HookedStore, primitives
-from tests.samples import NOW, a_training, a_trial, an_attempt, later
+from tests.samples import NOW
+from tests.unit.runs.script.machine import Machine
 
 LOST = RunEnd(AttemptOutcome.LOST)
 REPORTS = (
@@ -44,51 +32,6 @@ for epoch in range(first, 5):
     if epoch == 2 and earlier is None:
         sys.exit("interrupted")
 """
-
-
-class Machine:
-    """A database and artifacts; runs scripts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store: Store = SqliteStore(None)
-        self.artifacts = FolderArtifactStore(folder / "artifacts")
-        self.stop = threading.Event()
-
-    def queued(self, code: str, trial: bool = False, script: Any = None, **fields: Any) -> Training:
-        """A script of one file that waits for its first attempt, claimed."""
-        source = self.folder / "train.py"
-        source.write_text(code)
-        archive = pack_code(source, self.folder / "code.tar.gz")
-        store_code(self.artifacts, archive)
-        record = code_record(source, archive).model_dump(mode="json")
-        section = {"command": ["python", "train.py", "{parameters}"], "code": record, **(script or {})}
-        config = {"script": section, "parameters": fields.pop("parameters", {})}
-        values = {"config": config, "dataset": NO_DATASET, "max_epochs": 0, **fields}
-        training = a_trial(new_id(), 0, **values) if trial else a_training(**values)
-        self.store.queue.add_trainings([training])
-        return self.claim(training)
-
-    def claim(self, training: Training) -> Training:
-        number = self.store.trainings.get_training(training.id).attempt + 1
-        assert self.store.queue.claim_training(training.id, an_attempt(training, number))
-        return self.store.trainings.get_training(training.id)
-
-    def run(self, training: Training, store: Store | None = None) -> int:
-        """The exit code of the attempt."""
-        number = training.attempt
-        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
-
-    def log(self, training: Training) -> str:
-        return Path(self.store.trainings.get_training(training.id).artifacts["log"]).read_text()
-
-
-@pytest.fixture
-def machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Machine]:
-    caplog.set_level(logging.INFO, logger="mitorch")  # as the command does
-    machine = Machine(tmp_path)
-    yield machine
-    machine.store.close()
 
 
 def test_a_script_runs_to_its_end(machine: Machine) -> None:
@@ -198,7 +141,7 @@ def test_a_script_that_asks_ends_by_itself_when_it_is_canceled(machine: Machine)
 
     assert machine.run(training, HookedStore(machine.store, cancel)) == 0
     done = machine.store.trainings.get_training(training.id)
-    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "it was asked to stop")
+    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "stopped on request")
     assert {"checkpoint", "log", "environment"} == done.artifacts.keys()
 
 

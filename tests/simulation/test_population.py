@@ -1,4 +1,4 @@
-"""Population based training, whole, on both databases."""
+"""Population based training, whole; the one with the most that goes wrong on both databases."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from mitorch_service.models.training import Training
 from mitorch_service.operations.lifecycle import retry_job, retry_training
 from mitorch_service.stores.base import Store
 from tests.samples import SPACE, a_job, later
-from tests.simulated_search import SimulatedSearch
+from tests.simulation.simulated_search import SimulatedSearch
 
 MAX_EPOCHS = 6
+SEEDS = [*(("sqlite", seed) for seed in range(4)), ("mongo", 0)]
 JOB_ID = "0b7f3b54-6f5c-4c0e-9a3e-3f0a1c2d4e5f"
 
 
@@ -61,7 +62,7 @@ def test_the_worst_quarter_goes_on_from_the_best_after_each_step(store: Store, t
     assert search.states() == []
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("database", "seed"), SEEDS, indirect=["database"])
 def test_passes_and_runs_that_die_change_no_decision(store: Store, tmp_path: Path, seed: int) -> None:
     calm = SimulatedSearch(store, tmp_path / "calm", job_with(), loss, slots=3)
     calm.finish()

@@ -102,7 +102,7 @@ class SimulatedSearch:
         assert training.trial is not None
         pausing = TrialPausing.of(self.store, training)
         dies = self._chance is not None and self._chance.random() < 0.1
-        while epoch < training.max_epochs and (pausing is None or pausing.reason is None):
+        while epoch < training.max_epochs and (pausing is None or pausing.decision is None):
             epoch += 1
             self.epochs[training.trial.number] += 1
             value = self._loss(training, epoch)
@@ -114,8 +114,9 @@ class SimulatedSearch:
                 pausing.ends_after(a_result(epoch, val_loss=value))
             if dies:
                 return self.backend.end(name, RunState.KILLED, "it was killed by SIGKILL")
-        outcome = AttemptOutcome.COMPLETED if pausing is None or pausing.reason is None else AttemptOutcome.PAUSED
-        return self._end(name, training, outcome, pausing.reason if pausing else None)
+        decision = None if pausing is None else pausing.decision
+        outcome = AttemptOutcome.COMPLETED if decision is None else decision.outcome
+        return self._end(name, training, outcome, None if decision is None else decision.reason)
 
     def _end(self, name: str, training: Training, outcome: AttemptOutcome, reason: str | None = None) -> None:
         last = self.store.runs.curve(training.id).items

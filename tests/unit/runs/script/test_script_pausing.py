@@ -9,9 +9,8 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.requests import Guarded
 from tests.fakes import primitives
 from tests.samples import later
-from tests.unit.runs.script.test_attempt import Machine, machine
+from tests.unit.runs.script.machine import Machine
 
-__all__ = ["machine"]  # a fixture
 OBEDIENT = """
 import mitorch_service as m, sys
 from pathlib import Path
@@ -35,7 +34,7 @@ def test_a_script_pauses_and_goes_on_from_what_it_has_kept(machine: Machine, kee
     assert paused.is_paused()
     reason = paused.attempts[0].reason or ""
     assert reason.startswith("paused after epoch 2 of 4")
-    assert ("starts again from epoch 1" in reason) != keeps
+    assert ("restarts from epoch 1" in reason) != keeps
     assert paused.job_id is not None
     assert [record.loss for record in machine.store.rungs.best_paused(paused.job_id, 2, 9)] == [0.5]
 

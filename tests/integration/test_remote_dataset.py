@@ -18,12 +18,12 @@ from click.testing import CliRunner
 from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.cli import dataset as midataset
 from mitorch_service.errors import InvalidInput
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
-from mitorch_service.operations.dataset_registration import register_file
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.settings import Settings, read_settings
-from mitorch_service.wiring import open_artifacts, open_dataset_files, open_store
+from mitorch_service.wiring import open_artifacts, open_dataset_files, open_dataset_registry, open_store
 from tests.azurite_server import Azurite
 from tests.samples import CONFIG, a_training, an_attempt
 from tests.unit.training.pictures import write_colors
@@ -72,6 +72,11 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, storage: Storage) 
     sas = storage.azurite.sas(storage.name)
     monkeypatch.setenv("MITORCH_STORAGE_URL", f"{storage.azurite.url(storage.name, 'artifacts')}?{sas}")
     return read_settings()
+
+
+def register_file(path: str) -> list[DatasetRef]:
+    """Registers what the file defines."""
+    return open_dataset_registry(read_settings()).register_file(path)
 
 
 def run(settings: Settings, training: Training) -> Training:

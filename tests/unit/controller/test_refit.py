@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.cli.submit_one import explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from mitorch_service.models.config import TrainingConfig
@@ -323,7 +323,7 @@ def submitted(store: Store, refit: Any, **config: Any) -> Job:
     with suppress(AlreadyExists):
         store.datasets.add_dataset(a_dataset())
     search = {"algorithm": "random", "max_trials": 4, "refit": refit}
-    data = {"job_type": "search", "dataset": "digits", "config": {**SPACE, **config}, "search": search}
+    data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": {**SPACE, **config}, "search": search}
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.submit_one import explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
 from mitorch_service.models.early_stopping import EarlyStopping
@@ -36,7 +36,12 @@ def submitted(store: Store, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
         store.datasets.add_dataset(a_dataset())
-    data = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 20, **search}}
+    data: dict[str, Any] = {
+        "job_type": "search",
+        "dataset": "digits",
+        "config": SPACE,
+        "search": {"max_trials": 20, **search},
+    }
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job
@@ -179,8 +184,8 @@ def test_an_explanation_tells_the_size_the_idle_and_the_inactive(store: Store) -
     text = "\n".join(lines)
     assert "infinitely many points: 4 parameters, 2 of them continuous" in text
     assert "never matters: batch_size option 1 is the same as option 0" in text
-    assert "at most some 300 epochs in all" in text
-    assert "early stopping (asha): some " in text
+    assert "at most 300 epochs in all" in text
+    assert "early stopping (asha): about " in text
     assert "inactive: optimizer.momentum" in text
 
 
@@ -194,7 +199,7 @@ def test_earlier_trainings_tell_the_hours(store: Store) -> None:
         store.queue.add_trainings(
             [training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})]
         )
-    assert "some 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
+    assert "about 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
 
 
 def test_a_prediction_is_what_the_rule_does() -> None:

@@ -1,4 +1,4 @@
-"""Programs of the user's own, by the real commands: the example in scripts/, a search, and an interruption."""
+"""Programs of the user's own, by the real commands: the example in scripts/samples/, a search, and an interruption."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ for epoch in range(first, 3):
 
 @pytest.fixture
 def example(bare_machine: Machine) -> Machine:
-    """A machine with a copy of the example, as scripts/ has it."""
-    for path in (ROOT / "scripts").glob("own_script*"):
+    """A machine with a copy of the example, as scripts/samples/ has it."""
+    for path in (ROOT / "scripts" / "samples").glob("own_script*"):
         (shutil.copytree if path.is_dir() else shutil.copy)(path, bare_machine.folder / path.name)
     return bare_machine
 

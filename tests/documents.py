@@ -38,7 +38,7 @@ COMMANDS = {
     ("docs/search.md", "misubmit --explain"): f"{_DOCUMENTS_TEST}::test_a_search",
     ("docs/scripts.md", "misubmit scripts/samples/own_script.json"): f"{_DOCUMENTS_TEST}::test_a_program_of_ones_own",
     ("docs/scripts.md", "import mitorch_service"): f"{_DOCUMENTS_TEST}::test_calls_of_a_program_by_hand",
-    ("docs/optuna.md", "import optuna"): f"{_DOCUMENTS_TEST}::test_a_study_of_optuna",
+    ("docs/optuna.md", "def objective(trial)"): f"{_DOCUMENTS_TEST}::test_a_study_of_optuna",
     ("docs/optuna.md", "python -m mitorch_service.optuna_storage.cli"): f"{_DOCUMENTS_TEST}::test_a_study_of_optuna",
     ("docs/optuna.md", "study = optuna.load_study"): f"{_DOCUMENTS_TEST}::test_a_search",
     ("docs/operations.md", "export MITORCH_DB_URI"): f"{_DOCUMENTS_TEST}::test_going_to_mongodb",
@@ -49,7 +49,10 @@ COMMANDS = {
     ("docs/azure.md", "source .venv/bin/activate"): f"{_AZURE_TEST}::test_ones_own_machine",
     ("CONTRIBUTING.md", "scripts/check"): "the gate, which runs this test; scripts/format changes files",
     ("CONTRIBUTING.md", "scripts/lock"): "takes minutes, and gigabytes for scripts/newest",
-    ("CONTRIBUTING.md", "python -m pip wheel"): "a release is made by hand; its wheel: tests/unit/docs/test_packaging.py",
+    (
+        "CONTRIBUTING.md",
+        "python -m pip wheel",
+    ): "a release is made by hand; see tests/unit/docs/test_packaging.py",
 }
 
 

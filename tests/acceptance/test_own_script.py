@@ -68,6 +68,15 @@ def test_a_search_over_the_parameters_of_a_script(example: Machine) -> None:
     assert "parameters.lr" in example.ok("query", job).lower()
 
 
+def test_a_search_over_a_script_stops_trials_early(example: Machine) -> None:
+    job = example.ok("submit", "own_script_asha.json")
+    example.ok("control", "run", "--until-idle", "--every", "0.3")
+    done = example.query(job)
+    assert done["status"] == "completed"
+    assert sum(done["counts"].values()) == 6
+    assert set(done["counts"]) == {"completed", "pruned"}
+
+
 def test_a_script_whose_run_is_killed_goes_on_from_its_checkpoint(bare_machine: Machine) -> None:
     bare_machine.write("train.py", INTERRUPTED)
     bare_machine.write("script.json", {"script": {"command": "python train.py", "source": "train.py"}})

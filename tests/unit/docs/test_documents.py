@@ -35,6 +35,7 @@ _MODULE = re.compile(r"(?:mitorch_service|tests|scripts)(?:\.[a-z_0-9]+)+")
 _PLACEHOLDER = re.compile(r"NAME|\*|…")
 _ENTRY_POINTS = {"mitorch_service.models", "mitorch_service.tasks", "mitorch_service.augmentations"}
 _PROGRAM = re.compile(r"^(?:mi(?:submit|query|dataset|control|train|test|run)|mitorch)(?=\s|$)")
+_IN_CODE = re.compile(r"(?:^|\.venv/bin/|\$\()((?:mi[a-z]+|mitorch)(?=\s|$)[^>)]*)")
 _BY_NAME = pytest.mark.parametrize("path", DOCUMENTS, ids=documents.name_of)
 
 
@@ -96,8 +97,8 @@ def test_the_tests_of_the_blocks_exist() -> None:
 @_BY_NAME
 def test_commands_in_the_text_have_the_options_that_are_named(path: Path) -> None:
     lines = [span for span in documents.spans(path) if _PROGRAM.match(span)]
-    code = [b for b in blocks("bash", "cron") if b.document == documents.name_of(path)]
-    lines += [line for b in code for line in b.text.splitlines() if _PROGRAM.match(line)]
+    code = [b for b in blocks("bash", "cron", "ini") if b.document == documents.name_of(path)]
+    lines += [found for b in code for line in b.text.splitlines() for found in _IN_CODE.findall(line)]
     for line in lines:
         _check_command(line)
 
@@ -152,7 +153,11 @@ def test_every_setting_is_documented() -> None:
 
 def test_the_state_diagram_is_the_table_of_transitions() -> None:
     (diagram,) = (b.text for b in blocks("mermaid"))
-    drawn = set(re.findall(r"^ +(\w+) --> (\w+)", diagram, re.MULTILINE))
+    groups = {name: states.split(", ") for states, name in re.findall(r'state "([^"]+)" as (\w+)', diagram)}
+    arrows = re.findall(r"^ +(\w+) --> (\w+)", diagram, re.MULTILINE)
+    drawn = {
+        (a, b) for before, after in arrows for a in groups.get(before, [before]) for b in groups.get(after, [after])
+    }
     assert drawn == {(before.value, after.value) for before, afters in TRANSITIONS.items() for after in afters}
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -23,7 +24,7 @@ from mitorch_service.models.validation import check
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.settings import read_settings
 from mitorch_service.training.loop.config_check import check_names
-from scripts.draw_flow import TARGET, draw
+from scripts import draw_flow, draw_states
 from tests import documents
 from tests.documents import COMMANDS, DOCUMENTS, README, README_WORDS, ROOT, Block, blocks
 
@@ -151,18 +152,14 @@ def test_every_setting_is_documented() -> None:
     assert read_settings({"MITORCH_CLUSTERS": clusters}).clusters[0].name == "local"
 
 
-def test_the_state_diagram_is_the_table_of_transitions() -> None:
-    (diagram,) = (b.text for b in blocks("mermaid"))
-    groups = {name: states.split(", ") for states, name in re.findall(r'state "([^"]+)" as (\w+)', diagram)}
-    arrows = re.findall(r"^ +(\w+) --> (\w+)", diagram, re.MULTILINE)
-    drawn = {
-        (a, b) for before, after in arrows for a in groups.get(before, [before]) for b in groups.get(after, [after])
-    }
-    assert drawn == {(before.value, after.value) for before, afters in TRANSITIONS.items() for after in afters}
+def test_the_picture_of_the_states_is_the_table_of_transitions() -> None:
+    table = {(before.value, after.value) for before, afters in TRANSITIONS.items() for after in afters}
+    assert draw_states.transitions() == table
 
 
-def test_the_picture_is_what_the_script_draws() -> None:
-    assert TARGET.read_text("utf-8") == draw()
+@pytest.mark.parametrize("picture", [draw_flow, draw_states], ids=lambda module: module.TARGET.name)
+def test_pictures_are_what_the_scripts_draw(picture: ModuleType) -> None:
+    assert picture.TARGET.read_text("utf-8") == picture.draw()
 
 
 def test_units_of_systemd_can_be_read() -> None:

@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,6 +65,22 @@ def test_paths_and_modules_exist(path: Path) -> None:
                 assert (ROOT / place).exists() or (path.parent / place).exists(), span
         for name in _MODULE.findall(span):
             assert name in _ENTRY_POINTS or _exists(name), span
+
+
+def test_the_files_of_the_flows_exist() -> None:
+    text = (ROOT / "docs" / "design.md").read_text("utf-8").partition("## Five flows")[2].partition("\n## ")[0]
+    files = re.findall(r"`([a-z_]+/[\w./]*)`", text)
+    assert [file for file in files if not (ROOT / "mitorch_service" / file).exists()] == []
+    assert len(files) > 15
+
+
+def test_the_rooms_are_those_of_the_import_contract() -> None:
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    rooms = {room: int(layer) for layer, room in re.findall(r"^\| (\d) \| `(\w+)` \|", text, re.MULTILINE)}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    groups = [[room.strip() for room in re.split(r"[|:]", layer)] for layer in reversed(layers)]
+    assert rooms == {room: layer for layer, group in enumerate(groups) for room in group}
 
 
 def _exists(module: str) -> bool:

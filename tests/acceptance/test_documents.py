@@ -20,6 +20,7 @@ from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING
 from tests.documents import ROOT, block
+from tests.warm.command import with_warm_runs
 
 RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
@@ -66,10 +67,11 @@ def shapes(bare_machine: Machine) -> Machine:
 def shell(machine: Machine, script: str, folder: Path = ROOT) -> str:
     """Runs a block in the repository's folder, or another; returns what it printed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**machine.environment, "PATH": path, "OMP_NUM_THREADS": "1"}  # several tests share the cores
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("source .venv/bin/activate\n", "")],
         cwd=folder,
-        env={**machine.environment, "PATH": path},
+        env=with_warm_runs(environment) if "micontrol" in script else environment,
         capture_output=True,
         text=True,
         check=False,

@@ -16,6 +16,7 @@ import pytest
 from mitorch_service.settings import AzureMLCluster, read_settings
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
+from tests.azureml_emulator.account import Storage, part, storage_of
 from tests.azureml_emulator.client import (
     COMPUTE,
     GROUP,
@@ -29,7 +30,6 @@ from tests.azureml_emulator.client import (
 )
 from tests.azurite_server import Azurite
 from tests.documents import ROOT, block
-from tests.integration.test_azureml_assets import Storage, part, storage_of
 
 PAGE = "docs/azure.md"
 FAKE_AZ = """#!{python}

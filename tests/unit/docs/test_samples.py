@@ -13,7 +13,7 @@ from mitorch_service.cli.main import load
 from mitorch_service.models.dataset import DatasetDefinition
 from mitorch_service.models.validation import check
 from mitorch_service.settings import AzureMLCluster, LocalCluster, read_settings
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.wiring import open_store
 from tests.documents import ROOT
 from tests.samples import a_dataset
 
@@ -26,10 +26,10 @@ CONFIGS = sorted(path for path in SAMPLES.glob("*.json") if path.name not in OTH
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home in which the data sets of the samples are registered."""
     home = tmp_path_factory.mktemp("home")
-    store = SqliteStore(home / "mitorch.db")
+    store = open_store(read_settings({"MITORCH_HOME": str(home)}))
     store.prepare()
     for name in ("digits", "pictures", "labels", "boxes"):
-        store.add_dataset(a_dataset(name, 1))
+        store.datasets.add_dataset(a_dataset(name, 1))
     store.close()
     yield home
 

@@ -1,7 +1,7 @@
-"""The controller as an Azure Function: a pass on a timer, and whether it is well over HTTP.
+"""The controller as an Azure Function: a pass on a timer, and a health check over HTTP.
 
-The host runs a timer on one instance of the app at a time (a lease on a blob, `singleton` in host.json). That covers
-this app only: not a second app on the same database, nor a lease that is lost. Overlapping passes do no harm anyway.
+The host runs a timer on one instance of the app at a time (a lease on a blob, `singleton` in host.json). That does not
+cover a second app on the same database, or a lost lease, but overlapping passes do no harm.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from mitorch_service.settings import read_settings
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
 
 EVERY_FIVE_MINUTES = "0 */5 * * * *"
-# The host looks up %NAME% in the app's settings and refuses an app that names one which is not there.
+# The host replaces %NAME% by the app setting of this name, and refuses an app that refers to a missing one.
 SCHEDULE = "%MITORCH_SCHEDULE%" if os.environ.get("MITORCH_SCHEDULE") else EVERY_FIVE_MINUTES
-_USABLE = 0.7  # of the host's limit; the rest is for what is under way by then, which is never cut off
+_USABLE = 0.7  # fraction of the host's time limit; the rest is for operations in progress, which are not interrupted
 
 _log = logging.getLogger("mitorch")
 _log.setLevel(logging.INFO)
-logging.getLogger("azure").setLevel(logging.WARNING)  # its clients would log every request
+logging.getLogger("azure").setLevel(logging.WARNING)  # else its clients log every request
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 class PassFailed(Exception):
-    """What the host is told. It logs an exception with its causes: this one has none, and its words are masked."""
+    """The exception for the host, which logs it with its causes; it has no cause, and its message is masked."""
 
 
 @app.timer_trigger(arg_name="timer", schedule=SCHEDULE, run_on_startup=False, use_monitor=True)
 def control(timer: func.TimerRequest) -> None:
-    """One pass of the controller."""
+    """Runs a pass of the controller."""
     started = time.monotonic()
     try:
         end = started + _USABLE * host_seconds(os.environ)
         _one_pass(timer.past_due, lambda: time.monotonic() < end)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the host is told, without credentials
+    except Exception as error:  # noqa: BLE001 - every error is reported to the host, without credentials
         words = mask_secrets(str(error) or type(error).__name__)
         known = isinstance(error, MiTorchError)
         detail = {} if known else {"traceback": mask_secrets("".join(traceback.format_exception(error)))}
@@ -60,7 +60,7 @@ def control(timer: func.TimerRequest) -> None:
 
 @app.route(route="health", methods=["GET"])
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Whether the database and the storage answer (200, else 503), and what the last pass did."""
+    """Returns whether the database and the storage answer (status 200, else 503), and the report of the last pass."""
     answer: dict[str, object] = {"ok": True}
     try:
         settings = read_settings()
@@ -74,7 +74,7 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def host_seconds(environ: Mapping[str, str]) -> float:
-    """How long the host lets a function run: `functionTimeout` of host.json, or the app setting that overrides it."""
+    """Returns the host's time limit for a function: `functionTimeout` of host.json or of the overriding app setting."""
     text = environ.get("AzureFunctionsJobHost__functionTimeout")
     if not text:
         text = str(json.loads((Path(__file__).parent / "host.json").read_text("utf-8"))["functionTimeout"])
@@ -88,20 +88,20 @@ def host_seconds(environ: Mapping[str, str]) -> float:
 def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
     _writable_home()
     settings = read_settings()
-    with closing(open_store(settings)) as store:  # the process lives on: what it opens must not add up
+    with closing(open_store(settings)) as store:  # the process is reused, so that connections must be closed
         artifacts = open_artifacts(settings)
         controller = Controller(store, open_backends(settings), settings.clusters, artifacts)
-        timed_pass(controller, artifacts, lambda: datetime.now(UTC), in_time, _tell, past_due)
+        timed_pass(controller, artifacts, lambda: datetime.now(UTC), in_time, _log_line, past_due)
 
 
-def _tell(line: Mapping[str, object]) -> None:
-    """One line of JSON; what went wrong is a warning, so that it can be alerted on."""
+def _log_line(line: Mapping[str, object]) -> None:
+    """Logs a line of JSON; failures as warnings, for alerts."""
     level = logging.WARNING if line["event"] == "failure" else logging.INFO
     _log.log(level, json.dumps(line))
 
 
 def _writable_home() -> None:
-    """azureml-core keeps caches in the home folder, and an app's may be missing or read-only."""
+    """Sets HOME to a writable folder for azureml-core's caches, because an app's home may be missing or read-only."""
     home = Path.home()
     if not (home.is_dir() and os.access(home, os.W_OK)):
         os.environ["HOME"] = tempfile.gettempdir()

@@ -1,4 +1,4 @@
-"""Every exception of the product. Each message says what is wrong and what to do next.
+"""All exceptions of the product. Each message states the problem and the remedy.
 
 Driver exceptions never leave their room: they are chained (``raise … from``) to one of these.
 """
@@ -11,12 +11,12 @@ from typing import Any
 
 
 class MiTorchError(Exception):
-    """Base of all our errors. ``exit_code`` is what a command ends with (1 it failed, 2 wrong input)."""
+    """The base of all our errors. ``exit_code``: of a command that fails with it (1: it failed, 2: invalid input)."""
 
     exit_code = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors cross processes (a data loader's worker, a pool) although their constructors take no message."""
+        """Makes errors picklable (for data loaders and pools) although their constructors take no message."""
         return _again, (type(self), self.args, self.__dict__)
 
 
@@ -29,7 +29,7 @@ def _again(kind: type[MiTorchError], args: tuple[Any, ...], values: dict[str, An
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a user's file: where (``optimizer.momentum``), and what with the remedy."""
+    """A problem in a user's file: its path (``optimizer.momentum``), and a message with the remedy."""
 
     path: str
     message: str
@@ -39,7 +39,7 @@ class Problem:
 
 
 class InvalidInput(MiTorchError):
-    """A file or an argument of the user is wrong; nothing was changed. Lists every problem found."""
+    """A user's file or argument is invalid; nothing was changed. Lists all problems."""
 
     exit_code = 2
 
@@ -51,7 +51,7 @@ class InvalidInput(MiTorchError):
 
 
 class SettingsError(MiTorchError):
-    """A setting (environment variable) cannot be used."""
+    """A setting (an environment variable) is invalid."""
 
     exit_code = 2
 
@@ -63,12 +63,13 @@ class NotFound(MiTorchError):
     """No document has this id or name."""
 
     def __init__(self, kind: str, key: str, remedy: str = "List what there is with miquery.") -> None:
-        self.kind, self.key = kind, key
+        self.kind = kind
+        self.key = key
         super().__init__(f"There is no {kind} {key!r}. {remedy}")
 
 
 class AmbiguousId(MiTorchError):
-    """An id prefix fits more than one document."""
+    """An id prefix matches more than one document."""
 
     exit_code = 2
 
@@ -78,21 +79,21 @@ class AmbiguousId(MiTorchError):
 
 
 class AlreadyExists(MiTorchError):
-    """A unique name is taken."""
+    """A unique name is already used."""
 
     def __init__(self, kind: str, key: str, remedy: str) -> None:
         super().__init__(f"{kind} {key} exists already. {remedy}")
 
 
 class NotAllowed(MiTorchError):
-    """The document's status does not allow what was asked."""
+    """The document's status does not allow the operation."""
 
     def __init__(self, kind: str, key: str, status: str, asked: str, remedy: str) -> None:
         super().__init__(f"{kind} {key} is {status}: it cannot be {asked}. {remedy}")
 
 
 class StaleAttempt(MiTorchError):
-    """A run wrote for an attempt that is no longer the training's current one: it must stop."""
+    """A run tried to write for an attempt that is no longer the training's current one, so that it must stop."""
 
     def __init__(self, training_id: str, attempt: int) -> None:
         super().__init__(
@@ -102,15 +103,17 @@ class StaleAttempt(MiTorchError):
 
 
 class BrokenDocument(MiTorchError):
-    """A stored document cannot be read as what it should be. `key` is its `_id`, of whatever kind somebody gave it."""
+    """A stored document is invalid. `key`: its `_id`, of any type."""
 
     def __init__(self, kind: str, key: Any, reason: str) -> None:
-        self.kind, self.key, self.reason = kind, key, reason
+        self.kind = kind
+        self.key = key
+        self.reason = reason
         super().__init__(f"The {kind} {key} in the database cannot be read: {reason}")
 
 
 class StoreError(MiTorchError):
-    """The database refused something; asking again would not help."""
+    """The database refused an operation; repeating it would not help."""
 
     def __init__(self, where: str, problem: str, remedy: str) -> None:
         super().__init__(f"Database {where}: {problem}. {remedy}")
@@ -128,16 +131,20 @@ class ArtifactError(MiTorchError):
 
 
 class BackendError(MiTorchError):
-    """A cluster could not do what was asked."""
+    """A cluster could not execute an operation; repeating it would not help."""
 
     def __init__(self, cluster: str, problem: str, remedy: str) -> None:
-        self.cluster, self.problem, self.remedy = cluster, problem, remedy
+        self.cluster = cluster
+        self.problem = problem
+        self.remedy = remedy
         super().__init__(f"Cluster {cluster}: {problem}. {remedy}")
 
 
 class RunRefused(BackendError):
-    """A cluster will not start a run, and it is certain that none of its name is there. `of_request`: what is wrong
-    may be the request itself; else it is the cluster, or what the settings say of it."""
+    """A cluster refused to start a run, and the run certainly does not exist.
+
+    `of_request`: the cause may be the request itself, rather than the cluster or its settings.
+    """
 
     def __init__(self, cluster: str, problem: str, remedy: str, of_request: bool = False) -> None:
         self.of_request = of_request
@@ -145,27 +152,26 @@ class RunRefused(BackendError):
 
 
 class BackendUnavailable(BackendError):
-    """A cluster cannot be asked now; the same call may succeed later."""
+    """A cluster cannot be reached now; the same call may succeed later."""
 
 
 class NoCapacity(BackendUnavailable):
-    """A cluster has no free slot for one more run."""
+    """A cluster has no free slot for another run."""
 
     def __init__(self, cluster: str) -> None:
         super().__init__(cluster, "no free slot", "The training stays queued and is assigned later.")
 
 
 class DataError(MiTorchError):
-    """A data set's file is missing, damaged or contradicts itself: the user must repair it."""
+    """A data set's file is missing, damaged or inconsistent; the user must repair it."""
 
 
 class ModelError(MiTorchError):
-    """A model cannot be built as the config asks."""
+    """A model cannot be built from its config."""
 
 
 class TrainingDiverged(MiTorchError):
-    """A loss stopped being finite. `gradient_norm` is that of the step before; `last_losses` are finite, newest
-    last."""
+    """A loss is not finite. `gradient_norm`: of the step before; `last_losses`: the finite ones before, newest last."""
 
     def __init__(
         self,
@@ -176,8 +182,12 @@ class TrainingDiverged(MiTorchError):
         gradient_norm: float | None = None,
         last_losses: Sequence[float] = (),
     ) -> None:
-        self.epoch, self.step, self.loss, self.learning_rate = epoch, step, loss, learning_rate
-        self.gradient_norm, self.last_losses = gradient_norm, tuple(last_losses)
+        self.epoch = epoch
+        self.step = step
+        self.loss = loss
+        self.learning_rate = learning_rate
+        self.gradient_norm = gradient_norm
+        self.last_losses = tuple(last_losses)
         known = [f"learning rate {learning_rate:.3g}"]
         known += [f"gradient norm {gradient_norm:.3g}"] if gradient_norm is not None else []
         known += [f"losses before it {', '.join(f'{one:.4g}' for one in self.last_losses)}"] if self.last_losses else []
@@ -188,12 +198,12 @@ class TrainingDiverged(MiTorchError):
 
 
 class ProcessLost(MiTorchError):
-    """A process of a distributed training does not answer another one."""
+    """A process of a distributed training no longer answers another one."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(
-            f"The processes of this training do not reach each other any more ({problem}). Mostly one of them has "
-            "ended: what it wrote last says why. Start the training again: it goes on from its last checkpoint."
+            f"The processes of this training can no longer reach each other ({problem}). Usually one of them has "
+            "ended: the end of its output says why. Start the training again: it resumes from its last checkpoint."
         )
 
 

@@ -1,6 +1,6 @@
 """The settings, read once from the environment and an ``.env`` file in the working folder.
 
-pydantic-settings is not used: importing it costs every command 80 ms, for what the forty lines below do.
+pydantic-settings is not used, because its import would cost every command 80 ms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote, unquote
 
 from pydantic import (
@@ -23,6 +23,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import SettingsError
 
@@ -30,16 +31,16 @@ MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 
 
 class _Cluster(BaseModel):
-    """What every kind of cluster has. An input that is refused is not repeated in the error: it may hold a password."""
+    """The fields of every kind of cluster. Errors do not repeat the input, because it may contain a password."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    price: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0  # of one node for an hour
-    low_priority: bool = False  # its nodes may be taken away; else dedicated
-    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None  # of a node; None: as the cluster says
-    memory: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] | None = None  # GiB of a node; None: enough
-    data: tuple[str, ...] = ()  # what lies near: storage accounts or hosts, and data sets; * and ? as in file names
+    price: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0  # per node and hour
+    low_priority: bool = False  # its nodes may be preempted; else dedicated
+    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None  # per node; None: as the cluster reports
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] | None = None  # GiB per node; None: enough
+    data: tuple[str, ...] = ()  # near the cluster: storage accounts, hosts or data sets, with the wildcards * and ?
 
 
 class LocalCluster(_Cluster):
@@ -47,19 +48,19 @@ class LocalCluster(_Cluster):
 
     kind: Literal["local"] = "local"
     slots: Annotated[int, Field(ge=0, le=1024, strict=True)] | None = (
-        None  # None: one per GPU; without GPUs two (one on one core)
+        None  # None: one per GPU; without GPUs two, or one if the machine has one core
     )
 
 
 class CreateProfile(BaseModel):
-    """How a compute cluster is created that is not there."""
+    """The parameters for creating a missing compute cluster."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     vm_size: Annotated[str, Field(min_length=1)]
     min_nodes: Annotated[int, Field(ge=0, strict=True)] = 0
     max_nodes: Annotated[int, Field(ge=1, strict=True)]
-    idle_seconds: Annotated[int, Field(ge=0, strict=True)] = 1800  # before an idle node is given back
+    idle_seconds: Annotated[int, Field(ge=0, strict=True)] = 1800  # before an idle node is released
 
     @model_validator(mode="after")
     def _min_below_max(self) -> CreateProfile:
@@ -70,7 +71,7 @@ class CreateProfile(BaseModel):
 
 @dataclass(frozen=True)
 class Credential:
-    """Who asks a cloud: a service principal of a tenant, or (without a tenant) a user."""
+    """A cloud identity: a service principal of a tenant, or (without a tenant) a user."""
 
     user: str
     password: SecretStr
@@ -85,17 +86,17 @@ class AzureMLCluster(_Cluster):
     subscription_id: Annotated[str, Field(min_length=1)]
     resource_group: Annotated[str, Field(min_length=1)]
     workspace: Annotated[str, Field(min_length=1)]
-    compute: Annotated[str, Field(min_length=1)] = ""  # "" stands for the name, which it becomes
+    compute: Annotated[str, Field(min_length=1)] = ""  # defaults to the name
     region: str | None = None
     tenant_id: str | None = None
     auth: SecretStr | None = None  # None: the ambient or managed identity; see `credential`
-    create: CreateProfile | None = None  # None: the compute must be there
+    create: CreateProfile | None = None  # None: the compute must exist
     environment: str | None = None  # a curated environment or a Docker image; None: our own
     experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "mitorch"
 
     @model_validator(mode="before")
     @classmethod
-    def _compute_is_named_like_the_cluster(cls, data: Any) -> Any:
+    def _compute_defaults_to_the_name(cls, data: object) -> object:
         return {"compute": data["name"], **data} if isinstance(data, dict) and "name" in data else data
 
     @field_validator("auth")
@@ -107,12 +108,12 @@ class AzureMLCluster(_Cluster):
         return auth
 
     def credential(self) -> Credential | None:
-        """`auth` taken apart, or None for the ambient identity."""
+        """Returns `auth` parsed, or None for the ambient identity."""
         return None if self.auth is None else _credential(self.auth.get_secret_value())
 
 
 def _credential(auth: str) -> Credential:
-    """A user's name holds an @, or else the password no colon; a service principal's password may hold any."""
+    """Parses USER:PASSWORD, where USER contains an @ or PASSWORD no colon, or else TENANT:ID:PASSWORD."""
     first, _, rest = auth.partition(":")
     if "@" in first or ":" not in rest:
         return Credential(first, SecretStr(rest))
@@ -120,7 +121,7 @@ def _credential(auth: str) -> Credential:
     return Credential(user, SecretStr(password), first)
 
 
-ClusterConfig = LocalCluster | AzureMLCluster  # one entry of MITORCH_CLUSTERS: told apart by its `kind`
+ClusterConfig = LocalCluster | AzureMLCluster  # an entry of MITORCH_CLUSTERS, by its `kind`
 _KINDS: dict[str, type[LocalCluster] | type[AzureMLCluster]] = {"local": LocalCluster, "azureml": AzureMLCluster}
 # One Azure ML cluster without MITORCH_CLUSTERS: variable -> field; the first four belong together.
 _AZUREML_VARIABLES = {
@@ -135,35 +136,35 @@ _REQUIRED_VARIABLES = tuple(_AZUREML_VARIABLES)[:4]
 
 
 class Settings(BaseModel):
-    """Everything that the environment decides. Build it with `read_settings`."""
+    """All settings from the environment. Build it with `read_settings`."""
 
     model_config = ConfigDict(frozen=True)
 
     home: Path
     db_uri: str
     db_name: str
-    storage_url: Annotated[str, Field(repr=False)]  # it may hold a SAS token or an account's key
+    storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
-    clusters_given: bool = False  # False: nobody has said what clusters there are, so this machine is one
+    clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
 
     @property
     def storage_folder(self) -> Path | None:
-        """The folder of the artifacts, or None when they lie in blob storage."""
+        """The folder of the artifacts, or None if they are in blob storage."""
         remote = _is_connection_string(self.storage_url) or _scheme(self.storage_url) in ("http", "https")
         return None if remote else Path(self.storage_url)
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database file, or None when the database is MongoDB."""
+        """The database file, or None if the database is MongoDB."""
         if _scheme(self.db_uri) != "sqlite":
             return None
         return Path(unquote(self.db_uri.removeprefix("sqlite:///")))
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `environ` (default: the process's, over ``.env``).
+    """Reads the settings from `environ`; by default from the process's environment, which overrides ``.env``.
 
-    Raises SettingsError naming the variable, what is wrong with it and the remedy.
+    Raises SettingsError with the variable, the problem and the remedy.
     """
     if environ is None:
         environ = {**_dotenv(Path(".env")), **os.environ}
@@ -190,7 +191,7 @@ def _dotenv(path: Path) -> dict[str, str]:
 
 
 def _scheme(uri: str) -> str:
-    """What stands before ``://``; urlsplit would refuse passwords with brackets."""
+    """Returns the part before ``://`` in lower case; urlsplit fails on passwords with brackets."""
     scheme, mark, _ = uri.partition("://")
     return scheme.lower() if mark else ""
 
@@ -200,7 +201,7 @@ def _db_uri(uri: str) -> str:
     if scheme not in ("sqlite", *MONGO_SCHEMES):
         raise SettingsError(
             "MITORCH_DB_URI",
-            f"the scheme {scheme!r} is not known" if scheme else "it is no URI",
+            f"the scheme {scheme!r} is not known" if scheme else "it is not a URI",
             "Write mongodb://host:port, mongodb+srv://host or sqlite:///path/to/file.db.",
         )
     if scheme != "sqlite":
@@ -208,7 +209,7 @@ def _db_uri(uri: str) -> str:
     file = unquote(uri[len("sqlite:///") :])
     if not file or not uri.lower().startswith("sqlite:///"):
         raise SettingsError("MITORCH_DB_URI", "it names no file", "Write sqlite:///path/to/file.db.")
-    return f"sqlite:///{quote(str(Path(file).expanduser().absolute()))}"  # runs work in folders of their own
+    return f"sqlite:///{quote(str(Path(file).expanduser().absolute()))}"  # absolute, as runs have other working folders
 
 
 def _db_name(name: str) -> str:
@@ -216,14 +217,14 @@ def _db_name(name: str) -> str:
     if bad or len(name.encode()) > 63:
         raise SettingsError(
             "MITORCH_DB_NAME",
-            f"{name!r} cannot name a database",
+            f"{name!r} is not a valid name of a database",
             'Use at most 63 bytes, without any of / \\ . " $ * < > : | ? or spaces.',
         )
     return name
 
 
 def _storage_url(url: str) -> str:
-    """A folder's whole path, or the address of a container as it is given."""
+    """Returns the absolute path of a folder, or the address of a container unchanged."""
     remedy = (
         "Name a folder, https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER][?SAS], or the account's connection "
         "string with ;Container=NAME at its end."
@@ -238,7 +239,7 @@ def _storage_url(url: str) -> str:
         if not host or not path.strip("/"):
             raise SettingsError("MITORCH_STORAGE_URL", "the URL names no container", remedy)
         if scheme == "http" and not re.fullmatch(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", host):
-            raise SettingsError("MITORCH_STORAGE_URL", f"http:// would send {host} secrets in the open", remedy)
+            raise SettingsError("MITORCH_STORAGE_URL", f"http:// would send secrets to {host} unencrypted", remedy)
         return url
     if scheme not in ("", "file"):
         raise SettingsError("MITORCH_STORAGE_URL", f"the scheme {scheme!r} is not known", remedy)
@@ -246,7 +247,7 @@ def _storage_url(url: str) -> str:
 
 
 def _is_connection_string(url: str) -> bool:
-    """Whether it is Azure's ``DefaultEndpointsProtocol=…;AccountName=…``, in whatever order."""
+    """Whether it is an Azure connection string, ``DefaultEndpointsProtocol=…;AccountName=…``, in any order."""
     return re.match(r"\w+=[^;]*;.*", url) is not None and re.search(r"(Account\w+|BlobEndpoint)=", url) is not None
 
 
@@ -269,8 +270,11 @@ _AZUREML_REMEDY = (
 )
 
 
-def _cluster_list(text: str) -> list[Any]:
-    """The entries in the setting itself, or in the file that it names. No message repeats what may hold a password."""
+def _cluster_list(text: str) -> list[object]:
+    """Returns the entries in the setting itself, or in the file that it names.
+
+    Messages do not repeat text that may contain a password.
+    """
     variable = "MITORCH_CLUSTERS"
     try:
         inline = text.lstrip().startswith(("[", "{"))
@@ -281,12 +285,12 @@ def _cluster_list(text: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise SettingsError(variable, f"is not JSON ({error})", _LOCAL_REMEDY) from None
     if not isinstance(data, list):
-        raise SettingsError(variable, "the whole: must be a list", _LOCAL_REMEDY)
+        raise SettingsError(variable, "must be a list", _LOCAL_REMEDY)
     return data
 
 
-def _cluster(variable: str, where: str, entry: Any, environ: Mapping[str, str]) -> ClusterConfig:
-    """One entry. `where` stands before the field's name in an error."""
+def _cluster(variable: str, where: str, entry: object, environ: Mapping[str, str]) -> ClusterConfig:
+    """Parses an entry. `where`: the prefix of field names in errors."""
     if not isinstance(entry, dict):
         raise SettingsError(variable, f"{where[:-1]}: must be an object {{…}}", _LOCAL_REMEDY)
     kind = entry.get("kind", "local")
@@ -298,22 +302,22 @@ def _cluster(variable: str, where: str, entry: Any, environ: Mapping[str, str]) 
     try:
         return _KINDS[kind].model_validate(entry)
     except ValidationError as error:
-        problem = _cluster_problem(where, entry, error.errors(include_url=False)[0])
+        problem = _cluster_problem(where, kind, error.errors(include_url=False)[0])
         raise SettingsError(variable, problem, remedy) from None
 
 
-def _cluster_problem(where: str, entry: Mapping[str, Any], detail: Any) -> str:
-    """Field, what is wrong with it, and its value where that is no secret."""
+def _cluster_problem(where: str, kind: str, detail: ErrorDetails) -> str:
+    """Returns the field, its problem, and its value unless that may be a secret."""
     path = [str(step) for step in detail["loc"]]
     if detail["type"] == "extra_forbidden":
-        model = CreateProfile if path[0] == "create" else _KINDS[entry.get("kind", "local")]
+        model = CreateProfile if path[0] == "create" else _KINDS[kind]
         return f"{where}{'.'.join(path)}: unknown key; known: {', '.join(sorted(model.model_fields))}"
     secret = detail["type"] == "missing" or path[:1] == ["auth"] or not path
     value = "" if secret or isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
     return f"{where}{'.'.join(path)}: {detail['msg'].removeprefix('Value error, ')}{value}"
 
 
-def _auth_of(variable: str, where: str, auth: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+def _auth_of(variable: str, where: str, auth: Mapping[str, object], environ: Mapping[str, str]) -> str:
     name = auth.get("env")
     if set(auth) != {"env"} or not isinstance(name, str):
         remedy = 'Write "auth": {"env": "NAME OF A VARIABLE"}.'
@@ -331,6 +335,6 @@ def _azureml_from_variables(environ: Mapping[str, str]) -> ClusterConfig | None:
         return None
     if missing:
         present = ", ".join(name for name in _AZUREML_VARIABLES if environ.get(name))
-        remedy = "Set all of them for one Azure ML cluster, or none; several go into MITORCH_CLUSTERS."
+        remedy = "Set all of them for one Azure ML cluster, or none; for several clusters use MITORCH_CLUSTERS."
         raise SettingsError(", ".join(missing), f"not set, while {present} is", remedy)
     return _cluster("MITORCH_AML_*", "", {"kind": "azureml", **given}, environ)

@@ -1,13 +1,14 @@
-"""The one place that decides which store, artifact store and backends there are, from the settings.
+"""Builds store, artifact store and backends from the settings, and what the operations need of them.
 
 Each is imported when it is built: `miquery` on SQLite loads neither pymongo nor a cloud's SDK.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
@@ -18,7 +19,11 @@ from mitorch_service.stores.base import Store
 
 if TYPE_CHECKING:
     from mitorch_service.artifacts.dataset_files import DatasetFiles
-    from mitorch_service.backends.optional import Datastores, ModelRegistry, SelfCheck
+    from mitorch_service.backends.optional import DatastoreRegistry, HealthCheck, ModelRegistry
+    from mitorch_service.models.script import CodeRecord
+    from mitorch_service.operations.dataset_registration import DatasetRegistry
+    from mitorch_service.operations.model_registration import ModelRegistration
+    from mitorch_service.submission.config_checks import ConfigChecks
 
 
 def open_store(settings: Settings) -> Store:
@@ -48,7 +53,7 @@ def open_artifacts(settings: Settings) -> ArtifactStore:
 
 
 def open_dataset_files(settings: Settings) -> DatasetFiles:
-    """The files of data sets, those from URLs kept below the home; nothing is touched until it is used."""
+    """The files of data sets; downloads are cached below the home. Nothing is touched until it is used."""
     from mitorch_service.artifacts.dataset_files import DatasetFiles
 
     return DatasetFiles(settings.home / "cache" / "datasets")
@@ -73,33 +78,63 @@ def _open_backend(cluster: ClusterConfig, settings: Settings) -> Backend:
     return LocalBackend(cluster.name, settings.home, cluster.slots, run_environment(settings))
 
 
-def open_datastores(cluster: AzureMLCluster) -> Datastores:
+def open_datastores(cluster: AzureMLCluster) -> DatastoreRegistry:
     """The blob containers of the cluster's workspace. Raises MissingExtra."""
-    return _azureml("assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
+    with _azure_extra():
+        from mitorch_service.backends.azureml.v1.assets import AzureMLAssets
+    return AzureMLAssets(cluster)
 
 
 def open_model_registry(cluster: AzureMLCluster) -> ModelRegistry:
-    """The registry of the cluster's workspace. Raises MissingExtra."""
-    return _azureml("assets").AzureMLAssets(cluster)  # type: ignore[no-any-return]
+    """The model registry of the cluster's workspace. Raises MissingExtra."""
+    with _azure_extra():
+        from mitorch_service.backends.azureml.v1.assets import AzureMLAssets
+    return AzureMLAssets(cluster)
 
 
-def open_self_check(cluster: ClusterConfig) -> SelfCheck | None:
-    """What checks a cloud's settings; None for this machine. Raises MissingExtra."""
+def open_self_check(cluster: ClusterConfig) -> HealthCheck | None:
+    """The checks of a cloud's settings; None for a local cluster. Raises MissingExtra."""
     if not isinstance(cluster, AzureMLCluster):
         return None
-    return _azureml("checks").AzureMLSelfCheck(cluster)  # type: ignore[no-any-return]
+    with _azure_extra():
+        from mitorch_service.backends.azureml.v1.checks import AzureMLHealthCheck
+    return AzureMLHealthCheck(cluster)
 
 
-def _azureml(module: str) -> Any:
-    """A module that loads azureml-core, which takes half a second."""
-    try:
-        return import_module(f"mitorch_service.backends.azureml.v1.{module}")
-    except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or "azureml-core", "azure") from error
+def open_dataset_registry(settings: Settings, cluster: str | None = None) -> DatasetRegistry:
+    """The registration of data sets; `cluster`: its workspace holds the datastores of azureml:// paths. Raises
+    StoreUnavailable, StoreError."""
+    from mitorch_service.operations.dataset_registration import DatasetRegistry
+    from mitorch_service.operations.datastores import DatastorePaths
+
+    datastores = DatastorePaths(settings, cluster, open_datastores)
+    return DatasetRegistry(open_store(settings), open_dataset_files(settings), datastores)
+
+
+def open_model_registration(settings: Settings) -> ModelRegistration:
+    """The registration of trained models. Raises StoreUnavailable, StoreError, MissingExtra, SettingsError."""
+    from mitorch_service.operations.model_registration import ModelRegistration
+
+    return ModelRegistration(
+        settings, open_store(settings), open_artifacts(settings), open_dataset_files(settings), open_model_registry
+    )
+
+
+def open_config_checks(settings: Settings, folder: Path = Path(), upload: bool = True) -> ConfigChecks:
+    """The checks of a submitted config. `folder`: the paths of scripts are relative to it; with `upload` their code is
+    stored as an artifact."""
+    from mitorch_service.submission.config_checks import ConfigChecks
+
+    def keep_code(source: Path) -> CodeRecord:
+        from mitorch_service.runs.script import keep_code
+
+        return keep_code.keep_code(source, open_artifacts(settings) if upload else None)
+
+    return ConfigChecks(settings, folder, keep_code)
 
 
 def run_environment(settings: Settings) -> dict[str, str]:
-    """What a run needs in its environment to find the same database and files; on a cloud's node, without the home."""
+    """The environment in which a run finds the same database and files; a cloud's backend leaves out the home."""
     return {
         "MITORCH_HOME": str(settings.home),
         "MITORCH_DB_URI": settings.db_uri,
@@ -109,7 +144,15 @@ def run_environment(settings: Settings) -> dict[str, str]:
 
 
 def open_node(environ: Mapping[str, str]) -> Node:
-    """The machine that this process, a run, is on."""
+    """The machine that this run's process is on."""
     from mitorch_service.backends.azureml.v1.node import RUN_VARIABLE, AzureMLNode
 
     return AzureMLNode(environ) if RUN_VARIABLE in environ else Node()
+
+
+@contextmanager
+def _azure_extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "azureml-core", "azure") from error

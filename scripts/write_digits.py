@@ -2,8 +2,8 @@
 
     python scripts/write_digits.py FOLDER
 
-FOLDER gets images.zip with a PNG file for each digit, train.txt, val.txt and test.txt (70, 15 and 15 %, drawn so that
-each class has its share), labels.txt and digits.json for `midataset register`.
+Creates in FOLDER images.zip with a PNG file per digit, train.txt, val.txt and test.txt (70, 15 and 15 %, stratified by
+class), labels.txt and digits.json for `midataset register`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write_digits(folder: Path, name: str = "digits", version: int = 1) -> Path:
             lines = []
             for index in sorted(members):
                 entry = f"{split}/{index:04d}.png"
-                # fixed time stamps, so that the same digits give the same archive
+                # fixed timestamps, so that the same digits give the same archive
                 archive.writestr(zipfile.ZipInfo(entry), _png(digits.images[index]))
                 lines.append(f"images.zip@{entry} {digits.target[index]}\n")
             (folder / f"{split}.txt").write_text("".join(lines))
@@ -44,7 +44,7 @@ def write_digits(folder: Path, name: str = "digits", version: int = 1) -> Path:
 
 
 def _png(pixels) -> bytes:  # type: ignore[no-untyped-def]
-    """`pixels`: 8 by 8, 0 to 16."""
+    """Encodes pixels (8, 8) with values 0 to 16 as PNG."""
     image = Image.fromarray((pixels * (255 / 16)).astype("uint8"))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")

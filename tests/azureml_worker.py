@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.backends.azureml.backend import AzureMLBackend
-from mitorch_service.backends.azureml.snapshot import ENTRY, content_hash
+from mitorch_service.backends.azureml.code_snapshot import ENTRY, content_hash
 from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.models.training import Resources

@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, and the servers."""
+"""Shared fixtures of all tests: a clean environment, and the servers."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class NoRuntime(Exception):
 
 
 def folder() -> Path:
-    """Where it is. Raises NoRuntime."""
+    """Returns the runtime's folder. Raises NoRuntime."""
     installed = subprocess.run([SCRIPT, "install"], capture_output=True, text=True, check=False, env=_ENVIRONMENT)
     if installed.returncode != 0:
         reason = (installed.stderr.strip().splitlines() or ["scripts/dataset_runtime install failed"])[-1]

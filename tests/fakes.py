@@ -8,7 +8,7 @@ from typing import Any
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Primitives
@@ -34,7 +34,7 @@ class FakeBackend(Backend):
         return [name for name, status in self.runs.items() if status.state == RunState.RUNNING]
 
     def end(self, name: str, state: RunState, reason: str | None = None, exit_code: int | None = None) -> None:
-        """What the cluster says about the run from now on."""
+        """Sets the status that the cluster reports for the run from now on."""
         self.runs[name] = RunStatus(state, reason, exit_code)
 
     def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:

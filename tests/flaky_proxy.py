@@ -25,7 +25,7 @@ class FlakyProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose(self, loss: Loss, marker: bytes) -> None:
-        """What to lose, once."""
+        """Sets a message to lose, once."""
         self._loss, self._marker = loss, marker
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The contract of an artifact store: files of trainings (weights, logs) under keys such as ``<id>/model.pth``."""
+"""The contract of an artifact store, which holds files of trainings under keys such as ``<id>/model.pth``."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from pathlib import Path
 
 
 class ArtifactStore(ABC):
-    """Keys are relative paths with ``/``. Every method raises ArtifactError, with what the storage said."""
+    """Stores files under keys, which are relative paths with ``/``.
+
+    Several processes may use a store at the same time; of simultaneous writes to a key one wins as a whole. Every
+    method raises ArtifactError, with the storage's reason and a remedy, if the storage fails or the key leads out of
+    the store.
+    """
 
     @abstractmethod
     def put(self, key: str, source: Path) -> str:
-        """Stores a copy of the file and returns its address, which holds no credential. The key shows the old file or
-        the whole new one, never a part of it, whatever is interrupted."""
+        """Stores a copy of the file and returns its address, without credentials.
+
+        Atomic: at any time, even after an interruption, the key has the old file or the complete new one. Idempotent.
+        """
 
     @abstractmethod
     def get(self, key: str, target: Path) -> None:
-        """Copies the stored file to `target`, which is what it was or the whole copy, never a part of it. Raises
-        ArtifactError when there is none."""
+        """Copies the stored file to `target`, whose folder must exist.
+
+        Atomic: `target` is unchanged or the complete copy. Raises ArtifactError if there is no file under the key.
+        """
 
     @abstractmethod
     def exists(self, key: str) -> bool:
-        """Whether a whole file is stored under the key."""
+        """Whether a file is stored under the key."""
 
     @abstractmethod
     def keys(self, prefix: str) -> list[str]:
-        """The keys of all files below the prefix (``<id>/``), sorted."""
+        """Returns the keys of all files below the prefix (``<id>/``), sorted; empty if there are none."""
 
     @abstractmethod
     def delete(self, prefix: str) -> int:
-        """Deletes every file below the prefix (``<id>/``); returns how many there were."""
+        """Deletes all files below the prefix (``<id>/``); returns their number. Idempotent, but not atomic."""
 
     @abstractmethod
     def check(self) -> str:
-        """Writes, reads and deletes a small file; returns where that was."""
+        """Writes, reads and deletes a small file; returns the address of the store, without credentials."""

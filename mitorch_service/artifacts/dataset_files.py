@@ -1,4 +1,4 @@
-"""The files of data sets on this machine: those that lie there, and copies of those from blob storage."""
+"""Provides the files of data sets as local paths, with cached copies of files in blob storage."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ if TYPE_CHECKING:
     from mitorch_service.artifacts.blob.cache import BlobCache
 
 CACHE_LIMIT = 200 << 30  # bytes of files that no run uses
-_PARALLEL = 8  # questions at a time
+_PARALLEL = 8  # requests at a time
 
 
 class DatasetFiles:
-    """Files from URLs are loaded once for all runs on this machine, as long as their ETag stays the same."""
+    """Downloads files once for all runs on this machine, as long as their ETags stay the same."""
 
     def __init__(self, cache: Path, limit: int = CACHE_LIMIT) -> None:
-        """`limit`: bytes that are kept in the folder `cache` beyond what is in use; the least recently used go."""
-        self._cache, self._limit = cache, limit
+        """`limit`: bytes of unused files to keep in the folder `cache`; the least recently used are evicted first."""
+        self._cache = cache
+        self._limit = limit
 
     @contextmanager
-    def at_hand(self, dataset: Dataset) -> Iterator[dict[str, Path]]:
-        """Each split's text file on this machine, its support files where they lie in relation to it, until the end.
+    def local_paths(self, dataset: Dataset) -> Iterator[dict[str, Path]]:
+        """Provides, until the context ends, the local path of each split's text file, with the support files at their
+        paths relative to it.
 
-        Raises DataError for what the storage refuses or does not have, ArtifactError for all that may pass.
+        Raises DataError for files that are missing or refused by the storage, ArtifactError for temporary failures.
         """
         urls = _urls(dataset)
         if not urls:
@@ -47,16 +49,16 @@ class DatasetFiles:
             yield {name: places[urls[part.path]] if part.path in urls else Path(part.path) for name, part in parts}
 
     def problems(self, parts: Mapping[str, DatasetPart]) -> list[Problem]:
-        """What is wrong with the splits' URLs (their SAS tokens in them): each is asked for once, and not loaded."""
+        """Returns the problems with the splits' URLs (with SAS tokens). Requests each file once; downloads nothing."""
         problems: list[Problem] = []
-        asked: dict[str, BlobUrl] = {}
+        wanted: dict[str, BlobUrl] = {}
         for name, part in parts.items():
             urls, wrong = _parsed(name, part)
             problems += wrong
-            asked |= {} if wrong else urls
-        if asked:
+            wanted |= {} if wrong else urls
+        if wanted:
             with ThreadPoolExecutor(_PARALLEL) as pool:
-                answers = zip(asked, pool.map(_unreachable, asked.values()), strict=True)
+                answers = zip(wanted, pool.map(_unreachable, wanted.values()), strict=True)
                 problems += [Problem(where, answer) for where, answer in answers if answer]
         return problems
 
@@ -71,41 +73,41 @@ class DatasetFiles:
 
 
 def _urls(dataset: Dataset) -> dict[str, BlobUrl]:
-    """What is to be loaded, by the path as it is registered; with its SAS token. Raises DataError."""
+    """Returns the URLs to download, with SAS tokens, by path as registered. Raises DataError."""
     paths = [path for part in dataset.parts().values() for path in (part.path, *part.support_files) if is_url(path)]
     try:
         return {path: BlobUrl.parse(dataset.with_sas(path)) for path in paths}
     except ValueError as error:
-        raise DataError(f"data set {dataset.ref}: a URL {error}. Register it anew.") from error
+        raise DataError(f"data set {dataset.ref}: a URL {error}. Register a new version.") from error
 
 
 def _parsed(name: str, part: DatasetPart) -> tuple[dict[str, BlobUrl], list[Problem]]:
-    """The URLs of a split by their field, and what is wrong with their form."""
+    """Returns the URLs of a split by field, and the problems with their syntax."""
     fields = {f"{name}.support_files[{index}]": path for index, path in enumerate(part.support_files)}
     fields = {f"{name}.path": part.path, **fields}
     if not any(map(is_url, fields.values())):
         return {}, []
     if not all(map(is_url, fields.values())):
-        return {}, [Problem(name, "mixes URLs with files of this machine: give all files in the one way or the other")]
+        return {}, [Problem(name, "mixes URLs with files of this machine: use one or the other for all files")]
     urls, problems = {}, []
     for field, path in fields.items():
         try:
             urls[field] = BlobUrl.parse(path)
         except ValueError as error:
             problems.append(Problem(field, f"{without_sas(path)} {error}"))
-    problems += [Problem(field, f"{url} names a container, no file") for field, url in urls.items() if not url.name]
+    problems += [Problem(field, f"{url} names a container, not a file") for field, url in urls.items() if not url.name]
     if len({url.parts[:2] for url in urls.values()}) > 1:
-        text = "lie in several containers, but the text file names them relative to itself: put all into one"
+        text = "are in several containers, but the text file names them relative to itself: put all into one"
         problems.append(Problem(f"{name}.support_files", text))
     return urls, problems
 
 
 def _unreachable(url: BlobUrl) -> str | None:
     with _azure_extra():
-        from mitorch_service.artifacts.blob.client import RETRIES_OF_A_CHECK
+        from mitorch_service.artifacts.blob.client import CHECK_RETRIES
         from mitorch_service.artifacts.blob.fetch import current_version
     try:
-        current_version(url, RETRIES_OF_A_CHECK)
+        current_version(url, CHECK_RETRIES)
     except (DataError, ArtifactError) as error:
         return str(error)
     return None
@@ -113,7 +115,7 @@ def _unreachable(url: BlobUrl) -> str | None:
 
 @contextmanager
 def _azure_extra() -> Iterator[None]:
-    """Around the import of what needs Azure's SDK, which is for data sets from URLs only. Raises MissingExtra."""
+    """Raises MissingExtra if Azure's SDK, which only data sets from URLs need, is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Artifacts in a folder of this machine, or of a file system that several machines share."""
+"""Stores artifacts in a folder, local or on a file system shared by several machines."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError
 
-_PART = ".part-"  # what the name of a copy begins with until it is whole
+_PART = ".part-"  # the prefix of incomplete copies
 
 
 class FolderArtifactStore(ArtifactStore):
-    """Each file is written beside its place, flushed to the disk, then renamed."""
+    """Writes each file next to its target, flushes it to disk, then renames it."""
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
@@ -76,7 +76,7 @@ class FolderArtifactStore(ArtifactStore):
 
 
 def _copy(source: Path, target: Path) -> None:
-    temporary = target.parent / f"{_PART}{uuid.uuid4().hex}"  # not tempfile's, which only its owner may read
+    temporary = target.parent / f"{_PART}{uuid.uuid4().hex}"  # not from tempfile, whose files only their owner may read
     try:
         with temporary.open("xb") as copy, source.open("rb") as original:
             shutil.copyfileobj(original, copy, 1 << 20)

@@ -1,4 +1,4 @@
-"""The contract of a backend: a cluster on which runs execute."""
+"""The contract of a backend: a cluster that executes runs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mitorch_service.errors import BackendError
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """Everything that a cluster needs to start a run, except secrets: those come by the backend's own way."""
+    """Everything that a cluster needs to start a run, except secrets, which the backend passes on its own way."""
 
     name: str  # the same for the same attempt of a training
     command: tuple[str, ...]
     nodes: int = 1  # the command is started on each, as one distributed run
-    gpus: int | None = None  # of each node that the training needs; None: whatever a node has
+    gpus: int | None = None  # that the training needs of each node; None: all that a node has
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run as its cluster sees it, with the reason in words where it has ended badly."""
+    """The status that a cluster reports for a run, with the reason in words if it failed or was killed."""
 
     state: RunState
     reason: str | None = None
@@ -32,30 +32,40 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many nodes a cluster can have, and on how many of them a run can be started now: each run takes as many as
-    it asks for, most of them one."""
+    """The number of nodes of a cluster, and how many of them are free for new runs."""
 
-    total: int
+    total: int  # including nodes that the cluster would allocate on demand
     free: int
-    gpus: int | None = field(default=None, compare=False)  # of a node, where the cluster itself knows
+    gpus: int | None = field(default=None, compare=False)  # per node; None: the cluster does not report it
 
 
 class Backend(ABC):
-    """Every method raises BackendUnavailable when the cluster cannot be asked now, BackendError for what will not
-    change by asking again."""
+    """A cluster that executes runs, each identified by its name.
+
+    A run name is executed at most once, however often and by however many processes it is submitted. Methods may be
+    called from several threads. Every method that contacts the cluster raises BackendUnavailable if it cannot be
+    reached now, so that the same call may succeed later, and BackendError if repeating the call will not help.
+    """
 
     @abstractmethod
     def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
-        """The request for one attempt of a training, as a value. `resources` None: one node, whatever it has."""
+        """Returns the request for one attempt of a training. Does not contact the cluster.
+
+        The same arguments give the same request. `resources` None: one node with whatever it has.
+        """
 
     @abstractmethod
     def submit(self, request: RunRequest) -> str | None:
-        """Starts the run, unless one of this name was ever started: then it does nothing. Returns where a person can
-        look at it. Raises NoCapacity when nothing is free, and RunRefused where it is certain that there is no run and
-        that asking again as it is will not help; after any other error there may be one."""
+        """Starts the run and returns the address where a person can view it, or None if it has none.
+
+        Idempotent: if a run of this name was ever started, only returns its address. Returns before the run begins.
+        Raises NoCapacity if no node is free, and RunRefused if the run certainly does not exist and resubmitting the
+        same request will not help. After any other error the run may exist; `describe` tells.
+        """
 
     def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
-        """Submits each, in turn or several at a time; for each what `submit` returns, or the error that it raises."""
+        """Submits the requests, in order or in parallel. Returns, in their order, the result of `submit` for each, or
+        the BackendError that it raised; one failure does not stop the others."""
         answers: list[str | BackendError | None] = []
         for request in requests:
             try:
@@ -66,17 +76,22 @@ class Backend(ABC):
 
     @abstractmethod
     def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
-        """The status of each run; None for one that the cluster does not know. One that could not be looked up this
-        time is missing."""
+        """Returns the status of each run, or None for a run that does not exist on the cluster.
+
+        A run that could not be looked up this time is missing from the result.
+        """
 
     @abstractmethod
     def cancel(self, name: str) -> None:
-        """Asks the run to end, by force after a while. Idempotent; an unknown or ended run is no error."""
+        """Asks the run to end and returns without waiting for it; the cluster kills it after a grace period.
+
+        Idempotent. Does nothing for a run that has ended or does not exist.
+        """
 
     @abstractmethod
     def logs(self, name: str, max_bytes: int = 65536) -> str:
-        """The end of what the run has printed; empty when there is nothing."""
+        """Returns the last `max_bytes` of the run's output; empty if there is none or the run does not exist."""
 
     @abstractmethod
     def capacity(self) -> Capacity:
-        """How much room there is now."""
+        """Returns the current capacity."""

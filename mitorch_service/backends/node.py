@@ -1,4 +1,4 @@
-"""The machine that a run is on, as the run's own process sees it."""
+"""The machine that a run executes on, as seen from the run's own process."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import subprocess
 
 from mitorch_service.models.result import EpochResult
 
-_ASK = ("systemctl", "is-system-running")
-_PATIENCE = 5.0  # seconds
+_SYSTEM_STATE = ("systemctl", "is-system-running")
+_TIMEOUT = 5.0  # seconds
 
 
 class Node:
-    """Any machine; clouds' nodes know more."""
+    """The contract of a node, implemented for a plain machine; nodes of clouds override it."""
 
-    starts_again = False  # whether a cluster may start the same run a second time, on another node
+    may_restart_runs = False  # whether the cluster may start a preempted run again, on another node
 
     def settings(self) -> dict[str, str]:
-        """Settings that the run needs and that come by the cluster's own way, by variable. Raises BackendUnavailable
-        and BackendError."""
+        """Returns settings that the cluster passes to the run outside the environment (secrets), by variable.
+
+        Raises BackendUnavailable if they cannot be read now, BackendError if they are missing.
+        """
         return {}
 
     def epoch_ended(self, result: EpochResult) -> None:
-        """Shows the result where the cluster's users look too. Returns at once and never raises."""
+        """Publishes the result where the cluster's users see it. Returns at once and never raises."""
 
-    def is_taken_away(self) -> bool:
-        """Asked after SIGTERM: whether the machine leaves (preempted), rather than that somebody wants the run to end.
-        May take seconds.
+    def is_preempted(self) -> bool:
+        """Whether, after SIGTERM, the machine is being preempted or shut down, rather than the run canceled.
 
-        Of any machine systemd tells whether it is shut down; without systemd nobody does.
+        May take seconds. A plain machine asks systemd; without systemd the answer is False.
         """
         try:
-            told = subprocess.run(_ASK, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+            state = subprocess.run(_SYSTEM_STATE, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return False
-        return told.stdout.strip() == "stopping"
+        return state.stdout.strip() == "stopping"
 
     def close(self) -> None:
-        """Sends what is not sent yet, for at most some seconds."""
+        """Sends pending results, for at most some seconds."""

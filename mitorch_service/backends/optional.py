@@ -1,4 +1,4 @@
-"""What some clouds can do beside running: each a small contract of its own. Errors are those of a Backend."""
+"""Optional capabilities of backends, each a small contract. They raise the same errors as a Backend."""
 
 from __future__ import annotations
 
@@ -11,56 +11,61 @@ from mitorch_service.errors import BackendError
 from mitorch_service.models.datastore import Datastore
 
 
-class Datastores(ABC):
-    """The blob containers that a workspace knows by a name."""
+class DatastoreRegistry(ABC):
+    """The blob containers registered by name in a workspace."""
 
     @abstractmethod
     def datastores(self) -> list[Datastore]:
-        """All of them, by name, without their credentials."""
+        """Returns all datastores, sorted by name, without their credentials."""
 
     @abstractmethod
     def datastore(self, name: str) -> Datastore:
-        """One, with its credential. Raises BackendError naming those that are like it."""
+        """Returns a datastore with its credential. Raises BackendError with similar names if there is none."""
 
     @abstractmethod
     def register_datastore(self, datastore: Datastore) -> None:
-        """Idempotent; a credential replaces the one before. Raises BackendError where the name stands for another
-        container, as paths with it would change what they mean."""
+        """Registers a datastore. Idempotent; a new credential replaces the old one.
+
+        Raises BackendError if the name is registered for another container, because existing paths would change their
+        meaning.
+        """
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model as it goes into a registry."""
+    """A model to register."""
 
     name: str
-    folder: Path  # of its files; nothing else is in it
-    identity: Mapping[str, str]  # the tags that make two models the same: what was trained, and the hash of its weights
+    folder: Path  # contains the model's files and nothing else
+    identity: Mapping[str, str]  # tags that identify the model: what was trained, and the hash of its weights
     description: str
-    tags: Mapping[str, str] = field(default_factory=dict)  # what one searches and compares by
-    properties: Mapping[str, str] = field(default_factory=dict)  # what never changes
+    tags: Mapping[str, str] = field(default_factory=dict)  # for searching and comparing
+    properties: Mapping[str, str] = field(default_factory=dict)  # immutable
 
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """One version in the registry."""
+    """A version in the registry."""
 
     name: str
     version: int
-    is_new: bool  # False: it was there already
+    is_new: bool  # False: it was registered before
 
 
 class ModelRegistry(ABC):
-    """Models under names, in numbered versions."""
+    """A registry of models, with numbered versions under each name."""
 
     @abstractmethod
     def register_model(self, entry: ModelEntry) -> RegisteredModel:
-        """Uploads the files as the name's next version, unless a version of the same identity is there."""
+        """Uploads the files as the name's next version, unless a version with the same identity exists."""
 
 
-class SelfCheck(ABC):
-    """Whether a cloud can be used as the settings say."""
+class HealthCheck(ABC):
+    """A check that a cloud can be used with the current settings."""
 
     @abstractmethod
     def findings(self) -> Iterator[tuple[str, str | BackendError]]:
-        """What was checked, and what was found or is wrong with the remedy: one after the other, as they are asked.
-        What cannot be asked because of what is wrong is left out. Raises nothing."""
+        """Yields the name of each check and its result, or the error with its remedy, as soon as it is known.
+
+        Skips checks that depend on a failed one. Raises nothing.
+        """

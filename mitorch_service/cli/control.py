@@ -1,9 +1,9 @@
-"""micontrol: one pass of the controller, the loop, and what a person may do to trainings and jobs."""
+"""micontrol: the controller's passes, and the operations on trainings and jobs."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,7 +13,7 @@ import click
 def command(context: click.Context) -> None:
     """Without a command: one pass, which assigns new trainings, watches active ones, expands jobs."""
     if context.invoked_subcommand is None:
-        from mitorch_service.cli.control_actions import one_pass
+        from mitorch_service.cli.control_run import one_pass
 
         context.exit(one_pass())
 
@@ -26,8 +26,8 @@ def command(context: click.Context) -> None:
 )
 @click.option("--until-idle", is_flag=True, help="End once nothing is queued, running or to be expanded.")
 def run(every: float | None, until_idle: bool) -> None:
-    """Pass after pass, until Ctrl-C. Trainings go on without it; any number of these may run at once."""
-    from mitorch_service.cli.control_actions import run_passes
+    """Pass after pass, until Ctrl-C. Trainings continue without it; any number of these may run at once."""
+    from mitorch_service.cli.control_run import run_passes
 
     run_passes(every, until_idle)
 
@@ -36,18 +36,26 @@ def run(every: float | None, until_idle: bool) -> None:
 @click.argument("id")
 def cancel(id: str) -> None:
     """Cancel a training, or a job with all its trials."""
-    from mitorch_service.cli.control_actions import cancel_id
+    from mitorch_service.cli.views.change import cancel_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_backends, open_store
 
-    click.echo(cancel_id(id))
+    settings = read_settings()
+    change = lifecycle.cancel(open_store(settings), open_backends(settings), id, datetime.now(UTC))
+    click.echo(cancel_text(change))
 
 
 @command.command()
 @click.argument("id")
 def retry(id: str) -> None:
     """Queue an ended training again (failed, canceled, pruned or diverged), or all such trials of an active job."""
-    from mitorch_service.cli.control_actions import retry_id
+    from mitorch_service.cli.views.change import retry_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
 
-    click.echo(retry_id(id))
+    click.echo(retry_text(lifecycle.retry(open_store(read_settings()), id, datetime.now(UTC))))
 
 
 @command.command()
@@ -55,47 +63,77 @@ def retry(id: str) -> None:
 @click.argument("n", type=click.IntRange(-(2**31), 2**31 - 1))
 def priority(id: str, n: int) -> None:
     """Give a training, or a job with its waiting trials, the priority N; lower runs first. (-- before a negative N)"""
-    from mitorch_service.cli.control_actions import prioritise_id
+    from mitorch_service.cli.views.change import priority_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
 
-    click.echo(prioritise_id(id, n))
+    click.echo(priority_text(lifecycle.prioritise(open_store(read_settings()), id, n), n))
 
 
 @command.command()
 @click.argument("id")
 def delete(id: str) -> None:
     """Delete an ended training, or an ended job with all its trials: documents, results and artifacts."""
-    from mitorch_service.cli.control_actions import delete_id
+    from mitorch_service.cli.views.change import delete_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_artifacts, open_store
 
-    click.echo(delete_id(id))
+    settings = read_settings()
+    click.echo(delete_text(lifecycle.delete(open_store(settings), open_artifacts(settings), id)))
 
 
 @command.command()
 @click.argument("id")
-@click.option("--attempt", type=click.IntRange(1), help="Which one. [default: the current one]")
+@click.option("--attempt", type=click.IntRange(1), help="Its number. [default: the current one]")
 def logs(id: str, attempt: int | None) -> None:
     """Print the end of what a training's run has printed so far."""
-    from mitorch_service.cli.control_actions import read_log
+    from mitorch_service.reports.run_log import read_log
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_backends, open_store
 
-    click.echo(read_log(id, attempt), nl=False)
+    settings = read_settings()
+    click.echo(read_log(open_store(settings), open_backends(settings), id, attempt), nl=False)
 
 
 @command.command()
-@click.option("--older-than", required=True, metavar="AGE", help="What ended longer ago: 12h, 180d, 26w, 6m (months).")
+@click.option(
+    "--older-than", required=True, metavar="AGE", help="Prune what ended longer ago: 12h, 180d, 26w, 6m (months)."
+)
 @click.option("--keep-best", is_flag=True, help="Keep the best trial (or Pareto front) of each job.")
-@click.option("--keep-artifacts", is_flag=True, help="Keep weights and logs; else they go with their trainings.")
-@click.option("--archive", type=click.Path(dir_okay=False, path_type=Path), help="Append what goes to FILE.jsonl.gz.")
+@click.option("--keep-artifacts", is_flag=True, help="Keep weights and logs, which are deleted otherwise.")
+@click.option(
+    "--archive", type=click.Path(dir_okay=False, path_type=Path), help="Append what is pruned to FILE.jsonl.gz."
+)
 @click.option("--delete", is_flag=True, help="Delete for good, without an archive.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be pruned.")
 @click.pass_context
-def prune(context: click.Context, /, **options: Any) -> None:
-    """Take trainings and jobs that ended long ago out of the database, into an archive or for good.
+def prune(
+    context: click.Context,
+    older_than: str,
+    keep_best: bool,
+    keep_artifacts: bool,
+    archive: Path | None,
+    delete: bool,
+    dry_run: bool,
+) -> None:
+    """Move trainings and jobs that ended long ago out of the database, into an archive or for good.
 
-    It may run beside the service, and be stopped at any time: the next one, with the same archive, goes on. Trials of
-    jobs that have not ended, and the bases of trainings that have not, always stay.
+    It may run beside the service, and be stopped at any time: the next one, with the same archive, continues. Trials of
+    jobs that have not ended, and the bases of trainings that have not, are always kept.
     """
-    from mitorch_service.cli.control_prune import prune_ended
+    if (archive is not None) + delete > 1 or not (archive or delete or dry_run):
+        raise click.UsageError("Give --archive FILE to keep what is pruned in a file, or --delete to keep none of it.")
+    from mitorch_service.cli.arguments import age
+    from mitorch_service.cli.control_prune import preview_prune, run_prune
+    from mitorch_service.operations.retention import PruneOptions
 
-    context.exit(prune_ended(**options))
+    options = PruneOptions(datetime.now(UTC) - age("--older-than", older_than), keep_best, keep_artifacts)
+    if dry_run:
+        preview_prune(options)
+    else:
+        context.exit(run_prune(options, archive))
 
 
 @command.command()
@@ -110,32 +148,44 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     """
     if since is not None and not cost:
         raise click.UsageError("--since belongs to --cost.")
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_backends, open_store
+
+    now = datetime.now(UTC)
+    settings = read_settings()
     if cost:
-        from mitorch_service.cli.views.costs import show_costs
+        from mitorch_service.cli.arguments import age
+        from mitorch_service.cli.views.cost import show_costs, show_costs_json
+        from mitorch_service.reports.cost import read_costs
 
-        show_costs(since or "30d", as_json)
+        costs = read_costs(open_store(settings), now - age("--since", since or "30d"), now)
+        (show_costs_json if as_json else show_costs)(costs)
         return
-    from mitorch_service.cli.control_actions import show_status
+    from mitorch_service.cli.views.status import show_status, show_status_json
+    from mitorch_service.reports.status import read_status
 
-    show_status(as_json)
+    found = read_status(open_store(settings), open_backends(settings), now)
+    (show_status_json if as_json else show_status)(found)
 
 
 @command.command(name="register-model")
 @click.argument("id")
-@click.option("--name", required=True, help="Of the model: letters, digits, - _ . only.")
-@click.option("--cluster", help="In whose workspace. [default: where it ran, or the only one]")
+@click.option("--name", required=True, help="Name of the model: letters, digits, - _ . only.")
+@click.option("--cluster", help="Use its workspace. [default: where the training ran, or the only one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def register_model(id: str, name: str, cluster: str | None, as_json: bool) -> None:
     """Register a completed training's model, or that of a job's winner, in the Azure ML workspace, with its
-    metrics, data set version and config. The same model is registered once, however often it is asked for."""
-    from mitorch_service.operations import model_registration
+    metrics, data set version and config. The same model is registered once, however often this is run."""
+    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_model_registration
 
-    training, model, notes = model_registration.register_model(id, name, cluster)
-    for note in notes:
+    done = open_model_registration(read_settings()).register(id, name, cluster)
+    model = done.model
+    training = done.training
+    for note in done.notes:
         click.echo(note, err=True)
     if as_json:
-        from mitorch_service.cli.views.output import show_json
-
         show_json({"name": model.name, "version": model.version, "new": model.is_new, "training": training.id})
         return
     what = "registered" if model.is_new else "registered already"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 
@@ -12,14 +14,15 @@ def command() -> None:
 
 @command.command()
 @click.argument("definitions", type=click.Path(dir_okay=False))
-@click.option("--cluster", help="In whose workspace azureml://DATASTORE is. [default: the only workspace]")
+@click.option("--cluster", help="Its workspace has the DATASTORE of azureml:// paths. [default: the only workspace]")
 def register(definitions: str, cluster: str | None) -> None:
     """Register the data sets in the JSON file DEFINITIONS, a list of {name, version, train, val[, test]}, each split
     {path, support_files}. Paths are relative to the file, or URLs in blob storage, or azureml://DATASTORE/PATH. Every
     file is checked first; all are registered, or none."""
-    from mitorch_service.operations.dataset_registration import register_file
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_dataset_registry
 
-    for ref in register_file(definitions, cluster):
+    for ref in open_dataset_registry(read_settings(), cluster).register_file(definitions):
         click.echo(f"registered {ref}")
 
 
@@ -46,7 +49,7 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(ref: str, as_json: bool) -> None:
     """Show one data set; without a version, the newest."""
-    from mitorch_service.cli.submit_one import dataset_ref
+    from mitorch_service.cli.arguments import dataset_ref
     from mitorch_service.cli.views.output import show_fields, show_json
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
@@ -65,10 +68,12 @@ def show(ref: str, as_json: bool) -> None:
 @click.argument("ref", metavar="NAME:V")
 def remove(ref: str) -> None:
     """Take one version out of the registry; its files stay. Refused while trainings that have not ended use it."""
-    from mitorch_service.cli.submit_one import dataset_ref
+    from mitorch_service.cli.arguments import dataset_ref
     from mitorch_service.operations.dataset_registration import remove_version
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
 
-    click.echo(f"removed {remove_version(dataset_ref('NAME:V', ref))}")
+    click.echo(f"removed {remove_version(open_store(read_settings()), dataset_ref('NAME:V', ref))}")
 
 
 @command.group()
@@ -82,23 +87,32 @@ def datastore() -> None:
 @click.option(
     "--sas-from", metavar="VARIABLE", help="The variable that holds its SAS token (rl). [default: identities]"
 )
-@click.option("--cluster", help="In whose workspace. [default: the only one]")
+@click.option("--cluster", help="Use its workspace. [default: the only one]")
 def register_datastore(name: str, url: str, sas_from: str | None, cluster: str | None) -> None:
     """Give a blob container the NAME (letters, digits, _) in a workspace; again with a new SAS token, to renew it."""
-    from mitorch_service.operations.datastores import add_datastore
+    from mitorch_service.cli.arguments import secret
+    from mitorch_service.operations.choose_cluster import choose_cluster
+    from mitorch_service.operations.datastores import build_datastore
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_datastores
 
-    click.echo(f"registered {add_datastore(name, url, sas_from, cluster)}")
+    sas = "" if sas_from is None else secret("--sas-from", sas_from, "put the SAS token into it")
+    datastore = build_datastore(name, url, sas, sas_from or "", datetime.now(UTC))
+    open_datastores(choose_cluster(read_settings(), cluster)).register_datastore(datastore)
+    click.echo(f"registered {name}: {datastore.url}")
 
 
 @datastore.command(name="list")
-@click.option("--cluster", help="Of whose workspace. [default: the only one]")
+@click.option("--cluster", help="Use its workspace. [default: the only one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_datastores(cluster: str | None, as_json: bool) -> None:
     """List a workspace's blob containers."""
     from mitorch_service.cli.views.output import show_json, show_table
-    from mitorch_service.operations.datastores import workspace_datastores
+    from mitorch_service.operations.choose_cluster import choose_cluster
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_datastores
 
-    found = workspace_datastores(cluster)
+    found = open_datastores(choose_cluster(read_settings(), cluster)).datastores()
     if as_json:
         show_json([{"name": datastore.name, "container": datastore.url} for datastore in found])
         return

@@ -1,4 +1,4 @@
-"""mitorch doctor: what works and what does not, a line each."""
+"""mitorch doctor: checks the settings and all that they name."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ import click
     help="Seconds for each part; all are checked at the same time.",
 )
 def command(as_json: bool, timeout: float) -> int:
-    """Check settings, database, storage, clusters and the training packages: a line each, with the remedy.
+    """Check settings, database, storage, clusters and the training packages: one line each, with the remedy.
 
     Of an Azure ML cluster: sign-in, subscription, workspace, region, compute, quota, key vault (a secret
     mitorch-doctor is written and read) and environment.
     """
     from mitorch_service.cli.views.output import show_json
     from mitorch_service.models.secrets import mask_secrets
-    from mitorch_service.operations.diagnosis import diagnose
+    from mitorch_service.operations.diagnosis import Openers, diagnose
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_artifacts, open_backends, open_self_check, open_store
 
-    findings = diagnose(timeout)
+    openers = Openers(open_store, open_artifacts, open_backends, open_self_check)
+    findings = diagnose(read_settings, openers, timeout)
     if as_json:
         show_json([finding.__dict__ for finding in findings])
     else:

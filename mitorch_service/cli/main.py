@@ -1,4 +1,4 @@
-"""The commands' entry points: each loads only its own module, and every error ends as plain words and an exit code."""
+"""Entry points of the commands: each loads only its own module, and every error ends as a message and an exit code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 import click
 
@@ -26,7 +27,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """The umbrella command: names and one-line helps are known here, modules are imported when called."""
+    """The command `mitorch`: names and one-line helps are here, modules are imported when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -61,12 +62,12 @@ def run(command: click.Command, program: str) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         code = 130
-    except BrokenPipeError:  # `miquery | head`: the reader has seen enough
+    except BrokenPipeError:  # `miquery | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except MiTorchError as error:
         _show(error)
         code = error.exit_code
-    except Exception as error:  # noqa: BLE001 - the last place where anything can still be said plainly
+    except Exception as error:  # noqa: BLE001 - the last place to report anything without a traceback
         _show(error)
         click.echo("This is a bug of mitorch-service: please report it with the output of --debug.", err=True)
         code = 1
@@ -74,7 +75,7 @@ def run(command: click.Command, program: str) -> None:
 
 
 def _end(code: int) -> NoReturn:
-    """Ends the process. At once where PyTorch is loaded, whose taking apart in order takes more than a second, or
+    """Ends the process; without cleaning up if PyTorch is loaded, whose orderly shutdown takes more than a second, or
     pymongo, whose threads sleep half a second at a time before they end."""
     if not {"torch", "pymongo"} & sys.modules.keys():
         sys.exit(code)
@@ -82,7 +83,7 @@ def _end(code: int) -> NoReturn:
 
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # a full disk under the log: nobody can be told, and nothing depends on it
+        with contextlib.suppress(OSError):  # a full disk under the log: nothing depends on it
             stream.flush()
     os._exit(code)
 
@@ -97,24 +98,27 @@ def _add_debug(command: click.Command) -> None:
 
 
 def _show(error: BaseException) -> None:
-    """The cause chain in plain words; the traceback with --debug. Credentials are masked in both."""
+    """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
     from mitorch_service.models.secrets import mask_secrets
 
     if "--debug" in sys.argv:
         click.echo(mask_secrets("".join(traceback.format_exception(error))), err=True)
-    prefix, current, shown = "Error: ", error, ""
+    prefix = "Error: "
+    shown = ""
+    current: BaseException | None = error
     while current is not None:
         text = str(current) or type(current).__name__
         if not isinstance(current, MiTorchError):
             text = f"{type(current).__name__}: {text}"
-        told = getattr(current, "strerror", None) or str(current)
-        if told[:60] not in shown:  # our messages often hold the driver's, or its beginning
+        message = getattr(current, "strerror", None) or str(current)
+        if message[:60] not in shown:  # our messages often contain the driver's, or its beginning
             click.echo(mask_secrets(prefix + text), err=True)
         shown += text
-        prefix, current = "  because: ", current.__cause__  # type: ignore[assignment]
+        prefix = "  because: "
+        current = current.__cause__
 
 
-def _entry(name: str) -> Any:
+def _entry(name: str) -> Callable[[], None]:
     def entry() -> None:
         run(load(name), f"mi{name}")
 
@@ -126,7 +130,7 @@ mitrain, mitest, mirun = map(_entry, ("train", "test", "run"))
 
 
 def mitorch() -> None:
-    """The umbrella: ``mitorch submit`` is ``misubmit``, and so on."""
+    """Runs ``mitorch``: ``mitorch submit`` is ``misubmit``, and so on."""
     group = LazyGroup("mitorch", help="A training job scheduler for PyTorch with no server of its own.")
     run(group, "mitorch")
 

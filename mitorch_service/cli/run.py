@@ -7,7 +7,7 @@ import click
 
 @click.command(name="mirun")
 @click.argument("id")
-@click.option("--attempt", type=click.IntRange(1), required=True, help="The attempt that this process is.")
+@click.option("--attempt", type=click.IntRange(1), required=True, help="Number of the attempt to run.")
 def command(id: str, attempt: int) -> int:
     """Run one attempt of the queued training ID. Started by a backend, not by hand."""
     from mitorch_service.cli.run_process import run_attempt

@@ -1,4 +1,4 @@
-"""The process around a run: where its settings come from, signals, logging, exit code."""
+"""Runs an attempt in this process: settings, signals, logging, exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from mitorch_service.backends.node import Node
 from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreError
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
@@ -21,26 +21,24 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.wiring import open_artifacts, open_dataset_files, open_node, open_store
 
-_PATIENCE_SECONDS = 600.0  # for a database that does not answer
+_PATIENCE_SECONDS = 600.0  # to wait for a database that does not answer
 
 log = logging.getLogger("mitorch")
 
 
 def run_attempt(training_id: str, attempt: int) -> int:
-    """Runs the attempt; SIGTERM and Ctrl-C end it cleanly as canceled; on a node that is taken away, or shuts down,
-    at once and without a word, as lost. Returns the exit code."""
+    """Runs the attempt; returns the exit code. SIGTERM and Ctrl-C end it cleanly as canceled; on a node that is
+    preempted or shuts down they end it at once, as lost."""
     _log_to_stdout()
     if not _is_first():
-        log.info(
-            "process %s of %s takes part in the training of the first", *map(os.environ.get, ("RANK", "WORLD_SIZE"))
-        )
+        log.info("process %s of %s joins the training of the first", *map(os.environ.get, ("RANK", "WORLD_SIZE")))
     node = open_node(os.environ)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _end(node, stop))
     try:
-        given = node.settings()
-        settings = read_settings({**os.environ, **given} if given else None)
+        extra = node.settings()
+        settings = read_settings({**os.environ, **extra} if extra else None)
     except BackendError as error:
         log.error("%s", mask_secrets(str(error)))
         return EXIT_INFRASTRUCTURE
@@ -54,8 +52,8 @@ def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: t
     store = open_store(settings)
     if not _is_first():
         return run_rank(store, training_id, open_dataset_files(settings))
-    if node.starts_again and _has_begun(store, training_id, attempt):
-        log.error("attempt %d had begun on a node that was taken away: it is lost, and made up for by another", attempt)
+    if node.may_restart_runs and _has_begun(store, training_id, attempt):
+        log.error("attempt %d had begun on a node that was preempted: it is lost, and another one replaces it", attempt)
         return EXIT_INFRASTRUCTURE
     return run_training(
         store,
@@ -70,16 +68,16 @@ def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: t
 
 
 def _is_first() -> bool:
-    """Of the processes of one run, one for each GPU of each node: the one that reports."""
+    """Whether this is the reporting one of the run's processes, of which each GPU of each node has one."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def _has_begun(store: Store, training_id: str, attempt: int) -> bool:
-    """Whether another process of this attempt has reported, so that this one could write nothing."""
+    """Whether another process has reported for this attempt, so that the store would refuse this one's writes."""
     try:
         row = persistently(lambda: store.trainings.get_training(training_id), _PATIENCE_SECONDS)
     except (NotFound, BrokenDocument, StoreError):
-        return False  # which the run itself finds out, and says
+        return False  # the run itself reports the error
     return row.attempt == attempt and row.status == TrainingStatus.RUNNING
 
 
@@ -92,11 +90,11 @@ def _log_to_stdout() -> None:
 
 
 def _end(node: Node, stop: threading.Event) -> None:
-    """Asks the node in a thread: the training goes on until it is known who wants it to end."""
+    """Asks the node in a thread why the process is to end; the training continues until the answer is known."""
 
     def work() -> None:
-        if node.is_taken_away():
-            log.warning("the node is taken away: the attempt is lost, and is made up for by another")
+        if node.is_preempted():
+            log.warning("the node is preempted: the attempt is lost, and another one replaces it")
             os._exit(EXIT_INFRASTRUCTURE)
         stop.set()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     "--many",
     metavar="SOURCE",
     type=click.Path(allow_dash=True),
-    help="Instead of CONFIG: a file with a config a line, a folder with *.json files (and folders), or -.",
+    help="Instead of CONFIG: a file with one config per line, a folder with *.json files (and folders), or -.",
 )
 @click.option(
     "--priority",
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="For filtering; may be given more than once.")
 @click.option("--explain", is_flag=True, help="Queue nothing: print what would run.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 unless it is completed.")
-@click.option("--again", is_flag=True, help="With --many or a file of obdb: queue once more what is queued wholly.")
-@click.option("--resume-key", metavar="KEY", help="With --many: what makes it the same submission, not its content.")
+@click.option("--again", is_flag=True, help="With --many or a file of obdb: queue once more what is completely queued.")
+@click.option("--resume-key", metavar="KEY", help="With --many: identifies the submission in place of its content.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     config: str | None,
@@ -51,16 +53,13 @@ def command(
     """Check the training config or job config in the file CONFIG (- for standard input) and queue it; print its id.
 
     A job config is recognised by its key job_type. Nothing is written unless the whole file is right. A settings file
-    of obdb gives a job or a training for each of its variants, an id a line.
+    of obdb gives a job or a training for each of its variants, one id per line.
 
     With --many every config of SOURCE is checked first, and nothing is queued if any is wrong. Interrupted and run
-    again with the same content (or KEY) and options, it goes on where it was cut off; nothing is queued twice.
+    again with the same content (or KEY) and options, it continues where it was cut off; nothing is queued twice.
     """
     _refuse_contradictions(config, many, wait, resume_key)
-    from datetime import UTC, datetime
-
-    from mitorch_service.cli.submit_one import dataset_ref, read_config
-    from mitorch_service.models.file_kinds import is_obdb
+    from mitorch_service.cli.arguments import dataset_ref
     from mitorch_service.settings import read_settings
     from mitorch_service.submission.sas_expiry import warn_of_storage_expiry
     from mitorch_service.submission.submission import Options, parse_tags
@@ -70,49 +69,40 @@ def command(
     options = Options(priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags))
     warn_of_storage_expiry(settings.storage_url, datetime.now(UTC))
     store = open_store(settings)
-    if many is not None:
-        from mitorch_service.cli.submit_many import submit_many
+    if many is None:
+        return _queue_file(store, settings, config or "-", options, again, explain, wait, as_json)
+    from mitorch_service.cli.submit_many import queue_many
 
-        submit_many(store, settings, many, options, resume_key, again, explain, as_json)
-        return 0
-    read = read_config(config or "-")
-    if is_obdb(read[1]):
-        from mitorch_service.cli.submit_obdb import submit_obdb
-
-        return submit_obdb(store, settings, read, options, again=again, explain=explain, wait=wait, as_json=as_json)
-    if again:
-        raise click.UsageError("--again belongs to --many and to files of obdb.")
-    return _submit_one(store, settings, config or "-", read, options, explain, wait, as_json)
+    queue_many(store, settings, many, options, resume_key, again, explain, as_json)
+    return 0
 
 
-def _submit_one(
+def _queue_file(
     store: Store,
     settings: Settings,
     path: str,
-    read: tuple[str, dict[str, Any]],
     options: Options,
+    again: bool,
     explain: bool,
     wait: bool,
     as_json: bool,
 ) -> int:
-    from mitorch_service.cli.submit_one import checked, explanation, wait_for
-    from mitorch_service.cli.views.output import show_json
-    from mitorch_service.submission.submission import submit
+    from mitorch_service.cli.arguments import read_config
+    from mitorch_service.models.legacy_formats import is_obdb
 
-    document = checked(store, settings, path, read, options, upload=not explain)
-    if explain:
-        click.echo("\n".join(explanation(document, store)))
-        return 0
-    submit(store, document)
-    if as_json:
-        show_json({"id": document.id, "kind": type(document).__name__.lower(), "dataset": str(document.dataset)})
-    else:
-        click.echo(document.id)
-    if not wait:
-        return 0
-    status = wait_for(store, document)
-    click.echo(status, err=True)
-    return 0 if status == "completed" else 1
+    source, data = read_config(path)
+    if is_obdb(data):
+        from mitorch_service.cli.submit_obdb import queue_obdb
+
+        return queue_obdb(
+            store, settings, source, data, options, again=again, explain=explain, wait=wait, as_json=as_json
+        )
+    if again:
+        raise click.UsageError("--again belongs to --many and to files of obdb.")
+    from mitorch_service.cli.submit_one import queue_one
+
+    folder = Path() if path == "-" else Path(path).parent
+    return queue_one(store, settings, source, data, folder, options, explain=explain, wait=wait, as_json=as_json)
 
 
 def _refuse_contradictions(config: str | None, many: str | None, wait: bool, key: str | None) -> None:

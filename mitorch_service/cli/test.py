@@ -15,7 +15,7 @@ import click
     "--weights",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="What mitrain -o or a training of the service wrote.",
+    help="The file that mitrain -o or a training of the service wrote.",
 )
 @click.option("-t", "--train", type=click.Path(path_type=Path), help="The training's data set: DATA gets its classes.")
 @click.option("-d", "--debug-run", is_flag=True, help="One batch only.")
@@ -51,7 +51,7 @@ def command(
 
 
 def _show_classes(plots: Path | None) -> None:
-    """The figures of each class, as they stand beside the pictures."""
+    """Prints the figures of each class, which are a file beside the pictures."""
     import csv
 
     from mitorch_service.cli.views.output import show_table

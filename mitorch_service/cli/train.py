@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from mitorch_service.models.config import TrainingConfig
     from mitorch_service.training.data.image_list import ImageList
 
-_LIST = "Train nothing: print the models whose names hold PATTERN, or match it (*, ?)."
+_LIST = "Train nothing: print the models whose names contain PATTERN, or match it (*, ?)."
 _PREVIEW = "Train nothing: draw N augmented training images, with their boxes, into OUTPUT (a PNG)."
-_EVICT = "A drill: kill this process after so many epochs (2.5: in the third). The same command without it goes on."
+_EVICT = "A drill: kill this process after EPOCHS (2.5: in the third). The same command without it resumes."
 
 
 def list_models(context: click.Context, _: click.Parameter, pattern: str | None) -> None:
-    """The option --list-models: a name on each line, and the end."""
+    """Handles --list-models: prints one name per line and exits."""
     if pattern is None or context.resilient_parsing:
         return
     from mitorch_service.training.networks import model_names
@@ -31,7 +31,9 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
 @click.argument("config", type=click.Path(dir_okay=False, allow_dash=True))
 @click.argument("train", type=click.Path(path_type=Path))
 @click.argument("val", type=click.Path(path_type=Path))
-@click.option("-w", "--weights", type=click.Path(dir_okay=False, path_type=Path), help="Start from what fits.")
+@click.option(
+    "-w", "--weights", type=click.Path(dir_okay=False, path_type=Path), help="Start from the weights that fit."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the weights here.")
 @click.option("--list-models", metavar="PATTERN", is_eager=True, expose_value=False, callback=list_models, help=_LIST)
 @click.option("--preview-augmentation", type=click.IntRange(1, 400), metavar="N", help=_PREVIEW)
@@ -49,11 +51,11 @@ def command(
 ) -> None:
     """Train the config in the file CONFIG (- for standard input) on the data set TRAIN; validate on VAL.
 
-    Both are text files (a line for each image), COCO's .json, .csv files of boxes, or folders: of Pascal VOC, or with a
+    Both are text files (one line per image), COCO's .json, .csv files of boxes, or folders: of Pascal VOC, or with a
     folder of images for each class.
 
     Prints loss and metrics after each epoch. OUTPUT is a plain state_dict, which any PyTorch program reads; pictures
-    are in OUTPUT.plots. A training that was killed goes on from OUTPUT.checkpoints when it is started again.
+    are in OUTPUT.plots. A training that was killed resumes from OUTPUT.checkpoints when it is started again.
     """
     from mitorch_service.cli.train_local import train_here
     from mitorch_service.cli.training_config import read_training_config
@@ -85,12 +87,12 @@ def _check_base(source: str, config: TrainingConfig, weights: Path | None) -> No
     from mitorch_service.errors import InvalidInput, Problem
 
     if config.base is not None and weights is None:
-        hint = "names a training of the service, which mitrain does not ask: give its weights with -w"
+        hint = "names a training of the service, which mitrain does not read: give its weights with -w"
         raise InvalidInput(source, [Problem("base", hint)])
 
 
 def _check_input(source: str, config: TrainingConfig) -> None:
-    """Each GPU's process reads the config."""
+    """Refuses standard input for several GPUs, whose processes all read the config."""
     from mitorch_service.errors import InvalidInput, Problem
 
     if source == "-" and config.resources is not None and (config.resources.gpus or 1) > 1:
@@ -99,7 +101,7 @@ def _check_input(source: str, config: TrainingConfig) -> None:
 
 
 def _check_output(output: Path | None) -> None:
-    """Before the training, not after it: a place that cannot be written to costs all its work."""
+    """Checks before the training that its result can be written."""
     from mitorch_service.training.loop.output_check import check_writable
 
     if output is not None:

@@ -1,4 +1,4 @@
-"""mitrain's work around the engine: checkpoints, pictures and weights beside each other."""
+"""Trains without the service (mitrain): checkpoints, pictures and weights are files beside each other."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def train_here(
     evict_at: float | None,
     debug_run: bool,
 ) -> None:
-    """Trains and shows it. With `output` it goes on from ``OUTPUT.checkpoints``, which a training that was killed has
-    left there, and leaves the weights in OUTPUT and pictures in ``OUTPUT.plots``."""
+    """Trains and shows the progress. With `output` it resumes from ``OUTPUT.checkpoints``, which a killed training has
+    left, and writes the weights to OUTPUT and pictures to ``OUTPUT.plots``."""
     from mitorch_service.cli.views.training_progress import show_evaluation, show_training
 
     with heavy_imports():
@@ -66,13 +66,11 @@ def train_here(
         weight_files.save_weights(outcome.state_dict, output)
         click.echo(f"weights  {output}")
     if checkpoints is not None and kept is not None:
-        checkpoints.delete()
-        with suppress(OSError):  # somebody has put something there
-            _checkpoint_folder(kept).rmdir()
+        _delete_checkpoints(checkpoints, kept)
 
 
 def _is_first() -> bool:
-    """Of the processes that torchrun has started; the others train with it, and say nothing."""
+    """Whether this is the reporting one of torchrun's processes."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -109,6 +107,12 @@ def _filing(reporter: Reporter, output: Path, checkpoints: Checkpoints | None) -
     from mitorch_service.training.loop.session_state import results_in
 
     return FileReporter(reporter, _plots(output), results_in(checkpoints.latest() if checkpoints else None))
+
+
+def _delete_checkpoints(checkpoints: Checkpoints, output: Path) -> None:
+    checkpoints.delete()
+    with suppress(OSError):  # not empty: somebody has put a file there
+        _checkpoint_folder(output).rmdir()
 
 
 def _checkpoint_folder(output: Path) -> Path:

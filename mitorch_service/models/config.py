@@ -1,10 +1,10 @@
-"""The training config: what a user writes to say how one model is trained."""
+"""The training config, written by a user: how to train one model."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.dataset import DatasetChoice
@@ -21,10 +21,10 @@ from mitorch_service.models.optimization import (
 )
 from mitorch_service.models.training import ClusterNames
 
-# multiclass_classification, multilabel_classification, object_detection, or a task that an installed package adds:
-# which there are is known where the engine is installed, and checked there (training/config_check.py).
+# multiclass_classification, multilabel_classification, object_detection, or a task of an installed package. Checked by
+# training/loop/config_check.py, where the engine is installed.
 TaskType = Annotated[str, Field(min_length=1)]
-# What the evaluation of each task holds beside val_loss: the objectives that a search may have.
+# The metrics of each task's evaluation; with val_loss, these are the possible objectives of a search.
 METRICS: dict[str, tuple[str, ...]] = {
     "multiclass_classification": (
         "top1_accuracy",
@@ -50,7 +50,7 @@ METRICS: dict[str, tuple[str, ...]] = {
         "image_true_negatives",
     ),
 }
-# Which there are, with their parameters: training/augmentation_options.py. Checked there: installed packages add some.
+# Checked by training/augmentation/options.py, because installed packages may add augmentations.
 AugmentationName = Annotated[str, Field(min_length=1)]
 
 
@@ -67,23 +67,23 @@ Guid = Annotated[str, AfterValidator(_guid)]
 
 
 class ModelConfig(ConfigSection):
-    """The network: a classifier of timm, a detector (``mitrain --list-models``), or what an installed package adds."""
+    """The network: a timm classifier, a detector, or a model of an installed package (``mitrain --list-models``)."""
 
     name: Annotated[str, Field(min_length=1)]
     input_size: Annotated[int, Field(ge=8, le=4096)] = 224  # pixels, square
-    pretrained: bool = False  # start from the hub's weights; the machine must reach the hub
-    options: dict[str, Any] = {}  # further arguments: of timm.create_model (drop_rate), of torchvision's detector
+    pretrained: bool = False  # start from the hub's weights, to which the machine needs access
+    options: dict[str, JsonValue] = {}  # further arguments of timm.create_model (drop_rate) or a torchvision detector
 
 
 class AugmentationStep(ConfigSection):
-    """One named transform with parameters of its own."""
+    """A named transform with its options."""
 
     name: AugmentationName
-    options: dict[str, Any] = {}
+    options: dict[str, JsonValue] = {}
 
 
-def augmentation_list(value: object) -> list[Any]:
-    """``"flip"``, ``["flip", {"name": …, "options": …}]`` and ``{"name": …}`` are the same thing: a list."""
+def augmentation_list(value: object) -> list[object]:
+    """Converts the short forms ``"flip"`` and ``{"name": …}``, alone or in a list, to a list of steps."""
     steps = value if isinstance(value, list) else [value]
     return [{"name": step} if isinstance(step, str) else step for step in steps]
 
@@ -92,9 +92,9 @@ AugmentationList = Annotated[list[AugmentationStep], BeforeValidator(augmentatio
 
 
 class AugmentationConfig(ConfigSection):
-    """What happens to an image before the network sees it, in training and in validation.
+    """The transforms of images in training and in validation.
 
-    The defaults are those of classification; detection has its own (training/augmentation.py).
+    The defaults are those of classification; for detection's see training/augmentation/pipeline.py.
     """
 
     train: AugmentationList = [
@@ -105,25 +105,25 @@ class AugmentationConfig(ConfigSection):
 
 
 class DataConfig(ConfigSection):
-    """How images are read."""
+    """The reading of images."""
 
-    on_error: Literal["fail", "skip"] = "fail"  # of a damaged image: end the training, or leave it out and say so
-    cache_memory: Annotated[float, Field(ge=0, le=4096)] = 1.0  # GiB of decoded images kept by each training; 0: none
-    reduced_decoding: bool = True  # large JPEGs at a half, a quarter or an eighth, while that is at least twice what
-    # the network sees; changes the pixels a little
+    on_error: Literal["fail", "skip"] = "fail"  # for a damaged image: fail the training, or skip the image and log it
+    cache_memory: Annotated[float, Field(ge=0, le=4096)] = 1.0  # GiB of decoded images cached per training; 0: none
+    reduced_decoding: bool = True  # decode large JPEGs at 1/2, 1/4 or 1/8 of their size, if that is at least twice
+    # the network's input; changes the pixels slightly
 
 
 class ResourcesConfig(ConfigSection):
-    """What the training needs of a cluster; what is left out does not matter."""
+    """The resources that a training needs; anything left out does not matter."""
 
-    gpus: Annotated[int, Field(ge=0, le=64)] | None = None  # of each node; None: whatever a node has
-    nodes: Annotated[int, Field(ge=1, le=1024)] = 1  # at the same time, as one distributed run
-    memory: Annotated[float, Field(gt=0, le=1e6)] | None = None  # GiB of each node
-    cluster: Annotated[ClusterNames, Field(min_length=1)] | None = None  # a name or a list: only there
+    gpus: Annotated[int, Field(ge=0, le=64)] | None = None  # per node; None: all that a node has
+    nodes: Annotated[int, Field(ge=1, le=1024)] = 1  # in one distributed run
+    memory: Annotated[float, Field(gt=0, le=1e6)] | None = None  # GiB per node
+    cluster: Annotated[ClusterNames, Field(min_length=1)] | None = None  # a name or a list of names: only these
 
 
 class TrainingConfig(ConfigSection):
-    """A whole training config. ``dataset`` may also be given on the command line."""
+    """A complete training config. ``dataset`` may also be given on the command line."""
 
     model: ModelConfig
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -133,28 +133,28 @@ class TrainingConfig(ConfigSection):
     swa: SwaConfig | None = None
     precision: Annotated[PrecisionConfig, BeforeValidator(precision_section)] = PrecisionConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
-    objective: str | None = None  # val_loss or a metric: what "better" means; None: a trial's own, else val_loss
+    objective: str | None = None  # val_loss or a metric, compares epochs; None: the search's, else val_loss
     early_stopping: EarlyStoppingConfig | None = None
-    keep_weights: Literal["last", "best"] = "last"  # the epoch of the saved weights and of the final evaluation
-    on_divergence: Literal["fail", "lower_lr"] = "fail"  # lower_lr: on from the last good checkpoint, at a tenth
+    keep_weights: Literal["last", "best"] = "last"  # the epoch whose weights are saved and evaluated
+    on_divergence: Literal["fail", "lower_lr"] = "fail"  # lower_lr: resume from the last good checkpoint at lr / 10
     augmentation: AugmentationConfig = AugmentationConfig()
     data: DataConfig = DataConfig()
     task_type: TaskType = "multiclass_classification"
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 32  # of all processes together
     max_epochs: Annotated[int, Field(ge=1, le=100_000)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of classification, in training only
-    eval_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5  # a detection, or an image's label, counts from here
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # classification only, in training only
+    eval_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5  # the score from which a detection or a label counts
     base: Guid | None = None  # start from the weights of this training
     dataset: DatasetChoice | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    num_workers: Annotated[int, Field(ge=0, le=256)] | None = None  # image-loading processes; None: by the set's size
-    max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after errors of its own; lost attempts do not count
+    num_workers: Annotated[int, Field(ge=0, le=256)] | None = None  # data loader processes; None: by data set size
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
     resources: ResourcesConfig | None = None  # None: one node of any cluster
 
     @model_validator(mode="before")
     @classmethod
-    def _input_size_at_top_level(cls, data: Any) -> Any:
-        """The original's files have ``input_size`` beside ``model``."""
+    def _input_size_at_top_level(cls, data: object) -> object:
+        """Accepts ``input_size`` beside ``model``, as in the original MiTorch's files."""
         if isinstance(data, dict) and "input_size" in data and isinstance(data.get("model"), dict):
             data = dict(data)
             data["model"] = {"input_size": data.pop("input_size"), **data["model"]}
@@ -162,8 +162,8 @@ class TrainingConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _accumulation_at_top_level(cls, data: Any) -> Any:
-        """The original's files have ``accumulate_grad_batches`` beside ``batch_size``."""
+    def _accumulation_at_top_level(cls, data: object) -> object:
+        """Accepts ``accumulate_grad_batches`` beside ``batch_size``, as in the original MiTorch's files."""
         if isinstance(data, dict) and "accumulate_grad_batches" in data and isinstance(data.get("gradient", {}), dict):
             data = dict(data)
             data["gradient"] = {"accumulate": data.pop("accumulate_grad_batches"), **data.get("gradient", {})}
@@ -171,8 +171,8 @@ class TrainingConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _processes_are_gpus(cls, data: Any) -> Any:
-        """The original's files may have ``num_processes``: one for each GPU, -1 for all that a node has."""
+    def _processes_are_gpus(cls, data: object) -> object:
+        """Accepts ``num_processes``, as in the original MiTorch's files: one per GPU, -1 for all that a node has."""
         if not isinstance(data, dict) or "num_processes" not in data:
             return data
         data = dict(data)
@@ -180,7 +180,7 @@ class TrainingConfig(ConfigSection):
         if count == -1:
             return data
         if isinstance(count, bool) or not isinstance(count, int) or count < 1 or data.get("resources") is not None:
-            raise ValueError(f"num_processes is -1 or a number of GPUs, without resources beside it (it is {count!r})")
+            raise ValueError(f"num_processes must be -1 or a number of GPUs, without resources (it is {count!r})")
         return {**data, "resources": {"gpus": count}}
 
     @model_validator(mode="after")
@@ -199,5 +199,5 @@ class TrainingConfig(ConfigSection):
     def _known_objective(self) -> TrainingConfig:
         known = METRICS.get(self.task_type)
         if self.objective is not None and known is not None and self.objective not in ("val_loss", *known):
-            raise ValueError(f"objective {self.objective!r} is none of this task's: val_loss, {', '.join(known)}")
+            raise ValueError(f"this task has no objective {self.objective!r}; known: val_loss, {', '.join(known)}")
         return self

@@ -1,4 +1,4 @@
-"""The data set registry: a name and version, and where its files lie."""
+"""The data set registry: names, versions and the locations of files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._ -]*$")
 
 
 class DatasetRef(Document):
-    """A data set at one version. ``digits:2`` in text; without a version, the newest at submission."""
+    """A version of a data set, ``digits:2`` as text; without a version, the newest at submission."""
 
     name: str
     version: int | None = None
@@ -25,7 +25,7 @@ class DatasetRef(Document):
 
     @classmethod
     def parse(cls, text: str) -> DatasetRef:
-        """Reads ``NAME`` or ``NAME:VERSION``. Raises ValueError for a version that is no number."""
+        """Parses ``NAME`` or ``NAME:VERSION``. Raises ValueError for a version that is not a number."""
         name, colon, version = text.strip().rpartition(":")
         if not colon:
             return cls(name=version)
@@ -35,7 +35,7 @@ class DatasetRef(Document):
 
 
 def _chosen(value: object) -> object:
-    """Text becomes a reference; in an object only the known keys will do."""
+    """Converts text to a reference; rejects objects with unknown keys."""
     if isinstance(value, str):
         return DatasetRef.parse(value)
     unknown = sorted(set(value) - set(DatasetRef.model_fields)) if isinstance(value, dict) else []
@@ -79,17 +79,17 @@ class DatasetDefinition(ConfigSection):
 
 
 class SasToken(Document):
-    """What belongs behind the ``?`` of a URL. Kept apart from the URL, which is then shown as it is."""
+    """The part of a URL after the ``?``, stored separately, so that the URL can be shown."""
 
     url: str
     token: str = Field(repr=False)
 
 
 class Dataset(Document):
-    """A registered data set; ``_id`` is ``name:version``, which makes the pair unique.
+    """A registered data set; ``_id`` is ``name:version``, so that the pair is unique.
 
-    URLs stand in `path` and `support_files` without their SAS tokens. Those are in `sas_tokens`, as a run must have
-    them; commands that print the whole document mask them (`mask_secrets`).
+    URLs in `path` and `support_files` have no SAS tokens. The tokens are in `sas_tokens`, for the runs; commands that
+    print the document mask them (`mask_secrets`).
     """
 
     id: str
@@ -111,18 +111,18 @@ class Dataset(Document):
         return {name: part for name, part in named.items() if part is not None}
 
     def with_sas(self, url: str) -> str:
-        """A URL of this data set as it is asked for: a secret."""
+        """Appends the SAS token to a URL of this data set; the result is a secret."""
         tokens = {token.url: token.token for token in self.sas_tokens}
         return f"{url}?{tokens[url]}" if url in tokens else url
 
     def first_expiry(self) -> tuple[datetime, str] | None:
-        """When the first of its SAS tokens ends, and the URL that it is for; None when no token says."""
+        """Returns the earliest expiry of its SAS tokens, and the URL of that token; None if no token has an expiry."""
         ends = ((sas_expiry(token.token), token.url) for token in self.sas_tokens)
         return min(((end, url) for end, url in ends if end is not None), default=None)
 
 
 def split_sas(part: DatasetPart) -> tuple[DatasetPart, list[SasToken]]:
-    """The part without SAS tokens, and these."""
+    """Separates the SAS tokens from the URLs of a split."""
     urls = [path for path in (part.path, *part.support_files) if is_url(path) and sas_of(path)]
     plain = DatasetPart(path=_shown(part.path), support_files=[_shown(path) for path in part.support_files])
     return plain, [SasToken(url=without_sas(url), token=sas_of(url)) for url in urls]

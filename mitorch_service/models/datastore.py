@@ -1,4 +1,4 @@
-"""Datastores: containers in blob storage that a workspace knows by a name, and paths in them."""
+"""Datastores: blob containers registered by name in a workspace, and paths in them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LONG = re.compile(
 
 @dataclass(frozen=True)
 class Datastore:
-    """A blob container with the credential that the workspace keeps for it: a SAS token, the account's key, or none, in
-    which case whoever reads must have an identity that may."""
+    """A blob container with the credential stored in the workspace: a SAS token, the account's key, or none, so that
+    reading needs an identity with access."""
 
     name: str
     account: str  # https://ACCOUNT.blob.core.windows.net
@@ -28,16 +28,16 @@ class Datastore:
 
     @property
     def url(self) -> str:
-        """The container's address, without a credential."""
+        """The container's URL, without a credential."""
         return f"{self.account}/{quote(self.container)}"
 
     @classmethod
     def of_container(cls, name: str, url: str, sas: str = "") -> Datastore:
-        """From a container's address. Raises ValueError for anything else, and where a credential is in it."""
+        """Parses a container's URL. Raises ValueError for anything else, and for a URL with a credential."""
         split = urlsplit(url)
         container = unquote(split.path.strip("/"))
         if split.query:
-            raise ValueError("holds a SAS token, which others can see there: name the variable that holds it")
+            raise ValueError("contains a SAS token, which others can see: name an environment variable that has it")
         if split.scheme != "https" or not split.hostname or split.username or not container or "/" in container:
             raise ValueError("must be a container's address: https://ACCOUNT.blob.core.windows.net/CONTAINER")
         return cls(name, f"https://{split.netloc}", container, sas.removeprefix("?"))
@@ -45,7 +45,7 @@ class Datastore:
 
 @dataclass(frozen=True)
 class DatastorePath:
-    """A file or folder in a datastore. `workspace`: subscription, resource group and name, where the path says them."""
+    """A file or folder in a datastore. `workspace`: subscription, resource group and name, if the path has them."""
 
     name: str
     path: str
@@ -53,7 +53,7 @@ class DatastorePath:
 
     @classmethod
     def parse(cls, text: str) -> DatastorePath:
-        """Reads ``azureml://NAME/PATH``, or the studio's ``azureml://[subscriptions/…/workspaces/W/]datastores/NAME/
+        """Parses ``azureml://NAME/PATH``, or the studio's ``azureml://[subscriptions/…/workspaces/W/]datastores/NAME/
         paths/PATH``. Raises ValueError."""
         rest = text[len(_SCHEME) :]
         match = _LONG.fullmatch(rest)
@@ -73,5 +73,5 @@ def is_datastore_path(path: str) -> bool:
 
 def _plain(path: str) -> str:
     if "?" in path or "#" in path:
-        raise ValueError(f"the path {path.partition('?')[0]} in the datastore holds a ? or #, which no file may here")
+        raise ValueError(f"the path {path.partition('?')[0]} in the datastore contains ? or #, which are not supported")
     return path.strip("/")

@@ -1,8 +1,8 @@
-"""Early stopping as a user writes it in a job: the rule, and the options that the rule has."""
+"""The early stopping of a job's config: the rule and its options."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,25 +22,25 @@ OPTIONS: dict[Rule, tuple[str, ...]] = {
 
 
 class EarlyStopping(ConfigSection):
-    """Which trials end before their last epoch. What is None is the rule's own default."""
+    """The rule that stops trials before their last epoch. None: the rule's default."""
 
-    rule: Rule = "asha"  # with the default algorithm it needs the fewest epochs
-    min_epochs: Annotated[int, Field(ge=1)] | None = None  # none ends earlier
-    factor: Annotated[int, Field(ge=2)] | None = None  # one of so many goes on at each rung
-    percentile: Annotated[float, Field(gt=0, lt=100)] | None = None  # the share that goes on
-    min_trials: Annotated[int, Field(ge=1)] | None = None  # others that must have come as far
-    every: Annotated[int, Field(ge=1)] | None = None  # epochs from one decision to the next
+    rule: Rule = "asha"  # needs the fewest epochs with the default algorithm
+    min_epochs: Annotated[int, Field(ge=1)] | None = None  # no trial is stopped before
+    factor: Annotated[int, Field(ge=2)] | None = None  # 1/factor of the trials are promoted at each rung
+    percentile: Annotated[float, Field(gt=0, lt=100)] | None = None  # the percentage of trials that continue
+    min_trials: Annotated[int, Field(ge=1)] | None = None  # other trials that must have reached the epoch
+    every: Annotated[int, Field(ge=1)] | None = None  # epochs between decisions
     patience: Annotated[int, Field(ge=1)] | None = None  # epochs without an improvement
-    min_delta: Annotated[float, Field(ge=0)] | None = None  # what counts as one
+    min_delta: Annotated[float, Field(ge=0)] | None = None  # the smallest change that counts as an improvement
 
-    def options(self) -> dict[str, Any]:
-        """What is not left to the rule's defaults."""
+    def options(self) -> dict[str, int | float]:
+        """Returns the options that are set."""
         return self.model_dump(exclude={"rule"}, exclude_none=True)
 
     @model_validator(mode="after")
-    def _only_what_the_rule_has(self) -> EarlyStopping:
-        strange = sorted(set(self.options()) - set(OPTIONS[self.rule]))
-        if strange:
+    def _only_options_of_the_rule(self) -> EarlyStopping:
+        unknown = sorted(set(self.options()) - set(OPTIONS[self.rule]))
+        if unknown:
             known = ", ".join(OPTIONS[self.rule])
-            raise ValueError(f"the rule {self.rule!r} has no option {', '.join(strange)}; it has: {known}")
+            raise ValueError(f"the rule {self.rule!r} has no option {', '.join(unknown)}; it has: {known}")
         return self

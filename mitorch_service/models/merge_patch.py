@@ -1,20 +1,22 @@
-"""JSON merge patches (RFC 7396): a config with some of its keys changed."""
+"""JSON merge patches (RFC 7396)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from pydantic import JsonValue
 
 
-def merge_patch(target: Any, patch: Any) -> Any:
-    """What the patch makes of the target, which stays as it is: objects are merged, null removes a key, anything else
-    replaces what was there."""
-    if not isinstance(patch, Mapping):
-        return patch
-    merged = dict(target) if isinstance(target, Mapping) else {}
+def merge_patch(target: Mapping[str, JsonValue], patch: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Returns the target with the patch applied, as in RFC 7396: objects are merged, null removes a key, other values
+    replace. Does not change the target."""
+    merged = dict(target)
     for key, value in patch.items():
         if value is None:
             merged.pop(key, None)
+        elif isinstance(value, dict):
+            inner = merged.get(key)
+            merged[key] = merge_patch(inner if isinstance(inner, dict) else {}, value)
         else:
-            merged[key] = merge_patch(merged.get(key), value)
+            merged[key] = value
     return merged

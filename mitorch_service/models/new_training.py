@@ -1,10 +1,12 @@
-"""The first document of a training, from a checked config: what submission, searches and final trainings queue."""
+"""Creates the document of a new training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from pydantic import JsonValue
 
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.script import is_script
@@ -13,9 +15,9 @@ from mitorch_service.models.training import Training
 
 
 def new_training(
-    id: str, config: Mapping[str, Any], dataset: DatasetRef, now: datetime, arrival: int, **fields: Any
+    id: str, config: Mapping[str, JsonValue], dataset: DatasetRef, now: datetime, arrival: int, **fields: Any
 ) -> Training:
-    """A training that waits for its first attempt."""
+    """Returns a training with status NEW from a checked config; `fields`: further fields of Training."""
     return Training(
         id=id,
         status=TrainingStatus.NEW,

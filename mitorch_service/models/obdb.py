@@ -1,12 +1,12 @@
-"""The settings file of obdb's trainings (github.com/edl78/weed_training), as it is written there."""
+"""The settings file of obdb's trainings (github.com/edl78/weed_training)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
@@ -14,7 +14,7 @@ from mitorch_service.models.dataset import DatasetChoice
 from mitorch_service.models.job import MAX_INITIAL
 from mitorch_service.models.validation import check, nearest
 
-# What the original reads of its own surroundings: databases, folders, class lists, plots.
+# Keys for obdb's own environment (databases, folders, class lists, plots), which have no meaning here.
 WITHOUT_MEANING = (
     "annotations_list",
     "annotations_list_gt",
@@ -35,7 +35,7 @@ WITHOUT_MEANING = (
     "wasp_seg_class_map",
     "writer_dir",
 )
-_OF_A_RESULT = frozenset(("Trial-ID", "Iteration", "Objective", "Status", "best_value"))  # in what its searches write
+_OF_A_RESULT = frozenset(("Trial-ID", "Iteration", "Objective", "Status", "best_value"))  # keys that its searches add
 
 
 def _switch(value: object) -> bool:
@@ -52,22 +52,22 @@ Gamma = Annotated[float, Field(gt=0, le=1)]
 
 
 class OptimalSettings(ConfigSection):
-    """SGD and what StepLR does to its rate."""
+    """The parameters of SGD and of the learning rate schedule StepLR."""
 
     lr: Rate
     momentum: Momentum
     weight_decay: Decay
-    step_size: Epochs  # between two drops
-    gamma: Gamma  # of each drop
+    step_size: Epochs  # between drops of the learning rate
+    gamma: Gamma  # the factor of each drop
 
     @model_validator(mode="before")
     @classmethod
-    def _as_a_search_wrote_it(cls, data: Any) -> Any:
+    def _as_a_search_wrote_it(cls, data: object) -> object:
         return {k: v for k, v in data.items() if k not in _OF_A_RESULT} if isinstance(data, dict) else data
 
 
 class SherpaParameters(ConfigSection):
-    """The same as ranges, [low, high]."""
+    """Ranges [low, high] of the parameters in `OptimalSettings`."""
 
     lr: tuple[Rate, Rate]
     momentum: tuple[Momentum, Momentum]
@@ -82,21 +82,21 @@ class SherpaParameters(ConfigSection):
         if low > high:
             raise ValueError("needs low <= high")
         if low == 0 < high:
-            raise ValueError("needs low > 0: a logarithm has no zero")
+            raise ValueError("needs low > 0, because the scale is logarithmic")
         return ends
 
 
 class Variant(ConfigSection):
-    """What is to be done about one network."""
+    """The task for one network: search or train."""
 
     run_hpo: Annotated[bool, BeforeValidator(_switch)]
-    optimal_hpo_settings: OptimalSettings | None = None  # without a search
-    use_settings_file: Any = None  # of an earlier search on the original's machine: not here
+    optimal_hpo_settings: OptimalSettings | None = None  # for training without a search
+    use_settings_file: JsonValue = None  # a file on obdb's machine, which is not available here
 
     @model_validator(mode="before")
     @classmethod
-    def _settings_only_without_a_search(cls, data: Any) -> Any:
-        """The original's own files have ``false`` for each of them where there is a search."""
+    def _settings_only_without_a_search(cls, data: object) -> object:
+        """Drops optimal_hpo_settings in a search: obdb's own files have ``false`` there."""
         if isinstance(data, dict) and data.get("run_hpo") in (1, True):
             return {key: value for key, value in data.items() if key != "optimal_hpo_settings"}
         return data
@@ -109,41 +109,41 @@ class Variant(ConfigSection):
         return self
 
 
-class Settings(ConfigSection):
-    """What holds for all variants."""
+class ObdbSettings(ConfigSection):
+    """The settings shared by all variants."""
 
     variants: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
     max_plateau_count: Epochs
-    max_train_epochs: Annotated[int, Field(ge=1, le=100_000)] = 10_000  # as in the original's own files
-    search_epochs: Epochs | None = None  # of each trial
+    max_train_epochs: Annotated[int, Field(ge=1, le=100_000)] = 10_000  # as in obdb's own files
+    search_epochs: Epochs | None = None  # per trial
     num_initial_data_points: Annotated[
         Annotated[int, Field(ge=1, le=MAX_INITIAL)] | None,
         BeforeValidator(lambda value: None if value == "infer" else value),
     ] = None
     max_num_trials: Epochs | None = None
     sherpa_parameters: SherpaParameters | None = None
-    dataset: DatasetChoice | None = None  # ours
-    config: dict[str, Any] = {}  # ours: changes to every training config (a merge patch)
+    dataset: DatasetChoice | None = None  # our extension
+    config: dict[str, JsonValue] = {}  # our extension: a merge patch for every training config
 
 
 @dataclass(frozen=True)
 class ObdbFile:
-    """A checked file."""
+    """A validated file."""
 
-    settings: Settings
-    variants: dict[str, Variant]  # those to be trained
-    ignored: list[str] = field(default_factory=list)  # keys without a meaning here
+    settings: ObdbSettings
+    variants: dict[str, Variant]  # the networks to train
+    ignored: list[str] = field(default_factory=list)  # keys that have no meaning here
 
 
-def read_obdb(data: Mapping[str, Any]) -> tuple[ObdbFile | None, list[Problem]]:
-    """The file, or None with everything that is wrong."""
+def read_obdb(data: Mapping[str, object]) -> tuple[ObdbFile | None, list[Problem]]:
+    """Validates a file; returns it, or None with all problems."""
     listed = data.get("variants")
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     entries = {k: v for k, v in data.items() if k in names or (isinstance(v, dict) and "run_hpo" in v)}
     rest = {k: v for k, v in data.items() if k not in entries and k not in WITHOUT_MEANING}
-    settings, problems = check(Settings, {k: v for k, v in rest.items() if k in Settings.model_fields})
-    known = [*Settings.model_fields, *WITHOUT_MEANING, *names]
-    problems += [_unknown(key, known) for key in rest if key not in Settings.model_fields]
+    settings, problems = check(ObdbSettings, {k: v for k, v in rest.items() if k in ObdbSettings.model_fields})
+    known = [*ObdbSettings.model_fields, *WITHOUT_MEANING, *names]
+    problems += [_unknown(key, known) for key in rest if key not in ObdbSettings.model_fields]
     variants: dict[str, Variant] = {}
     for name in dict.fromkeys(names):
         problems += _add_variant(variants, name, entries)
@@ -156,7 +156,7 @@ def read_obdb(data: Mapping[str, Any]) -> tuple[ObdbFile | None, list[Problem]]:
     return ObdbFile(settings, variants, ignored), []
 
 
-def _add_variant(variants: dict[str, Variant], name: str, entries: Mapping[str, Any]) -> list[Problem]:
+def _add_variant(variants: dict[str, Variant], name: str, entries: Mapping[str, object]) -> list[Problem]:
     if name not in entries:
         return [Problem(name, f'is one of the variants, but has no entry: add "{name}": {{"run_hpo": 1}}')]
     if not isinstance(entries[name], dict):
@@ -167,8 +167,8 @@ def _add_variant(variants: dict[str, Variant], name: str, entries: Mapping[str, 
     return [Problem(f"{name}.{problem.path}".rstrip("."), problem.message) for problem in wrong]
 
 
-def _missing(settings: Settings, variants: Mapping[str, Variant]) -> list[Problem]:
-    """What a search cannot do without."""
+def _missing(settings: ObdbSettings, variants: Mapping[str, Variant]) -> list[Problem]:
+    """Returns a problem for each missing setting that a search needs."""
     searched = next((name for name, variant in variants.items() if variant.run_hpo), None)
     needed = ("search_epochs", "max_num_trials", "sherpa_parameters") if searched is not None else ()
     absent = [name for name in needed if getattr(settings, name) is None]
@@ -178,4 +178,4 @@ def _missing(settings: Settings, variants: Mapping[str, Variant]) -> list[Proble
 def _unknown(key: str, known: list[str]) -> Problem:
     near = nearest(key, known)
     hint = f"did you mean {near!r}? " if near else ""
-    return Problem(key, f"unknown key; {hint}known: {', '.join(Settings.model_fields)}, and one for each variant")
+    return Problem(key, f"unknown key; {hint}known: {', '.join(ObdbSettings.model_fields)}, and one for each variant")

@@ -1,23 +1,22 @@
-"""The Pareto front of a search for several objectives: the trials that no other is better than in every objective."""
+"""The Pareto front of a search with several objectives: the trials that no other trial dominates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from mitorch_service.models.base import Document
+from mitorch_service.models.base import Document, JsonObject
 
 
 class FrontTrial(Document):
-    """A trial of the front."""
+    """A trial on the front."""
 
     training_id: str
     number: int
-    values: list[float]  # of each objective, finite
-    parameters: dict[str, Any]
-    model: str | None = None  # where its weights are
+    values: list[float]  # one per objective, finite
+    parameters: JsonObject
+    model: str | None = None  # the address of its weights
 
 
 def front_artifacts(front: Iterable[FrontTrial]) -> dict[str, str]:
-    """The weights of each trial of the front, by name, for those that have some."""
+    """Returns the addresses of the front's weights, by artifact name."""
     return {f"model_{trial.number}": trial.model for trial in front if trial.model is not None}

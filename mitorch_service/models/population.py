@@ -1,4 +1,4 @@
-"""Population based training as a user writes it in a job, and what its members record of it."""
+"""Population-based training (Jaderberg et al. 2017): its config in a job, and its record in a member's document."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mitorch_service.models.base import ConfigSection, Document
+from mitorch_service.models.base import ConfigSection, Document, JsonObject
 
-MAX_MEMBERS = 1000  # all are looked at together at each step
-MAX_STEPS = 100  # each leaves an attempt, and perhaps an entry of the lineage, in the member's document
+MAX_MEMBERS = 1000  # all are compared with each other at each step
+MAX_STEPS = 100  # each adds an attempt, and perhaps an entry of the lineage, to the member's document
 
 
 class PopulationConfig(ConfigSection):
-    """How the members of a population, which are the job's trials, learn from each other."""
+    """The exploit and explore steps of a population, whose members are the job's trials."""
 
-    step: Annotated[int, Field(ge=1)] | None = None  # epochs from one comparison to the next; None: a tenth of all
-    share: Annotated[float, Field(gt=0, le=0.5)] = 0.25  # the worst that go on from one of as many best
+    step: Annotated[int, Field(ge=1)] | None = None  # epochs between comparisons; None: a tenth of all epochs
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.25  # the fraction of worst members replaced by as many best ones
 
 
 class Inheritance(Document):
-    """A member went on from another one's state, with parameters of its own."""
+    """A member's replacement by a copy of another member's state, with new parameters."""
 
-    epoch: int  # after which
+    epoch: int  # after which it happened
     parent: str  # training id
     parent_number: int
-    before: dict[str, Any]  # the member's parameters until then
-    after: dict[str, Any]
+    before: JsonObject  # the member's parameters before
+    after: JsonObject
 
     @property
     def origin(self) -> str:
-        """Names the state that was taken over."""
+        """The name of the state that was copied."""
         return f"{self.parent}@{self.epoch}"
 
 

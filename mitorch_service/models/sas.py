@@ -1,4 +1,4 @@
-"""URLs of files in blob storage, and the SAS tokens that stand behind their question marks."""
+"""URLs of files in blob storage, and the SAS tokens after their question marks."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from urllib.parse import parse_qs
 
 
 def is_url(path: str) -> bool:
-    """Whether it names something on the network, not a file of this machine."""
+    """Whether the path is a URL, as opposed to a file of this machine."""
     return path[:8].lower().startswith(("http://", "https://"))
 
 
 def without_sas(url: str) -> str:
-    """The URL as it may be shown and stored: nothing from the ``?`` on."""
+    """Returns the URL without its query, so that it can be shown and stored."""
     return url.partition("?")[0]
 
 
 def sas_of(url: str) -> str:
-    """What follows the ``?``: the SAS token; empty where there is none."""
+    """Returns the SAS token, which is the URL's query; empty if there is none."""
     return url.partition("?")[2]
 
 
 def sas_expiry(sas: str) -> datetime | None:
-    """When the token ends (its ``se``); None where it does not say, or has no such date."""
+    """Returns the token's expiry (its ``se``); None if it has none or it is not a date."""
     values = parse_qs(sas).get("se")
     try:
         end = datetime.fromisoformat(values[0]) if values else None

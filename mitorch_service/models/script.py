@@ -1,21 +1,21 @@
-"""The config of a script: the user's own program, run under the same queue as a training."""
+"""The config of a script: a user's own program, queued like a training."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator
 
 from mitorch_service.errors import Problem
-from mitorch_service.models.base import ConfigSection
+from mitorch_service.models.base import ConfigSection, JsonObject
 from mitorch_service.models.config import ResourcesConfig, TrainingConfig
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.validation import check
 
-# What stands in place of a data set where there is none: no data set can be registered under this name.
+# Replaces the data set of a script without one; no data set can be registered under this name.
 NO_DATASET = DatasetRef(name="-")
 PLACEHOLDERS = ("parameters", "parameters_file", "train", "val", "test")
 MAX_DIFF = 20_000  # characters
@@ -28,23 +28,23 @@ _MASK = "***"
 
 
 class GitRecord(ConfigSection):
-    """Where a script's code stood in its repository when it was submitted."""
+    """The git state of a script's code at submission."""
 
     commit: str
     branch: str | None = None
     remote: str | None = None  # without credentials
-    diff: Annotated[str, Field(max_length=MAX_DIFF)] = ""  # of tracked files to the commit, or its beginning
+    diff: Annotated[str, Field(max_length=MAX_DIFF)] = ""  # of tracked files against the commit, perhaps truncated
     diff_is_whole: bool = True
 
 
 class CodeRecord(ConfigSection):
-    """The code of a script as it was submitted. The same code has the same archive."""
+    """A script's code at submission. The same code has the same archive."""
 
     archive: Annotated[str, Field(pattern=r"^code/[0-9a-f]{64}\.tar\.gz$")]  # in the artifact store
     files: int
     size: int  # bytes, unpacked
     git: GitRecord | None = None  # None: not in a repository
-    python: str  # of the machine that submitted, as the packages
+    python: str  # the version on the submitting machine, as for the packages
     packages: Annotated[list[str], Field(max_length=MAX_PACKAGES)] = []  # name==version
 
     @property
@@ -54,18 +54,18 @@ class CodeRecord(ConfigSection):
 
 
 def _words(value: object) -> object:
-    """A command in text is cut into words as a shell does it, with nothing else of a shell in it."""
+    """Splits a command into words as a shell does, without any other processing by a shell."""
     return shlex.split(value) if isinstance(value, str) else value
 
 
 class ScriptSection(ConfigSection):
-    """What runs. In a word of the command ``{parameters_file}``, ``{train}``, ``{val}`` and ``{test}`` become paths;
-    the word ``{parameters}`` becomes ``--name value`` for each parameter."""
+    """The program to run. In the command, ``{parameters_file}``, ``{train}``, ``{val}`` and ``{test}`` are replaced by
+    paths, and the word ``{parameters}`` by ``--name value`` for each parameter."""
 
     command: Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
     source: str | None = None  # a folder or file, relative to the config's; the command runs in a copy of it
     env: dict[str, str] = {}
-    code: CodeRecord | None = None  # what `source` was when it was submitted; written by misubmit
+    code: CodeRecord | None = None  # the contents of `source` at submission; written by misubmit
 
     @field_validator("command")
     @classmethod
@@ -82,20 +82,20 @@ class ScriptSection(ConfigSection):
     def _free_variables(cls, env: dict[str, str]) -> dict[str, str]:
         for name in env:
             if not _VARIABLE.match(name):
-                raise ValueError(f"{name!r} is no name of an environment variable")
+                raise ValueError(f"{name!r} is not a valid name of an environment variable")
             if name.startswith("MITORCH_"):
-                raise ValueError(f"{name} is ours: choose a name that does not begin with MITORCH_")
+                raise ValueError(f"{name} is reserved: choose a name that does not begin with MITORCH_")
         return env
 
 
 class ScriptConfig(ConfigSection):
-    """A whole config with a ``script`` instead of a ``model``."""
+    """A complete config with a ``script`` instead of a ``model``."""
 
     script: ScriptSection
-    parameters: dict[str, Any] = {}  # reach the script as arguments or as a JSON file
+    parameters: dict[str, JsonValue] = {}  # passed to the script as arguments or as a JSON file
     dataset: DatasetChoice | None = None
-    max_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0  # only shown, as the script's progress; 0: not known
-    max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after errors of its own; lost attempts do not count
+    max_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0  # only shown, in the script's progress; 0: not known
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
     resources: ResourcesConfig | None = None  # None: one node of any cluster
 
     @field_validator("resources")
@@ -107,7 +107,7 @@ class ScriptConfig(ConfigSection):
 
     @field_validator("parameters")
     @classmethod
-    def _plain_names(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _plain_names(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name in parameters:
             if not _PARAMETER.match(name):
                 raise ValueError(f"the parameter {name!r} cannot be an argument: use letters, digits, _ . and -")
@@ -117,13 +117,13 @@ class ScriptConfig(ConfigSection):
 AnyConfig = TrainingConfig | ScriptConfig
 
 
-def check_config(data: Mapping[str, Any]) -> tuple[AnyConfig | None, list[Problem]]:
-    """The config of a training or of a script, or None with everything that is wrong."""
+def check_config(data: Mapping[str, JsonValue]) -> tuple[AnyConfig | None, list[Problem]]:
+    """Validates the config of a training or of a script; returns it, or None with all problems."""
     return check(ScriptConfig, data) if is_script(data) else check(TrainingConfig, data)
 
 
-def is_script(config: Mapping[str, Any]) -> bool:
-    """Whether a config, checked or not, is one of a script."""
+def is_script(config: Mapping[str, JsonValue]) -> bool:
+    """Whether a config, validated or not, is of a script."""
     return "script" in config
 
 
@@ -132,8 +132,8 @@ def is_secret(variable: str) -> bool:
     return _SECRET.search(variable.upper()) is not None
 
 
-def shown(config: dict[str, Any]) -> dict[str, Any]:
-    """The config as people may see it: values of a script's environment that look like credentials are masked."""
+def masked_config(config: JsonObject) -> JsonObject:
+    """Returns the config with values of a script's environment masked where they look like credentials."""
     script = config.get("script")
     env = script.get("env") if isinstance(script, dict) else None
     if not isinstance(script, dict) or not isinstance(env, dict):

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class TrainingStatus(StrEnum):
-    """Where a training is in its life."""
+    """The status of a training."""
 
     NEW = "new"  # accepted, waiting for a cluster (again, after a lost attempt or a pause)
     QUEUED = "queued"  # a run was requested from a cluster
@@ -70,7 +70,7 @@ class AttemptOutcome(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Where a job (a search) is in its life."""
+    """The status of a job (a search)."""
 
     NEW = "new"  # accepted, no trial created yet
     RUNNING = "running"  # trials are being created or run

@@ -1,15 +1,15 @@
-"""A training as it is stored: what was asked, every attempt at it, and what came out."""
+"""The stored document of a training: its config, its attempts and its results."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from mitorch_service.models.base import Document, UtcTime
+from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.population import Inheritance
@@ -17,37 +17,37 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
-MAX_REFUSED_ATTEMPTS = 5  # attempts that no cluster would start
-MAX_ATTEMPTS = 200  # of all kinds: bounds the size of the document
+MAX_REFUSED_ATTEMPTS = 5  # attempts that clusters refused to start
+MAX_ATTEMPTS = 200  # of all kinds; bounds the size of the document
 
 
 ClusterNames = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 class Resources(Document):
-    """What a training needs of a cluster: of its config, what placement looks at."""
+    """The resources that a training needs, copied from its config for placement."""
 
-    gpus: int | None = None  # of each node; None: whatever a node has
+    gpus: int | None = None  # per node; None: all that a node has
     nodes: int = 1
-    memory: float | None = None  # GiB of each node
-    cluster: ClusterNames | None = None  # only there
+    memory: float | None = None  # GiB per node
+    cluster: ClusterNames | None = None  # only these
 
 
 class Attempt(Document):
-    """One launch of a training on a cluster. Its number is the fencing token of its run."""
+    """A launch of a training on a cluster. Its number is the fencing token of its run."""
 
     number: int
     cluster: str
     run_name: str
     queued_at: UtcTime
-    submitted_at: UtcTime | None = None  # None: intended, but not known to have reached the cluster
+    submitted_at: UtcTime | None = None  # None: claimed, but not known to have reached the cluster
     started_at: UtcTime | None = None
     ended_at: UtcTime | None = None
-    url: str | None = None  # where a person can look at the run
+    url: str | None = None  # where a person can view the run
     outcome: AttemptOutcome | None = None
     reason: str | None = None
     nodes: int = 1
-    price: float | None = None  # of one node for an hour when it was claimed; None: not recorded
+    price: float | None = None  # per node and hour at the time of the claim; None: not recorded
 
 
 def _is_empty(value: object) -> bool:
@@ -59,43 +59,43 @@ def _is_none(value: object) -> bool:
 
 
 class Trial(Document):
-    """The place of a training within its job."""
+    """A training's role as a trial of its job."""
 
-    number: int  # 0 is the first
-    parameters: dict[str, Any]  # what was drawn for this trial
-    objective: str  # of several the first
+    number: int  # counted from 0
+    parameters: JsonObject  # the parameters suggested for this trial
+    objective: str  # the first, if there are several
     direction: Literal["minimize", "maximize"]
-    value: float | None = None  # the objective at the end, where it is finite and the only one
-    objectives: list[str] = Field(default_factory=list, exclude_if=_is_empty)  # all, where there are several
-    values: list[float] | None = Field(None, exclude_if=_is_empty)  # each of several at the end, where all are finite
-    unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, while its front has not been told the values
-    curve: dict[str, float] = Field(default_factory=dict)  # epochs -> the best objective up to them, of some epochs
+    value: float | None = None  # the final objective, if it is finite and the only one
+    objectives: list[str] = Field(default_factory=list, exclude_if=_is_empty)  # all, if there are several
+    values: list[float] | None = Field(None, exclude_if=_is_empty)  # the final ones, if several and all finite
+    unmerged: str | None = Field(None, exclude_if=_is_empty)  # the job, until its front includes the values
+    curve: dict[str, float] = Field(default_factory=dict)  # epoch -> best objective until then, for some epochs
     early_stopping: EarlyStopping | None = None  # the job's, so that a run need not read the job
-    rungs: list[int] = Field(default_factory=list, exclude_if=_is_empty)  # epochs after which it may pause, is compared
-    pause_at: int | None = Field(  # the epoch after which it pauses, to be resumed by its job; None: it runs to its end
+    rungs: list[int] = Field(default_factory=list, exclude_if=_is_empty)  # epochs after which it is compared
+    pause_at: int | None = Field(  # the epoch after which it pauses; None: it runs to its end
         None,
         exclude_if=_is_none,
         validation_alias=AliasChoices("pause_at", "until"),  # the name until version 0.1
     )
-    lineage: list[Inheritance] | None = Field(  # of a population's member: whose states it has continued from
+    lineage: list[Inheritance] | None = Field(  # the members of a population whose states it has copied
         None, exclude_if=_is_none
     )
 
     def all_objectives(self) -> list[str]:
-        """What it is measured by."""
+        """Returns the names of all objectives."""
         return self.objectives or [self.objective]
 
 
 class Refit(Document):
-    """Of the final training of a search: whose parameters it has."""
+    """The search and the trial whose parameters a final training uses."""
 
     job_id: str
-    number: int  # of the trial that won
-    parameters: dict[str, Any]
+    number: int  # of the best trial
+    parameters: JsonObject
 
 
 class TrainingErrorInfo(Document):
-    """Why a training failed, for a person."""
+    """The reason why a training failed, for a person."""
 
     type: str
     message: str
@@ -103,7 +103,7 @@ class TrainingErrorInfo(Document):
 
 
 class Progress(Document):
-    """The last sign of life of a running training."""
+    """The last reported progress of a running training."""
 
     epoch: int
     max_epochs: int
@@ -113,7 +113,7 @@ class Progress(Document):
     at: UtcTime
 
 
-def _read_old_pause(fields: Any) -> Any:
+def _read_old_pause(fields: object) -> object:
     """Up to version 0.1 a paused trial was stored as pruned, with the epoch after which it paused."""
     if not isinstance(fields, Mapping) or fields.get("status") != TrainingStatus.PRUNED:
         return fields
@@ -126,7 +126,7 @@ def _read_old_pause(fields: Any) -> Any:
 
 
 class TrialRow(Document):
-    """A trial as a search sees it."""
+    """The fields of a trial that a search needs."""
 
     id: str
     status: TrainingStatus
@@ -141,17 +141,17 @@ class TrialRow(Document):
 
 
 def epochs_text(done: int, of: int) -> str:
-    """``3/10``, or ``3`` where nobody has said how many there will be."""
+    """Returns ``3/10``, or ``3`` if the total is not known (0)."""
     return f"{done}/{of}" if of else str(done)
 
 
 class TrainingRow(Document):
-    """A training without its config and error text: what tables, the queue and the controller need."""
+    """A training without its config and error text, for tables, the queue and the controller."""
 
     id: str
     status: TrainingStatus
-    priority: int = DEFAULT_PRIORITY  # lower is first
-    arrival: int  # microseconds since 1970 at submission, distinct within a process: who came first
+    priority: int = DEFAULT_PRIORITY  # lower numbers first
+    arrival: int  # microseconds since 1970 at submission, distinct within a process; orders the queue
     created_at: UtcTime
     status_times: dict[str, UtcTime] = Field(default_factory=dict)  # when each status was last entered
     dataset: DatasetRef
@@ -159,12 +159,12 @@ class TrainingRow(Document):
     tags: list[str] = Field(default_factory=list)  # each "key=value"
     job_id: str | None = None
     trial: Trial | None = None
-    refit: Refit | None = None  # a search's final training, which is no trial: it has no `job_id`
+    refit: Refit | None = None  # set for a search's final training, which is not a trial and has no `job_id`
     attempt: int = 0  # the current attempt's number; 0 before the first
     attempts: list[Attempt] = Field(default_factory=list)  # attempt n is at index n - 1
-    fence: int = 0  # the attempt whose run may write; 0: none
-    worker: str | None = None  # the one process that may write for it
-    budget_from: int = 0  # attempts up to this one count against no budget (set by a retry)
+    fence: int = 0  # the fencing token: the attempt whose run may write; 0: none
+    worker: str | None = None  # the only process that may write for that run
+    budget_from: int = 0  # attempts up to this one do not count against the retry limits (set by a retry)
     max_retries: int = 0
     max_epochs: int = 0
     resources: Resources | None = None  # None: one node of any cluster
@@ -177,11 +177,11 @@ class TrainingRow(Document):
 
     @property
     def belongs_to(self) -> str | None:
-        """The job whose trial or final training it is."""
+        """The id of the job whose trial or final training this is, or None."""
         return self.job_id if self.refit is None else self.refit.job_id
 
     def current_attempt(self) -> Attempt | None:
-        """The attempt that may run now, or None before the first."""
+        """Returns the current attempt, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
 
     def is_paused(self) -> bool:
@@ -189,19 +189,19 @@ class TrainingRow(Document):
         return self.status == TrainingStatus.PAUSED
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
-        """How many attempts since the last retry ended so."""
+        """Returns the number of attempts since the last retry that ended with this outcome."""
         return sum(a.outcome == outcome for a in self.attempts if a.number > self.budget_from)
 
 
 class Training(TrainingRow):
-    """The whole document of `trainings`."""
+    """A document of the collection `trainings`."""
 
-    config: dict[str, Any]
+    config: JsonObject
     error: TrainingErrorInfo | None = None
 
 
 def run_name(training_id: str, attempt: int) -> str:
-    """The name of a run on every backend: the same for the same attempt, whoever submits it."""
+    """Returns the name of an attempt's run, on every backend."""
     return f"mt-{training_id}-a{attempt}"
 
 
@@ -210,8 +210,8 @@ _last_arrival = 0
 
 
 def next_arrival() -> int:
-    """Microseconds since 1970, one more than the last where the clock gave the same."""
-    global _last_arrival  # noqa: PLW0603 - one counter a process is the point
+    """Returns microseconds since 1970, increasing with every call in this process."""
+    global _last_arrival  # noqa: PLW0603 - one counter per process is intended
     with _arrival_lock:
         _last_arrival = max(time.time_ns() // 1000, _last_arrival + 1)
         return _last_arrival

@@ -1,4 +1,4 @@
-"""From a user's text to a checked config: every problem at once, each with its path and a remedy."""
+"""Validates a user's JSON; reports all problems at once, each with its path and a remedy."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ import json
 import math
 import typing
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import InvalidInput, Problem
 
 MAX_CONFIG_BYTES = 1_000_000  # a document may hold 16 MB in MongoDB; a config beyond 1 MB is a mistake
-MAX_DEPTH = 50  # levels of objects and lists within each other; MongoDB ends at 100, with those around a config
+MAX_DEPTH = 50  # levels of nested objects and lists; MongoDB allows 100, including those around a config
 
-_TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels; write it flatter"
-_SURROGATE = "holds half of a surrogate pair, which is no character; remove it"
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels; flatten it"
+_SURROGATE = "contains half of a surrogate pair, which is not a character; remove it"
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse_json(source: str, text: bytes) -> Any:
-    """The JSON value in `text`. Raises InvalidInput with line and column, or what else is wrong."""
+def parse_json(source: str, text: bytes) -> JsonValue:
+    """Parses strict JSON in UTF-8. Raises InvalidInput, for syntax errors with line and column.
+
+    Also rejects duplicate keys, and values that databases cannot store: nested too deeply, lone surrogates, numbers
+    beyond 64 bits.
+    """
     if len(text) > MAX_CONFIG_BYTES:
         size = f"is {len(text) / 1e6:.1f} MB; a config has at most {MAX_CONFIG_BYTES / 1e6:.0f} MB"
         raise InvalidInput(source, [Problem("", size)])
     if not text.strip():
         raise InvalidInput(source, [Problem("", "is empty; write a JSON object")])
     try:
-        value = json.loads(
+        value: JsonValue = json.loads(
             text.decode("utf-8-sig"),
             object_pairs_hook=_unique_keys,
             parse_constant=_refuse_constant,
@@ -52,8 +57,8 @@ def parse_json(source: str, text: bytes) -> Any:
     return value
 
 
-def parse_object(source: str, text: bytes) -> dict[str, Any]:
-    """Like parse_json, but only an object will do."""
+def parse_object(source: str, text: bytes) -> dict[str, JsonValue]:
+    """Parses as `parse_json` does. Raises InvalidInput for anything but an object."""
     value = parse_json(source, text)
     if not isinstance(value, dict):
         kinds = {list: "a list", str: "a string", type(None): "null", bool: "true or false"}
@@ -62,8 +67,8 @@ def parse_object(source: str, text: bytes) -> dict[str, Any]:
     return value
 
 
-def check(model: type[Model], data: Any) -> tuple[Model | None, list[Problem]]:
-    """The model built from `data`, or None with everything that is wrong."""
+def check(model: type[Model], data: object) -> tuple[Model | None, list[Problem]]:
+    """Validates `data`; returns the model, or None with all problems."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
@@ -71,12 +76,12 @@ def check(model: type[Model], data: Any) -> tuple[Model | None, list[Problem]]:
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str | None:
-    """The known word most like `word`, or None when none is like it."""
+    """Returns the most similar known word, or None if none is similar."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
-def _problem(model: type[BaseModel], detail: Any) -> Problem:
+def _problem(model: type[BaseModel], detail: ErrorDetails) -> Problem:
     location = list(detail["loc"])
     path = path_text(location)
     if detail["type"] == "extra_forbidden":
@@ -101,8 +106,8 @@ def _unknown_key(model: type[BaseModel], location: list[int | str]) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
-    """The field names of the model that stands at `location` within `model`."""
-    current: Any = model
+    """Returns the field names of the model at `location` within `model`."""
+    current: object = model
     for step in location:
         if isinstance(step, int):
             current = _first_model(current)
@@ -113,8 +118,8 @@ def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
     return []
 
 
-def _first_model(annotation: Any) -> Any:
-    """The model class inside ``X | None``, ``list[X]`` or ``Annotated[X, …]``."""
+def _first_model(annotation: object) -> object:
+    """Returns the model class inside ``X | None``, ``list[X]`` or ``Annotated[X, …]``."""
     if not typing.get_args(annotation):
         return annotation
     for argument in typing.get_args(annotation):
@@ -125,20 +130,20 @@ def _first_model(annotation: Any) -> Any:
 
 
 def path_text(location: typing.Sequence[int | str]) -> str:
-    """``augmentation.train[1].name``"""
+    """Returns text such as ``augmentation.train[1].name``."""
     text = ""
     for step in location:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
 
 
-def _shorten(value: Any) -> str:
+def _shorten(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _not_storable(value: Any, location: list[int | str]) -> Iterator[Problem]:
-    """What JSON can say, but no database keeps."""
+def _not_storable(value: object, location: list[int | str]) -> Iterator[Problem]:
+    """Yields the values that JSON allows but databases cannot store."""
     if isinstance(value, dict | list):
         if len(location) >= MAX_DEPTH:
             yield Problem(path_text(location[:3]) + "…", _TOO_DEEP)
@@ -152,14 +157,14 @@ def _not_storable(value: Any, location: list[int | str]) -> Iterator[Problem]:
     elif isinstance(value, str) and _has_lone_surrogate(value):
         yield Problem(path_text(location), f"the text {value[:40]!r} {_SURROGATE}")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        yield Problem(path_text(location), f"{_shorten(value)} is beyond the whole numbers of 64 bits")
+        yield Problem(path_text(location), f"{_shorten(value)} does not fit into a 64-bit integer")
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Problem(path_text(location), "is beyond the numbers of 64 bits; write a smaller one")
+        yield Problem(path_text(location), "does not fit into a 64-bit number; write a smaller one")
 
 
 def _wrong_text(key: str) -> str | None:
     if "\0" in key:
-        return "holds the character NUL; remove it"
+        return "contains the character NUL; remove it"
     return _SURROGATE if _has_lone_surrogate(key) else None
 
 
@@ -167,20 +172,20 @@ def _has_lone_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
+def _unique_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    seen: dict[str, JsonValue] = {}
     for key, value in pairs:
         if key in seen:
-            raise ValueError(f"the key {key!r} stands twice in one object; remove one")
+            raise ValueError(f"the key {key!r} appears twice in one object; remove one")
         seen[key] = value
     return seen
 
 
 def _integer(text: str) -> int:
-    if len(text) > 40:  # Python itself refuses thousands of digits, in words for programmers
-        raise ValueError(f"{text[:20]}… is beyond the whole numbers of 64 bits")
+    if len(text) > 40:  # Python's own error for thousands of digits is not meant for users
+        raise ValueError(f"{text[:20]}… does not fit into a 64-bit integer")
     return int(text)
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number; write a finite number")

@@ -1,4 +1,4 @@
-"""The archive of pruned trainings: a file that grows page by page and is whole whenever it is looked at."""
+"""The archive of pruned trainings: a gzip file that grows page by page and is complete at any time."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mitorch_service.errors import ArtifactError, InvalidInput, Problem
+
+Line = Mapping[str, Any]  # stored documents, as the database's driver gives them
+Key = tuple[str, object, str, datetime]
 
 _GZIP = 31  # zlib's number for gzip members
 _CHUNK = 1 << 20
@@ -23,16 +26,16 @@ _BEGINS = (b'{"training":', b'{"job":')  # of a line
 class Archive:
     """JSON Lines, compressed by gzip: `{"training": document, "results": [document, …]}` or `{"job": document}`.
 
-    Each page is a gzip member of its own, on the disk before anything of it is deleted; together they are one gzip file
-    to any reader. Opening cuts off a member that a kill left unfinished, and remembers the last whole one: of a page
-    that was written and only partly deleted nothing is written twice. (Into another file it would be, with the results
+    Each page is a gzip member of its own, synced to disk before anything of it is deleted; any reader takes the members
+    as one gzip file. Opening truncates a member that a kill left unfinished, and reads the last whole one, so that a
+    page that was written and only partly deleted is not written twice. (Into another file it would be, with the results
     that are left by then.) One prune at a time may write to it.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises InvalidInput if the file is something else, or in use; ArtifactError if it cannot be opened."""
+        """Raises InvalidInput if the file is not an archive, or in use; ArtifactError if it cannot be opened."""
         self._path = path
-        self._last: set[tuple[Any, ...]] = set()
+        self._last: set[Key] = set()
         with self._errors():
             self._file = path.open("a+b", buffering=0)
             try:
@@ -46,9 +49,9 @@ class Archive:
     def close(self) -> None:
         self._file.close()
 
-    def add(self, lines: Iterable[dict[str, Any]]) -> None:
-        """Appends those that the last page before this prune does not hold already; they are on the disk when it
-        returns. Raises ArtifactError; then none of them is there."""
+    def add(self, lines: Iterable[Line]) -> None:
+        """Appends the lines that the last page before this prune does not hold already, and syncs them to disk. Raises
+        ArtifactError, without having added any."""
         packer = zlib.compressobj(wbits=_GZIP)
         packed = [packer.compress(_to_line(line)) for line in lines if _key(line) not in self._last]
         if packed:
@@ -73,21 +76,25 @@ class Archive:
             raise self._refused("another prune is writing it; wait, or name another file") from None
 
     def _recover(self) -> None:
-        """Finds the end of the last whole member."""
+        """Truncates the file behind its last whole member, and remembers the lines in that."""
         self._file.seek(0)
-        unpacker, end, position = zlib.decompressobj(_GZIP), 0, 0
-        text, last = bytearray(), b""
+        unpacker = zlib.decompressobj(_GZIP)
+        end = position = 0
+        text = bytearray()
+        last = b""
         while data := self._file.read(_CHUNK):
             position += len(data)
             while data:
                 try:
                     text += unpacker.decompress(data)
                 except zlib.error as error:
-                    problem = f"it is no gzip file, or damaged behind byte {end} ({error}); name another file"
+                    problem = f"not a gzip file, or damaged after byte {end} ({error}); name another file"
                     raise self._refused(problem) from error
                 data = unpacker.unused_data
                 if unpacker.eof:
-                    end, last, text = position - len(data), bytes(text), bytearray()
+                    end = position - len(data)
+                    last = bytes(text)
+                    text = bytearray()
                     unpacker = zlib.decompressobj(_GZIP)
         try:
             self._last = {_key(json.loads(line)) for line in last.splitlines()}
@@ -108,24 +115,25 @@ class Archive:
             raise ArtifactError(self._path.name, str(self._path.parent), error.strerror or str(error)) from error
 
 
-def _key(line: dict[str, Any]) -> tuple[Any, ...]:
-    """What is the same line again: this training, ended in this way at this time."""
-    kind, document = ("training", line["training"]) if "training" in line else ("job", line["job"])
+def _key(line: Line) -> Key:
+    """Identifies a line: the same training or job, ended with the same status at the same time."""
+    kind = "training" if "training" in line else "job"
+    document = line[kind]
     status = document["status"]
     return kind, document["_id"], status, _time(document["status_times"][status])
 
 
 def _time(value: str | datetime) -> datetime:
-    """A stored time, which SQLite holds as text."""
+    """Parses a stored time, which SQLite holds as text."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _to_line(line: dict[str, Any]) -> bytes:
+def _to_line(line: Line) -> bytes:
     return json.dumps(_plain(line), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
-    """As JSON has it: times in ISO form; numbers that are not finite as text."""
+def _plain(value: object) -> object:
+    """Converts to JSON's types: times in ISO form; numbers that are not finite as text."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -138,7 +146,7 @@ def _plain(value: Any) -> Any:
 
 
 def _sync_folder(folder: Path) -> None:
-    """So that a new file's name survives a power cut too."""
+    """Makes a new file's name survive a power cut too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

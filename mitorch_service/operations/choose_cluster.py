@@ -1,4 +1,4 @@
-"""Which cluster's workspace a command means."""
+"""Chooses the cluster whose Azure ML workspace a command works on."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.validation import nearest
 from mitorch_service.settings import AzureMLCluster, Settings
 
-Place = tuple[str, str, str]  # subscription, resource group, workspace
+Workspace = tuple[str, str, str]  # subscription, resource group, workspace
 
 
-def choose_cluster(settings: Settings, name: str | None, place: Place | None = None) -> AzureMLCluster:
-    """The cluster of this name; else one of this workspace; else the one whose workspace all share. Raises
-    InvalidInput."""
+def choose_cluster(settings: Settings, name: str | None, workspace: Workspace | None = None) -> AzureMLCluster:
+    """Returns the cluster of this name; without one the first cluster of `workspace`; without either the first
+    cluster, provided that all share one workspace. Raises InvalidInput."""
     clusters = [cluster for cluster in settings.clusters if isinstance(cluster, AzureMLCluster)]
     if not clusters:
         raise _refused("none is of kind azureml: set MITORCH_CLUSTERS, or MITORCH_AML_*")
     if name is not None:
         return _named(clusters, name)
-    if place is not None:
-        clusters = [cluster for cluster in clusters if place_of(cluster) == _lower(place)]
+    if workspace is not None:
+        clusters = [cluster for cluster in clusters if _workspace_of(cluster) == _lower(workspace)]
         if not clusters:
-            raise _refused(f"none is in the workspace {place[2]}: add one to MITORCH_CLUSTERS")
-    if len({place_of(cluster) for cluster in clusters}) > 1:
+            raise _refused(f"none is in the workspace {workspace[2]}: add one to MITORCH_CLUSTERS")
+    if len({_workspace_of(cluster) for cluster in clusters}) > 1:
         names = ", ".join(cluster.name for cluster in clusters)
         raise _refused(f"there are several workspaces: name one of {names}")
     return clusters[0]
-
-
-def place_of(cluster: AzureMLCluster) -> Place:
-    """Its workspace, comparable."""
-    return _lower((cluster.subscription_id, cluster.resource_group, cluster.workspace))
 
 
 def _named(clusters: list[AzureMLCluster], name: str) -> AzureMLCluster:
@@ -41,8 +36,14 @@ def _named(clusters: list[AzureMLCluster], name: str) -> AzureMLCluster:
     return found[name]
 
 
-def _lower(place: Place) -> Place:
-    return place[0].lower(), place[1].lower(), place[2].lower()
+def _workspace_of(cluster: AzureMLCluster) -> Workspace:
+    return _lower((cluster.subscription_id, cluster.resource_group, cluster.workspace))
+
+
+def _lower(workspace: Workspace) -> Workspace:
+    """Azure compares these names without regard to case."""
+    subscription, group, name = workspace
+    return subscription.lower(), group.lower(), name.lower()
 
 
 def _refused(problem: str) -> InvalidInput:

@@ -1,11 +1,13 @@
-"""What midataset register and remove do."""
+"""Registers data sets from a file of definitions, and removes versions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
 from mitorch_service.models.dataset import (
     Dataset,
@@ -20,39 +22,65 @@ from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.validation import check, parse_json
 from mitorch_service.operations.datastores import DatastorePaths
-from mitorch_service.settings import Settings, read_settings
+from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.training.data.formats.splits import read_split
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.wiring import open_dataset_files, open_store
 
 
-def register_file(path: str, cluster: str | None = None) -> list[DatasetRef]:
-    """Registers every definition in the file, or none. `cluster`: in whose workspace azureml://DATASTORE is. Raises
-    InvalidInput with every problem, AlreadyExists."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise InvalidInput(path, [Problem("", f"cannot be read: {error.strerror}")]) from error
-    settings = read_settings()
-    places = DatastorePaths(settings, cluster)
-    datasets, problems = _datasets(parse_json(path, content), Path(path).absolute().parent, settings, places)
-    store = open_store(settings)
-    for index, dataset in enumerate(datasets):
-        if any(known.id == dataset.id for known in [*store.datasets.list_datasets().items, *datasets[:index]]):
-            taken = f"{dataset.ref} is registered already; give it the next version"
-            problems.append(Problem(f"[{index}].version", taken))
-    if problems:
-        raise InvalidInput(path, problems)
-    store.prepare()
-    for dataset in datasets:
-        store.datasets.add_dataset(dataset)
-    return [dataset.ref for dataset in datasets]
+@dataclass(frozen=True)
+class DatasetRegistry:
+    """Registers and removes data sets in a store, after checking their files."""
+
+    store: Store
+    files: DatasetFiles
+    datastores: DatastorePaths
+
+    def register_file(self, path: str) -> list[DatasetRef]:
+        """Registers every definition in the file, or none. Raises InvalidInput with every problem, AlreadyExists."""
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise InvalidInput(path, [Problem("", f"cannot be read: {error.strerror}")]) from error
+        datasets, problems = self._check_all(parse_json(path, content), Path(path).absolute().parent)
+        known = {dataset.id for dataset in self.store.datasets.list_datasets().items}
+        for index, dataset in enumerate(datasets):
+            if dataset.id in known:
+                taken = f"{dataset.ref} is registered already; give it the next version"
+                problems.append(Problem(f"[{index}].version", taken))
+            known.add(dataset.id)
+        if problems:
+            raise InvalidInput(path, problems)
+        self.store.prepare()
+        for dataset in datasets:
+            self.store.datasets.add_dataset(dataset)
+        return [dataset.ref for dataset in datasets]
+
+    def _check_all(self, data: object, folder: Path) -> tuple[list[Dataset], list[Problem]]:
+        """`folder`: relative paths start from it."""
+        if not isinstance(data, list) or not data:
+            return [], [Problem("", "must be a list [{…}] of one definition or more")]
+        datasets: list[Dataset] = []
+        problems: list[Problem] = []
+        for index, item in enumerate(data):
+            dataset, found = self._check(item, folder)
+            datasets += [] if dataset is None else [dataset]
+            problems += [Problem(f"[{index}].{p.path}".rstrip("."), p.message) for p in found]
+        return datasets, problems
+
+    def _check(self, item: object, folder: Path) -> tuple[Dataset | None, list[Problem]]:
+        definition, problems = check(DatasetDefinition, item)
+        if definition is None:
+            return None, problems
+        resolved, problems = self.datastores.resolve(definition.parts())
+        parts = {name: _absolute(part, folder) for name, part in resolved.items()}
+        problems += self.files.problems(parts)
+        problems += _file_problems({name: part for name, part in parts.items() if not _is_remote(part)})
+        return (None if problems else _build(definition, parts)), problems
 
 
-def remove_version(ref: DatasetRef) -> DatasetRef:
+def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
     """Removes one version. Raises NotFound; NotAllowed while a training that has not ended is pinned to it."""
-    store = open_store(read_settings())
     dataset = store.datasets.get_dataset(ref)
     if ref.version is None:
         raise InvalidInput("NAME:V", [Problem(ref.name, f"name the version to remove, such as {dataset.ref}")])
@@ -65,25 +93,8 @@ def remove_version(ref: DatasetRef) -> DatasetRef:
     return dataset.ref
 
 
-def _datasets(
-    data: object, folder: Path, settings: Settings, places: DatastorePaths
-) -> tuple[list[Dataset], list[Problem]]:
-    if not isinstance(data, list) or not data:
-        return [], [Problem("", "must be a list [{…}] of one definition or more")]
-    datasets, problems = [], []
-    for index, item in enumerate(data):
-        definition, found = check(DatasetDefinition, item)
-        if definition is not None:
-            resolved, found = places.resolved(definition.parts())
-            absolute = {name: _absolute(part, folder) for name, part in resolved.items()}
-            found += open_dataset_files(settings).problems(absolute)
-            found += _file_problems({name: part for name, part in absolute.items() if not _is_remote(part)})
-            datasets += [] if found else [_dataset(definition, absolute)]
-        problems += [Problem(f"[{index}].{p.path}".rstrip("."), p.message) for p in found]
-    return datasets, problems
-
-
-def _dataset(definition: DatasetDefinition, parts: dict[str, DatasetPart]) -> Dataset:
+def _build(definition: DatasetDefinition, parts: dict[str, DatasetPart]) -> Dataset:
+    """The document, with its SAS tokens apart from its paths."""
     tokens: dict[str, SasToken] = {}
     shown: dict[str, DatasetPart] = {}
     for name, part in parts.items():
@@ -115,8 +126,7 @@ def _is_remote(part: DatasetPart) -> bool:
 
 
 def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
-    """What is wrong with files of this machine: every split is read, with the training's classes, and each image looked
-    for."""
+    """Reads every split of this machine, with the training's classes, and checks that each image exists."""
     problems: list[Problem] = []
     lists: dict[str, ImageList] = {}
     for name, part in parts.items():

@@ -1,62 +1,58 @@
-"""What midataset datastore does, and azureml:// paths in data set definitions."""
+"""Registers an Azure ML workspace's datastores, and replaces azureml:// paths in data set definitions by URLs."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from mitorch_service.artifacts.datastore_urls import file_url
-from mitorch_service.backends.optional import Datastores
+from mitorch_service.backends.optional import DatastoreRegistry
 from mitorch_service.errors import BackendError, InvalidInput, MissingExtra, Problem
 from mitorch_service.models.dataset import DatasetPart
 from mitorch_service.models.datastore import Datastore, DatastorePath, is_datastore_path
 from mitorch_service.models.sas import sas_expiry
-from mitorch_service.operations.choose_cluster import choose_cluster
-from mitorch_service.settings import Settings, read_settings
-from mitorch_service.wiring import open_datastores
+from mitorch_service.operations.choose_cluster import Workspace, choose_cluster
+from mitorch_service.settings import AzureMLCluster, Settings
+
+OpenDatastores = Callable[[AzureMLCluster], DatastoreRegistry]
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
-_TERM = timedelta(days=365)  # of tokens that are made of an account's key
+_TERM = timedelta(days=365)  # of tokens that are made from an account's key
 
 
-def add_datastore(name: str, url: str, sas_variable: str | None, cluster: str | None) -> str:
-    """Makes a container known in the workspace; returns what it is. Raises InvalidInput, BackendError."""
+def build_datastore(name: str, url: str, sas: str, sas_source: str, now: datetime) -> Datastore:
+    """Checks a container's address and its SAS token (empty: identities are used). `sas_source` names where the token
+    came from in the error. Raises InvalidInput."""
     if not _NAME.fullmatch(name):
         raise InvalidInput("NAME", [Problem(name, "must be letters, digits and _")])
-    sas = "" if sas_variable is None else os.environ.get(sas_variable, "")
-    if sas_variable is not None and not sas:
-        raise InvalidInput("--sas-from", [Problem(sas_variable, "is not set: put the SAS token into it")])
     try:
         datastore = Datastore.of_container(name, url, sas)
     except ValueError as error:
         raise InvalidInput("--container", [Problem("", str(error))]) from error
     expiry = sas_expiry(datastore.sas)
-    if expiry is not None and expiry <= datetime.now(UTC):
-        problem = Problem(sas_variable or "", f"the SAS token expired on {expiry:%Y-%m-%d %H:%M} UTC: make a new one")
-        raise InvalidInput("--sas-from", [problem])
-    open_datastores(choose_cluster(read_settings(), cluster)).register_datastore(datastore)
-    return f"{name}: {datastore.url}"
-
-
-def workspace_datastores(cluster: str | None) -> list[Datastore]:
-    """Those of the workspace, without credentials."""
-    return open_datastores(choose_cluster(read_settings(), cluster)).datastores()
+    if expiry is not None and expiry <= now:
+        problem = f"the SAS token expired on {expiry:%Y-%m-%d %H:%M} UTC: make a new one"
+        raise InvalidInput("--sas-from", [Problem(sas_source, problem)])
+    return datastore
 
 
 class DatastorePaths:
-    """Replaces azureml://DATASTORE/PATH by the file's own URL, so that a run needs nothing of the workspace. Each
-    datastore is asked for once."""
+    """Replaces azureml://DATASTORE/PATH by the file's own URL, so that a run needs nothing from the workspace. Each
+    datastore is looked up once."""
 
-    def __init__(self, settings: Settings, cluster: str | None) -> None:
-        self._settings, self._cluster = settings, cluster
-        self._workspaces: dict[object, Datastores] = {}
-        self._known: dict[object, Datastore] = {}
+    def __init__(self, settings: Settings, cluster: str | None, open_datastores: OpenDatastores) -> None:
+        """`cluster`: its workspace holds the datastores of paths that name no workspace."""
+        self._settings = settings
+        self._cluster = cluster
+        self._open_datastores = open_datastores
+        self._workspaces: dict[Workspace | None, DatastoreRegistry] = {}
+        self._known: dict[tuple[Workspace | None, str], Datastore] = {}
 
-    def resolved(self, parts: Mapping[str, DatasetPart]) -> tuple[dict[str, DatasetPart], list[Problem]]:
-        """The splits with URLs, SAS tokens in them, those left out that have a problem, and the problems."""
-        resolved, problems = {}, []
+    def resolve(self, parts: Mapping[str, DatasetPart]) -> tuple[dict[str, DatasetPart], list[Problem]]:
+        """Returns the splits with URLs (with SAS tokens), without those that have a problem, and the problems."""
+        resolved: dict[str, DatasetPart] = {}
+        problems: list[Problem] = []
         for name, part in parts.items():
             try:
                 support = [self._url(f"{name}.support_files[{i}]", path) for i, path in enumerate(part.support_files)]
@@ -69,28 +65,28 @@ class DatastorePaths:
         if not is_datastore_path(path):
             return path
         try:
-            place = DatastorePath.parse(path)
-            return file_url(self._datastore(place), place.path, datetime.now(UTC) + _TERM)
+            parsed = DatastorePath.parse(path)
+            return file_url(self._datastore(parsed), parsed.path, datetime.now(UTC) + _TERM)
         except ModuleNotFoundError as error:
             raise MissingExtra(error.name or "azure-storage-blob", "azure") from error
         except (ValueError, BackendError) as error:
             raise _Unresolved(Problem(field, str(error))) from error
 
-    def _datastore(self, place: DatastorePath) -> Datastore:
-        key = place.workspace, place.name
+    def _datastore(self, path: DatastorePath) -> Datastore:
+        key = path.workspace, path.name
         if key not in self._known:
-            self._known[key] = self._workspace(place).datastore(place.name)
+            self._known[key] = self._workspace(path).datastore(path.name)
         return self._known[key]
 
-    def _workspace(self, place: DatastorePath) -> Datastores:
-        if place.workspace not in self._workspaces:
-            cluster = choose_cluster(self._settings, None if place.workspace else self._cluster, place.workspace)
-            self._workspaces[place.workspace] = open_datastores(cluster)
-        return self._workspaces[place.workspace]
+    def _workspace(self, path: DatastorePath) -> DatastoreRegistry:
+        if path.workspace not in self._workspaces:
+            cluster = choose_cluster(self._settings, None if path.workspace else self._cluster, path.workspace)
+            self._workspaces[path.workspace] = self._open_datastores(cluster)
+        return self._workspaces[path.workspace]
 
 
 class _Unresolved(Exception):
-    """A split whose datastore cannot be used."""
+    """Names the field of a split whose datastore cannot be used."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))

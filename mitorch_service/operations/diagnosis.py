@@ -1,78 +1,93 @@
-"""The checks of mitorch doctor."""
+"""Checks what the settings name: database, storage, clusters and the training packages (`mitorch doctor`)."""
 
 from __future__ import annotations
 
 import importlib.util
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.backends.base import Backend
+from mitorch_service.backends.optional import HealthCheck
 from mitorch_service.errors import BackendError, MiTorchError
-from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings, read_settings
-from mitorch_service.wiring import open_artifacts, open_backends, open_self_check, open_store
+from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
+from mitorch_service.stores.base import Store
 
 _TRAINING_PACKAGES = ("torch", "torchvision", "timm", "torchmetrics", "PIL")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing checked; `text` says what was found, or what is wrong with the remedy."""
+    """The result of one check; `text` is the state found, or the problem with its remedy."""
 
     what: str
     ok: bool
     text: str
 
 
-def diagnose(seconds: float) -> list[Finding]:
-    """Checks everything that the settings name, the parts at the same time and each for so long; one failure hides no
-    other, and one that does not answer holds up none."""
+@dataclass(frozen=True)
+class Openers:
+    """Builds the parts of the service that are checked; each may raise MiTorchError."""
+
+    store: Callable[[Settings], Store]
+    artifacts: Callable[[Settings], ArtifactStore]
+    backends: Callable[[Settings], Mapping[str, Backend]]
+    self_check: Callable[[ClusterConfig], HealthCheck | None]
+
+
+def diagnose(read_settings: Callable[[], Settings], openers: Openers, seconds: float) -> list[Finding]:
+    """Checks the settings and then all that they name, in parallel and for at most `seconds`: one failure hides no
+    other, and a check that does not answer delays none."""
     try:
         settings = read_settings()
     except MiTorchError as error:
         return [Finding("settings", False, str(error))]
-    parts = [_Part(what, checks) for what, checks in _parts(settings)]
+    checks = [_Check(name, findings) for name, findings in _checks(settings, openers)]
     end = time.monotonic() + seconds
     first = Finding("settings", True, f"home {settings.home}, {len(settings.clusters)} cluster(s)")
-    return [first, *(finding for part in parts for finding in part.until(end, seconds)), _training()]
+    return [first, *(finding for check in checks for finding in check.wait(end, seconds)), _training_packages()]
 
 
-class _Part:
-    """Checks that run one after the other in a thread of their own. The process does not wait for it at its end."""
+class _Check:
+    """Runs the checks of one part in a daemon thread, which does not keep the process alive."""
 
-    def __init__(self, what: str, checks: Callable[[], Iterator[Finding]]) -> None:
-        self._what, self._checks = what, checks
+    def __init__(self, name: str, findings: Callable[[], Iterator[Finding]]) -> None:
+        self._name = name
+        self._findings = findings
         self._found: list[Finding] = []
-        self._thread = threading.Thread(target=self._work, name=what, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def until(self, end: float, seconds: float) -> list[Finding]:
-        """What was found by then; what was not is a finding as well."""
+    def wait(self, end: float, seconds: float) -> list[Finding]:
+        """The findings up to the time `end`, with one more if the check has not ended by then."""
         self._thread.join(max(0.0, end - time.monotonic()))
         found = list(self._found)
         if self._thread.is_alive():
             after = f", after: {found[-1].what}" if found else ""
             remedy = "Check the network, proxy and firewall of this machine, or give it longer with --timeout."
-            found.append(Finding(self._what, False, f"no answer within {seconds:g} s{after}. {remedy}"))
+            found.append(Finding(self._name, False, f"no answer within {seconds:g} s{after}. {remedy}"))
         return found
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
-            for finding in self._checks():
+            for finding in self._findings():
                 self._found.append(finding)
         except MiTorchError as error:
-            self._found.append(Finding(self._what, False, str(error)))
+            self._found.append(Finding(self._name, False, str(error)))
 
 
-def _parts(settings: Settings) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
-    yield "database", lambda: _database(settings)
-    yield "storage", lambda: _storage(settings)
+def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
+    yield "database", partial(_database, settings, openers)
+    yield "storage", partial(_storage, settings, openers)
     for cluster in settings.clusters:
-        yield f"cluster {cluster.name}", lambda c=cluster: _cluster(settings, c)  # type: ignore[misc]
+        yield f"cluster {cluster.name}", partial(_cluster, settings, openers, cluster)
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
-    store = open_store(settings)
+def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
+    store = openers.store(settings)
     engine = store.ping()
     store.prepare()
     datasets = len(store.datasets.list_datasets().items)
@@ -82,38 +97,36 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")
 
 
-def _storage(settings: Settings) -> Iterator[Finding]:
-    yield Finding("storage", True, f"writable, {open_artifacts(settings).check()}")
+def _storage(settings: Settings, openers: Openers) -> Iterator[Finding]:
+    yield Finding("storage", True, f"writable, {openers.artifacts(settings).check()}")
     if settings.storage_folder is not None:
         yield from _out_of_reach(settings, "storage", "MITORCH_STORAGE_URL to a blob container")
 
 
 def _out_of_reach(settings: Settings, what: str, remedy: str) -> Iterator[Finding]:
-    """A file of this machine, where the runs are on nodes of a cloud."""
+    """Reports a file of this machine that runs on a cloud's nodes need."""
     clouds = [cluster.name for cluster in settings.clusters if isinstance(cluster, AzureMLCluster)]
     if clouds:
         where = f"it is on this machine, where the nodes of {', '.join(clouds)} do not see it"
         yield Finding(f"{what} of the runs", False, f"{where}. Set {remedy}.")
 
 
-def _cluster(settings: Settings, cluster: ClusterConfig) -> Iterator[Finding]:
-    check = open_self_check(cluster)
-    what, wrong = f"cluster {cluster.name}", False
-    for part, answer in check.findings() if check is not None else ():
-        wrong = wrong or isinstance(answer, BackendError)
-        yield Finding(f"{what} {part}", not isinstance(answer, BackendError), _text(cluster, answer))
-    if wrong:
-        return  # the runs would only say the same again
-    capacity = open_backends(settings)[cluster.name].capacity()
+def _cluster(settings: Settings, openers: Openers, cluster: ClusterConfig) -> Iterator[Finding]:
+    self_check = openers.self_check(cluster)
+    what = f"cluster {cluster.name}"
+    failed = False
+    for part, result in self_check.findings() if self_check is not None else ():
+        ok = not isinstance(result, BackendError)
+        failed = failed or not ok
+        yield Finding(f"{what} {part}", ok, str(result).removeprefix(f"Cluster {cluster.name}: "))
+    if failed:
+        return  # asking for the capacity would only repeat the same error
+    capacity = openers.backends(settings)[cluster.name].capacity()
     nodes = "slots" if cluster.kind == "local" else "nodes"
     yield Finding(what, True, f"{cluster.kind}, {capacity.free} of {capacity.total} {nodes} free")
 
 
-def _text(cluster: ClusterConfig, answer: str | BackendError) -> str:
-    return str(answer).removeprefix(f"Cluster {cluster.name}: ")
-
-
-def _training() -> Finding:
+def _training_packages() -> Finding:
     missing = [name for name in _TRAINING_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         remedy = (

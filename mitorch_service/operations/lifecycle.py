@@ -1,8 +1,9 @@
-"""What a person orders: cancel, retry, re-prioritise, delete; a training or a job with all its trials."""
+"""Cancels, retries, re-prioritises and deletes a training, or a job with all its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
@@ -14,26 +15,73 @@ from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.trainings import Kind, TrainingFilter
 
 _PAGE = 500
 
 
+@dataclass(frozen=True)
+class Change:
+    """A training or job that was changed, found by its id or the beginning of it."""
+
+    kind: Kind
+    id: str
+    trials: int = 0  # of a job: how many were changed with it
+    is_final: bool = True  # False: a canceled training's run must end first
+
+
+def cancel(store: Store, backends: Mapping[str, Backend], id: str, now: datetime) -> Change:
+    """Cancels a training or job. Raises NotFound, AmbiguousId, NotAllowed."""
+    kind, whole = store.trainings.resolve_id(id)
+    if kind == "job":
+        return Change(kind, whole, cancel_job(store, backends, whole, now), is_final=False)
+    row = cancel_training(store, backends, whole, now)
+    return Change(kind, whole, is_final=row.status == TrainingStatus.CANCELED)
+
+
+def retry(store: Store, id: str, now: datetime) -> Change:
+    """Queues an ended training, or the failed trials of an active job, again. Raises NotFound, AmbiguousId,
+    NotAllowed."""
+    kind, whole = store.trainings.resolve_id(id)
+    if kind == "job":
+        return Change(kind, whole, retry_job(store, whole, now))
+    retry_training(store, whole, now)
+    return Change(kind, whole)
+
+
+def prioritise(store: Store, id: str, priority: int) -> Change:
+    """Changes the priority of a training, or of a job and its open trials. Raises NotFound, AmbiguousId, NotAllowed."""
+    kind, whole = store.trainings.resolve_id(id)
+    if kind == "job":
+        return Change(kind, whole, prioritise_job(store, whole, priority))
+    store.queue.set_priority(whole, priority)
+    return Change(kind, whole)
+
+
+def delete(store: Store, artifacts: ArtifactStore, id: str) -> Change:
+    """Deletes an ended training or job with everything that belongs to it. Raises NotFound, AmbiguousId, NotAllowed."""
+    kind, whole = store.trainings.resolve_id(id)
+    if kind == "job":
+        return Change(kind, whole, delete_job(store, artifacts, whole))
+    delete_training(store, artifacts, whole)
+    return Change(kind, whole)
+
+
 def cancel_training(store: Store, backends: Mapping[str, Backend], training_id: str, now: datetime) -> TrainingRow:
-    """A new training is canceled in the store, an active one by asking its run too; where the cluster does not answer
-    now, the next pass asks again. Raises NotFound, NotAllowed."""
+    """Cancels a new training in the store, and an active one through its cluster as well; if the cluster does not
+    answer, the next pass repeats the request. Raises NotFound, NotAllowed."""
     row = store.queue.request_cancel(training_id, now)
     attempt = row.current_attempt()
     if row.status in ACTIVE and attempt is not None and attempt.cluster in backends:
         try:
             backends[attempt.cluster].cancel(attempt.run_name)
         except BackendError:
-            return row  # the wish is recorded: every pass asks until the run has ended
+            return row  # the request is recorded: every pass repeats it until the run has ended
     return row
 
 
 def cancel_job(store: Store, backends: Mapping[str, Backend], job_id: str, now: datetime) -> int:
-    """No trial is created from now on, and all that have not ended are canceled; returns how many. Raises NotFound,
+    """Stops the creation of trials and cancels those that have not ended; returns how many. Raises NotFound,
     NotAllowed."""
     store.jobs.request_job_cancel(job_id, now)
     canceled = 0
@@ -53,13 +101,13 @@ def retry_training(store: Store, training_id: str, now: datetime) -> None:
     pausing = training.trial is not None and training.trial.pause_at is not None
     search = _active_search(store, training) if pausing else None
     if search is not None and search.algorithm == "pbt":
-        remedy = "Its job takes it on, or puts another in its place, once all members have come as far."
+        remedy = "Its job resumes or replaces it once all members have reached the same epoch."
         raise NotAllowed("training", training_id, "a member of a population that is under way", "retried", remedy)
     store.queue.retry_training(training_id, now, to_its_end=pausing and (search is None or training.is_paused()))
 
 
 def _active_search(store: Store, training: TrainingRow) -> SearchConfig | None:
-    """That of the training's job; None if it has ended."""
+    """The search of the training's job; None if the job has ended."""
     return next((job.search for job in store.jobs.active_jobs().items if job.id == training.job_id), None)
 
 
@@ -71,19 +119,17 @@ def retry_job(store: Store, job_id: str, now: datetime) -> int:
         remedy = "Submit it again, or retry single trials."
         raise NotAllowed("job", job_id, job.status, "retried", remedy)
     if job.search.algorithm == "pbt":
-        raise NotAllowed(
-            "job", job_id, "a population", "retried", "It puts others in the place of lost members itself."
-        )
+        raise NotAllowed("job", job_id, "a population", "retried", "It replaces lost members itself.")
     retried = 0
     for status in RETRYABLE:
         for row in list(trials(store, job_id, status)):
             if row.is_paused():
-                continue  # its search resumes it
+                continue  # its search decides when it resumes
             try:
                 store.queue.retry_training(row.id, now)
                 retried += 1
             except NotAllowed:
-                continue  # somebody else was faster, or it was tried too often
+                continue  # it was retried meanwhile, or too often
     return retried
 
 
@@ -101,8 +147,8 @@ def prioritise_job(store: Store, job_id: str, priority: int) -> int:
 
 
 def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) -> None:
-    """Document, results and files of an ended training. Raises NotFound; NotAllowed while it has not ended, or is a
-    trial of an active job (which would create it again)."""
+    """Deletes document, results and files of an ended training. Raises NotFound; NotAllowed while it has not ended, or
+    is a trial of an active job (which would create it again)."""
     job_id = store.trainings.get_training(training_id).belongs_to
     if job_id is not None and any(job.id == job_id for job in store.jobs.active_jobs().items):
         remedy = f"Cancel job {job_id} first."
@@ -112,7 +158,7 @@ def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) ->
 
 
 def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
-    """An ended job with all its trials; returns how many trials. Raises NotFound, NotAllowed."""
+    """Deletes an ended job with all its trials; returns how many trials. Raises NotFound, NotAllowed."""
     job = store.jobs.get_job(job_id)
     if job.status in ACTIVE_JOBS:
         raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")

@@ -1,4 +1,4 @@
-"""What micontrol register-model does: the weights of a training, with what led to them, into a registry of models."""
+"""Registers the weights of a training, with its data set, config and metrics, in a cloud's model registry."""
 
 from __future__ import annotations
 
@@ -7,49 +7,70 @@ import importlib.metadata
 import json
 import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mitorch_service.backends.optional import ModelEntry, RegisteredModel
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.dataset_files import DatasetFiles
+from mitorch_service.backends.optional import ModelEntry, ModelRegistry, RegisteredModel
 from mitorch_service.errors import ArtifactError, BrokenDocument, DataError, InvalidInput, NotAllowed, NotFound, Problem
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.operations.choose_cluster import choose_cluster
-from mitorch_service.settings import AzureMLCluster, Settings, read_settings
+from mitorch_service.settings import AzureMLCluster, Settings
 from mitorch_service.stores.base import Store
-from mitorch_service.wiring import open_artifacts, open_dataset_files, open_model_registry, open_store
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _LONGEST = 1000  # characters of a property; the whole config is also a file of the model
 
 
-def register_model(id: str, name: str, cluster: str | None) -> tuple[Training, RegisteredModel, list[str]]:
-    """Registers the model of a completed training, or of a job's winner: its final training's, where it has one.
-    Returns the training, the version, and what could not be told about it. Raises NotFound, NotAllowed, InvalidInput,
-    ArtifactError, BackendError."""
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(
-            "--name", [Problem(name, "must be 1 to 255 letters, digits, - _ . and begin with a letter or digit")]
-        )
-    settings = read_settings()
-    store = open_store(settings)
-    training = _winner(store, id)
-    registry = open_model_registry(choose_cluster(settings, cluster or _where_it_ran(settings, training)))
-    counts, notes = _image_counts(store, settings, training)
-    with TemporaryDirectory(prefix="mitorch-") as folder:
-        files = Path(folder, "model")
-        files.mkdir()
-        weights = files / "model.pth"
-        open_artifacts(settings).get(f"{training.id}/model.pth", weights)
-        (files / "config.json").write_text(json.dumps(training.config, indent=2, ensure_ascii=False), "utf-8")
-        return training, registry.register_model(model_entry(name, training, files, counts)), notes
+@dataclass(frozen=True)
+class Registration:
+    """The result of `ModelRegistration.register`."""
+
+    training: Training
+    model: RegisteredModel
+    notes: list[str]  # tags that are missing, and why
+
+
+@dataclass(frozen=True)
+class ModelRegistration:
+    """Registers models from a store and its artifacts."""
+
+    settings: Settings
+    store: Store
+    artifacts: ArtifactStore
+    dataset_files: DatasetFiles
+    open_registry: Callable[[AzureMLCluster], ModelRegistry]
+
+    def register(self, id: str, name: str, cluster: str | None) -> Registration:
+        """Registers the model of a completed training, or of a job's winner (its final training, if it has one), under
+        `name` in the workspace of `cluster`. Raises NotFound, NotAllowed, InvalidInput, ArtifactError, BackendError."""
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(
+                "--name", [Problem(name, "must be 1 to 255 letters, digits, - _ . and begin with a letter or digit")]
+            )
+        training = _winner(self.store, id)
+        chosen = choose_cluster(self.settings, cluster or _last_cluster(self.settings, training))
+        registry = self.open_registry(chosen)
+        counts, notes = _image_counts(self.store, self.dataset_files, training)
+        with TemporaryDirectory(prefix="mitorch-") as folder:
+            files = Path(folder, "model")
+            files.mkdir()
+            self.artifacts.get(f"{training.id}/model.pth", files / "model.pth")
+            (files / "config.json").write_text(json.dumps(training.config, indent=2, ensure_ascii=False), "utf-8")
+            model = registry.register_model(model_entry(name, training, files, counts))
+            return Registration(training, model, notes)
 
 
 def model_entry(name: str, training: Training, files: Path, counts: dict[str, int]) -> ModelEntry:
-    """What the registry is told; `counts`: images by split, as far as they are known. `files` holds the weights."""
-    config, place = TrainingConfig.model_validate(training.config), training.trial or training.refit
+    """Builds the registry's entry. `files`: a folder with model.pth; `counts`: images by split, as far as known."""
+    config = TrainingConfig.model_validate(training.config)
+    origin = training.trial or training.refit
     epochs = training.progress.epoch if training.progress is not None else training.max_epochs
     tags: dict[str, object] = {
         "dataset": training.dataset,
@@ -58,19 +79,19 @@ def model_entry(name: str, training: Training, files: Path, counts: dict[str, in
         "base_model": config.base or config.model.name,
         "epochs": epochs,
         "job": training.belongs_to,
-        "trial": None if place is None else place.number,
+        "trial": None if origin is None else origin.number,
         **{f"{split}_images": count for split, count in counts.items()},
         **(training.evaluation or {}),
     }
     if "train" in counts:
         tags["steps"] = epochs * math.ceil(counts["train"] / config.batch_size)
     return ModelEntry(
-        name,
-        files,
-        {"training": training.id, "sha256": _sha256(files / "model.pth")},
-        training.name or f"{config.model.name} on {training.dataset}",
-        {key: _text(value) for key, value in tags.items() if value is not None},
-        _properties(training),
+        name=name,
+        folder=files,
+        identity={"training": training.id, "sha256": _sha256(files / "model.pth")},
+        description=training.name or f"{config.model.name} on {training.dataset}",
+        tags={key: _text(value) for key, value in tags.items() if value is not None},
+        properties=_properties(training),
     )
 
 
@@ -92,21 +113,21 @@ def _winner(store: Store, id: str) -> Training:
     return training
 
 
-def _where_it_ran(settings: Settings, training: Training) -> str | None:
-    """The cluster of its last attempt, where that has a workspace."""
+def _last_cluster(settings: Settings, training: Training) -> str | None:
+    """The cluster of the last attempt, or None if it has no workspace."""
     names = [cluster.name for cluster in settings.clusters if isinstance(cluster, AzureMLCluster)]
     ran = training.attempts[-1].cluster if training.attempts else None
     return ran if ran in names else None
 
 
-def _image_counts(store: Store, settings: Settings, training: Training) -> tuple[dict[str, int], list[str]]:
-    """The lines of each split's text file, which are loaded if they are elsewhere, the images are not."""
+def _image_counts(store: Store, files: DatasetFiles, training: Training) -> tuple[dict[str, int], list[str]]:
+    """Counts the lines of each split's text file, downloading it (but no image) where it is remote."""
     try:
         dataset = store.datasets.get_dataset(training.dataset)
-        with open_dataset_files(settings).at_hand(_texts_only(dataset)) as paths:
+        with files.local_paths(_texts_only(dataset)) as paths:
             return {name: _lines(path) for name, path in paths.items()}, []
     except (NotFound, BrokenDocument, DataError, ArtifactError, OSError) as error:
-        return {}, [f"images and steps are not told, as the data set's text files cannot be read: {error}"]
+        return {}, [f"no image and step counts: the data set's text files cannot be read: {error}"]
 
 
 def _texts_only(dataset: Dataset) -> Dataset:
@@ -125,9 +146,9 @@ def _properties(training: Training) -> dict[str, str]:
         "config": config if len(config) <= _LONGEST else "see config.json of the model",
         "mitorch_version": importlib.metadata.version("mitorch-service"),
     }
-    place = training.trial or training.refit
-    if place is not None:
-        properties["parameters"] = json.dumps(place.parameters, ensure_ascii=False)[:_LONGEST]
+    origin = training.trial or training.refit
+    if origin is not None:
+        properties["parameters"] = json.dumps(origin.parameters, ensure_ascii=False)[:_LONGEST]
     return properties
 
 

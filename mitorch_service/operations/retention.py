@@ -1,4 +1,4 @@
-"""Pruning: what ended long ago leaves the database, archived or for good, page by page beside a running service."""
+"""Prunes what ended long ago from the database, archived or for good, page by page beside a running service."""
 
 from __future__ import annotations
 
@@ -21,66 +21,66 @@ from mitorch_service.operations.archive import Archive
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.retention import Ended, Place, named_bases
 
-_PAGE = 100  # trainings judged, archived and deleted at a time: SQLite is locked for some 30 ms
+_PAGE = 100  # trainings selected, archived and deleted at a time: SQLite is locked for some 30 ms
 _CLOCKS_DIFFER = 10_000_000  # microseconds by which the arrivals of two machines may be out of order
-_FAILURES = 10  # trainings whose files cannot be deleted before it gives up
+_FAILURES = 10  # trainings whose files cannot be deleted before the prune gives up
 
 
 @dataclass(frozen=True)
-class PruneOrder:
-    """What a person asks to be pruned."""
+class PruneOptions:
+    """The choice of what is pruned."""
 
-    before: datetime  # what ended earlier goes
+    before: datetime  # what ended earlier is pruned
     keep_best: bool = False  # the best trial (or Pareto front) of each job stays, and so does its job
     keep_artifacts: bool = False  # weights and logs stay
 
 
 @dataclass
 class PruneReport:
-    """What has gone so far (or would), and what has stayed though it is old enough."""
+    """Counts of what was pruned (or would be), and of what was old enough but kept, by reason."""
 
     trainings: int = 0
     jobs: int = 0
     best: int = 0  # the best trials of their jobs
-    bases: int = 0  # their weights are named by a training that has not ended
+    bases: int = 0  # a training that has not ended starts from their weights
     active: int = 0  # trials of jobs that have not ended
     changed: int = 0  # retried or deleted meanwhile
-    broken: int = 0  # nobody can read how old they are
-    failed: list[str] = field(default_factory=list)  # their files could not be deleted
+    broken: int = 0  # their age cannot be read
+    failed: list[str] = field(default_factory=list)  # messages: their files could not be deleted
 
 
 def prune(
     store: Store,
     artifacts: ArtifactStore,
     runs: Path,
-    order: PruneOrder,
+    options: PruneOptions,
     archive: Archive | None,
     wait: Callable[[], object],
     show: Callable[[PruneReport], object] = lambda report: None,
 ) -> PruneReport:
-    """Archives (where there is an archive), then deletes, page by page; calls `wait` after each page and shows how far
-    it is. A page's files go first, then its results, its documents last: killed at any point, the next prune finds what
-    is left by its documents. `runs` is the folder of this machine's runs.
+    """Archives (where there is an archive), then deletes, page by page; calls `wait` after each page and shows the
+    progress. A page's files are deleted first, then its results, its documents last: if it is killed, the next prune
+    finds what is left by its documents. `runs` is the folder of this machine's runs.
 
-    A training that is retried meanwhile stays; in the moment between the last look and the deletion that costs it its
-    old curve and logs, which its next attempt drops anyway. One that is submitted in that moment with a `base` that is
-    just being deleted fails, and says so. A file that cannot be deleted keeps its training, and nothing else.
+    A training that is retried meanwhile stays; if that happens between the last check and the deletion, it loses its
+    old curve and logs, which its next attempt drops anyway. A training submitted in that moment with a `base` that is
+    being deleted fails with an error that says so. A file that cannot be deleted keeps its training, and nothing else.
     """
     report = PruneReport()
-    for page in _select(store, order, report, whole=archive is not None):
+    for page in _select(store, options, report, whole=archive is not None):
         if archive is not None:
             archive.add(
                 {"training": one.document, "results": list(store.runs.curve_records(one.row.id))} for one in page
             )
         still = store.retention.unchanged([one.row for one in page])
-        bare = [row for row in still if _remove_files(artifacts, runs, row, order, report)]
+        bare = [row for row in still if _remove_files(artifacts, runs, row, options, report)]
         removed = store.retention.remove_ended(bare)
         report.trainings += removed
         report.changed += len(page) - len(still) + len(bare) - removed
         show(report)
         wait()
     empty = (
-        ended for ended in store.retention.ended_jobs(order.before) if store.retention.count_trials(ended[0].id) == 0
+        ended for ended in store.retention.ended_jobs(options.before) if store.retention.count_trials(ended[0].id) == 0
     )
     while jobs := list(islice(empty, _PAGE)):
         if archive is not None:
@@ -90,21 +90,21 @@ def prune(
     return report
 
 
-def preview(store: Store, order: PruneOrder) -> PruneReport:
-    """What `prune` would do now; changes nothing."""
+def preview(store: Store, options: PruneOptions) -> PruneReport:
+    """Counts what `prune` would do now; changes nothing."""
     report = PruneReport()
     trials: Counter[str] = Counter()
-    for page in _select(store, order, report, whole=False):
+    for page in _select(store, options, report, whole=False):
         report.trainings += len(page)
         trials.update(one.row.job_id for one in page if one.row.job_id is not None)
     report.jobs = sum(
-        store.retention.count_trials(job.id) == trials[job.id] for job, _ in store.retention.ended_jobs(order.before)
+        store.retention.count_trials(job.id) == trials[job.id] for job, _ in store.retention.ended_jobs(options.before)
     )
     return report
 
 
-def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -> Iterator[list[Ended]]:
-    """Page by page what is to go; what stays is counted in the report."""
+def _select(store: Store, options: PruneOptions, report: PruneReport, whole: bool) -> Iterator[list[Ended]]:
+    """Yields the trainings to prune, page by page; counts in the report those that are kept."""
     jobs = store.jobs.active_jobs()
     active = {job.id for job in jobs.items} | {broken.key for broken in jobs.broken}
     bases = set().union(*(named_bases(part) for job in jobs.items for part in (job.config, job.search.refit)))
@@ -117,7 +117,7 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
             report.active += 1
         elif row.id in bases:
             report.bases += 1
-        elif order.keep_best and (
+        elif options.keep_best and (
             row.refit or (row.job_id and row.trial and row.id in best_of(row.job_id, *_aim(row.trial)))
         ):
             report.best += 1
@@ -128,7 +128,7 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
     for status in ENDED:
         after: Place | None = None
         while True:
-            page = store.retention.ended_page(status, order.before, _PAGE, after, whole)
+            page = store.retention.ended_page(status, options.before, _PAGE, after, whole)
             named, newest = store.retention.bases_in_use(max(0, newest - _CLOCKS_DIFFER))
             bases |= named
             report.broken += len(page.broken)
@@ -140,12 +140,12 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
 
 
 def _aim(trial: Trial) -> tuple[Direction, bool]:
-    """Its direction, and whether there are several."""
+    """The trial's direction, and whether it has several objectives."""
     return trial.direction, len(trial.all_objectives()) > 1
 
 
 def _best_of(store: Store, job_id: str, direction: Direction, several: bool) -> set[str]:
-    """The best trial; of several objectives the front, which is empty where the job's document cannot be read."""
+    """Ids of the best trial, or of the Pareto front, which is empty if the job's document cannot be read."""
     if not several:
         return {row.id for row in store.jobs.best_trials(job_id, direction, 1).items}
     try:
@@ -155,12 +155,12 @@ def _best_of(store: Store, job_id: str, direction: Direction, several: bool) -> 
 
 
 def _remove_files(
-    artifacts: ArtifactStore, runs: Path, row: TrainingRow, order: PruneOrder, report: PruneReport
+    artifacts: ArtifactStore, runs: Path, row: TrainingRow, options: PruneOptions, report: PruneReport
 ) -> bool:
-    """Weights, logs and run folders of a training; False if that failed. Raises ArtifactError when it fails too often:
-    then the storage is at fault, and nothing would go."""
+    """Deletes weights, logs and run folders of a training; False if that failed. Raises ArtifactError when it fails too
+    often: then the storage is at fault, and no other deletion would succeed."""
     try:
-        if not order.keep_artifacts:
+        if not options.keep_artifacts:
             artifacts.delete(f"{row.id}/")
         for attempt in row.attempts:
             folder = runs / run_name(row.id, attempt.number)

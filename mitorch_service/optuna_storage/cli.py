@@ -1,7 +1,7 @@
-"""Optuna's own command on our database: `python -m mitorch_service.optuna_storage.cli studies`.
+"""Runs Optuna's own command on our database: `python -m mitorch_service.optuna_storage.cli studies`.
 
-Its `--storage` may be left out: then it is the database of the settings. Optuna's command knows only Optuna's storages,
-and has no other way to be given one.
+Without `--storage` it uses the database of the settings. The private function is replaced because Optuna's command
+offers no other way to use a storage that is not Optuna's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mitorch_service.optuna_storage.storage import MiTorchStorage
 
 
 def main() -> int:
-    """What Optuna's command returns, or 1 with our error."""
+    """Returns the exit code of Optuna's command, or that of our error, which it prints."""
     from optuna import cli
 
     cli._get_storage = _open

@@ -1,4 +1,4 @@
-"""What an Optuna script's study and its trials look like as a job and as trainings."""
+"""Translates an Optuna script's study and its trials into a job and trainings."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mitorch_service.models.training import MAX_ATTEMPTS, Progress, Training, Tr
 from mitorch_service.optuna_storage.fields import to_fields, to_key, to_time
 from mitorch_service.optuna_storage.ids import job_id_of
 
-OBJECTIVE = "value"  # what a script's objective is called where ours have a metric's name
-_MAX_TRIALS = 1_000_000  # what a job may have
+OBJECTIVE = "value"  # the name of a script's objective, where ours have a metric's name
+_MAX_TRIALS = 1_000_000  # the limit of a job
 _DATASET = DatasetRef(name="optuna")
 _NOTE = "An Optuna script's study: the script runs its trials, and those that have not ended are shown as canceled."
-_OPEN = TrainingErrorInfo(type="NotEnded", message="an Optuna script runs this trial, or is to").to_document()
+_OPEN = TrainingErrorInfo(type="NotEnded", message="an Optuna script runs this trial, or will").to_document()
 _FAILED = TrainingErrorInfo(type="Failed", message="the objective function of the Optuna script failed").to_document()
 STATUSES = {  # of trials that a script has ended
     TrialState.COMPLETE: TrainingStatus.COMPLETED,
@@ -33,8 +33,8 @@ STATUSES = {  # of trials that a script has ended
 
 
 def new_study(name: str, directions: Sequence[StudyDirection], now: datetime) -> tuple[Job, dict[str, Any]]:
-    """The job of a study, with the fields beside it; `write_mark` tells whose write it was. A job that is completed is
-    not expanded by the controller."""
+    """Builds the job of a study, with the fields beside it; `write_mark` identifies the writer. The job is completed,
+    so that the controller does not expand it."""
     names = [direction.name.lower() for direction in directions]
     job = Job(
         id=job_id_of(name),
@@ -53,14 +53,14 @@ def new_study(name: str, directions: Sequence[StudyDirection], now: datetime) ->
 
 
 def objectives(count: int) -> list[str]:
-    """What the objectives of a script are called."""
+    """The names of a script's objectives."""
     return [OBJECTIVE] if count == 1 else [f"{OBJECTIVE}_{number}" for number in range(count)]
 
 
 def new_trial(
     job: Mapping[str, Any], number: int, template: FrozenTrial | None, now: datetime
 ) -> tuple[Training, dict[str, Any]]:
-    """A trial that runs from now on, or waits if the template does; of the template everything but its end."""
+    """Builds a trial that runs from now on, or waits if the template does; its end is not copied from the template."""
     training = Training(
         id=trial_id(job["_id"], number),
         status=TrainingStatus.CANCELED,
@@ -97,7 +97,7 @@ def parameter_fields(trial: FrozenTrial) -> dict[str, str]:
 
 
 def parameter_field(name: str, internal: float, distribution: BaseDistribution) -> dict[str, str]:
-    """The change that sets a parameter: Optuna's own value of it, and what it was drawn from."""
+    """The change that sets a parameter: Optuna's internal value and its distribution."""
     fields = to_fields({name: [internal, distribution_to_json(distribution)]})
     return {f"optuna.params.{key}": text for key, text in fields.items()}
 
@@ -105,7 +105,7 @@ def parameter_field(name: str, internal: float, distribution: BaseDistribution) 
 def state_changes(
     trial: FrozenTrial, state: TrialState, values: Sequence[float] | None, at: datetime
 ) -> dict[str, Any]:
-    """The change of a trial's state, without its status; `trial` is as it was before."""
+    """The change of a trial's state, without its status; `trial`: before the change."""
     now = at.astimezone(UTC).isoformat()
     changes: dict[str, Any] = {"optuna_state": state.name, "write_mark": new_id()}
     if values is not None:
@@ -127,13 +127,13 @@ def state_changes(
 
 
 def value_changes(step: int, value: float, now: datetime) -> dict[str, Any]:
-    """What a trial shows of its last intermediate value."""
+    """The change that shows a trial's last intermediate value as its progress."""
     at = to_utc_milliseconds(now)
     return {"progress": {"epoch": step, "max_epochs": 0, "metrics": {OBJECTIVE: value}, "at": at}}
 
 
 def value_record(step: int, value: float, now: datetime) -> dict[str, Any]:
-    """An intermediate value as the result of an epoch: what the script does not tell is not a number."""
+    """An intermediate value as the result of an epoch; fields that the script does not report are NaN."""
     unknown = dict.fromkeys(("train_loss", "learning_rate", "epoch_seconds", "samples_per_second"), math.nan)
     at = to_utc_milliseconds(now)
     return {"attempt": MAX_ATTEMPTS, "epoch": step, "metrics": {OBJECTIVE: value}, "finished_at": at, **unknown}

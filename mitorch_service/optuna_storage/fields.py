@@ -1,4 +1,4 @@
-"""Optuna's values as fields of stored documents: names without dots, values as JSON text, times in ISO form."""
+"""Converts Optuna's values to fields of stored documents: names without dots, JSON text, times in ISO form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def to_key(name: str) -> str:
-    """The name of an attribute or a parameter as a step of a dotted path."""
+    """Escapes the name of an attribute or parameter as a step of a dotted path."""
     return "_" + name.replace("%", "%25").replace(".", "%2E").replace("$", "%24").replace("\0", "%00")
 
 
@@ -19,17 +19,17 @@ def to_name(key: str) -> str:
 
 
 def to_fields(values: Mapping[str, Any]) -> dict[str, str]:
-    """A mapping with any names and JSON values. Raises TypeError for a value that JSON does not have."""
+    """Converts a mapping with any names and JSON values. Raises TypeError for other values."""
     return {to_key(name): json.dumps(value) for name, value in values.items()}
 
 
 def from_fields(fields: Mapping[str, str] | None) -> dict[str, Any]:
-    """The reverse of `to_fields`; of nothing, nothing."""
+    """The reverse of `to_fields`; None gives an empty mapping."""
     return {to_name(key): json.loads(text) for key, text in (fields or {}).items()}
 
 
 def to_time(local: datetime | None) -> str | None:
-    """Optuna's times are naive ones of this machine; stored are those of UTC, to the microsecond."""
+    """Converts Optuna's naive local time to UTC, to the microsecond."""
     return None if local is None else local.astimezone(UTC).isoformat()
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a job's trial as Optuna has them: by name, with the values that a person reads."""
+"""Converts the parameters of a job's trial to Optuna's: by name, with readable values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mitorch_service.search.space.space import Space
 
 def parameters_of(space: Space, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
     """Values and distributions of a trial's active parameters. A name that has different expressions in different
-    options of a choice stands for different parameters: Optuna wants one distribution for a name. Empty if the
+    options of a choice becomes several parameters: Optuna wants one distribution for a name. Empty if the
     parameters are not of this space."""
     point = space.point_of(parameters)
     values: dict[str, Any] = {}

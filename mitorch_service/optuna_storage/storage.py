@@ -1,4 +1,4 @@
-"""Bring your Optuna: a storage for its studies over our store::
+"""A storage for Optuna's studies over our store::
 
     import optuna
     from mitorch_service.optuna_storage.storage import MiTorchStorage
@@ -9,9 +9,9 @@
     study = optuna.create_study(storage=MiTorchStorage(), study_name="mine", load_if_exists=True)
     study.optimize(objective, n_trials=20)
 
-A study is a job and a trial a training, so that `miquery` shows what a script does. No cluster gets a script's trials:
-see `stores.studies`. A job of misubmit is a study whose name is the job's id; its trials can be read, and be given
-attributes while they have not ended, but are added, run and ended by the service alone.
+A study is a job and a trial a training, so that `miquery` shows what a script does. A script's trials run on no
+cluster: see `stores.studies`. A job of misubmit is a study whose name is the job's id; its trials can be read, and
+given attributes while they have not ended, but only the service adds, runs and ends them.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from mitorch_service.optuna_storage.ids import MAX_TRIALS, split_trial_id, study
 from mitorch_service.optuna_storage.studies import StudyStorage
 
 _OPEN = (TrialState.RUNNING.name, TrialState.WAITING.name)
-_FEW = 5  # of the leaderboard's first: nearly always the best is one of them
+_FEW = 5  # first trials of the leaderboard: nearly always the best completed one is among them
 
 
 class MiTorchStorage(StudyStorage):
-    """Optuna's contract over a store. Every write is one guarded step on one document; beside Optuna's errors it raises
-    ours: StoreUnavailable, StoreError, and NotAllowed for what only the service may do."""
+    """Implements Optuna's contract over a store. Every write is one guarded change of one document. Beside Optuna's
+    errors it raises StoreUnavailable, StoreError, and NotAllowed for what only the service may do."""
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         job = self._optuna_job(
@@ -88,7 +88,7 @@ class MiTorchStorage(StudyStorage):
             return True
         self._check_open(trial_id)
         if state == TrialState.RUNNING:
-            return False  # somebody else was faster
+            return False  # another worker took it
         raise self._replaced(trial_id)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
@@ -133,7 +133,7 @@ class MiTorchStorage(StudyStorage):
         return copy.deepcopy(trials) if deepcopy else trials
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
-        """By the index of the leaderboard, which has the finite values. Of equal ones it may be any."""
+        """Uses the index of the leaderboard, which has the finite values. Of equal trials it returns any."""
         directions = self.get_study_directions(study_id)
         if len(directions) > 1:
             raise RuntimeError("A study with several objectives has no best trial: see best_trials.")
@@ -149,7 +149,7 @@ class MiTorchStorage(StudyStorage):
         return self.get_trial(trial_id_of(study_id, number))
 
     def _add_trial(self, job: Mapping[str, Any], template: FrozenTrial | None) -> int:
-        """The first number that nobody else has taken meanwhile."""
+        """Adds a trial under the next free number; returns that."""
         study = self._study(study_id_of(job["_id"]))
         while True:
             number = study.next_number
@@ -157,7 +157,7 @@ class MiTorchStorage(StudyStorage):
                 last = self._store.jobs.last_trial_number(job["_id"])
                 number = 0 if last is None else last + 1
             if number >= MAX_TRIALS:
-                raise NotAllowed("study", job["name"], "full", "given more trials", "Begin another one.")
+                raise NotAllowed("study", job["name"], "full", "given more trials", "Start another one.")
             training, fields = documents.new_trial(job, number, template, self._now())
             added = self._store.studies.add_study_trial(training, fields) or self._is_ours(
                 training.id, fields["write_mark"]
@@ -174,7 +174,7 @@ class MiTorchStorage(StudyStorage):
         values: Sequence[float] | None,
         at: datetime,
     ) -> bool:
-        """False if the trial is not any more what it was."""
+        """Returns False if the trial has changed since it was read."""
         study_id, number = split_trial_id(trial_id)
         if state == TrialState.COMPLETE and values and math.isinf(values[0]):
             marks = {f"optuna.infinite.{_side(values[0])}": number}
@@ -196,7 +196,7 @@ class MiTorchStorage(StudyStorage):
         return True
 
     def _is_ours(self, training_id: str, mark: str) -> bool:
-        """Whether the last such write was this one: its first answer was lost, and its repeat refused."""
+        """Whether the last such write was this one, whose answer was lost and whose repetition was refused."""
         document = self._store.studies.study_trial(training_id)
         return document is not None and document.get("write_mark") == mark
 
@@ -238,8 +238,7 @@ class MiTorchStorage(StudyStorage):
         return training_id_of(self._study(study_id).job_id, number)
 
     def _best_finite(self, study_id: int, direction: Direction) -> int | None:
-        """The number of the completed trial with the best finite value; a training that was stopped early may have a
-        better one."""
+        """The number of the completed trial with the best finite value; a pruned one may have a better value."""
         job_id = self._study(study_id).job_id
         few = self._store.jobs.best_trials(job_id, direction, _FEW).items
         for row in chain(few, self._store.jobs.iterate_best_trials(job_id, direction, MAX_TRIALS)):

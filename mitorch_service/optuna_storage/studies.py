@@ -1,4 +1,4 @@
-"""The half of the storage that is about studies."""
+"""Stores Optuna's studies as jobs: the part of the storage without trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
@@ -27,16 +26,16 @@ from mitorch_service.optuna_storage.study import KnownStudy, is_optunas
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 
-_METRIC_NAMES = "study:metric_names"  # where Optuna keeps what study.set_metric_names was given
+_METRIC_NAMES = "study:metric_names"  # where Optuna stores the argument of study.set_metric_names
 
 
 def utc_now() -> datetime:
-    """The clock, where nobody passes another one."""
+    """The default clock."""
     return datetime.now(UTC)
 
 
 class StudyStorage(BaseStorage, ABC):
-    """Studies, over jobs."""
+    """Implements the part of Optuna's contract that concerns studies."""
 
     def __init__(self, store: Store | str | None = None, now: Callable[[], datetime] = utc_now) -> None:
         """`store`, or an address as in MITORCH_DB_URI; None: the database of the settings. Only a storage that opens
@@ -47,9 +46,8 @@ class StudyStorage(BaseStorage, ABC):
         self._close = weakref.finalize(self, self._store.close) if self._opened else None
         self._now = now
         self._known: dict[int, KnownStudy] = {}
-        self._arrivals: dict[
-            int, int
-        ] = {}  # of the open trials that came from here: those of their study, not of a later one
+        # by trial id, of the open trials created here: distinguishes their study from a later one of the same name
+        self._arrivals: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         if not self._opened:
@@ -60,7 +58,7 @@ class StudyStorage(BaseStorage, ABC):
         StudyStorage.__init__(self, **state)
 
     def close(self) -> None:
-        """Closes the store, unless it was given as one. Happens by itself when nobody has the storage any more."""
+        """Closes the store, unless it was passed in. The garbage collector does it as well."""
         if self._close is not None:
             self._close()
 
@@ -111,7 +109,7 @@ class StudyStorage(BaseStorage, ABC):
     def get_all_studies(self) -> list[FrozenStudy]:
         studies = []
         for job in self._store.studies.study_jobs():
-            with suppress(ValueError, ValidationError):  # documents that somebody wrote by hand: miquery tells of them
+            with suppress(ValueError, ValidationError):  # documents written by hand: miquery reports them
                 study = FrozenStudy(
                     study_name=_name(job),
                     direction=None,
@@ -124,7 +122,7 @@ class StudyStorage(BaseStorage, ABC):
         return sorted(studies, key=lambda study: study._study_id)
 
     def _job(self, study_id: int) -> dict[str, Any]:
-        """The job of a study, as it is now. Raises KeyError."""
+        """Reads the job of a study. Raises KeyError."""
         job = self._store.studies.study_job(prefix_of(study_id))
         if job is None:
             self._known.pop(study_id, None)
@@ -134,15 +132,15 @@ class StudyStorage(BaseStorage, ABC):
             self._known[study_id] = KnownStudy(self._store, job)
         return job
 
-    def _optuna_job(self, study_id: int, asked: str, remedy: str) -> dict[str, Any]:
-        """The job of a script's study. Raises KeyError, NotAllowed where the service runs it."""
+    def _optuna_job(self, study_id: int, action: str, remedy: str) -> dict[str, Any]:
+        """The job of a script's study. Raises KeyError; NotAllowed if the service runs it."""
         job = self._job(study_id)
         if not is_optunas(job):
-            raise NotAllowed("study", job["_id"], "a job of misubmit", asked, remedy)
+            raise NotAllowed("study", job["_id"], "a job of misubmit", action, remedy)
         return job
 
     def _study(self, study_id: int) -> KnownStudy:
-        """What is known of a study, which may have been deleted since. Raises KeyError."""
+        """The cached study, which may have been deleted since. Raises KeyError."""
         if study_id not in self._known:
             self._job(study_id)
         return self._known[study_id]
@@ -155,11 +153,10 @@ class StudyStorage(BaseStorage, ABC):
 
 
 def open_store(url: str | None) -> Store:
-    """The store at an address, or of the settings. Raises SettingsError, StoreUnavailable, StoreError."""
-    # A user's script is a leaf like the command line, but begins in this room, which may not import wiring.
-    wiring = import_module("mitorch_service.wiring")
-    store: Store = wiring.open_store(read_settings(None if url is None else {**os.environ, "MITORCH_DB_URI": url}))
-    return store
+    """Opens the store at `url`, or the one of the settings. Raises SettingsError, StoreUnavailable, StoreError."""
+    from mitorch_service import wiring
+
+    return wiring.open_store(read_settings(None if url is None else {**os.environ, "MITORCH_DB_URI": url}))
 
 
 def _name(job: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One study as a storage knows it: its trials, read once where they have ended, and its parameters."""
+"""Caches one study: its trials, of which ended ones are read once, and its parameters."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ log = logging.getLogger("mitorch")
 
 
 class KnownStudy:
-    """What stays true of a study while its job is there. Safe for any number of threads."""
+    """The parts of a study that stay valid while its job exists. Thread-safe."""
 
     def __init__(self, store: Store, job: Mapping[str, Any]) -> None:
         self._store = store
         self.job_id: str = job["_id"]
         self.id = study_id_of(self.job_id)
-        self.arrival: int = job["arrival"]  # another one, if a study of this name was deleted and created again
+        self.arrival: int = job["arrival"]  # differs if a study of this name was deleted and created again
         self.is_optunas = is_optunas(job)  # else the service runs it
-        self.next_number: int | None = None  # of a trial, where the last one was added from here
+        self.next_number: int | None = None  # of a trial, if this process added the last one
         self._lock = threading.RLock()
         self._distributions: dict[str, BaseDistribution] = {}
         self._forget()
 
     @cached_property
     def view(self) -> TrialView:
-        """How its trials are read. Raises NotFound, BrokenDocument."""
+        """Reads the study's trials. Raises NotFound, BrokenDocument."""
         return OPTUNAS if self.is_optunas else TrialView.of_job(self._store.jobs.get_job(self.job_id))
 
     def read(self, document: Mapping[str, Any]) -> FrozenTrial:
-        """The trial of a training; its curve is looked up where it has begun one."""
+        """Converts a training to its trial; the curve is read if it has begun one."""
         records = self._store.runs.curve_records(document["_id"]) if document.get("progress") else iter(())
         return self.view.read(document, trial_id_of(self.id, document["trial"]["number"]), records)
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials by number. What has ended is not read again, unless the service's counts say that some of it is
-        gone or runs once more, or that there are trials which were added behind the last that was read."""
+        """All trials by number. Ended ones are not read again, unless the service's counts show that some were deleted
+        or run once more, or that trials were added behind the last one read."""
         with self._lock:
             counts = {} if self.is_optunas else self._store.trainings.count_trainings(self.job_id)
             if any(number > counts.get(status, 0) for status, number in self._counted.items()):
@@ -62,16 +62,16 @@ class KnownStudy:
             return [trial for _, trial in sorted((self._ended | self._open).items())]
 
     def knows(self, name: str, distribution: BaseDistribution) -> bool:
-        """Whether the study has this parameter, as far as it was asked before. Raises ValueError where it has it with
-        an incompatible distribution."""
+        """Whether the study is known to have this parameter. Raises ValueError if it has an incompatible
+        distribution."""
         known = self._distributions.get(name)
         if known is not None:
             check_compatible(known, distribution)
         return known is not None
 
     def add_parameter(self, name: str, distribution: BaseDistribution) -> None:
-        """The first distribution of a name stays. Raises ValueError for one that is incompatible with it, KeyError when
-        the study is gone."""
+        """Stores the first distribution of a name. Raises ValueError for one that is incompatible with it, KeyError if
+        the study was deleted."""
         key = to_key(name)
         while True:
             job = self._store.studies.study_job(self.job_id)
@@ -111,7 +111,7 @@ class KnownStudy:
                 self._open[trial.number] = trial
 
     def _try_read(self, document: Mapping[str, Any]) -> FrozenTrial | None:
-        """None for a training of the job that is no trial, such as a last one of the winner, and for a damaged one."""
+        """None for a training of the job that is no trial, such as a final training, and for a damaged one."""
         try:
             if document.get("trial") is None or document["_id"] != trial_id(self.job_id, document["trial"]["number"]):
                 return None
@@ -127,5 +127,5 @@ class KnownStudy:
 
 
 def is_optunas(job: Mapping[str, Any]) -> bool:
-    """Whether an Optuna script has made the study, and runs its trials."""
+    """Whether an Optuna script created the study and runs its trials."""
     return "directions" in (job.get("optuna") or {})

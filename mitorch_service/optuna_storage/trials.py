@@ -1,4 +1,4 @@
-"""Stored trainings as Optuna's trials: those of a script, and those of a job that the service runs."""
+"""Converts stored trainings to Optuna's trials: those of a script, and those of a job that the service runs."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ _STATES = {
 
 @dataclass(frozen=True)
 class TrialView:
-    """How the trials of one study are read."""
+    """Converts the trials of one study."""
 
-    objective: str  # whose curve is shown: of several the first
-    space: Space | None = None  # of a job; None: a script's trials tell their parameters themselves
+    objective: str  # the one whose curve is shown: of several the first
+    space: Space | None = None  # of a job; None: a script's trials store their distributions themselves
 
     @classmethod
     def of_job(cls, job: Job) -> TrialView:
-        """Of a job that the service runs."""
+        """The view for a job that the service runs."""
         return cls(job.search.objectives()[0], parse_space(job.config)[0])
 
     def read(self, document: Mapping[str, Any], trial_id: int, records: Iterable[Mapping[str, Any]]) -> FrozenTrial:
-        """The trial of a stored training; `records` are its epochs or steps, as they are stored."""
+        """Converts a stored training; `records` are its epochs or steps as stored."""
         fields = document.get("optuna") or {}
-        values, (params, distributions) = self._values(document), self._parameters(document)
+        values = self._values(document)
+        params, distributions = self._parameters(document)
         return FrozenTrial(
             number=document["trial"]["number"],
             trial_id=trial_id,
@@ -57,7 +58,7 @@ class TrialView:
         )
 
     def state(self, document: Mapping[str, Any]) -> TrialState:
-        """What Optuna calls it. One that completed without finite objectives is a failure to Optuna."""
+        """Optuna's name for the status. A trial that completed without finite objectives is a failure to Optuna."""
         if self.space is None:
             return TrialState[document["optuna_state"]]
         state = _STATES.get(document["status"], TrialState.FAIL)
@@ -86,7 +87,7 @@ class TrialView:
         return document["status_times"].get(document["status"]) if self.state(document).is_finished() else None
 
     def _facts(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a training the service's own trials show beside Optuna's fields."""
+        """The user attributes that the trials of a job have beside Optuna's fields."""
         if self.space is None:
             return {}
         facts = {"training": document["_id"], "status": document["status"]}

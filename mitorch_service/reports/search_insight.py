@@ -1,14 +1,13 @@
-"""What miquery says of a search beside its leaderboard: what mattered, what was saved, what went wrong."""
+"""Analyses a search beside its leaderboard: effort, importance of parameters, warnings."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any
 
 from mitorch_service.controller.observe.history import records
 from mitorch_service.controller.plan.expansion import study_of
@@ -21,34 +20,29 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.costs import Account
 
 _MOST_TRIALS = 10_000  # the latest
-_SHOWN_PARAMETERS = 8
 _NEEDED = ("numpy", "scipy", "optuna", "sklearn")
 
 
 class SearchInsight:
-    """The trials of one job, looked at together; read once."""
+    """The analysis of one job's trials, which are read once."""
 
-    def __init__(self, store: Store, job: Job, accounts: Sequence[Account] | None = None) -> None:
-        """`accounts`: of its trials, where they were read."""
-        self._job, self._accounts = job, accounts
+    def __init__(self, store: Store, job: Job, now: datetime, accounts: Sequence[Account] | None = None) -> None:
+        """`accounts`: those of the trials, if they were read."""
+        self._job = job
+        self._now = now
+        self._accounts = accounts
         self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS)
         self._space, problems = parse_space(job.config)
         self._study = study_of(job, self._space)
         self._usable = bool(self._rows and self._space.parameters) and not problems
 
-    def fields(self) -> list[tuple[str, Any]]:
-        """Lines for a person, by name; None where there is nothing to say."""
-        found = self.importances().items()
-        shares = [("importance" if len(found) == 1 else f"importance for {name}", _text(of)) for name, of in found]
-        return [*self.effort.fields(), *shares, *(("seen", x) for x in self.seen())]
-
     @cached_property
     def effort(self) -> Effort:
-        """What its trials have taken."""
-        return effort(self._rows, self._accounts, datetime.now(UTC))
+        """Epochs and time, with and without early stopping."""
+        return effort(self._rows, self._accounts, self._now)
 
     def importance(self, objective: int = 0) -> dict[str, float]:
-        """Parameter -> its share of what makes an objective vary; empty without the packages, or with few trials."""
+        """Parameter -> its share of the variation of an objective; empty without the packages, or with few trials."""
         if not self._usable or not all(map(find_spec, _NEEDED)):
             return {}
         from mitorch_service.search.analysis.importance import importance  # Optuna takes half a second
@@ -57,11 +51,11 @@ class SearchInsight:
         return importance(of_objective(self._history(), objective))
 
     def importances(self) -> dict[str, dict[str, float]]:
-        """The same for each objective, by its name."""
+        """The importance for each objective, by its name."""
         return {name: self.importance(index) for index, name in enumerate(self._job.search.objectives())}
 
-    def seen(self) -> list[str]:
-        """A line for each pathology."""
+    def warnings(self) -> list[str]:
+        """One line for each problem of the search."""
         if not self._usable or not all(map(find_spec, ("numpy", "scipy"))):
             return []
         from mitorch_service.search.analysis.search_warnings import search_warnings
@@ -71,10 +65,6 @@ class SearchInsight:
 
     def _history(self) -> History:
         return History(self._study, records(self._space, self._rows, keep_canceled=False))
-
-
-def _text(shares: Mapping[str, float]) -> str | None:
-    return ", ".join(f"{key} {share:.0%}" for key, share in list(shares.items())[:_SHOWN_PARAMETERS]) or None
 
 
 def _exhausted(space: Space, trials: int) -> list[str]:

@@ -14,8 +14,8 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import ArtifactError, ProcessLost, StaleAttempt, StoreError, TrainingDiverged
 from mitorch_service.models.base import new_id
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.script import is_script
 from mitorch_service.runs.attempt_end import diverged, failed, logged_error, lost, record_end
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mitorch_service.errors import ArtifactError, MiTorchError
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo

@@ -30,7 +30,7 @@ def run_engine(context: AttemptContext, resume_point: ResumePoint, reporter: Sto
     DataError, ArtifactError, StoreError, TrainingDiverged, ProcessLost, ValueError, and whatever a user's data and
     plugins raise."""
     dataset = context.get_dataset()
-    with context.dataset_files.at_hand(dataset) as paths:
+    with context.dataset_files.local_paths(dataset) as paths:
         return _train(context, resume_point, reporter, dataset, paths)
 
 

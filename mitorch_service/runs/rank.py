@@ -24,7 +24,7 @@ def run_rank(store: Store, training_id: str, dataset_files: DatasetFiles) -> int
     try:
         training = persistently(lambda: store.trainings.get_training(training_id), START_PATIENCE)
         dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), START_PATIENCE)
-        with dataset_files.at_hand(dataset) as paths:
+        with dataset_files.local_paths(dataset) as paths:
             with heavy_imports():
                 from mitorch_service.training.loop.engine import train
 

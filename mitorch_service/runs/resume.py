@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.checkpoints import CHECKPOINT, delete_states
+from mitorch_service.artifacts.checkpoint_keys import CHECKPOINT, delete_checkpoint_files
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import is_script
@@ -79,6 +79,6 @@ def complete_curve(store: Store, training: Training, results: Iterable[EpochResu
 def delete_checkpoints(artifacts: ArtifactStore, training_id: str) -> None:
     """Deletes the states of a training that nothing will resume. A failure is logged, not raised."""
     try:
-        delete_states(artifacts, training_id, shared=False)
+        delete_checkpoint_files(artifacts, training_id, shared=False)
     except ArtifactError as error:
         log.warning("checkpoints cannot be deleted: %s", error)

@@ -348,7 +348,7 @@ def _names(collection: Collection) -> list[str]:
 
 
 def _tag_rows(training: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    """What the table of tags has of a training."""
+    """Returns the rows of a training in the table of tags."""
     return [(tag, training["arrival"], training["_id"]) for tag in training.get("tags") or ()]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from pydantic import JsonValue
 
 from mitorch_service.controller.plan.placement import Cluster, unplaceable
 from mitorch_service.errors import Problem
@@ -12,7 +13,7 @@ from mitorch_service.models.script import AnyConfig
 from mitorch_service.models.training import Resources
 from mitorch_service.models.validation import nearest
 from mitorch_service.settings import Settings
-from mitorch_service.submission.submission import ConfigCheck
+from mitorch_service.submission.script_code import ConfigCheck
 
 
 def resource_check(settings: Settings) -> ConfigCheck:
@@ -20,7 +21,7 @@ def resource_check(settings: Settings) -> ConfigCheck:
     as on a machine that only submits."""
     clusters = [Cluster.of(config) for config in settings.clusters] if settings.clusters_given else []
 
-    def check(config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
+    def check(config: AnyConfig | None, written: Mapping[str, JsonValue]) -> list[Problem]:
         wanted = config.resources if config is not None else None
         return [] if wanted is None or not clusters else _problems(wanted, clusters)
 

@@ -1,8 +1,8 @@
-"""Submits several documents of one file: all are checked before the first is written; repeated after an interruption,
-it completes them.
+"""Submits several documents of one file: all are checked before the first is written.
 
-The ids follow from the file's content, the options and a round, and the store adds no id twice. Nothing is stored on
-this machine. (A document that was deleted meanwhile is queued again by a repeat.)
+A repeat after an interruption completes them. The ids make that safe: they follow from the file's content, the options
+and a round, and the store adds no id twice. Nothing is kept on this machine. (A document that was deleted meanwhile is
+queued again by a repeat.)
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+
+from pydantic import JsonValue
 
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Problem
 from mitorch_service.models.job import Job
@@ -21,20 +22,15 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.bulk import submission_key
 from mitorch_service.submission.lookups import Lookups
-from mitorch_service.submission.submission import (
-    ConfigCheck,
-    Options,
-    Submission,
-    check_submission,
-    submit,
-)
+from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.submission.submission import Options, Submission, check_submission, submit
 
 _IDS = uuid.UUID("0f6b7d0a-8f0c-5b0e-9a55-6f1c1d5e7c42")
 
 
 @dataclass(frozen=True)
 class Group:
-    """The documents of one file by name, and those that are in the database already."""
+    """The documents of one file by name, and those of them that are in the database already."""
 
     documents: dict[str, Training | Job]
     present: frozenset[str] = frozenset()  # names
@@ -46,9 +42,13 @@ class Group:
 
 
 def check_group(
-    lookups: Lookups, source: str, files: Mapping[str, Mapping[str, Any]], options: Options, extra_check: ConfigCheck
+    lookups: Lookups,
+    source: str,
+    files: Mapping[str, Mapping[str, JsonValue]],
+    options: Options,
+    extra_check: ConfigCheck,
 ) -> dict[str, Submission]:
-    """Returns the checked files by name. Raises InvalidInput with the problems of all, each under its file's name."""
+    """Checks each file. Raises InvalidInput with the problems of all, each under the file's name."""
     problems: list[Problem] = []
     found: dict[str, Submission] = {}
     for name, data in files.items():
@@ -63,35 +63,37 @@ def check_group(
 
 def build_group(
     store: Store,
-    data: Mapping[str, Any],
+    data: Mapping[str, JsonValue],
     submissions: Mapping[str, Submission],
     options: Options,
     now: datetime,
     again: bool,
     tag: str,
 ) -> Group:
-    """Returns the documents of the file `data`, each tagged with ``tag=<its name>``: those of the round that is not
-    complete, else of the last one; with `again` of the next."""
+    """Builds the documents of the file `data`, each tagged with ``tag=<its name>``: those of the round that is not
+    complete, or else of the last one; with `again` of the next."""
     content = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    key, round = submission_key(content, options), 1
-    last = _group(store, key, round, submissions, options, now, tag)
+    key = submission_key(content, options)
+    round = 1
+    last = _round(store, key, round, submissions, options, now, tag)
     while last.is_queued:
-        following = _group(store, key, round + 1, submissions, options, now, tag)
+        round += 1
+        following = _round(store, key, round, submissions, options, now, tag)
         if not following.present:
             return following if again else last
-        last, round = following, round + 1
+        last = following
     return last
 
 
 def submit_group(store: Store, group: Group) -> int:
-    """Writes the missing documents; returns how many were added."""
+    """Queues the documents that are not in the database yet; returns how many."""
     missing = [document for name, document in group.documents.items() if name not in group.present]
     for document in missing:
         submit(store, document)
     return len(missing)
 
 
-def _group(
+def _round(
     store: Store,
     key: str,
     round: int,

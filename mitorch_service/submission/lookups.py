@@ -1,4 +1,4 @@
-"""Looks up in the database what a submission refers to: data sets, trainings to start from, earlier searches."""
+"""Looks up in the database what the checks of a submission need."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from mitorch_service.errors import BrokenDocument, NotFound, Problem
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.script import NO_DATASET
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.validation import nearest
 from mitorch_service.stores.base import Store
@@ -17,15 +18,36 @@ _CACHED = 10_000  # data sets, and trainings named as a base
 
 
 class Lookups:
-    """Cached lookups, as the configs of a large file refer to the same things. Raise StoreUnavailable.
+    """Caches the answers, as a file of a million lines refers to the same things. Methods raise StoreUnavailable.
 
     `dataset` returns the registered data set, at a version, or a problem; `base` and `warm_start` return a problem, or
-    None."""
+    None.
+    """
 
     def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))
         self.base = lru_cache(_CACHED)(lambda id: _check_base(store, id))
         self.warm_start = lru_cache(_CACHED)(lambda id: _check_warm_start(store, id))
+
+    def pin(self, ref: DatasetRef | None, problems: list[Problem], optional: bool) -> DatasetRef | None:
+        """The data set at a registered version, the newest if none is named; adds to `problems` what is wrong."""
+        if ref is None and optional:
+            return NO_DATASET
+        if ref is None:
+            if not any(problem.path.startswith("dataset") for problem in problems):
+                message = 'is required: write "dataset": "NAME" or "NAME:VERSION" in the file, or give --dataset'
+                problems.append(Problem("dataset", message))
+            return None
+        found = self.dataset(ref)
+        if isinstance(found, DatasetRef):
+            return found
+        problems.append(found)
+        return None
+
+    def base_problems(self, base: object) -> list[Problem]:
+        """The problem with the training whose weights are a training's `base`."""
+        problem = self.base(base) if isinstance(base, str) else None
+        return [problem] if problem else []
 
 
 def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | Problem:
@@ -53,7 +75,6 @@ def _check_base(store: Store, base: str) -> Problem | None:
 
 
 def _check_warm_start(store: Store, id: str) -> Problem | None:
-    # Imported here, as the submission of a training does not need it.
     from mitorch_service.submission.check_search import warm_start_problem
 
     return warm_start_problem(store, id)

@@ -1,42 +1,71 @@
-"""Converts obdb's settings file to a search, or a training, for each of its variants.
+"""Translates obdb's settings file into a search, or a training, for each of its variants.
 
-As in the original (weed_training 3d08cf3, code/model_trainer.py): Faster R-CNN on a pretrained ResNet with a pyramid,
-all its layers trained; SGD with StepLR; shorter side 800, batches of 4, flips and colour changes; the searched ranges
-logarithmic except for integers; the objective is the best mean validation loss of an epoch.
+As in the original (weed_training 3d08cf3, code/model_trainer.py): Faster R-CNN on a pretrained ResNet with a feature
+pyramid, all its layers trained; SGD with StepLR; shorter side 800, batches of 4, flips and colour jitter; the searched
+ranges logarithmic except for the integers; trials are compared by the best mean validation loss of an epoch.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
 
+from pydantic import JsonValue
+
+from mitorch_service.errors import InvalidInput
 from mitorch_service.models.merge_patch import merge_patch
-from mitorch_service.models.obdb import ObdbFile, Settings, SherpaParameters
+from mitorch_service.models.obdb import ObdbFile, ObdbSettings, SherpaParameters, read_obdb
+from mitorch_service.stores.base import Store
+from mitorch_service.submission.group import Group, build_group, check_group
+from mitorch_service.submission.lookups import Lookups
+from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.submission.submission import Options
 
-_DETECTORS = {"retina_net": "resnet50-fpn-retinanet"}  # the only one of the original's that is no backbone
-_COLOURS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05}  # its photometric distortion
+_DETECTORS = {
+    "retina_net": "resnet50-fpn-retinanet"
+}  # the only variant of the original that is not named after a backbone
+_COLORS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05}  # its photometric distortion
 
 
-def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:
-    """Returns a job or training file for each variant, by name."""
+def build_obdb_group(
+    store: Store,
+    source: str,
+    data: Mapping[str, JsonValue],
+    options: Options,
+    now: datetime,
+    check: ConfigCheck,
+    again: bool,
+) -> tuple[Group, list[str]]:
+    """Builds a job or training for each variant of a settings file; returns also the keys that have no meaning here.
+    Raises InvalidInput if anything is wrong."""
+    file, problems = read_obdb(data)
+    if file is None:
+        raise InvalidInput(source, problems)
+    submissions = check_group(Lookups(store), source, documents(file), options, check)
+    return build_group(store, data, submissions, options, now, again, tag="variant"), file.ignored
+
+
+def documents(file: ObdbFile) -> dict[str, dict[str, JsonValue]]:
+    """Builds a job or training config for each variant."""
     settings = file.settings
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, JsonValue]] = {}
     for name, variant in file.variants.items():
         if variant.run_hpo:
             found[name] = _search(name, settings)
         else:
             assert variant.optimal_hpo_settings is not None  # checked by the model
-            found[name] = _config(name, settings, variant.optimal_hpo_settings.model_dump(), _to_the_end(settings))
+            found[name] = _config(name, settings, variant.optimal_hpo_settings.model_dump(), _full_length(settings))
     return found
 
 
-def _search(name: str, settings: Settings) -> dict[str, Any]:
+def _search(name: str, settings: ObdbSettings) -> dict[str, JsonValue]:
     assert settings.sherpa_parameters is not None  # checked when it was read
     ranges = _expressions(settings.sherpa_parameters)
-    search = {
+    search: dict[str, JsonValue] = {
         "algorithm": "gp",
         "objective": "val_loss",
         "max_trials": settings.max_num_trials,
-        "refit": _to_the_end(settings),
+        "refit": _full_length(settings),
     }
     if settings.num_initial_data_points is not None:
         search["initial_trials"] = settings.num_initial_data_points
@@ -44,14 +73,16 @@ def _search(name: str, settings: Settings) -> dict[str, Any]:
     return {"job_type": "search", "config": config, "search": search, **_dataset(settings)}
 
 
-def _to_the_end(settings: Settings) -> dict[str, Any]:
-    """The duration of a winner's final training, and of one without a search."""
-    plateau = {"max_plateau_count": settings.max_plateau_count}
+def _full_length(settings: ObdbSettings) -> dict[str, JsonValue]:
+    """The length of a winner's final training, and of a training without a search."""
+    plateau: dict[str, JsonValue] = {"max_plateau_count": settings.max_plateau_count}
     return {"max_epochs": settings.max_train_epochs, "early_stopping": plateau}
 
 
-def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[str, Any]) -> dict[str, Any]:
-    config = {
+def _config(
+    name: str, settings: ObdbSettings, values: dict[str, JsonValue], length: dict[str, JsonValue]
+) -> dict[str, JsonValue]:
+    config: dict[str, JsonValue] = {
         "task_type": "object_detection",
         "model": {"input_size": 800, "pretrained": True, **_detector(name)},
         "optimizer": {"name": "sgd", "momentum": values["momentum"], "weight_decay": values["weight_decay"]},
@@ -62,27 +93,27 @@ def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[
             "step_gamma": values["gamma"],
         },
         "augmentation": {
-            "train": ["smallest_max_size", "horizontal_flip", {"name": "color_jitter", "options": _COLOURS}],
+            "train": ["smallest_max_size", "horizontal_flip", {"name": "color_jitter", "options": {**_COLORS}}],
             "val": ["smallest_max_size"],
         },
         "batch_size": 4,
         "keep_weights": "best",
         **length,
     }
-    merged: dict[str, Any] = merge_patch(config, settings.config)
+    merged: dict[str, JsonValue] = merge_patch(config, settings.config)
     return merged | _dataset(settings)
 
 
-def _detector(variant: str) -> dict[str, Any]:
-    """The detector of a variant, which is named after a backbone, or after one of the service's detectors."""
+def _detector(variant: str) -> dict[str, JsonValue]:
+    """The model of a variant, whose name is that of a backbone, or the whole name of one of our detectors."""
     if "-" in variant:
         return {"name": variant}
     name = _DETECTORS.get(variant, f"{variant}-fpn-fasterrcnn")
     return {"name": name, "options": {"trainable_backbone_layers": 5}}
 
 
-def _expressions(ranges: SherpaParameters) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _expressions(ranges: SherpaParameters) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
     for name in SherpaParameters.model_fields:
         low, high = getattr(ranges, name)
         kind = "_int" if name == "step_size" else "_loguniform"
@@ -90,5 +121,5 @@ def _expressions(ranges: SherpaParameters) -> dict[str, Any]:
     return found
 
 
-def _dataset(settings: Settings) -> dict[str, Any]:
+def _dataset(settings: ObdbSettings) -> dict[str, JsonValue]:
     return {} if settings.dataset is None else {"dataset": str(settings.dataset)}

@@ -1,4 +1,4 @@
-"""Checks at submission that SAS tokens outlast the training."""
+"""Checks at submission whether SAS tokens may expire before the training ends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _SOON = timedelta(days=7)  # a training may wait and run for days
 
 
 def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
-    """Returns a problem if a token has expired; logs a warning, which the submitter sees, if one expires soon."""
+    """The problem if a token has expired; if one expires soon, a warning is logged, which misubmit shows."""
     expiry, url = dataset.first_expiry() or (None, "")
     if expiry is None or expiry > now + _SOON:
         return None
-    token, when = f"the SAS token of {url}", f"on {expiry:%Y-%m-%d %H:%M} UTC"
+    token = f"the SAS token of {url}"
+    when = f"on {expiry:%Y-%m-%d %H:%M} UTC"
     remedy = "register a new version with one that outlasts the training"
     if expiry <= now:
         return Problem("dataset", f"{dataset.ref}: {token} expired {when}; {remedy}")
@@ -25,8 +26,8 @@ def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
 
 
 def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
-    """Logs a warning if the token in MITORCH_STORAGE_URL has expired or expires soon. It is no problem of a submission,
-    as a new token in the setting also serves queued trainings."""
+    """Warns of the token in MITORCH_STORAGE_URL as of a data set's. It refuses nothing, as a new token in the setting
+    serves what is queued already."""
     expiry = sas_expiry(_token_of(storage_url))
     if expiry is None or expiry > now + _SOON:
         return
@@ -38,7 +39,7 @@ def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
 
 
 def _token_of(storage_url: str) -> str:
-    """The query of a URL, or an item of a connection string."""
+    """Finds the token behind the ``?`` of a URL, or by its name in a connection string."""
     if storage_url.startswith(("http://", "https://")):
         return sas_of(storage_url)
     items = (item.partition("=") for item in storage_url.split(";"))

@@ -1,30 +1,34 @@
-"""Stores the code of a script before the script is queued."""
+"""The contract of checks beyond a config's form, which also keep the code of scripts."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+
+from pydantic import JsonValue
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.script import AnyConfig, CodeRecord
 
+# Takes the checked config (None if its form is wrong) and the one that was written; returns the problems.
+ConfigCheck = Callable[[AnyConfig | None, Mapping[str, JsonValue]], list[Problem]]
+
 
 class CodeKeeper(ABC):
-    """A check of configs (`submission.ConfigCheck`) that also keeps the code of those that are scripts."""
+    """Checks configs (a `ConfigCheck`) and keeps the code of scripts."""
 
     @abstractmethod
-    def __call__(self, config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
-        """Returns the problems of a config: the validated one (None if its form is wrong) and the written one."""
+    def __call__(self, config: AnyConfig | None, written: Mapping[str, JsonValue]) -> list[Problem]:
+        """The problems of a config; `config` is None if its form is wrong, and then only `written` is checked."""
 
     @abstractmethod
     def keep(self, source: str) -> CodeRecord:
-        """Stores the code at `script.source`, the same code once. Raises ValueError, with a remedy, or OSError if it
+        """Keeps the code at `script.source`; the same code once. Raises ValueError with a remedy, or OSError, if it
         cannot be read, ArtifactError if it cannot be stored."""
 
 
-def with_code(config: dict[str, Any], keeper: object) -> tuple[dict[str, Any], list[Problem]]:
-    """Returns the checked config, with `script.code` added if it has a `script.source`, and the problems of that."""
+def with_code(config: dict[str, JsonValue], keeper: object) -> tuple[dict[str, JsonValue], list[Problem]]:
+    """Adds `script.code` to a checked config that has a `script.source`; returns the config and the problems."""
     script = config.get("script")
     if not isinstance(script, dict) or script.get("source") is None or script.get("code") is not None:
         return config, []
@@ -32,7 +36,7 @@ def with_code(config: dict[str, Any], keeper: object) -> tuple[dict[str, Any], l
     if not isinstance(source, str):
         return config, [Problem("script.source", "cannot be searched: search over a parameter of the script")]
     if not isinstance(keeper, CodeKeeper):
-        return config, [Problem("script.source", "is not kept here: submit the script with misubmit")]
+        return config, [Problem("script.source", "cannot be stored from here: submit the script with misubmit")]
     try:
         code = keeper.keep(source)
     except (ValueError, OSError) as error:

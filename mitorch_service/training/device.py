@@ -1,4 +1,4 @@
-"""Where the arithmetic runs."""
+"""The choice of the device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def best_device() -> torch.device:
-    """The first CUDA device, else Apple's GPU, else the CPU."""
+    """Returns the first CUDA device, else Apple's GPU (MPS), else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", 0)
     if torch.backends.mps.is_available():

@@ -1,15 +1,13 @@
-"""What other installed packages add: they name it in their entry points, and nothing of ours changes.
+"""Extensions by other installed packages, through entry points in their pyproject.toml::
 
-In the package's pyproject.toml::
+[project.entry-points."mitorch_service.models"]
+my_model = "my_package.models:build_my_model"   # (ModelConfig, number of classes) -> nn.Module or Network
 
-    [project.entry-points."mitorch_service.models"]
-    my_model = "my_package.models:build_my_model"   # (ModelConfig, number of classes) -> nn.Module or Network
+[project.entry-points."mitorch_service.tasks"]
+my_task = "my_package.tasks:MyTask"             # a subclass of training.tasks.base.Task
 
-    [project.entry-points."mitorch_service.tasks"]
-    my_task = "my_package.tasks:MyTask"             # a subclass of training.task.Task
-
-    [project.entry-points."mitorch_service.augmentations"]
-    my_step = "my_package.steps:build_my_step"      # (options, input size) -> a transform of torchvision's v2
+[project.entry-points."mitorch_service.augmentations"]
+my_step = "my_package.steps:build_my_step"      # (options, input size) -> a transform of torchvision's v2
 """
 
 from __future__ import annotations
@@ -22,16 +20,16 @@ from mitorch_service.errors import ModelError
 
 
 def plugin_names(group: str) -> tuple[str, ...]:
-    """The names registered in the group, sorted. Imports none of the packages."""
+    """Returns the names registered in the group, sorted. Imports none of the packages."""
     return tuple(sorted(_plugins(group)))
 
 
 def load_plugin(group: str, name: str) -> Any:
-    """What the package registered under this name. Raises ModelError if it cannot be imported."""
+    """Imports the object registered under this name. Raises ModelError if that fails."""
     point = _plugins(group)[name]
     try:
         return point.load()
-    except Exception as error:  # a package of somebody else can fail in any way
+    except Exception as error:  # third-party code can fail in any way
         raise ModelError(
             f"{name}, which an installed package registers under {group} as {point.value!r}, cannot be imported "
             f"({type(error).__name__}: {error}). Repair or remove that package."

@@ -1,4 +1,4 @@
-"""Random numbers that depend on the config's seed alone, not on the number of loading processes."""
+"""Seeds that depend on the config's seed alone, not on the number of data loader processes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy and PyTorch, and has CUDA choose algorithms that give the same bits each time."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts: cuBLAS without it may vary
+    """Seeds Python, NumPy and PyTorch, and makes CUDA use deterministic algorithms."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; else cuBLAS is not repeatable
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -23,20 +23,22 @@ def seed_everything(seed: int) -> None:
 
 
 def derived_seed(seed: int, *keys: int) -> int:
-    """A seed of 63 bits for one purpose (an epoch, an image), unrelated to that of any other keys."""
+    """Returns a 63-bit seed for one purpose (an epoch, an image): a BLAKE2b hash of the seed and the keys."""
     digest = hashlib.blake2b(struct.pack(f"<{len(keys) + 1}q", seed, *keys), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def seed_process(seed: int, rank: int, *position: int) -> None:
-    """Gives each process of a distributed training random numbers of its own (dropout); the first keeps, at the start,
-    those that it would have alone."""
+    """Seeds each process of a distributed training differently (for dropout).
+
+    Rank 0 at the start of a training keeps the numbers of a single-process training.
+    """
     if rank > 0 or position:
         torch.manual_seed(derived_seed(seed, rank, *position))
 
 
 def random_state() -> dict[str, Any]:
-    """Where the generators of this process are: what `restore_random_state` takes, made of plain values and tensors."""
+    """Returns the state of this process's generators, as plain values and tensors, for `restore_random_state`."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
@@ -53,7 +55,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Every generator goes on as it would have; one of a device that this machine has not is left out."""
+    """Restores every generator from `random_state`; ignores the state of a device that this machine lacks."""
     random.setstate(state["python"])
     kind, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))

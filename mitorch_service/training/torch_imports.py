@@ -1,4 +1,4 @@
-"""Importing torch without the garbage collector walking over it again and again."""
+"""Keeps the garbage collector from scanning torch's modules over and over."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def heavy_imports() -> Iterator[None]:
-    """Put around the import of the engine in a process that trains.
+    """Disables garbage collection during the import of the engine, then freezes the imported objects.
 
-    torch and what it brings are half a million objects that stay for good. Collecting while they arrive takes a
-    quarter of their import's time, and each full collection afterwards, in the midst of training, a quarter of a
-    second more. So the collector pauses, then leaves alone what is there, until the interpreter ends.
+    torch and its dependencies create half a million objects that live until the process ends. Collecting during
+    their import takes a quarter of its time, and each later full collection, in the middle of training, another
+    quarter of a second.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -22,6 +22,6 @@ def heavy_imports() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
-        atexit.register(gc.unfreeze)  # else libraries complain of objects that they see leaked
+        atexit.register(gc.unfreeze)  # else libraries report leaked objects at exit
         if was_enabled:
             gc.enable()

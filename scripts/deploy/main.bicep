@@ -1,6 +1,6 @@
-// What the service needs on Azure beside its workspaces and its database: the Function app with an identity of its own,
-// the storage account of the app and of the artifacts, a key vault with the secrets, and the logs.
-// Applying it again changes only what differs.
+// The resources that the service needs on Azure besides its workspaces and its database: the Function app with its
+// identity, the storage account for the app and the artifacts, a key vault for the secrets, and the logs.
+// Applying it again changes only the differences.
 targetScope = 'resourceGroup'
 
 @description('What everything is named after.')
@@ -39,12 +39,12 @@ var unique = uniqueString(resourceGroup().id, name)
 var packageContainer = 'app-package'
 var artifactContainer = 'artifacts'
 var roles = {
-  blobOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // the least that the host of the app asks of its storage
+  blobOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // the minimum that the app's host needs for its storage
   blobContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   secretsUser: '4633458b-17de-408a-b874-0445c86b69e6'
 }
 
-// Not the app's own identity: this one has its roles before the app starts and looks up its secrets.
+// A user-assigned identity, so that it has its roles before the app starts and reads its secrets.
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: '${name}-identity'
   location: location

@@ -1,7 +1,7 @@
-"""The parameters of main.bicep, from the arguments and the environment: `python -m scripts.deploy.parameters`.
+"""Prints the parameters of main.bicep from arguments and environment: `python -m scripts.deploy.parameters`.
 
-Everything is checked before Azure is asked for anything. What is printed holds secrets: it goes into a file that only
-its owner can read, never onto a command line.
+Checks everything before Azure is called. The output contains secrets: write it to a file that only its owner can read,
+never to a command line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def main() -> int:
-    """Prints them as the JSON that `az deployment` reads; or, with exit code 2, what is wrong."""
+    """Prints the parameters as JSON for `az deployment`, or a problem with exit code 2."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--location", required=True)
@@ -47,16 +47,16 @@ def main() -> int:
 def parameters(
     name: str, location: str, clusters: str, schedule: str, node_identities: Sequence[str], environ: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The values by parameter. `clusters` is the JSON of MITORCH_CLUSTERS. Raises SettingsError."""
+    """Returns the values by parameter. `clusters`: the JSON of MITORCH_CLUSTERS. Raises SettingsError."""
     _match("--name", name, r"[a-z][a-z0-9-]{1,15}[a-z0-9]", "Use 3 to 17 lower-case letters, digits and dashes.")
     _match("--location", location, r"[a-z0-9]+", "Use a region's short name, such as westeurope.")
     if not _SCHEDULE.fullmatch(schedule):
         remedy = "Write six fields, the seconds first: '0 */5 * * * *' is every five minutes."
-        raise SettingsError("--schedule", f"{schedule!r} is no schedule", remedy)
+        raise SettingsError("--schedule", f"{schedule!r} is not a schedule", remedy)
     for one in node_identities:
         if not _GUID.fullmatch(one):
             remedy = "Give the object (principal) id of a compute cluster's identity."
-            raise SettingsError("--node-identity", f"{one!r} is no object id", remedy)
+            raise SettingsError("--node-identity", f"{one!r} is not an object id", remedy)
     settings = read_settings({**environ, "MITORCH_CLUSTERS": clusters})
     storage = environ.get("MITORCH_STORAGE_URL", "")
     _check_secrets(settings, storage)
@@ -96,7 +96,7 @@ def _check_secrets(settings: Settings, storage: str) -> None:
 
 
 def _without_passwords(clusters: str) -> list[dict[str, Any]]:
-    """The clusters, which settings have checked, as they may be shown to whoever can see the app's settings."""
+    """Returns the validated clusters without passwords, because many people can see the app's settings."""
     listed: list[dict[str, Any]] = json.loads(clusters)
     for number, cluster in enumerate(listed):
         if "auth" in cluster and cluster["auth"] != {"env": _PRINCIPAL}:

@@ -1,5 +1,5 @@
-// Lets the app's identity submit runs, watch them and create compute clusters in one Azure ML workspace, which may be in
-// another resource group or subscription.
+// Allows the app's identity to submit and read runs and to create compute clusters in an Azure ML workspace, which may
+// be in another resource group or subscription.
 targetScope = 'resourceGroup'
 
 param workspaceName string
@@ -8,8 +8,8 @@ param principalId string
 
 var roles = [
   'acdd72a7-3385-48ef-bd42-f606fba80ae7' // Reader: the workspace itself
-  'f6c7c914-8db3-469d-8ca1-694a8f32e121' // AzureML Data Scientist: all but computes
-  'e503ece1-11d0-4e8e-8e2c-7a6c3bf38815' // AzureML Compute Operator: and these
+  'f6c7c914-8db3-469d-8ca1-694a8f32e121' // AzureML Data Scientist: everything except computes
+  'e503ece1-11d0-4e8e-8e2c-7a6c3bf38815' // AzureML Compute Operator: computes
 ]
 
 resource workspace 'Microsoft.MachineLearningServices/workspaces@2024-04-01' existing = {

@@ -23,7 +23,7 @@ _COMMAND_SECONDS = 240
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command printed and ended with."""
+    """The output and exit code of a command."""
 
     code: int
     out: str

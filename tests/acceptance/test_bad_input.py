@@ -1,4 +1,4 @@
-"""What people get wrong: a clear error that names the field, the value and the remedy, and changes nothing."""
+"""Users' mistakes give a clear error with the field, the value and the remedy, and change nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "a list": (json.dumps([TINY_TRAINING]), "must be a JSON object"),
     "5 MB": (json.dumps({"model": "x" * 5_000_000}), "a config has at most 1 MB"),
     "not text": (b"\xff\xfe\x00\x01", "not UTF-8"),
-    "a key twice": ('{"model": 1, "model": 2}', "'model' stands twice"),
+    "a key twice": ('{"model": 1, "model": 2}', "'model' appears twice"),
     "NaN": ('{"max_epochs": NaN}', "NaN is not a JSON number"),
     "an unknown key": (
         json.dumps({**TINY_TRAINING, "optimzer": {}}),

@@ -1,4 +1,4 @@
-"""What a command does not need it does not import: start-up time is the price of every command."""
+"""Commands do not import what they do not need, because every command pays for start-up time."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def curve_of(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def states(machine: Machine) -> list[Path]:
-    """What trainings have kept to go on from."""
+    """Returns the checkpoints that trainings have kept."""
     return [path for kind in ("checkpoint-*", "shared-*") for path in machine.home.glob(f"artifacts/*/{kind}/*")]
 
 

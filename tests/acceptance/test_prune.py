@@ -143,7 +143,7 @@ def test_a_dry_run_changes_nothing_and_a_real_one_gives_the_space_back(machine: 
         (("--older-than", "180d"), "Give --archive FILE"),
         (("--older-than", "180d", "--delete", "--archive", "x"), "Give --archive FILE"),
         (("--delete",), "Missing option '--older-than'"),
-        (("--older-than", "180d", "--archive", "training.json"), "it is no gzip file"),
+        (("--older-than", "180d", "--archive", "training.json"), "not a gzip file"),
     ],
 )
 def test_wrong_usage(machine: Machine, arguments: tuple[str, ...], told: str) -> None:

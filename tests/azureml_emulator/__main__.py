@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def job_environment(proxy: str, ca_path: Path, folder: Path) -> dict[str, str]:
-    """What makes an unmodified SDK come here, and keeps Python from going anywhere else."""
+    """Returns the environment that directs an unmodified SDK here and keeps Python from connecting anywhere else."""
     local = "127.0.0.1,localhost"
     addresses = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "NO_PROXY": local}
     lower = {name.lower(): value for name, value in addresses.items()}

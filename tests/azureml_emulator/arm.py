@@ -18,7 +18,7 @@ _GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microso
 
 @ROUTES.add("subscriptions.list", "GET", "/subscriptions")
 def subscriptions(call: Call) -> Response:
-    """Those in which the principal may use a workspace."""
+    """Lists the subscriptions in which the principal may use a workspace."""
     tenant = call.principal.tenant if call.principal else ""
     names = sorted({workspace.subscription for workspace in _visible(call)})
     return reply(
@@ -45,7 +45,7 @@ def workspace(call: Call) -> Response:
 
 @ROUTES.add("workspace.list", "GET", _GROUP + "/workspaces")
 def workspaces(call: Call) -> Response:
-    """Those of a resource group."""
+    """Lists the workspaces of a resource group."""
     group = call.path["group"].lower()
     return reply({"value": [_document(found) for found in _visible(call) if found.group.lower() == group]})
 
@@ -75,14 +75,14 @@ def quotas(call: Call) -> Response:
 
 @DISCOVERY.add("workspace.discovery", "GET", "/discovery{WS}")
 def discovery(call: Call) -> Response:
-    """Where the workspace's services answer."""
+    """Returns the addresses of the workspace's services."""
     found = call.workspace()
     names = ("api", "history", "experimentation", "hyperdrive", "modelmanagement", "pipelines", "metrics", "mlflow")
     return reply({**dict.fromkeys(names, found.api), "studio": "https://ml.azure.com"})
 
 
 def discovery_url(found: Workspace) -> str:
-    """What the workspace names as its discovery address."""
+    """Returns the workspace's discovery address."""
     return f"{found.api}/discovery{found.path}"
 
 

@@ -1,4 +1,4 @@
-"""What the second SDK keeps through ARM: code, environments, data, models and datastores."""
+"""Assets that the second SDK manages through ARM: code, environments, data, models and datastores."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def create_datastore(call: Call) -> Response:
 
 @ROUTES.add("container.get", "GET", "{WS}/{kind}/{name}")
 def container(call: Call) -> Response:
-    """What all versions of a thing belong to."""
+    """Returns the container of all versions of an asset."""
     kept = _kept(call)
     if not kept:
         raise Refusal(404, "NotFound", f"{call.path['name']} was not found.")

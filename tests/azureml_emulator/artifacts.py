@@ -56,7 +56,7 @@ def log_urls(azure: Azure, workspace: Workspace, run: Run) -> dict[str, str]:
 
 
 def run_files(azure: Azure, run: Run) -> list[str]:
-    """What a run has written so far: its logs, and `outputs` and `logs` of its first node's working directory."""
+    """Lists a run's files so far: its logs, and `outputs` and `logs` of its first node's working directory."""
     folder = azure.run_folder(run)
     names = _below(folder, "user_logs") + _below(folder, "system_logs")
     return names + _below(folder / "nodes" / "0", "outputs") + _below(folder / "nodes" / "0", "logs")

@@ -117,7 +117,7 @@ def dataset(call: Call) -> Response:
 
 @ROUTES.add("dataset.version", "GET", "/data/v1.0{WS}/dataversion/unregistered-{saved}/versions/1")
 def dataset_version(call: Call) -> Response:
-    """What a saved data set consists of."""
+    """Returns the contents of a saved data set."""
     for versions in _kept(call, "datasets").values():
         for version in versions:
             if version["latest"]["savedDatasetId"] == call.path["saved"]:

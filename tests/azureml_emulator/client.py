@@ -159,7 +159,7 @@ class Emulator:
         self.call("wait_for_log", run_id=run_id, text=text, seconds=seconds)
 
     def log(self, run_id: str, name: str = "user_logs/std_log.txt") -> str:
-        """What a run has printed so far."""
+        """Returns the output of a run so far."""
         return (self.folder / "runs" / run_id / name).read_text()
 
     def preempt(self, run_id: str, then: str = "requeue") -> None:

@@ -1,4 +1,4 @@
-"""What tests tell the emulator, over HTTP on loopback: one POST per command, with its arguments as JSON."""
+"""Commands of tests to the emulator, over HTTP on loopback: one POST per command, with its arguments as JSON."""
 
 from __future__ import annotations
 

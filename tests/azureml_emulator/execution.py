@@ -71,7 +71,7 @@ def cancel(azure: Azure, run: Run) -> None:
 
 
 def _spec(config: dict[str, Any]) -> JobSpec:
-    """What the run configuration asks to start. PyTorch counts processes in all, MPI by node."""
+    """Returns the processes that the run configuration requests. PyTorch counts all processes, MPI those per node."""
     nodes = config.get("nodeCount") or 1
     communicator = (config.get("communicator") or "none").lower()
     if communicator in ("nccl", "gloo"):

@@ -85,7 +85,7 @@ class Faults:
 
 
 def before(azure: Azure, faults: list[Fault]) -> Response | None:
-    """What goes wrong before the effect; an answer where there is to be none of the service's own. Raises Dropped."""
+    """Applies faults before the effect; returns an answer if it replaces the service's. Raises Dropped."""
     for fault in faults:
         if fault.kind == "delay":
             time.sleep(fault.seconds)
@@ -99,7 +99,7 @@ def before(azure: Azure, faults: list[Fault]) -> Response | None:
 
 
 def after(faults: list[Fault], response: Response) -> Response:
-    """What goes wrong after the effect. Raises Dropped."""
+    """Applies faults after the effect. Raises Dropped."""
     for fault in faults:
         if fault.kind == "drop_after":
             raise Dropped

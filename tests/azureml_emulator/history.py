@@ -127,7 +127,7 @@ def delete_tags(call: Call) -> Response:
 
 @ROUTES.add("run.event", "POST", _EXPERIMENT + "/runs/{run}/events")
 def event(call: Call) -> Response:
-    """What a process says about its own run; the state of a run is the cluster's business."""
+    """Records what a process reports about its own run; the state of a run is the cluster's business."""
     call.run()
     return reply({})
 

@@ -21,7 +21,7 @@ ROUTES = Routes("login", public=True)
 
 @ROUTES.add("identity.configuration", "GET", "/{tenant}/v2.0/.well-known/openid-configuration")
 def configuration(call: Call) -> Response:
-    """Where tokens are given out. A tenant that nobody belongs to is unknown."""
+    """Returns the addresses that issue tokens. A tenant without principals is unknown."""
     tenant = call.path["tenant"]
     if tenant not in _tenants(call.azure):
         return _problem(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found. Check to make sure you have it.")

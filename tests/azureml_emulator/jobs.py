@@ -81,7 +81,7 @@ class ProcessJob:
             )
 
     def _environment(self) -> dict[str, str]:
-        """What AzureML sets in every job; the SDK's `Run.get_context` reads it."""
+        """Returns the variables that AzureML sets in every job, for the SDK's `Run.get_context`."""
         workspace, run = self._workspace, self._run
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
@@ -104,7 +104,7 @@ class ProcessJob:
         }
 
     def _ranks(self, rank: int, node: int, local: int, port: int) -> dict[str, str]:
-        """What torch.distributed reads."""
+        """Returns the variables that torch.distributed reads."""
         spec = self._run.spec
         values = {
             "RANK": rank,

@@ -55,7 +55,7 @@ class Scheduler:
         return self._scale_down(compute)
 
     def _queued(self, workspace: Workspace, compute: Compute) -> list[Run]:
-        """What waits for this cluster, oldest first; nothing while runs are held or the cluster is not ready."""
+        """Returns the waiting runs, oldest first; none while runs are held or the cluster is not ready."""
         waiting = [run for run in workspace.runs.values() if run.target == compute.name and run.job is None]
         for run in waiting:
             if run.status == "Preparing":

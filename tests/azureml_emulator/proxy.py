@@ -27,7 +27,7 @@ class Proxy(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        """What HTTPS_PROXY says."""
+        """Returns the value for HTTPS_PROXY."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: object, client_address: object) -> None:

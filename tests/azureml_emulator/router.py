@@ -1,4 +1,4 @@
-"""Which function answers which request. A service's module holds its `Routes`; `service.py` knows all modules."""
+"""Maps requests to functions. A service's module holds its `Routes`; `service.py` knows all modules."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def workspace_id(**names: str) -> str:
 
 
 def locations() -> dict[str, Any]:
-    """What may be used of the workspace's region."""
+    """Returns usages, quotas and VM sizes of the workspace's region."""
     return {
         "usages": AmlCompute.list_usages(workspace())[0]["name"]["value"],
         "quotas": len(AmlCompute.list_quotas(workspace())),
@@ -94,7 +94,7 @@ def details(run_id: str) -> dict[str, Any]:
 
 
 def run_data(run_id: str) -> dict[str, Any]:
-    """What a run has left behind."""
+    """Returns the metrics, tags and files of a run."""
     run = workspace().get_run(run_id)
     return {"metrics": run.get_metrics(), "tags": run.get_tags(), "files": run.get_file_names()}
 
@@ -166,7 +166,7 @@ def forget_workspaces() -> None:
 
 
 def working_folder() -> str:
-    """Where this process works: models are registered from below it only."""
+    """Returns the working folder of this process, below which models are registered."""
     return str(Path.cwd())
 
 

@@ -15,7 +15,7 @@ from tests.azureml_emulator.client import ROOT, Emulator
 
 
 class SdkError(Exception):
-    """What the SDK raised: the name of the class, and the message."""
+    """An error of the SDK: the name of its class, and its message."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")

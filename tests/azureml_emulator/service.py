@@ -55,7 +55,7 @@ class Service:
         self.faults = faults.Faults()
 
     def knows(self, host: str) -> str | None:
-        """Which service a host belongs to; None for one that is none of ours."""
+        """Returns the service of a host; None for a host that is not emulated."""
         if host in (identity.HOST, arm.HOST):
             return "login" if host == identity.HOST else "arm"
         if any(host == workspace.api.removeprefix("https://") for workspace in self._azure.workspaces):

@@ -25,7 +25,7 @@ def latest(call: Call) -> Response:
 
 @ROUTES.add("snapshot.getblob", "POST", "/content/v2.0{WS}/snapshots/getblob")
 def getblob(call: Call) -> Response:
-    """Where to upload each file."""
+    """Returns an address to upload each file to."""
     workspace, folder = call.workspace(), uuid.uuid4()
     names = call.request.json()["FileNames"]
     nodes = [{"fullName": n, "blobUri": blobs.sas_url(workspace, _CONTAINER, f"{folder}/{_clean(n)}")} for n in names]

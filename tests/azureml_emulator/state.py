@@ -1,4 +1,4 @@
-"""What the emulated Azure knows: principals, workspaces, clusters, runs. One lock guards all of it."""
+"""The state of the emulated Azure: principals, workspaces, clusters, runs. One lock guards all of it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a run starts: the command, in each of so many processes on each of so many nodes."""
+    """The command of a run, its nodes, and the processes on each."""
 
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Workspace:
 
     @property
     def api(self) -> str:
-        """Where its services answer."""
+        """The address of its services."""
         return f"https://{self.region}.api.azureml.ms"
 
 
@@ -206,7 +206,7 @@ class Azure:
             self.changed.notify_all()
 
     def run_folder(self, run: Run) -> Path:
-        """Where a run's logs and working directories lie."""
+        """The folder of a run's logs and working directories."""
         return self.folder / "runs" / run.id
 
     def configure(self, **settings: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Authority:
         self.ca_path.write_bytes(self._ca().public_bytes(serialization.Encoding.PEM))
 
     def context(self, host: str) -> ssl.SSLContext:
-        """What a server that claims to be the host needs."""
+        """Returns the context for a server that claims to be the host."""
         with self._lock:
             if host not in self._contexts:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -29,7 +29,7 @@ COMMANDS = ("misubmit", "miquery", "midataset", "micontrol")
 
 
 def processes(config: Path, n: int) -> dict[str, list[str]]:
-    """What is run, by the name of its figure."""
+    """Returns the commands to measure, by the name of their figure."""
     scripts = Path(sys.executable).parent
     bare = [sys.executable, "-c", BARE_CLICK]
     return {

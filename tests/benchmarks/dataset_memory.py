@@ -1,4 +1,4 @@
-"""What a large data set costs to read, and what its loading processes copy of it.
+"""Measures the cost of reading a large data set, and the memory that its loading processes copy.
 
     python -m tests.benchmarks.dataset_memory [--lines 1000000] [--only multiclass] [--workers 2]
 

@@ -44,7 +44,7 @@ def our_loader(image_list: ImageList, workers: int) -> Any:
 
 
 class PlainList(Dataset[int]):
-    """What many a script does; it loads nothing, but touches its entries."""
+    """A list as in many scripts: loads nothing, but touches all entries."""
 
     def __init__(self, image_list: ImageList) -> None:
         self._entries = [(image_list.images[index], image_list.target(index)) for index in range(len(image_list))]

@@ -90,7 +90,7 @@ def write_set(folder: Path, name: str) -> None:
 
 
 def write_labels(folder: Path, drawings: list[Drawing], split: str) -> None:
-    """Which shapes each picture shows, as a multilabel set; those that show none are left out."""
+    """Writes the shapes in each picture as a multilabel set, without pictures that show none."""
     (folder / split).mkdir(parents=True, exist_ok=True)
     lines = []
     for index, drawing in enumerate(drawings):
@@ -130,7 +130,7 @@ def alone(folder: Path, name: str, environment: dict[str, str]) -> None:
 
 
 def run(environment: dict[str, str], command: str, *arguments: object) -> str:
-    """What a command of ours prints. Its errors go to ours; raises CalledProcessError."""
+    """Returns the output of one of our commands; its errors go to ours. Raises CalledProcessError."""
     program = [str(Path(sys.executable).with_name(command)), *map(str, arguments)]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(program, env=environment | {"PATH": path}, stdout=subprocess.PIPE, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What the end of an epoch costs the training, beside its validation.
+"""Measures the time that the end of an epoch costs the training, without its validation.
 
     python -m tests.benchmarks.epoch_overhead [--epochs 50] [--model resnet50]
 

@@ -57,7 +57,7 @@ class Database:
         return store
 
     def settings(self) -> dict[str, str]:
-        """What a command needs in its environment to find it."""
+        """Returns the environment with which a command finds the store."""
         uri = self.where if self.kind == "mongo" else f"sqlite:///{self.where}"
         return {"MITORCH_DB_URI": uri, "MITORCH_DB_NAME": self.name}
 

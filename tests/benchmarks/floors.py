@@ -1,4 +1,4 @@
-"""What the benchmarks of the stores compare with: the raw drivers, doing the least that each job needs."""
+"""The floors for the benchmarks of the stores: the raw drivers, doing the least that each task needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Floor(ABC):
 
     @abstractmethod
     def copies(self, id: str, count: int) -> list[Any]:
-        """What the store has written for this training, again for `count` others; to be added as it is."""
+        """Returns this training's documents from the store, copied for `count` others, ready to add."""
 
     @abstractmethod
     def add_one(self, copies: Sequence[Any]) -> None:
@@ -218,7 +218,7 @@ class SqliteFloor(Floor):
                 yield f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", row
 
     def _tables(self) -> list[str]:
-        """Those with a row for a training."""
+        """Returns the tables with a row per training."""
         tables = [name for (name,) in self._db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         own = [t for t in tables if "_id" in [row[1] for row in self._db.execute(f"PRAGMA table_info({t})")]]
         return ["trainings", *(t for t in own if t not in ("trainings", "jobs", "datasets", "training_results"))]

@@ -1,4 +1,4 @@
-"""What the frame costs beside a training: starting a command, and from `misubmit` to the first recorded epoch.
+"""Measures the overhead beside a training: starting a command, and from `misubmit` to the first recorded epoch.
 
     python -m tests.benchmarks.frame [--repeats 5]
 

@@ -1,4 +1,4 @@
-"""What a million trainings leave behind: bytes of documents, indexes, archive and files; and how fast they are pruned.
+"""Measures what a million trainings store (documents, indexes, archive, files), and how fast they are pruned.
 
     python -m tests.benchmarks.growth [--store sqlite|mongo|files] [--n 20000]
 
@@ -32,7 +32,7 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training
 from mitorch_service.operations.archive import Archive
-from mitorch_service.operations.retention import PruneOrder, prune
+from mitorch_service.operations.retention import PruneOptions, prune
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
 from mitorch_service.stores.sqlite import SqliteStore
@@ -150,8 +150,10 @@ def measure(kind: str, store: Store, n: int, folder: Path, sizes: Any) -> None:
     path = folder / "archive.jsonl.gz"
     with closing(Archive(path)) as archive:
         begin = time.perf_counter()
-        order = PruneOrder(NOW + timedelta(days=1))
-        pruned = prune(store, FolderArtifactStore(folder / "artifacts"), folder / "runs", order, archive, lambda: None)
+        options = PruneOptions(NOW + timedelta(days=1))
+        pruned = prune(
+            store, FolderArtifactStore(folder / "artifacts"), folder / "runs", options, archive, lambda: None
+        )
         seconds = time.perf_counter() - begin
     assert pruned.trainings == n
     report("archive", kind, n, path.stat().st_size * MILLION / n)

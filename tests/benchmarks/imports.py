@@ -1,4 +1,4 @@
-"""What each command imports, and what that costs: a table of all packages above 5 ms (`python -X importtime`).
+"""Measures the imports of each command: a table of all packages above 5 ms (`python -X importtime`).
 
     python -m tests.benchmarks.imports [--repeats 5] [--above 5] [--store sqlite|mongo]
 
@@ -34,7 +34,7 @@ class Import:
 
 
 def imported(arguments: Sequence[str], environment: Mapping[str, str]) -> list[Import]:
-    """What a Python process with these arguments imports. Raises CalledProcessError."""
+    """Returns the imports of a Python process with these arguments. Raises CalledProcessError."""
     command = [sys.executable, "-X", "importtime", *arguments]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return list(_parsed(done.stderr))
@@ -70,7 +70,7 @@ def _parsed(text: str) -> Iterator[Import]:
 
 
 def commands(config: Path) -> dict[str, list[str]]:
-    """What is run, by name."""
+    """Returns the commands to measure, by name."""
     scripts = Path(sys.executable).parent
     named = {
         "misubmit one.json": ["misubmit", str(config)],

@@ -1,4 +1,4 @@
-"""What all benchmarks share: figures as JSON lines, a step and its floor measured in turns, the clock of processes."""
+"""The base of all benchmarks: figures as JSON lines, a step and its floor measured in turns, the clock of processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Round = Callable[[], float]  # does the thing some number of times; returns the 
 
 @dataclass(frozen=True)
 class Scale:
-    """What the figures of one run of a benchmark are about."""
+    """The store and the size that the figures of a run refer to."""
 
     store: str
     n: int

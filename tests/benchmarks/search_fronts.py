@@ -54,7 +54,7 @@ FRONTS: dict[str, Any] = {"zdt1": Zdt1, "trade": Trade}
 
 
 def area(pairs: Iterable[Pair], reference: Pair) -> float:
-    """What the pairs dominate up to the reference point: the hypervolume of two objectives."""
+    """Returns the hypervolume of two objectives: the area that the pairs dominate, up to the reference point."""
     found, least = 0.0, reference[1]
     for first, second in sorted(pairs):
         if first < reference[0] and second < least:

@@ -1,4 +1,4 @@
-"""What the searches are measured on: functions of a config, with their spaces and their best values."""
+"""The functions that searches are measured on: functions of a config, with their spaces and their best values."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Digits:
         }
 
     def regret(self, config: dict[str, Any]) -> float:
-        """Of the log loss after the last epoch."""
+        """Returns the regret in the log loss after the last epoch."""
         return float(self._loss[self._cell(config)][-1] - self._loss[..., -1].min())
 
     def accuracies(self, config: dict[str, Any]) -> list[float]:

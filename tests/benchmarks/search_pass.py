@@ -1,4 +1,4 @@
-"""What a pass of the controller costs for one search with many finished trials.
+"""Measures the cost of a controller's pass for one search with many finished trials.
 
     python -m tests.benchmarks.search_pass [--trials 100 1000 10000] [--algorithm auto tpe cmaes random]
         [--objectives 2]

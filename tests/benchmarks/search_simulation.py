@@ -25,7 +25,7 @@ MOST_EPOCHS = 6000
 
 @dataclass(frozen=True)
 class Settings:
-    """What is searched, and by how many workers."""
+    """The search to simulate, and its number of workers."""
 
     space: dict[str, Any]
     seed: int

@@ -69,13 +69,13 @@ def give_back(store: Store, trainings: Sequence[tuple[str, int]]) -> None:
 
 
 class Reading:
-    """What the command line reads."""
+    """Measures the reads of the command line."""
 
     def __init__(self, store: Store, floor: Floor, scale: Scale) -> None:
         self._store, self._floor, self._scale = store, floor, scale
 
     def figures(self) -> dict[str, Callable[[], None]]:
-        """By name, what measures and reports it."""
+        """Returns the functions that measure and report each read, by name."""
         n = self._scale.n
         job, some = training_id(-1), training_id(n // 2)
         page = self._floor.key_at(min(1000 * 100, 2 * n - 101))
@@ -120,13 +120,13 @@ class Reading:
 
 
 class Writing:
-    """What submission, the controller and the runs write."""
+    """Measures the writes of submission, the controller and the runs."""
 
     def __init__(self, store: Store, floor: Floor, scale: Scale) -> None:
         self._store, self._floor, self._scale = store, floor, scale
 
     def figures(self) -> dict[str, Callable[[], None]]:
-        """By name, what measures and reports it."""
+        """Returns the functions that measure and report each write, by name."""
         few = 200
         steps: dict[str, tuple[Round, Round, int]] = {
             "record an epoch": (*self._record(few), few),

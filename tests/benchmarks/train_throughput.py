@@ -70,7 +70,7 @@ class Rates(NullReporter):
 
 
 class Files(Dataset[tuple[Tensor, int]]):
-    """What the floor reads: as in PyTorch's ImageNet example."""
+    """The floor's data set, as in PyTorch's ImageNet example."""
 
     def __init__(self, image_list: ImageList, size: int) -> None:
         crops = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), v2.PILToTensor()]

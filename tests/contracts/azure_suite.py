@@ -13,7 +13,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources
 from tests.azureml_emulator.client import COMPUTE, Emulator
 from tests.azureml_worker import Worker

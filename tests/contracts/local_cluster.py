@@ -16,7 +16,7 @@ import psutil
 from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.backends.local.backend import LocalBackend
 from mitorch_service.backends.local.supervisor import process_start
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 
 _SUBMIT = """
 import sys, time
@@ -82,7 +82,7 @@ class LocalCluster:
         return answers
 
     def folder(self, name: str) -> Path:
-        """Where the run's files are."""
+        """Returns the folder of the run's files."""
         return self.home / "runs" / name
 
     def processes(self, name: str) -> tuple[int, int]:

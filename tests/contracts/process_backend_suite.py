@@ -9,7 +9,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import NoCapacity
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from tests.contracts.backend_suite import ENDED, SLEEP, ExecutionContract, SlotContract, WithSlots
 from tests.contracts.local_cluster import LocalCluster, eventually, lives, python, shell, state, wait_for
 

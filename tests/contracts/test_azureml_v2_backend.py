@@ -11,7 +11,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources
 from tests.azureml_emulator.client import PASSWORD, PRINCIPAL, TENANT, Emulator
 from tests.azureml_worker import Worker
@@ -246,7 +246,7 @@ def test_the_first_sdk_is_not_needed_and_none_before_the_first_call() -> None:
 import sys
 import mitorch_service.backends.azureml.v2.backend
 print({"azure.ai", "azureml"} & set(sys.modules))
-import mitorch_service.backends.azureml.v2.connection, mitorch_service.backends.azureml.v2.errors
+import mitorch_service.backends.azureml.v2.connection, mitorch_service.backends.azureml.v2.sdk_errors
 print({"azure.ai.ml", "azureml"} & set(sys.modules))
 """
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout

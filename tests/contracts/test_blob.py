@@ -174,7 +174,7 @@ def test_what_is_damaged_in_the_storage_is_told_and_not_taken(
     blob = container.get_blob_client(KEY)
     blob.upload_blob(content)
     blob.set_http_headers(ContentSettings(content_md5=bytearray(16)))
-    with pytest.raises(ArtifactError, match="does not fit its MD5"):
+    with pytest.raises(ArtifactError, match="does not match its MD5"):
         artifacts.get(KEY, tmp_path / "back")
     assert not (tmp_path / "back").exists()
 

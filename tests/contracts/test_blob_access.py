@@ -29,7 +29,7 @@ Break = Callable[[Azurite, str], str]  # the container's name to a MITORCH_STORA
 BREAKS: dict[str, tuple[Break, str]] = {
     "expired": (
         lambda azurite, name: f"{azurite.url(name)}?{azurite.sas(name, end=datetime(2026, 1, 2, 3, 4, tzinfo=UTC))}",
-        r"the SAS token expired on 2026-01-02 03:04 UTC\. Make a new one",
+        r"the SAS token expired on 2026-01-02 03:04 UTC\. Create a new one",
     ),
     "forged": (
         lambda azurite, name: f"{azurite.url(name)}?{azurite.sas(name)[:-9]}AAAAAA%3D",
@@ -45,11 +45,11 @@ BREAKS: dict[str, tuple[Break, str]] = {
     ),
     "no container": (
         lambda azurite, name: f"{azurite.url('missing')}?{azurite.sas('missing')}",
-        "there is no such container. Create it",
+        "the container does not exist. Create it",
     ),
     "no container, by key": (
         lambda azurite, name: f"{azurite.connection_string}Container=missing",
-        "there is no such container. Create it",
+        "the container does not exist. Create it",
     ),
     "no name for one": (
         lambda azurite, name: f"{azurite.url('A_B')}?{azurite.sas('A_B')}",
@@ -133,7 +133,7 @@ def test_the_check_tells_when_the_token_ends(azurite: Azurite, container: Contai
     name = container.container_name
     token = azurite.sas(name, end=datetime(2099, 1, 2, 3, 4, tzinfo=UTC))
     told = BlobArtifactStore(f"{azurite.url(name)}?{token}").check()
-    assert told == f"{azurite.url(name)}, until the SAS token ends on 2099-01-02 03:04 UTC"
+    assert told == f"{azurite.url(name)}, until the SAS token expires on 2099-01-02 03:04 UTC"
 
 
 def assert_silent(error: MiTorchError, url: str) -> None:
@@ -143,5 +143,5 @@ def assert_silent(error: MiTorchError, url: str) -> None:
 
 
 def whole(error: BaseException) -> str:
-    """What --debug prints."""
+    """Returns the output of --debug."""
     return "".join(traceback.format_exception(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.backends.base import RunRequest
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from tests.azureml_emulator.client import Emulator
 from tests.contracts.azure_suite import AzureSuite, WithCluster, starts
 from tests.contracts.backend_suite import ENDED, SLEEP

@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.models.dataset import Dataset
-with DatasetFiles(Path(sys.argv[1])).at_hand(Dataset.model_validate_json(sys.stdin.readline())) as paths:
+with DatasetFiles(Path(sys.argv[1])).local_paths(Dataset.model_validate_json(sys.stdin.readline())) as paths:
     print(paths["train"].read_bytes()[:20].decode(), flush=True)
     sys.stdin.readline()
 """
@@ -90,7 +90,7 @@ def views(cache: Path) -> list[Path]:
 def test_files_of_this_machine_are_where_they_are(tmp_path: Path) -> None:
     part = DatasetPart(path="/data/train.txt", support_files=["/data/images.zip"])
     dataset = Dataset(id="d:1", name="d", version=1, train=part, val=part, created_at=NOW)
-    with DatasetFiles(tmp_path / "cache").at_hand(dataset) as paths:
+    with DatasetFiles(tmp_path / "cache").local_paths(dataset) as paths:
         assert paths == {"train": Path("/data/train.txt"), "val": Path("/data/train.txt")}
     assert not (tmp_path / "cache").exists()
 
@@ -100,7 +100,7 @@ def test_support_files_lie_where_the_text_file_looks_for_them(storage: Storage, 
         storage.write(f"set/{path}", content)
     storage.write("shared/images.zip", b"shared")
     dataset = storage.dataset(*(f"set/{path}".replace(" ", "%20") for path in TRAIN), "shared/images.zip")
-    with DatasetFiles(tmp_path).at_hand(dataset) as paths:
+    with DatasetFiles(tmp_path).local_paths(dataset) as paths:
         folder = paths["train"].parent
         assert {path: (folder / path).read_bytes() for path in TRAIN} == TRAIN
         assert (folder / "../shared/images.zip").read_bytes() == b"shared"
@@ -114,19 +114,21 @@ def test_what_was_loaded_is_not_loaded_again_and_a_new_token_changes_nothing(
 ) -> None:
     storage.write("train.txt", os.urandom(3 * MB))
     files = DatasetFiles(tmp_path)
-    with files.at_hand(storage.dataset("train.txt", host=proxy.address)):
+    with files.local_paths(storage.dataset("train.txt", host=proxy.address)):
         before = proxy.bytes["down"]
     assert before > 3 * MB
-    with files.at_hand(storage.dataset("train.txt", host=proxy.address, sas=storage.azurite.sas(storage.name, "r"))):
+    with files.local_paths(
+        storage.dataset("train.txt", host=proxy.address, sas=storage.azurite.sas(storage.name, "r"))
+    ):
         assert proxy.bytes["down"] - before < 64 * 1024
 
 
 def test_a_changed_file_is_loaded_anew_and_who_reads_the_old_one_keeps_it(storage: Storage, tmp_path: Path) -> None:
     files, dataset = DatasetFiles(tmp_path), storage.dataset("train.txt")
     storage.write("train.txt", b"old")
-    with files.at_hand(dataset) as old:
+    with files.local_paths(dataset) as old:
         storage.write("train.txt", b"new")
-        with files.at_hand(dataset) as new:
+        with files.local_paths(dataset) as new:
             assert new["train"].read_bytes() == b"new"
         assert old["train"].read_bytes() == b"old"
 
@@ -160,7 +162,7 @@ def test_a_process_killed_in_the_middle_leaves_what_the_next_goes_on_with(
     assert part.name.startswith(".part-")
     assert there >= 8 * MB
     before = proxy.bytes["down"]
-    with DatasetFiles(tmp_path).at_hand(storage.dataset("train.txt", host=proxy.address)) as paths:
+    with DatasetFiles(tmp_path).local_paths(storage.dataset("train.txt", host=proxy.address)) as paths:
         assert proxy.bytes["down"] - before <= 50 * MB - there + 64 * 1024
         assert paths["train"].read_bytes() == b"0" * 50 * MB
         assert len(views(tmp_path)) == 2  # the killed one's is swept away
@@ -182,15 +184,15 @@ def test_the_least_recently_used_files_go_and_those_in_use_stay(storage: Storage
     files = DatasetFiles(tmp_path, limit=5 * MB)
     for size in (1, 2, 3):
         storage.write(f"{size}.txt", bytes(size * MB))
-    with files.at_hand(storage.dataset("1.txt")) as used:
-        with files.at_hand(storage.dataset("2.txt")):
+    with files.local_paths(storage.dataset("1.txt")) as used:
+        with files.local_paths(storage.dataset("2.txt")):
             pass
         os.utime(next(path for path in (tmp_path / "files").iterdir() if path.stat().st_size == 2 * MB), (1, 1))
-        with files.at_hand(storage.dataset("3.txt")):
+        with files.local_paths(storage.dataset("3.txt")):
             pass
         assert kept(tmp_path) == [MB, 2 * MB, 3 * MB]  # what is in use does not count
         storage.write("4.txt", bytes(MB // 2))
-        with files.at_hand(storage.dataset("4.txt")):
+        with files.local_paths(storage.dataset("4.txt")):
             pass
         assert kept(tmp_path) == [MB // 2, MB, 3 * MB]
         assert used["train"].read_bytes() == bytes(MB)
@@ -205,7 +207,7 @@ def test_a_disk_without_room_is_told(storage: Storage, tmp_path: Path) -> None:
     try:
         storage.write("train.txt", bytes(3 * MB))
         with pytest.raises(ArtifactError, match=r"3 MB do not fit .* MITORCH_HOME"):
-            DatasetFiles(disk).at_hand(storage.dataset("train.txt")).__enter__()
+            DatasetFiles(disk).local_paths(storage.dataset("train.txt")).__enter__()
         assert shutil.disk_usage(disk).free > MB
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -216,21 +218,21 @@ def test_what_the_storage_refuses_is_the_data_sets_fault(storage: Storage, tmp_p
     old = storage.azurite.sas(storage.name, "r", datetime(2026, 1, 2, tzinfo=UTC))
     files = DatasetFiles(tmp_path)
     with pytest.raises(DataError, match=r"train\.txt: the SAS token expired on 2026-01-02 00:00 UTC") as caught:
-        files.at_hand(storage.dataset("train.txt", sas=old)).__enter__()
+        files.local_paths(storage.dataset("train.txt", sas=old)).__enter__()
     assert "sig" not in str(caught.value)
-    with pytest.raises(DataError, match=r"images\.zip: there is no such file"):
-        files.at_hand(storage.dataset("train.txt", "images.zip")).__enter__()
+    with pytest.raises(DataError, match=r"images\.zip: file not found"):
+        files.local_paths(storage.dataset("train.txt", "images.zip")).__enter__()
     assert views(tmp_path) == []
 
 
 def test_the_loading_is_told_in_the_log(storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="mitorch")
     storage.write("train.txt", bytes(2 * MB))
-    with DatasetFiles(tmp_path).at_hand(storage.dataset("train.txt")):
+    with DatasetFiles(tmp_path).local_paths(storage.dataset("train.txt")):
         pass
     assert caplog.messages == [
-        "data set digits:1: 0 of 1 files are there, 0 of 2 MB loaded",
-        "data set digits:1: all files are there",
+        "data set digits:1: 0 of 1 files available, 0 of 2 MB downloaded",
+        "data set digits:1: all files are available",
     ]
 
 
@@ -247,12 +249,12 @@ def test_urls_that_cannot_be_reached_are_told_by_their_field(storage: Storage, t
     assert problems("/data/train.txt") == []
     (one,) = problems(right, right, missing)
     assert one.startswith("train.support_files[1]: http://")
-    assert one.endswith("images.zip: there is no such file.")
+    assert one.endswith("images.zip: file not found.")
     (one,) = problems(right, other)
-    assert one.startswith("train.support_files: lie in several containers")
+    assert one.startswith("train.support_files: are in several containers")
     (one,) = problems(right, "/data/images.zip")
     assert one.startswith("train: mixes URLs with files of this machine")
     (one,) = problems("https://me.blob.core.windows.net/only?sig=hush")
-    assert one == "train.path: https://me.blob.core.windows.net/only names a container, no file"
+    assert one == "train.path: https://me.blob.core.windows.net/only names a container, not a file"
     (one,) = problems("http://me.blob.core.windows.net/a/b?sig=hush")
     assert one.startswith("train.path: http://me.blob.core.windows.net/a/b must begin with https://")

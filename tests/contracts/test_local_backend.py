@@ -1,4 +1,4 @@
-"""What only runs on this machine have: processes to lose, slots as files, GPUs, a disk that fills up."""
+"""Properties of local runs only: processes to lose, slots as files, GPUs, a disk that fills up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from mitorch_service.backends.base import Capacity, RunRequest
 from mitorch_service.backends.local.backend import visible_gpus
 from mitorch_service.errors import BackendUnavailable
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from tests.contracts.backend_suite import ENDED, SLEEP
 from tests.contracts.local_cluster import LocalCluster, eventually, lives, shell, state, wait_for
 from tests.contracts.process_backend_suite import ProcessBackendContract

@@ -18,7 +18,7 @@ from mitorch_service.models.job import Job
 from mitorch_service.models.status import ENDED, AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.operations.archive import Archive
-from mitorch_service.operations.retention import PruneOrder, preview, prune
+from mitorch_service.operations.retention import PruneOptions, preview, prune
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Query
 from mitorch_service.stores.trainings import TrainingFilter
@@ -166,23 +166,23 @@ def test_the_whole_prune(store: Store, tmp_path: Path) -> None:
     young = ended(at=BEFORE)
     store.queue.add_trainings([*trials, open_trial, base, new, *singles, young])
     add_results(store, trials[0], 3)
-    order = PruneOrder(BEFORE, keep_best=True)
-    everything = ids(store)
+    options = PruneOptions(BEFORE, keep_best=True)
+    everything, going = ids(store), 2 + len(singles)
 
-    expected = preview(store, order)
-    assert (expected.trainings, expected.jobs, expected.best, expected.bases, expected.active) == (12, 0, 1, 1, 1)
+    expected = preview(store, options)
+    assert (expected.trainings, expected.jobs, expected.best, expected.bases, expected.active) == (going, 0, 1, 1, 1)
     assert ids(store) == everything
 
     archive = Archive(tmp_path / "old.jsonl.gz")
     waited: list[int] = []
     artifacts = FolderArtifactStore(tmp_path / "artifacts")
-    report = prune(store, artifacts, tmp_path / "runs", order, archive, lambda: waited.append(1))
-    assert (report.trainings, report.jobs, report.failed) == (12, 0, [])
+    report = prune(store, artifacts, tmp_path / "runs", options, archive, lambda: waited.append(1))
+    assert (report.trainings, report.jobs, report.failed) == (going, 0, [])
     assert ids(store) == {trials[1].id, open_trial.id, base.id, new.id, young.id}
     assert store.jobs.get_job(search.id)
     assert waited
 
-    report = prune(store, artifacts, tmp_path / "runs", PruneOrder(BEFORE), archive, lambda: None)
+    report = prune(store, artifacts, tmp_path / "runs", PruneOptions(BEFORE), archive, lambda: None)
     archive.close()
     assert (report.trainings, report.jobs) == (1, 1)
     assert {job.id for job in store.jobs.list_jobs(10).items} == {active.id, recent.id}

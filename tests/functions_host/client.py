@@ -73,7 +73,7 @@ class Host:
 
 
 def event(line: Line) -> Line:
-    """What a log line of the app says; empty for any other line."""
+    """Returns the event in a log line of the app; empty for any other line."""
     if line["host"] != "log" or line["logger"] != "mitorch":
         return {}
     told: Line = json.loads(line["message"])

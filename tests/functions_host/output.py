@@ -1,4 +1,4 @@
-"""What the host prints: one line of JSON for each thing that happens."""
+"""The host's output: one line of JSON per event."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Machine
-from tests.acceptance.digits import TINY_TRAINING, write_small_digits
-from tests.azureml_emulator.client import COMPUTE, PASSWORD, WORKSPACE, Emulator, running
+from tests.acceptance.digits import TINY_TRAINING
+from tests.azureml_emulator.client import COMPUTE, PASSWORD, WORKSPACE, Emulator
 from tests.azureml_worker import CONNECTION
 from tests.warm.command import warm_runs
 
@@ -23,19 +23,6 @@ class AzureTrainingSuite:
 
     sdk = "v1"
     submission = ("submit", 200, "runId=")  # operation, status, and what stands before a run's name in its path
-
-    @pytest.fixture(scope="class")
-    def furnished(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Machine]]:
-        """An emulator and a home folder for all tests here, with a data set."""
-        folder = tmp_path_factory.mktemp("azure")
-        with running(folder / "azure") as azure:
-            azure.populate(max_nodes=8)
-            clusters = json.dumps([{**CLUSTER, "sdk": self.sdk}])
-            machine = Machine(folder / "home", {**azure.environment(folder / "home"), "MITORCH_CLUSTERS": clusters})
-            machine.ok("dataset", "register", write_small_digits(machine.folder / "digits"))
-            yield azure, machine
-            for run in azure.runs():
-                azure.cancel(run["runId"])
 
     @pytest.fixture
     def azure(self, furnished: tuple[Emulator, Machine]) -> Iterator[Emulator]:

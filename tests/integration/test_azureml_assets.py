@@ -131,7 +131,7 @@ def test_the_best_trial_of_a_job_is_registered_once(azure: Emulator, machine: Ma
     job, trial = furnish(machine, b"the weights")
     first = machine.run("control", "register-model", job, "--name", "winner", "--json")
     assert first.json == {"name": "winner", "version": 1, "new": True, "training": trial.id}
-    assert "images and steps are not told" in first.err  # the data set is not registered here
+    assert "no image and step counts" in first.err  # the data set is not registered here
     again = machine.ok("control", "register-model", trial.id, "--name", "winner")
     assert again == f"registered already: winner, version 1, of training {trial.id}"
     model = azure.assets()["models"]["winner:1"]

@@ -1,4 +1,4 @@
-"""What goes wrong on command, as the unmodified azureml-core sees it; and that nothing leaves loopback."""
+"""Faults on command, as the unmodified azureml-core sees them; and that nothing leaves loopback."""
 
 from __future__ import annotations
 

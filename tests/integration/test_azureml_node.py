@@ -49,7 +49,7 @@ def source(emulator: Emulator, tmp_path: Path) -> Iterator[str]:
 
 
 def settings(sdk: SdkProcess, emulator: Emulator, source: str, run: str, **given: str) -> list[object]:
-    """What the node of a run with these variables finds, and how often it has waited."""
+    """Returns the settings that a node finds with these variables, and how often it has waited."""
     variables = {"TREE": str(ROOT), "AZUREML_DEFAULT_RETRIES": "0", **given}
     sdk("submit", folder=source, run_id=run, environment=variables)
     assert emulator.wait(run) == "Completed", emulator.log(run)

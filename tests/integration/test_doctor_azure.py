@@ -64,7 +64,7 @@ FINE: dict[str, tuple[dict[str, Any], str, str]] = {
     "low": ({"compute": "low"}, "compute", "low priority, though low_priority is false"),
     "create": ({"compute": "new", "create": PROFILE}, "compute", "will be created (Standard_NC24s_v3)"),
     "quota": ({}, "quota", "Standard NCSv3 Family: 0 of 24 cores used, a node of Standard_NC6s_v3 has 6"),
-    "no-family": ({"compute": "odd"}, "quota", "not compared: the service tells none for Standard_D2_v2"),
+    "no-family": ({"compute": "odd"}, "quota", "not compared: the service reports none for Standard_D2_v2"),
     "vault": ({}, "key vault", "secrets can be written and read"),
     "image": ({"environment": "registry.example/torch:1"}, "environment", "the image registry.example/torch:1"),
 }
@@ -93,7 +93,7 @@ def machine(azure: Emulator, tmp_path: Path) -> Iterator[Machine]:
 def findings(
     machine: Machine, *clusters: dict[str, Any], arguments: tuple[str, ...] = ()
 ) -> dict[str, tuple[bool, str]]:
-    """What the doctor says of everything; it never tells a secret."""
+    """Returns the doctor's findings, which never contain a secret."""
     machine.environment["MITORCH_CLUSTERS"] = json.dumps(clusters)
     answer = machine.run("doctor", "--json", "--debug", *arguments)
     assert not any(secret in answer.out + answer.err for secret in SECRETS)
@@ -158,7 +158,7 @@ def test_all_is_well_with_a_database_and_a_container_for_all(
     machine.environment |= {"MITORCH_DB_URI": mongodb_uri, "MITORCH_STORAGE_URL": url}
     found = findings(machine, CLUSTER)
     assert all(ok for ok, _ in found.values()), found
-    assert f"until the SAS token ends on {end:%Y-%m-%d %H:%M} UTC" in found["storage"][1]
+    assert f"until the SAS token expires on {end:%Y-%m-%d %H:%M} UTC" in found["storage"][1]
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_a_cluster_that_is_down_is_counted(azure: Emulator, machine: Machine, ho
 def test_two_apps_on_one_database_launch_each_training_once(
     azure: Emulator, machine: Machine, hosts: ExitStack
 ) -> None:
-    """Where the host's own lock does not reach."""
+    """Runs passes that overlap because the host's own lock does not apply."""
     many = "".join(f"{json.dumps(TINY_TRAINING)}\n" for _ in range(10))
     machine.ok("submit", "--many", machine.write("many.jsonl", many))
     apps = [start(hosts, machine, f"{number}.json") for number in range(2)]

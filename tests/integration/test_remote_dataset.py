@@ -18,12 +18,12 @@ from click.testing import CliRunner
 from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.cli import dataset as midataset
 from mitorch_service.errors import InvalidInput
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
-from mitorch_service.operations.dataset_registration import register_file
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.settings import Settings, read_settings
-from mitorch_service.wiring import open_artifacts, open_dataset_files, open_store
+from mitorch_service.wiring import open_artifacts, open_dataset_files, open_dataset_registry, open_store
 from tests.azurite_server import Azurite
 from tests.samples import CONFIG, a_training, an_attempt
 from tests.unit.training.pictures import write_colors
@@ -74,6 +74,11 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, storage: Storage) 
     return read_settings()
 
 
+def register_file(path: str) -> list[DatasetRef]:
+    """Registers what the file defines."""
+    return open_dataset_registry(read_settings()).register_file(path)
+
+
 def run(settings: Settings, training: Training) -> Training:
     """One attempt, to its end."""
     store = open_store(settings)
@@ -93,11 +98,11 @@ def test_a_training_on_files_in_blob_storage(
     (ref,) = register_file(storage.definition(tmp_path, token))
     done = run(settings, a_training(config=SMALL, dataset=ref))
     assert done.status == TrainingStatus.COMPLETED, done.error
-    assert "data set colors:1: all files are there" in caplog.messages
+    assert "data set colors:1: all files are available" in caplog.messages
     assert done.artifacts["model"] == storage.azurite.url(storage.name, f"artifacts/{done.id}/model.pth")
     open_artifacts(settings).get(f"{done.id}/attempt-1/log.txt", tmp_path / "log.txt")
     told = (tmp_path / "log.txt").read_text() + json.dumps(done.to_document(), default=str)
-    assert "all files are there" in told
+    assert "all files are available" in told
     assert "sig=" not in told
 
 
@@ -132,7 +137,7 @@ def test_a_training_whose_files_are_gone_says_which(
     assert done.status == TrainingStatus.FAILED
     assert done.error is not None
     assert done.error.type == "DataError"
-    assert re.search(r"set/train/\d+\.png: there is no such file\.$", done.error.message)
+    assert re.search(r"set/train/\d+\.png: file not found\.$", done.error.message)
 
 
 def test_misubmit_warns_of_a_token_that_ends_soon(storage: Storage, settings: Settings, tmp_path: Path) -> None:

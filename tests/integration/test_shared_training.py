@@ -13,7 +13,7 @@ import torch
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.dataset import Dataset, DatasetPart
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.runs.rank import run_rank
@@ -82,7 +82,7 @@ def test_one_whose_other_process_is_killed_is_tried_again(
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == EXIT_INFRASTRUCTURE
     lost = store.trainings.get_training(training.id)
     assert lost.status == TrainingStatus.NEW
-    assert "do not reach each other any more" in str(lost.attempts[-1].reason)
+    assert "can no longer reach each other" in str(lost.attempts[-1].reason)
     store.close()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
 from mitorch_service.models.job import Job
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.operations.lifecycle import trials
@@ -80,7 +80,7 @@ class SimulatedSearch:
         return [result.epoch for result in self.store.runs.curve(row.id).items]
 
     def states(self) -> list[str]:
-        """What trainings have kept to go on from."""
+        """Returns the checkpoints that trainings have kept."""
         return [key for row in self.rows() for key in self.artifacts.keys(f"{row.id}/")]
 
     def _interrupt(self, operation: str) -> None:

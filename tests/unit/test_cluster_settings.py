@@ -40,7 +40,7 @@ def azure(**fields: Any) -> AzureMLCluster:
 
 
 def problem(*clusters: Any, **environ: str) -> str:
-    """What is said about clusters that cannot be used; never a password."""
+    """Returns the error for clusters that cannot be used; never contains a password."""
     with pytest.raises(SettingsError) as caught:
         read(*clusters, **environ)
     assert SECRET not in "".join(map(repr, (caught.value, caught.value.__cause__))) + str(caught.value)

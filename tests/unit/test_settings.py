@@ -81,8 +81,8 @@ def test_a_database_file_is_named_for_good(
     ("uri", "problem"),
     [
         ("postgres://u:hunter2@h/db", "the scheme 'postgres' is not known"),
-        ("/data/my.db", "it is no URI"),
-        ("sqlite:my.db", "it is no URI"),
+        ("/data/my.db", "it is not a URI"),
+        ("sqlite:my.db", "it is not a URI"),
         ("sqlite:///", "it names no file"),
         ("sqlite://my.db", "it names no file"),
     ],
@@ -96,7 +96,7 @@ def test_an_unusable_database_uri_is_told_without_its_password(uri: str, problem
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "a.b", "a$b", "ä" * 32])
 def test_a_name_that_no_database_can_have_is_told(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"MITORCH_DB_NAME: .* cannot name a database"):
+    with pytest.raises(SettingsError, match=r"MITORCH_DB_NAME: .* is not a valid name of a database"):
         read_settings({"MITORCH_DB_NAME": name})
 
 
@@ -129,7 +129,7 @@ def test_a_blob_container_is_taken_as_it_is(url: str) -> None:
     ("url", "problem"),
     [
         ("https://me.blob.core.windows.net/?sig=hunter2", "the URL names no container"),
-        ("http://me.blob.core.windows.net/c?sig=hunter2", "http:// would send me.blob.core.windows.net secrets"),
+        ("http://me.blob.core.windows.net/c?sig=hunter2", "http:// would send secrets to me.blob.core.windows.net"),
         ("AccountName=me;AccountKey=hunter2", "the connection string names no container"),
         ("s3://hunter2/c", "the scheme 's3' is not known"),
     ],
@@ -156,7 +156,7 @@ def test_clusters_are_given_as_json_or_in_a_file(tmp_path: Path) -> None:
     [
         ("[", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("{}", "the whole: "),
+        ("{}", "must be a list"),
         ("[]", "one cluster or more"),
         ('[{"name": "a"}, {"name": "a"}]', "each with its own name"),
         ('[{"name": "a b"}]', "0.name: "),

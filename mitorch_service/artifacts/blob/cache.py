@@ -1,4 +1,4 @@
-"""Blobs kept on this machine's disk, one copy for all processes, the least recently used ones given up first."""
+"""Caches blobs on this machine's disk, one copy for all processes; evicts the least recently used."""
 
 from __future__ import annotations
 
@@ -17,31 +17,35 @@ from azure.storage.blob import BlobClient
 
 from mitorch_service.artifacts.blob.download import Advance, BlobVersion, download_version
 
-_TRIES = 5  # when the blob is replaced while it is read, or another process gives the copy up between two steps
+_TRIES = 5  # if the blob is replaced during the download, or another process evicts the copy between two steps
 
 
 class NoRoom(Exception):
-    """The disk cannot hold the file, with everything given up that is not in use."""
+    """The files do not fit on the disk, even after evicting everything unused."""
 
     def __init__(self, size: int, free: int) -> None:
-        super().__init__(f"{size >> 20} MB do not fit on the disk of the cache, which has {free >> 20} MB free")
+        super().__init__(f"{size >> 20} MB do not fit on the cache's disk, which has {free >> 20} MB free")
 
 
 class BlobCache:
-    """``files/`` has one file for each URL and ETag. Who uses some has hard links to them in a view of its own, so
-    that giving a file up takes nothing away from anybody. A view is locked by its process, and swept away when that
-    has died."""
+    """A cache with one file per URL and ETag in ``files/``.
+
+    A user of files has hard links to them in its own view, so that eviction never removes a file in use. A view is
+    locked by its process, and removed once that has died.
+    """
 
     def __init__(self, root: Path, limit: int) -> None:
-        """`limit`: bytes of what is kept; files in use do not count as kept."""
-        self._files, self._views, self._lock = root / "files", root / "views", root / "lock"
+        """`limit`: bytes of files to keep, not counting files in use."""
+        self._files = root / "files"
+        self._views = root / "views"
+        self._lock = root / "lock"
         self._limit = limit
         for folder in (self._files, self._views):
             folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def view(self) -> Iterator[Path]:
-        """An empty folder to fetch files into; it goes with its files at the end."""
+        """Provides an empty folder to fetch files into; removes it at the end."""
         folder = self._views / uuid.uuid4().hex
         with self._alone():
             self._sweep()
@@ -55,7 +59,7 @@ class BlobCache:
                 folder.with_suffix(".lock").unlink(missing_ok=True)
 
     def make_room(self, wanted: Mapping[BlobClient, BlobVersion]) -> None:
-        """Gives up what is in the way of these blobs, as far as they are not there. Raises NoRoom, OSError."""
+        """Evicts files to make room for those of these blobs that are not cached. Raises NoRoom, OSError."""
         with self._alone():
             missing = [version.size for blob, version in wanted.items() if not self._touch(blob, version)]
             size, unused = sum(missing), _unused(self._files)
@@ -63,20 +67,20 @@ class BlobCache:
             for path, stat in unused:
                 if not missing or (total <= self._limit and shutil.disk_usage(self._files).free > size):
                     return
-                if _give_up(path):
+                if _evict(path):
                     total -= stat.st_size
             free = shutil.disk_usage(self._files).free
             if free < size:
                 raise NoRoom(size, free)
 
     def fetch(self, blob: BlobClient, version: BlobVersion, place: Path, advance: Advance) -> None:
-        """Brings the blob to `place`, which lies in a view. Raises AzureError, OSError, DamagedBlob."""
+        """Links the cached or downloaded blob to `place` in a view. Raises AzureError, OSError, DamagedBlob."""
         for tries in range(_TRIES):
             kept = self._kept(blob, version)
             try:
                 os.link(kept, place)
                 return
-            except FileNotFoundError:  # not there yet, or given up this moment
+            except FileNotFoundError:  # not cached yet, or evicted just now
                 if tries == _TRIES - 1:
                     raise
             try:
@@ -85,7 +89,7 @@ class BlobCache:
                 version = BlobVersion.current(blob)
 
     def _touch(self, blob: BlobClient, version: BlobVersion) -> bool:
-        """Whether it is there; it is in use from now on."""
+        """Marks the blob as used now; returns whether it is cached."""
         try:
             os.utime(self._kept(blob, version))
         except FileNotFoundError:
@@ -109,18 +113,18 @@ class BlobCache:
 
 
 def _unused(folder: Path) -> list[tuple[Path, os.stat_result]]:
-    """The files that no view has, the least recently used first."""
+    """Returns the files that are in no view, least recently used first."""
     files = []
     for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # a part that became whole this moment
+        with suppress(FileNotFoundError):  # an incomplete file that was completed just now
             files.append((path, path.stat()))
     unused = (item for item in files if item[1].st_nlink == 1)
     return sorted(unused, key=lambda item: item[1].st_mtime)
 
 
 def _locked(path: Path, wait: bool = True) -> BinaryIO:
-    """The file, open and locked by this process and those that it forks. Without `wait` raises BlockingIOError where
-    another holds it."""
+    """Opens and locks the file for this process and its forks. Without `wait`, raises BlockingIOError if it is
+    locked."""
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,8 +134,8 @@ def _locked(path: Path, wait: bool = True) -> BinaryIO:
     return file
 
 
-def _give_up(path: Path) -> bool:
-    """Removes the file, unless a process is loading it."""
+def _evict(path: Path) -> bool:
+    """Removes the file, unless a process is downloading it."""
     try:
         with _locked(path, wait=False):
             path.unlink(missing_ok=True)

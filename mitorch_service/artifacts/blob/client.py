@@ -1,4 +1,4 @@
-"""Clients of Azure's blob storage: credentials, retries and time-outs, the same for all that use it."""
+"""Opens clients of Azure Blob Storage with our credentials, retries and timeouts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient, E
 
 from mitorch_service.artifacts.blob.url import BlobRoot, BlobUrl
 
-RETRIES = 5  # of each request, which takes half a minute or more in all when nothing answers
-RETRIES_OF_A_CHECK = 1  # for which a person waits
-_CONNECT_SECONDS, _READ_SECONDS = 20, 60
+RETRIES = 5  # per request; half a minute or more in all if there is no answer
+CHECK_RETRIES = 1  # for checks that a person waits for
+_CONNECT_SECONDS = 20
+_READ_SECONDS = 60
 
-_of_thread = threading.local()
+_thread = threading.local()
 
 
 def open_container(root: BlobRoot, retries: int = RETRIES) -> ContainerClient:
-    """Nothing is sent yet. Raises ValueError for a connection string that makes no sense."""
+    """Returns a client; sends nothing yet. Raises ValueError for a malformed connection string."""
     if root.url is not None:
         return _container(root.url, retries)
     service = BlobServiceClient.from_connection_string(root.connection or "", **_options(retries))
@@ -28,9 +29,12 @@ def open_container(root: BlobRoot, retries: int = RETRIES) -> ContainerClient:
 
 
 def open_blob(url: BlobUrl, retries: int = RETRIES) -> BlobClient:
-    """Nothing is sent yet. The blobs that one thread opens share its connections: a new one takes longer than a small
-    file, and one pool for all threads would be too small."""
-    containers: dict[tuple[BlobUrl, int], ContainerClient] = _of_thread.__dict__.setdefault("containers", {})
+    """Returns a client; sends nothing yet.
+
+    The clients of a thread share connections, because opening one takes longer than a small file, and one pool for all
+    threads would be too small.
+    """
+    containers: dict[tuple[BlobUrl, int], ContainerClient] = _thread.__dict__.setdefault("containers", {})
     root = replace(url, name="")
     if (root, retries) not in containers:
         containers[root, retries] = _container(root, retries)
@@ -44,11 +48,11 @@ def _container(url: BlobUrl, retries: int) -> ContainerClient:
 
 @lru_cache(maxsize=1)
 def _ambient_identity() -> Any:
-    """Whatever this machine is logged in as: environment, workload or managed identity, az login. Kept, as it caches
-    its tokens."""
+    """Returns this machine's identity: environment, workload or managed identity, az login. Cached, because it caches
+    tokens."""
     from azure.identity import DefaultAzureCredential
 
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # twenty lines of all that it tried
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # logs twenty lines about everything it tried
     return DefaultAzureCredential()
 
 
@@ -60,5 +64,5 @@ def _options(retries: int) -> dict[str, Any]:
         "retry_policy": retry,
         "connection_timeout": _CONNECT_SECONDS,
         "read_timeout": _READ_SECONDS,
-        "max_single_put_size": 64 << 20,  # we cut what is larger than a block into blocks ourselves
+        "max_single_put_size": 64 << 20,  # upload.py splits larger files into blocks itself
     }

@@ -1,4 +1,4 @@
-"""Downloading one blob, going on where an earlier download was cut off."""
+"""Downloads a blob, resuming an interrupted download."""
 
 from __future__ import annotations
 
@@ -17,36 +17,39 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob import BlobClient
 
-RANGE = 8 << 20  # bytes of one request
-PARALLEL = 4  # requests of one file at a time
-_TRIES = 3  # when the blob is replaced while it is read, or what came does not fit its MD5
+RANGE = 8 << 20  # bytes per request
+PARALLEL = 4  # requests per file at a time
+_TRIES = 3  # if the blob is replaced during the download
 
-Advance = Callable[[int], object]  # called with how many bytes more are there
+Advance = Callable[[int], object]  # called with the number of further bytes available
 
 
 class DamagedBlob(Exception):
-    """What was read does not fit the size or MD5 that the storage tells, even when all of it was read anew."""
+    """The content does not match the storage's size or MD5, even after a complete second download."""
 
 
 @dataclass(frozen=True)
 class BlobVersion:
-    """The content that a blob has at one time."""
+    """A version of a blob's content."""
 
     etag: str
     size: int  # bytes
-    md5: bytes | None  # None: whoever stored it told none
+    md5: bytes | None  # None: stored without one
 
     @classmethod
     def current(cls, blob: BlobClient) -> BlobVersion:
-        """Asks the storage. Raises AzureError."""
+        """Requests the current version. Raises AzureError."""
         found = blob.get_blob_properties()
         md5 = found.content_settings.content_md5
         return cls(found.etag, found.size, bytes(md5) if md5 else None)
 
 
 def download(blob: BlobClient, target: Path) -> None:
-    """Brings the blob to `target`, which is what it was or the whole copy; checked by size and MD5. If the blob is
-    replaced meanwhile, the new content is read, never a mixture. Raises AzureError, OSError, DamagedBlob."""
+    """Downloads the blob to `target` atomically, and checks its size and MD5.
+
+    If the blob is replaced meanwhile, downloads the new content, never a mixture. Raises AzureError, OSError,
+    DamagedBlob.
+    """
     for tries in range(_TRIES):
         try:
             download_version(blob, BlobVersion.current(blob), target)
@@ -59,8 +62,11 @@ def download(blob: BlobClient, target: Path) -> None:
 def download_version(
     blob: BlobClient, version: BlobVersion, target: Path, keep: bool = False, advance: Advance = lambda _: None
 ) -> None:
-    """As `download`, of that content only; with `keep` a target that another process brought meanwhile is left as it
-    is. One process at a time loads a version to a target; the others wait. Raises ResourceModifiedError, too."""
+    """Downloads a version of the blob as `download` does; raises ResourceModifiedError if it has been replaced.
+
+    One process at a time downloads a version to a target; the others wait. `keep`: do not replace a target that another
+    process has downloaded meanwhile.
+    """
     mark = hashlib.sha256(version.etag.encode()).hexdigest()[:16]
     part = target.with_name(f".part-{target.name[:200]}-{mark}")
     with _alone(part) as file:
@@ -77,11 +83,11 @@ def download_version(
 
 @contextmanager
 def _alone(part: Path) -> Iterator[BinaryIO]:
-    """The file, locked until the end; a killed process's lock ends with it."""
+    """Opens the file, locked until the context ends or the process dies."""
     while True:
         with part.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_still(file, part):  # not renamed or removed by who had the lock before
+            if _is_still(file, part):  # not renamed or removed by the previous holder of the lock
                 yield file
                 return
 
@@ -104,7 +110,7 @@ def _fill_checked(file: BinaryIO, blob: BlobClient, version: BlobVersion, advanc
 
 
 def _fill(file: BinaryIO, blob: BlobClient, version: BlobVersion, advance: Advance) -> bool:
-    """Appends what is missing; returns whether the whole is right."""
+    """Appends the missing bytes; returns whether size and MD5 match."""
     if file.seek(0, os.SEEK_END) > version.size:
         file.truncate(0)
     file.seek(0)
@@ -115,7 +121,7 @@ def _fill(file: BinaryIO, blob: BlobClient, version: BlobVersion, advance: Advan
     advance(there)
     for data in _ranges(blob, version, there):
         file.write(data)
-        file.flush()  # what a killed process had is what the next one finds
+        file.flush()  # so that another process can resume if this one is killed
         digest.update(data)
         advance(len(data))
     os.fsync(file.fileno())
@@ -123,7 +129,7 @@ def _fill(file: BinaryIO, blob: BlobClient, version: BlobVersion, advance: Advan
 
 
 def _ranges(blob: BlobClient, version: BlobVersion, start: int) -> Iterator[bytes]:
-    """The rest of the blob from `start` on, in order; a few ranges are on their way at a time."""
+    """Yields the blob from `start` on, in order, downloading several ranges at a time."""
     coming: deque[Future[bytes]] = deque()
     pool = ThreadPoolExecutor(PARALLEL, "download")
     try:

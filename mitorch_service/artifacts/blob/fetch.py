@@ -1,4 +1,4 @@
-"""Loading the files of one data set from blob storage."""
+"""Downloads the files of a data set from blob storage."""
 
 from __future__ import annotations
 
@@ -15,48 +15,50 @@ from azure.core.exceptions import AzureError
 from mitorch_service.artifacts.blob.cache import BlobCache, NoRoom
 from mitorch_service.artifacts.blob.client import RETRIES, open_blob
 from mitorch_service.artifacts.blob.download import BlobVersion, DamagedBlob
-from mitorch_service.artifacts.blob.errors import is_refusal, problem
+from mitorch_service.artifacts.blob.storage_errors import is_refusal, problem
 from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.errors import ArtifactError, DataError
 
-_PARALLEL = 4  # files; each in a few ranges at a time
-_SECONDS = 10.0  # between two lines of progress
+_PARALLEL = 4  # files at a time, each in several ranges
+_SECONDS = 10.0  # between progress messages
 
 log = logging.getLogger("mitorch")
 
 
 def current_version(url: BlobUrl, retries: int = RETRIES) -> BlobVersion:
-    """What the storage has at the URL. Raises DataError where it refuses, ArtifactError where it does not answer."""
+    """Returns the blob's current version. Raises DataError if it is refused, ArtifactError without an answer."""
     with _errors(url):
         return BlobVersion.current(open_blob(url, retries))
 
 
 class BlobFetch:
-    """One loading of files, told in the log."""
+    """The download of a data set's files, with progress in the log."""
 
     def __init__(self, name: str, cache: BlobCache) -> None:
-        """`name`: what messages call it."""
-        self._name, self._cache = name, cache
+        """`name`: of the data set, for messages."""
+        self._name = name
+        self._cache = cache
         self._lock = threading.Lock()
         self._versions: dict[BlobUrl, BlobVersion] = {}
-        self._bytes = self._files = 0
-        self._next = time.monotonic() + _SECONDS
+        self._bytes = 0
+        self._files = 0
+        self._next_message = time.monotonic() + _SECONDS
 
     def fetch(self, places: Mapping[BlobUrl, Path]) -> None:
-        """Brings each file to its place in a view of the cache, a few at a time; the first that fails ends it.
+        """Fetches each file to its path in a view of the cache, several at a time; stops at the first failure.
 
-        Raises DataError for what the storage refuses or does not have, ArtifactError for all that may pass.
+        Raises DataError for files that are missing or refused by the storage, ArtifactError for temporary failures.
         """
         pool = ThreadPoolExecutor(_PARALLEL)
         try:
             self._versions = dict(zip(places, pool.map(current_version, places), strict=True))
-            self._tell()
+            self._log_progress()
             self._make_room()
             for _ in pool.map(self._one, places, places.values()):
                 pass
         finally:
             pool.shutdown(cancel_futures=True)
-        log.info("data set %s: all files are there", self._name)
+        log.info("data set %s: all files are available", self._name)
 
     def _make_room(self) -> None:
         first = next(iter(self._versions))
@@ -73,14 +75,14 @@ class BlobFetch:
     def _advance(self, more: int) -> None:
         with self._lock:
             self._bytes += more
-            if time.monotonic() >= self._next:
-                self._next = time.monotonic() + _SECONDS
-                self._tell()
+            if time.monotonic() >= self._next_message:
+                self._next_message = time.monotonic() + _SECONDS
+                self._log_progress()
 
-    def _tell(self) -> None:
+    def _log_progress(self) -> None:
         size = sum(version.size for version in self._versions.values())
         files = f"{self._files} of {len(self._versions)} files"
-        log.info("data set %s: %s are there, %d of %d MB loaded", self._name, files, self._bytes >> 20, size >> 20)
+        log.info("data set %s: %s available, %d of %d MB downloaded", self._name, files, self._bytes >> 20, size >> 20)
 
 
 @contextmanager
@@ -89,14 +91,14 @@ def _errors(url: BlobUrl) -> Iterator[None]:
         yield
     except AzureError as error:
         # not chained: the SDK's message quotes the request with its credentials
-        told = problem(error, url.sas)
+        text = problem(error, url.sas)
         if is_refusal(error):
-            raise DataError(f"{url}: {told}.") from None
-        raise ArtifactError(url.name, str(url), told) from None
+            raise DataError(f"{url}: {text}.") from None
+        raise ArtifactError(url.name, str(url), text) from None
     except DamagedBlob:
-        raise DataError(f"{url}: does not fit the MD5 stored with it: it is damaged. Upload it again.") from None
+        raise DataError(f"{url}: does not match its stored MD5: it is damaged. Upload it again.") from None
     except NoRoom as error:
-        raise ArtifactError(url.name, str(url), f"{error}. Make room, or set MITORCH_HOME to a larger disk") from error
+        raise ArtifactError(url.name, str(url), f"{error}. Free space, or set MITORCH_HOME to a larger disk") from error
     except OSError as error:
-        told = f"it cannot be kept here ({error.strerror or error}). MITORCH_HOME must be on a disk of this machine"
-        raise ArtifactError(url.name, str(url), told) from error
+        text = f"it cannot be cached here ({error.strerror or error}). MITORCH_HOME must be on a disk of this machine"
+        raise ArtifactError(url.name, str(url), text) from error

@@ -1,4 +1,4 @@
-"""Artifacts in a container of Azure Blob Storage."""
+"""Stores artifacts in a container of Azure Blob Storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.blob.client import RETRIES, open_container
 from mitorch_service.artifacts.blob.download import DamagedBlob, download
-from mitorch_service.artifacts.blob.errors import error_code, problem
+from mitorch_service.artifacts.blob.storage_errors import error_code, problem
 from mitorch_service.artifacts.blob.upload import upload
 from mitorch_service.artifacts.blob.url import BlobRoot
 from mitorch_service.errors import ArtifactError, SettingsError
@@ -25,10 +25,10 @@ _PARALLEL_DELETES = 8
 
 
 class BlobArtifactStore(ArtifactStore):
-    """A blob is replaced in one step when all its blocks have arrived; each carries its MD5."""
+    """Replaces a blob in one step once all its blocks have arrived, each checked by its MD5."""
 
     def __init__(self, storage_url: str, retries: int = RETRIES) -> None:
-        """`storage_url` is MITORCH_STORAGE_URL. Nothing is sent yet. Raises SettingsError if it makes no sense."""
+        """`storage_url`: MITORCH_STORAGE_URL. Sends nothing yet. Raises SettingsError if it is invalid."""
         root = _parsed(storage_url)
         self._container = _opened(root, retries)
         self._prefix = root.prefix
@@ -78,13 +78,13 @@ class BlobArtifactStore(ArtifactStore):
             self.get(key, Path(folder, "back.txt"))
         self.delete(".doctor/")
         expiry = sas_expiry(self._sas)
-        return self._where + (f", until the SAS token ends on {expiry:%Y-%m-%d %H:%M} UTC" if expiry else "")
+        return self._where + (f", until the SAS token expires on {expiry:%Y-%m-%d %H:%M} UTC" if expiry else "")
 
     def _delete(self, key: str) -> bool:
         try:
             self._blob(key).delete_blob(delete_snapshots="include")
         except ResourceNotFoundError:
-            return False  # somebody else was faster
+            return False  # another process has deleted it
         return True
 
     def _blob(self, key: str) -> BlobClient:
@@ -104,8 +104,8 @@ class BlobArtifactStore(ArtifactStore):
             # not chained: the SDK's message quotes the request with its credentials
             raise ArtifactError(key, self._where, problem(error, self._sas)) from None
         except DamagedBlob:
-            remedy = "what is stored does not fit its MD5: it is damaged. Store it again"
-            raise ArtifactError(key, self._where, remedy) from None
+            text = "the stored file does not match its MD5: it is damaged. Store it again"
+            raise ArtifactError(key, self._where, text) from None
         except OSError as error:
             raise ArtifactError(key, self._where, error.strerror or str(error)) from error
 
@@ -114,7 +114,7 @@ def _parsed(storage_url: str) -> BlobRoot:
     try:
         return BlobRoot.parse(storage_url)
     except ValueError as error:
-        remedy = "Copy the address anew from the Azure portal."
+        remedy = "Copy the address again from the Azure portal."
         raise SettingsError("MITORCH_STORAGE_URL", str(error), remedy) from error
 
 
@@ -122,5 +122,5 @@ def _opened(root: BlobRoot, retries: int) -> ContainerClient:
     try:
         return open_container(root, retries)
     except ValueError:  # not chained: the SDK's message may repeat the connection string
-        remedy = "Copy it anew from the Azure portal."
+        remedy = "Copy it again from the Azure portal."
         raise SettingsError("MITORCH_STORAGE_URL", "the connection string is malformed", remedy) from None

@@ -13,19 +13,19 @@ from typing import Any, BinaryIO
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
-from mitorch_service.artifacts.blob.errors import error_code
+from mitorch_service.artifacts.blob.storage_errors import error_code
 
-BLOCK = 8 << 20  # bytes; of a file with more than MOST_BLOCKS of them, each is larger
-MOST_BLOCKS = 50_000  # as the storage allows
-PARALLEL = 4  # blocks on their way at a time: some 60 MB of memory
-_TRIES = 3  # when another writer of the same blob commits first
+BLOCK = 8 << 20  # bytes; blocks are larger in a file that would have more than MOST_BLOCKS
+MOST_BLOCKS = 50_000  # the storage's limit
+PARALLEL = 4  # blocks at a time, about 60 MB of memory
+_TRIES = 3  # if another writer of the same blob commits first
 
 
 def upload(blob: BlobClient, source: Path) -> None:
-    """Sends the file, and its MD5 with it; every block is checked by its own. The blob is replaced in one step at the
-    end. After a cut, blocks that arrived are not sent again: the id of each is made of its place and content.
+    """Uploads the file with its MD5 and replaces the blob in one step at the end; each block is checked by its own MD5.
 
-    Raises AzureError, and OSError where the file cannot be read.
+    After an interruption, blocks that have arrived are not sent again, as their ids contain position and content hash.
+    Raises AzureError, and OSError if the file cannot be read.
     """
     for tries in range(_TRIES):
         try:
@@ -34,12 +34,12 @@ def upload(blob: BlobClient, source: Path) -> None:
             return
         except HttpResponseError as error:
             if error_code(error) != "InvalidBlockList" or tries == _TRIES - 1:
-                raise  # else another writer's commit threw our blocks away
+                raise  # else another writer's commit has discarded our blocks
 
 
 def _upload(blob: BlobClient, file: BinaryIO) -> None:
     size = -(-os.fstat(file.fileno()).st_size // MOST_BLOCKS)
-    size = max(BLOCK, -(-size // (1 << 20)) << 20)  # whole MiB, so that the blocks are the same after an appendage
+    size = max(BLOCK, -(-size // (1 << 20)) << 20)  # whole MiB, so that the blocks stay the same if the file grows
     first = file.read(size)
     if len(first) == size:
         _upload_blocks(blob, _blocks(first, file))
@@ -77,7 +77,7 @@ def _upload_blocks(blob: BlobClient, blocks: Iterator[bytes]) -> None:
 
 
 def _blocks_there(blob: BlobClient) -> dict[str, int]:
-    """Id and size of the blocks that need not be sent: of an upload that was cut off, or of the blob as it is."""
+    """Returns id and size of the blocks that need not be sent: of an interrupted upload, or of the current blob."""
     try:
         committed, staged = blob.get_block_list("all")
     except ResourceNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Where blobs lie, read from URLs and connection strings; no SDK is needed for that."""
+"""Parses URLs and connection strings of blob storage. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 @dataclass(frozen=True)
 class BlobUrl:
-    """A container, or a blob or folder in it. Shown, it holds no credential."""
+    """A container, or a blob or folder in it. Its text contains no credential."""
 
-    account: str  # https://me.blob.core.windows.net; with the account's name behind it on an emulator
+    account: str  # https://me.blob.core.windows.net; on an emulator followed by the account's name
     container: str
     name: str  # of the blob or folder, decoded; empty for the container itself
     sas: str = field(default="", repr=False)
@@ -23,12 +23,12 @@ class BlobUrl:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Host, container and path: where the file lies in a tree that mirrors the storage."""
+        """Host, container and path components, for a folder that mirrors the storage."""
         return (urlsplit(self.account).netloc, self.container, *self.name.split("/"))
 
     @classmethod
     def parse(cls, url: str) -> BlobUrl:
-        """Raises ValueError, with what is wrong and no credential, for what is no address in blob storage."""
+        """Parses a URL. Raises ValueError, without credentials, if it is not an address in blob storage."""
         split = urlsplit(url)
         local = _LOOPBACK.fullmatch(split.hostname or "") is not None
         if split.scheme != "https" and not (split.scheme == "http" and local):
@@ -36,7 +36,7 @@ class BlobUrl:
         if not split.hostname or split.username or split.password:
             raise ValueError("must name a host, without a user: https://ACCOUNT.blob.core.windows.net/CONTAINER/…")
         if split.fragment:
-            raise ValueError("holds a #, which ends an address: write %23 where a name has one")
+            raise ValueError("contains a #, which ends an address: write %23 for a # in a name")
         segments = [unquote(segment) for segment in split.path.strip("/").split("/")]
         if any(segment in ("", ".", "..") or "/" in segment or "\0" in segment for segment in segments):
             raise ValueError("must name a container, and no empty, '.' or '..' part: https://HOST/CONTAINER/PATH")
@@ -46,23 +46,23 @@ class BlobUrl:
         if not segments:
             raise ValueError("names no container: https://HOST/CONTAINER/…")
         if split.scheme == "http" and not split.query:
-            raise ValueError("must have a SAS token, as identities are told over https only")
+            raise ValueError("must have a SAS token, because identities are sent over https only")
         return cls(account, segments[0], "/".join(segments[1:]), split.query)
 
 
 @dataclass(frozen=True)
 class BlobRoot:
-    """What MITORCH_STORAGE_URL names: a container, or a folder in one."""
+    """The container, or the folder in it, that MITORCH_STORAGE_URL names."""
 
     container: str
-    prefix: str = ""  # of every blob's name; empty, or with a / at its end
+    prefix: str = ""  # of every blob's name; empty, or ends with /
     url: BlobUrl | None = None
     connection: str | None = field(default=None, repr=False)  # a connection string, instead of a URL
 
     @classmethod
     def parse(cls, storage_url: str) -> BlobRoot:
-        """Reads ``https://HOST/CONTAINER[/PREFIX][?SAS]``, or a connection string with ``;Container=NAME`` (and
-        ``;Prefix=PATH``) added. Raises ValueError without any credential in it."""
+        """Parses ``https://HOST/CONTAINER[/PREFIX][?SAS]``, or a connection string with ``;Container=NAME`` (and
+        ``;Prefix=PATH``) added. Raises ValueError, without credentials, if it is invalid."""
         if "://" in storage_url.partition("=")[0]:
             url = BlobUrl.parse(storage_url)
             return cls(url.container, f"{url.name}/" if url.name else "", url)

@@ -1,7 +1,7 @@
-"""Runs on a compute cluster of Azure Machine Learning, through azureml-core.
+"""Runs trainings on an Azure Machine Learning compute cluster, through azureml-core.
 
-The SDK is imported at the first call that needs it: building the backend costs nothing. Secrets reach a run through the
-workspace's key vault only; the code as a snapshot that is uploaded once.
+The SDK is imported at the first call that needs it, so that building the backend is cheap. Secrets reach a run only
+through the workspace's key vault; the code is uploaded once, as a snapshot.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mitorch_service.backends.azureml import request as azureml_request
-from mitorch_service.backends.azureml.http_errors import WrongRequest
-from mitorch_service.backends.azureml.request import AzureMLRequest
-from mitorch_service.backends.azureml.snapshot import snapshot_folder
+from mitorch_service.backends.azureml.code_snapshot import snapshot_folder
+from mitorch_service.backends.azureml.http_errors import InvalidRequest
+from mitorch_service.backends.azureml.request import AzureMLRequest, build_request
 from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE, SECRET_VARIABLES, secret_names, secret_prefix
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
@@ -27,18 +26,19 @@ from mitorch_service.settings import AzureMLCluster
 if TYPE_CHECKING:
     from mitorch_service.backends.azureml.v1.connection import Connection
 
-_PARALLEL = 24  # submissions on their way at a time: each is some five calls one after the other
+_PARALLEL = 24  # submissions at a time; each is about five sequential calls
 
 Result = TypeVar("Result")
-# How an SDK's errors become ours (given the cluster's name), and the HTTP status behind one of them.
+# A context manager that translates an SDK's errors to ours (given the cluster's name); a function that returns an
+# error's HTTP status.
 SdkErrors = tuple[Callable[[str], AbstractContextManager[None]], Callable[[Exception], int | None]]
 
 
 class AzureMLBackend(Backend):
-    """Exactly-once by run id, which is the run's name: the service refuses a second run of the same id, and one that is
-    there is adopted. A submission to a full cluster waits in the cluster's own queue."""
+    """Starts each run name once: the name is the run id, of which the service refuses a second one, so that an existing
+    run is adopted. A submission to a full cluster waits in the cluster's own queue."""
 
-    _EXTRA = "azure"  # of our package: installs the SDK
+    _EXTRA = "azure"  # the extra of our package that installs the SDK
 
     def __init__(
         self,
@@ -47,23 +47,24 @@ class AzureMLBackend(Backend):
         environment: Mapping[str, str],
         code: Callable[[Path], Path] = snapshot_folder,
     ) -> None:
-        """`environment`: the settings that the runs need, by variable; its secrets go into the vault. `code`: makes the
-        folder of what the nodes get, below the home."""
+        """`environment`: settings that the runs need, by variable; secrets among them go to the key vault. `code`:
+        writes the folder with the code for the nodes, below the home."""
         self._cluster = cluster
-        self._home, self._make_code = home, code
+        self._home = home
+        self._make_code = code
         prefix = secret_prefix(environment)
         names = secret_names(prefix)
         self._secrets = {names[name]: environment[name] for name in SECRET_VARIABLES if name in environment}
         self._variables = {PREFIX_VARIABLE: prefix, "MITORCH_DB_NAME": environment.get("MITORCH_DB_NAME", "mitorch")}
         self._lock = threading.Lock()
         self._connection: Connection | None = None
-        self._folder: Path | None = None  # of the code
-        self._shared = False  # whether the vault is known to hold the secrets
+        self._folder: Path | None = None  # with the code
+        self._has_secrets = False  # whether the key vault is known to hold the secrets
 
     def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> AzureMLRequest:
         code = self._code().name
         needed = resources or Resources()
-        return azureml_request.prepare(self._cluster, training_id, attempt, needed, code, self._variables)
+        return build_request(self._cluster, training_id, attempt, needed, code, self._variables)
 
     def submit(self, request: RunRequest) -> str | None:
         (answer,) = self.submit_all([request])
@@ -74,7 +75,7 @@ class AzureMLBackend(Backend):
     def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
         ours = [request for request in requests if isinstance(request, AzureMLRequest)]
         if len(ours) != len(requests):
-            raise TypeError("a request of another backend: use this one's prepare()")
+            raise TypeError("the request is from another backend: use this one's prepare()")
         if not ours:
             return []
         try:
@@ -83,7 +84,7 @@ class AzureMLBackend(Backend):
             return [error for _ in ours]
         missing = [request for request in ours if request.name not in answers]
         if missing:
-            answers |= self._certain(self._submit_missing(missing))
+            answers |= self._with_refusals(self._submit_missing(missing))
         return [answers[request.name] for request in ours]
 
     def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
@@ -101,14 +102,14 @@ class AzureMLBackend(Backend):
         return self._ask(lambda connection: connection.capacity())
 
     def _submit_missing(self, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
-        """One goes ahead: the code is uploaded with it, and what is wrong for all is found out once."""
+        """Submits one request first, which uploads the code and finds errors that concern all requests only once."""
         first, rest = requests[0], requests[1:]
         try:
             self._ask(lambda connection: self._make_ready(connection, first))
         except BackendError as error:
             return {request.name: error for request in requests}
         answer = self._submit(first)
-        if isinstance(answer, BackendError) and not isinstance(answer, BackendUnavailable | WrongRequest):
+        if isinstance(answer, BackendError) and not isinstance(answer, BackendUnavailable | InvalidRequest):
             return {request.name: answer for request in requests}
         with ThreadPoolExecutor(_PARALLEL, f"submit-{self._cluster.name}") as pool:
             return {
@@ -116,8 +117,8 @@ class AzureMLBackend(Backend):
                 **dict(zip([one.name for one in rest], pool.map(self._submit, rest), strict=True)),
             }
 
-    def _certain(self, answers: dict[str, str | BackendError]) -> dict[str, str | BackendError]:
-        """An error that asking again does not change is a refusal once the service says that there is no such run."""
+    def _with_refusals(self, answers: dict[str, str | BackendError]) -> dict[str, str | BackendError]:
+        """Turns permanent errors into RunRefused where the service confirms that the run does not exist."""
         permanent = {
             name: answer
             for name, answer in answers.items()
@@ -126,7 +127,7 @@ class AzureMLBackend(Backend):
         try:
             known = self.describe(list(permanent))
         except BackendError:
-            return answers  # nobody knows: the next pass looks again
+            return answers  # unknown: the next pass looks again
         none = [name for name in permanent if name in known and known[name] is None]
         return {**answers, **{name: _refusal(permanent[name]) for name in none}}
 
@@ -137,11 +138,11 @@ class AzureMLBackend(Backend):
             return error
 
     def _make_ready(self, connection: Connection, request: AzureMLRequest) -> None:
-        """What every submission needs is there when this returns. `request`: one of them."""
+        """Creates everything that submissions like `request` need."""
         connection.ensure_compute()
-        if not self._shared:
-            connection.share(self._secrets)
-            self._shared = True
+        if not self._has_secrets:
+            connection.store_secrets(self._secrets)
+            self._has_secrets = True
 
     def _code(self) -> Path:
         with self._lock:
@@ -155,7 +156,7 @@ class AzureMLBackend(Backend):
             return self._folder
 
     def _ask(self, call: Callable[[Connection], Result]) -> Result:
-        """Every call goes through here: errors become ours, and a token that has expired is renewed once."""
+        """Makes a call, translates its errors to ours, and reconnects once if the token has expired."""
         try:
             sdk_errors, status_of = self._errors()
         except ModuleNotFoundError as error:
@@ -178,7 +179,7 @@ class AzureMLBackend(Backend):
             return self._connection
 
     def _errors(self) -> SdkErrors:
-        from mitorch_service.backends.azureml.v1.errors import sdk_errors, status_of
+        from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors, status_of
 
         return sdk_errors, status_of
 
@@ -189,15 +190,15 @@ class AzureMLBackend(Backend):
 
     def _forget(self, connection: Connection) -> None:
         with self._lock:
-            if self._connection is connection:  # else another thread has renewed it
+            if self._connection is connection:  # else another thread has reconnected
                 self._connection = None
 
 
 def _find(connection: Connection, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
-    """Where those runs are that are there already."""
+    """Returns the addresses of the runs that exist already, by name."""
     there = connection.runs.find([request.name for request in requests])
     return {name: connection.runs.url(run) for name, run in there.items()}
 
 
 def _refusal(error: BackendError) -> RunRefused:
-    return RunRefused(error.cluster, error.problem, error.remedy, isinstance(error, WrongRequest))
+    return RunRefused(error.cluster, error.problem, error.remedy, isinstance(error, InvalidRequest))

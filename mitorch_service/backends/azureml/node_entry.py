@@ -1,8 +1,8 @@
-"""What a cluster starts on a node: sets up our package out of the code snapshot, then becomes ``mirun``.
+"""The entry point on a node: unpacks our package from the code snapshot, then replaces itself by ``mirun``.
 
-Copied into the snapshot and started by its path, so it must not import the package:
-``python node_entry.py run ID --attempt N``.
-Nothing is installed where the environment has what the package needs (our Docker images do).
+Copied into the snapshot and started by its path, so that it must not import the package:
+``python node_entry.py run ID --attempt N``. Installs dependencies only if the environment lacks any (our Docker images
+have them all).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-EXIT_INFRASTRUCTURE = 75  # as models/run.py has it
+EXIT_INFRASTRUCTURE = 75  # as in models/exit_codes.py
 NEEDED = (
     *("click", "dotenv", "psutil", "pydantic", "pymongo", "rich"),
     *("PIL", "timm", "torch", "torchmetrics", "torchvision"),
@@ -25,7 +25,7 @@ NEEDED = (
 
 
 def main(arguments: list[str]) -> int:
-    """Does not return where all goes well: this process becomes the run's, so that signals reach it."""
+    """Returns an exit code only on failure; on success this process becomes the run's, so that signals reach it."""
     here = Path(__file__).resolve().parent
     wheel = next(here.glob("*.whl"))
     missing = [name for name in NEEDED if not is_there(name)]
@@ -34,14 +34,14 @@ def main(arguments: list[str]) -> int:
         if not install(wheel, here / "requirements.txt"):
             return EXIT_INFRASTRUCTURE
     folder = tempfile.mkdtemp(prefix="mitorch-package-")
-    zipfile.ZipFile(wheel).extractall(folder)  # the snapshot's version wins over one in the environment
+    zipfile.ZipFile(wheel).extractall(folder)  # takes precedence over a version in the environment
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "mitorch_service.cli.main", *arguments])
 
 
 def is_there(module: str) -> bool:
-    """Whether the module can be imported, without importing more than its parents."""
+    """Whether the module can be imported; imports only its parents."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
@@ -49,7 +49,7 @@ def is_there(module: str) -> bool:
 
 
 def install(wheel: Path, requirements: Path) -> bool:
-    """One process of a node installs, the others wait for it."""
+    """Installs the wheel and its dependencies; one process per node installs while the others wait."""
     with Path(tempfile.gettempdir(), "mitorch-install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         program = [sys.executable, "-m", "pip", "install", "--no-input", "--constraint", str(requirements)]

@@ -1,4 +1,4 @@
-"""Which quota the nodes of a compute cluster count against. No SDK is needed for that."""
+"""Finds the quota that the nodes of a compute cluster count against. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from typing import Any
 
 
 def find_usage(usages: Iterable[Mapping[str, Any]], size: str, low_priority: bool) -> Mapping[str, Any] | None:
-    """Of the service's list the entry for machines of this size; all that may be taken away have one together. None
-    where it cannot be told."""
+    """Returns the entry of the service's list for machines of this size, or None if it cannot be determined.
+
+    All low-priority machines share one quota.
+    """
     wanted = ("lowpriority",) if low_priority else families_of(size)
     return next((usage for usage in usages if any(name in _letters(usage["name"]["value"]) for name in wanted)), None)
 
 
 def families_of(size: str) -> tuple[str, ...]:
-    """What the quota of a size may be called, in small letters and digits only: that of Standard_NC24ads_A100_v4 is
-    standardNCADSA100v4Family, that of Standard_NC4as_T4_v3 standardNCASv3_T4Family. After
-    learn.microsoft.com/azure/virtual-machines/vm-naming-conventions; some families are named otherwise."""
+    """Returns possible names of the quota of a size, reduced to lower-case letters and digits.
+
+    The quota of Standard_NC24ads_A100_v4 is standardNCADSA100v4Family, that of Standard_NC4as_T4_v3 is
+    standardNCASv3_T4Family (learn.microsoft.com/azure/virtual-machines/vm-naming-conventions). Some families have other
+    names, which are not found.
+    """
     match = re.fullmatch(r"(?:standard_)?([a-z]+)\d+(?:-\d+)?([a-z]*)((?:_[a-z0-9]+)*)", size.lower())
     if match is None:
         return ()
@@ -26,7 +31,7 @@ def families_of(size: str) -> tuple[str, ...]:
 
 
 def cores_of(size: str) -> int:
-    """How many a node has: the first number in its size; 0 where it has none."""
+    """Returns the number of cores of a node: the first number in its size, or 0 if there is none."""
     match = re.fullmatch(r"(?:standard_)?[a-z]+(\d+).*", size.lower())
     return int(match[1]) if match else 0
 

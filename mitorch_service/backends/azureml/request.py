@@ -1,11 +1,11 @@
-"""The whole request for a run on Azure ML, as a value. No SDK is needed for that."""
+"""The complete request for a run on Azure ML, as a value. Imports no SDK."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mitorch_service.backends.azureml.snapshot import ENTRY
+from mitorch_service.backends.azureml.code_snapshot import ENTRY
 from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.models.training import Resources, run_name
@@ -14,29 +14,30 @@ from mitorch_service.settings import AzureMLCluster
 
 @dataclass(frozen=True)
 class AzureMLRequest(RunRequest):
-    """`command` is the script of the snapshot with its arguments. Several nodes run it as one PyTorch job."""
+    """A run on Azure ML. `command` is a script of the code snapshot with its arguments; several nodes run it as one
+    PyTorch job."""
 
     compute: str = ""
     experiment: str = ""
-    environment: str | None = None  # a registered environment, or a Docker image; None: ours, of pinned requirements
+    environment: str | None = None  # a registered environment or a Docker image; None: ours, with pinned requirements
     snapshot: str = ""  # the hash of the code
-    variables: Mapping[str, str] = field(default_factory=dict)  # of the run's environment; no secret among them
+    variables: Mapping[str, str] = field(default_factory=dict)  # environment variables of the run, without secrets
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def processes(self) -> int:
-        """How many are started in all: one for each GPU that was asked for, and on each node at least one."""
+        """The total number of processes: one per requested GPU, and at least one per node."""
         return self.nodes * max(1, self.gpus or 1)
 
     @property
     def communicator(self) -> str | None:
-        """Of several nodes: how PyTorch's processes speak to each other."""
+        """The communication backend of PyTorch's processes; None for a single node."""
         if self.nodes == 1:
             return None
         return "Gloo" if self.gpus == 0 else "Nccl"
 
 
-def prepare(
+def build_request(
     cluster: AzureMLCluster,
     training_id: str,
     attempt: int,
@@ -44,7 +45,7 @@ def prepare(
     snapshot: str,
     variables: Mapping[str, str],
 ) -> AzureMLRequest:
-    """The same values give the same request. `variables`: what every run of this cluster gets."""
+    """Builds the request; the same arguments give the same request. `variables`: those of every run of the cluster."""
     gpus = cluster.gpus if resources.gpus is None else resources.gpus
     return AzureMLRequest(
         name=run_name(training_id, attempt),

@@ -1,7 +1,8 @@
-"""The secrets that a run needs, and their names in a cloud's vault. They travel no other way to a node.
+"""The names, in a cloud's key vault, of the secrets that a run needs. Secrets reach a node only through the vault.
 
-One vault may serve several installations: each has names of its own, made of where its database and files are (without
-any credential), so that none overwrites another's, and a renewed password or SAS token replaces the old one.
+Several installations may share a vault: the names contain a hash of the addresses of database and storage, without
+credentials, so that installations do not overwrite each other's secrets, and a new password or SAS token replaces the
+old one.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from urllib.parse import urlsplit
 
 from mitorch_service.models.secrets import mask_secrets
 
-PREFIX_VARIABLE = "MITORCH_SECRETS"  # in the run's environment: what the names begin with
+PREFIX_VARIABLE = "MITORCH_SECRETS"  # in the run's environment: the prefix of the names
 SECRET_VARIABLES = ("MITORCH_DB_URI", "MITORCH_STORAGE_URL")
 
 
 def secret_names(prefix: str) -> dict[str, str]:
-    """The name in the vault of each variable: letters, digits and dashes."""
+    """Returns the name in the vault of each secret variable: letters, digits and dashes."""
     return {variable: f"{prefix}-{variable[8:].lower().replace('_', '-')}" for variable in SECRET_VARIABLES}
 
 
 def secret_prefix(environment: Mapping[str, str]) -> str:
-    """For the settings that a run needs, by variable."""
+    """Returns the prefix for an installation, given the settings that its runs need, by variable."""
     where = "\n".join(
         _without_credentials(environment.get(name, "")) for name in (*SECRET_VARIABLES, "MITORCH_DB_NAME")
     )

@@ -1,7 +1,7 @@
-"""Runs as processes of this machine, each in a folder of its own below ``<home>/runs``.
+"""Runs trainings as processes of this machine, each in its own folder below ``<home>/runs``.
 
-A run's folder holds ``log.txt``, ``process.json`` (process ids with their start times), ``exit.json`` (the exit code)
-and ``started``, the token that lets one supervisor through. A slot is a file that names the run that took it.
+A run's folder contains ``log.txt``, ``process.json`` (process ids and start times), ``exit.json`` (the exit code) and
+``started``, a token that only one supervisor can take. A slot is a file with the name of the run that occupies it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,34 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.local import supervisor
 from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 
 GRACE_SECONDS = 30.0  # from SIGTERM to SIGKILL
-_START_SECONDS = 60.0  # a supervisor that has not written its process ids by then is not going to
-_SAME_START = 2.0  # by how much two readings of one process's start may differ (see supervisor.process_start)
-_ROOM = 65536  # bytes that must be free on the disk for a run to be started
+_START_SECONDS = 60.0  # a supervisor that has not written its process ids by then has died
+_SAME_START = 2.0  # tolerance between two readings of a process's start (unit: see supervisor.process_start)
+_ROOM = 65536  # bytes that must be free on the disk to start a run
+
+
+class _ProcessId(NamedTuple):
+    pid: int
+    started: float  # see supervisor.process_start
+
+
+class _Processes(NamedTuple):
+    supervisor: _ProcessId
+    run: _ProcessId
 
 
 class LocalBackend(Backend):
-    """Exactly-once by run name: submission holds a file lock, and the supervisor takes a token before it starts."""
+    """Starts each run name once: submission holds a file lock, and the supervisor takes a token before it starts."""
 
     def __init__(
         self,
@@ -45,7 +55,7 @@ class LocalBackend(Backend):
         environment: Mapping[str, str],
         grace: float = GRACE_SECONDS,
     ) -> None:
-        """`environment`: the settings that the runs need, by variable; passed on without being stored."""
+        """`environment`: settings that the runs need, by variable; passed on but not stored. `grace`: seconds."""
         self._cluster = cluster
         self._home = home
         self._runs = home / "runs"
@@ -54,7 +64,7 @@ class LocalBackend(Backend):
         self._slots = slots if slots is not None else len(self._gpus) or min(2, os.cpu_count() or 1)
         self._environment = dict(environment)
         self._grace = grace
-        self._children: list[subprocess.Popen[bytes]] = []  # kept so that ended ones are reaped
+        self._children: list[subprocess.Popen[bytes]] = []  # kept to reap those that have ended
 
     def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
         needed = resources or Resources()
@@ -65,7 +75,7 @@ class LocalBackend(Backend):
     def submit(self, request: RunRequest) -> str | None:
         if request.nodes > 1:
             remedy = "Name a cluster that has several nodes in resources.cluster."
-            problem = f"this machine is one node, and {request.name} needs more"
+            problem = f"this machine is one node, but {request.name} needs {request.nodes}"
             raise RunRefused(self._cluster, problem, remedy, of_request=True)
         folder = self._runs / request.name
         with self._errors(), self._lock():
@@ -78,7 +88,7 @@ class LocalBackend(Backend):
                 self._spawn(request, folder, slot)
             except OSError:
                 with suppress(OSError):
-                    folder.rmdir()  # a folder would make it a run that is about to start
+                    folder.rmdir()  # a run with a folder counts as starting
                 raise
         return str(folder)
 
@@ -92,17 +102,19 @@ class LocalBackend(Backend):
         with self._errors():
             if not folder.is_dir() or (folder / "exit.json").exists() or self._stopped_before_start(folder):
                 return
-            asked = folder / "cancel"  # written before the processes are looked up: a run on its way to start sees it
-            by_force = asked.exists() and time.time() - asked.stat().st_mtime > self._grace
-            if not asked.exists():
-                with suppress(OSError):  # a full disk does not keep a run alive
-                    asked.touch()
-            processes = _read_json(folder / "process.json") or {}
-            parent = _living(*processes.get("supervisor", (0, 0.0)))
+            request = folder / "cancel"  # written before the processes are looked up, so that a starting run sees it
+            by_force = request.exists() and time.time() - request.stat().st_mtime > self._grace
+            if not request.exists():
+                with suppress(OSError):  # a run is canceled even if the disk is full
+                    request.touch()
+            processes = _read_processes(folder)
+            if processes is None:
+                return
+            parent = _living(processes.supervisor)
             if parent is not None:
                 parent.send_signal(signal.SIGTERM)
                 return
-            for process in _group(*processes.get("run", (0, 0.0))):
+            for process in _group(processes.run):
                 process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
 
     def logs(self, name: str, max_bytes: int = 65536) -> str:
@@ -121,7 +133,7 @@ class LocalBackend(Backend):
 
     def _spawn(self, request: RunRequest, folder: Path, slot: int) -> None:
         program = [sys.executable, supervisor.__file__, str(folder), str(self._grace), *request.command]
-        # The parent's own output has no place but the run's log, which the run opens itself.
+        # The supervisor prints nothing; the run opens its log itself.
         child = subprocess.Popen(
             program,
             stdin=subprocess.DEVNULL,
@@ -145,11 +157,11 @@ class LocalBackend(Backend):
         return environment
 
     def _gpus_of_a_slot(self) -> int:
-        """Those that each slot has; slots beyond the GPUs share them."""
+        """Returns the number of GPUs per slot; if there are more slots than GPUs, slots share them."""
         return max(1, len(self._gpus) // max(1, self._slots)) if self._gpus else 0
 
     def _check_room(self) -> None:
-        """A disk that is full is found out here, not by a supervisor that nobody hears."""
+        """Raises OSError if the disk is full, because the supervisor could not report it."""
         trial = self._slots_folder / "room"
         try:
             trial.write_bytes(bytes(_ROOM))
@@ -182,18 +194,18 @@ class LocalBackend(Backend):
         ended = _ended(folder)
         if ended is not None:
             return ended
-        processes = _read_json(folder / "process.json")
+        processes = _read_processes(folder)
         if processes is None:
             if time.time() - folder.stat().st_mtime < _START_SECONDS:
                 return RunStatus(RunState.PENDING)
             return RunStatus(RunState.KILLED, "its process never started")
-        if _living(*processes["supervisor"]) or _group(*processes["run"]):
+        if _living(processes.supervisor) or _group(processes.run):
             return RunStatus(RunState.RUNNING)
-        gone = "its processes vanished without an exit code (killed, or the machine was restarted)"
+        gone = "its processes disappeared without an exit code (killed, or the machine was restarted)"
         return _ended(folder) or RunStatus(RunState.KILLED, gone)
 
     def _stopped_before_start(self, folder: Path) -> bool:
-        """Takes the token of a run whose supervisor has not: it will not start any more."""
+        """Takes the token of a run whose supervisor has not taken it yet, so that the run will not start."""
         try:
             (folder / "started").mkdir()
         except FileExistsError:
@@ -214,18 +226,18 @@ class LocalBackend(Backend):
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            with suppress(FileNotFoundError):  # nothing has used it yet
+            with suppress(FileNotFoundError):  # the first use creates it
                 if not stat.S_ISDIR(self._home.stat().st_mode):
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._home))
             yield
         except OSError as error:
             problem = f"{error.strerror or error} ({error.filename or self._runs})"
-            remedy = "Check that MITORCH_HOME is writable and has space left."
+            remedy = "Check that MITORCH_HOME is writable and that its disk is not full."
             raise BackendUnavailable(self._cluster, problem, remedy) from error
 
 
 def visible_gpus(environ: Mapping[str, str]) -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Returns the GPUs that this process may use, as named in CUDA_VISIBLE_DEVICES."""
     given = environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
@@ -251,7 +263,7 @@ def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"  # a real-time signal has no name
+        return f"signal {number}"  # real-time signals have no names
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -260,29 +272,38 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        return None  # cut off by a full disk: as good as missing
+        return None  # truncated by a full disk: the same as missing
     return value
 
 
-def _living(pid: int, started: float) -> psutil.Process | None:
-    """The process with this id, if it is the one that was started then and still runs."""
+def _read_processes(folder: Path) -> _Processes | None:
+    written = _read_json(folder / "process.json")
+    if written is None:
+        return None
+    return _Processes(_ProcessId(*written["supervisor"]), _ProcessId(*written["run"]))
+
+
+def _living(process_id: _ProcessId) -> psutil.Process | None:
+    """Returns the process, if it still runs and its id was not reused."""
     try:
-        process = psutil.Process(pid) if pid > 0 else None
-        if process is None or abs(supervisor.process_start(pid) - started) > _SAME_START:
+        process = psutil.Process(process_id.pid)
+        if abs(supervisor.process_start(process_id.pid) - process_id.started) > _SAME_START:
             return None
         return None if process.status() == psutil.STATUS_ZOMBIE else process
     except psutil.NoSuchProcess:
         return None
 
 
-def _group(leader: int, started: float) -> list[psutil.Process]:
-    """The living processes of the run's process group, its leader gone or not."""
-    if leader <= 0 or _is_reused(leader, started):
+def _group(leader: _ProcessId) -> list[psutil.Process]:
+    """Returns the living processes of the run's process group, whether or not its leader lives."""
+    if _is_reused(leader):
         return []
     members = []
     for process in psutil.process_iter():
         try:
-            if os.getpgid(process.pid) != leader or supervisor.process_start(process.pid) < started - _SAME_START:
+            if os.getpgid(process.pid) != leader.pid:
+                continue
+            if supervisor.process_start(process.pid) < leader.started - _SAME_START:
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
@@ -291,9 +312,9 @@ def _group(leader: int, started: float) -> list[psutil.Process]:
     return members
 
 
-def _is_reused(pid: int, started: float) -> bool:
-    """Whether the id belongs to a later process: it is not given away while a group has it, so that group is over."""
+def _is_reused(leader: _ProcessId) -> bool:
+    """Whether a later process has the id. If so, the group has ended, because its id is not reused before."""
     try:
-        return abs(supervisor.process_start(pid) - started) > _SAME_START
+        return abs(supervisor.process_start(leader.pid) - leader.started) > _SAME_START
     except psutil.NoSuchProcess:
         return False

@@ -1,8 +1,8 @@
-"""The parent of one local run: a small process of its own that outlives the controller.
+"""The parent process of a local run, which outlives the controller.
 
-Started by its path, not imported: ``python supervisor.py FOLDER GRACE_SECONDS COMMAND…``. It makes sure that a run name
-is started once however often it is submitted, passes SIGTERM on (SIGKILL to all of the run's processes after the grace
-period), and leaves the exit code behind in ``exit.json``.
+Started by its path: ``python supervisor.py FOLDER GRACE_SECONDS COMMAND…``. It makes sure that a run name is started
+only once, forwards SIGTERM (followed by SIGKILL to all of the run's processes after the grace period), and writes the
+exit code to ``exit.json``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import psutil
 
 
 def supervise(folder: Path, grace_seconds: float, command: list[str]) -> int:
-    """Runs the command to its end; returns 0 when it has done its own work, whatever the command's exit code is."""
+    """Runs the command until it ends; returns 0 whatever the command's exit code."""
     try:
-        (folder / "started").mkdir()  # atomic: of two supervisors for one run, one goes on
+        (folder / "started").mkdir()  # atomic: only one of two supervisors for a run continues
     except FileExistsError:
         return 0
     try:
@@ -34,22 +34,22 @@ def supervise(folder: Path, grace_seconds: float, command: list[str]) -> int:
         (folder / "log.txt").write_text(f"{command[0]} could not be started: {error.strerror}\n")
         write_end(folder, os.EX_TEMPFAIL)
         return 0
-    pass_on_sigterm(child, grace_seconds)
+    forward_sigterm(child, grace_seconds)
     try:
         write_identity(folder, child)
-    except OSError:  # a full disk: a run that nobody could find must not go on
+    except OSError:  # the disk is full: a run that nobody can find must not continue
         kill_group(child)
         raise
-    if (folder / "cancel").exists():  # who wrote it may not have seen this process yet
+    if (folder / "cancel").exists():  # its writer may not have seen this process
         os.kill(os.getpid(), signal.SIGTERM)
     code = child.wait()
-    kill_group(child)  # whatever it left behind
+    kill_group(child)  # processes that it left behind
     write_end(folder, code)
     return 0
 
 
 def start(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
-    """The run's process, as the leader of a group that its data loading processes belong to and this one does not."""
+    """Starts the run as the leader of a process group, which includes its data loaders but not this process."""
     with (folder / "log.txt").open("ab", buffering=0) as log:
         return subprocess.Popen(
             command,
@@ -62,25 +62,25 @@ def start(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def write_identity(folder: Path, child: subprocess.Popen[bytes]) -> None:
-    """Notes both processes with the times of their start: ids alone are used again."""
-    # The child is not waited for yet: even if it has ended, its id is still its own.
+    """Writes the ids of both processes with their start times, because ids are reused."""
+    # The child has not been waited for, so that its id is not reused even if it has ended.
     identity = {name: [pid, process_start(pid)] for name, pid in (("supervisor", os.getpid()), ("run", child.pid))}
     write_json(folder / "process.json", identity)
 
 
 def write_end(folder: Path, code: int) -> None:
-    """Notes the exit code, negative for a signal."""
+    """Writes the exit code, negative for a signal."""
     write_json(folder / "exit.json", {"code": code, "ended_at": time.time()})
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
-    """Ends whatever is left of the run's process group."""
+    """Kills the remaining processes of the run's process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def pass_on_sigterm(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
-    """From now on SIGTERM to this process reaches the run, and ends it by force after the grace period."""
+def forward_sigterm(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
+    """Forwards SIGTERM from this process to the run, and kills the run's group after the grace period."""
 
     def kill() -> None:
         if child.poll() is None:
@@ -100,22 +100,22 @@ def pass_on_sigterm(child: subprocess.Popen[bytes], grace_seconds: float) -> Non
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes the file as a whole or not at all."""
+    """Writes the file atomically."""
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(value))
     temporary.replace(path)
 
 
 def process_start(pid: int) -> float:
-    """When the process was started: on Linux in clock ticks since the machine was, which no change of the clock moves;
-    elsewhere in seconds since 1970. Raises psutil.NoSuchProcess."""
+    """Returns when the process was started: on Linux in clock ticks since boot, which changes of the clock do not
+    affect; elsewhere in seconds since 1970. Raises psutil.NoSuchProcess."""
     if sys.platform != "linux":
         return psutil.Process(pid).create_time()
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         raise psutil.NoSuchProcess(pid) from None
-    return float(fields[19])  # the 22nd field of proc(5), counted behind the name
+    return float(fields[19])  # the 22nd field of proc(5); the split starts after the second, the name
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What can be shown."""
+"""The base class of what `miquery` shows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 
 
 class View(ABC):
-    """Something that can be shown once, or again and again until it has ended."""
+    """Reads and prints something, once or again and again until it has ended."""
 
     @abstractmethod
     def show(self) -> bool:
-        """Prints it; returns whether it will not change any more."""
+        """Prints it; returns whether it has ended, so that it will not change any more."""
 
     @abstractmethod
     def show_json(self) -> None:

@@ -1,107 +1,110 @@
-"""What miquery shows of one job."""
+"""Prints one job (`miquery JOB`)."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
 
 from mitorch_service.cli.views.base import View
-from mitorch_service.cli.views.costs import accounts_of_job, cost_fields, cost_json, cost_of_job
-from mitorch_service.cli.views.final_training import FinalTraining
-from mitorch_service.cli.views.output import show_fields, show_table, stream_json
-from mitorch_service.cli.views.pareto_front import front_json, show_front
-from mitorch_service.cli.views.paused_trials import counts_text, rung_fields
+from mitorch_service.cli.views.cost import cost_fields, cost_json
+from mitorch_service.cli.views.leaderboard import show_front, show_leaderboard
+from mitorch_service.cli.views.output import show_fields, stream_json, text
+from mitorch_service.cli.views.paused_trials import counts_text
 from mitorch_service.cli.views.script import script_fields
-from mitorch_service.models.job import Job
-from mitorch_service.models.script import shown
+from mitorch_service.cli.views.search import effort_json, search_fields
+from mitorch_service.models.script import masked_config
 from mitorch_service.models.status import ENDED_JOBS
-from mitorch_service.models.training import TrainingRow
-from mitorch_service.reports.search_insight import SearchInsight
+from mitorch_service.models.training import epochs_text
+from mitorch_service.reports.job import JobReport, read_job
+from mitorch_service.reports.leaderboard import iterate_leaders, read_front, read_leaderboard
 from mitorch_service.stores.base import Store
 
 
 class JobView(View):
-    """One job: how far it is, the best trial, the leaderboard."""
+    """One job: its progress, best trial and leaderboard."""
 
     def __init__(self, store: Store, id: str, limit: int) -> None:
-        self._store, self._id, self._limit = store, id, limit
+        self._store = store
+        self._id = id
+        self._limit = limit
 
     def show(self) -> bool:
-        job = self._store.jobs.get_job(self._id)
-        counts = self._store.trainings.count_trainings(self._id)
-        several, final = len(job.search.objectives()) > 1, FinalTraining(self._store, job)
-        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
-        show_fields(
-            [
-                ("job", job.id),
-                ("name", job.name),
-                ("tags", job.tags),
-                ("status", job.status),
-                ("priority", job.priority),
-                ("dataset", job.dataset),
-                *script_fields(job.config),
-                ("search", f"{job.search.algorithm}, {job.search.goal()}"),
-                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(counts)}"),
-                *rung_fields(self._store, job),
-                *([] if several else self._best_fields(job)),
-                *final.fields(),
-                ("budget", job.search.max_cost),
-                *cost_fields(cost_of_job(accounts, final.training)),
-                ("created", job.created_at),
-                ("error", job.error),
-                ("note", job.note),
-                *((f"artifact {name}", address) for name, address in job.artifacts.items()),
-                *SearchInsight(self._store, job, accounts).fields(),
-            ]
-        )
-        if several:
-            show_front(self._store, job, self._limit)
+        report = read_job(self._store, self._id, datetime.now(UTC))
+        show_fields(_job_fields(report))
+        if report.has_front:
+            show_front(report.job, read_front(self._store, report.job, self._limit), self._limit)
         else:
-            self._show_leaders(job)
-        return job.status in ENDED_JOBS
+            show_leaderboard(report.job, read_leaderboard(self._store, report.job, self._limit))
+        return report.job.status in ENDED_JOBS
 
     def show_json(self) -> None:
-        job = self._store.jobs.get_job(self._id)
-        counts = self._store.trainings.count_trainings(self._id)
-        accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
-        insight, final = SearchInsight(self._store, job, accounts), FinalTraining(self._store, job)
-        importance: dict[str, Any]
-        if len(job.search.objectives()) > 1:
-            importance, board = insight.importances(), front_json(self._store, job, self._limit)
-        else:
-            leaders = self._store.jobs.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
-            importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
-        found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
-        cost = cost_json(cost_of_job(accounts, final.training))
-        document = {**job.to_document(), "config": shown(job.config), **found, "final_training": final.json()}
-        stream_json({**document, "counts": counts, **cost, **board}.items())
+        report = read_job(self._store, self._id, datetime.now(UTC))
+        document = {**report.job.to_document(), "config": masked_config(report.job.config)}
+        found = {"seen": report.warnings, "effort": effort_json(report.effort), "final_training": _final_json(report)}
+        fields = {**document, **_importance_json(report), **found, "counts": report.counts, **cost_json(report.cost)}
+        stream_json({**fields, **self._board_json(report)}.items())
 
-    def _best_fields(self, job: Job) -> list[tuple[str, Any]]:
-        best = self._leaders(1)
-        return [
-            ("best", best[0].trial.value if best and best[0].trial else job.best and job.best.value),
-            ("best trial", best[0].id if best else job.best and job.best.training_id),
-        ]
-
-    def _show_leaders(self, job: Job) -> None:
-        leaders = self._leaders(self._limit)
-        names = list(dict.fromkeys(n for row in leaders if row.trial for n in row.trial.parameters))
-        columns = ("rank", *job.search.objectives(), "trial", "id", "epochs", *names)
-        show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
-
-    def _leaders(self, limit: int) -> list[TrainingRow]:
-        direction = self._store.jobs.get_job(self._id).search.resolved_direction()
-        return self._store.jobs.best_trials(self._id, direction, limit).items
+    def _board_json(self, report: JobReport) -> dict[str, object]:
+        """The leaderboard as an iterator; or the whole front, with its trainings as the leaderboard."""
+        if not report.has_front:
+            leaders = iterate_leaders(self._store, report.job, self._limit)
+            return {"leaderboard": (row.to_document() for row in leaders)}
+        front = read_front(self._store, report.job, self._limit)
+        return {
+            "front": [trial.to_document() for trial in front.trials],
+            "leaderboard": [row.to_document() for row in front.rows],
+        }
 
 
-def _leader_row(rank: int, row: TrainingRow, names: list[str]) -> list[Any]:
-    trial = row.trial
-    assert trial is not None  # the query asks for rows with a trial value
-    epochs = row.progress.epoch if row.progress else 0
+def _job_fields(report: JobReport) -> list[tuple[str, object]]:
+    job = report.job
+    trials = sum(report.counts.values())
     return [
-        rank,
-        trial.value,
-        trial.number,
-        row.id[:8],
-        epochs,
-        *(trial.parameters.get(name) for name in names),
+        ("job", job.id),
+        ("name", job.name),
+        ("tags", job.tags),
+        ("status", job.status),
+        ("priority", job.priority),
+        ("dataset", job.dataset),
+        *script_fields(job.config),
+        ("search", f"{job.search.algorithm}, {job.search.goal()}"),
+        ("trials", f"{trials} of {job.search.max_trials}: {counts_text(report.counts)}"),
+        ("reached", ", ".join(f"epoch {epochs}: {n}" for epochs, n in report.reached.items() if n) or None),
+        ("best", report.best and report.best.value),
+        ("best trial", report.best and report.best.training_id),
+        ("final training", _final_text(report)),
+        ("budget", job.search.max_cost),
+        *cost_fields(report.cost),
+        ("created", job.created_at),
+        ("error", job.error),
+        ("note", job.note),
+        *((f"artifact {name}", address) for name, address in job.artifacts.items()),
+        *search_fields(report.effort, report.importance, report.warnings),
     ]
+
+
+def _final_text(report: JobReport) -> str | None:
+    if report.job.search.refit is None:
+        return None
+    if report.final is None:
+        return "follows the search"
+    training = report.final.training
+    if training is None:
+        return str(report.final.status)
+    objective = report.job.search.objectives()[0]
+    done = epochs_text(training.progress.epoch if training.progress else 0, training.max_epochs)
+    value = (training.evaluation or {}).get(objective)
+    reached = "" if value is None else f", {objective}={text(value)}"
+    return f"{training.id} {training.status}, epoch {done}{reached}"
+
+
+def _final_json(report: JobReport) -> dict[str, object] | None:
+    training = report.final.training if report.final is not None else None
+    if training is None:
+        return None
+    return {"id": training.id, "status": training.status, "evaluation": training.evaluation}
+
+
+def _importance_json(report: JobReport) -> dict[str, object]:
+    """Shares by objective, if there are several; else by parameter alone."""
+    first = report.importance[report.job.search.objectives()[0]]
+    return {"importance": report.importance if report.has_front else first}

@@ -1,4 +1,4 @@
-"""What commands print: tables (by rich on a terminal, plain columns of stable layout when piped), fields, JSON."""
+"""Prints tables (by rich on a terminal, plain columns of stable layout when piped), fields and JSON."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 import click
 
 from mitorch_service.models.secrets import mask_secrets
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Prints the rows. Piped: the column names in capitals, then a line a row, columns two spaces apart."""
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints the rows. Piped: the column names in capitals, then one line per row, columns two spaces apart."""
     cells = [[mask_secrets(text(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(title, columns, cells)
@@ -28,35 +27,35 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
         click.echo(line.rstrip())
 
 
-def show_fields(fields: Sequence[tuple[str, Any]]) -> None:
-    """Prints one document: a name and a value on each line, those without a value left out."""
+def show_fields(fields: Sequence[tuple[str, object]]) -> None:
+    """Prints a name and a value on each line, without the fields that have no value."""
     shown = [(name, mask_secrets(text(value))) for name, value in fields if value not in (None, "", [], {})]
     width = max(len(name) for name, _ in shown)
     for name, value in shown:
         click.echo(f"{name.ljust(width)}  {value}")
 
 
-def show_json(value: Any) -> None:
+def show_json(value: object) -> None:
     """Prints one JSON document, credentials masked; numbers that are not finite become strings, as JSON has none."""
     click.echo(mask_secrets(json.dumps(_plain(value), ensure_ascii=False, indent=2)))
 
 
-def stream_json(fields: Iterable[tuple[str, Any]]) -> None:
-    """Prints one JSON object, credentials masked, as its fields come: a list that is an iterator is written item by
-    item, each on a line of its own, and never held."""
-    write, before = sys.stdout.write, "{"
+def stream_json(fields: Iterable[tuple[str, object]]) -> None:
+    """Prints one JSON object, credentials masked, as its fields come. An iterator becomes a list that is written item
+    by item, each on a line of its own, without being held in memory."""
+    before = "{"
     for name, value in fields:
-        write(f"{before}{json.dumps(name)}: ")
+        sys.stdout.write(f"{before}{json.dumps(name)}: ")
         if isinstance(value, Iterator):
             _stream_list(value)
         else:
-            write(_compact(value))
+            sys.stdout.write(_compact(value))
         before = ",\n"
-    write("}\n")
+    sys.stdout.write("}\n")
 
 
-def text(value: Any) -> str:
-    """A cell: four significant digits, times in UTC to the second, `-` for nothing."""
+def text(value: object) -> str:
+    """Formats a cell: four significant digits, times in UTC to the second, `-` for nothing."""
     if value is None or value == "":
         return "-"
     if isinstance(value, float):
@@ -70,7 +69,7 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def _stream_list(items: Iterator[Any]) -> None:
+def _stream_list(items: Iterator[object]) -> None:
     before = "[\n"
     for item in items:
         sys.stdout.write(before + _compact(item))
@@ -78,15 +77,15 @@ def _stream_list(items: Iterator[Any]) -> None:
     sys.stdout.write("[]" if before == "[\n" else "\n]")
 
 
-def _compact(value: Any) -> str:
+def _compact(value: object) -> str:
     try:
         line = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    except ValueError:  # a number that is not finite: rare, and the way around costs as much as all the rest
+    except ValueError:  # a number that is not finite: rare, and replacing it costs as much as all the rest
         line = json.dumps(_plain(value), ensure_ascii=False)
     return mask_secrets(line)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

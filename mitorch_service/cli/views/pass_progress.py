@@ -1,4 +1,4 @@
-"""How `micontrol run` shows what goes on: a live table on a terminal, plain lines otherwise."""
+"""Shows the progress of `micontrol run`: a live table on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from mitorch_service.models.training import TrainingRow, epochs_text
 
 
 class PassProgress(ABC):
-    """EventLog after each pass."""
+    """Shows each pass."""
 
     @abstractmethod
     def report(self, report: PassReport) -> None:
-        """What the pass did, and what is running now."""
+        """Shows what the pass did, and the active trainings."""
 
     @abstractmethod
     def note(self, text: str, failed: bool) -> None:
-        """One line."""
+        """Shows one line."""
 
 
 @contextmanager
 def show_pass() -> Iterator[PassProgress]:
-    """The right one for where the output goes."""
+    """Gives the progress for a terminal or a pipe."""
     if not sys.stdout.isatty():
         yield PlainProgress()
         return
@@ -42,7 +42,7 @@ def show_pass() -> Iterator[PassProgress]:
 
 
 class PlainProgress(PassProgress):
-    """A line for each thing done, for each epoch, and for each change of the counts."""
+    """Prints a line for each event, each epoch, and each change of the counts."""
 
     def __init__(self) -> None:
         self._epochs: dict[str, int] = {}
@@ -50,9 +50,10 @@ class PlainProgress(PassProgress):
         self._said: set[str] = set()
 
     def report(self, report: PassReport) -> None:
-        said, self._said = self._said, set()
+        before = self._said
+        self._said = set()
         for event in report.events:
-            if event.text not in said:  # a cluster that stays away is told once
+            if event.text not in before:  # a cluster that stays unreachable is reported once
                 self.note(event.text, event.failed)
             self._said.add(event.text)
         for training in report.snapshot.active:
@@ -78,16 +79,17 @@ class PlainProgress(PassProgress):
 
 
 class LiveProgress(PassProgress):
-    """A table of what is active that is drawn again after each pass; what was done scrolls by above it."""
+    """Draws a table of active trainings after each pass; events scroll by above it."""
 
     def __init__(self, live: Any) -> None:
         self._live = live
         self._said: set[str] = set()
 
     def report(self, report: PassReport) -> None:
-        said, self._said = self._said, set()
+        before = self._said
+        self._said = set()
         for event in report.events:
-            if event.text not in said:
+            if event.text not in before:
                 self.note(event.text, event.failed)
             self._said.add(event.text)
         self._live.update(self._table(report))

@@ -1,15 +1,11 @@
-"""What miquery shows of trials that run in parts."""
+"""Formats the state of paused trials and the lineage of a population."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from mitorch_service.cli.views.output import show_table, text
-from mitorch_service.models.job import Job
-from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.models.training import Training
-from mitorch_service.stores.base import Store
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
@@ -17,18 +13,8 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {status}" for status, n in counts.items()) or "none yet"
 
 
-def rung_fields(store: Store, job: Job) -> list[tuple[str, Any]]:
-    """How many trials came to each rung of an active job."""
-    if job.status not in ACTIVE_JOBS:
-        return []
-    from mitorch_service.controller.plan.paused_trials import rungs_of  # of no use for a training
-
-    reached = [(epochs, store.rungs.count_rung(job.id, epochs)) for epochs in rungs_of(job)]
-    return [("reached", ", ".join(f"epoch {epochs}: {n}" for epochs, n in reached if n) or None)]
-
-
-def pausing_fields(training: Training) -> list[tuple[str, Any]]:
-    """Where a trial pauses, or has paused."""
+def pausing_fields(training: Training) -> list[tuple[str, object]]:
+    """The epoch after which a trial pauses, or has paused."""
     trial = training.trial
     if trial is None or trial.pause_at is None:
         return []
@@ -36,7 +22,7 @@ def pausing_fields(training: Training) -> list[tuple[str, Any]]:
 
 
 def show_lineage(training: Training) -> None:
-    """Whom a member of a population went on from, and what changed of its parameters."""
+    """Prints the trials that a member of a population was copied from, and the changes of its parameters."""
     lineage = (training.trial and training.trial.lineage) or ()
     rows = []
     for one in lineage:

@@ -1,4 +1,4 @@
-"""How mitrain shows a training: bars on a terminal, one line per epoch otherwise."""
+"""Shows the progress of mitrain: bars on a terminal, one line per epoch otherwise."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mitorch_service.training.loop.reporter import Reporter, TrainingPlan
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_METRICS_SHOWN = 4  # after each epoch: a detector has a dozen, and all of them are told at the end
+_METRICS_SHOWN = 4  # after each epoch: a detector has a dozen, all of which are printed at the end
 
 
 @contextmanager
 def show_training() -> Iterator[Reporter]:
-    """The right reporter for where the output goes."""
+    """Gives the reporter for a terminal or a pipe."""
     if not sys.stdout.isatty():
         yield PlainReporter()
         return
@@ -34,19 +34,19 @@ def show_training() -> Iterator[Reporter]:
         TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
     )
-    # not redirected: loading processes fork off this one, and would wait for a lock that its drawing thread held
+    # not redirected: data-loading processes fork from this one, and would wait for a lock of its drawing thread
     with Progress(*columns, redirect_stdout=False, redirect_stderr=False) as progress:
         yield BarReporter(progress)
 
 
 def show_evaluation(evaluation: dict[str, float]) -> None:
-    """A name and a value on each line."""
+    """Prints a name and a value on each line."""
     for name, value in evaluation.items():
         click.echo(f"{name:<24} {value:.4f}")
 
 
 class PlainReporter(Reporter):
-    """A line when it starts and one after each epoch; notes go to stderr."""
+    """Prints a line at the start and one after each epoch; notes go to stderr."""
 
     def __init__(self) -> None:
         self._epochs = 0
@@ -56,7 +56,7 @@ class PlainReporter(Reporter):
         self._line(_plan_line(plan))
 
     def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        pass  # a piped output is read later: epochs are enough
+        pass  # piped output is read later: epochs are enough
 
     def epoch_ended(self, result: EpochResult) -> None:
         self._line(_epoch_line(result, self._epochs))
@@ -69,11 +69,11 @@ class PlainReporter(Reporter):
 
     def _line(self, text: str) -> None:
         click.echo(text)
-        sys.stdout.flush()  # each line when it is due, also into a pipe
+        sys.stdout.flush()  # each line at once, also into a pipe
 
 
 class BarReporter(PlainReporter):
-    """A bar for the whole training and one for the epoch, below the lines of the epochs done."""
+    """Shows a bar for the whole training and one for the epoch, below the lines of the epochs done."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Showing a view again and again."""
+"""Shows a view every two seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = 2.0
 
 
 def repeat(view: View) -> None:
-    """Shows the view until it has ended; on a terminal each time in place of the last."""
+    """Shows the view until it has ended; on a terminal each time in place of the last one."""
     while True:
         if sys.stdout.isatty():
             click.clear()

@@ -7,7 +7,7 @@ so that the next pass continues where one that died stopped.
 from __future__ import annotations
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.checkpoints import delete_states
+from mitorch_service.artifacts.checkpoint_keys import delete_checkpoint_files
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.job import trial_id
@@ -23,7 +23,7 @@ def delete_page(store: Store, artifacts: ArtifactStore | None, job_id: str, even
     for number in sorted({record.number for record in records}):
         try:
             if artifacts is not None:
-                delete_states(artifacts, trial_id(job_id, number), shared=True)
+                delete_checkpoint_files(artifacts, trial_id(job_id, number), shared=True)
         except ArtifactError as error:
             events.note_failure(str(error))
     store.rungs.remove_rung_records(records)

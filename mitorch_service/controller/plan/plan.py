@@ -22,7 +22,8 @@ from mitorch_service.controller.plan.placement import Placer
 from mitorch_service.controller.plan.plan_job import plan_job
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.base import to_utc_milliseconds
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import (
     MAX_LOST_ATTEMPTS,

@@ -108,7 +108,7 @@ def _splits(context: AttemptContext) -> Iterator[Mapping[str, Path]]:
     if context.training.dataset == NO_DATASET:
         yield {}
         return
-    with context.dataset_files.at_hand(context.get_dataset()) as paths:
+    with context.dataset_files.local_paths(context.get_dataset()) as paths:
         yield paths
 
 

@@ -80,11 +80,11 @@ class GaussianProcessSampler(Sampler):
     def _candidates(self, gains: Callable[[Matrix], Matrix], best: Matrix, generator: np.random.Generator) -> Matrix:
         """Rows of the unit cube, the highest gain first."""
         spread = generator.random((_SPREAD, self._cube.width))
-        rows = self._cube.snapped(np.vstack([spread, _around(best, _SCALES[0], generator)]))
+        rows = self._cube.snap(np.vstack([spread, _around(best, _SCALES[0], generator)]))
         values = gains(rows)
         for scale in _SCALES:
             kept = rows[np.argsort(-values, kind="stable")[:_KEPT]]
-            more = self._cube.snapped(_around(kept, scale, generator))
+            more = self._cube.snap(_around(kept, scale, generator))
             rows, values = np.vstack([rows, more]), np.concatenate([values, gains(more)])
         return rows[np.argsort(-values, kind="stable")]
 

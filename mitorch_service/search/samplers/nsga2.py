@@ -39,7 +39,7 @@ class Nsga2Sampler(Sampler):
             value = generator.choice(values)
             return min(value, len(expression.options) - 1) if isinstance(expression, Choice) else value
 
-        return self.study.space.drawn(inherit)
+        return self.study.space.point_from(inherit)
 
 
 def _winner(parents: list[int], generator: random.Random) -> int:

@@ -97,7 +97,7 @@ def explored(study: Study, point: Point, generator: random.Random) -> Point:
         moved = point[name] * generator.choice(_FACTORS)
         return min(max(moved, expression.low), expression.high)
 
-    return study.space.drawn(perturb)
+    return study.space.point_from(perturb)
 
 
 def _finite(loss: float) -> float:

@@ -21,7 +21,7 @@ def suggest(space: Space, seed: int, number: int) -> tuple[Config, dict[str, Jso
 
 def random_point(space: Space, key: str) -> Point:
     """Returns a point that depends on the key alone, which is f"{seed}/{number}" for the trials of a job."""
-    return space.drawn(lambda expression, name: draw(expression, f"{key}/{name}"))
+    return space.point_from(lambda expression, name: draw(expression, f"{key}/{name}"))
 
 
 def draw(expression: Choice | Range, key: str) -> float:

@@ -70,7 +70,7 @@ class TpeSampler(Sampler):
             key = self._keys[id(expression)]
             return from_distribution(expression, suggested(trial, key, self._distributions[key]))
 
-        point = self.study.space.drawn(draw)
+        point = self.study.space.point_from(draw)
         study.tell(trial, state=TrialState.FAIL)  # its state follows from the history
         return point
 

@@ -40,9 +40,9 @@ class UnitCube:
         """Returns the point of a row (width), with numbers that the ranges allow."""
         units = list(row)
         expressions = {id(parameter.expression): self.columns[parameter.key] for parameter in self.space.parameters}
-        return self.space.drawn(lambda expression, _: _from_unit(expression, units[expressions[id(expression)]]))
+        return self.space.point_from(lambda expression, _: _from_unit(expression, units[expressions[id(expression)]]))
 
-    def snapped(self, matrix: Matrix) -> Matrix:
+    def snap(self, matrix: Matrix) -> Matrix:
         """Returns each row (n x width) moved to the nearest point of the space."""
         matrix = np.clip(matrix, 0.0, 1.0)
         for column, kind in enumerate(self.kinds):

@@ -18,7 +18,7 @@ def point_with_number(space: Space, number: int) -> Point:
     digits = _Digits(number)
     drawn: dict[int, float] = {}
     _unrank(space.root, digits, drawn)
-    return space.drawn(lambda expression, _: drawn[id(expression)])
+    return space.point_from(lambda expression, _: drawn[id(expression)])
 
 
 class _Digits:

@@ -59,7 +59,7 @@ class Space:
         """Returns the config at a point, and its parameters, readable, by dotted path."""
         return self.build(lambda _, name: point[name])
 
-    def drawn(self, draw: Draw) -> dict[str, float]:
+    def point_from(self, draw: Draw) -> dict[str, float]:
         """Returns the point with the values of `draw`, snapped to the ranges; calls it in the order of `build`."""
         point: dict[str, float] = {}
         chosen: dict[str, float] = {}
@@ -83,7 +83,7 @@ class Space:
             return draw(expression, name)
 
         try:
-            return self.drawn(look_up)
+            return self.point_from(look_up)
         except ValueError:
             return None
 

@@ -1,4 +1,7 @@
-"""Each named augmentation as a transform of torchvision. `size` is the input size, `colour` the mean one in 0..255."""
+"""Builds each named augmentation as a torchvision transform.
+
+`size` is the input size in pixels, `colour` the data's mean colour in 0..255.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from typing import Any
 
 from torchvision.transforms import v2
 
-from mitorch_service.training.augmentation import options
-from mitorch_service.training.augmentation import transforms as own
+from mitorch_service.training.augmentation import options, transforms
 from mitorch_service.training.data.targets import Kind
 
 _NO_LIMIT = 1_000_000  # pixels
@@ -36,7 +38,8 @@ def _random_resized_crop(given: options.RandomResizedCropOptions, size: int) -> 
 
 
 def _inception(given: options.RandomResizedCropOptions, size: int) -> v2.Transform:
-    """Szegedy et al. 2015; the colours as in TensorFlow's slim/preprocessing/inception_preprocessing.py."""
+    """Builds Inception's crop (Szegedy et al. 2015) with the colour distortion of TensorFlow's
+    slim/preprocessing/inception_preprocessing.py."""
     color = v2.ColorJitter(brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2)
     return v2.Compose([_random_resized_crop(given, size), v2.RandomHorizontalFlip(), color])
 
@@ -60,13 +63,13 @@ def _brightness_contrast(given: options.BrightnessContrastOptions, size: int) ->
 
 
 def _image_compression(given: options.CompressionOptions, size: int) -> v2.Transform:
-    return v2.RandomApply([own.JpegArtefacts(given.quality)], given.p)
+    return v2.RandomApply([transforms.JpegArtefacts(given.quality)], given.p)
 
 
 def _smallest_max_size(
     given: options.SmallestMaxSizeOptions, size: int, kind: Kind, colour: Sequence[int]
 ) -> v2.Transform:
-    return own.ShorterSide(size, round(size * given.longest) if kind == "detection" else _NO_LIMIT)
+    return transforms.ShorterSide(size, round(size * given.longest) if kind == "detection" else _NO_LIMIT)
 
 
 def _random_erasing(given: options.RandomErasingOptions, size: int, kind: Kind, colour: Sequence[int]) -> v2.Transform:
@@ -78,7 +81,7 @@ def _random_rotation(given: options.RotationOptions, size: int) -> v2.Transform:
 
 
 def _aug_mix(given: options.AugMixOptions, size: int) -> v2.Transform:
-    return own.AugMix(given.severity, given.mixture_width, given.chain_depth, given.alpha)
+    return transforms.AugMix(given.severity, given.mixture_width, given.chain_depth, given.alpha)
 
 
 Builder = Callable[[Any, int, Kind, Sequence[int]], v2.Transform]
@@ -88,17 +91,17 @@ def _plain(build: Callable[[Any, int], v2.Transform]) -> Builder:
     return lambda given, size, kind, colour: build(given, size)
 
 
-# Any: each takes the options class that OPTIONS has for its name.
+# Any: each builder takes the class of options that OPTIONS has for its name.
 BUILDERS: dict[str, Builder] = {
     "resize": _plain(lambda given, size: v2.Resize((size, size))),
-    "letterbox": _plain(lambda given, size: own.Letterbox(size)),
+    "letterbox": _plain(lambda given, size: transforms.Letterbox(size)),
     "smallest_max_size": _smallest_max_size,
     "center_crop": _plain(_center_crop),
     "resize_flip": _plain(_resize_flip),
     "random_crop": _plain(_random_crop),
     "random_resized_crop": _plain(_random_resized_crop),
-    "random_sized_bbox_safe_crop": _plain(lambda given, size: own.BoxSafeCrop(size, given.erosion)),
-    "random_iou_crop": _plain(lambda given, size: own.IouCrop(given.min_scale, given.overlaps)),
+    "random_sized_bbox_safe_crop": _plain(lambda given, size: transforms.BoxSafeCrop(size, given.erosion)),
+    "random_iou_crop": _plain(lambda given, size: transforms.IouCrop(given.min_scale, given.overlaps)),
     "inception": _plain(_inception),
     "horizontal_flip": _plain(lambda given, size: v2.RandomHorizontalFlip(given.p)),
     "vertical_flip": _plain(lambda given, size: v2.RandomVerticalFlip(given.p)),
@@ -110,8 +113,8 @@ BUILDERS: dict[str, Builder] = {
     "image_compression": _plain(_image_compression),
     "to_gray": _plain(lambda given, size: v2.RandomGrayscale(given.p)),
     "random_erasing": _random_erasing,
-    "auto_augment": _plain(lambda given, size: own.AutoAugment()),
-    "trivial_augment": _plain(lambda given, size: own.TrivialAugment(given.num_magnitude_bins)),
-    "rand_augment": _plain(lambda given, size: own.RandAugment(given.num_ops, given.magnitude)),
+    "auto_augment": _plain(lambda given, size: transforms.AutoAugment()),
+    "trivial_augment": _plain(lambda given, size: transforms.TrivialAugment(given.num_magnitude_bins)),
+    "rand_augment": _plain(lambda given, size: transforms.RandAugment(given.num_ops, given.magnitude)),
     "aug_mix": _plain(_aug_mix),
 }

@@ -1,4 +1,4 @@
-"""mixup and cutmix: images of a batch are blended or pasted into each other, and their classes in the same shares."""
+"""mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019): mix images of a batch, and their targets in proportion."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.seeding import derived_seed
 
 _MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
-_PURPOSE = -1  # no image has this number: the seeds differ from those of the images
+_PURPOSE = -1  # not the number of any image, so that the seeds differ from the images'
 
 
 class Mixing:
-    """Mixes whole batches on the device. The random numbers depend on the seed, the epoch and the batch alone."""
+    """Mixes whole batches on their device. The random numbers depend only on the seed, the epoch and the batch."""
 
     def __init__(self, steps: Sequence[AugmentationStep], classes: int, seed: int) -> None:
         chosen = [step for step in steps if step.name in ON_BATCHES]
@@ -32,8 +32,10 @@ class Mixing:
         self._seed = seed
 
     def __call__(self, batch: Batch, epoch: int, number: int) -> Batch:
-        """The batch, float32 images and classes (N) or (N, classes), mixed: float32 targets (N, classes), of which each
-        row adds up to what it did."""
+        """Mixes batch `number` of `epoch`: float32 images and targets (N) or (N, classes).
+
+        Returns float32 targets (N, classes), each row with its original sum; or the batch unchanged.
+        """
         if not self._mixes:
             return batch
         with torch.random.fork_rng(devices=[]):
@@ -46,7 +48,7 @@ class Mixing:
 
 
 def build_mixing(steps: Sequence[AugmentationStep], kind: Kind, classes: int, seed: int) -> Mixing:
-    """Of a training's steps, those that mix batches. Raises InvalidInput where there are some in detection."""
+    """Builds the steps that mix batches. Raises InvalidInput if detection has any."""
     for step in steps:
         if step.name in ON_BATCHES and kind == "detection":
             problem = f"{step.name} is for classification: boxes cannot be mixed. Remove it"

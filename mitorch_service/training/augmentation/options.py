@@ -1,4 +1,4 @@
-"""The parameters of each augmentation. Imports no torch: a config is checked where it is submitted."""
+"""The options of each augmentation. Imports no torch, because configs are checked where they are submitted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mitorch_service.models.validation import check, nearest
 from mitorch_service.training.augmentation.presets import PRESETS
 from mitorch_service.training.plugins import plugin_names
 
-AUGMENTATIONS_GROUP = "mitorch_service.augmentations"  # entry points: (options, input_size) to a transform of v2
-ON_BATCHES = ("mixup", "cutmix")  # mix the images of a batch, with their classes
+AUGMENTATIONS_GROUP = "mitorch_service.augmentations"  # entry points: (options, input_size) -> v2 transform
+ON_BATCHES = ("mixup", "cutmix")  # mix the images of a batch and their targets
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -23,32 +23,32 @@ Strength = Annotated[float, Field(ge=0)]
 
 
 class NoOptions(ConfigSection):
-    """``resize``: both sides to the input size, whatever the aspect. ``letterbox``: the longer side to the input size,
-    grey bars added along the other. ``auto_augment``: a policy found on ImageNet (Cubuk et al., 2019)."""
+    """``resize``: both sides to the input size, ignoring the aspect ratio. ``letterbox``: the longer side to the input
+    size, the other padded with grey. ``auto_augment``: the ImageNet policy (Cubuk et al., 2019)."""
 
 
 class CenterCropOptions(ConfigSection):
-    """``center_crop``: the middle square that has `crop_ratio` of the shorter side, resized."""
+    """``center_crop``: the central square with sides of `crop_ratio` times the shorter side, resized."""
 
     crop_ratio: Annotated[float, Field(gt=0, le=1)] = 0.875
 
 
 class ProbabilityOptions(ConfigSection):
-    """``resize_flip`` (mirrored left to right), ``horizontal_flip``, ``vertical_flip``, ``flip`` (left to right, upside
-    down, or both), ``to_gray``."""
+    """``resize_flip`` (resize, then horizontal flip), ``horizontal_flip``, ``vertical_flip``, ``flip`` (horizontal,
+    vertical or both), ``to_gray``."""
 
-    p: Fraction = 0.5  # of an image being changed
+    p: Fraction = 0.5  # the probability of changing an image
 
 
 class RandomCropOptions(ConfigSection):
-    """``random_crop``: resized, black added all around, then a square of the input size cut at random."""
+    """``random_crop``: resize, pad with black on all sides, then crop a random square of the input size."""
 
-    padding: Fraction = 0.125  # of the input size, on each side
+    padding: Fraction = 0.125  # per side, as a fraction of the input size
 
 
 class _AreaOptions(ConfigSection):
-    scale: tuple[Positive, Positive]  # of the image's area, from and to
-    ratio: tuple[Positive, Positive]  # width by height, from and to
+    scale: tuple[Positive, Positive]  # fraction of the image's area, from and to
+    ratio: tuple[Positive, Positive]  # width / height, from and to
 
     @model_validator(mode="after")
     def _ordered(self) -> _AreaOptions:
@@ -58,7 +58,7 @@ class _AreaOptions(ConfigSection):
 
 
 class RandomResizedCropOptions(_AreaOptions):
-    """``random_resized_crop`` and ``inception``: a part of random area and aspect, resized."""
+    """``random_resized_crop`` and ``inception``: a crop of random area and aspect ratio, resized."""
 
     scale: tuple[Positive, Positive] = (0.08, 1.0)
     ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
@@ -73,22 +73,22 @@ class RandomErasingOptions(_AreaOptions):
 
 
 class RotationOptions(ConfigSection):
-    """``random_rotation``: by up to `degrees` either way."""
+    """``random_rotation``: by up to `degrees` in either direction."""
 
     degrees: Annotated[float, Field(ge=0, le=180)] = 10
 
 
 class AffineOptions(ConfigSection):
-    """``random_affine``: rotated, moved, scaled and slanted, all at random."""
+    """``random_affine``: random rotation, translation, scaling and shear."""
 
-    degrees: Annotated[float, Field(ge=0, le=180)] = 10  # up to, either way
-    translate: Fraction = 0.1  # up to, of the side
+    degrees: Annotated[float, Field(ge=0, le=180)] = 10  # of rotation, at most, in either direction
+    translate: Fraction = 0.1  # at most, as a fraction of the side
     scale: tuple[Positive, Positive] = (0.9, 1.1)
-    shear: Annotated[float, Field(ge=0, lt=90)] = 0  # up to, degrees either way
+    shear: Annotated[float, Field(ge=0, lt=90)] = 0  # degrees, at most, in either direction
 
 
 class ColorJitterOptions(ConfigSection):
-    """``color_jitter``: each factor drawn from 1 ± the value; the hue shifted by up to ± `hue` of a turn."""
+    """``color_jitter``: draws each factor from 1 ± the value; shifts the hue by at most ± `hue` of a full turn."""
 
     brightness: Strength = 0.4
     contrast: Strength = 0.4
@@ -97,42 +97,42 @@ class ColorJitterOptions(ConfigSection):
 
 
 class TrivialAugmentOptions(ConfigSection):
-    """``trivial_augment``: one operation of random kind and strength (Müller and Hutter, 2021)."""
+    """``trivial_augment``: one random operation of random magnitude (Müller and Hutter, 2021)."""
 
     num_magnitude_bins: Annotated[int, Field(ge=2)] = 31
 
 
 class RandAugmentOptions(ConfigSection):
-    """``rand_augment``: `num_ops` operations of one strength (Cubuk et al., 2020)."""
+    """``rand_augment``: `num_ops` random operations of the same magnitude (Cubuk et al., 2020)."""
 
     num_ops: Annotated[int, Field(ge=1)] = 2
     magnitude: Annotated[int, Field(ge=0, le=30)] = 9
 
 
 class SmallestMaxSizeOptions(ConfigSection):
-    """``smallest_max_size``: the shorter side to the input size, the aspect kept. Classification then takes the middle
-    square; detection takes all, the longer side being at most `longest` times the input size."""
+    """``smallest_max_size``: the shorter side to the input size, keeping the aspect ratio. Classification then crops
+    the central square; detection keeps the whole image, its longer side at most `longest` times the input size."""
 
     longest: Annotated[float, Field(ge=1)] = 1333 / 800
 
 
 class BoxSafeCropOptions(ConfigSection):
-    """``random_sized_bbox_safe_crop``: a random part that holds all boxes, resized; `erosion` lets it cut this much of
-    their common rectangle off at each edge."""
+    """``random_sized_bbox_safe_crop``: a random crop that contains all boxes, resized; it may cut off a fraction
+    `erosion` of the boxes' bounding rectangle at each edge."""
 
     erosion: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
 
 
 class IouCropOptions(ConfigSection):
-    """``random_iou_crop``: a random part that overlaps a box by at least one of `overlaps` (Liu et al., 2016). Without
-    boxes, the whole image."""
+    """``random_iou_crop``: a random crop whose IoU with a box is at least a random one of `overlaps` (Liu et al.,
+    2016); the whole image if there are no boxes."""
 
     min_scale: Annotated[float, Field(gt=0, le=1)] = 0.3
     overlaps: list[Fraction] = [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]  # 1: the whole image
 
 
 class BrightnessContrastOptions(ConfigSection):
-    """``random_brightness_contrast``: both factors drawn from 1 ± the value."""
+    """``random_brightness_contrast``: draws both factors from 1 ± the value."""
 
     brightness: Strength = 0.2
     contrast: Strength = 0.2
@@ -140,7 +140,7 @@ class BrightnessContrastOptions(ConfigSection):
 
 
 class CompressionOptions(ConfigSection):
-    """``image_compression``: through JPEG of a random quality."""
+    """``image_compression``: JPEG compression of a random quality."""
 
     quality: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]] = (80, 100)  # from, to
     p: Fraction = 0.5
@@ -153,20 +153,20 @@ class CompressionOptions(ConfigSection):
 
 
 class AugMixOptions(ConfigSection):
-    """``aug_mix``: chains of operations, blended (Hendrycks et al., 2020). With boxes, operations on colours only."""
+    """``aug_mix``: blends chains of operations (Hendrycks et al., 2020); with boxes, colour operations only."""
 
     severity: Annotated[int, Field(ge=1, le=10)] = 3
     mixture_width: Annotated[int, Field(ge=1)] = 3
-    chain_depth: int = -1  # operations in each chain; -1: 1 to 3, at random
+    chain_depth: int = -1  # operations per chain; -1: a random number from 1 to 3
     alpha: Positive = 1.0
 
 
 class MixOptions(ConfigSection):
-    """``mixup`` (Zhang et al., 2018), ``cutmix`` (Yun et al., 2019): training of classifiers only. With both, each
-    batch gets one of them."""
+    """``mixup`` (Zhang et al., 2018), ``cutmix`` (Yun et al., 2019): only for training classifiers. With both, each
+    batch gets one of them at random."""
 
-    alpha: Positive = 1.0  # of the Beta distribution from which the share of each image is drawn
-    p: Fraction = 1.0  # of a batch being mixed
+    alpha: Positive = 1.0  # of the Beta distribution of the mixing ratio
+    p: Fraction = 1.0  # the probability of mixing a batch
 
 
 OPTIONS: dict[str, type[ConfigSection]] = {
@@ -203,8 +203,10 @@ OPTIONS: dict[str, type[ConfigSection]] = {
 def check_augmentation(
     train: Sequence[AugmentationStep | None], val: Sequence[AugmentationStep | None], task_type: str
 ) -> list[Problem]:
-    """Everything wrong in the names and options of the steps, with its place in the training config; None is passed
-    over."""
+    """Returns every problem in the names and options of the steps, with its path in the training config.
+
+    Skips steps that are None.
+    """
     problems = []
     for part, steps in (("train", train), ("val", val)):
         for number, step in enumerate(steps):

@@ -1,4 +1,4 @@
-"""From the config's list of named steps to one function: a picture and its boxes in, a tensor and its boxes out."""
+"""Composes the config's augmentation steps into one function of an image and its boxes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mitorch_service.training.augmentation.presets import expand_presets
 from mitorch_service.training.data.targets import Boxes, Kind
 from mitorch_service.training.plugins import load_plugin
 
-# These make any picture a square of the input size. Without one of them, a resizing step goes first.
+# Steps that produce a square of the input size. Without any of them, a resizing step is added in front.
 _SQUARE = {
     "resize",
     "letterbox",
@@ -33,11 +33,11 @@ _SQUARE = {
     "random_sized_bbox_safe_crop",
     "inception",
 }
-_ON_TENSORS = ("random_erasing",)  # the last, whatever the order
-_LEAST_VISIBLE = 0.1  # of a box's area: what a crop leaves less of is not shown any more
-_LEAST_SIDE = 1.0  # pixels of a box that a network may learn from
-_LEAST_MEASURED = 0.01  # of one that it is measured by: what became too small to be found was missed
-_SPARE = 2.0  # decoding leaves this many times the pixels that are needed: the resizing after it has the better filter
+_ON_TENSORS = ("random_erasing",)  # run last, whatever the config's order
+_LEAST_VISIBLE = 0.1  # fraction of a box's area; boxes with less of it left after a crop are dropped
+_LEAST_SIDE = 1.0  # pixels; smaller boxes are not trained on
+_LEAST_MEASURED = 0.01  # pixels; in evaluation a box too small to be detected still counts as missed
+_SPARE = 2.0  # images are decoded at this many times the size needed, because the resizing after it filters better
 
 _DETECTION = {
     "train": [AugmentationStep(name="random_iou_crop"), AugmentationStep(name="horizontal_flip")],
@@ -46,14 +46,14 @@ _DETECTION = {
 
 
 def steps_for(config: AugmentationConfig, kind: Kind, part: str) -> Sequence[AugmentationStep]:
-    """The steps of ``train`` or ``val``: the config's, or without any the defaults for this kind of data."""
+    """Returns the steps of ``train`` or ``val``: the config's, or the defaults for this kind of data."""
     if kind == "detection" and part not in config.model_fields_set:
         return _DETECTION[part]
     return config.train if part == "train" else config.val
 
 
 class Augmentation:
-    """Draws from torch's global generator only."""
+    """The steps, applied in order. Draws from torch's global generator only."""
 
     def __init__(
         self,
@@ -63,16 +63,16 @@ class Augmentation:
         least_side: float = _LEAST_SIDE,
     ) -> None:
         self._least_side = least_side
-        self._on_pictures, self._on_tensors = on_pictures, on_tensors
+        self._on_pictures = on_pictures
+        self._on_tensors = on_tensors
         self._together = v2.Compose(on_pictures)
-        self.shorter_side = shorter_side  # an image may be decoded to this without losing what the network sees
+        self.shorter_side = shorter_side  # pixels; decoding an image to this size loses nothing that the network sees
 
     def __call__(self, image: Image.Image, boxes: Boxes | None = None) -> tuple[Tensor, Boxes | None]:
-        """An RGB picture of any size to uint8 (3, H, W), H and W being the input size; its boxes to where they are now.
+        """Transforms an RGB image of any size to uint8 (3, H, W) and its boxes (K, 4) to the pixels of the result.
 
-        A box is cut off at the edges; what is hardly visible any more is left out, in training also what is smaller
-        than a pixel. In detection, `smallest_max_size`
-        gives other sides than the input size.
+        H and W are the input size, except after `smallest_max_size` in detection. Boxes are clipped to the image; those
+        of which less than a tenth remains are dropped, in training also those narrower than a pixel.
         """
         if boxes is None:
             image = self._together(image)
@@ -107,9 +107,10 @@ def build_augmentation(
     *,
     training: bool = True,
 ) -> Augmentation:
-    """The steps in their order. `mean`: the colour, in 0..1, that erasing leaves. `training`, or measuring.
+    """Builds the steps in their order, without those that mix batches (see `Mixing`).
 
-    What mixes batches is left out (`Mixing`). Raises InvalidInput for options that do not fit their step.
+    `mean`: per channel in 0..1, the colour for erased rectangles. `training`: False for evaluation. Raises InvalidInput
+    for options that a step does not accept.
     """
     steps = [step for step in _sized(expand_presets(steps), kind) if step.name not in ON_BATCHES]
     colour = [round(255 * value) for value in mean]
@@ -132,13 +133,13 @@ def _sized(steps: list[AugmentationStep], kind: Kind) -> list[AugmentationStep]:
         return steps
     if "smallest_max_size" in names:
         return [*steps, AugmentationStep(name="center_crop", options={"crop_ratio": 1})]
-    if crop >= 0:  # it takes a part of any size
+    if crop >= 0:  # its result has any size
         return [*steps, AugmentationStep(name="letterbox" if kind == "detection" else "resize")]
     return [AugmentationStep(name="letterbox" if kind == "detection" else "resize"), *steps]
 
 
 def _build(step: AugmentationStep, size: int, kind: Kind, colour: Sequence[int]) -> tuple[v2.Transform, float]:
-    """The transform, and how many times the input size it needs an image's shorter side to be."""
+    """Returns the transform, and the shorter side that it needs of an image, as a multiple of the input size."""
     if step.name not in OPTIONS:
         plugin: Callable[[dict[str, Any], int], v2.Transform] = load_plugin(AUGMENTATIONS_GROUP, step.name)
         return plugin(step.options, size), _SPARE
@@ -151,13 +152,13 @@ def _build(step: AugmentationStep, size: int, kind: Kind, colour: Sequence[int])
 
 
 def _detail(options: Any) -> float:
-    """1 over the smallest part of a side that the step may cut out."""
+    """Returns the reciprocal of the smallest fraction of a side that the step may crop to."""
     if (ratio := getattr(options, "crop_ratio", None)) is not None:
         return 1 / float(ratio)
     if (least := getattr(options, "min_scale", None)) is not None:
         return 1 / float(least)
     if hasattr(options, "erosion"):
-        return 4.0  # a few small boxes may lie close together
+        return 4.0  # the boxes may be few, small and close together
     if hasattr(options, "scale") and hasattr(options, "ratio") and not hasattr(options, "p"):
         return 1 / math.sqrt(options.scale[0])
     return 1.0

@@ -1,4 +1,4 @@
-"""Names that stand for several augmentations: those of the original MiTorch. Imports no torch."""
+"""Presets: names of the original MiTorch that expand to several augmentations. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SURVEILLANCE: _Steps = [
     ("to_gray", {"p": 0.1}),
 ]
 
-# github.com/shonohs/mitorch, mitorch/datasets: what its classes of these names do (cubic interpolation aside).
-# Its numbered variants differed in details; they are one here. `dev` and `dev2` were its author's trials.
+# Equivalents of the classes of these names in github.com/shonohs/mitorch, mitorch/datasets, except for its cubic
+# interpolation. Its numbered variants differed in details; here they are the same.
 PRESETS: dict[str, _Steps] = {
     "random_resize": _CROPS,
     "random_resize_v2": _CROPS,
@@ -36,7 +36,7 @@ PRESETS: dict[str, _Steps] = {
 
 
 def expand_presets(steps: Sequence[AugmentationStep]) -> list[AugmentationStep]:
-    """The steps, with what each preset stands for in its place. A preset takes no options."""
+    """Replaces each preset by its steps. A preset takes no options."""
     expanded = []
     for step in steps:
         parts = PRESETS.get(step.name)

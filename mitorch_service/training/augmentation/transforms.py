@@ -1,4 +1,4 @@
-"""Transforms that torchvision does not have, or not for boxes. All draw from torch's global generator only."""
+"""Transforms that torchvision lacks, or lacks for boxes. All draw from torch's global generator only."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-_GREY = 114  # of the bars beside an image
+_GREY = 114  # padding, in 0..255
 _GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 
 
 class Letterbox(v2.Transform):  # type: ignore[misc]
-    """The longer side to `size`; bars of the same width at both ends of the other."""
+    """Resizes the longer side to `size` and pads the other equally at both ends."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -38,11 +38,12 @@ class Letterbox(v2.Transform):  # type: ignore[misc]
 
 
 class ShorterSide(v2.Transform):  # type: ignore[misc]
-    """The shorter side to `size`, but the longer one to `longest` at most; the aspect is kept."""
+    """Resizes the shorter side to `size`, or less so that the longer is at most `longest`; keeps the aspect ratio."""
 
     def __init__(self, size: int, longest: int) -> None:
         super().__init__()
-        self._size, self._longest = size, longest
+        self._size = size
+        self._longest = longest
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = functional.get_size(flat_inputs[0])
@@ -54,11 +55,13 @@ class ShorterSide(v2.Transform):  # type: ignore[misc]
 
 
 class BoxSafeCrop(v2.Transform):  # type: ignore[misc]
-    """A random part that holds the rectangle around all boxes, less `erosion` of it at each edge; then resized."""
+    """Crops a random part that contains the boxes' bounding rectangle, less a fraction `erosion` of it at each edge,
+    and resizes it to a square of `size`."""
 
     def __init__(self, size: int, erosion: float) -> None:
         super().__init__()
-        self._size, self._erosion = size, erosion
+        self._size = size
+        self._erosion = erosion
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = functional.get_size(flat_inputs[0])
@@ -66,7 +69,7 @@ class BoxSafeCrop(v2.Transform):  # type: ignore[misc]
         if boxes:
             x_min, y_min = boxes[0][:, :2].amin(0).tolist()
             x_max, y_max = boxes[0][:, 2:].amax(0).tolist()
-        else:  # any part of at least half of each side
+        else:  # any part with at least half of each side
             x_min, y_min = (torch.rand(2) * torch.tensor([width, height]) / 2).tolist()
             x_max, y_max = x_min + width / 2, y_min + height / 2
         cut_x, cut_y = (x_max - x_min) * self._erosion, (y_max - y_min) * self._erosion
@@ -81,7 +84,7 @@ class BoxSafeCrop(v2.Transform):  # type: ignore[misc]
 
 
 class IouCrop(v2.RandomIoUCrop):  # type: ignore[misc]
-    """Leaves an image without boxes as it is: torchvision's would look for a part that overlaps one for ever."""
+    """torchvision's crop, but leaves an image without boxes unchanged; torchvision's would loop forever."""
 
     def __init__(self, min_scale: float, overlaps: Sequence[float]) -> None:
         super().__init__(min_scale=min_scale, sampler_options=sorted({*overlaps, 1.0}))
@@ -93,7 +96,7 @@ class IouCrop(v2.RandomIoUCrop):  # type: ignore[misc]
 
 
 class JpegArtefacts(v2.Transform):  # type: ignore[misc]
-    """The picture written as a JPEG of a quality between two, and read again."""
+    """Compresses the image as a JPEG of random quality and decodes it again."""
 
     _transformed_types = (Image.Image,)
 
@@ -111,7 +114,7 @@ class JpegArtefacts(v2.Transform):  # type: ignore[misc]
 
 
 class _MovesBoxes:
-    """For torchvision's policies, which refuse boxes: whatever moves the pixels moves these too."""
+    """A mixin for torchvision's policies, which refuse boxes: applies geometric operations to the boxes as well."""
 
     _boxes: Any = None
 
@@ -129,7 +132,7 @@ class _MovesBoxes:
         apply = super()._apply_image_or_video_transform  # type: ignore[misc]
         if self._boxes is not None and transform_id in _GEOMETRIC:
             moved = apply(self._boxes, transform_id, magnitude, **how)
-            self._boxes = functional.clamp_bounding_boxes(moved, clamping_mode="hard")  # what is cut off stays so
+            self._boxes = functional.clamp_bounding_boxes(moved, clamping_mode="hard")  # stays cut off
         return apply(image, transform_id, magnitude, **how)
 
 
@@ -146,7 +149,7 @@ class TrivialAugment(_MovesBoxes, v2.TrivialAugmentWide):  # type: ignore[misc]
 
 
 class AugMix(v2.AugMix):  # type: ignore[misc]
-    """With boxes, only what leaves the pixels in place: a blend of an object in several places has no one box."""
+    """Uses only colour operations on images with boxes: a blend that shows an object in several places has no box."""
 
     def forward(self, *inputs: Any) -> Any:
         if len(inputs) == 1:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.checkpoints import CHECKPOINT, SHARED
+from mitorch_service.artifacts.checkpoint_keys import CHECKPOINT, SHARED
 from mitorch_service.errors import ArtifactError
 
 State = dict[str, Any]  # nested dicts, lists and tuples of tensors, numbers, strings and None

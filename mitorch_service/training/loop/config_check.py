@@ -10,7 +10,7 @@ from mitorch_service.models.validation import check
 from mitorch_service.training.augmentation.options import check_augmentation
 from mitorch_service.training.networks.model_names import unknown_model_problem
 from mitorch_service.training.optimization.optimizer_names import unknown_optimizer_problem
-from mitorch_service.training.tasks.names import unknown_task_problem
+from mitorch_service.training.tasks.task_names import unknown_task_problem
 
 _DEFAULT_TASK = str(TrainingConfig.model_fields["task_type"].default)
 

@@ -89,7 +89,7 @@ class Validation:
                 if self._processes.alone and self._reporter.should_stop():
                     return None
                 with precision.autocast():
-                    evaluator.update(module, precision.arranged(batch))
+                    evaluator.update(module, precision.to_memory_format(batch))
         if not self._processes.alone:
             states = self._processes.to_first(evaluator.state())
             for state in (states or [])[1:]:

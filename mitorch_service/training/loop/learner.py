@@ -56,7 +56,7 @@ class Learner:
         image if batch normalization needs more."""
         try:
             with self._precision.autocast():
-                return self._task.loss(self._called, self._precision.arranged(batch), self._config)
+                return self._task.loss(self._called, self._precision.to_memory_format(batch), self._config)
         except ValueError as error:
             if not str(error).startswith("Expected more than 1 value per channel"):
                 raise
@@ -88,7 +88,7 @@ class Learner:
         def refresh(module: nn.Module) -> None:
             for batch in batches():
                 with self._precision.autocast():
-                    self._task.loss(module, self._precision.arranged(batch), self._config)
+                    self._task.loss(module, self._precision.to_memory_format(batch), self._config)
 
         self._average.epoch_ended(self._module, epoch, refresh)
         self._processes.same_buffers(self.saved)

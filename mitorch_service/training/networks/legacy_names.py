@@ -1,7 +1,7 @@
-"""The names of the original's models (github.com/shonohs/mitorch_models): to what they resolve here, or what is near.
+"""Maps the model names of the original MiTorch (github.com/shonohs/mitorch_models) to ours.
 
-Equivalent means the same architecture. What the original alone has (its lite pyramids, YOLO, EfficientDet, small
-ResNeXts) is not replaced silently: the error names what is nearest.
+Equivalent means the same architecture. Models that only the original has (its lite pyramids, YOLO, EfficientDet, small
+ResNeXts) are not replaced silently: the error suggests similar ones.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _EFFICIENT_DET = re.compile(r"EfficientDetD([0-7])")
 
 
 def equivalent(name: str) -> str | None:
-    """Our name of the same architecture, or None."""
+    """Returns our name for the same architecture, or None."""
     if name in _CLASSIFIERS:
         return _CLASSIFIERS[name]
     if _DETECTORS.get(name):
@@ -58,7 +58,7 @@ def equivalent(name: str) -> str | None:
 
 
 def nearest_to_original(name: str) -> tuple[str, ...]:
-    """What is like a model of the original that has no equivalent; empty if the original has no such name."""
+    """Returns models similar to one of the original that has no equivalent; empty if the original has no such name."""
     if name in _NEAREST_CLASSIFIERS:
         return _NEAREST_CLASSIFIERS[name]
     if name in _DETECTORS:

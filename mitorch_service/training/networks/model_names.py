@@ -1,5 +1,7 @@
-"""Which models there are: timm's, read from its source text (importing it takes seconds, as it brings torch), the
-detectors, and what installed packages add."""
+"""The names of the available models: timm's, the detectors, and those of installed packages.
+
+timm's are read from its source text, because importing it takes seconds (it imports torch).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from mitorch_service.training.networks.detectors.names import detector_names, parse_detector
+from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.legacy_names import equivalent, nearest_to_original
 from mitorch_service.training.plugins import plugin_names
 
@@ -21,20 +23,21 @@ DETECTION = "object_detection"
 _REGISTERED = re.compile(rb"@register_model\b[^\n]*\n(?:@[^\n]*\n)*def (\w+)\(")
 # register_model_deprecations(__name__, {'old_name': 'new_name.tag', ...})
 _DEPRECATIONS = re.compile(rb"^register_model_deprecations\(.*?^\}", re.MULTILINE | re.DOTALL)
-_DEPRECATED = re.compile(rb"^\s*['\"](\w+)['\"]:\s*['\"]", re.MULTILINE)  # one without a successor is None
+_DEPRECATED = re.compile(rb"^\s*['\"](\w+)['\"]:\s*['\"]", re.MULTILINE)  # a name without a successor maps to None
 
 
 def resolve_model(name: str) -> str:
-    """Our name for a name of the original (``MobileNetV2``, ``ResNext50-FPN-RetinaNet``); any other name as it is."""
+    """Translates a name of the original (``MobileNetV2``, ``ResNext50-FPN-RetinaNet``); returns others unchanged."""
     return equivalent(name) or name
 
 
 @cache
 def unknown_model_problem(name: str, task_type: str = "multiclass_classification") -> str | None:
-    """Why the task has no model `name`: a classifier of timm (``resnet18`` or, with a tag of its weights,
-    ``resnet18.a1_in1k``), a detector (``resnet50-fpn-fasterrcnn``), or one of an installed package.
+    """Returns why `name` is not a model for this task, with suggestions, or None if it is.
 
-    None if it has it, or if that cannot be told here: timm is not installed, or the name is that of a hub.
+    Models are timm's classifiers (``resnet18`` or, with a weights tag, ``resnet18.a1_in1k``), detectors
+    (``resnet50-fpn-fasterrcnn``), and those of installed packages. Also returns None if this cannot be determined
+    here: timm is not installed, or the name is a hub's (``hf-hub:…``).
     """
     known = registered_names()
     if not known or ":" in name or name in plugin_names(MODELS_GROUP):
@@ -45,12 +48,12 @@ def unknown_model_problem(name: str, task_type: str = "multiclass_classification
     if ours.partition(".")[0] in known:
         return None
     if parse_detector(ours):
-        return f"{name!r} is a detector, and classifies no images: set task_type to {DETECTION}, or choose a classifier"
+        return f"{name!r} is a detector, not a classifier: set task_type to {DETECTION}, or choose a classifier"
     return f"timm has no model {name!r}; {nearest_models(name, known)}"
 
 
 def nearest_models(name: str, known: Iterable[str]) -> str:
-    """``did you mean resnet18 or resnet18d?``, or where to look when nothing is like it."""
+    """Returns ``did you mean resnet18 or resnet18d?``, or how to list models if no name is similar."""
     near = nearest_to_original(name)
     near = near or tuple(difflib.get_close_matches(name.partition(".")[0].lower(), sorted(known), n=3, cutoff=0.6))
     if not near:
@@ -59,23 +62,23 @@ def nearest_models(name: str, known: Iterable[str]) -> str:
 
 
 def list_models(pattern: str) -> list[str]:
-    """The names that hold the pattern, or match it whole where it has ``*`` or ``?``; in any case of letters. A name of
-    the original finds what it resolves to.
+    """Returns the names that contain the pattern, or match it if it has wildcards (``*?[``), ignoring case.
 
-    Classifiers of timm, detectors on torchvision's backbones, and models of installed packages, each group sorted.
+    Lists timm's classifiers, detectors on torchvision's backbones, and models of installed packages, each group
+    sorted. A name of the original is translated first.
     """
     pattern = resolve_model(pattern)
     wanted = pattern.lower() if set("*?[") & set(pattern) else f"*{pattern.lower()}*"
     groups = (registered_names(), detector_names(), plugin_names(MODELS_GROUP))
     found = [name for names in groups for name in sorted(names) if fnmatchcase(name.lower(), wanted)]
     if not found and parse_detector(pattern) and unknown_model_problem(pattern, DETECTION) is None:
-        return [pattern]  # on one of timm's backbones: too many to list
+        return [pattern]  # a detector on one of timm's backbones, which are too many to list
     return found
 
 
 @cache
 def registered_names() -> frozenset[str]:
-    """The names of timm's models, without tags; empty where timm is not installed."""
+    """Returns the names of timm's models, without weights tags; empty if timm is not installed."""
     found = importlib.util.find_spec("timm")
     if found is None or found.origin is None:
         return frozenset()
@@ -96,5 +99,5 @@ def _detector_problem(name: str, known: frozenset[str]) -> str | None:
         backbones = {*known, *(one.partition("-")[0] for one in detector_names())}
         return f"there is no backbone {parsed.backbone!r}; {nearest_models(parsed.backbone, backbones)}"
     if name.partition(".")[0] in known and not nearest_to_original(name):
-        return f"{name!r} is a classifier, and finds no boxes; did you mean {name}-fpn-retinanet or {name}-ssdlite?"
+        return f"{name!r} is a classifier, not a detector; did you mean {name}-fpn-retinanet or {name}-ssdlite?"
     return f"there is no detector {name!r}; {nearest_models(name, detector_names())}"

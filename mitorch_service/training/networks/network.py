@@ -1,4 +1,4 @@
-"""The network that a config asks for: a classifier of timm, a detector, or what an installed package registers."""
+"""Builds the network of a config: a timm classifier, a detector, or a model registered by an installed package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
-from mitorch_service.training.networks.detectors.names import DetectorName, parse_detector
+from mitorch_service.training.networks.detectors.detector_names import DetectorName, parse_detector
 from mitorch_service.training.networks.model_names import (
     DETECTION,
     MODELS_GROUP,
@@ -24,10 +24,10 @@ from mitorch_service.training.networks.model_names import (
 from mitorch_service.training.plugins import load_plugin, plugin_names
 
 _OURS = {
-    "num_classes": "it is the number of the data set's classes",
+    "num_classes": "it is the data set's number of classes",
     "pretrained": "set model.pretrained",
     "img_size": "set model.input_size",
-    "in_chans": "images have 3 channels; use the augmentation to_gray for gray ones",
+    "in_chans": "images have 3 channels; for gray images use the augmentation to_gray",
     "min_size": "set model.input_size",
     "max_size": "set model.input_size",
     "size": "set model.input_size",
@@ -36,22 +36,22 @@ _OURS = {
 
 @dataclass(frozen=True)
 class Network:
-    """A model, and the colours it expects.
+    """A model with the colour statistics that its input must be normalised with.
 
-    A classifier goes from float32 (N, 3, input_size, input_size) to logits (N, classes); a detector as `detectors`
-    says, with mean 0 and std 1, because it sees to colours itself.
+    A classifier maps float32 (N, 3, input_size, input_size) to logits (N, classes). For a detector's inputs and outputs
+    see `detectors.families`; its mean is 0 and its std 1, because it normalises images itself.
     """
 
     module: nn.Module
-    mean: tuple[float, ...]  # per channel, of values in 0..1
+    mean: tuple[float, ...]  # per channel, for values in 0..1
     std: tuple[float, ...]
 
 
 def build_network(config: ModelConfig, classes: int) -> Network:
-    """A classifier. Draws initial weights from torch's generator, or downloads pretrained ones (without a head that
-    differs).
+    """Builds a classifier with random initial weights (torch's generator) or downloaded pretrained weights; a
+    pretrained head for another number of classes is dropped.
 
-    Raises ModelError for a name, options or input size that cannot be built, or weights that it cannot get.
+    Raises ModelError if the name, options or input size cannot be built or the weights cannot be downloaded.
     """
     _check_options(config)
     if config.name in plugin_names(MODELS_GROUP):
@@ -63,7 +63,7 @@ def build_network(config: ModelConfig, classes: int) -> Network:
 
 
 def build_detection_network(config: ModelConfig, classes: int) -> Network:
-    """A detector for classes numbered from 0. Raises ModelError as `build_network`."""
+    """Builds a detector for classes numbered from 0. Raises ModelError as `build_network` does."""
     from mitorch_service.training.networks.detectors.families import build_detector
 
     _check_options(config)
@@ -75,14 +75,14 @@ def build_detection_network(config: ModelConfig, classes: int) -> Network:
             network = Network(build_detector(name, config, classes), (0.0,) * 3, (1.0,) * 3)
         except ModelError:
             raise
-        except Exception as error:  # torchvision and timm raise whatever their models and downloads raise
+        except Exception as error:  # torchvision and timm pass on whatever their models and downloads raise
             raise _build_error(config, error, "torchvision") from error
     _try_detector(network.module, config)
     return network
 
 
 def has_batch_norm(module: nn.Module) -> bool:
-    """Whether training takes statistics over the batch, which needs more than one image in it."""
+    """Whether training computes batch statistics, which need more than one image per batch."""
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
     return any(isinstance(part, kinds) for part in module.modules())
 
@@ -99,7 +99,7 @@ def _timm_network(config: ModelConfig, classes: int) -> Network:
     try:
         arguments: dict[str, Any] = {**_image_size(config), **config.options}
         module: Any = timm.create_model(config.name, pretrained=config.pretrained, num_classes=classes, **arguments)
-    except Exception as error:  # timm raises whatever its models and the hub's client raise
+    except Exception as error:  # timm passes on whatever its models and the hub's client raise
         raise _build_error(config, error, "timm") from error
     colours = module.pretrained_cfg
     return Network(module, tuple(colours["mean"]), tuple(colours["std"]))
@@ -125,46 +125,48 @@ def _build_error(config: ModelConfig, error: Exception, library: str) -> ModelEr
 
 
 def _image_size(config: ModelConfig) -> dict[str, int]:
-    """Transformers with fixed position embeddings are built for one size; others refuse the argument."""
-    if ":" in config.name:  # a hub's: its own config is not known yet
+    """Returns `img_size` for models with position embeddings of a fixed size; other models refuse the argument."""
+    if ":" in config.name:  # a hub's model: its config is not known before the download
         return {}
     known = timm.get_pretrained_cfg(config.name, allow_unregistered=True)
     return {"img_size": config.input_size} if known and known.fixed_input_size else {}
 
 
 def _plugin_network(config: ModelConfig, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Network:
-    """What the package's function gives: a Network, or a module that takes the task's usual colours."""
+    """Calls the package's function, which returns a Network, or a module with the task's default statistics."""
     try:
         built = load_plugin(MODELS_GROUP, config.name)(config, classes)
     except ModelError:
         raise
-    except Exception as error:  # a package of somebody else can fail in any way
+    except Exception as error:  # third-party code can fail in any way
         raise _build_error(config, error, "the package that registers it") from error
     return built if isinstance(built, Network) else Network(built, mean, std)
 
 
 def _try_classifier(module: nn.Module, config: ModelConfig, classes: int) -> None:
-    """Some networks shrink a small image to nothing, or have a head of their own: said before data is
-    read."""
-    with _told_size(config), torch.inference_mode():
+    """Runs one blank image, so that a wrong input size or output shape is reported before any data is read."""
+    with _input_size_errors(config), torch.inference_mode():
         shape = tuple(module.eval()(torch.zeros(1, 3, config.input_size, config.input_size)).shape)
     if shape != (1, classes):
         raise ModelError(
-            f"{config.name} gives values of shape {shape} for one image, not (1, {classes}): it is no "
-            f"classifier as configured. Choose another model or other options (now {config.options})."
+            f"{config.name} returns values of shape {shape} for one image, not (1, {classes}): as configured, it is "
+            f"not a classifier. Choose another model or other options (now {config.options})."
         )
 
 
 def _try_detector(module: nn.Module, config: ModelConfig) -> None:
-    """Without inference mode: a detector keeps its anchors from one call to the next."""
-    with _told_size(config), torch.no_grad():
+    """Runs one blank image. Not in inference mode, because a detector caches its anchors between calls."""
+    with _input_size_errors(config), torch.no_grad():
         found: list[dict[str, Tensor]] = module.eval()([torch.zeros(3, config.input_size, config.input_size)])
     if not isinstance(found, list) or not {"boxes", "scores", "labels"} <= found[0].keys():
-        raise ModelError(f"{config.name} gives no boxes, scores and labels for an image: it is no detector.")
+        raise ModelError(
+            f"{config.name} does not return boxes, scores and labels for an image: it is not a detector. "
+            "Choose another model."
+        )
 
 
 @contextmanager
-def _told_size(config: ModelConfig) -> Iterator[None]:
+def _input_size_errors(config: ModelConfig) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""Averages of the weights, which generalise better than the last ones do."""
+"""Averages of the weights over training steps or epochs, which generalise better than the last weights."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from mitorch_service.models.optimization import EmaConfig, SwaConfig
 
 Item = TypeVar("Item")
 
-_NORM_BATCHES = 100  # whose statistics the mean of the weights gets: more change little
+_NORM_BATCHES = 100  # for the batch norm statistics of the averaged weights; more would change little
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Average:
-    """No average: what is trained is validated and saved."""
+    """The interface of an average, and its null implementation: the trained weights are validated and saved."""
 
     def module(self) -> nn.Module | None:
-        """What is validated and saved instead of the trained module; None as long as there is no average."""
+        """Returns the module to validate and save instead of the trained one; None while there is no average."""
         return None
 
     def step_ended(self, module: nn.Module) -> None:
-        """After each step of the optimizer."""
+        """Called after each optimizer step."""
 
     def epoch_ended(self, module: nn.Module, epoch: int, refresh: Callable[[nn.Module], None]) -> None:
-        """After the training part of each epoch (1 is the first). `refresh` runs a module over training batches."""
+        """Called after training in each epoch, counted from 1. `refresh` runs a module on training batches."""
 
     def learning_rate(self, scheduled: float, epoch: int) -> float:
-        """The rate in an epoch (0 is the first)."""
+        """Returns the learning rate to use in an epoch, counted from 0."""
         return scheduled
 
     def state_dict(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class Average:
 
 
 class Ema(Average):
-    """Polyak and Juditsky 1992, with exponential weights; statistics of normalisation layers are averaged too."""
+    """Exponential moving average (Polyak and Juditsky 1992), including the statistics of normalisation layers."""
 
     def __init__(self, config: EmaConfig, module: nn.Module) -> None:
         self._ema = ModelEmaV3(module, decay=config.decay, use_warmup=config.warmup)
@@ -70,11 +70,12 @@ class Ema(Average):
 
 
 class Swa(Average):
-    """Izmailov et al. 2018: normalisation layers get statistics of the averaged weights, from training batches."""
+    """Stochastic weight averaging (Izmailov et al. 2018). Recomputes the batch norm statistics of the averaged weights
+    from training batches."""
 
     def __init__(self, config: SwaConfig, module: nn.Module, max_epochs: int) -> None:
         self._config = config
-        self._first_epoch = min(max_epochs - 1, math.floor(config.start * max_epochs))  # 0 is the first
+        self._first_epoch = min(max_epochs - 1, math.floor(config.start * max_epochs))  # counted from 0
         self._averaged = AveragedModel(module)
 
     def module(self) -> nn.Module | None:
@@ -97,14 +98,14 @@ class Swa(Average):
 
 
 def build_average(config: TrainingConfig, module: nn.Module) -> Average:
-    """The one that the config asks for; call it once the module is on its device."""
+    """Builds the config's average. The module must be on its final device."""
     if config.ema is not None:
         return Ema(config.ema, module)
     return Swa(config.swa, module, config.max_epochs) if config.swa is not None else Average()
 
 
 def refresh_batch_norm(module: nn.Module, refresh: Callable[[nn.Module], None]) -> None:
-    """Replaces the running statistics by the plain mean over what `refresh` runs the module on."""
+    """Replaces batch norm's running statistics by plain means over the batches that `refresh` runs the module on."""
     norms = [part for part in module.modules() if isinstance(part, _BATCH_NORMS) and part.track_running_stats]
     if not norms:
         return
@@ -128,5 +129,5 @@ def _plain_means(norms: list[Any]) -> Iterator[None]:
 
 
 def some_batches(batches: Iterator[Item]) -> Iterator[Item]:
-    """As many as the statistics need."""
+    """Yields the first batches, as many as `refresh_batch_norm` needs."""
     return islice(batches, _NORM_BATCHES)

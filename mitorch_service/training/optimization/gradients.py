@@ -1,4 +1,4 @@
-"""The gradients between the backward pass and the step."""
+"""Clips and measures gradients between the backward pass and the optimizer step."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from mitorch_service.models.optimization import GradientConfig
 
 
 def clip(optimizer: optim.Optimizer, config: GradientConfig) -> Tensor | None:
-    """Cuts each number to ``clip_value``, then scales all down together to the length ``clip_norm``. The length before
-    that, on the device: always on a GPU, where it costs little, elsewhere with ``clip_norm`` only."""
+    """Clamps each gradient element to ± ``clip_value``, then scales all gradients to a total norm of at most
+    ``clip_norm``.
+
+    Returns the total 2-norm before that scaling, a scalar on the device; None without ``clip_norm``, except on a GPU,
+    where the norm costs little.
+    """
     gradients = _with_gradients(optimizer)
     if config.clip_value is not None:
         torch.nn.utils.clip_grad_value_(gradients, config.clip_value)
@@ -22,7 +26,7 @@ def clip(optimizer: optim.Optimizer, config: GradientConfig) -> Tensor | None:
 
 
 def gradient_norm(optimizer: optim.Optimizer) -> float:
-    """The length of all gradients together, as they are now; NaN before the first backward pass."""
+    """Returns the total 2-norm of all current gradients; NaN before the first backward pass."""
     gradients = [one.grad for one in _with_gradients(optimizer) if one.grad is not None]
     return torch.nn.utils.get_total_norm(gradients).item() if gradients else float("nan")
 

@@ -1,4 +1,4 @@
-"""The learning rate of every step: a warm-up, then the schedule."""
+"""Learning rate schedules with warm-up."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mitorch_service.models.optimization import LrSchedulerConfig
 
 
 def learning_rate(config: LrSchedulerConfig, step: int, steps_per_epoch: int, max_epochs: int) -> float:
-    """The rate of `step` (0 is the first of the whole training).
+    """Returns the learning rate of `step`, counted from 0 over the whole training.
 
-    Warm-up, in the first `warmup_epochs` (or `warmup_steps`): ``constant`` stays at ``base_lr * warmup_factor``,
-    ``linear`` climbs from there to base_lr (Goyal et al. 2017, section 2.2). After it, ``cosine`` (Loshchilov and
-    Hutter 2017, equation 5) and ``linear`` begin at base_lr and share out the steps that remain: neither reaches
-    ``base_lr * final_factor`` before the end. ``step`` and ``multistep`` count their epochs from the start of the
-    training, warm-up included, so that a drop comes where it was asked for. ``one_cycle`` (Smith and Topin 2017, with
-    cosines as in PyTorch) climbs for a part `rise` of the steps to base_lr, then falls to its end.
+    In the first `warmup_epochs` (or `warmup_steps`), ``constant`` stays at ``base_lr * warmup_factor``, and ``linear``
+    rises from there to base_lr (Goyal et al. 2017, section 2.2). After it, ``cosine`` (Loshchilov and Hutter 2017,
+    equation 5) and ``linear`` fall from base_lr over the remaining steps, reaching ``base_lr * final_factor`` just
+    after the last. ``step`` and ``multistep`` count epochs from the start of the training, including the warm-up, so
+    that a drop happens in the epoch that the config names. ``one_cycle`` (Smith and Topin 2017, with cosines as in
+    PyTorch) rises to base_lr over a fraction `rise` of the steps, then falls to ``base_lr * end_factor``.
     """
     total = steps_per_epoch * max_epochs
     warmup_steps = _warmup_steps(config, steps_per_epoch)
@@ -30,25 +30,28 @@ def learning_rate(config: LrSchedulerConfig, step: int, steps_per_epoch: int, ma
 
 
 class Plateau:
-    """The part of a rate that drops when the objective gets no better (``plateau``); 1 for every other schedule."""
+    """A factor of the learning rate that drops when the objective stops improving (``plateau``); else always 1."""
 
     def __init__(self, config: LrSchedulerConfig) -> None:
         self._config = config
-        self.factor, self._waited = 1.0, 0
+        self.factor = 1.0
+        self._waited = 0
 
     def epoch_ended(self, improved: bool) -> None:
-        """After each epoch: the factor of the following ones."""
+        """Updates the factor for the following epochs."""
         if self._config.name != "plateau":
             return
         self._waited = 0 if improved else self._waited + 1
         if self._waited > self._config.patience:
-            self.factor, self._waited = self.factor * self._config.step_gamma, 0
+            self.factor *= self._config.step_gamma
+            self._waited = 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"factor": self.factor, "waited": self._waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.factor, self._waited = state["factor"], state["waited"]
+        self.factor = state["factor"]
+        self._waited = state["waited"]
 
 
 def _warmup_steps(config: LrSchedulerConfig, steps_per_epoch: int) -> int:
@@ -72,7 +75,7 @@ def _one_cycle(config: LrSchedulerConfig, done: float) -> float:
 
 
 def _decay(config: LrSchedulerConfig, done: float, *, epoch: int, max_epochs: int) -> float:
-    """The factor of base_lr, `done` being the part of the way from the warm-up's end, 0 to 1."""
+    """Returns the factor of base_lr after the warm-up; `done`: the fraction of the steps after the warm-up, 0 to 1."""
     if config.name == "cosine":
         return _between(1.0, config.final_factor, done)
     if config.name == "linear":
@@ -86,5 +89,5 @@ def _decay(config: LrSchedulerConfig, done: float, *, epoch: int, max_epochs: in
 
 
 def _between(start: float, end: float, done: float) -> float:
-    """Half a cosine wave from start to end."""
+    """Interpolates from start to end along half a cosine wave."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * done))

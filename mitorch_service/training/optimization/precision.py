@@ -1,4 +1,4 @@
-"""The arithmetic of the network: which numbers, which memory layout, compiled or not."""
+"""The network's numeric precision, memory layout and compilation."""
 
 from __future__ import annotations
 
@@ -17,46 +17,48 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision:
-    """Autocast and, for fp16, the scaling of the loss that keeps small gradients from becoming zero."""
+    """Applies autocast and, for fp16, loss scaling, which keeps small gradients from underflowing."""
 
     def __init__(self, config: PrecisionConfig, device: torch.device) -> None:
-        """Raises InvalidInput for numbers that the device does not compute with."""
+        """Raises InvalidInput for a precision that the device does not support."""
         self._device = device
         self._compile = config.compile
         self._channels_last = device.type == "cuda" if config.channels_last is None else config.channels_last
         self.name = config.name if config.name != "auto" else _best(device)
         if self.name == "fp16" and device.type == "cpu":
-            problem = "fp16 is not for the CPU: use bf16, fp32 or auto"
+            problem = "fp16 is not supported on the CPU: use bf16, fp32 or auto"
             raise InvalidInput("config", [Problem("precision.name", problem)])
         self._dtype = _DTYPES.get(self.name)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.name == "fp16")
 
     def place(self, module: nn.Module) -> nn.Module:
-        """The module on the device, in its memory layout."""
+        """Moves the module to the device, in the memory layout chosen."""
         if self._channels_last:
             return module.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
         return module.to(self._device)
 
-    def arranged(self, batch: Batch) -> Batch:
-        """The batch in the memory layout of the module."""
+    def to_memory_format(self, batch: Batch) -> Batch:
+        """Converts the batch's images to the memory layout of the module, in place."""
         if self._channels_last and isinstance(batch.images, torch.Tensor):
             batch.images = batch.images.contiguous(memory_format=torch.channels_last)
         return batch
 
     def compiled(self, module: nn.Module) -> nn.Module:
-        """What is called in training; its weights are the module's own."""
+        """Returns the module to call in training, compiled if configured; it shares the module's weights."""
         return torch.compile(module) if self._compile else module  # type: ignore[return-value]
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Around every forward pass."""
+        """Returns the context for every forward pass."""
         return nullcontext() if self._dtype is None else torch.autocast(self._device.type, dtype=self._dtype)
 
     def backward(self, loss: torch.Tensor) -> None:
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def step(self, optimizer: optim.Optimizer, config: GradientConfig) -> torch.Tensor | None:
-        """Clips the gradients as the config says, and moves the weights; with fp16 not if a gradient overflowed, which
-        only makes the scale smaller. Returns the gradient norm (`clip`)."""
+        """Clips the gradients and steps the optimizer; returns the gradient norm (see `clip`).
+
+        With fp16, an overflowed gradient skips the step and lowers the loss scale.
+        """
         self._scaler.unscale_(optimizer)
         norm = clip(optimizer, config)
         self._scaler.step(optimizer)

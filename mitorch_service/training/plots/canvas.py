@@ -1,4 +1,4 @@
-"""Figures of matplotlib without a screen: imported where something is drawn, never before."""
+"""Creates and saves matplotlib figures without a display. matplotlib is imported only when something is drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOURS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#d
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that many inches. Raises MissingExtra where matplotlib is not installed."""
+    """Returns a figure of this size in inches. Raises MissingExtra if matplotlib is not installed."""
     try:
         from matplotlib import rcParams
         from matplotlib.figure import Figure
@@ -26,13 +26,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Writes a PNG; the path again."""
-    with warnings.catch_warnings():  # of each letter of a class's name that the font does not have: a box is drawn
+    """Writes a PNG at 100 dpi; returns the path."""
+    with warnings.catch_warnings():  # a box is drawn for each letter of a class's name that the font lacks
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(path, dpi=100, format="png")
     return path
 
 
 def shorten(name: str, most: int = 18) -> str:
-    """A class's name, cut where it is long."""
+    """Truncates a class's name to `most` characters."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

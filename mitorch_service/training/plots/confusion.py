@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Draws the confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from mitorch_service.training.plots.canvas import new_figure, save_figure, shorten
 
-_MOST = 40  # classes: beyond, those that are confused most
+_MOST = 40  # classes: of more, only the most confused are drawn
 _WITH_NUMBERS = 20
 
 
 def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str], path: Path) -> Path:
-    """A PNG of the matrix (K, K), a row for each true class, coloured by the part of the row; the path again."""
+    """Draws counts (K, K), one row per true class, coloured by the fraction of the row; returns the path of the PNG."""
     shown = _shown(counts)
     part, names = counts[np.ix_(shown, shown)], [shorten(classes[index]) for index in shown]
     fraction = part / np.maximum(counts[shown].sum(axis=1, keepdims=True), 1)

@@ -1,4 +1,4 @@
-"""The course of a training: losses, metrics and learning rate by epoch."""
+"""Draws the training curves: losses, metrics and learning rate by epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Line = tuple[str, list[float]]
 
 
 def draw_curves(results: Sequence[EpochResult], path: Path) -> Path:
-    """A PNG of three charts; the path again. Metrics that are counts are left out."""
+    """Draws three charts, without the metrics that are counts; returns the path of the PNG."""
     figure = new_figure(9, 10)
     losses, metrics, rates = figure.subplots(3, 1, sharex=True, height_ratios=[4, 4, 2])
     epochs = [result.epoch for result in results]

@@ -1,4 +1,4 @@
-"""Precision against recall, a line for each class."""
+"""Draws precision-recall curves, one line per class."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from mitorch_service.training.plots.canvas import COLOURS, new_figure, save_figure, shorten
 
-_MOST = 20  # lines: beyond, the classes of the lowest average precision
+_MOST = 20  # lines: of more classes, those with the lowest average precision
 Curve = tuple[str, float, Sequence[float], Sequence[float]]  # class, average precision, recall, precision
 
 
 def draw_precision_recall(curves: Sequence[Curve], title: str, path: Path) -> Path:
-    """A PNG; the path again. Each curve as a staircase: recall ascending, precision at that recall."""
+    """Draws each curve as steps, recall ascending; returns the path of the PNG."""
     shown = sorted(curves, key=lambda curve: curve[1])[:_MOST]
     figure = new_figure(9, 6)
     axes = figure.subplots()

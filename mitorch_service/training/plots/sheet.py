@@ -1,4 +1,4 @@
-"""A sheet of pictures, each with a line of text and, where there are any, boxes."""
+"""Draws a contact sheet: pictures with captions and boxes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ _TEXT_HEIGHT = 0.06  # of a picture's
 
 @dataclass(frozen=True)
 class DrawnBox:
-    """A box in pixels of the image."""
+    """A box in pixels of the original image."""
 
     corners: tuple[float, float, float, float]  # x_min, y_min, x_max, y_max
     text: str
-    true: bool  # from the data set: drawn solid and green; else a prediction, dashed and red
+    true: bool  # from the data set: drawn in solid green; else a prediction: dashed red
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is said of a picture."""
+    """The caption and boxes of a picture."""
 
     title: str
     boxes: list[DrawnBox] = field(default_factory=list)
 
 
 def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], path: Path) -> Path:
-    """A PNG of the pictures (uint8 (height, width, 3), and their pixels per pixel of the image); the path again."""
+    """Draws the pictures and returns the path of the PNG.
+
+    Each picture is pixels, uint8 (height, width, 3), their scale (pixels per pixel of the original image) and caption.
+    """
     rows = math.ceil(len(pictures) / _COLUMNS)
     figure = new_figure(3 * _COLUMNS, 3.2 * rows)
     cells = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
@@ -53,7 +56,7 @@ def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], path: Path) -> Pa
 
 
 def _draw_box(cell: Any, box: DrawnBox, scale: float, height: int) -> None:
-    """With its text above it, or below; where there is no room in the picture, within."""
+    """Draws a box with its label: above a true box, below a prediction; inside where the picture has no room."""
     left, top, right, bottom = (corner * scale - 0.5 for corner in box.corners)
     edge = _edge((left, top, right, bottom), box.true)
     cell.add_patch(edge)

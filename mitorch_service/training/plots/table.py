@@ -1,4 +1,4 @@
-"""Figures of each class as a CSV file."""
+"""Writes the metrics of each class as a CSV file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def write_table(per_class: Mapping[str, Mapping[str, float]], path: Path) -> Path:
-    """A line for each class, the columns named in the first; the path again."""
+    """Writes a header and one row per class; returns the path."""
     names = list(next(iter(per_class.values()), {}))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", *names])
-        for one, figures in per_class.items():
-            writer.writerow([one, *(f"{figures[name]:.6g}" for name in names)])
+        for one, metrics in per_class.items():
+            writer.writerow([one, *(f"{metrics[name]:.6g}" for name in names)])
     return path

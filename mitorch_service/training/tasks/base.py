@@ -1,4 +1,4 @@
-"""What kinds of work the engine can do: each task knows its networks, its batches, its loss and its figures."""
+"""The contract of a task: it defines its networks, its batches, its loss and its metrics."""
 
 from __future__ import annotations
 
@@ -17,80 +17,82 @@ from mitorch_service.training.data.batch import Batch, Sample
 from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plugins import load_plugin
-from mitorch_service.training.tasks.names import BUILT_IN, TASKS_GROUP, unknown_task_problem
+from mitorch_service.training.tasks.task_names import BUILT_IN, TASKS_GROUP, unknown_task_problem
 
 
 class Evaluator(ABC):
-    """The figures of one pass over a data set. Batches come in, then it computes.
+    """Collects the outputs of one pass over a data set, then computes loss, metrics and plots from all of them.
 
-    Several processes each take a share: then one merges what the others' `state` gives.
+    In distributed training each process evaluates a shard of the data; one process then merges the others' `state`.
     """
 
     @abstractmethod
     def update(self, module: nn.Module, batch: Batch) -> None:
-        """Runs the module, which is in evaluation mode and is left in it, on a batch; both are on one device.
+        """Runs the module on a batch; both are on the same device. Called without gradients.
 
-        Called without gradients. Draws no numbers from the random generators that the training uses.
+        The module is in evaluation mode before and after. Leaves the training's random generators untouched.
         """
 
     @abstractmethod
     def loss(self) -> float:
-        """The mean loss over all samples, as the task's `loss` without label smoothing; NaN without any."""
+        """Returns the mean of the task's `loss` over all samples, without label smoothing; NaN without samples."""
 
     @abstractmethod
     def metrics(self) -> dict[str, float]:
-        """What `models.config.METRICS` names for the task: NaN without samples, or if an output was not finite."""
+        """Returns the metrics that `models.config.METRICS` lists for the task; all NaN without samples, or if an output
+        was not finite."""
 
     @abstractmethod
     def per_class(self) -> dict[str, dict[str, float]]:
-        """Figures of each class, by its name; NaN for what a class without samples has not."""
+        """Returns the metrics of each class, by class name; NaN where a class has no samples."""
 
     @abstractmethod
     def plots(self, folder: Path) -> list[Path]:
-        """Draws PNG files into a folder that exists, and a ``per_class.csv``; returns what it wrote.
+        """Writes PNG files and a ``per_class.csv`` into an existing folder; returns their paths.
 
-        Needs matplotlib: raises MissingExtra where it is not installed.
+        Raises MissingExtra if matplotlib is not installed.
         """
 
     @abstractmethod
     def state(self) -> Any:
-        """All that was collected, in main memory, to be pickled: what `merge` of another process takes."""
+        """Returns everything collected, picklable and in main memory, for `merge` in another process."""
 
     @abstractmethod
     def merge(self, state: Any) -> None:
-        """Adds the samples of another evaluator of the same task and classes."""
+        """Appends the samples of another evaluator of the same task and classes, given its `state`."""
 
 
 class Task(ABC):
-    """One kind of work. Without state: an instance may serve any number of trainings."""
+    """A kind of training, such as detection. Stateless: one instance may serve any number of trainings."""
 
     name: str  # as in the config's `task_type`
-    kind: Kind  # of the data sets that it takes
+    kind: Kind  # the data sets that it accepts
 
     @abstractmethod
     def build_network(self, config: ModelConfig, classes: int) -> Network:
-        """Draws initial weights from torch's generator, or downloads pretrained ones (without a head that differs).
+        """Builds a network with random initial weights (torch's generator) or downloaded pretrained weights; a
+        pretrained head for another number of classes is dropped.
 
-        Raises ModelError for a name, options or input size that cannot be built, or weights that it cannot get.
+        Raises ModelError if the name, options or input size cannot be built or the weights cannot be downloaded.
         """
 
     @abstractmethod
     def collate(self, samples: Sequence[Sample], classes: int) -> Batch:
-        """One batch of the samples, in a loading process."""
+        """Builds a batch from the samples; called in a data loader process."""
 
     @abstractmethod
     def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
-        """The batch's mean loss, a scalar; the module is in training mode, and may be wrapped (DDP, compiled)."""
+        """Returns the batch's mean loss, a scalar. The module is in training mode, perhaps wrapped (DDP, compiled)."""
 
     @abstractmethod
     def evaluator(
         self, network: Network, classes: Sequence[str], config: TrainingConfig, device: torch.device
     ) -> Evaluator:
-        """A new one, for one pass. Of the network it takes the colours, not the weights."""
+        """Returns a new evaluator for one pass. Uses only the network's colour statistics, not its weights."""
 
 
 def open_task(task_type: str) -> Task:
-    """The task of this name: ours, or one that an installed package registers under ``mitorch_service.tasks``.
+    """Returns the task of this name: built in, or registered by an installed package under ``mitorch_service.tasks``.
 
     Raises InvalidInput for an unknown name.
     """

@@ -1,4 +1,7 @@
-"""Figures of detections against true boxes: plain functions of lists with one entry per image."""
+"""Metrics of detections against true boxes: plain functions of lists with one entry per image.
+
+Boxes are float32 (x_min, y_min, x_max, y_max) in pixels; classes are numbered from 0.
+"""
 
 from __future__ import annotations
 
@@ -20,46 +23,47 @@ Detection = dict[str, Tensor]  # "boxes" float32 (K, 4), "scores" float32 (K), "
 _IOUS = (0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 _COCO = slice(1, None)  # 0.5 to 0.95
 _RECALLS = np.linspace(0, 1, 101)
-_MATCHED = 0.5  # the IoU from which a detection has found a box
+_MATCHED = 0.5  # the smallest IoU at which a detection matches a box
 
 
 @dataclass(frozen=True)
 class AveragePrecisions:
-    """What COCO's evaluation gives: precision by IoU, recall and class; NaN for classes without boxes."""
+    """COCO's precision by IoU, recall and class; NaN for classes without boxes."""
 
     precision: NDArray[np.float64]  # (11 IoUs, 101 recalls, classes)
-    boxes: NDArray[np.int64]  # true ones, of each class
+    boxes: NDArray[np.int64]  # (classes): the number of true boxes
 
     def mean(self, iou: int | None = None) -> float:
-        """Over the classes that have boxes, at one IoU (in hundredths) or COCO's ten; NaN without any box."""
+        """Returns mAP over the classes that have boxes, at one IoU (in hundredths) or averaged over COCO's ten
+        (0.5 to 0.95); NaN without any box."""
         chosen = self.precision[_COCO if iou is None else [_IOUS.index(iou / 100)]]
         return float(np.nanmean(chosen)) if self.boxes.any() else float("nan")
 
-    def of_class(self, index: int) -> tuple[int, float, float]:
-        """Boxes, average precision over COCO's IoUs, and at 0.5."""
+    def for_class(self, index: int) -> tuple[int, float, float]:
+        """Returns the number of true boxes, AP averaged over COCO's IoUs, and AP at IoU 0.5."""
         precision = self.precision[:, :, index]
         return int(self.boxes[index]), float(precision[_COCO].mean()), float(precision[1].mean())
 
     def curve(self, index: int) -> tuple[list[float], list[float]]:
-        """Recall and precision at IoU 0.5."""
+        """Returns 101 recalls, ascending, and the precision at each, at IoU 0.5."""
         return _RECALLS.tolist(), self.precision[1, :, index].tolist()
 
 
 @dataclass(frozen=True)
 class Match:
-    """One image: which detections count, and how they go with the true boxes."""
+    """The matching of one image's detections with its true boxes."""
 
-    considered: Tensor  # int64: indices of the detections from the confidence up, the highest score first
-    pairs: list[tuple[int, int]]  # (true box, detection), of any classes
-    wrong: int  # detections without a box, or of another class than their box
+    considered: Tensor  # int64: indices of the detections at or above the confidence, highest score first
+    pairs: list[tuple[int, int]]  # (true box, detection), whether or not their classes agree
+    wrong: int  # detections without a box, or of a class other than their box's
     missed: int  # boxes without a detection
-    error: float  # 1 for each missed box, and the score of each wrong detection
+    error: float  # the number of missed boxes plus the scores of the wrong detections
 
 
 def average_precisions(
     detections: Sequence[Detection], targets: Sequence[BoxTarget], classes: int
 ) -> AveragePrecisions:
-    """By torchmetrics and faster-coco-eval, at most 100 detections of an image being looked at."""
+    """Computes COCO's precisions with torchmetrics and faster-coco-eval, from the best 100 detections of an image."""
     from torchmetrics.detection import MeanAveragePrecision
 
     labels = torch.cat([target["labels"] for target in targets])
@@ -72,15 +76,18 @@ def average_precisions(
         metric.warn_on_many_detections = False
         metric.update(list(detections), list(targets))
         with redirect_stdout(io.StringIO()):  # the library prints a table
-            found = metric.compute()["precision"][..., 0, -1].numpy()  # of boxes of any area, 100 detections
+            found = metric.compute()["precision"][..., 0, -1].numpy()  # boxes of any area, at most 100 detections
         seen = torch.cat([labels, *(one["labels"] for one in detections)])
-        found[found < 0] = np.nan  # a class that is detected, but has no boxes
+        found[found < 0] = np.nan  # a class that is detected but has no boxes
         precision[:, :, np.unique(seen.numpy())] = found
     return AveragePrecisions(precision, boxes)
 
 
-def image_figures(detections: Sequence[Detection], targets: Sequence[BoxTarget], confidence: float) -> dict[str, float]:
-    """Images with and without objects told apart: counts, and precision and recall, 0 where nothing is to divide by."""
+def image_metrics(detections: Sequence[Detection], targets: Sequence[BoxTarget], confidence: float) -> dict[str, float]:
+    """Scores the decision "this image contains an object": counts, accuracy, precision and recall (0 for 0/0).
+
+    An image is predicted positive if a detection's score is at least `confidence`.
+    """
     taken = np.array([bool((one["scores"] >= confidence).any()) for one in detections])
     true = np.array([len(target["boxes"]) > 0 for target in targets])
     hits, false_alarms = int((taken & true).sum()), int((taken & ~true).sum())
@@ -97,8 +104,11 @@ def image_figures(detections: Sequence[Detection], targets: Sequence[BoxTarget],
 
 
 def match(detection: Detection, target: BoxTarget, confidence: float) -> Match:
-    """The detections from `confidence`, the highest score first, each take the free true box that they overlap most,
-    from an IoU of 0.5; one of the same class before any other."""
+    """Matches detections greedily, as COCO does: by descending score, each takes the unmatched true box of its class
+    with the highest IoU, if that is at least 0.5. Detections left over may then take boxes of other classes.
+
+    Ignores detections that score below `confidence`.
+    """
     considered = (detection["scores"] >= confidence).nonzero()[:, 0]
     considered = considered[detection["scores"][considered].argsort(descending=True, stable=True)]
     overlap = box_iou(detection["boxes"][considered], target["boxes"]).numpy()
@@ -113,7 +123,7 @@ def match(detection: Detection, target: BoxTarget, confidence: float) -> Match:
 
 
 def _pair(overlap: NDArray[np.float32], same: NDArray[np.bool_]) -> dict[int, int]:
-    """The column (true box) that each row (detection) takes; rows that take none are left out."""
+    """Returns the matched column (true box) by row (detection), without unmatched rows."""
     pairs: dict[int, int] = {}
     free = np.ones(overlap.shape[1], np.bool_)
     for wanted in (same, ~same):
@@ -128,8 +138,10 @@ def _pair(overlap: NDArray[np.float32], same: NDArray[np.bool_]) -> dict[int, in
 def confusion_counts(
     detections: Sequence[Detection], targets: Sequence[BoxTarget], classes: int, confidence: float
 ) -> NDArray[np.int64]:
-    """(classes + 1, classes + 1): true by detected class. The last stands for nothing: in its column are the boxes
-    missed, in its row the detections without a box."""
+    """Returns the confusion matrix (classes + 1, classes + 1), true class by detected class.
+
+    The last index is the background: its column counts missed boxes, its row detections without a box.
+    """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
     for detection, target in zip(detections, targets, strict=True):
         found = match(detection, target, confidence)

@@ -1,4 +1,4 @@
-"""What both kinds of classification share: an evaluator that collects the logits of a whole data set."""
+"""The base of both classification evaluators: collects the logits of a whole data set."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from mitorch_service.training.plots.table import write_table
 from mitorch_service.training.tasks.base import Evaluator
 from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
-_CLASS_FIGURES = ("samples", "precision", "recall", "f1", "average_precision")
+_CLASS_METRICS = ("samples", "precision", "recall", "f1", "average_precision")
 
 
 class LogitsEvaluator(Evaluator):
-    """Keeps all logits on the device, 4 bytes for each sample and class: average precision needs them."""
+    """Keeps all logits on the device (4 bytes per sample and class), because average precision needs them all."""
 
     task: str
 
@@ -55,20 +55,20 @@ class LogitsEvaluator(Evaluator):
             return dict.fromkeys(METRICS[self.task], math.nan)
         logits, targets = self._all()
         with _no_warnings():
-            figures = self.class_figures(logits, targets)
-            whole = self.whole_figures(logits, targets)
-        present = figures[0] > 0
+            by_class = self.class_metrics(logits, targets)
+            overall = self.overall_metrics(logits, targets)
+        present = by_class[0] > 0
         names = ("precision", "recall", "f1", "average_precision")
-        means = {name: column[present].mean().item() for name, column in zip(names, figures[1:], strict=True)}
-        return {name: {**whole, **means}[name] for name in METRICS[self.task]}
+        means = {name: column[present].mean().item() for name, column in zip(names, by_class[1:], strict=True)}
+        return {name: {**overall, **means}[name] for name in METRICS[self.task]}
 
     def per_class(self) -> dict[str, dict[str, float]]:
         if not self._usable():
-            return {one: dict.fromkeys(_CLASS_FIGURES, math.nan) for one in self.classes}
+            return {one: dict.fromkeys(_CLASS_METRICS, math.nan) for one in self.classes}
         with _no_warnings():
-            columns = [column.double().tolist() for column in self.class_figures(*self._all())]
+            columns = [column.double().tolist() for column in self.class_metrics(*self._all())]
         rows = zip(*columns, strict=True)
-        return {one: dict(zip(_CLASS_FIGURES, row, strict=True)) for one, row in zip(self.classes, rows, strict=True)}
+        return {one: dict(zip(_CLASS_METRICS, row, strict=True)) for one, row in zip(self.classes, rows, strict=True)}
 
     def plots(self, folder: Path) -> list[Path]:
         if not self._usable():
@@ -83,7 +83,7 @@ class LogitsEvaluator(Evaluator):
         return [
             write_table(per_class, folder / "per_class.csv"),
             draw_precision_recall(curves, "precision and recall", folder / "precision_recall.png"),
-            *self.more_plots(folder, logits, targets),
+            *self.extra_plots(folder, logits, targets),
             *self._worst.draw(folder, lambda index: self.describe(logits[index], targets[index])),
         ]
 
@@ -99,31 +99,31 @@ class LogitsEvaluator(Evaluator):
 
     @abstractmethod
     def sample_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """(N) of a batch."""
+        """Returns the loss of each sample of a batch, float32 (N)."""
 
     @abstractmethod
     def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Which of a batch are wrong, bool (N)."""
+        """Returns whether each sample of a batch is misclassified, bool (N)."""
 
     @abstractmethod
-    def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Of each class: samples, precision, recall, F1 (0 where there is nothing to divide by), average precision."""
+    def class_metrics(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Returns number of samples, precision, recall, F1 (0 for 0/0) and average precision, each (classes)."""
 
     @abstractmethod
-    def whole_figures(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """The metrics that are no mean over classes."""
+    def overall_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Returns the metrics that are not means over classes."""
 
     @abstractmethod
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
-        """Recall, ascending, and precision of one class that has samples."""
+        """Returns recall, ascending, and precision of one class that has samples."""
 
     @abstractmethod
-    def more_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
-        """Those of one kind of classification."""
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+        """Draws the plots that only this task has; returns their paths."""
 
     @abstractmethod
     def describe(self, logits: Tensor, target: Tensor) -> Picture:
-        """What the sheet says of one sample."""
+        """Returns the caption of one sample, given its logits and target (both (classes), or a scalar target)."""
 
     def _usable(self) -> bool:
         return bool(self._logits) and all(bool(one.isfinite().all()) for one in self._logits)
@@ -132,8 +132,8 @@ class LogitsEvaluator(Evaluator):
         return torch.cat(self._logits), torch.cat(self._targets)
 
 
-def curve_of(scores: Tensor, positive: Tensor) -> tuple[list[float], list[float]]:
-    """Recall, ascending, and precision of one class, by the score (N) and whether it is one (N)."""
+def precision_recall_curve(scores: Tensor, positive: Tensor) -> tuple[list[float], list[float]]:
+    """Returns recall, ascending, and precision of one class from its scores (N) and labels (N, 1 or True: positive)."""
     from torchmetrics.functional.classification import binary_precision_recall_curve
 
     precision, recall, _ = binary_precision_recall_curve(scores, positive.long())
@@ -142,6 +142,6 @@ def curve_of(scores: Tensor, positive: Tensor) -> tuple[list[float], list[float]
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():  # torchmetrics warns of each class without samples; they are left out
+    with warnings.catch_warnings():  # torchmetrics warns of each class without samples, which we leave out
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Object detection: the loss is the detector's own, and it is measured as COCO does and by image."""
+"""Object detection: trained with the detector's own loss, evaluated by COCO's metrics and per image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mitorch_service.training.tasks.detection_evaluator import DetectionEvaluato
 
 
 class DetectionTask(Task):
-    """Boxes with classes; an image without a box is a clean one, and trains too."""
+    """Boxes with classes. Images without boxes take part in training as negatives."""
 
     name = "object_detection"
     kind = "detection"
@@ -28,7 +28,7 @@ class DetectionTask(Task):
         return Batch(stack_images(samples), [cast("BoxTarget", target) for _, target in samples])
 
     def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
-        """The sum of the parts (of boxes, of classes …), as the papers weigh them."""
+        """Returns the sum of the detector's losses (boxes, classes, …), weighted as in its paper."""
         parts: dict[str, Tensor] = module(list(batch.images), batch.targets)
         return torch.stack([part.float() for part in parts.values()]).sum()
 

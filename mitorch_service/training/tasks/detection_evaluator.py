@@ -1,4 +1,4 @@
-"""The figures of a detector: COCO's average precision, and whether it tells images with objects from clean ones."""
+"""Evaluates a detector: COCO's average precision, and how well it separates images with objects from those without."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mitorch_service.training.tasks.box_metrics import (
     Detection,
     average_precisions,
     confusion_counts,
-    image_figures,
+    image_metrics,
     match,
 )
 from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
@@ -40,9 +40,10 @@ _AS_IN_EVALUATION = (nn.modules.batchnorm._NormBase, nn.modules.dropout._Dropout
 class DetectionEvaluator(Evaluator):
     """Keeps all detections and true boxes in main memory.
 
-    ``mAP`` is COCO's: of IoU 0.5 to 0.95; ``mAP_30`` … of one IoU; both with at most 100 detections an image.
-    ``image_…`` count images: positive is one with a detection of a score from `confidence`, or with a true box.
-    The loss is that of training mode, without gradients, batch norms and dropout being as in evaluation.
+    ``mAP`` is COCO's, averaged over IoU 0.5 to 0.95; ``mAP_30`` … are at one IoU; all use at most 100 detections per
+    image. ``image_…`` count images: predicted positive with a detection that scores at least `confidence`, positive
+    with a true box. The loss is computed in training mode without gradients, but with batch norm and dropout as in
+    evaluation.
     """
 
     def __init__(self, network: Network, classes: Sequence[str], confidence: float) -> None:
@@ -50,7 +51,7 @@ class DetectionEvaluator(Evaluator):
         self._confidence = confidence
         self._detections: list[Detection] = []
         self._targets: list[BoxTarget] = []
-        self._losses: list[Tensor] = []  # of each batch, times its images
+        self._losses: list[Tensor] = []  # the mean loss of each batch, times its number of images
         self._worst = WorstMistakes(network.mean, network.std)
 
     def update(self, module: nn.Module, batch: Batch) -> None:
@@ -77,7 +78,7 @@ class DetectionEvaluator(Evaluator):
             return dict.fromkeys(METRICS["object_detection"], math.nan)
         precisions = average_precisions(self._detections, self._targets, len(self.classes))
         named = {"mAP": precisions.mean(), **{f"mAP_{iou}": precisions.mean(iou) for iou in (30, 50, 75, 90)}}
-        return {**named, **image_figures(self._detections, self._targets, self._confidence)}
+        return {**named, **image_metrics(self._detections, self._targets, self._confidence)}
 
     def per_class(self) -> dict[str, dict[str, float]]:
         names = ("boxes", "mAP", "mAP_50", "precision", "recall", "f1")
@@ -86,7 +87,7 @@ class DetectionEvaluator(Evaluator):
         precisions = average_precisions(self._detections, self._targets, len(self.classes))
         counts = confusion_counts(self._detections, self._targets, len(self.classes), self._confidence)
         return {
-            one: dict(zip(names, (*precisions.of_class(index), *_rates(counts, index)), strict=True))
+            one: dict(zip(names, (*precisions.for_class(index), *_rates(counts, index)), strict=True))
             for index, one in enumerate(self.classes)
         }
 
@@ -96,7 +97,7 @@ class DetectionEvaluator(Evaluator):
         precisions = average_precisions(self._detections, self._targets, len(self.classes))
         counts = confusion_counts(self._detections, self._targets, len(self.classes), self._confidence)
         curves = [
-            (name, precisions.of_class(index)[2], *precisions.curve(index))
+            (name, precisions.for_class(index)[2], *precisions.curve(index))
             for index, name in enumerate(self.classes)
             if precisions.boxes[index]
         ]
@@ -139,19 +140,19 @@ _PARTS = ("boxes", "labels", "scores")
 
 
 def _single(values: Tensor) -> Tensor:
-    """Under autocast, detections may be of half precision."""
+    """Converts to float32: under autocast, detections may be in half precision."""
     return values.float() if values.is_floating_point() else values
 
 
 def _rates(counts: Any, index: int) -> tuple[float, float, float]:
-    """Precision, recall and F1 of a class, 0 where there is nothing to divide by."""
+    """Returns precision, recall and F1 of a class, 0 for 0/0."""
     right, taken, true = (float(one) for one in (counts[index, index], counts[:, index].sum(), counts[index].sum()))
     return right / max(taken, 1), right / max(true, 1), 2 * right / max(taken + true, 1)
 
 
 @contextmanager
 def _losses_instead(module: nn.Module) -> Iterator[None]:
-    """Training mode, in which a detector gives losses, but for what would keep statistics or draw numbers."""
+    """Switches to training mode, in which a detector returns losses, except for batch norm and dropout layers."""
     module.train()
     for part in module.modules():
         if isinstance(part, _AS_IN_EVALUATION):
@@ -164,7 +165,7 @@ def _losses_instead(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _own_random_numbers(device: torch.device) -> Iterator[None]:
-    """Faster R-CNN samples boxes for its loss: the same ones each time, and not with the training's numbers."""
+    """Fixes the seed, because Faster R-CNN samples boxes for its loss, and restores the generators afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
@@ -173,7 +174,7 @@ def _own_random_numbers(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _features_computed_once(module: nn.Module) -> Iterator[None]:
-    """torchvision's detectors are run twice on the same images: their backbone, the dearest part, only once."""
+    """Caches the backbone's output, because torchvision's detectors run twice on the same images."""
     if not isinstance(module, _TORCHVISION):
         yield
         return
@@ -190,4 +191,4 @@ def _features_computed_once(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        del backbone.forward  # the class's own again
+        del backbone.forward  # restores the class's method

@@ -1,4 +1,4 @@
-"""Classification into one of several classes: softmax and cross entropy."""
+"""Single-label classification: softmax and cross entropy."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
-from mitorch_service.training.tasks.classification import LogitsEvaluator, curve_of
+from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve
 
 
 class MulticlassTask(Task):
-    """One class per image. Mixed samples (mixup, cutmix) have a weight for each class as target."""
+    """One class per image. Targets are int64 (N), or float32 weights (N, classes) after mixup or cutmix."""
 
     name = "multiclass_classification"
     kind = "multiclass"
@@ -42,9 +42,9 @@ class MulticlassTask(Task):
         return MulticlassEvaluator(network, classes)
 
 
-class MulticlassEvaluator(LogitsEvaluator):  # torchmetrics is imported where it computes: not before the first step
-    """Top-1 and top-5 accuracy (top n of n < 5 classes), and the means over the classes that have samples of
-    precision, recall, F1 and average precision: the area under the curve of each class against the rest."""
+class MulticlassEvaluator(LogitsEvaluator):
+    """Computes top-1 and top-5 accuracy (top n if there are n < 5 classes), and macro averages, over the classes that
+    have samples, of precision, recall, F1 and one-vs-rest average precision. Uses torchmetrics."""
 
     task = MulticlassTask.name
 
@@ -54,7 +54,8 @@ class MulticlassEvaluator(LogitsEvaluator):  # torchmetrics is imported where it
     def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
         return logits.argmax(1) != targets
 
-    def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    # torchmetrics is imported where it computes, because its import would delay the first training step
+    def class_metrics(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         from torchmetrics.functional.classification import (
             multiclass_average_precision,
             multiclass_f1_score,
@@ -71,7 +72,7 @@ class MulticlassEvaluator(LogitsEvaluator):  # torchmetrics is imported where it
             multiclass_average_precision(logits, targets, count, average="none"),
         )
 
-    def whole_figures(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    def overall_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         from torchmetrics.functional.classification import multiclass_accuracy
 
         count = len(self.classes)
@@ -80,9 +81,9 @@ class MulticlassEvaluator(LogitsEvaluator):  # torchmetrics is imported where it
         return {"top1_accuracy": top1.item(), "top5_accuracy": top5.item()}
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
-        return curve_of(logits.softmax(1)[:, index], targets == index)
+        return precision_recall_curve(logits.softmax(1)[:, index], targets == index)
 
-    def more_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
         from torchmetrics.functional.classification import multiclass_confusion_matrix
 
         counts = multiclass_confusion_matrix(logits, targets, len(self.classes)).numpy()

@@ -1,4 +1,4 @@
-"""Classification with any number of classes per image: a sigmoid and binary cross entropy for each class."""
+"""Multi-label classification: a sigmoid and binary cross entropy for each class."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
-from mitorch_service.training.tasks.classification import LogitsEvaluator, curve_of
+from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve
 
 
 class MultilabelTask(Task):
-    """Targets are float32 (N, classes), 1 for each class that an image has."""
+    """Any number of classes per image. Targets are float32 (N, classes), 1 for each class that an image has."""
 
     name = "multilabel_classification"
     kind = "multilabel"
@@ -35,7 +35,7 @@ class MultilabelTask(Task):
         return Batch(stack_images(samples), targets)
 
     def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
-        """The mean over images and classes; label smoothing moves both targets towards a half."""
+        """Returns the mean over images and classes. Label smoothing s maps targets y to y (1 - s) + s / 2."""
         true, smoothing = cast("Tensor", batch.targets), config.label_smoothing
         return binary_cross_entropy_with_logits(module(batch.images), true * (1 - smoothing) + smoothing / 2)
 
@@ -46,9 +46,12 @@ class MultilabelTask(Task):
 
 
 class MultilabelEvaluator(LogitsEvaluator):
-    """Means over the classes that have samples of average precision, and of precision, recall and F1 of the labels
-    whose score is above `confidence`; ``accuracy_50`` is the original's: the Jaccard index |true ∩ taken| /
-    |true ∪ taken| of each image at a score of 0.5, averaged, 1 where both are empty."""
+    """Computes macro averages, over the classes that have samples, of average precision, and of precision, recall and
+    F1 at scores above `confidence`. Uses torchmetrics.
+
+    ``accuracy_50`` is the original MiTorch's: the mean over images of the Jaccard index |true ∩ predicted| /
+    |true ∪ predicted| at a score of 0.5, 1 where both are empty.
+    """
 
     task = MultilabelTask.name
 
@@ -62,7 +65,7 @@ class MultilabelEvaluator(LogitsEvaluator):
     def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
         return ((logits.sigmoid() > self._confidence) != (targets > 0)).any(1)
 
-    def class_figures(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def class_metrics(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         from torchmetrics.functional.classification import (
             multilabel_average_precision,
             multilabel_f1_score,
@@ -79,16 +82,16 @@ class MultilabelEvaluator(LogitsEvaluator):
             multilabel_average_precision(scores, true, count, average="none"),
         )
 
-    def whole_figures(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    def overall_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         taken, true = logits > 0, targets > 0
         union = (taken | true).sum(1)
         jaccard = torch.where(union > 0, (taken & true).sum(1) / union.clamp(min=1), 1.0)
         return {"accuracy_50": jaccard.mean().item()}
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
-        return curve_of(logits[:, index].sigmoid(), targets[:, index])
+        return precision_recall_curve(logits[:, index].sigmoid(), targets[:, index])
 
-    def more_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
         return []
 
     def describe(self, logits: Tensor, target: Tensor) -> Picture:

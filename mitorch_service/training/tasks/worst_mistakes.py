@@ -1,4 +1,4 @@
-"""The images that a network is furthest off on, kept small while a data set goes by."""
+"""Keeps thumbnails of the images with the largest errors during a pass over a data set."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ _SIDE = 160  # pixels of the longer side
 @dataclass(frozen=True)
 class _Kept:
     error: float
-    index: int  # of the sample, in the order that they came
+    index: int  # of the sample, in evaluation order
     picture: Tensor  # float32 (3, height, width), as the network saw it
     scale: float  # pixels of the picture per pixel of the image
 
 
 class WorstMistakes:
-    """The 16 samples of the largest errors; an error of 0 is no mistake."""
+    """Keeps the 16 samples with the largest errors; an error of 0 is not a mistake."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        self._mean, self._std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+        self._mean = torch.tensor(mean).view(3, 1, 1)
+        self._std = torch.tensor(std).view(3, 1, 1)
         self._kept: list[_Kept] = []
         self._seen = 0
 
     def add(self, images: Tensor | list[Tensor], errors: Tensor) -> None:
-        """A batch: images, and the error of each, float32 (N)."""
+        """Adds a batch: images (N, 3, H, W) or a list of (3, H, W), normalised, and the error of each, float32 (N)."""
         worst = errors.topk(min(_KEPT, len(errors)))
         for error, place in zip(worst.values.tolist(), worst.indices.tolist(), strict=True):
             if error > 0 and (len(self._kept) < _KEPT or error > self._kept[-1].error):
@@ -42,8 +43,10 @@ class WorstMistakes:
         self._seen += len(errors)
 
     def draw(self, folder: Path, describe: Callable[[int], Picture]) -> list[Path]:
-        """``worst_mistakes.png`` of what `describe` says of each sample, the worst first; without mistakes none, not
-        even one of a training before."""
+        """Draws ``worst_mistakes.png``, largest error first, with the caption that `describe` returns for each sample.
+
+        Without mistakes, removes the file of an earlier training and returns no path.
+        """
         path = folder / "worst_mistakes.png"
         if not self._kept:
             path.unlink(missing_ok=True)
@@ -52,11 +55,11 @@ class WorstMistakes:
         return [draw_sheet(pictures, path)]
 
     def state(self) -> Any:
-        """All that is kept, to be pickled."""
+        """Returns everything kept, picklable."""
         return self._kept, self._seen
 
     def merge(self, state: Any) -> None:
-        """Adds what another one kept, whose samples come after the own."""
+        """Adds another instance's `state`; its samples are numbered after this one's."""
         kept, seen = state
         for one in kept:
             self._insert(_Kept(one.error, self._seen + one.index, one.picture, one.scale))
@@ -74,6 +77,6 @@ class WorstMistakes:
         del self._kept[_KEPT:]
 
     def _colours(self, picture: Tensor) -> Any:
-        """uint8 (height, width, 3)."""
+        """Denormalises to uint8 (height, width, 3)."""
         values = (picture * self._std + self._mean).clamp(0, 1)
         return (values * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""A program of your own under the queue: fits y = a x + b by gradient descent. It runs by hand as well."""
+"""An example of your own program as a script: fits y = a x + b by gradient descent. It also runs without the queue."""
 
 from __future__ import annotations
 

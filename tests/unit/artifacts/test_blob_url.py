@@ -52,7 +52,7 @@ def test_a_url_is_taken_apart_and_shown_without_its_token(text: str, url: BlobUr
         ("https:///c?sig=hush", "must name a host"),
         ("https://u:hush@me/c", "without a user"),
         (AZURE, "must name a container"),
-        (f"{AZURE}/c/a#b?sig=hush", "holds a #"),
+        (f"{AZURE}/c/a#b?sig=hush", "contains a #"),
         (f"{AZURE}/c//d?sig=hush", "no empty, '.' or '..' part"),
         (f"{AZURE}/c/%2e%2e/d?sig=hush", "no empty, '.' or '..' part"),
         (f"{AZURE}/c/a%2Fb?sig=hush", "no empty, '.' or '..' part"),
@@ -94,7 +94,7 @@ def test_a_folder_with_odd_characters_is_a_folder() -> None:
     [
         (f"{AZURE}?sig=hush", "the URL names no container"),
         (f"{AZURE}/?sig=hush", "the URL names no container"),
-        ("http://me.blob.core.windows.net/c?sig=hush", "http:// would send me.blob.core.windows.net secrets"),
+        ("http://me.blob.core.windows.net/c?sig=hush", "http:// would send secrets to me.blob.core.windows.net"),
         ("wasbs://c@me.blob.core.windows.net/hush", "the scheme 'wasbs' is not known"),
         (CONNECTION.replace("aGVsbG8=", "hush"), "the connection string names no container"),
         ("AccountName=me;AccountKey=hush;Container=", "the connection string names no container"),

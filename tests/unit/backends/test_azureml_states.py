@@ -6,7 +6,7 @@ import pytest
 
 from mitorch_service.backends.azureml.states import to_status
 from mitorch_service.backends.base import RunStatus
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 
 
 @pytest.mark.parametrize(

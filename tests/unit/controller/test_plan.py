@@ -12,7 +12,8 @@ from mitorch_service.controller.plan.actions import Action, CancelRun, EndAttemp
 from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Resources, Training, run_name
 from tests.samples import NOW, a_training, an_attempt

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.cli.submit_one import explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.job import Job, SearchConfig, refit_id, trial_id
-from mitorch_service.models.run import RunState
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, run_name
 from mitorch_service.operations import lifecycle
@@ -323,7 +323,7 @@ def submitted(store: Store, refit: Any, **config: Any) -> Job:
     with suppress(AlreadyExists):
         store.datasets.add_dataset(a_dataset())
     search = {"algorithm": "random", "max_trials": 4, "refit": refit}
-    data = {"job_type": "search", "dataset": "digits", "config": {**SPACE, **config}, "search": search}
+    data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": {**SPACE, **config}, "search": search}
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job
@@ -354,7 +354,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a wrong expression": ({"batch_size": {"_chioce": [1]}}, "search.refit.batch_size: _chioce is no expression"),
     "a data set": ({"dataset": "other"}, "search.refit.dataset: is the job's: remove it"),
     "another script": ({"script": {"command": "x"}}, "search.refit.script: is the job's, only its parameters may"),
-    "one option": ({"lr_scheduler": {"name": "one_cycle"}}, "wrong config: lr_scheduler: one_cycle climbs by itself"),
+    "one option": (
+        {"lr_scheduler": {"name": "one_cycle"}},
+        "wrong config: lr_scheduler: one_cycle has its own",
+    ),
 }
 
 

@@ -58,7 +58,7 @@ def test_a_container_is_known_by_its_address() -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (f"{ADDRESS}?sig=s3cret", "holds a SAS token"),
+        (f"{ADDRESS}?sig=s3cret", "contains a SAS token"),
         (f"{ADDRESS}/folder", "must be a container's address"),
         ("https://acct.blob.core.windows.net", "must be a container's address"),
         ("http://acct.blob.core.windows.net/files", "must be a container's address"),

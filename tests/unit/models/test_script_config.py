@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.script import ScriptConfig, check_config, is_secret, shown
+from mitorch_service.models.script import ScriptConfig, check_config, is_secret, masked_config
 from mitorch_service.runs.script.command import Mask, parameter_arguments, script_command, script_environment
 
 SCRIPT: dict[str, Any] = {"script": {"command": "python train.py {parameters}"}}
 
 
 def problems(data: dict[str, Any]) -> dict[str, str]:
-    """What is wrong, by path."""
+    """Returns the problems, by path."""
     return {problem.path: problem.message for problem in check_config(data)[1]}
 
 
@@ -36,8 +36,8 @@ def test_a_command_in_text_is_cut_into_words() -> None:
             "script.command",
             "{paramters} is not known; known: {parameters}",
         ),
-        ({"script": {"command": "x", "env": {"a-b": "1"}}}, "script.env", "'a-b' is no name"),
-        ({"script": {"command": "x", "env": {"MITORCH_DB_URI": "1"}}}, "script.env", "MITORCH_DB_URI is ours"),
+        ({"script": {"command": "x", "env": {"a-b": "1"}}}, "script.env", "'a-b' is not a valid name"),
+        ({"script": {"command": "x", "env": {"MITORCH_DB_URI": "1"}}}, "script.env", "MITORCH_DB_URI is reserved"),
         ({"script": {"command": "x", "sources": "."}}, "script.sources", "did you mean 'source'?"),
         ({**SCRIPT, "parameters": {"a b": 1}}, "parameters", "'a b' cannot be an argument"),
         ({**SCRIPT, "resources": {"nodes": 2}}, "resources", "a script runs on one node"),
@@ -61,13 +61,13 @@ def test_a_config_without_a_script_is_a_training() -> None:
 def test_credentials_are_masked_when_shown(name: str) -> None:
     config = {"script": {"command": ["x"], "env": {name: "abcdef", "KEYBOARD": "qwerty"}}, "max_epochs": 1}
     assert is_secret(name)
-    assert shown(config)["script"]["env"] == {name: "***", "KEYBOARD": "qwerty"}
+    assert masked_config(config)["script"]["env"] == {name: "***", "KEYBOARD": "qwerty"}
     assert config["script"]["env"][name] == "abcdef"  # type: ignore[index]
 
 
 def test_a_config_without_environment_is_shown_as_it_is() -> None:
     for config in ({"model": {"name": "x"}}, SCRIPT, {"script": 3}):
-        assert shown(config) == config
+        assert masked_config(config) == config
 
 
 def test_parameters_become_arguments() -> None:

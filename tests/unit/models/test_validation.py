@@ -16,7 +16,7 @@ from tests.samples import CONFIG
 
 
 def problems(model: type[BaseModel], data: Any) -> dict[str, str]:
-    """What is wrong, by path."""
+    """Returns the problems, by path."""
     return {problem.path: problem.message for problem in check(model, data)[1]}
 
 
@@ -70,7 +70,7 @@ def test_an_unknown_key_that_is_like_none_lists_them() -> None:
         ({"dataset": "digits:new"}, "dataset", "the version 'new' is not a number"),
         ({"dataset": {"name": "digits", "verison": 1}}, "dataset", "unknown key 'verison'; known: name, version"),
         ({"optimizer": {"name": "adam", "nesterov": True}}, "optimizer", "nesterov needs sgd with momentum"),
-        ({"optimizer": {"name": "sgd", "lr": 0.1}}, "optimizer", "has no learning rate: it is lr_scheduler.base_lr"),
+        ({"optimizer": {"name": "sgd", "lr": 0.1}}, "optimizer", "has no learning rate: set lr_scheduler.base_lr"),
         ({"task_type": "object_detection", "label_smoothing": 0.1}, "", "label_smoothing is for classification"),
     ],
 )
@@ -158,9 +158,9 @@ def test_a_byte_order_mark_is_passed_over() -> None:
         (b'{"a": 1} {}', "Extra data"),
         (b'{"a": NaN}', "NaN is not a JSON number; write a finite number"),
         (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
-        (b'{"a": {"b": 1, "b": 2}}', "the key 'b' stands twice in one object; remove one"),
-        (b'{"a": 1' + b"0" * 5000 + b"}", "10000000000000000000… is beyond the whole numbers of 64 bits"),
-        (b"[" * 100_000, "nests deeper than 50 levels"),
+        (b'{"a": {"b": 1, "b": 2}}', "the key 'b' appears twice in one object; remove one"),
+        (b'{"a": 1' + b"0" * 5000 + b"}", "10000000000000000000… does not fit into a 64-bit integer"),
+        (b"[" * 100_000, "is nested deeper than 50 levels"),
         (b" " * (MAX_CONFIG_BYTES + 1), "is 1.0 MB; a config has at most 1 MB"),
         (b'{"a": "' + b"x" * 5_000_000 + b'"}', "is 5.0 MB; a config has at most 1 MB"),
     ],
@@ -175,13 +175,13 @@ def test_what_is_no_json_is_told(text: bytes, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
-        ('{"a": [0, {"b": 9223372036854775808}]}', "a[1].b", "9223372036854775808 is beyond the whole numbers of 64"),
-        ('{"a": -9223372036854775809}', "a", "is beyond the whole numbers of 64 bits"),
-        ('{"a": 1e999}', "a", "is beyond the numbers of 64 bits"),
-        ('{"a": {"b\\u0000c": 1}}', "a", "the key 'b\\x00c' holds the character NUL"),
-        ('{"a": "x\\ud800y"}', "a", "the text 'x\\ud800y' holds half of a surrogate pair"),
-        ('{"\\udfff": 1}', "", "the key '\\udfff' holds half of a surrogate pair"),
-        ('{"a": ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "}", "a[0][0]…", "nests deeper than 50 levels"),
+        ('{"a": [0, {"b": 9223372036854775808}]}', "a[1].b", "9223372036854775808 does not fit into a 64-bit"),
+        ('{"a": -9223372036854775809}', "a", "does not fit into a 64-bit integer"),
+        ('{"a": 1e999}', "a", "does not fit into a 64-bit number"),
+        ('{"a": {"b\\u0000c": 1}}', "a", "the key 'b\\x00c' contains the character NUL"),
+        ('{"a": "x\\ud800y"}', "a", "the text 'x\\ud800y' contains half of a surrogate pair"),
+        ('{"\\udfff": 1}', "", "the key '\\udfff' contains half of a surrogate pair"),
+        ('{"a": ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "}", "a[0][0]…", "is nested deeper than 50 levels"),
     ],
 )
 def test_what_no_database_keeps_is_told_with_its_path(text: str, path: str, message: str) -> None:

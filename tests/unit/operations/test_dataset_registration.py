@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.operations.dataset_registration import register_file
+from mitorch_service.settings import read_settings
+from mitorch_service.wiring import open_dataset_registry
 
 
 @pytest.fixture
@@ -24,19 +25,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def register(folder: Path) -> list[str]:
+    """Registers ``d.json``; returns the names and versions."""
+    return [str(ref) for ref in open_dataset_registry(read_settings()).register_file(str(folder / "d.json"))]
+
+
 def write_image(path: Path, shade: int) -> None:
     path.parent.mkdir(parents=True)
     Image.new("RGB", (8, 8), (shade, shade, shade)).save(path)
 
 
 def test_folders_are_registered_although_a_class_is_not_validated(folder: Path) -> None:
-    assert [str(ref) for ref in register_file(str(folder / "d.json"))] == ["pets:1"]
+    assert register(folder) == ["pets:1"]
 
 
 def test_a_class_that_is_only_validated_is_named(folder: Path) -> None:
     write_image(folder / "val" / "fox" / "1.png", 9)
     with pytest.raises(InvalidInput, match=r"\[0\]\.val\.path: .*class 'fox' is none of the classes of .*train"):
-        register_file(str(folder / "d.json"))
+        register(folder)
 
 
 def test_a_path_that_is_not_there(folder: Path) -> None:
@@ -44,4 +50,4 @@ def test_a_path_that_is_not_there(folder: Path) -> None:
     (folder / "val" / "owl").rmdir()
     (folder / "val").rmdir()
     with pytest.raises(InvalidInput, match=r"val\.path: there is no file or folder"):
-        register_file(str(folder / "d.json"))
+        register(folder)

@@ -214,3 +214,19 @@ def test_a_job_with_a_trial_that_goes_on_again_is_deleted_wholly_or_not_at_all(
     with pytest.raises(NotAllowed, match="cannot be deleted"):
         lifecycle.delete_job(store, FolderArtifactStore(tmp_path), job.id)
     assert len(by_number(store, job)) == 4
+
+
+def test_an_id_or_its_beginning_finds_the_training_or_job(store: Store, backend: FakeBackend, tmp_path: Path) -> None:
+    job, _ = started_job(store, backend)
+    training, files = a_training(), FolderArtifactStore(tmp_path)
+    store.queue.add_trainings([training])
+    change = lifecycle.cancel(store, {"local": backend}, training.id[:13], later(1))
+    assert change == lifecycle.Change("training", training.id)
+    assert lifecycle.retry(store, training.id, later(2)) == lifecycle.Change("training", training.id)
+    assert lifecycle.prioritise(store, job.id, 7) == lifecycle.Change("job", job.id, trials=4)
+    change = lifecycle.cancel(store, {"local": backend}, job.id[:13], later(3))
+    assert change == lifecycle.Change("job", job.id, trials=4, is_final=False)
+    lifecycle.cancel(store, {}, training.id, later(4))
+    assert lifecycle.delete(store, files, training.id) == lifecycle.Change("training", training.id)
+    with pytest.raises(NotFound):
+        lifecycle.delete(store, files, training.id)

@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.cli.control_prune import parse_age
 from mitorch_service.errors import ArtifactError, InvalidInput
 from mitorch_service.models.base import new_id
 from mitorch_service.models.job import SearchConfig, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Refit, Training, run_name
 from mitorch_service.operations.archive import Archive
-from mitorch_service.operations.retention import PruneOrder, PruneReport, preview, prune
+from mitorch_service.operations.retention import PruneOptions, PruneReport, preview, prune
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.retention import named_bases
 from mitorch_service.stores.sqlite import SqliteStore
@@ -27,7 +26,7 @@ from mitorch_service.stores.trainings import TrainingFilter
 from tests.fakes import primitives
 from tests.samples import CONFIG, NOW, a_job, a_training, a_trial, an_attempt
 
-ORDER = PruneOrder(NOW)
+OPTIONS = PruneOptions(NOW)
 OLD = NOW - timedelta(days=1)
 
 
@@ -60,12 +59,12 @@ class Place:
         """Whether its weights and its run folder are there."""
         return self.artifacts.exists(f"{training.id}/model.pth"), self.run_folder(training).exists()
 
-    def prune(self, order: PruneOrder = ORDER, **arguments: Any) -> PruneReport:
+    def prune(self, options: PruneOptions = OPTIONS, **arguments: Any) -> PruneReport:
         """With an archive; `artifacts` and `wait` may be others."""
         archive = Archive(self.file)
         try:
-            options: dict[str, Any] = {"artifacts": self.artifacts, "wait": lambda: None, **arguments}
-            return prune(self.store, runs=self.runs, order=order, archive=archive, **options)
+            given: dict[str, Any] = {"artifacts": self.artifacts, "wait": lambda: None, **arguments}
+            return prune(self.store, runs=self.runs, options=options, archive=archive, **given)
         finally:
             archive.close()
 
@@ -84,19 +83,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.store.close()
 
 
-@pytest.mark.parametrize(
-    ("text", "hours"), [("1h", 1), ("180d", 4320), ("2w", 336), ("6m", 4320), (" 3D ", 72), ("0d", 0)]
-)
-def test_ages(text: str, hours: int) -> None:
-    assert parse_age(text) == timedelta(hours=hours)
-
-
-@pytest.mark.parametrize("text", ["", "180", "d", "-1d", "1.5d", "1y", "1 d", "٣d", "999999w", "1d2h"])
-def test_a_wrong_age_is_told(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"--older-than: 1 problem\n.*(such as 180d|hundred years)"):
-        parse_age(text)
-
-
 def test_files_go_too(place: Place) -> None:
     training = place.add()
     assert place.prune().trainings == 1
@@ -105,7 +91,7 @@ def test_files_go_too(place: Place) -> None:
 
 def test_files_may_stay(place: Place) -> None:
     training = place.add()
-    assert place.prune(PruneOrder(NOW, keep_artifacts=True)).trainings == 1
+    assert place.prune(PruneOptions(NOW, keep_artifacts=True)).trainings == 1
     assert place.has_files(training) == (True, False)
 
 
@@ -119,7 +105,7 @@ def test_one_that_is_retried_meanwhile_stays_with_its_files(place: Place) -> Non
                 place.store.queue.retry_training(first.id, NOW)
 
     archive = Retrying(place.file)
-    report = prune(place.store, place.artifacts, place.runs, ORDER, archive, lambda: None)
+    report = prune(place.store, place.artifacts, place.runs, OPTIONS, archive, lambda: None)
     archive.close()
     assert (report.trainings, report.changed) == (1, 1)
     assert place.ids() == {first.id}
@@ -174,7 +160,7 @@ def test_the_final_training_of_an_active_job_and_of_a_kept_winner_stays(place: P
     refit = Refit(job_id=job.id, number=0, parameters={})
     active = place.add(TrainingStatus.COMPLETED, id=refit_id(job.id), refit=refit)
     ended = place.add(TrainingStatus.COMPLETED, refit=refit.model_copy(update={"job_id": new_id()}))
-    report = place.prune(PruneOrder(NOW, keep_best=True))
+    report = place.prune(PruneOptions(NOW, keep_best=True))
     assert (report.active, report.best, report.bases) == (1, 1, 1)
     assert place.ids() == {active.id, base.id, ended.id}
     place.prune()
@@ -190,7 +176,7 @@ def test_bases_are_found_at_any_depth() -> None:
 def test_trials_whose_job_is_gone_are_pruned(place: Place) -> None:
     trial = a_trial(a_job().id, 0).trial
     place.add(job_id=a_job().id, trial=trial)
-    assert place.prune(PruneOrder(NOW, keep_best=True)).trainings == 1
+    assert place.prune(PruneOptions(NOW, keep_best=True)).trainings == 1
 
 
 def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
@@ -204,10 +190,10 @@ def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
         valued = trial.trial.model_copy(update={"value": float(number % 400)})
         trials.append(trial.model_copy(update={**ended, "trial": valued}))
     place.store.queue.add_trainings(trials)
-    order = PruneOrder(NOW, keep_best=True)
-    assert (preview(place.store, order).trainings, preview(place.store, ORDER).jobs) == (449, 1)
+    options = PruneOptions(NOW, keep_best=True)
+    assert (preview(place.store, options).trainings, preview(place.store, OPTIONS).jobs) == (449, 1)
     waited: list[int] = []
-    report = place.prune(order, wait=lambda: waited.append(1))
+    report = place.prune(options, wait=lambda: waited.append(1))
     assert (report.trainings, report.best, report.jobs) == (449, 1, 0)
     assert len(waited) == 5
     assert place.ids() == {trials[399].id}
@@ -227,7 +213,7 @@ def test_of_several_objectives_the_front_stays(place: Place) -> None:
         ended = {"status": TrainingStatus.COMPLETED, "status_times": {"completed": OLD}}
         trials.append(training.model_copy(update={**ended, "trial": trial}))
     place.store.queue.add_trainings(trials)
-    report = place.prune(PruneOrder(NOW, keep_best=True))
+    report = place.prune(PruneOptions(NOW, keep_best=True))
     assert (report.trainings, report.best) == (2, 2)
     assert place.ids() == {trials[0].id, trials[2].id}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.cli.views.costs import accounts_of_job
+from mitorch_service.cli.views.search import effort_json, search_fields
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.training import Attempt, Progress, TrainingErrorInfo, Trial
+from mitorch_service.reports.cost import accounts_of_job
 from mitorch_service.reports.search_insight import SearchInsight
 from mitorch_service.search.samplers.random import random_point
 from mitorch_service.search.space.space import parse_space
@@ -28,6 +29,11 @@ def ended(store: Store, job: Job, number: int, status: str = "completed", epochs
     primitives(store).insert("trainings", [{**training.to_document(), "status": status}])
 
 
+def fields_of(insight: SearchInsight) -> list[tuple[str, object]]:
+    """The lines that a person sees."""
+    return search_fields(insight.effort, insight.importances(), insight.warnings())
+
+
 def test_a_search_says_what_mattered_and_what_was_saved_and_what_went_wrong(store: Store) -> None:
     job = a_job(config=SPACE, search=SearchConfig(max_trials=50, seed=0))
     for number in range(40):
@@ -36,13 +42,13 @@ def test_a_search_says_what_mattered_and_what_was_saved_and_what_went_wrong(stor
         ended(store, job, number, "pruned", 2)
     for number in range(50, 53):
         ended(store, job, number, "failed", error=TrainingErrorInfo(type="OutOfMemory", message="m"))
-    insight = SearchInsight(store, job)
+    insight = SearchInsight(store, job, NOW)
     shares = insight.importance()
     assert list(shares) == ["lr", "decay"]
     assert shares["lr"] > 0.5
     edge = "lr: the best 5 trials are at the edge of its range, 0: widen it"
-    assert insight.seen() == ["3 failed with OutOfMemory", edge]
-    fields = insight.fields()
+    assert insight.warnings() == ["3 failed with OutOfMemory", edge]
+    fields = fields_of(insight)
     assert fields[:2] == [
         ("epochs", "420 run, 84% of the 500 without early stopping, which kept 10 trials short"),
         ("time", None),
@@ -57,15 +63,15 @@ def test_time_is_told_against_what_it_would_have_taken(store: Store) -> None:
         attempts = [Attempt(number=1, ended_at=later(hours * 1800), nodes=2, **begin)]
         ended(store, job, number, status, epochs, attempts=attempts)
     accounts = accounts_of_job(store, job.id, 0, 3)
-    insight = SearchInsight(store, job, accounts)
-    assert insight.effort.json() == {
+    insight = SearchInsight(store, job, NOW, accounts)
+    assert effort_json(insight.effort) == {
         "epochs": 10,
         "epochs_without_stopping": 18,  # the completed one ended by itself
         "stopped": 1,
         "node_hours": 5.0,
         "node_hours_without_stopping": 9.0,
     }
-    assert insight.fields()[1] == ("time", "5 node hours, 56% of the 9 without it, at each trial's own pace")
+    assert fields_of(insight)[1] == ("time", "5 node hours, 56% of the 9 without it, at each trial's own pace")
     assert accounts_of_job(store, job.id, 0, 10_001) is None
 
 
@@ -80,17 +86,17 @@ def test_of_several_objectives_each_has_its_importance(store: Store) -> None:
         primitives(store).insert(
             "trainings", [{**a_training(job_id=job.id, trial=trial).to_document(), "status": "completed"}]
         )
-    insight = SearchInsight(store, job)
+    insight = SearchInsight(store, job, NOW)
     assert {name: next(iter(shares)) for name, shares in insight.importances().items()} == {
         "val_loss": "lr",
         "f1": "decay",
     }
-    assert {"importance for val_loss", "importance for f1"} <= {name for name, _ in insight.fields()}
+    assert {"importance for val_loss", "importance for f1"} <= {name for name, _ in fields_of(insight)}
 
 
 def test_a_job_without_trials_or_parameters_has_nothing_to_say(store: Store) -> None:
     job, script = a_job(config=SPACE), a_job(config={})
     ended(store, script, 0)
     ended(store, script, 1)
-    assert SearchInsight(store, job).fields() == [("epochs", None), ("time", None), ("importance", None)]
-    assert SearchInsight(store, script).seen() == []
+    assert fields_of(SearchInsight(store, job, NOW)) == [("epochs", None), ("time", None), ("importance", None)]
+    assert SearchInsight(store, script, NOW).warnings() == []

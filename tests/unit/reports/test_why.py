@@ -89,7 +89,7 @@ def test_one_whose_last_attempt_was_lost_is_told_so() -> None:
     training = a_training(attempt=1)
     attempt = an_attempt(training).model_copy(update={"outcome": AttemptOutcome.LOST, "reason": "preempted"})
     why = asked(training.model_copy(update={"attempts": [attempt]}))
-    assert why.reasons[1] == "its attempt 1 ended: preempted; it is to be tried again"
+    assert why.reasons[1] == "its attempt 1 ended: preempted; it is tried again"
 
 
 def test_a_trial_of_a_job_that_has_spent_its_budget_is_told_so() -> None:
@@ -111,17 +111,17 @@ STARTED = {"submitted_at": NOW, "started_at": NOW, "url": "https://ml.example/1"
 @pytest.mark.parametrize(
     ("training", "said"),
     [
-        (active(QUEUED), ["it was assigned to gpu-east, which has not taken it yet: the next pass asks again"]),
+        (active(QUEUED), ["it was assigned to gpu-east, which has not accepted it yet: the next pass asks again"]),
         (
             active(QUEUED, of_attempt={"submitted_at": NOW}),
-            ["gpu-east has its run since 2026-11-20 12:30:15, which has not reported its start yet"],
+            ["gpu-east has had its run since 2026-11-20 12:30:15, but it has not reported its start yet"],
         ),
         (
             active(
                 RUNNING, of_attempt=STARTED, progress=Progress(epoch=3, max_epochs=9, at=NOW), cancel_requested_at=NOW
             ),
             [
-                "it runs on gpu-east (https://ml.example/1) since 2026-11-20 12:30:15, 3/9 epochs done",
+                "it has been running on gpu-east (https://ml.example/1) since 2026-11-20 12:30:15, 3/9 epochs done",
                 "it was asked to stop",
             ],
         ),
@@ -149,7 +149,7 @@ def test_the_others_are_told_where_they_are(training: Training, said: list[str])
     ("search", "counts", "cost", "said"),
     [
         ({"max_trials": 9, "max_concurrent": 2}, {"running": 2}, 0, "search.max_concurrent allows 2 at a time"),
-        ({"max_trials": 9, "max_cost": 2}, {"running": 1}, 2.5, "(search.max_cost) of 2.00 is spent, 2.50 until now"),
+        ({"max_trials": 9, "max_cost": 2}, {"running": 1}, 2.5, "(search.max_cost) of 2.00 is spent: 2.50 so far"),
         ({"max_trials": 3}, {"new": 1}, 0, "all are created"),
         ({"max_trials": 9, "max_concurrent": 2}, {"running": 1}, 0, "the next pass of the controller creates more"),
     ],

@@ -1,5 +1,5 @@
-"""What can be known of the deployment without Azure: its inputs are checked, its commands and files are as they should
-be, and no secret is on a command line. An `az` that only writes down what it is asked stands in for the real one."""
+"""Tests the deployment as far as possible without Azure: inputs are checked, commands and files are as they should be,
+and no secret is on a command line. An `az` that only records its arguments replaces the real one."""
 
 from __future__ import annotations
 
@@ -164,10 +164,10 @@ def test_the_secrets_that_are_given_are_passed_on(deployment: Deployment) -> Non
     [
         ({"name": "Mi Torch"}, {}, "--name: 'Mi Torch' cannot be used"),
         ({"location": "West Europe"}, {}, "--location: 'West Europe' cannot be used"),
-        ({"subscription": "mine"}, {}, "--subscription: 'mine' is no subscription id"),
-        ({"group": "a/b"}, {}, "--group: 'a/b' cannot name a resource group"),
-        ({"schedule": "*/5 * * * *"}, {}, "--schedule: '*/5 * * * *' is no schedule"),
-        ({"node-identity": "cluster"}, {}, "--node-identity: 'cluster' is no object id"),
+        ({"subscription": "mine"}, {}, "--subscription: 'mine' is not a subscription id"),
+        ({"group": "a/b"}, {}, "--group: 'a/b' is not a valid name of a resource group"),
+        ({"schedule": "*/5 * * * *"}, {}, "--schedule: '*/5 * * * *' is not a schedule"),
+        ({"node-identity": "cluster"}, {}, "--node-identity: 'cluster' is not an object id"),
         ({"clusters": "nowhere.json"}, {}, "--clusters: nowhere.json cannot be read"),
         ({}, {"MITORCH_DB_URI": ""}, "MITORCH_DB_URI: it is not set"),
         ({}, {"MITORCH_DB_URI": "sqlite:////tmp/my.db"}, "MITORCH_DB_URI: it is not set, or names a file"),

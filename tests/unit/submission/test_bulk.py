@@ -16,7 +16,9 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.queue import QueueVerbs
 from mitorch_service.stores.sqlite import SqliteDatabase, SqliteStore
 from mitorch_service.stores.trainings import TrainingFilter
-from mitorch_service.submission.bulk import BATCH, BulkSubmission, Digest, Digester, Entry, submission_key
+from mitorch_service.submission.bulk import BulkSubmission, submission_key
+from mitorch_service.submission.checked_copy import BATCH
+from mitorch_service.submission.source import Digest, Digester, Entry
 from mitorch_service.submission.submission import Options
 from tests.samples import CONFIG, SPACE, a_dataset
 
@@ -75,7 +77,7 @@ def submit(store: Store, folder: Path, source: list[Entry], again: bool = False)
     bulk = BulkSubmission(store, folder, submission_key(whole.content, Options()), Options())
     with bulk.alone():
         receipt = bulk.receipt("it", whole)
-        receipt = bulk.again(receipt, "it", whole) if again else receipt
+        receipt = bulk.next_round(receipt, "it", whole) if again else receipt
         if receipt.finished_at is not None:
             return 0
         if not bulk.is_checked():

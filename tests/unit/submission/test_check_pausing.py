@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.submit_one import explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.errors import AlreadyExists, InvalidInput
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.job import Job
@@ -27,7 +27,7 @@ def submitted(store: Store, config: dict[str, Any] = NINE, **search: Any) -> Job
     with suppress(AlreadyExists):
         store.datasets.add_dataset(a_dataset())
     values = {"max_trials": 20, "algorithm": "random", "seed": 1, **search}
-    data = {"job_type": "search", "dataset": "digits", "config": config, "search": values}
+    data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": config, "search": values}
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job
@@ -107,11 +107,11 @@ def test_what_cannot_run_in_parts_is_refused_with_its_place_and_a_remedy(store: 
 def test_an_explanation_tells_the_epochs_of_both(store: Store) -> None:
     rule = {"rule": "asha", "factor": 3}
     promoted = "\n".join(explanation(submitted(store, resume_promoted=True, early_stopping=rule)))
-    assert "trials pause after epochs 1, 3, of which the best go on from their checkpoints:" in promoted
+    assert "trials pause after epochs 1, 3, and the best resume from their checkpoints:" in promoted
     share = predicted_promotion_share(EarlyStopping(rule="asha", factor=3), 9, 20)
-    assert f"some {round(share * 180)} epochs ({share:.0%}) are run;" in promoted
+    assert f"about {round(share * 180)} epochs ({share:.0%}) are run;" in promoted
     population = "\n".join(explanation(submitted(store, algorithm="pbt", population={"step": 4})))
-    assert "all are run; after epochs 4, 8 the worst go on from checkpoints of the best;" in population
+    assert "all are run; after epochs 4, 8 the worst continue from checkpoints of the best;" in population
 
 
 @pytest.mark.parametrize("trials", [1, 9, 90, 1000])

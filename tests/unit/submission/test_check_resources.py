@@ -85,7 +85,8 @@ def test_a_training_and_each_trial_are_stored_with_what_they_need(store: Store) 
     (row,) = store.queue.queue_head(1).items
     assert row.resources == Resources(cluster=["gpu"], nodes=2)
     config = {**SPACE, "resources": {"cluster": "gpu", "gpus": {"_choice": [1, 2]}}}
-    data = {"job_type": "search", "dataset": "digits", "config": config, "search": {"max_trials": 9, "seed": 1}}
+    search = {"max_trials": 9, "seed": 1}
+    data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": config, "search": search}
     job = build_submission(store, "f", data, Options(), NOW)
     assert isinstance(job, Job)
     trials = expand(job, a_study(job), None, 0, NOW)
@@ -97,7 +98,7 @@ def test_resources_of_a_search_space_are_checked_like_those_of_a_training(store:
     store.datasets.add_dataset(a_dataset())
     settings = read_settings({"MITORCH_CLUSTERS": json.dumps(CLUSTERS)})
     config = {**SPACE, "resources": {"gpus": {"_choice": [1, 16]}}}
-    data = {"job_type": "search", "dataset": "digits", "config": config, "search": {"max_trials": 9}}
+    data: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": config, "search": {"max_trials": 9}}
     with pytest.raises(InvalidInput, match=r"config\.resources: no cluster in MITORCH_CLUSTERS can ever hold it"):
         build_submission(store, "f", data, Options(), NOW, resource_check(settings))
 

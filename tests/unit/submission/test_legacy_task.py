@@ -67,7 +67,7 @@ def test_it_is_a_random_search_of_as_many_trials(store: Store) -> None:
         ({"name": "grid_search"}, 'name: "grid_search" is not known'),
         ({"max_training": 3}, "max_training: unknown key; did you mean 'max_trainings'?"),
         ({"config": {**TASK["config"], "batch_size": "x"}}, "config.batch_size: Input should be a valid integer"),
-        ({"config": {**TASK["config"], "num_processes": 0}}, "num_processes is -1 or a number of GPUs"),
+        ({"config": {**TASK["config"], "num_processes": 0}}, "num_processes must be -1 or a number of GPUs"),
     ],
 )
 def test_what_is_wrong_is_told(store: Store, changes: dict[str, Any], told: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 from mitorch_service.errors import AlreadyExists, InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.file_kinds import is_obdb
 from mitorch_service.models.job import Job
+from mitorch_service.models.legacy_formats import is_obdb
 from mitorch_service.models.obdb import read_obdb
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
@@ -174,7 +174,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a range from zero": (
         {"sherpa_parameters": {**RANGES, "weight_decay": [0, 0.9]}},
-        "sherpa_parameters.weight_decay: needs low > 0: a logarithm has no zero (it is [0, 0.9])",
+        "sherpa_parameters.weight_decay: needs low > 0, because the scale is logarithmic (it is [0, 0.9])",
     ),
     "half a step": (
         {"sherpa_parameters": {**RANGES, "step_size": [1, 2.5]}},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.cli.submit_one import config_check, explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.job import Job
@@ -18,6 +18,7 @@ from mitorch_service.models.training import Training
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission
+from mitorch_service.wiring import open_config_checks
 from tests.job_states import a_study
 from tests.samples import NOW, a_dataset
 
@@ -37,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def submitted(store: Store, folder: Path, data: dict[str, Any], upload: bool = True) -> Training | Job:
     """The document that the file asks for."""
     settings = read_settings({"MITORCH_HOME": str(folder / "home")})
-    return build_submission(store, "my.json", data, Options(), NOW, config_check(settings, folder, upload))
+    return build_submission(store, "my.json", data, Options(), NOW, open_config_checks(settings, folder, upload))
 
 
 def problems(store: Store, folder: Path, data: dict[str, Any]) -> dict[str, str]:
@@ -135,4 +136,4 @@ def test_resources_are_checked_as_of_a_training(store: Store, folder: Path) -> N
     settings = read_settings({"MITORCH_HOME": str(folder), "MITORCH_CLUSTERS": '[{"name": "here", "kind": "local"}]'})
     data = {**SCRIPT, "resources": {"cluster": "there"}}
     with pytest.raises(InvalidInput, match="'there' is not in MITORCH_CLUSTERS"):
-        build_submission(store, "my.json", data, Options(), NOW, config_check(settings, folder))
+        build_submission(store, "my.json", data, Options(), NOW, open_config_checks(settings, folder))

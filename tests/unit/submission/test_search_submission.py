@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.submit_one import explanation
+from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
 from mitorch_service.models.early_stopping import EarlyStopping
@@ -36,7 +36,12 @@ def submitted(store: Store, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
         store.datasets.add_dataset(a_dataset())
-    data = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 20, **search}}
+    data: dict[str, Any] = {
+        "job_type": "search",
+        "dataset": "digits",
+        "config": SPACE,
+        "search": {"max_trials": 20, **search},
+    }
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
     return job
@@ -99,7 +104,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"objective": ["val_loss", "top_accuracy"]},
         "search.objective: 'top_accuracy' is not measured; did you mean 'top5_accuracy'?",
     ),
-    "an objective twice": ({"objective": ["val_loss", "val_loss"]}, "search.objective: names val_loss twice; remove"),
+    "an objective twice": (
+        {"objective": ["val_loss", "val_loss"]},
+        "search.objective: contains val_loss twice",
+    ),
     "no objective": ({"objective": []}, "search.objective: must be val_loss or the name of a metric, or a list"),
     "an objective that is no name": ({"objective": ["val_loss", 3]}, "search.objective: must be val_loss or the name"),
     "too few directions": (
@@ -115,7 +123,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"direction": "minimise"},
         "search.direction: \"minimise\" is not known; did you mean 'minimize'? known: minimize, maximize",
     ),
-    "a direction of several": ({**BOTH, "direction": ["minimize", "up"]}, "search.direction: 'up' is no direction"),
+    "a direction of several": ({**BOTH, "direction": ["minimize", "up"]}, "search.direction: 'up' is not a direction"),
     "a Gaussian process for two": (
         {**BOTH, "algorithm": "gp"},
         'search.algorithm: "gp" searches for one objective, not for 2; use one of: auto, tpe, nsga2, random, qmc, grid',
@@ -176,8 +184,8 @@ def test_an_explanation_tells_the_size_the_idle_and_the_inactive(store: Store) -
     text = "\n".join(lines)
     assert "infinitely many points: 4 parameters, 2 of them continuous" in text
     assert "never matters: batch_size option 1 is the same as option 0" in text
-    assert "at most some 300 epochs in all" in text
-    assert "early stopping (asha): some " in text
+    assert "at most 300 epochs in all" in text
+    assert "early stopping (asha): about " in text
     assert "inactive: optimizer.momentum" in text
 
 
@@ -191,7 +199,7 @@ def test_earlier_trainings_tell_the_hours(store: Store) -> None:
         store.queue.add_trainings(
             [training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})]
         )
-    assert "some 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
+    assert "about 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
 
 
 def test_a_prediction_is_what_the_rule_does() -> None:

@@ -20,7 +20,7 @@ from mitorch_service.submission.submission import Options, build_submission, par
 from tests.samples import CONFIG, NOW, SPACE, a_dataset, a_training
 
 FILE = {**CONFIG, "dataset": "digits"}
-JOB_FILE = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 4}}
+JOB_FILE: dict[str, Any] = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 4}}
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_what_the_engine_knows_is_asked_too(store: Store) -> None:
         build_submission(store, "my.json", JOB_FILE, Options(), NOW, check)
     with pytest.raises(InvalidInput, match=r"(?s)batch_size: .*model\.name: test_resnet is too slow"):
         build_submission(store, "my.json", {**FILE, "batch_size": 0}, Options(), NOW, check)
-    wrong_job = {**JOB_FILE, "config": {**SPACE, "batch_size": 0}}
+    wrong_job: dict[str, Any] = {**JOB_FILE, "config": {**SPACE, "batch_size": 0}}
     with pytest.raises(InvalidInput, match=r"(?s)batch_size: .*config\.model\.name: test_resnet is too slow"):
         build_submission(store, "my.json", wrong_job, Options(), NOW, check)
 

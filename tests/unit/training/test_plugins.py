@@ -36,7 +36,7 @@ def build_net(config, classes):
 
 def build_detector(config, classes):
     from mitorch_service.training.networks.detectors.families import build_detector
-    from mitorch_service.training.networks.detectors.names import parse_detector
+    from mitorch_service.training.networks.detectors.detector_names import parse_detector
 
     name = config.name.replace("dummy_detector", "test_resnet-ssdlite")
     return build_detector(parse_detector(name), config.model_copy(update={"options": {}}), classes)

@@ -1,4 +1,4 @@
-"""What a workspace of Azure ML keeps beside runs: datastores and models, through azureml-core."""
+"""Accesses the datastores and models of an Azure ML workspace through azureml-core."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import cached_property
 from typing import Any
 
 from mitorch_service.backends.azureml.v1.connection import open_workspace
-from mitorch_service.backends.azureml.v1.errors import sdk_errors
 from mitorch_service.backends.azureml.v1.sdk import AzureBlobDatastore, Model, SdkDatastore
-from mitorch_service.backends.optional import Datastores, ModelEntry, ModelRegistry, RegisteredModel
+from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors
+from mitorch_service.backends.optional import DatastoreRegistry, ModelEntry, ModelRegistry, RegisteredModel
 from mitorch_service.errors import BackendError
 from mitorch_service.models.datastore import Datastore
 from mitorch_service.models.validation import nearest
 from mitorch_service.settings import AzureMLCluster
 
 
-class AzureMLAssets(Datastores, ModelRegistry):
-    """Of the workspace of a cluster, whichever SDK its runs are started with."""
+class AzureMLAssets(DatastoreRegistry, ModelRegistry):
+    """The datastores and models of a cluster's workspace, whichever SDK starts the cluster's runs."""
 
     def __init__(self, cluster: AzureMLCluster) -> None:
         self._cluster = cluster
@@ -37,12 +37,12 @@ class AzureMLAssets(Datastores, ModelRegistry):
 
     def register_datastore(self, datastore: Datastore) -> None:
         with sdk_errors(self._cluster.name):
-            there = [
+            existing = [
                 _datastore(store) for store in self._blob_datastores() if store.name.lower() == datastore.name.lower()
             ]
-            if there and there[0].url != datastore.url:
-                problem = f"the datastore {datastore.name} is {there[0].url}, not {datastore.url}"
-                raise BackendError(self._cluster.name, problem, "Give the container another name.")
+            if existing and existing[0].url != datastore.url:
+                problem = f"the datastore {datastore.name} is {existing[0].url}, not {datastore.url}"
+                raise BackendError(self._cluster.name, problem, "Choose another name.")
             account, _, endpoint = datastore.account.removeprefix("https://").partition(".blob.")
             SdkDatastore.register_azure_blob_container(
                 self._workspace,
@@ -51,19 +51,19 @@ class AzureMLAssets(Datastores, ModelRegistry):
                 account,
                 sas_token=datastore.sas or None,
                 endpoint=endpoint,
-                overwrite=bool(there),
+                overwrite=bool(existing),
             )
 
     def register_model(self, entry: ModelEntry) -> RegisteredModel:
         with sdk_errors(self._cluster.name):
-            there = self._versions(entry)
-            if there:
-                return RegisteredModel(entry.name, min(there), is_new=False)
+            existing = self._versions(entry)
+            if existing:
+                return RegisteredModel(entry.name, min(existing), is_new=False)
             version = self._upload(entry)
-            there = self._versions(entry)
-            # The SDK repeats a call whose answer is lost, and each makes a version of its own: the first stays.
-            first = min(there, default=version)
-            for number, copy in there.items():
+            existing = self._versions(entry)
+            # The SDK repeats a call whose answer is lost, and each call creates a version: only the first is kept.
+            first = min(existing, default=version)
+            for number, copy in existing.items():
                 if number != first:
                     copy.delete()
             return RegisteredModel(entry.name, first, is_new=True)
@@ -76,7 +76,7 @@ class AzureMLAssets(Datastores, ModelRegistry):
         return [store for store in self._workspace.datastores.values() if isinstance(store, AzureBlobDatastore)]
 
     def _upload(self, entry: ModelEntry) -> int:
-        """Returns the version. The SDK takes nothing from outside the working folder, and prints what it does."""
+        """Returns the version. The SDK accepts only files below the working folder, and prints its progress."""
         try:
             with contextlib.chdir(entry.folder.parent), contextlib.redirect_stdout(io.StringIO()):
                 model = Model.register(
@@ -88,14 +88,14 @@ class AzureMLAssets(Datastores, ModelRegistry):
                     description=entry.description,
                 )
         except Exception:
-            there = self._versions(entry)  # only the answer may be lost
-            if there:
-                return min(there)
+            existing = self._versions(entry)  # perhaps only the answer was lost
+            if existing:
+                return min(existing)
             raise
         return int(model.version)
 
     def _versions(self, entry: ModelEntry) -> dict[int, Any]:
-        """The models of the same identity, by version. The service's answer is not relied on to be filtered."""
+        """Returns the models with the same identity, by version. Filters again, as the service may return others."""
         identity = dict(entry.identity)
         found = Model.list(self._workspace, name=entry.name, tags=[list(tag) for tag in identity.items()], expand=False)
         return {int(m.version): m for m in found if m.name == entry.name and identity.items() <= m.tags.items()}
@@ -103,9 +103,9 @@ class AzureMLAssets(Datastores, ModelRegistry):
     def _unknown(self, name: str, known: list[str]) -> BackendError:
         near = nearest(name, known)
         hint = f"Did you mean {near!r}? " if near else ""
-        there = f"It has {', '.join(known)}." if known else "It has none of a blob container."
+        existing = f"It has {', '.join(known)}." if known else "It has none for blob containers."
         problem = f"the workspace {self._cluster.workspace} has no datastore {name!r}"
-        return BackendError(self._cluster.name, problem, f"{hint}{there} See midataset datastore register.")
+        return BackendError(self._cluster.name, problem, f"{hint}{existing} See midataset datastore register.")
 
 
 def _datastore(store: Any, with_credential: bool = False) -> Datastore:

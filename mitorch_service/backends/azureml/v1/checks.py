@@ -1,4 +1,4 @@
-"""Whether an Azure ML cluster can be used as the settings say: each setting by a real call."""
+"""Checks each setting of an Azure ML cluster by a real call."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from mitorch_service.backends.azureml.quota import cores_of, find_usage
 from mitorch_service.backends.azureml.v1.connection import sign_in
-from mitorch_service.backends.azureml.v1.errors import status_of, translate
 from mitorch_service.backends.azureml.v1.sdk import AmlCompute, Environment, Workspace
-from mitorch_service.backends.optional import SelfCheck
+from mitorch_service.backends.azureml.v1.sdk_errors import status_of, translate
+from mitorch_service.backends.optional import HealthCheck
 from mitorch_service.errors import BackendError
 from mitorch_service.models.validation import nearest
 from mitorch_service.settings import AzureMLCluster
 
-_TENANT = "There is no such tenant: correct it in `auth` or tenant_id (az account show --query tenantId)."
+_TENANT = "The tenant does not exist: correct it in `auth` or tenant_id (az account show --query tenantId)."
 _NO_IDENTITY = "Run az login, give this machine a managed identity, or set `auth`."
-_SIGN_IN_REMEDIES = {  # by the number of the service's answer, AADSTS…
+_SIGN_IN_REMEDIES = {  # by the service's error number, AADSTS…
     "90002": _TENANT,
     "900023": _TENANT,
-    "700016": "No such service principal in this tenant: correct its id, or the tenant, in `auth`.",
+    "700016": "This tenant has no such service principal: correct its id, or the tenant, in `auth`.",
     "7000215": "The password is wrong: `auth` needs the secret's value, not its id.",
     "7000222": "The password has expired: make a new one (az ad app credential reset --id ID) and set `auth`.",
-    "50034": "No such user in this tenant: correct the name, or the tenant, in `auth`.",
+    "50034": "This tenant has no such user: correct the name, or the tenant, in `auth`.",
     "50126": "User or password is wrong: correct `auth`.",
     "50076": "Users with a second factor cannot sign in by password: set `auth` to a service principal.",
 }
-_SECRET = "mitorch-doctor"  # it stays: a vault refuses the name of a secret that was deleted a while ago
+_SECRET = "mitorch-doctor"  # never deleted, because a vault refuses the name of a recently deleted secret
 
 Step = Callable[[], str]
 
 
-class AzureMLSelfCheck(SelfCheck):
-    """From the ground up: who asks, where, and what is there."""
+class AzureMLHealthCheck(HealthCheck):
+    """Checks the sign-in, the subscription and the workspace, then everything in the workspace."""
 
     def __init__(self, cluster: AzureMLCluster) -> None:
         self._cluster = cluster
@@ -44,20 +44,20 @@ class AzureMLSelfCheck(SelfCheck):
         self._compute: Any = None
 
     def findings(self) -> Iterator[tuple[str, str | BackendError]]:
-        ground: list[tuple[str, Step]] = [
+        prerequisites: list[tuple[str, Step]] = [
             ("sign-in", self._sign_in),
             ("subscription", self._subscription),
             ("workspace", self._open_workspace),
         ]
-        for what, step in ground:
+        for name, step in prerequisites:
             answer = self._ask(step)
-            yield what, answer
+            yield name, answer
             if isinstance(answer, BackendError):
                 return
-        for what, step in self._parts():
-            yield what, self._ask(step)
+        for name, step in self._workspace_checks():
+            yield name, self._ask(step)
 
-    def _parts(self) -> Iterator[tuple[str, Step]]:
+    def _workspace_checks(self) -> Iterator[tuple[str, Step]]:
         if self._cluster.region is not None:
             yield "region", self._region
         yield "compute", self._find_compute
@@ -86,14 +86,14 @@ class AzureMLSelfCheck(SelfCheck):
         return f"as {credential.user}" + (f" of the tenant {tenant}" if tenant else "")
 
     def _refusal(self, error: Exception) -> Exception:
-        """Why nobody could sign in, where the service says so in a way that is known; else the error itself."""
+        """Returns an error that explains the failed sign-in if the service's answer is known, else the error itself."""
         code = re.search(r"AADSTS(\d+)", str(error))
         if code is not None and code[1] in _SIGN_IN_REMEDIES:
             return self._wrong(f"Azure refuses it ({code[0]})", _SIGN_IN_REMEDIES[code[1]])
-        if "authority configuration" in str(error):  # what msal says of a tenant that nobody knows
+        if "authority configuration" in str(error):  # msal's message for an unknown tenant
             return self._wrong("Azure refuses it", _TENANT)
         if self._cluster.auth is None and isinstance(error, ClientAuthenticationError):
-            return self._wrong("`auth` is not set, and this machine has no identity that Azure takes", _NO_IDENTITY)
+            return self._wrong("`auth` is not set, and this machine has no identity that Azure accepts", _NO_IDENTITY)
         return error
 
     def _subscription(self) -> str:
@@ -108,9 +108,10 @@ class AzureMLSelfCheck(SelfCheck):
 
     def _open_workspace(self) -> str:
         cluster = self._cluster
-        where = cluster.subscription_id, cluster.resource_group, cluster.workspace
         try:
-            self._workspace = Workspace(*where, auth=self._auth)
+            self._workspace = Workspace(
+                cluster.subscription_id, cluster.resource_group, cluster.workspace, auth=self._auth
+            )
         except Exception as error:
             if status_of(error) == 403:
                 remedy = f"Give the identity a role in it: {self._role()}"
@@ -137,7 +138,7 @@ class AzureMLSelfCheck(SelfCheck):
             if status_of(error) != 404:
                 raise
             if cluster.create is not None:
-                return f"{cluster.compute} is not there yet, and will be created ({cluster.create.vm_size})"
+                return f"{cluster.compute} does not exist yet and will be created ({cluster.create.vm_size})"
             known = self._names(lambda: self._workspace.compute_targets)
             remedy = "Correct compute, create it in the studio, or allow its creation with create."
             raise self._unknown(f"there is no compute {cluster.compute!r}", cluster.compute, known, remedy) from None
@@ -158,16 +159,16 @@ class AzureMLSelfCheck(SelfCheck):
             return "not compared: there is no compute"
         usage = find_usage(AmlCompute.list_usages(self._workspace), size, low_priority)
         if usage is None:
-            return f"not compared: the service tells none for {size}"
+            return f"not compared: the service reports none for {size}"
         used, limit, cores = usage["currentValue"], usage["limit"], cores_of(size)
         text = f"{usage['name']['value']}: {used} of {limit} cores used, a node of {size} has {cores or 'some'}"
         if limit < max(1, cores):
-            remedy = "Ask for more in the studio (Quota) or the portal, or name another VM size or region."
+            remedy = "Request more in the studio (Quota) or the portal, or choose another VM size or region."
             raise self._wrong(f"no node can start ({text})", remedy)
         return text
 
     def _size(self) -> tuple[str | None, bool]:
-        """The machines of the compute, or of the one that will be created, and whether they may be taken away."""
+        """Returns the VM size of the compute, or of the one to be created, and whether it is low-priority."""
         if self._compute is not None:
             return self._compute.vm_size, self._compute.vm_priority.lower() == "lowpriority"
         profile = self._cluster.create
@@ -182,10 +183,10 @@ class AzureMLSelfCheck(SelfCheck):
         except Exception as error:
             if status_of(error) != 403:
                 raise
-            remedy = "Give it one that may write secrets (AzureML Data Scientist, or Key Vault Secrets Officer)."
+            remedy = "Give it one that allows writing secrets (AzureML Data Scientist, or Key Vault Secrets Officer)."
             raise self._wrong("the identity has no role for the workspace's key vault", remedy) from None
         if found != value:
-            raise self._wrong("a secret does not come back as it was written", "Look at the vault in the portal.")
+            raise self._wrong("a secret is not read back as written", "Check the key vault in the portal.")
         return "secrets can be written and read"
 
     def _environment(self) -> str:
@@ -193,7 +194,7 @@ class AzureMLSelfCheck(SelfCheck):
         if name is None:
             return "ours, which the workspace builds for the first run"
         if "/" in name:
-            return f"the image {name}, which is not looked at from here"
+            return f"the image {name}, not checked from here"
         label, _, version = name.partition(":")
         try:
             found = Environment.get(self._workspace, label, version or None)
@@ -205,17 +206,17 @@ class AzureMLSelfCheck(SelfCheck):
         return f"{found.name}:{found.version}"
 
     def _role(self) -> str:
-        """The command that gives a role."""
+        """Returns the command that assigns a role."""
         cluster, credential = self._cluster, self._cluster.credential()
         who = "OBJECT_ID" if credential is None else credential.user
         scope = f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
         return f"az role assignment create --role 'AzureML Data Scientist' --assignee {who} --scope {scope}"
 
     def _names(self, listing: Callable[[], Iterable[str]]) -> list[str]:
-        """For a hint only: nothing where it fails."""
+        """Lists names for a hint; empty if that fails."""
         try:
             return sorted(listing())
-        except Exception:  # noqa: BLE001 - what is wrong is known already
+        except Exception:  # noqa: BLE001 - the error to report is known already
             return []
 
     def _unknown(self, problem: str, name: str, known: list[str], remedy: str) -> BackendError:

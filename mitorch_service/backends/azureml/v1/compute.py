@@ -1,12 +1,12 @@
-"""The compute cluster: how many nodes it has free, and its creation where the settings allow it."""
+"""The compute cluster: its free nodes, and its creation if the settings allow it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.backends.azureml.v1.errors import status_of
 from mitorch_service.backends.azureml.v1.runs import Runs
 from mitorch_service.backends.azureml.v1.sdk import AmlCompute, ComputeTarget
+from mitorch_service.backends.azureml.v1.sdk_errors import status_of
 from mitorch_service.backends.base import Capacity
 from mitorch_service.errors import BackendError, BackendUnavailable
 from mitorch_service.settings import AzureMLCluster
@@ -15,8 +15,11 @@ _GROWING = ("Creating", "Updating", "Unknown")
 
 
 def capacity(workspace: Any, runs: Runs, cluster: AzureMLCluster) -> Capacity:
-    """Nodes that it may have, less those that run, those that are broken, and those that our runs wait for. One that is
-    yet to be created is empty. Raises BackendError where it can hold nothing."""
+    """Returns the maximum number of nodes, and that number less the running, unusable and awaited ones.
+
+    A compute that has yet to be created is empty. Raises BackendError if there is none and it may not be created, or
+    if its creation failed.
+    """
     compute = _find(workspace, cluster)
     if compute is None:
         most = _profile(cluster).max_nodes
@@ -31,18 +34,22 @@ def capacity(workspace: Any, runs: Runs, cluster: AzureMLCluster) -> Capacity:
 
 
 def ensure(workspace: Any, cluster: AzureMLCluster) -> None:
-    """Returns when the cluster takes runs. Begins to create one that is not there, but does not wait for it: raises
-    BackendUnavailable then, and BackendError where it must not or cannot be created."""
+    """Returns if the compute accepts runs; if it does not exist, starts its creation and raises BackendUnavailable.
+
+    Raises BackendError if it may not or cannot be created.
+    """
     compute = _find(workspace, cluster)
     if compute is None:
         ComputeTarget.create(workspace, cluster.compute, _provisioning(cluster))
     elif compute.provisioning_state not in _GROWING:
         return
-    raise BackendUnavailable(cluster.name, f"the compute {cluster.compute} is being created", "The next pass goes on.")
+    raise BackendUnavailable(
+        cluster.name, f"the compute {cluster.compute} is being created", "The next pass tries again."
+    )
 
 
 def _find(workspace: Any, cluster: AzureMLCluster) -> Any | None:
-    """Raises BackendError for a compute that has failed."""
+    """Returns the compute, or None if it does not exist. Raises BackendError if its creation failed."""
     try:
         compute = AmlCompute(workspace, cluster.compute)
     except Exception as error:

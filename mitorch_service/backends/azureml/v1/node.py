@@ -1,4 +1,4 @@
-"""A node of Azure ML: the vault, the run's own metrics, and why it is asked to end."""
+"""An Azure ML node: reads secrets from the key vault, publishes metrics, and detects preemption."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from mitorch_service.errors import BackendError, BackendUnavailable
 from mitorch_service.models.result import EpochResult
 
 RUN_VARIABLE = "AZUREML_RUN_ID"  # set by Azure ML in every run
-_TRIES, _WAIT_SECONDS = 5, 3.0  # for the vault
+_TRIES = 5  # for the key vault
+_WAIT_SECONDS = 3.0
 _CLOSE_SECONDS = 20.0
 _CANCELED = ("CancelRequested", "Canceled")
 
@@ -24,13 +25,13 @@ Result = TypeVar("Result")
 
 
 class AzureMLNode(Node):
-    """The metrics go out from a thread of their own: a service that is slow or down neither delays nor ends the
-    training."""
+    """Sends metrics from a separate thread, so that a slow or failing service neither delays nor ends the training."""
 
-    starts_again = True  # one that was preempted
+    may_restart_runs = True
 
     def __init__(self, environ: Mapping[str, str], wait: Callable[[float], None] = time.sleep) -> None:
-        self._environ, self._wait = environ, wait
+        self._environ = environ
+        self._wait = wait
         self._waiting: queue.Queue[EpochResult | None] = queue.Queue()
         self._thread: threading.Thread | None = None
 
@@ -43,7 +44,7 @@ class AzureMLNode(Node):
         settings = {variable: found[name] for variable, name in names.items() if found.get(name)}
         missing = [names[variable] for variable in names if not (settings.get(variable) or self._environ.get(variable))]
         if missing:
-            remedy = "The next submission writes it, if the identity of the controller may write secrets."
+            remedy = "The next submission writes it, if the controller's identity may write secrets."
             raise BackendError("of this run", f"the workspace's key vault has no {', '.join(missing)}", remedy)
         return settings
 
@@ -53,7 +54,7 @@ class AzureMLNode(Node):
             self._thread.start()
         self._waiting.put(result)
 
-    def is_taken_away(self) -> bool:
+    def is_preempted(self) -> bool:
         try:
             return self._persistently(lambda: _this_run().get_status(), tries=1) not in _CANCELED
         except BackendError as error:
@@ -72,11 +73,11 @@ class AzureMLNode(Node):
                 for name, value in _metrics(result).items():
                     run.log(name, value, step=result.epoch)
             run.flush(timeout_seconds=_CLOSE_SECONDS / 2)
-        except Exception as error:  # noqa: BLE001 - they are shown a second time here; the database has them
-            log.warning("the metrics are not shown in the studio any more: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the studio's copy is optional; the database has the metrics
+            log.warning("metrics are no longer sent to the studio: %s", type(error).__name__)
 
     def _persistently(self, call: Callable[[], Result], tries: int = _TRIES) -> Result:
-        from mitorch_service.backends.azureml.v1.errors import sdk_errors
+        from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors
 
         for attempt in range(1, tries + 1):
             try:

@@ -1,7 +1,7 @@
-"""The runs of an experiment: listed, looked up, canceled, read.
+"""Lists, looks up, cancels and reads the runs of an experiment.
 
-The public part of the SDK lists by tag and one status at a time. A run's tags arrive in a call of their own, which may
-fail, so that runs are listed by their ids here, as the SDK itself does it one floor below.
+The SDK's public API lists by tag and one status at a time. A run's tags are set in a separate call, which may fail, so
+that runs are listed by id here, with the SDK's internal client.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mitorch_service.backends.azureml.states import ENDED, LOGS, WAITING, to_status
-from mitorch_service.backends.azureml.v1.errors import status_of
 from mitorch_service.backends.azureml.v1.sdk import ExperimentClient, Run, WorkspaceClient, client_arguments, requests
+from mitorch_service.backends.azureml.v1.sdk_errors import status_of
 from mitorch_service.backends.base import RunStatus
 
 _IDS_A_CALL = 100
-_LOOK_UPS = 100  # in one pass, by name
+_LOOK_UPS = 100  # by name, in one pass
 _PARALLEL = 16
 
 
 class Runs:
-    """Every method raises what the SDK does. The runs are the SDK's RunDto."""
+    """The runs of an experiment, as the SDK's RunDto. Every method raises the SDK's errors."""
 
     def __init__(self, experiment: Any) -> None:
         self._experiment = experiment
@@ -30,8 +30,10 @@ class Runs:
         self._in_workspace = WorkspaceClient(context)
 
     def find(self, names: Sequence[str]) -> dict[str, Any]:
-        """Those of the experiment that have one of the names: one call for a hundred, however long the history is.
-        A run that was created a moment ago may be missing."""
+        """Returns the experiment's runs with these names, in one call per hundred, whatever the length of the history.
+
+        A run created a moment ago may be missing.
+        """
         found: dict[str, Any] = {}
         for start in range(0, len(names), _IDS_A_CALL):
             wanted = " or ".join(f"RunId eq {name}" for name in names[start : start + _IDS_A_CALL])
@@ -39,8 +41,11 @@ class Runs:
         return found
 
     def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
-        """What the listing does not show may be too new for it, or gone, and is looked up by its name. Of very many
-        such the last are left out of the answer."""
+        """Returns statuses as `Backend.describe` does.
+
+        Runs missing from the listing, because they are too new or do not exist, are looked up by name, the first
+        hundred of them; the others are left out.
+        """
         found = self.find(names)
         missing = [name for name in names if name not in found][:_LOOK_UPS]
         with ThreadPoolExecutor(_PARALLEL, "look-up") as pool:
@@ -48,7 +53,7 @@ class Runs:
         return {name: None if found[name] is None else _status(found[name]) for name in names if name in found}
 
     def get(self, name: str) -> Any | None:
-        """The run of this name in any experiment of the workspace; None where there is none."""
+        """Returns the run of this name in any experiment of the workspace, or None."""
         try:
             return self._in_workspace.get_run(name)
         except Exception as error:
@@ -57,13 +62,13 @@ class Runs:
             raise
 
     def waiting_nodes(self, compute: str) -> int:
-        """How many nodes the runs of the experiment wait for that have none yet on this compute."""
+        """Returns the number of nodes that the experiment's runs are waiting for on this compute."""
         statuses = " or ".join(f"(Status eq {status})" for status in WAITING)
         runs = self._list(f"((Target eq {compute}) and ({statuses}))")
         return sum(_nodes(run) for run in runs)
 
     def cancel(self, name: str) -> None:
-        """Asks the run to end. The SDK's call may fail after it was obeyed: then the run itself is asked."""
+        """Requests cancellation. The SDK's call may fail although it took effect, so that the run's status decides."""
         run = self.get(name)
         if run is None or run.status in ENDED:
             return
@@ -75,7 +80,7 @@ class Runs:
                 raise
 
     def log(self, name: str, max_bytes: int) -> bytes:
-        """The end of what the run's first process has printed."""
+        """Returns the last `max_bytes` of the output of the run's first process."""
         run = self.get(name)
         if run is None:
             return b""
@@ -84,7 +89,7 @@ class Runs:
         return b"" if url is None else _tail(url, max_bytes)
 
     def url(self, run: Any) -> str:
-        """Where a person can look at it."""
+        """Returns the address where a person can view the run."""
         return str(self._open(run).get_portal_url())
 
     def _open(self, run: Any) -> Any:
@@ -108,7 +113,7 @@ def _nodes(run: Any) -> int:
 
 
 def _tail(url: str, max_bytes: int) -> bytes:
-    """The last bytes of a blob; they are counted from its beginning, for blob storage knows no ranges from the end."""
+    """Returns the last bytes of a blob; counts from its beginning, because blob storage has no ranges from the end."""
     with requests.Session() as session:
         head = session.head(url)
         head.raise_for_status()

@@ -1,6 +1,6 @@
-"""The one place where azureml-core is imported: bounded, and quiet about what is harmless. Takes half a second.
+"""The only module that imports azureml-core; limits its timeouts and retries and silences its harmless warnings.
 
-Everything that speaks to Azure through it imports its names from here.
+All code that uses the SDK imports its names from here. The import takes half a second.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 import warnings
 from typing import Any
 
-# What the SDK reads while it is imported. Its own defaults repeat a failing call for minutes; the next pass repeats it
-# anyway. Whoever sets the variables keeps their values.
+# Read by the SDK during its import. By default it repeats a failing call for minutes, but the next pass repeats it
+# anyway. Values already set in the environment are kept.
 os.environ.setdefault("AZUREML_DEFAULT_RETRIES", "1")
 os.environ.setdefault("AZUREML_DEFAULT_BACKOFF", "2")
 os.environ.setdefault("AZUREML_DEFAULT_500_BACKOFF", "1")
@@ -19,7 +19,7 @@ os.environ.setdefault("AZUREML_DEFAULT_503_BACKOFF", "1")
 os.environ.setdefault("AZUREML_FLUSH_INGEST_WAIT_TIMEOUT_SECONDS", "10")
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of deprecations inside the SDK
+    warnings.simplefilter("ignore")  # deprecations inside the SDK
     import requests
     from azureml._base_sdk_common import utils as _sessions
     from azureml._base_sdk_common.project_snapshot_cache import ContentSnapshotCache
@@ -63,14 +63,15 @@ __all__ = [
     "requests",
 ]
 
-_CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0  # of every request that the SDK sends without a limit of its own
+_CONNECT_SECONDS = 10.0  # for every request that the SDK sends without a timeout of its own
+_READ_SECONDS = 60.0
 
-# It warns of what is none of a user's business (a name missing in a reply, a retry); errors reach us as exceptions.
+# Its warnings (a name missing in a reply, a retry) do not concern users; errors reach us as exceptions.
 for _name in ("azureml", "azure", "msrest", "msal", "urllib3"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
-_RETRIES = 1  # of a call; msrest repeats each three times, and so do the SDK's own sessions, and it that three times
+_RETRIES = 1  # per call; by default msrest, the SDK's sessions and the SDK itself each repeat it three times
 
 
 def _bound_time(adapter: Any) -> None:
@@ -102,7 +103,7 @@ def _bound_sessions(module: Any) -> None:
     module.get_retry_policy = bounded
 
 
-# There is no setting for any of them, and a service that hangs or is down would hold up a whole pass.
+# Patched, because there are no settings for these, and a service that hangs would delay a whole pass.
 _bound_time(requests.adapters.HTTPAdapter)
 _bound_retries(ClientRetryPolicy)
 _bound_sessions(_sessions)

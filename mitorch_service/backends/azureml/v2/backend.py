@@ -1,7 +1,7 @@
-"""Runs on a compute cluster of Azure Machine Learning, through azure-ai-ml, the second SDK.
+"""Runs trainings on an Azure Machine Learning compute cluster, through azure-ai-ml, the second SDK.
 
-What does not depend on the SDK is the first one's: the requests, the states, the code, the vault, and what a run does
-on its node. An installation may change from one to the other while trainings run: both know a run by the same name.
+Requests, states, code snapshot, key vault and the node's side do not depend on the SDK and are shared with the first.
+An installation may switch between the SDKs while trainings run, because both use the same run names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mitorch_service.backends.azureml.request import AzureMLRequest
 
 
 class AzureMLV2Backend(AzureMLBackend):
-    """Exactly-once by the job's name: to create a job that is there changes nothing."""
+    """Starts each run name once: creating a job whose name exists changes nothing."""
 
     _EXTRA = "azure-v2"
 
@@ -22,7 +22,7 @@ class AzureMLV2Backend(AzureMLBackend):
         connection.make_ready(request, self._code())
 
     def _errors(self) -> SdkErrors:
-        from mitorch_service.backends.azureml.v2.errors import sdk_errors, status_of
+        from mitorch_service.backends.azureml.v2.sdk_errors import sdk_errors, status_of
 
         return sdk_errors, status_of
 

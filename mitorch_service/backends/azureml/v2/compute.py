@@ -1,12 +1,12 @@
-"""The compute cluster: how many nodes it has free, and its creation where the settings allow it."""
+"""The compute cluster: its free nodes, and its creation if the settings allow it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.backends.azureml.v2.errors import status_of
 from mitorch_service.backends.azureml.v2.runs import Runs
 from mitorch_service.backends.azureml.v2.sdk import AmlCompute, HttpResponseError, MLClient
+from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 from mitorch_service.backends.base import Capacity
 from mitorch_service.errors import BackendError, BackendUnavailable
@@ -16,8 +16,11 @@ _GROWING = ("Creating", "Updating", "Unknown")
 
 
 def capacity(services: Services, runs: Runs, cluster: AzureMLCluster) -> Capacity:
-    """Nodes that it may have, less those that run, those that are broken, and those that our runs wait for. One that is
-    yet to be created is empty. Raises BackendError where it can hold nothing."""
+    """Returns the maximum number of nodes, and that number less the running, unusable and awaited ones.
+
+    A compute that has yet to be created is empty. Raises BackendError if there is none and it may not be created, or
+    if its creation failed.
+    """
     compute = _find(services, cluster)
     if compute is None:
         most = _profile(cluster).max_nodes
@@ -32,18 +35,22 @@ def capacity(services: Services, runs: Runs, cluster: AzureMLCluster) -> Capacit
 
 
 def ensure(client: MLClient, services: Services, cluster: AzureMLCluster) -> None:
-    """Returns when the cluster takes runs. Begins to create one that is not there, but does not wait for it: raises
-    BackendUnavailable then, and BackendError where it must not or cannot be created."""
+    """Returns if the compute accepts runs; if it does not exist, starts its creation and raises BackendUnavailable.
+
+    Raises BackendError if it may not or cannot be created.
+    """
     compute = _find(services, cluster)
     if compute is None:
         client.compute.begin_create_or_update(_as_wanted(cluster))
     elif compute["provisioningState"] not in _GROWING:
         return
-    raise BackendUnavailable(cluster.name, f"the compute {cluster.compute} is being created", "The next pass goes on.")
+    raise BackendUnavailable(
+        cluster.name, f"the compute {cluster.compute} is being created", "The next pass tries again."
+    )
 
 
 def _find(services: Services, cluster: AzureMLCluster) -> dict[str, Any] | None:
-    """Raises BackendError for a compute that has failed."""
+    """Returns the compute, or None if it does not exist. Raises BackendError if its creation failed."""
     try:
         compute: dict[str, Any] = services.arm("GET", f"/computes/{cluster.compute}")["properties"]
     except HttpResponseError as error:
@@ -58,7 +65,7 @@ def _find(services: Services, cluster: AzureMLCluster) -> dict[str, Any] | None:
 
 def _words(compute: dict[str, Any]) -> str:
     errors = [entry.get("error") or {} for entry in compute.get("provisioningErrors") or []]
-    return "; ".join(str(error.get("message")) for error in errors) or "Azure says no more"
+    return "; ".join(str(error.get("message")) for error in errors) or "Azure gives no reason"
 
 
 def _profile(cluster: AzureMLCluster) -> CreateProfile:

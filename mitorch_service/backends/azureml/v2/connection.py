@@ -7,52 +7,55 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.backends.azureml.request import AzureMLRequest
-from mitorch_service.backends.azureml.v2 import compute as azureml_v2_compute
+from mitorch_service.backends.azureml.v2 import compute
+from mitorch_service.backends.azureml.v2.run_submission import Submission
 from mitorch_service.backends.azureml.v2.runs import Runs
 from mitorch_service.backends.azureml.v2.sdk import LIMITS, MLClient
 from mitorch_service.backends.azureml.v2.services import Services
-from mitorch_service.backends.azureml.v2.submission import Submission
 from mitorch_service.backends.base import Capacity
 from mitorch_service.settings import AzureMLCluster
 
-_CLIENT_OF_THE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"  # a public application, for users with a password
+_CLIENT_OF_THE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"  # a public client, for users with a password
 
 
 class Connection:
-    """All that a cluster is asked, through the SDK: one workspace, and one experiment in it. Threads may share it.
-    Every method raises what the SDK does, and BackendError."""
+    """A signed-in connection to one workspace and one experiment in it. Threads may share it.
+
+    Every method raises BackendError and the SDK's own errors.
+    """
 
     def __init__(self, cluster: AzureMLCluster) -> None:
-        """Signs in and asks for the workspace."""
+        """Signs in and opens the workspace."""
         credential = _sign_in(cluster)
         names = (cluster.subscription_id, cluster.resource_group, cluster.workspace)
         client = MLClient(credential, *names, show_progress=False, enable_telemetry=False, **LIMITS)
         workspace = client.workspaces.get(cluster.workspace)
-        self._cluster, self._client = cluster, client
+        self._cluster = cluster
+        self._client = client
         self._services = Services(credential, workspace.id, workspace.discovery_url)
         self.runs = Runs(client, self._services, cluster.experiment, workspace.id)
         self._submission = Submission(client, self._services, self.runs)
 
     def make_ready(self, request: AzureMLRequest, folder: Path) -> None:
-        """The workspace has what the request's run needs when this returns. `folder`: the code."""
+        """Uploads the code (`folder`) and registers the environment that the request needs."""
         self._submission.make_ready(request, folder)
 
     def submit(self, request: AzureMLRequest, folder: Path) -> str:
-        """Returns where a person can look at the run. `folder`: the code."""
+        """Returns the address where a person can view the run. `folder`: the code."""
         return self._submission.submit(request, folder)
 
     def capacity(self) -> Capacity:
-        """Of the compute."""
-        return azureml_v2_compute.capacity(self._services, self.runs, self._cluster)
+        """Returns the capacity of the compute."""
+        return compute.capacity(self._services, self.runs, self._cluster)
 
     def ensure_compute(self) -> None:
-        """Returns when the compute takes runs."""
-        azureml_v2_compute.ensure(self._client, self._services, self._cluster)
+        """Returns if the compute accepts runs."""
+        compute.ensure(self._client, self._services, self._cluster)
 
-    def share(self, secrets: Mapping[str, str]) -> None:
-        """Writes into the key vault those that are missing or differ; in the usual case this is one call."""
-        there = self._services.secrets(list(secrets))
-        changed = {name: value for name, value in secrets.items() if there.get(name) != value}
+    def store_secrets(self, secrets: Mapping[str, str]) -> None:
+        """Writes the secrets that are missing or differ to the key vault; usually this is one call."""
+        stored = self._services.secrets(list(secrets))
+        changed = {name: value for name, value in secrets.items() if stored.get(name) != value}
         if changed:
             self._services.set_secrets(changed)
 

@@ -1,7 +1,7 @@
-"""The runs of an experiment: listed, looked up, canceled, read.
+"""Lists, looks up, cancels and reads the runs of an experiment.
 
-The SDK's own listing is of all jobs with a tag, however long the history is, and does not say why one has failed: they
-are asked for by their names, in run history.
+The SDK's listing returns all jobs with a tag, whatever the length of the history, without the reason of a failure; here
+runs are queried by name in run history.
 """
 
 from __future__ import annotations
@@ -11,27 +11,31 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mitorch_service.backends.azureml.states import ENDED, LOGS, WAITING, to_status
-from mitorch_service.backends.azureml.v2.errors import status_of
 from mitorch_service.backends.azureml.v2.sdk import HttpResponseError, MLClient
+from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 from mitorch_service.backends.base import RunStatus
 
 _IDS_A_CALL = 100
-_LOOK_UPS = 100  # in one pass, by name
+_LOOK_UPS = 100  # by name, in one pass
 _PARALLEL = 16
 
 
 class Runs:
-    """Every method raises what the SDK does. A run is a document of run history."""
+    """The runs of an experiment, as documents of run history. Every method raises the SDK's errors."""
 
     def __init__(self, client: MLClient, services: Services, experiment: str, workspace: str) -> None:
         """`workspace`: its path in Azure."""
-        self._client, self._services = client, services
-        self._experiment, self._workspace = experiment, workspace
+        self._client = client
+        self._services = services
+        self._experiment = experiment
+        self._workspace = workspace
 
     def find(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Those of the experiment that have one of the names: one call for a hundred, however long the history is.
-        A run that was created a moment ago may be missing."""
+        """Returns the experiment's runs with these names, in one call per hundred, whatever the length of the history.
+
+        A run created a moment ago may be missing.
+        """
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(names), _IDS_A_CALL):
             wanted = " or ".join(f"RunId eq {name}" for name in names[start : start + _IDS_A_CALL])
@@ -39,8 +43,11 @@ class Runs:
         return found
 
     def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
-        """What the listing does not show may be too new for it, or gone, and is looked up by its name. Of very many
-        such the last are left out of the answer."""
+        """Returns statuses as `Backend.describe` does.
+
+        Runs missing from the listing, because they are too new or do not exist, are looked up by name, the first
+        hundred of them; the others are left out.
+        """
         found: dict[str, dict[str, Any] | None] = {**self.find(names)}
         missing = [name for name in names if name not in found][:_LOOK_UPS]
         with ThreadPoolExecutor(_PARALLEL, "look-up") as pool:
@@ -48,7 +55,7 @@ class Runs:
         return {name: _status(found[name]) for name in names if name in found}
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """The run of this name in any experiment of the workspace; None where there is none."""
+        """Returns the run of this name in any experiment of the workspace, or None."""
         try:
             return self._services.run(name)
         except HttpResponseError as error:
@@ -57,12 +64,13 @@ class Runs:
             raise
 
     def waiting_nodes(self, compute: str) -> int:
-        """How many nodes the runs of the experiment wait for that have none yet on this compute."""
+        """Returns the number of nodes that the experiment's runs are waiting for on this compute."""
         statuses = " or ".join(f"(Status eq {status})" for status in WAITING)
         return sum(_nodes(run) for run in self._list(f"((Target eq {compute}) and ({statuses}))"))
 
     def cancel(self, name: str) -> None:
-        """Asks the run to end, and does not wait for it. Whatever the answer was, the run itself says what is true."""
+        """Requests cancellation without waiting for it. The call may fail although it took effect, so that the run's
+        status decides."""
         run = self.get(name)
         if run is None or run["status"] in ENDED:
             return
@@ -74,15 +82,15 @@ class Runs:
                 raise
 
     def log(self, name: str, max_bytes: int) -> bytes:
-        """The end of what the run's first process has printed."""
+        """Returns the last `max_bytes` of the output of the run's first process."""
         if self.get(name) is None:
             return b""
         urls = self._services.log_urls(name)
         url = next((urls[log] for log in LOGS if log in urls), None)
-        return b"" if url is None else self._services.end_of(url, max_bytes)
+        return b"" if url is None else self._services.tail(url, max_bytes)
 
     def url(self, run: dict[str, Any]) -> str:
-        """Where a person can look at it."""
+        """Returns the address where a person can view the run."""
         return f"https://ml.azure.com/runs/{run['runId']}?wsid={self._workspace}"
 
     def _list(self, condition: str) -> Iterator[dict[str, Any]]:

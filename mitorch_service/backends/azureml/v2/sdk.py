@@ -1,6 +1,6 @@
-"""The one place where azure-ai-ml is imported: quiet, and without what it does beside its work. Takes a second or two.
+"""The only module that imports azure-ai-ml; silences its warnings and disables its calls to git.
 
-Everything that speaks to Azure through it imports its names from here.
+All code that uses the SDK imports its names from here. The import takes one to two seconds.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import logging
 import warnings
 from typing import Any
 
-# It warns of experimental classes and retries, which are none of a user's business; errors reach us as exceptions.
+# Its warnings about experimental classes and retries do not concern users; errors reach us as exceptions.
 for _name in ("azure", "msrest", "msal", "urllib3"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of deprecations inside the SDK
+    warnings.simplefilter("ignore")  # deprecations inside the SDK
     from azure.ai.ml import MLClient, PyTorchDistribution, command
     from azure.ai.ml.entities import AmlCompute, Environment
     from azure.ai.ml.exceptions import MlException
@@ -40,7 +40,7 @@ __all__ = [
     "policies",
 ]
 
-# Of every request. Its own defaults repeat a failing call for minutes, or as long as the service asks for; the next
+# For every request. By default the SDK repeats a failing call for minutes, or for as long as the service asks; the next
 # pass repeats it anyway.
 LIMITS: dict[str, Any] = {
     "connection_timeout": 10.0,
@@ -50,7 +50,7 @@ LIMITS: dict[str, Any] = {
     "retry_backoff_factor": 0.5,
 }
 
-# Of what it does with each job there is no setting for this: it runs git, to tell Azure of the repository that the
-# controller happens to stand in.
+# Patched, because there is no setting: for each job the SDK runs git, to describe the repository that the controller's
+# working folder happens to be in.
 vars(_job_operations)["get_git_properties"] = dict
-logging.getLogger("azure.ai.ml").setLevel(logging.CRITICAL)  # which its import has set to tell everything
+logging.getLogger("azure.ai.ml").setLevel(logging.CRITICAL)  # its import sets the lowest level

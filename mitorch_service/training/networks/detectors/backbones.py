@@ -1,4 +1,4 @@
-"""The part of a detector that turns an image into maps of features, of torchvision's backbones or of any of timm."""
+"""Builds the backbones of detectors, which compute feature maps, from torchvision's or any of timm's models."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
 from mitorch_service.errors import ModelError
-from mitorch_service.training.networks.detectors.names import MOBILENETS, RESNETS, DetectorName
+from mitorch_service.training.networks.detectors.detector_names import MOBILENETS, RESNETS, DetectorName
 
-_CHANNELS = 256  # of every map of a pyramid (Lin et al. 2017)
-_MOBILENET_STRIDES = (2, 4, 8, 16, 32, 32)  # of torchvision's stages: where each begins to be coarser, and the last
+_CHANNELS = 256  # per map of a feature pyramid (Lin et al. 2017)
+_MOBILENET_STRIDES = (
+    2,
+    4,
+    8,
+    16,
+    32,
+    32,
+)  # of its stages: the first block of each stride, and the last
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A module from images (N, 3, H, W) to named maps of ``module.out_channels`` channels."""
+    """A module that maps images (N, 3, H, W) to named feature maps of ``module.out_channels`` channels."""
 
     module: Any
     strides: tuple[int, ...]  # pixels of the image per cell, of each map
@@ -33,10 +40,10 @@ class Backbone:
 
 
 def build_backbone(name: DetectorName, pretrained: bool, trainable_layers: int | None) -> Backbone:
-    """What Faster R-CNN, RetinaNet and FCOS stand on: a pyramid of maps, or one map without ``fpn``.
+    """Builds the backbone of Faster R-CNN, RetinaNet or FCOS: a feature pyramid, or a single map without ``fpn``.
 
-    Pretrained backbones of torchvision keep their batch norms frozen and train `trainable_layers` (3) stages, as its
-    own detectors do. Raises ModelError for a model of timm without such maps.
+    Pretrained torchvision backbones keep their batch norms frozen and train `trainable_layers` (default 3) stages, as
+    torchvision's detectors do. Raises ModelError for a timm model without feature maps of the strides needed.
     """
     if name.backbone in RESNETS:
         return _resnet(name, pretrained, trainable_layers)
@@ -46,18 +53,18 @@ def build_backbone(name: DetectorName, pretrained: bool, trainable_layers: int |
 
 
 class Maps(nn.Module):
-    """A model of timm as the maps of its stages, each (N, channels, H / stride, W / stride)."""
+    """A timm model that returns the maps of its stages, each (N, channels, H / stride, W / stride)."""
 
     def __init__(self, name: str, pretrained: bool, strides: Sequence[int]) -> None:
-        """Keeps the stages of these strides; all of them have to be there."""
+        """Raises ModelError unless the model has a stage of each stride."""
         super().__init__()
         body: Any = timm.create_model(name, pretrained=pretrained, features_only=True)
         self.body, info = body, body.feature_info
-        found = {stride: index for index, stride in enumerate(info.reduction())}  # of two with one stride, the last
+        found = {stride: index for index, stride in enumerate(info.reduction())}  # the last of two with the same stride
         if not set(strides) <= found.keys():
             have = ", ".join(map(str, sorted(found)))
             raise ModelError(
-                f"{name} cannot carry a detector: it has feature maps of stride {have}, and "
+                f"{name} cannot be a detector's backbone: it has feature maps of stride {have}, but "
                 f"{', '.join(map(str, strides))} are needed. Choose a convolutional backbone, such as resnet50."
             )
         self._indices = [found[stride] for stride in strides]
@@ -71,7 +78,7 @@ class Maps(nn.Module):
 
 
 class TimmPyramid(nn.Module):
-    """A pyramid over the maps of a model of timm, with the names that torchvision's have: body, fpn."""
+    """A feature pyramid on a timm model; its submodules are named as torchvision's: body, fpn."""
 
     def __init__(self, maps: Maps, extra: ExtraFPNBlock, norm_layer: type[nn.Module] | None) -> None:
         super().__init__()
@@ -105,8 +112,8 @@ def _resnet(name: DetectorName, pretrained: bool, trainable_layers: int | None) 
 
 
 def _mobilenet(name: DetectorName, pretrained: bool, trainable_layers: int | None) -> Backbone:
-    """With ``fpn``, the Faster R-CNN is torchvision's own (maps of the last two stages); RetinaNet and FCOS get the
-    strides that they are made for."""
+    """With ``fpn``, Faster R-CNN uses the last two stages, as torchvision's own does; RetinaNet and FCOS get their
+    papers' strides (8, 16, 32)."""
     stages = None if not name.pyramid else _mobilenet_stages(name)
     module = mobilenet_backbone(
         backbone_name=name.backbone,
@@ -126,7 +133,7 @@ def _mobilenet(name: DetectorName, pretrained: bool, trainable_layers: int | Non
 
 
 def _mobilenet_stages(name: DetectorName) -> list[int]:
-    """Indices of torchvision's stages, of which all three MobileNets have six."""
+    """Returns indices of torchvision's stages; each of the three MobileNets has six."""
     return [4, 5] if name.family == "fasterrcnn" else [2, 3, 5]
 
 
@@ -139,19 +146,19 @@ def _timm_pyramid(name: DetectorName, pretrained: bool) -> Backbone:
 
 
 def _extra(name: DetectorName, deepest: int) -> ExtraFPNBlock:
-    """What continues the pyramid: P6 by pooling, or P6 and P7 by convolutions, which v2 takes from the backbone."""
+    """Returns the block above the pyramid: P6 by pooling, or P6 and P7 by convolutions (in v2, from the backbone)."""
     if name.family == "fasterrcnn":
         return LastLevelMaxPool()
     return LastLevelP6P7(deepest if name.pyramid == "fpn_v2" else _CHANNELS, _CHANNELS)
 
 
 def _normalised(name: DetectorName) -> bool:
-    """Whether there is batch norm in the pyramid: in torchvision's second Faster R-CNN, not in its second RetinaNet."""
+    """Whether the pyramid has batch norm: in torchvision's Faster R-CNN v2, but not in its RetinaNet v2."""
     return name.pyramid == "fpn_v2" and name.family == "fasterrcnn"
 
 
 def _normalise_fpn(module: BackboneWithFPN, channels: list[int], extra: ExtraFPNBlock) -> None:
-    """Only private functions of torchvision take this argument."""
+    """Replaces the pyramid by one with batch norm, which only private functions of torchvision can build."""
     module.fpn = FeaturePyramidNetwork(channels, _CHANNELS, extra, nn.BatchNorm2d)
 
 
@@ -165,5 +172,5 @@ def _trainable(pretrained: bool, asked: int | None, every: int) -> int:
 
 
 def torchvision_classifier(name: str, pretrained: bool, **arguments: Any) -> Any:
-    """A classifier of torchvision, whose layers an SSD takes apart."""
+    """Builds a torchvision classifier, whose layers an SSD reuses."""
     return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **arguments)

@@ -1,9 +1,9 @@
-"""Detectors of torchvision's families by name. The user's classes start at 0: a family's background class stays inside.
+"""Builds detectors of torchvision's families by name.
 
-A detector takes images (a list of float32 (3, H, W) in 0..1, or one tensor of them) and, in training mode, targets
-(``{"boxes", "labels"}`` each), and gives ``{name: loss}`` in training mode, ``[{"boxes", "scores", "labels"}]`` in
-evaluation mode. It scales images itself, to `input_size` for the longer side (SSD: to a square), and gives boxes in
-the pixels of what it was given.
+A detector takes images, a list of float32 (3, H, W) in 0..1 or a tensor (N, 3, H, W), and in training mode also
+targets, ``{"boxes", "labels"}`` per image. It returns ``{name: loss}`` in training mode, else a list of
+``{"boxes", "scores", "labels"}``. It resizes images itself, the longer side to `input_size` (SSD: to a square), and
+returns boxes in pixels of its input. The user's classes start at 0; a background class is internal to the family.
 """
 
 from __future__ import annotations
@@ -26,20 +26,23 @@ from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
 from mitorch_service.models.validation import nearest
 from mitorch_service.training.networks.detectors.backbones import Backbone, build_backbone
-from mitorch_service.training.networks.detectors.names import MOBILENETS, RESNETS, DetectorName
+from mitorch_service.training.networks.detectors.detector_names import MOBILENETS, RESNETS, DetectorName
 from mitorch_service.training.networks.detectors.ssd import build_ssd, build_ssdlite
 
 _RATIOS = (0.5, 1.0, 2.0)
-_EVERY_SIZE = (32, 64, 128, 256, 512)  # of torchvision's MobileNet detectors, whose maps are few
+_EVERY_SIZE = (32, 64, 128, 256, 512)  # anchor sizes of torchvision's MobileNet detectors, on each of their few maps
 
 
 def build_detector(name: DetectorName, config: ModelConfig, classes: int) -> nn.Module:
-    """The detector with initial or pretrained weights (of the backbone). Raises what torchvision and timm raise."""
+    """Builds the detector with a random or pretrained backbone and random heads.
+
+    Raises ModelError for an unknown option, and whatever torchvision and timm raise.
+    """
     _check_options(name, config)
     if name.family in ("ssd", "ssdlite"):
         build = build_ssd if name.family == "ssd" else build_ssdlite
         return classes_from_zero(build(name, config, classes + 1))
-    options = dict(config.options)
+    options: dict[str, Any] = dict(config.options)
     anchor_size = options.pop("anchor_size", None)
     backbone = build_backbone(name, config.pretrained, options.pop("trainable_backbone_layers", None))
     sizes = {"min_size": config.input_size, "max_size": config.input_size}
@@ -49,11 +52,11 @@ def build_detector(name: DetectorName, config: ModelConfig, classes: int) -> nn.
 
 
 def _check_options(name: DetectorName, config: ModelConfig) -> None:
-    """torchvision's constructors take any keyword, and ignore what they do not know."""
+    """Raises ModelError for unknown options, which torchvision's constructors would ignore silently."""
     known = set(inspect.signature(_CLASSES[name.family]).parameters) - _NO_OPTIONS
     if name.family in _FAMILIES:
         known |= {"anchor_size"} if name.family != "fcos" else set()
-        known |= {"trainable_backbone_layers"} if name.backbone in (*RESNETS, *MOBILENETS) else set()  # of torchvision
+        known |= {"trainable_backbone_layers"} if name.backbone in (*RESNETS, *MOBILENETS) else set()
     for option in config.options.keys() - known:
         near = nearest(option, known)
         hint = f"did you mean {near!r}? " if near else ""
@@ -61,9 +64,9 @@ def _check_options(name: DetectorName, config: ModelConfig) -> None:
 
 
 def classes_from_zero(module: nn.Module) -> nn.Module:
-    """Has a module, for which class 0 is the background, take and give the user's classes, which start at 0.
+    """Makes a module whose class 0 is the background accept and return the user's classes, which start at 0.
 
-    By hooks: the names of its weights remain torchvision's.
+    Uses hooks rather than a wrapper, so that its weights keep torchvision's names.
     """
     module.register_forward_pre_hook(_with_background)
     module.register_forward_hook(_without_background)
@@ -86,7 +89,7 @@ def _without_background(module: nn.Module, arguments: tuple[Any, ...], output: A
 def _fasterrcnn(
     name: DetectorName, backbone: Backbone, classes: int, anchor_size: float | None, given: dict[str, Any]
 ) -> nn.Module:
-    """Ren et al. 2015 on a pyramid; v2 as Li et al. 2021, with the heads that torchvision gives it."""
+    """Builds Faster R-CNN (Ren et al. 2015) on a feature pyramid; v2 (Li et al. 2021) with torchvision's heads."""
     if len(backbone.strides) >= 4:
         sizes = _by_level(backbone, anchor_size or 32, octaves=1)
     else:
@@ -96,7 +99,7 @@ def _fasterrcnn(
         out = backbone.module.out_channels
         given["rpn_head"] = RPNHead(out, anchors.num_anchors_per_location()[0], conv_depth=2)
         given["box_head"] = FastRCNNConvFCHead((out, 7, 7), [256] * 4, [1024], norm_layer=nn.BatchNorm2d)
-    if not name.pyramid:  # the default pools from the maps "0" to "3"
+    if not name.pyramid:  # the default pools from maps "0" to "3"
         given.setdefault("box_roi_pool", MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2))
     module = FasterRCNN(backbone.module, classes + 1, rpn_anchor_generator=anchors, **given)
     return classes_from_zero(module)
@@ -105,7 +108,7 @@ def _fasterrcnn(
 def _retinanet(
     name: DetectorName, backbone: Backbone, classes: int, anchor_size: float | None, given: dict[str, Any]
 ) -> nn.Module:
-    """Lin et al. 2017; v2 with group norm in the heads and the GIoU loss, as torchvision's."""
+    """Builds RetinaNet (Lin et al. 2017); v2 has group norm in the heads and the GIoU loss, as torchvision's has."""
     if name.pyramid:
         sizes = _by_level(backbone, anchor_size or 32, octaves=3)
     else:
@@ -122,14 +125,15 @@ def _retinanet(
 def _fcos(
     name: DetectorName, backbone: Backbone, classes: int, anchor_size: float | None, given: dict[str, Any]
 ) -> nn.Module:
-    """Tian et al. 2019: one point per cell, as wide as the stride; no anchors to choose."""
+    """Builds FCOS (Tian et al. 2019): one point per cell, as wide as the stride, instead of anchors."""
     points = AnchorGenerator(tuple((stride,) for stride in backbone.strides), ((1.0,),) * len(backbone.strides))
     module: nn.Module = FCOS(backbone.module, classes, anchor_generator=points, **given)
     return module
 
 
 def _by_level(backbone: Backbone, smallest: float, octaves: int) -> list[tuple[float, ...]]:
-    """`smallest` on the finest map, growing with the strides; `octaves` steps within each doubling."""
+    """Returns the anchor sizes of each map: `smallest` on the finest, then in proportion to the stride, with `octaves`
+    sizes per doubling."""
     scale = smallest / backbone.strides[0]
     each = [scale * stride for stride in backbone.strides]
     return [tuple(float(int(size * 2 ** (step / octaves))) for step in range(octaves)) for size in each]
@@ -146,7 +150,7 @@ _CLASSES: dict[str, type[nn.Module]] = {
     "ssd": SSD,
     "ssdlite": SSD,
 }
-_NO_OPTIONS = {  # modules, which no JSON file can hold, and what the config says elsewhere
+_NO_OPTIONS = {  # modules, which JSON cannot express, and values that the config sets elsewhere
     *("backbone", "num_classes", "min_size", "max_size", "size", "kwargs", "anchor_generator", "head"),
     *("proposal_matcher", "rpn_anchor_generator", "rpn_head", "box_roi_pool", "box_head", "box_predictor"),
 }

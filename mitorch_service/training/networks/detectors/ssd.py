@@ -1,4 +1,4 @@
-"""SSD (Liu et al. 2016) and SSDlite (Sandler et al. 2018) at any input size, of torchvision's parts."""
+"""Builds SSD (Liu et al. 2016) and SSDlite (Sandler et al. 2018) for any input size from torchvision's parts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torchvision.ops import Conv2dNormActivation
 
 from mitorch_service.models.config import ModelConfig
 from mitorch_service.training.networks.detectors.backbones import Maps, torchvision_classifier
-from mitorch_service.training.networks.detectors.names import DetectorName
+from mitorch_service.training.networks.detectors.detector_names import DetectorName
 
 _SSD_RATIOS = [[2], [2, 3], [2, 3], [2, 3], [2], [2]]
 _SSD_SCALES = [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]  # of the input size
-_SSD_STEPS = [8, 16, 32, 64, 100, 300]  # of 300 pixels, as the paper's Caffe model has them
+_SSD_STEPS = [8, 16, 32, 64, 100, 300]  # for 300 pixels, as in the paper's Caffe model
 _CAFFE = {"image_mean": [0.48235, 0.45882, 0.40784], "image_std": [1 / 255, 1 / 255, 1 / 255]}
 _LITE_NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
 _LITE = {
@@ -31,12 +31,12 @@ _LITE = {
     "image_std": [0.5, 0.5, 0.5],
 }
 _EXTRA_CHANNELS = (512, 256, 256, 128)
-_C4 = {"mobilenet_v3_large": 13, "mobilenet_v3_small": 9}  # torchvision's block from whose expansion C4 is taken
+_C4 = {"mobilenet_v3_large": 13, "mobilenet_v3_small": 9}  # the torchvision block whose expansion is C4
 _V2_STRIDE_32 = 14  # the first block of MobileNetV2 with this stride
 
 
 def build_ssd(name: DetectorName, config: ModelConfig, classes: int) -> nn.Module:
-    """`classes` counts the background. Below 300 pixels the coarsest maps, for which nothing is left, are missing."""
+    """Builds an SSD; `classes` includes the background. Below 300 pixels the coarsest maps are dropped."""
     extractor = SSDFeatureExtractorVGG(torchvision_classifier("vgg16", config.pretrained).features, highres=False)
     channels = _fitting_maps(extractor, config.input_size)
     maps = len(channels)
@@ -46,13 +46,13 @@ def build_ssd(name: DetectorName, config: ModelConfig, classes: int) -> nn.Modul
         steps=_SSD_STEPS if config.input_size == 300 else None,
     )
     size = (config.input_size, config.input_size)
-    extractor.out_channels = channels  # which SSD asks for, and else would try out with a forward pass
+    extractor.out_channels = channels  # else SSD finds them out with a forward pass
     module: nn.Module = SSD(extractor, boxes, size, classes, **{**_CAFFE, **config.options})
     return module
 
 
 def build_ssdlite(name: DetectorName, config: ModelConfig, classes: int) -> nn.Module:
-    """`classes` counts the background."""
+    """Builds an SSDlite; `classes` includes the background."""
     extractor = _lite_extractor(name.backbone, config.pretrained)
     channels = _channels(extractor, config.input_size)
     boxes = DefaultBoxGenerator([[2, 3] for _ in channels], min_ratio=0.2, max_ratio=0.95)
@@ -66,10 +66,10 @@ def build_ssdlite(name: DetectorName, config: ModelConfig, classes: int) -> nn.M
 
 
 class LiteMaps(nn.Module):
-    """Two maps of a backbone, of strides 16 and 32, and four coarser ones."""
+    """A backbone's maps of strides 16 and 32, and four coarser maps computed from the last."""
 
     def __init__(self, body: nn.Module, channels: int) -> None:
-        """`channels` are those of the body's last map."""
+        """`channels`: of the body's last map."""
         super().__init__()
         self.body = body
         widths = (channels, *_EXTRA_CHANNELS)
@@ -86,11 +86,12 @@ class LiteMaps(nn.Module):
 
 
 class _Halves(nn.Module):
-    """A chain of layers cut in two, both ends given."""
+    """A chain of layers that returns its output and that of the layer before `cut`."""
 
     def __init__(self, layers: nn.Sequential, cut: int) -> None:
         super().__init__()
-        self.first, self.second = layers[:cut], layers[cut:]
+        self.first = layers[:cut]
+        self.second = layers[cut:]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         middle = self.first(images)
@@ -99,7 +100,7 @@ class _Halves(nn.Module):
 
 def _lite_extractor(backbone: str, pretrained: bool) -> nn.Module:
     if backbone in _C4:
-        # reduced_tail: half the channels of the last stage where no pretrained weights need them (MobileNetV3, table 6)
+        # reduced_tail halves the last stage's channels (MobileNetV3, table 6), which pretrained weights do not allow
         reduced = {"reduced_tail": not pretrained}
         layers = torchvision_classifier(backbone, pretrained, norm_layer=_LITE_NORM, **reduced).features
         module: nn.Module = SSDLiteFeatureExtractorMobileNet(layers, _C4[backbone], _LITE_NORM)
@@ -112,7 +113,7 @@ def _lite_extractor(backbone: str, pretrained: bool) -> nn.Module:
 
 
 def _extra(channels: int, out: int) -> nn.Sequential:
-    """Half as wide and high: 1×1, depthwise 3×3 of stride 2, 1×1."""
+    """Returns a block that halves width and height: 1×1, depthwise 3×3 of stride 2, 1×1."""
     block = partial(Conv2dNormActivation, norm_layer=_LITE_NORM, activation_layer=nn.ReLU6)
     half = out // 2
     return nn.Sequential(
@@ -123,14 +124,14 @@ def _extra(channels: int, out: int) -> nn.Sequential:
 
 
 def _fitting_maps(extractor: Any, size: int) -> list[int]:
-    """Removes the blocks at the end that an image of this size is too small for; the channels of the maps left."""
+    """Removes the last blocks if an image of this size is too small for them; returns the channels of each map left."""
     with torch.no_grad():
         current = extractor.features(torch.zeros(1, 3, size, size))
         channels, fitting = [current.shape[1]], 0
         for block in extractor.extra:
             try:
                 current = block(current)
-            except RuntimeError:  # a kernel larger than the map
+            except RuntimeError:  # the kernel is larger than the map
                 break
             channels.append(current.shape[1])
             fitting += 1
@@ -139,7 +140,7 @@ def _fitting_maps(extractor: Any, size: int) -> list[int]:
 
 
 def _channels(extractor: nn.Module, size: int) -> list[int]:
-    """Of each map. In evaluation mode: batch norm takes no statistics of a map of one cell."""
+    """Returns the channels of each map. Runs in evaluation mode, because batch norm fails on a map of one cell."""
     training = extractor.training
     with torch.no_grad():
         maps = extractor.eval()(torch.zeros(1, 3, size, size))

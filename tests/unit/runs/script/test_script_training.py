@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.models.dataset import Dataset, DatasetPart
-from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.stores.runs import RunEnd
 from tests.fakes import HookedStore, primitives

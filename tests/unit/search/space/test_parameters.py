@@ -37,7 +37,7 @@ def test_a_point_is_found_again_from_its_parameters_and_from_the_cube(number: in
     row = cube.rows([point])
     again = cube.point(row[0])
     assert {name: pytest.approx(value) for name, value in point.items()} == dict(again)
-    assert np.allclose(cube.snapped(row), row)
+    assert np.allclose(cube.snap(row), row)
 
 
 def test_parameters_of_another_space_are_no_point() -> None:

@@ -86,7 +86,7 @@ def test_a_box_still_holds_what_was_drawn_in_it(name: str) -> None:
     "name", sorted(set(NAMES) - COLOR_CHANGING - {"random_erasing", "inception", "image_compression"})
 )
 def test_a_box_is_no_larger_than_it_must_be(name: str) -> None:
-    """Of what only moves, scales and cuts. What rotates or slants has a box around the corners of the box before."""
+    """Moves, scales and cuts keep boxes tight; rotation and shear give a box around the corners of the box before."""
     step = AugmentationStep(name=name)
     augmentation = build_augmentation([step], SIZE, (0, 0, 0), "detection")
     slack = 8.0 if name in ("random_rotation", "random_affine") else 2.0

@@ -29,7 +29,7 @@ def test_models_that_fit_their_task(task: str, model: str) -> None:
 def test_an_unknown_task_and_a_model_of_another() -> None:
     assert problems(task_type="detection")[0].startswith("task_type: 'detection' is not known; did you mean 'object_")
     found = problems(task_type="object_detection", model={"name": "resnet18"})
-    assert found[0].startswith("model.name: 'resnet18' is a classifier, and finds no boxes")
+    assert found[0].startswith("model.name: 'resnet18' is a classifier, not a detector")
 
 
 def test_unknown_names_are_told_at_once_with_the_nearest() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from mitorch_service.artifacts.checkpoints import delete_states
+from mitorch_service.artifacts.checkpoint_keys import delete_checkpoint_files
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.config import TrainingConfig
@@ -98,13 +98,13 @@ def test_what_others_may_take_over_is_kept_for_two_pauses(tmp_path: Path, multic
     trainer.train(given, Segment(shared=True), "id")
     shared = [key for key in trainer.artifacts.keys("id/") if "shared" in key]
     assert shared == [f"id/shared-{epoch:06d}/state.pt" for epoch in (2, 3)]
-    delete_states(trainer.artifacts, "id", shared=False)
+    delete_checkpoint_files(trainer.artifacts, "id", shared=False)
     assert trainer.artifacts.keys("id/") == shared
     (tmp_path / "artifacts" / shared[0]).write_bytes(b"damaged")
     for epoch in (1, 2):
         with pytest.raises(ArtifactError):
             read_shared(trainer.artifacts, "id", epoch)
-    delete_states(trainer.artifacts, "id", shared=True)
+    delete_checkpoint_files(trainer.artifacts, "id", shared=True)
     assert trainer.artifacts.keys("id/") == []
 
 

@@ -13,8 +13,8 @@ from torchvision.models import detection
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
 from mitorch_service.training.data.batch import BoxTarget
+from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.detectors.families import build_detector
-from mitorch_service.training.networks.detectors.names import detector_names, parse_detector
 from mitorch_service.training.networks.network import build_detection_network
 from mitorch_service.training.networks.weights import load_fitting
 from tests.unit.training.shapes import draw_shapes
@@ -119,8 +119,8 @@ def test_anchor_size_is_that_of_the_finest_map() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "test_vit-fpn-retinanet"}, r"feature maps of stride 16, and 8, 16, 32 are needed"),
-        ({"name": "test_resnet"}, "'test_resnet' is a classifier, and finds no boxes; did you mean test_resnet-fpn-"),
+        ({"name": "test_vit-fpn-retinanet"}, r"feature maps of stride 16, but 8, 16, 32 are needed"),
+        ({"name": "test_resnet"}, "'test_resnet' is a classifier, not a detector; did you mean test_resnet-fpn-"),
         ({"name": "resnet50-fpn-fasterrcn"}, "there is no detector .*did you mean resnet50-fpn-fasterrcnn"),
         ({"name": "resnet5-fpn-retinanet"}, "there is no backbone 'resnet5'; did you mean resnet5"),
         ({"name": "EfficientDetD3"}, "did you mean efficientnet_b3-fpn-retinanet"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitorch_service.training.networks.detectors.names import detector_names, parse_detector
+from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.legacy_names import equivalent, nearest_to_original
 from mitorch_service.training.networks.model_names import (
     list_models,
@@ -78,8 +78,8 @@ def test_names_are_taken_apart_and_put_together() -> None:
 
 
 def test_the_wrong_kind_of_model_for_the_task() -> None:
-    assert "is a detector, and classifies no images" in str(unknown_model_problem("resnet50-fpn-fcos"))
-    assert "is a classifier, and finds no boxes" in str(unknown_model_problem("resnet50", "object_detection"))
+    assert "is a detector, not a classifier" in str(unknown_model_problem("resnet50-fpn-fcos"))
+    assert "is a classifier, not a detector" in str(unknown_model_problem("resnet50", "object_detection"))
 
 
 def test_models_are_listed_by_pattern() -> None:

@@ -44,7 +44,9 @@ def test_imports_neither_timm_nor_torch() -> None:
     code = (
         "import sys; from mitorch_service.training.loop.config_check import check_names; "
         "from mitorch_service.training.networks.model_names import unknown_model_problem as f; f('x'); "
-        "from mitorch_service.training import dataset_text, file_check, reporter, output_check; "
+        "from mitorch_service.training.data import file_checks; "
+        "from mitorch_service.training.data.formats import text; "
+        "from mitorch_service.training.loop import output_check, reporter; "
         "print([m for m in ('torch', 'timm', 'PIL', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -33,7 +33,7 @@ def test_options_reach_the_model() -> None:
         ({"name": "???"}, r"list them with: mitrain --list-models"),
         ({"name": "resnet18.nonsense"}, r"timm cannot build resnet18\.nonsense: Invalid pretrained tag"),
         ({"options": {"drop_rat": 1}}, r"with options {'drop_rat': 1}: .*unexpected keyword argument 'drop_rat'"),
-        ({"options": {"num_classes": 3}}, "num_classes cannot be set: it is the number of the data set's classes"),
+        ({"options": {"num_classes": 3}}, "num_classes cannot be set: it is the data set's number of classes"),
         ({"options": {"img_size": 64}}, r"img_size cannot be set: set model\.input_size"),
         ({"name": "test_convnext", "input_size": 8}, "test_convnext cannot take images of 8 pixels"),
         ({"name": "test_vit", "input_size": 40}, "test_vit cannot take images of 40 pixels|timm cannot build"),

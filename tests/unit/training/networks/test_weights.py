@@ -67,7 +67,7 @@ def test_evaluation_needs_all() -> None:
 @pytest.mark.parametrize("content", [b"", b"hello", b'{"a": 1}', b"PK\x03\x04", b"\x80\x04\x95", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_holds_no_weights(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pth").write_bytes(content)
-    with pytest.raises(ModelError, match=r"m\.pth is no PyTorch weights file, or a damaged one"):
+    with pytest.raises(ModelError, match=r"m\.pth is not a PyTorch weights file, or it is damaged"):
         read_weights(tmp_path / "m.pth")
 
 
@@ -80,14 +80,14 @@ def test_a_damaged_weights_file(tmp_path: Path) -> None:
 
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     torch.save(network(), tmp_path / "m.pth")  # a pickled module, not its weights
-    with pytest.raises(ModelError, match="no PyTorch weights file"):
+    with pytest.raises(ModelError, match="not a PyTorch weights file"):
         read_weights(tmp_path / "m.pth")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, torch.zeros(2)])
 def test_a_file_of_something_else(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "m.pth")
-    with pytest.raises(ModelError, match="holds no state_dict"):
+    with pytest.raises(ModelError, match="contains no state_dict"):
         read_weights(tmp_path / "m.pth")
 
 

@@ -113,9 +113,9 @@ def test_a_plateau_drops_the_rate_and_then_waits_again() -> None:
     [
         ({"name": "multistep"}, "milestones belong to multistep"),
         ({"name": "cosine", "milestones": [3]}, "milestones belong to multistep"),
-        ({"name": "one_cycle", "warmup": "linear"}, "one_cycle climbs by itself"),
-        ({"name": "cosine", "warmup_epochs": 5}, "there is no warm-up without its kind"),
-        ({"name": "cosine", "warmup_steps": 500}, "there is no warm-up without its kind"),
+        ({"name": "one_cycle", "warmup": "linear"}, "one_cycle has its own warm-up"),
+        ({"name": "cosine", "warmup_epochs": 5}, "the kind of warm-up is missing"),
+        ({"name": "cosine", "warmup_steps": 500}, "the kind of warm-up is missing"),
     ],
 )
 def test_settings_that_contradict_each_other(fields: dict[str, Any], words: str) -> None:

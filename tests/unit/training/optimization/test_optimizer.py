@@ -80,7 +80,7 @@ def test_the_backbone_has_a_part_of_the_rate(model: str) -> None:
 
 
 def test_a_network_without_a_known_backbone_is_told() -> None:
-    with pytest.raises(ModelError, match=r"backbone_factor: this network does not tell"):
+    with pytest.raises(ModelError, match=r"backbone_factor: the backbone of this network is not known"):
         build_optimizer(OptimizerConfig(backbone_factor=0.1), nn.Linear(2, 2), 1.0)
 
 

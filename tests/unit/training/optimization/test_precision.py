@@ -25,7 +25,7 @@ def test_the_cpu_computes_in_full_precision_unless_asked() -> None:
     half = Precision(PrecisionConfig(name="bf16"), CPU)
     with half.autocast():
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.bfloat16
-    with pytest.raises(InvalidInput, match=r"precision\.name: fp16 is not for the CPU"):
+    with pytest.raises(InvalidInput, match=r"precision\.name: fp16 is not supported on the CPU"):
         Precision(PrecisionConfig(name="fp16"), CPU)
 
 
@@ -57,7 +57,7 @@ def test_a_training_in_bf16_with_channels_last(colors: tuple[ImageList, ImageLis
     [
         ({"precision": "fp8"}, "'auto', 'fp32', 'bf16' or 'fp16'"),
         ({"ema": {}, "swa": {}}, "keep one of them"),
-        ({"objective": "mAP"}, "objective 'mAP' is none of this task's: val_loss, top1_accuracy"),
+        ({"objective": "mAP"}, "this task has no objective 'mAP'; known: val_loss, top1_accuracy"),
     ],
 )
 def test_settings_that_cannot_be(fields: dict[str, Any], words: str) -> None:

@@ -13,7 +13,7 @@ from mitorch_service.training.tasks.box_metrics import (
     Detection,
     average_precisions,
     confusion_counts,
-    image_figures,
+    image_metrics,
     match,
 )
 
@@ -35,8 +35,8 @@ def detected(*boxes: tuple[int, tuple[float, ...], float]) -> Detection:
 def test_all_found() -> None:
     found = average_precisions([detected((0, A, 0.9), (2, B, 0.8))], [target((0, A), (2, B))], 3)
     assert [found.mean(), found.mean(30), found.mean(90)] == [1, 1, 1]
-    assert found.of_class(2) == (1, 1.0, 1.0)
-    assert math.isnan(found.of_class(1)[1])
+    assert found.for_class(2) == (1, 1.0, 1.0)
+    assert math.isnan(found.for_class(1)[1])
 
 
 def test_a_false_alarm_before_the_hit_halves_the_precision() -> None:
@@ -77,13 +77,13 @@ def test_average_precision_as_another_implementation_finds_it() -> None:
         detections.append(detected(*zip(labels, moved, numbers.random(3).tolist(), strict=True)))
     measured = average_precisions(detections, targets, 2)
     for label in range(2):
-        assert measured.of_class(label)[2] == pytest.approx(_plain_precision(detections, targets, label), abs=1e-6)
+        assert measured.for_class(label)[2] == pytest.approx(_plain_precision(detections, targets, label), abs=1e-6)
 
 
 def test_images_told_apart() -> None:
     detections = [detected((0, A, 0.9)), detected((0, A, 0.4)), detected((0, A, 0.7)), detected()]
     targets = [target((0, A)), target((0, A)), target(), target()]
-    assert image_figures(detections, targets, 0.5) == {
+    assert image_metrics(detections, targets, 0.5) == {
         "image_precision": 0.5,
         "image_recall": 0.5,
         "image_accuracy": 0.5,
@@ -92,8 +92,8 @@ def test_images_told_apart() -> None:
         "image_false_negatives": 1,
         "image_true_negatives": 1,
     }
-    assert image_figures(detections, targets, 0.4)["image_recall"] == 1  # a score of the confidence counts
-    assert image_figures([detected()], [target()], 0.5)["image_precision"] == 0  # nothing to divide by
+    assert image_metrics(detections, targets, 0.4)["image_recall"] == 1  # a score of the confidence counts
+    assert image_metrics([detected()], [target()], 0.5)["image_precision"] == 0  # nothing to divide by
 
 
 def test_matches_and_mistakes_of_an_image() -> None:

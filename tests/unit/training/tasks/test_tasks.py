@@ -1,4 +1,4 @@
-"""What every task keeps to, and that each learns."""
+"""The contract of every task, and that each learns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.training.data.batch import Batch, Sample
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.tasks.base import Evaluator, Task, open_task
-from mitorch_service.training.tasks.names import unknown_task_problem
+from mitorch_service.training.tasks.task_names import unknown_task_problem
 from tests.unit.training.shapes import SHAPES, Drawing, draw_shapes
 
 CPU = torch.device("cpu")

@@ -1,0 +1,79 @@
+"""One pass of the controller, or pass after pass, with its progress shown."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import click
+
+from mitorch_service.cli.views.output import text
+from mitorch_service.cli.views.pass_progress import PassProgress, show_pass
+from mitorch_service.controller.loop import Controller, run
+from mitorch_service.controller.pass_report import PassReport
+from mitorch_service.errors import StoreUnavailable
+from mitorch_service.models.training import Training
+from mitorch_service.reports.endings import ended_between
+from mitorch_service.settings import Settings, read_settings
+from mitorch_service.stores.base import Store
+from mitorch_service.wiring import open_artifacts, open_backends, open_store
+
+_LOCAL_SECONDS = 1.0
+_REMOTE_SECONDS = 300.0
+
+
+def one_pass() -> int:
+    """Runs one pass and prints its events. Returns 1 if some of it failed."""
+    settings = read_settings()
+    controller = Controller(open_store(settings), open_backends(settings), settings.clusters, open_artifacts(settings))
+    report = controller.tick(datetime.now(UTC))
+    for event in report.events:
+        click.echo(event.text, err=event.failed)
+    if not report.events:
+        click.echo("nothing to do")
+    return int(any(event.failed for event in report.events))
+
+
+def run_passes(every: float | None, until_idle: bool) -> None:
+    """Runs passes until Ctrl-C, or until there is nothing to do. Raises StoreUnavailable if the database does not
+    answer at the start; later on it is waited for."""
+    settings = read_settings()
+    store = open_store(settings)
+    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
+    first = PassReport(controller.observe(datetime.now(UTC)))
+    seconds = every or _default_seconds(settings)
+    with show_pass() as show:
+        passes = _Passes(store, controller, show, first)
+        run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)
+
+
+class _Passes:
+    """Runs passes and shows which trainings ended between them."""
+
+    def __init__(self, store: Store, controller: Controller, show: PassProgress, last: PassReport) -> None:
+        self._store = store
+        self._controller = controller
+        self._show = show
+        self._last = last
+
+    def tick(self) -> PassReport:
+        try:
+            report = self._controller.tick(datetime.now(UTC))
+            for training in ended_between(self._store, self._last.snapshot, report.snapshot):
+                self._show.note(_ending_text(training), failed=False)
+        except StoreUnavailable as error:
+            self._show.note(str(error), failed=True)
+            return PassReport(self._last.snapshot)
+        self._last = report
+        return report
+
+
+def _ending_text(training: Training) -> str:
+    result = training.error.message if training.error is not None else text(training.evaluation)
+    return f"training {training.id[:8]} {training.status}" + (f": {result}" if result != "-" else "")
+
+
+def _default_seconds(settings: Settings) -> float:
+    """Asking this machine costs nothing; asking a cloud does."""
+    local = all(cluster.kind == "local" for cluster in settings.clusters)
+    return _LOCAL_SECONDS if local else _REMOTE_SECONDS

@@ -1,0 +1,68 @@
+"""Prints costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import TypeVar
+
+import click
+
+from mitorch_service.cli.views.output import show_json, show_table
+from mitorch_service.controller.observe.cost import Cost
+from mitorch_service.reports.cost import MAX_SUMMED_TRIALS, CostReport
+
+_SHOWN_JOBS = 20
+
+Name = TypeVar("Name", str, date, str | None)
+
+
+def show_costs(report: CostReport) -> None:
+    """Prints node hours and costs by cluster, day and job."""
+    bill = report.bill
+    _show_part("by cluster", "cluster", sorted(bill.by_cluster.items()))
+    _show_part("by day", "day", sorted(bill.by_day.items()))
+    jobs = [(job or "none", cost) for job, cost in report.jobs()[:_SHOWN_JOBS]]
+    _show_part(f"by job, the {_SHOWN_JOBS} dearest", "job", jobs)
+    total = f"{bill.total.cost:.2f} for {bill.total.node_hours:.2f} node hours"
+    click.echo(f"{total} of what was submitted since {report.since:%Y-%m-%d %H:%M} UTC")
+    if report.unreadable:
+        click.echo(f"{report.unreadable} trainings cannot be read and are left out", err=True)
+
+
+def show_costs_json(report: CostReport) -> None:
+    """Prints the same as one JSON document, with all jobs."""
+    bill = report.bill
+    show_json(
+        {
+            "since": report.since,
+            "clusters": _part_json(bill.by_cluster),
+            "days": _part_json(bill.by_day),
+            "jobs": _part_json(bill.by_job),
+            "total": cost_json(bill.total),
+            "unreadable": report.unreadable,
+        }
+    )
+
+
+def cost_fields(cost: Cost | None) -> list[tuple[str, object]]:
+    """The cost of one training or job; None: it was not added up."""
+    if cost is None:
+        return [("cost", f"not added up: more than {MAX_SUMMED_TRIALS} trials; see micontrol status --cost")]
+    return [("node hours", f"{cost.node_hours:.2f}"), ("cost", f"{cost.cost:.2f}")]
+
+
+def cost_json(cost: Cost | None) -> dict[str, float | None]:
+    """Formats a cost for JSON."""
+    if cost is None:
+        return {"node_hours": None, "cost": None}
+    return {"node_hours": cost.node_hours, "cost": cost.cost}
+
+
+def _show_part(title: str, column: str, costs: Iterable[tuple[object, Cost]]) -> None:
+    rows = [(name, f"{cost.node_hours:.2f}", f"{cost.cost:.2f}") for name, cost in costs]
+    show_table(f"cost {title}", (column, "node hours", "cost"), rows)
+
+
+def _part_json(costs: Mapping[Name, Cost]) -> dict[str, object]:
+    return {str(name): cost_json(cost) for name, cost in costs.items()}

@@ -1,0 +1,90 @@
+"""Formats what a training or search would do (`misubmit --explain`)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from mitorch_service.cli.views.output import text
+from mitorch_service.cli.views.script import script_fields, without_record
+from mitorch_service.models.job import Job
+from mitorch_service.models.script import is_script
+from mitorch_service.models.training import Training
+from mitorch_service.stores.base import Store
+
+if TYPE_CHECKING:
+    from mitorch_service.reports.forecast import Forecast
+
+_CODE_FIELDS = ("code", "submitted with", "commit")
+_SHOWN_TRIALS = 5
+
+
+def explanation(document: Training | Job, store: Store | None = None) -> list[str]:
+    """Lines for a person; with a store they include the time that earlier trainings took."""
+    if isinstance(document, Training):
+        return _training_lines(document)
+    from mitorch_service.reports.forecast import forecast  # loads the searches
+
+    return _job_lines(forecast(document, store))
+
+
+def _training_lines(training: Training) -> list[str]:
+    what = f"One training on {training.dataset}, {training.max_epochs} epochs:"
+    if is_script(training.config):
+        what = f"One script on {training.dataset}:"
+    code = [f"{name}: {text(value)}" for name, value in script_fields(training.config) if name in _CODE_FIELDS]
+    return [what, json.dumps(without_record(training.config)), *code]
+
+
+def _job_lines(forecast: Forecast) -> list[str]:
+    from mitorch_service.search.analysis.space_summary import extent, idle_expressions
+
+    job = forecast.job
+    search = job.search
+    article = "An" if search.algorithm == "auto" else "A"
+    shown = forecast.trials[:_SHOWN_TRIALS]
+    rest = search.max_trials - len(shown)
+    return [
+        f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
+        f"{extent(forecast.space)};",
+        f"{search.max_trials} trials, at most {search.max_concurrent or search.max_trials} of them open at a time,",
+        *(_epoch_lines(forecast) if forecast.max_epochs else []),
+        f"seed {search.seed}.",
+        *_refit_lines(job),
+        *(f"never matters: {problem.path} {problem.message}" for problem in idle_expressions(forecast.space)),
+        *(_trial_line(forecast, trial) for trial in shown),
+        *([f"… and {rest} more"] if rest else []),
+    ]
+
+
+def _epoch_lines(forecast: Forecast) -> list[str]:
+    search = forecast.job.search
+    rungs = ", ".join(map(str, forecast.rungs))
+    share = f"about {round(forecast.run_epochs)} epochs ({forecast.share:.0%}) are run;"
+    lines = [f"at most {forecast.all_epochs} epochs in all;"]
+    if search.early_stopping is not None and search.resume_promoted:
+        lines += [f"trials pause after epochs {rungs}, and the best resume from their checkpoints:", share]
+    elif search.early_stopping is not None:
+        run = f"about {round(forecast.run_epochs)} of them ({forecast.share:.0%}) are run;"
+        lines.append(f"early stopping ({search.early_stopping.rule}): {run}")
+    if search.algorithm == "pbt":
+        lines.append(f"all are run; after epochs {rungs} the worst continue from checkpoints of the best;")
+    if forecast.node_hours is not None:
+        lines.append(f"about {forecast.node_hours:.3g} node hours, as earlier trainings took;")
+    return lines
+
+
+def _refit_lines(job: Job) -> list[str]:
+    changes = job.search.refit
+    if changes is None:
+        return []
+    return [f"then the winner is trained once more, with {json.dumps(changes) if changes else 'nothing changed'}."]
+
+
+def _trial_line(forecast: Forecast, training: Training) -> str:
+    from mitorch_service.search.analysis.space_summary import inactive
+
+    parameters = {} if training.trial is None else training.trial.parameters
+    number = None if training.trial is None else training.trial.number
+    absent = ", ".join(inactive(forecast.space, parameters))
+    return f"trial {number}: {json.dumps(parameters)}" + (f"  inactive: {absent}" if absent else "")

@@ -1,0 +1,66 @@
+"""The checks of mitorch doctor: one failure hides no other, and none waits for ever."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.errors import SettingsError, StoreUnavailable
+from mitorch_service.operations.diagnosis import Finding, Openers, diagnose
+from mitorch_service.settings import Settings, read_settings
+from mitorch_service.stores.base import Store
+from tests.fakes import FakeBackend
+
+
+def findings(database: Store, folder: Path, seconds: float = 60.0, **openers: Any) -> dict[str, Finding]:
+    """What is found on one local cluster, by what was checked; `openers` replace those that work."""
+    settings = read_settings({"MITORCH_HOME": str(folder)})
+    working: dict[str, Any] = {
+        "store": lambda settings: database,
+        "artifacts": lambda settings: FolderArtifactStore(folder / "artifacts"),
+        "backends": lambda settings: {"local": FakeBackend("local", slots=3)},
+        "self_check": lambda cluster: None,
+    }
+    found = diagnose(lambda: settings, Openers(**{**working, **openers}), seconds)
+    return {finding.what: finding for finding in found}
+
+
+def test_all_is_well(store: Store, tmp_path: Path) -> None:
+    found = findings(store, tmp_path)
+    assert list(found) == ["settings", "database", "storage", "cluster local", "training packages"]
+    assert all(finding.ok for finding in found.values())
+    assert found["cluster local"].text == "local, 3 of 3 slots free"
+
+
+def test_one_failure_hides_no_other(store: Store, tmp_path: Path) -> None:
+    def away(settings: Settings) -> Store:
+        raise StoreUnavailable("here", "is away", "Start it.")
+
+    found = findings(store, tmp_path, store=away)
+    assert not found["database"].ok
+    assert "Start it." in found["database"].text
+    assert found["storage"].ok and found["cluster local"].ok
+
+
+def test_a_check_that_does_not_answer_is_a_finding(store: Store, tmp_path: Path) -> None:
+    never = threading.Event()
+
+    def hang(settings: Settings) -> Store:
+        never.wait()
+        return store
+
+    found = findings(store, tmp_path, seconds=0.2, store=hang)
+    assert "no answer within 0.2 s" in found["database"].text
+    never.set()
+
+
+def test_wrong_settings_are_the_only_finding() -> None:
+    def read() -> Settings:
+        raise SettingsError("MITORCH_CLUSTERS", "is wrong", "Correct it.")
+
+    nothing: Any = None
+    (finding,) = diagnose(read, Openers(nothing, nothing, nothing, nothing), 1.0)
+    assert (finding.what, finding.ok) == ("settings", False)
+    assert finding.text == "MITORCH_CLUSTERS: is wrong. Correct it."

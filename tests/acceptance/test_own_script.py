@@ -1,4 +1,4 @@
-"""Programs of the user's own, by the real commands: the example in scripts/, a search, and an interruption."""
+"""Programs of the user's own, by the real commands: the example in scripts/samples/, a search, and an interruption."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ for epoch in range(first, 3):
 
 @pytest.fixture
 def example(bare_machine: Machine) -> Machine:
-    """A machine with a copy of the example, as scripts/ has it."""
-    for path in (ROOT / "scripts").glob("own_script*"):
+    """A machine with a copy of the example, as scripts/samples/ has it."""
+    for path in (ROOT / "scripts" / "samples").glob("own_script*"):
         (shutil.copytree if path.is_dir() else shutil.copy)(path, bare_machine.folder / path.name)
     return bare_machine
 
@@ -66,6 +66,15 @@ def test_a_search_over_the_parameters_of_a_script(example: Machine) -> None:
     assert set(best["parameters"]) == {"parameters.lr"}
     assert len(list((example.home / "artifacts" / "code").iterdir())) == 1
     assert "parameters.lr" in example.ok("query", job).lower()
+
+
+def test_a_search_over_a_script_stops_trials_early(example: Machine) -> None:
+    job = example.ok("submit", "own_script_asha.json")
+    example.ok("control", "run", "--until-idle", "--every", "0.3")
+    done = example.query(job)
+    assert done["status"] == "completed"
+    assert sum(done["counts"].values()) == 6
+    assert set(done["counts"]) == {"completed", "pruned"}
 
 
 def test_a_script_whose_run_is_killed_goes_on_from_its_checkpoint(bare_machine: Machine) -> None:

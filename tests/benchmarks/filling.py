@@ -35,7 +35,9 @@ RESULTS = 5  # epochs of each finished training
 TEAMS = 100
 SETS = 10
 TRIALS = 100  # of each job
-CONFIG: dict[str, Any] = json.loads((Path(__file__).parents[2] / "scripts" / "quickstart_training.json").read_text())
+CONFIG: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "scripts" / "samples" / "quickstart_training.json").read_text()
+)
 _BATCH = 10_000
 _MONGO_BATCH = 2_000
 

@@ -74,7 +74,7 @@ def first_epoch(repeats: int, folder: Path, environment: dict[str, str]) -> None
     home = Path(environment["MITORCH_HOME"])
     definition = write_digits(folder / "digits")
     subprocess.run([*MAIN, "dataset", "register", str(definition)], env=environment, check=True, capture_output=True)
-    config = Path(__file__).parents[2] / "scripts" / "quickstart_training.json"
+    config = Path(__file__).parents[2] / "scripts" / "samples" / "quickstart_training.json"
     parts: dict[str, list[float]] = {}
     for _ in range(repeats):
         for name, value in one_training(home, config, environment).items():

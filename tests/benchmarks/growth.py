@@ -41,7 +41,9 @@ from tests.fakes import primitives
 from tests.mongodb_server import mongodb_uri
 from tests.samples import NOW, a_result, a_training, a_trial, an_attempt, later
 
-CONFIG: dict[str, Any] = json.loads((Path(__file__).parents[2] / "scripts" / "quickstart_training.json").read_text())
+CONFIG: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "scripts" / "samples" / "quickstart_training.json").read_text()
+)
 METRICS = ("top1_accuracy", "top5_accuracy", "average_precision")
 EPOCHS = 5
 TRIALS = 100  # of a job

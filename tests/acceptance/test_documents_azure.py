@@ -1,11 +1,10 @@
-"""The README's page on Azure, run as a reader would: its commands meet an emulated Azure, Azurite, and an `az` that
+"""The page on Azure, run as a reader would: its commands meet an emulated Azure, Azurite, and an `az` that
 only writes down what it is asked."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ import pytest
 from mitorch_service.settings import AzureMLCluster, read_settings
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
-from tests.acceptance.readme import COMMANDS, README, ROOT
 from tests.azureml_emulator.account import Storage, part, storage_of
 from tests.azureml_emulator.client import (
     COMPUTE,
@@ -31,9 +29,9 @@ from tests.azureml_emulator.client import (
     running,
 )
 from tests.azurite_server import Azurite
+from tests.documents import ROOT, block
 
-DEPLOY, OWN_MACHINE = COMMANDS[5:]
-(CLUSTERS,) = re.findall(r'```json\n(\[\{"name": "gpu-low".*?)```', README, re.DOTALL)
+PAGE = "docs/azure.md"
 FAKE_AZ = """#!{python}
 import json, pathlib, sys
 with pathlib.Path({calls!r}).open("a") as calls:
@@ -74,11 +72,11 @@ def shell(machine: Machine, script: str, given: str = "") -> str:
 
 
 def test_the_deployment(reader: Machine) -> None:
-    reader.write("clusters.json", CLUSTERS)
+    reader.write("clusters.json", block(PAGE, '[{"name": "gpu-low"'))
     assert isinstance(
         read_settings({"MITORCH_CLUSTERS": str(reader.folder / "clusters.json")}).clusters[0], AzureMLCluster
     )
-    first, *rest = DEPLOY.splitlines(keepends=True)
+    first, *rest = block(PAGE, "scripts/venv azure").splitlines(keepends=True)
     assert first == "scripts/venv azure\n"  # which installs from PyPI
     out = shell(reader, "".join(rest))
     assert "Health:" in out
@@ -125,10 +123,11 @@ def test_ones_own_machine(
     identity = {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": PRINCIPAL, "AZURE_CLIENT_SECRET": PASSWORD}
     reader.environment |= {**azure.environment(reader.folder), **identity, **database}
     artifacts = azurite.new_container().container_name
-    block = OWN_MACHINE.replace("mongodb+srv://user:password@host/", database["MITORCH_DB_URI"])
-    block = block.replace("https://ACCOUNT.blob.core.windows.net/pictures", storage.container)
+    commands = block(PAGE, "source .venv/bin/activate")
+    commands = commands.replace("mongodb+srv://user:password@host/", database["MITORCH_DB_URI"])
+    commands = commands.replace("https://ACCOUNT.blob.core.windows.net/pictures", storage.container)
     url = f"{azurite.url(artifacts)}?{azurite.sas(artifacts)}"
-    out = shell(reader, block.replace("https://ACCOUNT.blob.core.windows.net/artifacts", url), f"{storage.sas}\n")
+    out = shell(reader, commands.replace("https://ACCOUNT.blob.core.windows.net/artifacts", url), f"{storage.sas}\n")
     assert "FAIL" not in out
     assert f"ok    cluster {COMPUTE} sign-in: as the identity of this machine" in out
     assert "registered digits:1" in out

@@ -1,0 +1,214 @@
+"""What the documents say, run as a reader would: each block of commands is in tests/documents.py with its test."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from scripts.write_digits import write_digits
+from tests.acceptance.conftest import Machine
+from tests.acceptance.digits import TINY_TRAINING
+from tests.documents import ROOT, block
+from tests.warm.command import with_warm_runs
+
+RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
+
+
+@pytest.fixture
+def reader(bare_machine: Machine) -> Machine:
+    """Somebody who has run scripts/quickstart: the data set is there and registered."""
+    definition = write_digits(bare_machine.home / "quickstart")
+    bare_machine.ok("dataset", "register", definition)
+    return bare_machine
+
+
+@pytest.fixture
+def photographer(bare_machine: Machine) -> Machine:
+    """Somebody with a few images in folders, and the files that the README shows, with short trainings in them."""
+    for split, number in (("train", 6), ("val", 3)):
+        for hue, name in ((200, "cat"), (60, "dog")):
+            folder = bare_machine.folder / "pictures" / split / name
+            folder.mkdir(parents=True)
+            for index in range(number):
+                Image.new("RGB", (40, 30), (hue, 9 * index, 255 - hue)).save(folder / f"{index}.jpg")
+    bare_machine.write("pictures.json", block("README.md", '[{"name": "pictures"'))
+    config: dict[str, Any] = json.loads(block("README.md", '{"dataset": "pictures"'))
+    config |= {"max_epochs": 2, "model": {**config["model"], "input_size": 32}}
+    bare_machine.write("training.json", config)
+    return bare_machine
+
+
+@pytest.fixture
+def shapes(bare_machine: Machine) -> Machine:
+    """Somebody with the data set of docs/data.md, not yet registered, of which definitions.json is the definition."""
+    with zipfile.ZipFile(bare_machine.folder / "images.zip", "w") as archive:
+        for name in "abcd":
+            path = bare_machine.folder / f"{name}.png"
+            Image.new("RGB", (32, 32), (60 * "abcd".index(name), 9, 99)).save(path)
+            archive.write(path, path.name)
+    bare_machine.write("labels.txt", "square\ncircle\n")
+    bare_machine.write("train.txt", "images.zip@a.png 0\nimages.zip@b.png 1\n")
+    bare_machine.write("val.txt", "images.zip@c.png 0\nimages.zip@d.png 1\n")
+    bare_machine.write("definitions.json", block("docs/data.md", '[{"name": "shapes"'))
+    return bare_machine
+
+
+def shell(machine: Machine, script: str, folder: Path = ROOT) -> str:
+    """Runs a block in the repository's folder, or another; returns what it printed."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**machine.environment, "PATH": path, "OMP_NUM_THREADS": "1"}  # several tests share the cores
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("source .venv/bin/activate\n", "")],
+        cwd=folder,
+        env=with_warm_runs(environment) if "micontrol" in script else environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_two_commands_are_run_by_ci() -> None:
+    lines = block("README.md", "scripts/quickstart").splitlines()
+    assert {line.split("#")[0].strip() for line in lines} == RUN_BY_CI
+    gate = (ROOT / ".ci" / "run").read_text() + (ROOT / "scripts" / "check").read_text()
+    assert all(command in gate for command in RUN_BY_CI)
+
+
+def test_the_first_real_use(photographer: Machine) -> None:
+    out = shell(photographer, block("README.md", "midataset register pictures.json"), photographer.folder)
+    assert "ok    database: SQLite" in out
+    assert "registered pictures:1" in out
+    assert re.search(r"training \w{8} launched on local", out)
+    assert re.search(r"completed +\d+ +.*first", out)
+
+
+def test_the_first_use_without_the_service(photographer: Machine) -> None:
+    out = shell(photographer, block("README.md", "mitrain training.json"), photographer.folder)
+    assert "epoch 2/2" in out
+    assert (photographer.folder / "pictures.pth").stat().st_size > 1_000_000
+    assert "top1_accuracy" in out.rpartition("epoch 2/2")[2]
+
+
+def test_the_tour(reader: Machine) -> None:
+    out = shell(reader, block("scripts/samples/README.md", "mitorch doctor"))
+    assert "ok    database: SQLite" in out
+    assert "An auto search on digits:1" in out
+    assert re.search(r"training \w{8} launched on local", out)
+    assert "mine" in out
+
+
+def test_training_without_the_service(reader: Machine, tmp_path: Path) -> None:
+    weights = tmp_path / "digits.pth"
+    commands = block("scripts/samples/README.md", "data=~/.mitorch/quickstart")
+    out = shell(reader, commands.replace("/tmp/digits.pth", str(weights)))
+    assert "epoch 8/8" in out
+    assert weights.stat().st_size > 100_000
+    accuracy = float(re.findall(r"top1_accuracy[= ]+([0-9.]+)", out)[-1])
+    assert accuracy > 0.95
+
+
+def test_data_sets(shapes: Machine) -> None:
+    out = shell(shapes, block("docs/data.md", "midataset register"), shapes.folder)
+    assert "registered shapes:1" in out
+    assert "images.zip" in out
+    assert "shapes" not in shapes.ok("dataset", "list")
+
+
+def test_models_and_augmentation(shapes: Machine) -> None:
+    shapes.write("training.json", TINY_TRAINING)
+    out = shell(shapes, block("docs/config.md", "mitrain --list-models"), shapes.folder)
+    assert "resnet18-fpn-fcos" in out
+    with Image.open(shapes.folder / "sheet.png") as sheet:
+        assert sheet.width > 32
+
+
+def test_many_at_once(reader: Machine) -> None:
+    configs = [{**TINY_TRAINING, "seed": seed} for seed in range(3)]
+    reader.write("configs.jsonl", "".join(json.dumps(config) + "\n" for config in configs))
+    shell(reader, block("docs/config.md", "misubmit --many"), reader.folder)
+    rows = json.loads(reader.ok("query", "--tag", "sweep=7", "--json"))["trainings"]
+    assert [row["status"] for row in rows] == ["new"] * 3
+
+
+def test_a_search(shapes: Machine) -> None:
+    shapes.ok("dataset", "register", "definitions.json")
+    shapes.write("search.json", block("docs/search.md", '{"job_type": "search"'))
+    commands = block("docs/search.md", "misubmit --explain") + 'echo "$job"\n'
+    out = shell(shapes, commands, shapes.folder)
+    assert "An auto search on shapes:1" in out
+    assert "0 of 40" in out
+    code = block("docs/optuna.md", "study = optuna.load_study").replace("JOB", out.split()[-1])
+    assert "no trial yet" in _python(shapes, code)
+
+
+def test_a_program_of_ones_own(reader: Machine) -> None:
+    shell(reader, block("docs/scripts.md", "misubmit scripts/samples/own_script.json"))
+    assert json.loads(reader.ok("query", "--json"))["counts"] == {"completed": 5}
+    shown = json.loads(block("docs/scripts.md", '{"script": '))
+    assert shown == json.loads((ROOT / "scripts" / "samples" / "own_script.json").read_text())
+
+
+def test_calls_of_a_program_by_hand(bare_machine: Machine) -> None:
+    assert _python(bare_machine, block("docs/scripts.md", "import mitorch_service")) == ""
+
+
+def test_a_study_of_optuna(bare_machine: Machine) -> None:
+    _python(bare_machine, block("docs/optuna.md", "def objective(trial)"))
+    assert len(json.loads(bare_machine.ok("query", "--limit", "100", "--json"))["trainings"]) == 20
+    assert "x" in shell(bare_machine, block("docs/optuna.md", "python -m mitorch_service.optuna_storage.cli"))
+
+
+def _python(machine: Machine, code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=machine.environment,
+        cwd=machine.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_going_to_mongodb(reader: Machine, mongodb_uri: str, tmp_path: Path) -> None:
+    commands = block("docs/operations.md", "export MITORCH_DB_URI")
+    commands = commands.replace("mongodb://user:password@host:27017/", mongodb_uri)
+    out = shell(reader, commands.replace("/mnt/shared/mitorch", str(tmp_path / "shared")))
+    assert "ok    database: MongoDB" in out
+    assert f"ok    storage: writable, {tmp_path / 'shared'}" in out
+
+
+def test_a_backup_of_sqlite(reader: Machine) -> None:
+    training = reader.ok("submit", reader.write("training.json", TINY_TRAINING))
+    (reader.home / "artifacts").mkdir(exist_ok=True)
+    (reader.home / "artifacts" / "weights").write_text("w")
+    commands = block("docs/operations.md", "home=").replace("/var/backups", str(reader.folder / "backups"))
+    shell(reader, commands)
+    (backup,) = (reader.folder / "backups").iterdir()
+    with sqlite3.connect(backup / "mitorch.db") as database:
+        assert database.execute("SELECT _id FROM trainings").fetchall() == [(training,)]
+    assert (backup / "artifacts" / "weights").exists()
+
+
+def test_pruning(reader: Machine) -> None:
+    training = reader.ok("submit", reader.write("training.json", TINY_TRAINING))
+    reader.ok("control", "cancel", training)
+    with sqlite3.connect(reader.home / "mitorch.db") as database:
+        database.execute("UPDATE trainings SET body = replace(body, '2026-', '2020-'), arrival = 1577836800000000")
+    shell(reader, block("docs/operations.md", "micontrol prune"), reader.folder)
+    assert reader.run("query", training).code == 1
+    assert training in gzip.decompress((reader.folder / "old.jsonl.gz").read_bytes()).decode()

@@ -10,11 +10,11 @@ from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
 from mitorch_service.models.dataset import (
     Dataset,
     DatasetDefinition,
-    DatasetPart,
     DatasetRef,
+    DatasetSplit,
     SasToken,
     dataset_id,
-    split_sas,
+    detach_sas_tokens,
 )
 from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import ACTIVE, TrainingStatus
@@ -22,8 +22,8 @@ from mitorch_service.models.validation import check, parse_json
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.browse import TrainingFilter
-from mitorch_service.training.data.formats.splits import read_split
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.splits import read_split
 from mitorch_service.wiring import open_dataset_files, open_store
 
 
@@ -74,20 +74,20 @@ def _datasets(
     for index, item in enumerate(data):
         definition, found = check(DatasetDefinition, item)
         if definition is not None:
-            resolved, found = places.resolved(definition.parts())
-            absolute = {name: _absolute(part, folder) for name, part in resolved.items()}
+            resolved, found = places.resolved(definition.splits())
+            absolute = {name: _absolute(split, folder) for name, split in resolved.items()}
             found += open_dataset_files(settings).problems(absolute)
-            found += _file_problems({name: part for name, part in absolute.items() if not _is_remote(part)})
+            found += _file_problems({name: split for name, split in absolute.items() if not _is_remote(split)})
             datasets += [] if found else [_dataset(definition, absolute)]
         problems += [Problem(f"[{index}].{p.path}".rstrip("."), p.message) for p in found]
     return datasets, problems
 
 
-def _dataset(definition: DatasetDefinition, parts: dict[str, DatasetPart]) -> Dataset:
+def _dataset(definition: DatasetDefinition, splits: dict[str, DatasetSplit]) -> Dataset:
     tokens: dict[str, SasToken] = {}
-    shown: dict[str, DatasetPart] = {}
-    for name, part in parts.items():
-        shown[name], found = split_sas(part)
+    shown: dict[str, DatasetSplit] = {}
+    for name, split in splits.items():
+        shown[name], found = detach_sas_tokens(split)
         tokens |= {token.url: token for token in found}
     return Dataset(
         id=dataset_id(definition.name, definition.version),
@@ -99,10 +99,10 @@ def _dataset(definition: DatasetDefinition, parts: dict[str, DatasetPart]) -> Da
     )
 
 
-def _absolute(part: DatasetPart, folder: Path) -> DatasetPart:
-    return DatasetPart(
-        path=_resolve(part.path, folder),
-        support_files=[_resolve(path, folder) for path in part.support_files],
+def _absolute(split: DatasetSplit, folder: Path) -> DatasetSplit:
+    return DatasetSplit(
+        path=_resolve(split.path, folder),
+        support_files=[_resolve(path, folder) for path in split.support_files],
     )
 
 
@@ -110,28 +110,28 @@ def _resolve(path: str, folder: Path) -> str:
     return path if is_url(path) else str(folder / Path(path).expanduser())
 
 
-def _is_remote(part: DatasetPart) -> bool:
-    return any(map(is_url, (part.path, *part.support_files)))
+def _is_remote(split: DatasetSplit) -> bool:
+    return any(map(is_url, (split.path, *split.support_files)))
 
 
-def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
+def _file_problems(splits: dict[str, DatasetSplit]) -> list[Problem]:
     """What is wrong with files of this machine: every split is read, with the training's classes, and each image looked
     for."""
     problems: list[Problem] = []
     lists: dict[str, ImageList] = {}
-    for name, part in parts.items():
-        missing = _missing(name, part)
+    for name, split in splits.items():
+        missing = _missing(name, split)
         problems += missing
         if missing:
             continue
         try:
-            lists[name] = read_split(Path(part.path), part.path, lists.get("train"))
+            lists[name] = read_split(Path(split.path), split.path, lists.get("train"))
         except DataError as error:
             problems.append(Problem(f"{name}.path", str(error)))
     return problems
 
 
-def _missing(name: str, part: DatasetPart) -> Sequence[Problem]:
-    named = [(f"{name}.path", part.path)]
-    named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(part.support_files)]
+def _missing(name: str, split: DatasetSplit) -> Sequence[Problem]:
+    named = [(f"{name}.path", split.path)]
+    named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(split.support_files)]
     return [Problem(where, f"there is no file or folder {path}") for where, path in named if not Path(path).exists()]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from mitorch_service.artifacts.datastore_urls import file_url
 from mitorch_service.backends.optional import Datastores
 from mitorch_service.errors import BackendError, InvalidInput, MissingExtra, Problem
-from mitorch_service.models.dataset import DatasetPart
+from mitorch_service.models.dataset import DatasetSplit
 from mitorch_service.models.datastore import Datastore, DatastorePath, is_datastore_path
 from mitorch_service.models.sas import sas_expiry
 from mitorch_service.operations.choose_cluster import choose_cluster
@@ -54,13 +54,13 @@ class DatastorePaths:
         self._workspaces: dict[object, Datastores] = {}
         self._known: dict[object, Datastore] = {}
 
-    def resolved(self, parts: Mapping[str, DatasetPart]) -> tuple[dict[str, DatasetPart], list[Problem]]:
+    def resolved(self, splits: Mapping[str, DatasetSplit]) -> tuple[dict[str, DatasetSplit], list[Problem]]:
         """The splits with URLs, SAS tokens in them, those left out that have a problem, and the problems."""
         resolved, problems = {}, []
-        for name, part in parts.items():
+        for name, split in splits.items():
             try:
-                support = [self._url(f"{name}.support_files[{i}]", path) for i, path in enumerate(part.support_files)]
-                resolved[name] = DatasetPart(path=self._url(f"{name}.path", part.path), support_files=support)
+                support = [self._url(f"{name}.support_files[{i}]", path) for i, path in enumerate(split.support_files)]
+                resolved[name] = DatasetSplit(path=self._url(f"{name}.path", split.path), support_files=support)
             except _Unresolved as error:
                 problems.append(error.problem)
         return resolved, problems

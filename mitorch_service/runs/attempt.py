@@ -42,7 +42,7 @@ from mitorch_service.runs.trial_values import with_trial_values
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.training.data.formats.splits import read_splits
+from mitorch_service.training.data.splits import read_splits
 from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
 from mitorch_service.training.loop.segment import segment_of
 from mitorch_service.training.torch_imports import heavy_imports

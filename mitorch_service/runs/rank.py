@@ -10,7 +10,7 @@ from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.runs.config import config_of
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
-from mitorch_service.training.data.formats.splits import read_splits
+from mitorch_service.training.data.splits import read_splits
 from mitorch_service.training.loop.segment import segment_of
 from mitorch_service.training.torch_imports import heavy_imports
 

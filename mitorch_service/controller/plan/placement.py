@@ -149,7 +149,7 @@ def lies_near(cluster: Cluster, training: TrainingRow, hosts: Mapping[str, froze
 
 def hosts_of(dataset: Dataset) -> frozenset[str]:
     """Where its files lie, as far as they are URLs."""
-    places = [place for part in dataset.parts().values() for place in (part.path, *part.support_files)]
+    places = [place for split in dataset.splits().values() for place in (split.path, *split.support_files)]
     return frozenset(host for host in map(_host, places) if host)
 
 

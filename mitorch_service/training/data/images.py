@@ -18,7 +18,7 @@ from mitorch_service.training.data.decoding import Picture, decode
 from mitorch_service.training.data.image_cache import ImageCache
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.targets import Boxes
-from mitorch_service.training.data.zip_files import ZipFiles
+from mitorch_service.training.data.zip_index import ZipFiles
 from mitorch_service.training.seeding import derived_seed
 
 Transform = Callable[[Image.Image, Boxes | None], tuple[Tensor, Boxes | None]]

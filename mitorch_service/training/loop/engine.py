@@ -14,7 +14,8 @@ from torch import nn
 from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.data.image_list import ImageList, same_classes
+from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.splits import check_same_classes
 from mitorch_service.training.device import best_device
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from mitorch_service.training.loop.distributed import Processes
@@ -69,7 +70,7 @@ def train(
     reports, saves and draws. Raises DataError, ModelError, InvalidInput, and TrainingDiverged as soon as a loss is
     seen not to be finite (`on_divergence`), after that epoch is reported.
     """
-    same_classes(train, val)
+    check_same_classes(train, val)
     with Processes.joined() as processes:
         reporter = reporter if reporter is not None and processes.first else NullReporter()
         seed_everything(config.seed)

@@ -16,7 +16,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
@@ -40,7 +40,7 @@ class Machine:
         self.artifacts = FolderArtifactStore(folder / "artifacts")
         self.stop = threading.Event()
         self.folder = folder / "data"
-        train, val = DatasetPart(path=str(self.folder / "train.txt")), DatasetPart(path=str(self.folder / "val.txt"))
+        train, val = DatasetSplit(path=str(self.folder / "train.txt")), DatasetSplit(path=str(self.folder / "val.txt"))
         self.store.add_dataset(Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW))
 
     def write_images(self) -> None:
@@ -248,7 +248,7 @@ def test_a_log_that_cannot_be_stored_does_not_hide_the_error(machine: Machine, t
 
 def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machine: Machine, tmp_path: Path) -> None:
     """The first process had done two epochs of four when it was killed, and told the database of one."""
-    from mitorch_service.training.data.formats.splits import read_splits
+    from mitorch_service.training.data.splits import read_splits
     from mitorch_service.training.loop.checkpoint import Checkpoints
     from mitorch_service.training.loop.engine import train
     from tests.unit.training.recorder import Killed, Recorder

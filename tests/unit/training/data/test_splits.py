@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.formats.splits import read_splits
+from mitorch_service.training.data.splits import read_splits
 from tests.unit.training.pictures import png, write_colors
 
 
@@ -32,7 +32,7 @@ def test_validation_gets_the_classes_of_the_training(tmp_path: Path) -> None:
 def test_a_class_only_in_validation_is_named(tmp_path: Path) -> None:
     train = write_folders(tmp_path / "train", cat="a.png", dog="b.png")
     val = write_folders(tmp_path / "val", cow="a.png")
-    with pytest.raises(DataError, match=r"pets val: class 'cow' is none of the classes of pets train \(cat, dog\)"):
+    with pytest.raises(DataError, match=r"pets val: class 'cow' is not in the classes of pets train \(cat, dog\)"):
         read_splits({"train": train, "val": val}, "pets")
 
 
@@ -61,7 +61,7 @@ def test_images_in_both_splits_are_told(tmp_path: Path, caplog: pytest.LogCaptur
     val = tmp_path / "val.txt"
     val.write_text("train/1.png 1\ntrain/2.png 2\nval/copy.png 0\nval/new.png 2\n")
     read_splits({"train": train, "val": val}, "colors")
-    copies = "2 of 4 images are in colors train as well, and 1 more are copies of images there"
+    copies = "2 of 4 images are also in colors train, and 1 more are copies of images there"
     assert [message for message in caplog.messages if copies in message]
 
 
@@ -72,7 +72,7 @@ def test_copies_in_archives_are_told(tmp_path: Path, caplog: pytest.LogCaptureFi
                 archive.writestr(f"{name}{number}.png", png(color))
         (tmp_path / f"{name}.txt").write_text(f"{name}.zip@{name}0.png 0\n{name}.zip@{name}1.png 1\n")
     read_splits({"train": tmp_path / "train.txt", "val": tmp_path / "val.txt"})
-    assert "0 of 2 images are in" in caplog.text
+    assert "0 of 2 images are also in" in caplog.text
     assert "and 1 more are copies" in caplog.text
 
 
@@ -111,5 +111,5 @@ def test_images_of_another_size_than_stated_are_told(tmp_path: Path, caplog: pyt
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
     (tmp_path / "train.json").write_text(json.dumps(document))
     read_splits({"train": tmp_path / "train.json"}, "pets")
-    told = "pets train: 1 images are not of the size that it states; the first: b.png is 9x8, not 8x9. "
+    told = "pets train: 1 images do not have the size that it states; the first: b.png is 9x8, not 8x9. "
     assert [message.startswith(told) for message in caplog.messages] == [True]

@@ -130,7 +130,7 @@ class _Document:
             if owner not in self._images or category not in names:
                 raise DataError(f"{self._name}: annotation {id_} names an image or category that is not there.")
             x, y, width, height = box
-            yield Entry(str(id_), self._images[owner][0], names[category], (x, y, x + width, y + height))
+            yield Entry(id_, self._images[owner][0], names[category], (x, y, x + width, y + height))
         if self._crowds:
             log.warning("%s: %d regions of crowds are left out", self._name, self._crowds)
 

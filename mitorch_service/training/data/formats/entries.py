@@ -16,7 +16,7 @@ from mitorch_service.training.data.image_list import ImageList
 class Entry(NamedTuple):
     """One row, annotation or object of a data file: an image and at most one thing that it shows."""
 
-    place: int | str  # for messages: the line, the annotation's id, or the file
+    place: int | str | None  # for messages: the line, the annotation's id, or the file
     image: str  # as written: a path, or archive.zip@entry
     label: str = ""  # as written
     corners: Corners | None = None  # of the box with this label; None: the entry has none
@@ -34,8 +34,11 @@ def collect_boxes(
     """
     ids = ClassIds(classes)
     boxes = BoxCollector(name)
+    previous = None
     for place, image, label, corners, size in entries:
-        number = boxes.image(image, size)
+        if image != previous or size is not None:  # boxes of one image are mostly together
+            number = boxes.image(image, size)
+            previous = image
         if corners is not None:
             class_id = ids.known.get(label)
             if class_id is None:

@@ -12,9 +12,10 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache, partial
 from itertools import chain, repeat
 from pathlib import Path
+from typing import cast
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_collector import BoxCollector
@@ -26,6 +27,7 @@ from mitorch_service.training.data.parallel_readers import results
 from mitorch_service.training.data.targets import ClassSetTargets, ClassTargets, Kind
 
 _MOST_UNNAMED_CLASSES = 100_000  # a larger label is a mistake, and would make a network to match
+_LABELS_KEPT = 10_000  # whose ids need not be parsed again
 _IDS = re.compile(r"\d+(,\d*)+")
 _BOX_FILE = re.compile(r".*[@/\\].*|.*\.[A-Za-z]\w*")  # a path, or a name with an extension
 _QUOTED = re.compile(
@@ -51,18 +53,21 @@ class _TextFile:
     name: str
     classes: ClassList | None
 
-    @cached_property
-    def class_limit(self) -> int:
-        """The number of ids allowed."""
-        return len(self.classes.names) if self.classes is not None else _MOST_UNNAMED_CLASSES
-
     def entries(self) -> Iterator[Entry]:
         """An entry for each line that is not blank, its place the number of the line (the first is 1)."""
-        for number, line in self._lines():
-            columns = line.rsplit(None, 1) if '"' not in line else _split_quoted(line)
-            if len(columns) != 2:
-                raise self.error(number, f"{line!r} is not '<image> <label id>'.")
-            yield Entry(number, columns[0], columns[1])
+        try:
+            with self.path.open(encoding="utf-8-sig") as file:
+                for number, line in enumerate(map(str.strip, file), 1):
+                    if not line:
+                        continue
+                    columns = line.rsplit(None, 1) if '"' not in line else _split_quoted(line)
+                    if len(columns) != 2:
+                        raise self.error(number, f"{line!r} is not '<image> <label id>'.")
+                    yield Entry(number, columns[0], columns[1])
+        except OSError as error:
+            raise DataError(f"{self.name}: cannot be read ({error.strerror}). Check the path.") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.name}: is not a UTF-8 text file. Write it again in UTF-8.") from error
 
     def class_names(self, last_id: int) -> tuple[str, ...]:
         """The names given, or else made up for the ids up to the last."""
@@ -70,19 +75,8 @@ class _TextFile:
             return self.classes.names
         return tuple(f"class_{label}" for label in range(last_id + 1))
 
-    def error(self, line: int | str, problem: str) -> DataError:
+    def error(self, line: int | str | None, problem: str) -> DataError:
         return DataError(f"{self.name}, line {line}: {problem}")
-
-    def _lines(self) -> Iterator[tuple[int, str]]:
-        try:
-            with self.path.open(encoding="utf-8-sig") as file:
-                for number, line in enumerate(file, 1):
-                    if stripped := line.strip():
-                        yield number, stripped
-        except OSError as error:
-            raise DataError(f"{self.name}: cannot be read ({error.strerror}). Check the path.") from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self.name}: is not a UTF-8 text file. Write it again in UTF-8.") from error
 
 
 def _split_quoted(line: str) -> list[str]:
@@ -105,9 +99,13 @@ def _read_classes(file: _TextFile, entries: Iterable[Entry]) -> ImageList:
     """Reads a multiclass set; from the first line with several ids on, it is a multilabel one."""
     images = PackedStrings()
     targets: ClassTargets | ClassSetTargets = ClassTargets()
+    class_ids = lru_cache(_LABELS_KEPT)(partial(_class_ids, file.classes))  # most labels occur many times
     for entry in entries:
         images.append(entry.image)
-        ids = _class_ids(file, entry)
+        try:
+            ids = class_ids(entry.label)
+        except ValueError as error:
+            raise file.error(entry.place, str(error)) from None
         if isinstance(targets, ClassTargets) and "," in entry.label:
             targets = targets.as_sets()
         targets.append(ids)
@@ -115,17 +113,23 @@ def _read_classes(file: _TextFile, entries: Iterable[Entry]) -> ImageList:
     return ImageList(file.name, file.path.parent, images, targets, names, classes_named=file.classes is not None)
 
 
-def _class_ids(file: _TextFile, entry: Entry) -> list[int]:
-    if entry.label.isdecimal():
-        ids = [int(entry.label)]
-    elif _IDS.fullmatch(entry.label):
-        ids = [int(one) for one in entry.label.split(",") if one]
+def _class_ids(classes: ClassList | None, label: str) -> tuple[int, ...]:
+    """Parses one id or several with commas. Raises ValueError with the problem."""
+    ids: tuple[int, ...]
+    if label.isdecimal():
+        ids = (int(label),)
+    elif _IDS.fullmatch(label):
+        ids = tuple(int(one) for one in label.split(",") if one)
     else:
-        raise file.error(entry.place, _label_problem(entry.label))
-    for one in ids:
-        if one >= file.class_limit:
-            raise file.error(entry.place, _too_large(one, file.classes))
+        raise ValueError(_label_problem(label))
+    if max(ids) >= _class_limit(classes):
+        raise ValueError(_too_large(max(ids), classes))
     return ids
+
+
+def _class_limit(classes: ClassList | None) -> int:
+    """The number of ids allowed."""
+    return len(classes.names) if classes is not None else _MOST_UNNAMED_CLASSES
 
 
 def _label_problem(label: str) -> str:
@@ -152,9 +156,9 @@ def _read_boxes(file: _TextFile, entries: Iterable[Entry]) -> ImageList:
             raise file.error(entry.place, f"{entry.label!r} is not a box file, which the lines before it have.")
         boxes.new_image(entry.image)
         box_files.append(entry.label)
-        lines.append(int(entry.place))
+        lines.append(cast("int", entry.place))
     read = 0  # box files, each of the image with the same number
-    for found in results(box_file_calls(file.path.parent, file.class_limit, box_files)):
+    for found in results(box_file_calls(file.path.parent, _class_limit(file.classes), box_files)):
         owners = array("Q")
         for image, count in enumerate(found.counts, start=read):
             owners.extend(repeat(image, count))

@@ -60,8 +60,8 @@ class _WrongSizes:
     def log(self) -> None:
         if self._count:
             log.warning(
-                "%s: %d images do not have the size that it states; the first: %s. Its boxes are taken as pixels "
-                "of the image as stored. If they were drawn on it in another size, or turned by its EXIF data, store it "
+                "%s: %d images do not have the size that it states; the first: %s. Its boxes are taken as pixels of "
+                "the image as stored. If they were drawn on it in another size, or turned by its EXIF data, store it "
                 "so.",
                 self._images.name,
                 self._count,

@@ -22,6 +22,7 @@ from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStat
 from mitorch_service.models.training import Resources
 from mitorch_service.settings import AzureMLCluster
 from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator
+from tests.coverage_environment import MEASURED
 
 _ROOT = Path(__file__).parents[1]
 _RUN_ARGUMENTS = b"import os, sys\nos.execvp(sys.argv[1], sys.argv[1:])\n"
@@ -43,7 +44,7 @@ class Worker(AbstractContextManager["Worker"]):
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.azureml_worker"],
-                env={"PATH": os.environ["PATH"], **variables, "PYTHONPATH": paths, **environment},
+                env={"PATH": os.environ["PATH"], **variables, "PYTHONPATH": paths, **MEASURED, **environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import azurite_server, mongodb_server
+from tests import azurite_server, coverage_environment, mongodb_server
+from tests.marking import mark
 
 _OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
+
+# Started in the background of a script (`nohup scripts/test &`), the suite ignores Ctrl-C, and so would every command
+# that it starts: those that are sent SIGINT would never end. A handler here, unlike SIG_IGN, is not inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +50,16 @@ def azurite() -> Iterator[azurite_server.Azurite]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        coverage_environment.keep_to_ourselves()
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks, and put into groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark(items)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

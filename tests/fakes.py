@@ -11,8 +11,8 @@ from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.models.run import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
-from mitorch_service.stores.retention import Compaction, Removal
+from mitorch_service.stores.primitives import Primitives
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
 
 
 class FakeBackend(Backend):
@@ -81,68 +81,80 @@ class FakeBackend(Backend):
             raise BackendUnavailable(self.cluster, "it does not answer", "Wait.")
 
 
+def primitives(store: Store) -> Primitives:
+    """The database below a store, which only tests reach: to write what no verb writes, or to look at queries."""
+    return store._database
+
+
 class HookedStore(Store):
-    """Another store, with a function of the test's called before each of its operations: it may look, change
+    """Another store, with a function of the test's called before each operation of its database: it may look, change
     something behind the caller's back, or raise."""
 
     def __init__(self, store: Store, before: Callable[[str], None]) -> None:
         """`before` gets the name of the operation: ``find``, ``change``, …"""
-        self._store, self._before = store, before
+        super().__init__(HookedDatabase(primitives(store), before))
+
+
+class HookedDatabase(Primitives):
+    """The database of a HookedStore."""
+
+    def __init__(self, database: Primitives, before: Callable[[str], None]) -> None:
+        self._database, self._before = database, before
 
     def prepare(self) -> None:
         self._before("prepare")
-        self._store.prepare()
+        self._database.prepare()
 
     def ping(self) -> str:
         self._before("ping")
-        return self._store.ping()
+        return self._database.ping()
 
     def close(self) -> None:
-        self._store.close()
+        self._database.close()
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         self._before("insert")
-        return self._store.insert(collection, documents)
+        return self._database.insert(collection, documents)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
         self._before("find")
-        return iter(list(self._store.find(query)))
+        return iter(list(self._database.find(query)))
 
     def count(self, query: Query) -> int:
         self._before("count")
-        return self._store.count(query)
+        return self._database.count(query)
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
         self._before("count")
-        return self._store.count_statuses(job_id)
+        return self._database.count_statuses(job_id)
 
     def change(self, change: Guarded) -> dict[str, Any] | None:
         self._before("change")
-        return self._store.change(change)
+        return self._database.change(change)
 
     def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
         return [self.change(change) is not None for change in changes]
 
     def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
         self._before("put")
-        return self._store.put(collection, document, fence)
+        return self._database.put(collection, document, fence)
 
     def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
         self._before("remove")
-        return self._store.remove(collection, id, expect)
+        return self._database.remove(collection, id, expect)
 
     def remove_between(self, collection: Collection, low: str, high: str) -> int:
         self._before("remove_between")
-        return self._store.remove_between(collection, low, high)
+        return self._database.remove_between(collection, low, high)
 
     def remove_all(self, removals: Sequence[Removal]) -> int:
         self._before("remove_all")
-        return self._store.remove_all(removals)
+        return self._database.remove_all(removals)
 
     def compact(self, wait: Callable[[], object]) -> Compaction:
         self._before("compact")
-        return self._store.compact(wait)
+        return self._database.compact(wait)
 
     def explain(self, query: Query) -> QueryPlan:
         self._before("explain")
-        return self._store.explain(query)
+        return self._database.explain(query)

@@ -72,7 +72,7 @@ def _endings(store: Store, before: PassReport, after: PassReport) -> Iterator[st
         if training.id in still:
             continue
         try:
-            ended = store.get_training(training.id)
+            ended = store.trainings.get_training(training.id)
         except (NotFound, BrokenDocument):
             continue  # deleted or damaged meanwhile
         if ended.status in ENDED:
@@ -89,7 +89,7 @@ def default_seconds(settings: Settings) -> float:
 def cancel_id(id: str) -> str:
     """Cancels a training or a job; returns what happened."""
     store, backends = _open()
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     now = datetime.now(UTC)
     if kind == "job":
         count = lifecycle.cancel_job(store, backends, whole, now)
@@ -101,7 +101,7 @@ def cancel_id(id: str) -> str:
 def retry_id(id: str) -> str:
     """Queues an ended training, or the failed trials of an active job, again."""
     store = open_store(read_settings())
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     now = datetime.now(UTC)
     if kind == "job":
         return f"job {whole}: {lifecycle.retry_job(store, whole, now)} trials queued again"
@@ -112,11 +112,11 @@ def retry_id(id: str) -> str:
 def prioritise_id(id: str, priority: int) -> str:
     """Changes the priority of a training or a job."""
     store = open_store(read_settings())
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
         count = lifecycle.prioritise_job(store, whole, priority)
         return f"job {whole} and {count} of its trials have priority {priority}"
-    store.set_priority(whole, priority)
+    store.queue.set_priority(whole, priority)
     return f"training {whole} has priority {priority}"
 
 
@@ -124,7 +124,7 @@ def delete_id(id: str) -> str:
     """Deletes an ended training or job with everything that belongs to it."""
     settings = read_settings()
     store, artifacts = open_store(settings), open_artifacts(settings)
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
         return f"job {whole} deleted with {lifecycle.delete_job(store, artifacts, whole)} trials"
     lifecycle.delete_training(store, artifacts, whole)
@@ -134,10 +134,10 @@ def delete_id(id: str) -> str:
 def read_log(id: str, number: int | None) -> str:
     """The end of an attempt's log, from the cluster that it ran on. Raises NotFound."""
     store, backends = _open()
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
         raise NotFound("training", whole, "It is a job: give the id of one of its trials.")
-    attempts = store.get_training(whole).attempts
+    attempts = store.trainings.get_training(whole).attempts
     attempt = next((a for a in reversed(attempts) if number in (None, a.number)), None)
     if attempt is None:
         raise NotFound("attempt", f"{number or 1} of training {whole}", f"It has {len(attempts)}.")
@@ -150,9 +150,9 @@ def show_status(as_json: bool) -> None:
     """The clusters with their capacity, trainings by status, active jobs, and the head of the queue."""
     store, backends = _open()
     clusters = {name: _capacity(backend) for name, backend in backends.items()}
-    counts = store.count_trainings()
-    jobs = store.active_jobs().items
-    queue = store.queue_head(_HEAD).items
+    counts = store.trainings.count_trainings()
+    jobs = store.jobs.active_jobs().items
+    queue = store.queue.queue_head(_HEAD).items
     refused = _last_refusals(store, queue, backends)
     head = queue[:_SHOWN]
     if as_json:
@@ -182,9 +182,9 @@ def show_status(as_json: bool) -> None:
 
 def _last_refusals(store: Store, queue: Sequence[TrainingRow], clusters: Iterable[str]) -> dict[str, str | None]:
     """Of each cluster, what it has refused, if it has taken no training since."""
-    active = store.active_trainings().items if any(map(refusals, queue)) else ()
+    active = store.queue.active_trainings().items if any(map(refusals, queue)) else ()
     backoff = ClusterBackoff(datetime.now(UTC), queue, active)
-    return {name: backoff.refusal(name) for name in clusters}
+    return {name: backoff.last_refusal(name) for name in clusters}
 
 
 def _open() -> tuple[Store, dict[str, Backend]]:

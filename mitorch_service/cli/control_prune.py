@@ -42,7 +42,7 @@ def prune_ended(
         if file is not None:
             file.close()
     _tell(report, "deleted" if archive is None else f"moved to {archive}")
-    compaction = store.compact(_pause)
+    compaction = store.retention.compact(_pause)
     click.echo(f"database: {compaction.freed / 1e6:.1f} MB given back" + f"; {compaction.note}" * bool(compaction.note))
     for text in report.failed:
         click.echo(text, err=True)

@@ -31,7 +31,7 @@ def list_(as_json: bool) -> None:
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
-    listing = open_store(read_settings()).list_datasets()
+    listing = open_store(read_settings()).datasets.list_datasets()
     if as_json:
         show_json([dataset.to_document() for dataset in listing.items])
         return
@@ -51,7 +51,7 @@ def show(ref: str, as_json: bool) -> None:
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
-    dataset = open_store(read_settings()).get_dataset(dataset_ref("NAME", ref))
+    dataset = open_store(read_settings()).datasets.get_dataset(dataset_ref("NAME", ref))
     if as_json:
         show_json(dataset.to_document())
         return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-STATUSES = ("new", "queued", "running", "completed", "failed", "canceled", "pruned", "diverged")
+from mitorch_service.models.status import TrainingStatus
+
+STATUSES = tuple(status.value for status in TrainingStatus)
 
 
 @click.command(name="miquery")

@@ -18,7 +18,7 @@ from mitorch_service.wiring import open_backends
 
 def show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:
     """Prints what keeps a training or a job where it is. Raises NotFound, AmbiguousId."""
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     controller = Controller(store, open_backends(settings), settings.clusters)
     why = _training(store, controller, whole) if kind == "training" else _job(store, controller, whole)
     if as_json:
@@ -32,10 +32,10 @@ def show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:
 
 
 def _training(store: Store, controller: Controller, id: str) -> Why:
-    training, now = store.get_training(id), datetime.now(UTC)
+    training, now = store.trainings.get_training(id), datetime.now(UTC)
     if training.status != TrainingStatus.NEW:  # no cluster needs to be asked
         return why_training(now, training, Snapshot(), 0)
-    return why_training(now, training, controller.observe(now), store.count_ahead(training))
+    return why_training(now, training, controller.observe(now), store.queue.count_ahead(training))
 
 
 def _job(store: Store, controller: Controller, id: str) -> Why:
@@ -43,6 +43,6 @@ def _job(store: Store, controller: Controller, id: str) -> Why:
     for state in snapshot.jobs:
         if state.job.id == id:
             return why_job(state)
-    job = store.get_job(id)
+    job = store.jobs.get_job(id)
     ended = f"it has ended: {job.status}" + "".join(f"; {text}" for text in (job.error, job.note) if text)
     return Why(job.id, job.status, [ended])

@@ -15,7 +15,7 @@ from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.rank import run_share
+from mitorch_service.runs.rank import run_rank
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
@@ -53,7 +53,7 @@ def run_attempt(training_id: str, attempt: int) -> int:
 def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: threading.Event) -> int:
     store = open_store(settings)
     if not _is_first():
-        return run_share(store, training_id, open_dataset_files(settings))
+        return run_rank(store, training_id, open_dataset_files(settings))
     if node.starts_again and _has_begun(store, training_id, attempt):
         log.error("attempt %d had begun on a node that was taken away: it is lost, and made up for by another", attempt)
         return EXIT_INFRASTRUCTURE
@@ -77,7 +77,7 @@ def _is_first() -> bool:
 def _has_begun(store: Store, training_id: str, attempt: int) -> bool:
     """Whether another process of this attempt has reported, so that this one could write nothing."""
     try:
-        row = persistently(lambda: store.get_training(training_id), _PATIENCE_SECONDS)
+        row = persistently(lambda: store.trainings.get_training(training_id), _PATIENCE_SECONDS)
     except (NotFound, BrokenDocument, StoreError):
         return False  # which the run itself finds out, and says
     return row.attempt == attempt and row.status == TrainingStatus.RUNNING

@@ -14,8 +14,9 @@ from mitorch_service.models.obdb import read_obdb
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group, build_group, check_group, submit_group
+from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.obdb import documents
-from mitorch_service.submission.submission import Lookups, Options
+from mitorch_service.submission.submission import Options
 
 
 def submit_obdb(

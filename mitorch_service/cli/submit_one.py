@@ -16,7 +16,7 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job
 from mitorch_service.models.script import is_script
-from mitorch_service.models.status import ACTIVE_JOBS, ENDED
+from mitorch_service.models.status import ENDED, ENDED_JOBS
 from mitorch_service.models.training import Training
 from mitorch_service.models.validation import MAX_CONFIG_BYTES, parse_object
 from mitorch_service.settings import Settings
@@ -88,11 +88,11 @@ def wait_for(store: Store, document: Training | Job) -> str:
     """Waits until a training or job has ended (something else must run the controller); returns its status."""
     while True:
         if isinstance(document, Training):
-            status = store.get_training(document.id).status.value
-            ended = status in {ended.value for ended in ENDED}
+            status = store.trainings.get_training(document.id).status.value
+            ended = status in ENDED
         else:
-            status = store.get_job(document.id).status.value
-            ended = status not in {active.value for active in ACTIVE_JOBS}
+            status = store.jobs.get_job(document.id).status.value
+            ended = status in ENDED_JOBS
         if ended:
             return status
         time.sleep(_POLL_SECONDS)

@@ -40,7 +40,7 @@ def command(
     image_list = read_split(data, train=read_split(train) if train is not None else None)
 
     with heavy_imports():
-        from mitorch_service.training.loop.engine import evaluate
+        from mitorch_service.training.loop.evaluation import evaluate
 
     evaluation = evaluate(checked, image_list, weights, fast_dev_run=debug_run, plots=plots)
     if as_json:

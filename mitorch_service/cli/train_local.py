@@ -106,7 +106,7 @@ def _evicting(
 
 def _filing(reporter: Reporter, output: Path, checkpoints: Checkpoints | None) -> FileReporter:
     from mitorch_service.training.loop.file_reporter import FileReporter
-    from mitorch_service.training.loop.session import results_in
+    from mitorch_service.training.loop.session_state import results_in
 
     return FileReporter(reporter, _plots(output), results_in(checkpoints.latest() if checkpoints else None))
 

@@ -1,4 +1,4 @@
-"""What a pass tells of what it does and what goes wrong; nothing that goes wrong with one thing stops the others."""
+"""The events and errors of one pass; an error with one training, job or cluster does not stop the others."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from mitorch_service.controller.parallel_calls import ask_all
-from mitorch_service.controller.pass_report import Counted, Event
-from mitorch_service.errors import (
-    BackendError,
-    MiTorchError,
-    StoreUnavailable,
-)
+from mitorch_service.controller.parallel_calls import call_all
+from mitorch_service.controller.pass_report import Event, PassCount
+from mitorch_service.errors import BackendError, MiTorchError, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class EventLog:
-    """The events of one pass."""
+    """Collects the events of one pass."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def note(self, text: str, *counted: Counted, number: int = 1, failed: bool = False) -> None:
-        self.events.append(Event(mask_secrets(text), failed, counted, number))
+    def note(self, text: str, *counters: PassCount, amount: int = 1) -> None:
+        """Records something that was done, and adds `amount` to the counters."""
+        self.events.append(Event(mask_secrets(text), False, counters, amount))
+
+    def note_failure(self, text: str, *counters: PassCount) -> None:
+        """Records something that could not be done."""
+        self.events.append(Event(mask_secrets(text), True, counters))
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """What goes wrong here is told, and stops nothing else; but without its database a pass is over."""
+    def collect_errors(self) -> Iterator[None]:
+        """Records an error of the block and continues behind it; StoreUnavailable ends the pass."""
         try:
             yield
         except StoreUnavailable:
             raise
         except MiTorchError as error:
-            self.note(str(error), failed=True)
+            self.note_failure(str(error))
 
-    def answers(self, calls: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[str, Answer]:
-        """The answers of the clusters that gave one; a cluster that is down delays nothing on the others."""
-        answers: dict[str, Answer] = {}
-        for cluster, answer in ask_all(calls, seconds).items():
-            if isinstance(answer, BackendError):
-                self.note(str(answer), failed=True)
+    def call_clusters(self, calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result]:
+        """Calls all clusters in parallel; returns the results by cluster, and records the errors of the others."""
+        results: dict[str, Result] = {}
+        for cluster, result in call_all(calls, seconds).items():
+            if isinstance(result, BackendError):
+                self.note_failure(str(result))
             else:
-                answers[cluster] = answer
-        return answers
+                results[cluster] = result
+        return results

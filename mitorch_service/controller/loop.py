@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
-from mitorch_service.controller.apply.steps import Steps
+from mitorch_service.controller.apply.applier import ActionApplier
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.observe.observation import Observation
 from mitorch_service.controller.pass_report import PassReport
@@ -19,7 +19,7 @@ from mitorch_service.stores.base import Store
 
 
 class Controller:
-    """Stateless between passes: all that it knows is in the store and on the clusters."""
+    """Stateless between passes: everything that it knows is in the store and on the clusters."""
 
     def __init__(
         self,
@@ -28,32 +28,30 @@ class Controller:
         clusters: Sequence[ClusterConfig] = (),
         artifacts: ArtifactStore | None = None,
     ) -> None:
-        """`backends` by cluster name, in order of preference; `clusters` what the settings say of them. `artifacts`:
-        where the states of paused trials are, which are deleted with the end of their job."""
-        self._store, self._backends, self._artifacts = store, backends, artifacts
-        self._facts = {cluster.name: Cluster.of(cluster) for cluster in clusters}
+        """`backends` by cluster name, in order of preference; `clusters` are their settings. `artifacts` holds the
+        checkpoints of paused trials, which are deleted when their job ends."""
+        self._store = store
+        self._backends = backends
+        self._artifacts = artifacts
+        self._clusters = {cluster.name: Cluster.of(cluster) for cluster in clusters}
 
     def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
-        """One pass. `in_time` is asked before each step, never within one: once it says no, the rest is left to the
-        next pass. Raises StoreUnavailable when the database does not answer; nothing else stops it."""
+        """Runs one pass. `in_time` is called before each step, never within one: once it returns False, the rest is
+        left to the next pass. Raises StoreUnavailable; records every other error in the report."""
         events = EventLog()
         self._store.prepare()
-        observation = self._observation(events)
-        snapshot = observation.snapshot(now)
-        steps = Steps(self._store, self._backends, self._artifacts, observation, events)
-        for step in steps.of(plan(now, snapshot), now):
-            if not in_time():
-                return PassReport(snapshot, events.events, complete=False)
-            with events.going_on():
-                step()
-        return PassReport(snapshot, events.events)
+        snapshot = self._observation(events).snapshot(now)
+        actions = plan(now, snapshot)
+        applier = ActionApplier(self._store, self._backends, self._artifacts, events)
+        complete = applier.apply_all(actions, now, in_time)
+        return PassReport(snapshot, events.events, complete)
 
     def observe(self, now: datetime) -> Snapshot:
-        """What a pass would see now."""
+        """Returns the snapshot that a pass would work on now."""
         return self._observation(EventLog()).snapshot(now)
 
     def _observation(self, events: EventLog) -> Observation:
-        return Observation(self._store, self._backends, self._facts, events)
+        return Observation(self._store, self._backends, self._clusters, events)
 
 
 def run(
@@ -62,7 +60,7 @@ def run(
     show: Callable[[PassReport], None],
     until_idle: bool,
 ) -> None:
-    """Passes for ever, or until one finds nothing to do."""
+    """Runs passes for ever, or until one finds nothing to do."""
     while True:
         report = tick()
         show(report)

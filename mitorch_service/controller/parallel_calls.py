@@ -1,4 +1,4 @@
-"""Asking several clusters at the same time, so that one that is slow or down delays nothing on the others."""
+"""Calls to several clusters at the same time, so that a slow one or one that is down delays none of the others."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from mitorch_service.errors import BackendError, BackendUnavailable
 Result = TypeVar("Result")
 
 
-def ask_all(calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result | BackendError]:
-    """What each call returns, or the BackendError that it raises; by cluster, in the order of `calls`. One that takes
-    longer than so many seconds is left to itself and counts as BackendUnavailable. A single call is made in this
-    thread, and waited for: there is nobody whom it delays."""
-    asked = {cluster: _Asked(call) for cluster, call in calls.items()}
-    if len(asked) == 1:
-        next(iter(asked.values())).run()
+def call_all(calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result | BackendError]:
+    """Returns each call's result, or the BackendError that it raised; by cluster, in the order of `calls`.
+
+    A call that takes longer than `seconds` is abandoned and counts as BackendUnavailable. A single call runs in this
+    thread without a limit, as it can delay no other. Raises what a call raises besides BackendError."""
+    pending = {cluster: _Call(call) for cluster, call in calls.items()}
+    if len(pending) == 1:
+        next(iter(pending.values())).run()
     else:
-        for cluster, one in asked.items():
-            threading.Thread(target=one.run, name=f"ask-{cluster}", daemon=True).start()
+        for cluster, call in pending.items():
+            threading.Thread(target=call.run, name=f"call-{cluster}", daemon=True).start()
     end = time.monotonic() + seconds
-    return {cluster: one.answer(cluster, max(0.0, end - time.monotonic()), seconds) for cluster, one in asked.items()}
+    return {cluster: call.wait(cluster, max(0.0, end - time.monotonic()), seconds) for cluster, call in pending.items()}
 
 
-class _Asked(Generic[Result]):
+class _Call(Generic[Result]):
     """One call, made in any thread."""
 
     def __init__(self, call: Callable[[], Result]) -> None:
@@ -38,13 +39,13 @@ class _Asked(Generic[Result]):
     def run(self) -> None:
         try:
             self._result.append(self._call())
-        except BaseException as error:  # noqa: BLE001 - raised where the answer is asked for
+        except BaseException as error:  # noqa: BLE001 - raised by `wait`
             self._error = error
         self._done.set()
 
-    def answer(self, cluster: str, patience: float, seconds: float) -> Result | BackendError:
+    def wait(self, cluster: str, patience: float, seconds: float) -> Result | BackendError:
         if not self._done.wait(patience):
-            return BackendUnavailable(cluster, f"no answer within {seconds:g} s", "The next pass asks again.")
+            return BackendUnavailable(cluster, f"no answer within {seconds:g} s", "The next pass tries again.")
         if isinstance(self._error, BackendError):
             return self._error
         if self._error is not None:

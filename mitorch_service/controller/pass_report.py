@@ -1,4 +1,4 @@
-"""What a pass tells of itself."""
+"""The record of one pass: the snapshot that it worked on, its events and its counts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from enum import StrEnum
 from mitorch_service.controller.plan.snapshot import Snapshot
 
 
-class Counted(StrEnum):
-    """What a pass counts of what it did."""
+class PassCount(StrEnum):
+    """The counters of a pass."""
 
     TRIALS_ADDED = "trials_added"
     TRIALS_RESUMED = "trials_resumed"  # paused trials
     LAUNCHED = "launched"
-    ENDED = "ended"  # attempts whose run had not said so itself; of these:
+    ENDED = "ended"  # attempts whose run had not reported its own end; of these:
     LOST = "lost"
-    REFUSED = "refused"  # by a cluster that would not start them
+    REFUSED = "refused"  # by a cluster that did not accept them
     FAILED = "failed"  # and documents that cannot be read
     CANCELED = "canceled"  # and trainings that never ran
     JOBS_ENDED = "jobs_ended"
@@ -24,25 +24,25 @@ class Counted(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a pass did, or could not do, in words."""
+    """Something that a pass did, or failed to do, in words."""
 
     text: str
     failed: bool = False
-    counted: tuple[Counted, ...] = ()
-    number: int = 1  # how often it counts
+    counters: tuple[PassCount, ...] = ()  # that it adds to
+    amount: int = 1  # that it adds
 
 
 @dataclass(frozen=True)
 class PassReport:
-    """What one pass saw and did."""
+    """The snapshot and the events of one pass."""
 
     snapshot: Snapshot
     events: list[Event] = field(default_factory=list)
-    complete: bool = True  # False: time was up before all was done
+    complete: bool = True  # False: time ran out before everything was done
 
-    def count(self, kind: Counted) -> int:
-        """How much of this it did."""
-        return sum(event.number for event in self.events if kind in event.counted)
+    def count(self, counter: PassCount) -> int:
+        """Returns the value of one counter."""
+        return sum(event.amount for event in self.events if counter in event.counters)
 
     @property
     def idle(self) -> bool:

@@ -1,4 +1,4 @@
-"""One pass within a limit of time, told in lines of JSON, and remembered for whoever asks how the controller is."""
+"""One pass within a time limit, logged as lines of JSON, with its counts stored for status queries."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.controller.loop import Controller
-from mitorch_service.controller.pass_report import Counted, PassReport
+from mitorch_service.controller.pass_report import PassCount, PassReport
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.secrets import mask_secrets
 
@@ -23,54 +24,56 @@ def timed_pass(
     artifacts: ArtifactStore,
     clock: Callable[[], datetime],
     in_time: Callable[[], bool],
-    log: Callable[[dict[str, Any]], object],
+    log: Callable[[dict[str, JsonValue]], object],
     past_due: bool = False,
 ) -> PassReport:
-    """One pass, for as long as `in_time` says. Logs a line for each failure, and then one with what was done; the
-    latter is stored for `last_pass`. No line holds a secret. Raises StoreUnavailable, as `tick` does."""
+    """Runs one pass for as long as `in_time` returns True. Logs a line for each failure, then one with the counts,
+    which is stored for `last_pass`. No line holds a secret. Raises StoreUnavailable, as `tick` does."""
     started = clock()
     report = controller.tick(started, in_time)
     for event in report.events:
         if event.failed:
             log({"event": "failure", "text": event.text})
-    line = {"event": "pass", "at": started.isoformat(), "past_due": past_due, **summary(report)}
+    line: dict[str, JsonValue] = {"event": "pass", "at": started.isoformat(), "past_due": past_due, **summary(report)}
     line["seconds"] = round((clock() - started).total_seconds(), 3)
     try:
-        _remember(artifacts, line)
+        _store(artifacts, line)
     except ArtifactError as error:
         log({"event": "failure", "text": mask_secrets(str(error))})
     log(line)
     return report
 
 
-def summary(report: PassReport) -> dict[str, Any]:
-    """The counts of a pass: what it did by kind, what it could not do, and what it saw."""
+def summary(report: PassReport) -> dict[str, JsonValue]:
+    """Returns the counters of a pass, its failures, and the numbers of what it saw."""
     seen = report.snapshot
+    down: list[JsonValue] = [*sorted(seen.configured - set(seen.clusters))]
     return {
-        **{kind.value: report.count(kind) for kind in Counted},
+        **{counter.value: report.count(counter) for counter in PassCount},
         "failures": sum(event.failed for event in report.events),
-        "clusters_down": sorted(seen.configured - set(seen.clusters)),
+        "clusters_down": down,
         "active": len(seen.active),
         "jobs": len(seen.jobs),
         "complete": report.complete,
     }
 
 
-def last_pass(artifacts: ArtifactStore) -> dict[str, Any] | None:
-    """The line of the last pass that came to its end, wherever; None before the first. Raises ArtifactError."""
+def last_pass(artifacts: ArtifactStore) -> dict[str, JsonValue] | None:
+    """Returns the line of the last pass that came to its end, on any machine; None before the first. Raises
+    ArtifactError."""
     if not artifacts.exists(_KEY):
         return None
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "last_pass.json"
         artifacts.get(_KEY, copy)
         try:
-            line: dict[str, Any] = json.loads(copy.read_text("utf-8"))
+            line: dict[str, JsonValue] = json.loads(copy.read_text("utf-8"))
         except ValueError as error:
             raise ArtifactError(_KEY, "the artifact store", f"is not JSON ({error}): delete it") from error
     return line
 
 
-def _remember(artifacts: ArtifactStore, line: dict[str, Any]) -> None:
+def _store(artifacts: ArtifactStore, line: dict[str, JsonValue]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "last_pass.json"
         source.write_text(json.dumps(line), "utf-8")

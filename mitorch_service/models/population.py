@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -32,3 +34,12 @@ class Inheritance(Document):
     def origin(self) -> str:
         """Names the state that was taken over."""
         return f"{self.parent}@{self.epoch}"
+
+
+@dataclass(frozen=True)
+class MemberReplacement:
+    """The changes to a member that resumes from another member's state."""
+
+    config: Mapping[str, Any]
+    inheritance: Inheritance
+    lineage_index: int  # of the inheritance in the member's lineage

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.dataset import DatasetRef
@@ -112,6 +113,18 @@ class Progress(Document):
     at: UtcTime
 
 
+def _read_old_pause(fields: Any) -> Any:
+    """Up to version 0.1 a paused trial was stored as pruned, with the epoch after which it paused."""
+    if not isinstance(fields, Mapping) or fields.get("status") != TrainingStatus.PRUNED:
+        return fields
+    trial, times = fields.get("trial"), fields.get("status_times")
+    if not isinstance(trial, Mapping) or trial.get("pause_at", trial.get("until")) is None:
+        return fields
+    if isinstance(times, Mapping) and "pruned" in times:
+        times = {"paused": times["pruned"]} | {status: at for status, at in times.items() if status != "pruned"}
+    return {**fields, "status": TrainingStatus.PAUSED, "status_times": times}
+
+
 class TrialRow(Document):
     """A trial as a search sees it."""
 
@@ -123,6 +136,8 @@ class TrialRow(Document):
     progress: Progress | None = None
     evaluation: dict[str, float] | None = None
     error: TrainingErrorInfo | None = None
+
+    _old_pause = model_validator(mode="before")(_read_old_pause)
 
 
 def epochs_text(done: int, of: int) -> str:
@@ -158,6 +173,8 @@ class TrainingRow(Document):
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
 
+    _old_pause = model_validator(mode="before")(_read_old_pause)
+
     @property
     def belongs_to(self) -> str | None:
         """The job whose trial or final training it is."""
@@ -168,8 +185,8 @@ class TrainingRow(Document):
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
 
     def is_paused(self) -> bool:
-        """Whether it waits for its search to take it on; once that has ended, it is one of the losers."""
-        return self.status == TrainingStatus.PRUNED and self.trial is not None and self.trial.pause_at is not None
+        """Whether its search may still resume it, or might have until the job ended."""
+        return self.status == TrainingStatus.PAUSED
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
         """How many attempts since the last retry ended so."""

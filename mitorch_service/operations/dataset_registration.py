@@ -17,11 +17,11 @@ from mitorch_service.models.dataset import (
     detach_sas_tokens,
 )
 from mitorch_service.models.sas import is_url
-from mitorch_service.models.status import ACTIVE, TrainingStatus
+from mitorch_service.models.status import OPEN
 from mitorch_service.models.validation import check, parse_json
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.settings import Settings, read_settings
-from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.splits import read_split
 from mitorch_service.wiring import open_dataset_files, open_store
@@ -39,29 +39,29 @@ def register_file(path: str, cluster: str | None = None) -> list[DatasetRef]:
     datasets, problems = _datasets(parse_json(path, content), Path(path).absolute().parent, settings, places)
     store = open_store(settings)
     for index, dataset in enumerate(datasets):
-        if any(known.id == dataset.id for known in [*store.list_datasets().items, *datasets[:index]]):
+        if any(known.id == dataset.id for known in [*store.datasets.list_datasets().items, *datasets[:index]]):
             taken = f"{dataset.ref} is registered already; give it the next version"
             problems.append(Problem(f"[{index}].version", taken))
     if problems:
         raise InvalidInput(path, problems)
     store.prepare()
     for dataset in datasets:
-        store.add_dataset(dataset)
+        store.datasets.add_dataset(dataset)
     return [dataset.ref for dataset in datasets]
 
 
 def remove_version(ref: DatasetRef) -> DatasetRef:
     """Removes one version. Raises NotFound; NotAllowed while a training that has not ended is pinned to it."""
     store = open_store(read_settings())
-    dataset = store.get_dataset(ref)
+    dataset = store.datasets.get_dataset(ref)
     if ref.version is None:
         raise InvalidInput("NAME:V", [Problem(ref.name, f"name the version to remove, such as {dataset.ref}")])
-    for status in (TrainingStatus.NEW, *ACTIVE):
-        for row in store.list_trainings(TrainingFilter(status, dataset=ref.name), limit=1000).items:
+    for status in OPEN:
+        for row in store.trainings.list_trainings(TrainingFilter(status, dataset=ref.name), limit=1000).items:
             if row.dataset == dataset.ref:
                 remedy = f"Cancel training {row.id} first, or let it end."
                 raise NotAllowed("data set", str(ref), "in use", "removed", remedy)
-    store.remove_dataset(ref)
+    store.datasets.remove_dataset(ref)
     return dataset.ref
 
 

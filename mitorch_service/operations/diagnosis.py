@@ -75,8 +75,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
     store = open_store(settings)
     engine = store.ping()
     store.prepare()
-    datasets = len(store.list_datasets().items)
-    text = f"{engine}; {sum(store.count_trainings().values())} trainings, {datasets} data sets"
+    datasets = len(store.datasets.list_datasets().items)
+    text = f"{engine}; {sum(store.trainings.count_trainings().values())} trainings, {datasets} data sets"
     yield Finding("database", True, text)
     if settings.sqlite_path is not None:
         yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")

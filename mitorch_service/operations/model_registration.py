@@ -75,9 +75,9 @@ def model_entry(name: str, training: Training, files: Path, counts: dict[str, in
 
 
 def _winner(store: Store, id: str) -> Training:
-    kind, whole = store.resolve_id(id)
+    kind, whole = store.trainings.resolve_id(id)
     if kind == "job":
-        job = store.get_job(whole)
+        job = store.jobs.get_job(whole)
         best = job.best
         if len(job.search.objectives()) > 1:
             remedy = "Give the id of the one you want: miquery shows them."
@@ -85,7 +85,7 @@ def _winner(store: Store, id: str) -> Training:
         if best is None:
             raise NotFound("best trial", f"of job {whole}", "None of its trials is completed: see miquery.")
         whole = best.refit or best.training_id
-    training = store.get_training(whole)
+    training = store.trainings.get_training(whole)
     if training.status != TrainingStatus.COMPLETED:
         remedy = "Only a completed training has a model."
         raise NotAllowed("training", whole, str(training.status), "registered", remedy)
@@ -102,7 +102,7 @@ def _where_it_ran(settings: Settings, training: Training) -> str | None:
 def _image_counts(store: Store, settings: Settings, training: Training) -> tuple[dict[str, int], list[str]]:
     """The lines of each split's text file, which are loaded if they are elsewhere, the images are not."""
     try:
-        dataset = store.get_dataset(training.dataset)
+        dataset = store.datasets.get_dataset(training.dataset)
         with open_dataset_files(settings).at_hand(_texts_only(dataset)) as paths:
             return {name: _lines(path) for name, path in paths.items()}, []
     except (NotFound, BrokenDocument, DataError, ArtifactError, OSError) as error:

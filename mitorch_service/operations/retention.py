@@ -69,19 +69,23 @@ def prune(
     report = PruneReport()
     for page in _select(store, order, report, whole=archive is not None):
         if archive is not None:
-            archive.add({"training": one.document, "results": list(store.curve_records(one.row.id))} for one in page)
-        still = store.unchanged([one.row for one in page])
+            archive.add(
+                {"training": one.document, "results": list(store.runs.curve_records(one.row.id))} for one in page
+            )
+        still = store.retention.unchanged([one.row for one in page])
         bare = [row for row in still if _remove_files(artifacts, runs, row, order, report)]
-        removed = store.remove_ended(bare)
+        removed = store.retention.remove_ended(bare)
         report.trainings += removed
         report.changed += len(page) - len(still) + len(bare) - removed
         show(report)
         wait()
-    empty = (ended for ended in store.ended_jobs(order.before) if store.count_trials(ended[0].id) == 0)
+    empty = (
+        ended for ended in store.retention.ended_jobs(order.before) if store.retention.count_trials(ended[0].id) == 0
+    )
     while jobs := list(islice(empty, _PAGE)):
         if archive is not None:
             archive.add({"job": document} for _, document in jobs)
-        report.jobs += sum(store.remove_ended_job(job) for job, _ in jobs)
+        report.jobs += sum(store.retention.remove_ended_job(job) for job, _ in jobs)
         wait()
     return report
 
@@ -93,13 +97,15 @@ def preview(store: Store, order: PruneOrder) -> PruneReport:
     for page in _select(store, order, report, whole=False):
         report.trainings += len(page)
         trials.update(one.row.job_id for one in page if one.row.job_id is not None)
-    report.jobs = sum(store.count_trials(job.id) == trials[job.id] for job, _ in store.ended_jobs(order.before))
+    report.jobs = sum(
+        store.retention.count_trials(job.id) == trials[job.id] for job, _ in store.retention.ended_jobs(order.before)
+    )
     return report
 
 
 def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -> Iterator[list[Ended]]:
     """Page by page what is to go; what stays is counted in the report."""
-    jobs = store.active_jobs()
+    jobs = store.jobs.active_jobs()
     active = {job.id for job in jobs.items} | {broken.key for broken in jobs.broken}
     bases = set().union(*(named_bases(part) for job in jobs.items for part in (job.config, job.search.refit)))
     newest = 0
@@ -122,8 +128,8 @@ def _select(store: Store, order: PruneOrder, report: PruneReport, whole: bool) -
     for status in ENDED:
         after: Place | None = None
         while True:
-            page = store.ended_page(status, order.before, _PAGE, after, whole)
-            named, newest = store.bases_in_use(max(0, newest - _CLOCKS_DIFFER))
+            page = store.retention.ended_page(status, order.before, _PAGE, after, whole)
+            named, newest = store.retention.bases_in_use(max(0, newest - _CLOCKS_DIFFER))
             bases |= named
             report.broken += len(page.broken)
             if chosen := [one for one in page.items if not stays(one.row)]:
@@ -141,9 +147,9 @@ def _aim(trial: Trial) -> tuple[Direction, bool]:
 def _best_of(store: Store, job_id: str, direction: Direction, several: bool) -> set[str]:
     """The best trial; of several objectives the front, which is empty where the job's document cannot be read."""
     if not several:
-        return {row.id for row in store.best_trials(job_id, direction, 1).items}
+        return {row.id for row in store.jobs.best_trials(job_id, direction, 1).items}
     try:
-        return {trial.training_id for trial in current_front(store, store.get_job(job_id))}
+        return {trial.training_id for trial in current_front(store, store.jobs.get_job(job_id))}
     except (NotFound, BrokenDocument):
         return set()
 

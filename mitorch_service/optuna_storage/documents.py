@@ -25,7 +25,7 @@ _DATASET = DatasetRef(name="optuna")
 _NOTE = "An Optuna script's study: the script runs its trials, and those that have not ended are shown as canceled."
 _OPEN = TrainingErrorInfo(type="NotEnded", message="an Optuna script runs this trial, or is to").to_document()
 _FAILED = TrainingErrorInfo(type="Failed", message="the objective function of the Optuna script failed").to_document()
-_STATUSES = {
+STATUSES = {  # of trials that a script has ended
     TrialState.COMPLETE: TrainingStatus.COMPLETED,
     TrialState.PRUNED: TrainingStatus.PRUNED,
     TrialState.FAIL: TrainingStatus.FAILED,
@@ -105,16 +105,15 @@ def parameter_field(name: str, internal: float, distribution: BaseDistribution) 
 def state_changes(
     trial: FrozenTrial, state: TrialState, values: Sequence[float] | None, at: datetime
 ) -> dict[str, Any]:
-    """The change of a trial's state; `trial` is as it was before."""
+    """The change of a trial's state, without its status; `trial` is as it was before."""
     now = at.astimezone(UTC).isoformat()
     changes: dict[str, Any] = {"optuna_state": state.name, "write_mark": new_id()}
     if values is not None:
         changes["optuna.values"] = [float(value) for value in values]
     if state == TrialState.RUNNING:
         changes["optuna.start"] = now
-    if state in _STATUSES:
-        status = _STATUSES[state].value
-        changes |= {"status": status, f"status_times.{status}": to_utc_milliseconds(at), "optuna.complete": now}
+    if state in STATUSES:
+        changes["optuna.complete"] = now
         changes["error"] = _FAILED if state == TrialState.FAIL else None
         changes["trial.parameters"] = {_shown_name(name): _shown(value) for name, value in trial.params.items()}
     if state == TrialState.COMPLETE and values is not None and all(map(math.isfinite, values)):

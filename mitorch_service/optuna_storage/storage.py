@@ -25,9 +25,10 @@ from itertools import chain
 from typing import Any
 
 from mitorch_service.errors import MissingExtra, NotAllowed
+from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.job import trial_id as training_id_of
 from mitorch_service.models.objectives import Direction
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import OPEN, TrainingStatus
 
 try:
     from optuna.distributions import BaseDistribution
@@ -42,7 +43,6 @@ from mitorch_service.optuna_storage.ids import MAX_TRIALS, split_trial_id, study
 from mitorch_service.optuna_storage.studies import StudyStorage
 
 _OPEN = (TrialState.RUNNING.name, TrialState.WAITING.name)
-_OPEN_STATUSES = ("new", "queued", "running")
 _FEW = 5  # of the leaderboard's first: nearly always the best is one of them
 
 
@@ -60,7 +60,7 @@ class MiTorchStorage(StudyStorage):
         if template_trial is not None:
             now, values = self._now(), template_trial.intermediate_values
             records = {step: documents.value_record(step, value, now) for step, value in values.items()}
-            self._store.add_study_values(training_id_of(job["_id"], number), records)
+            self._store.studies.add_study_values(training_id_of(job["_id"], number), records)
             if template_trial.state.is_finished():
                 end = template_trial.datetime_complete
                 at = now if end is None else end.astimezone()
@@ -96,7 +96,7 @@ class MiTorchStorage(StudyStorage):
         changes = documents.value_changes(step, intermediate_value, now)
         record = documents.value_record(step, intermediate_value, now)
         id, guard = self._training_id(trial_id), self._guard(trial_id)
-        if self._store.record_study_value(id, guard, changes, step, record) is None:
+        if self._store.studies.record_study_value(id, guard, changes, step, record) is None:
             self._check_open(trial_id)
             raise self._replaced(trial_id)
 
@@ -108,17 +108,17 @@ class MiTorchStorage(StudyStorage):
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         job = self._job(study_id)
-        if self._store.study_trial(training_id_of(job["_id"], trial_number)) is None:
+        if self._store.studies.study_trial(training_id_of(job["_id"], trial_number)) is None:
             raise KeyError(f"There is no trial {trial_number} of study {study_id}.")
         return trial_id_of(study_id, trial_number)
 
     def get_trial_number_from_id(self, trial_id: int) -> int:
-        if self._store.study_trial(self._training_id(trial_id)) is None:
+        if self._store.studies.study_trial(self._training_id(trial_id)) is None:
             raise KeyError(f"There is no trial {trial_id}.")
         return split_trial_id(trial_id)[1]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        document = self._store.study_trial(self._training_id(trial_id))
+        document = self._store.studies.study_trial(self._training_id(trial_id))
         if document is None:
             raise KeyError(f"There is no trial {trial_id}.")
         return self._study(split_trial_id(trial_id)[0]).read(document)
@@ -154,12 +154,14 @@ class MiTorchStorage(StudyStorage):
         while True:
             number = study.next_number
             if number is None:
-                last = self._store.last_trial_number(job["_id"])
+                last = self._store.jobs.last_trial_number(job["_id"])
                 number = 0 if last is None else last + 1
             if number >= MAX_TRIALS:
                 raise NotAllowed("study", job["name"], "full", "given more trials", "Begin another one.")
             training, fields = documents.new_trial(job, number, template, self._now())
-            added = self._store.add_study_trial(training, fields) or self._is_ours(training.id, fields["write_mark"])
+            added = self._store.studies.add_study_trial(training, fields) or self._is_ours(
+                training.id, fields["write_mark"]
+            )
             study.next_number = number + 1 if added else None
             if added:
                 return number
@@ -176,11 +178,15 @@ class MiTorchStorage(StudyStorage):
         study_id, number = split_trial_id(trial_id)
         if state == TrialState.COMPLETE and values and math.isinf(values[0]):
             marks = {f"optuna.infinite.{_side(values[0])}": number}
-            self._store.change_study(self._study(study_id).job_id, {}, marks)
+            self._store.studies.change_study(self._study(study_id).job_id, {}, marks)
         states = (TrialState.WAITING.name,) if state == TrialState.RUNNING else _OPEN
         changes = documents.state_changes(trial, state, values, at)
         id, guard = self._training_id(trial_id), self._guard(trial_id, states)
-        after = self._store.change_study_trial(id, guard, changes)
+        status = documents.STATUSES.get(state)
+        if status is None:
+            after = self._store.studies.change_study_trial(id, guard, changes)
+        else:
+            after = self._store.studies.end_study_trial(id, status, to_utc_milliseconds(at), guard, changes)
         if after is None and not self._is_ours(id, changes["write_mark"]):
             return False
         if state.is_finished():
@@ -191,7 +197,7 @@ class MiTorchStorage(StudyStorage):
 
     def _is_ours(self, training_id: str, mark: str) -> bool:
         """Whether the last such write was this one: its first answer was lost, and its repeat refused."""
-        document = self._store.study_trial(training_id)
+        document = self._store.studies.study_trial(training_id)
         return document is not None and document.get("write_mark") == mark
 
     def _set_attr(self, trial_id: int, kind: str, name: str, value: Any) -> None:
@@ -200,12 +206,12 @@ class MiTorchStorage(StudyStorage):
             self._change(trial_id, changes)
             return
         id = self._training_id(trial_id)
-        if self._store.change_study_trial(id, {"status": _OPEN_STATUSES}, changes) is None:
+        if self._store.studies.change_study_trial(id, {"status": OPEN}, changes) is None:
             self.check_trial_is_updatable(trial_id, self.get_trial(trial_id).state)
 
     def _change(self, trial_id: int, changes: Mapping[str, Any]) -> None:
         guard = self._guard(trial_id)
-        if self._store.change_study_trial(self._training_id(trial_id), guard, changes) is None:
+        if self._store.studies.change_study_trial(self._training_id(trial_id), guard, changes) is None:
             self._check_open(trial_id)
             raise self._replaced(trial_id)
 
@@ -235,8 +241,8 @@ class MiTorchStorage(StudyStorage):
         """The number of the completed trial with the best finite value; a training that was stopped early may have a
         better one."""
         job_id = self._study(study_id).job_id
-        few = self._store.best_trials(job_id, direction, _FEW).items
-        for row in chain(few, self._store.iterate_best_trials(job_id, direction, MAX_TRIALS)):
+        few = self._store.jobs.best_trials(job_id, direction, _FEW).items
+        for row in chain(few, self._store.jobs.iterate_best_trials(job_id, direction, MAX_TRIALS)):
             if row.trial is not None and row.status == TrainingStatus.COMPLETED:
                 return row.trial.number
         return None
@@ -244,7 +250,7 @@ class MiTorchStorage(StudyStorage):
     def _with_infinite_value(self, study_id: int, value: float) -> int | None:
         job = self._job(study_id)
         number: int | None = (job.get("optuna") or {}).get("infinite", {}).get(_side(value))
-        document = None if number is None else self._store.study_trial(training_id_of(job["_id"], number))
+        document = None if number is None else self._store.studies.study_trial(training_id_of(job["_id"], number))
         return number if document is not None and document["optuna"].get("values") == [value] else None
 
 

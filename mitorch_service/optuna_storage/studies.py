@@ -69,9 +69,9 @@ class StudyStorage(BaseStorage, ABC):
         job, fields = new_study(name, directions, self._now())
         self._store.prepare()
         study_id = study_id_of(job.id)
-        found = self._store.study_job(prefix_of(study_id))
-        if found is None and not self._store.add_study(job, fields):
-            found = self._store.study_job(prefix_of(study_id))
+        found = self._store.studies.study_job(prefix_of(study_id))
+        if found is None and not self._store.studies.add_study(job, fields):
+            found = self._store.studies.study_job(prefix_of(study_id))
         if found is not None and found.get("write_mark") != fields["write_mark"]:  # not ours, whose answer was lost
             raise DuplicatedStudyError(f"There is a study {name!r} already: load it, or choose another name.")
         return study_id
@@ -79,7 +79,7 @@ class StudyStorage(BaseStorage, ABC):
     def delete_study(self, study_id: int) -> None:
         job = self._optuna_job(study_id, "deleted", "Use micontrol delete.")
         self._known.pop(study_id, None)
-        self._store.remove_study(job["_id"], job["arrival"])
+        self._store.studies.remove_study(job["_id"], job["arrival"])
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         self._set_study_attr(study_id, "user_attrs", key, value)
@@ -91,7 +91,7 @@ class StudyStorage(BaseStorage, ABC):
         for job_id in (job_id_of(study_name), study_name):
             with suppress(ValueError):  # a name that is no GUID
                 study_id = study_id_of(job_id)
-                job = self._store.study_job(prefix_of(study_id))
+                job = self._store.studies.study_job(prefix_of(study_id))
                 if job is not None and _name(job) == study_name:
                     return study_id
         raise KeyError(f"There is no study {study_name!r}.")
@@ -110,7 +110,7 @@ class StudyStorage(BaseStorage, ABC):
 
     def get_all_studies(self) -> list[FrozenStudy]:
         studies = []
-        for job in self._store.study_jobs():
+        for job in self._store.studies.study_jobs():
             with suppress(ValueError, ValidationError):  # documents that somebody wrote by hand: miquery tells of them
                 study = FrozenStudy(
                     study_name=_name(job),
@@ -125,7 +125,7 @@ class StudyStorage(BaseStorage, ABC):
 
     def _job(self, study_id: int) -> dict[str, Any]:
         """The job of a study, as it is now. Raises KeyError."""
-        job = self._store.study_job(prefix_of(study_id))
+        job = self._store.studies.study_job(prefix_of(study_id))
         if job is None:
             self._known.pop(study_id, None)
             raise KeyError(f"There is no study {study_id}.")
@@ -150,7 +150,7 @@ class StudyStorage(BaseStorage, ABC):
     def _set_study_attr(self, study_id: int, kind: str, name: str, value: Any) -> None:
         job = self._job(study_id)
         changes = {f"optuna.{kind}.{key}": text for key, text in to_fields({name: value}).items()}
-        if not self._store.change_study(job["_id"], {"arrival": (job["arrival"],)}, changes):
+        if not self._store.studies.change_study(job["_id"], {"arrival": (job["arrival"],)}, changes):
             raise KeyError(f"The study {study_id} was deleted.")
 
 

@@ -41,18 +41,18 @@ class KnownStudy:
     @cached_property
     def view(self) -> TrialView:
         """How its trials are read. Raises NotFound, BrokenDocument."""
-        return OPTUNAS if self.is_optunas else TrialView.of_job(self._store.get_job(self.job_id))
+        return OPTUNAS if self.is_optunas else TrialView.of_job(self._store.jobs.get_job(self.job_id))
 
     def read(self, document: Mapping[str, Any]) -> FrozenTrial:
         """The trial of a training; its curve is looked up where it has begun one."""
-        records = self._store.curve_records(document["_id"]) if document.get("progress") else iter(())
+        records = self._store.runs.curve_records(document["_id"]) if document.get("progress") else iter(())
         return self.view.read(document, trial_id_of(self.id, document["trial"]["number"]), records)
 
     def trials(self) -> list[FrozenTrial]:
         """All trials by number. What has ended is not read again, unless the service's counts say that some of it is
         gone or runs once more, or that there are trials which were added behind the last that was read."""
         with self._lock:
-            counts = {} if self.is_optunas else self._store.count_trainings(self.job_id)
+            counts = {} if self.is_optunas else self._store.trainings.count_trainings(self.job_id)
             if any(number > counts.get(status, 0) for status, number in self._counted.items()):
                 self._forget()
             self._catch_up()
@@ -74,7 +74,7 @@ class KnownStudy:
         the study is gone."""
         key = to_key(name)
         while True:
-            job = self._store.study_job(self.job_id)
+            job = self._store.studies.study_job(self.job_id)
             if job is None:
                 raise KeyError(f"The study {self.id} was deleted.")
             text = (job.get("optuna") or {}).get("distributions", {}).get(key)
@@ -87,7 +87,7 @@ class KnownStudy:
                 f"optuna.distributions.{key}": distribution_to_json(distribution),
                 "optuna_parameters": (count or 0) + 1,
             }
-            self._store.change_study(self.job_id, {"optuna_parameters": (count,)}, changes)
+            self._store.studies.change_study(self.job_id, {"optuna_parameters": (count,)}, changes)
 
     def _forget(self) -> None:
         self._ended: dict[int, FrozenTrial] = {}
@@ -97,7 +97,7 @@ class KnownStudy:
         self._after: Place | None = None
 
     def _catch_up(self) -> None:
-        again = self._store.study_trials_among([trial_id(self.job_id, number) for number in self._open])
+        again = self._store.studies.study_trials_among([trial_id(self.job_id, number) for number in self._open])
         self._open = {}
         for document in chain(list(again), self._new()):
             trial = self._try_read(document)
@@ -121,7 +121,7 @@ class KnownStudy:
             return None
 
     def _new(self) -> Iterator[dict[str, Any]]:
-        for document in self._store.study_trials(self.job_id, self._after):
+        for document in self._store.studies.study_trials(self.job_id, self._after):
             yield document
             self._after = (document["arrival"], document["_id"])
 

@@ -21,6 +21,7 @@ _STATES = {
     "running": TrialState.RUNNING,
     "completed": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
+    "paused": TrialState.PRUNED,  # Optuna has no such state, and its job may never resume the trial
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from mitorch_service.controller.plan.expansion import expand
+from mitorch_service.controller.plan.expansion import expand, study_of
 from mitorch_service.controller.plan.paused_trials import rungs_of
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
@@ -27,7 +27,7 @@ def job_explanation(job: Job, store: Store | None = None) -> list[str]:
     """Size of the space, limits, predicted epochs, the first trials, and what of the config can never matter; with a
     store node hours too, where earlier trainings tell."""
     search, (space, _) = job.search, parse_space(job.config)
-    trials = expand(job, None, 0, job.created_at)
+    trials = expand(job, study_of(job, space), None, 0, job.created_at)
     count, article = search.max_trials, "An" if search.algorithm == "auto" else "A"
     lines = [
         f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
@@ -67,7 +67,7 @@ def _epochs(job: Job, trials: Sequence[Training], store: Store | None) -> list[s
         lines.append(f"early stopping ({rule.rule}): some {round(share * whole)} of them ({share:.0%}) are run;")
     if job.search.algorithm == "pbt":
         lines.append(f"all are run; after epochs {parts} the worst go on from checkpoints of the best;")
-    earlier = [] if store is None else store.recent_trainings(job.dataset.name, _EARLIER)
+    earlier = [] if store is None else store.jobs.recent_trainings(job.dataset.name, _EARLIER)
     hours = hours_an_epoch(earlier, {name for name in map(model_name, trials) if name}, job.created_at)
     return (
         lines if hours is None else [*lines, f"some {hours * share * whole:.3g} node hours, as earlier trainings took;"]

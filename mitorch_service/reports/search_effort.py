@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mitorch_service.controller.observe.cost import training_cost
+from mitorch_service.models.status import STOPPED_BY_SEARCH, TrainingStatus
 from mitorch_service.models.training import TrialRow
 from mitorch_service.stores.costs import Account
 
@@ -48,12 +49,12 @@ class Effort:
 
 def effort(rows: Sequence[TrialRow], accounts: Iterable[Account] | None, now: datetime) -> Effort:
     """Of the trials `rows`; `accounts`: theirs, None where there are too many to be read."""
-    ended = [row for row in rows if row.status in ("completed", "pruned")]
+    ended = [row for row in rows if row.status in (TrainingStatus.COMPLETED, *STOPPED_BY_SEARCH)]
     hours = None if accounts is None else {a.id: training_cost(a.attempts, now).node_hours for a in accounts}
     return Effort(
         epochs=sum(map(_epochs, ended)),
         epochs_without_stopping=sum(map(_whole, ended)),
-        stopped=sum(row.status == "pruned" for row in ended),
+        stopped=sum(row.status in STOPPED_BY_SEARCH for row in ended),
         node_hours=None if hours is None else sum(hours.get(row.id, 0.0) for row in ended),
         node_hours_without_stopping=None if hours is None else sum(_whole_hours(row, hours) for row in ended),
     )
@@ -65,7 +66,7 @@ def _epochs(row: TrialRow) -> int:
 
 def _whole(row: TrialRow) -> int:
     """The epochs that a stopped trial would have had; a completed one has had its own."""
-    return max(row.max_epochs, _epochs(row)) if row.status == "pruned" else _epochs(row)
+    return max(row.max_epochs, _epochs(row)) if row.status in STOPPED_BY_SEARCH else _epochs(row)
 
 
 def _whole_hours(row: TrialRow, hours: Mapping[str, float]) -> float:

@@ -31,8 +31,9 @@ class SearchInsight:
     def __init__(self, store: Store, job: Job, accounts: Sequence[Account] | None = None) -> None:
         """`accounts`: of its trials, where they were read."""
         self._job, self._accounts = job, accounts
-        self._rows = store.latest_trials(job.id, _MOST_TRIALS)
+        self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS)
         self._space, problems = parse_space(job.config)
+        self._study = study_of(job, self._space)
         self._usable = bool(self._rows and self._space.parameters) and not problems
 
     def fields(self) -> list[tuple[str, Any]]:
@@ -69,7 +70,7 @@ class SearchInsight:
         return [*_exhausted(self._space, len(self._rows)), *search_warnings(self._history(), kinds)]
 
     def _history(self) -> History:
-        return History(study_of(self._job, self._space), records(self._space, self._rows, keep_canceled=False))
+        return History(self._study, records(self._space, self._rows, keep_canceled=False))
 
 
 def _text(shares: Mapping[str, float]) -> str | None:

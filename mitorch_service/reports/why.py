@@ -8,7 +8,7 @@ from datetime import datetime
 from mitorch_service.controller.plan.plan import in_order, open_placer
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.models.job import refit_id
-from mitorch_service.models.status import ENDED, TrainingStatus
+from mitorch_service.models.status import ENDED, OPEN, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text
 
 
@@ -34,7 +34,7 @@ def why_training(now: datetime, training: Training, snapshot: Snapshot, ahead: i
 def why_job(state: JobState) -> Why:
     """Why no more trials of an active job are created."""
     job, search = state.job, state.job.search
-    open_count = sum(state.counts.get(status, 0) for status in ("new", "queued", "running"))
+    open_count = sum(state.counts.get(status, 0) for status in OPEN)
     created = 0 if state.last_number is None else state.last_number + 1
     reasons = [f"{created} of {search.max_trials} trials are created, {open_count} of them have not ended"]
     if job.cancel_requested_at is not None:
@@ -107,6 +107,7 @@ _HOW = {
     TrainingStatus.FAILED: "failed",
     TrainingStatus.CANCELED: "was canceled",
     TrainingStatus.PRUNED: "was stopped early by its search",
+    TrainingStatus.PAUSED: "was paused by its search",
     TrainingStatus.DIVERGED: "diverged",
 }
 

@@ -1,16 +1,19 @@
-"""What the attempts before this one have left: checkpoints to go on from, and the curve up to there."""
+"""The point from which an attempt resumes: the checkpoints of earlier attempts, and the curve up to there."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.checkpoints import CHECKPOINT, delete_states
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.script import is_script
 from mitorch_service.models.training import Training
+from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
 from mitorch_service.stores.base import Store
 from mitorch_service.training.torch_imports import heavy_imports
 
@@ -20,48 +23,62 @@ if TYPE_CHECKING:
 log = logging.getLogger("mitorch")
 
 
-class Earlier:
-    """Whole epochs of a training, with their results. PyTorch is imported once there are any."""
+@dataclass(frozen=True)
+class ResumePoint:
+    """The whole epochs that earlier attempts have done; by default none."""
 
-    def __init__(self, artifacts: ArtifactStore, training_id: str, found: Checkpoints | None = None) -> None:
-        self._artifacts, self._prefix, self._found = artifacts, f"{training_id}/", found
-        self.epochs = 0
-        self.results: Sequence[EpochResult] = ()
+    artifacts: ArtifactStore
+    training_id: str
+    epochs: int = 0
+    results: Sequence[EpochResult] = ()  # of those epochs; a script's are restored with its checkpoint
+    found: Checkpoints | None = None  # with the state to resume from already loaded
 
-    def checkpoints(self) -> Checkpoints:
-        """Where the training goes on from, and keeps its state."""
+    def open_checkpoints(self) -> Checkpoints:
+        """The checkpoints to resume from and to write to. Imports PyTorch."""
         from mitorch_service.training.loop.checkpoint import Checkpoints
 
-        return self._found or Checkpoints(self._artifacts, self._prefix)
-
-    def complete_curve(self, store: Store, training: Training) -> None:
-        """Records the epochs that a process had finished, but not recorded before it was killed."""
-        recorded = {result.epoch for result in store.curve(training.id).items} if self.results else set()
-        for result in self.results:
-            if result.epoch not in recorded:
-                store.record_epoch(training.id, training.attempt, training.max_epochs, result)
+        return self.found or Checkpoints(self.artifacts, f"{self.training_id}/")
 
 
-def find_checkpoint(artifacts: ArtifactStore, training: Training) -> Earlier:
-    """What this attempt of the training goes on from. Raises ArtifactError if the store cannot be read."""
-    prefix, lineage = f"{training.id}/", (training.trial and training.trial.lineage) or ()
-    if training.attempt == 1 or not (lineage or any(k.startswith(prefix + CHECKPOINT) for k in artifacts.keys(prefix))):
-        return Earlier(artifacts, training.id)
+def find_resume_point(artifacts: ArtifactStore, training: Training) -> ResumePoint:
+    """Finds the newest whole state of the training, or the state that its trial inherits from another one. Raises
+    ArtifactError if the artifact store cannot be read.
+
+    PyTorch is imported only if there is such a state.
+    """
+    if training.attempt == 1:
+        return ResumePoint(artifacts, training.id)
+    if is_script(training.config):
+        epochs = ScriptCheckpoints(artifacts, training.id, training.attempt).last_epoch()
+        return ResumePoint(artifacts, training.id, epochs)
+    prefix = f"{training.id}/"
+    lineage = training.trial.lineage if training.trial is not None else None
+    if not lineage and not any(key.startswith(prefix + CHECKPOINT) for key in artifacts.keys(prefix)):
+        return ResumePoint(artifacts, training.id)
     with heavy_imports():
         from mitorch_service.training.loop.checkpoint import Checkpoints, read_shared
-        from mitorch_service.training.loop.session import finished_epochs, origin_of, results_in
+        from mitorch_service.training.loop.session_state import finished_epochs, origin_of, results_in
 
     checkpoints = Checkpoints(artifacts, prefix)
-    if lineage and origin_of(checkpoints.latest()) != lineage[-1].origin:  # its own states are from before
-        checkpoints.take_over(read_shared(artifacts, lineage[-1].parent, lineage[-1].epoch))
-    earlier = Earlier(artifacts, training.id, checkpoints)
-    earlier.epochs, earlier.results = finished_epochs(checkpoints.latest()), results_in(checkpoints.latest())
-    return earlier
+    if lineage and origin_of(checkpoints.latest()) != lineage[-1].origin:  # its own states are older than the exchange
+        checkpoints.inherit(read_shared(artifacts, lineage[-1].parent, lineage[-1].epoch))
+    state = checkpoints.latest()
+    return ResumePoint(artifacts, training.id, finished_epochs(state), results_in(state), checkpoints)
+
+
+def complete_curve(store: Store, training: Training, results: Iterable[EpochResult]) -> None:
+    """Records those results of a checkpoint that an earlier attempt could not record before it was killed. Raises
+    StaleAttempt, StoreError."""
+    results = list(results)
+    recorded = {result.epoch for result in store.runs.curve(training.id).items} if results else set()
+    for result in results:
+        if result.epoch not in recorded:
+            store.runs.record_epoch(training.id, training.attempt, training.max_epochs, result)
 
 
 def delete_checkpoints(artifacts: ArtifactStore, training_id: str) -> None:
-    """Of a training that needs them no more. What cannot be deleted is logged."""
+    """Deletes the states of a training that nothing will resume. A failure is logged, not raised."""
     try:
         delete_states(artifacts, training_id, shared=False)
     except ArtifactError as error:
-        log.warning("checkpoints stay: %s", error)
+        log.warning("checkpoints cannot be deleted: %s", error)

@@ -1,5 +1,5 @@
-"""Streams a training's epochs into the store, from a thread of its own: a slow or absent database delays nothing. Only
-a trial that may be stopped early waits for the answer, and not for long."""
+"""Streams a training's epochs into the store from a thread of its own: a slow or absent database delays nothing. Only
+a trial that its search may end waits for the answer, and not for long."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import datetime
 
 from mitorch_service.errors import StaleAttempt, StoreError, StoreUnavailable
 from mitorch_service.models.result import EpochResult
+from mitorch_service.runs.search_decision import SearchDecision
 from mitorch_service.runs.trial_pausing import TrialPausing
 from mitorch_service.runs.trial_stopping import TrialStopping
 from mitorch_service.stores.base import Store
@@ -18,14 +19,14 @@ from mitorch_service.stores.patience import backoff
 from mitorch_service.training.loop.reporter import Reporter, TrainingPlan
 
 _HEARTBEAT_SECONDS = 30.0
-_ANSWER_SECONDS = 10.0  # for whether a trial ends here; an answer that comes later is obeyed then
-_REFUSALS = 5  # of one record by a database that does answer, after which the run gives up
+_ANSWER_SECONDS = 10.0  # to wait for a search's decision; one that comes later is obeyed then
+_MAX_REFUSALS = 5  # of one record by a database that does answer, after which the run gives up
 
 log = logging.getLogger("mitorch")
 
 
 class StoreReporter(Reporter):
-    """Epochs are written in order, each repeated until the store has taken it; then the next."""
+    """Writes epochs in order, and repeats each until the store has taken it."""
 
     def __init__(
         self,
@@ -38,11 +39,17 @@ class StoreReporter(Reporter):
         also: Callable[[EpochResult], None] | None = None,
         stopping: TrialStopping | TrialPausing | None = None,
     ) -> None:
-        """`stop` is set from outside (SIGTERM) or here: when a person asked for it, or the attempt was taken over.
-        `also` is told each epoch's result, and returns at once. `stopping` says when a trial ends early, or pauses."""
-        self._store, self._id, self._attempt, self._max_epochs = store, training_id, attempt, max_epochs
-        self._clock, self._stop, self._also, self._stopping = clock, stop, also, stopping
-        if self.pruned is not None:
+        """`stop` is set from outside (SIGTERM) or here: when a person cancels the training, its search ends it, or the
+        attempt is superseded. `also` receives each epoch's result and must return at once."""
+        self._store = store
+        self._id = training_id
+        self._attempt = attempt
+        self._max_epochs = max_epochs
+        self._clock = clock
+        self._stop = stop
+        self._also = also
+        self._stopping = stopping
+        if self.decision is not None:  # an earlier attempt had come as far, and died
             stop.set()
         self._waiting: queue.Queue[EpochResult | threading.Event] = queue.Queue()
         self._closing = threading.Event()
@@ -62,7 +69,7 @@ class StoreReporter(Reporter):
         )
 
     def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        pass  # one record an epoch is what the database is for
+        pass  # a record for each step would be too much for the database
 
     def epoch_ended(self, result: EpochResult) -> None:
         val = "-" if result.val_loss is None else f"{result.val_loss:.4f}"
@@ -77,9 +84,9 @@ class StoreReporter(Reporter):
             answered.wait(_ANSWER_SECONDS)
 
     @property
-    def pruned(self) -> str | None:
-        """Why the trial ends early, if it does."""
-        return None if self._stopping is None else self._stopping.reason
+    def decision(self) -> SearchDecision | None:
+        """The decision by which the trial ends here, if its search has made one."""
+        return None if self._stopping is None else self._stopping.decision
 
     def note(self, text: str) -> None:
         log.info("%s", text)
@@ -88,8 +95,8 @@ class StoreReporter(Reporter):
         return self._stop.is_set()
 
     def flush(self, patience_seconds: float) -> None:
-        """Waits until everything reported is in the store. Raises StaleAttempt when this attempt is no longer current,
-        StoreUnavailable when the patience is over, and whatever else has made the writing stop."""
+        """Waits until everything reported is in the store. Raises StaleAttempt if this attempt is no longer current,
+        StoreUnavailable once the patience is over, and StoreError if the store refused a record for good."""
         written = threading.Event()
         self._waiting.put(written)
         in_time = written.wait(patience_seconds)
@@ -103,7 +110,7 @@ class StoreReporter(Reporter):
             )
 
     def close(self) -> None:
-        """Ends the thread; what is not written by now is not written."""
+        """Ends the thread; records that are not written yet are dropped."""
         self._closing.set()
         self._waiting.put(threading.Event())
         self._thread.join(timeout=60)
@@ -113,7 +120,7 @@ class StoreReporter(Reporter):
             try:
                 item = self._waiting.get(timeout=_HEARTBEAT_SECONDS)
             except queue.Empty:
-                self._write(lambda: self._store.heartbeat(self._id, self._attempt, self._clock()), repeat=False)
+                self._write(lambda: self._store.runs.heartbeat(self._id, self._attempt, self._clock()), repeat=False)
                 continue
             if isinstance(item, threading.Event):
                 item.set()
@@ -121,12 +128,15 @@ class StoreReporter(Reporter):
                 self._write_epoch(item)
 
     def _write_epoch(self, result: EpochResult) -> None:
-        self._write(lambda: self._store.record_epoch(self._id, self._attempt, self._max_epochs, result), repeat=True)
+        self._write(
+            lambda: self._store.runs.record_epoch(self._id, self._attempt, self._max_epochs, result), repeat=True
+        )
         stopping = self._stopping
         if stopping is not None:
             self._write(lambda: stopping.ends_after(result), repeat=True)
 
     def _write(self, call: Callable[[], bool], repeat: bool) -> None:
+        """Makes the call, and asks the training to stop if it returns true."""
         failures = 0
         while not self._closing.is_set() and self._failure is None:
             try:
@@ -141,8 +151,8 @@ class StoreReporter(Reporter):
                 if not repeat:
                     return
                 failures += 1
-                if failures >= _REFUSALS and not isinstance(error, StoreUnavailable):
-                    self._give_up(error)  # it answers, and will not take this: waiting would not help
+                if failures >= _MAX_REFUSALS and not isinstance(error, StoreUnavailable):
+                    self._give_up(error)  # it answers and refuses this: waiting would not help
                 self._closing.wait(backoff(failures))
             except Exception as error:
                 log.exception("recording the results failed")

@@ -1,4 +1,4 @@
-"""What a trial is measured by at its end."""
+"""The values by which a search measures a trial that has ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mitorch_service.stores.runs import RunEnd
 
 
 def with_trial_values(training: Training, end: RunEnd) -> RunEnd:
-    """The end with the trial's objectives, all of one epoch's evaluation: of the one whose weights are kept, or that a
-    script has reported last. One objective that is missing or not finite leaves the trial without any value."""
+    """The end with the trial's objectives, all from one evaluation: that of the epoch whose weights are kept, or the
+    one that a script reported last. If one objective is missing or not finite, the trial has no value at all."""
     if training.trial is None or end.evaluation is None:
         return end
     values = [end.evaluation.get(name, math.nan) for name in training.trial.all_objectives()]

@@ -1,6 +1,6 @@
-"""The contract of a search: what is known of its trials goes in, the next points of its space come out.
+"""The contract of a search: the history of its trials goes in, the next points of its space come out.
 
-Everything here is pure: no clock, no store. The same study and the same history give the same points, whoever asks.
+Everything here is pure: no clock, no store. The same study and the same history give the same points.
 """
 
 from __future__ import annotations
@@ -17,101 +17,102 @@ from mitorch_service.search.space.expressions import Choice
 from mitorch_service.search.space.size import point_with_number, size
 from mitorch_service.search.space.space import Point, Space
 
-RETRIES = 4  # of a sampler that proposed a point of a finite space that was tried
+RETRIES = 4  # of a sampler that proposed a point of a finite space that was tried before
 
 
 class TrialState(StrEnum):
-    """What became of a trial, as a search sees it."""
+    """The state of a trial in a search."""
 
-    RUNNING = "running"  # created and not ended: its point is taken, its end is not known
+    RUNNING = "running"  # created and not ended: its point is taken, its values are not known
     COMPLETED = "completed"
-    PRUNED = "pruned"  # stopped early, or paused, by the search
-    FAILED = "failed"  # an error: counts as the worst value seen
-    DIVERGED = "diverged"  # a loss that is not finite: counts as the worst value seen
+    PRUNED = "pruned"  # stopped early by the search, for good
+    PAUSED = "paused"  # stopped early by the search, which may resume it
+    FAILED = "failed"  # with an error: counts as the worst value seen
+    DIVERGED = "diverged"  # to a loss that is not finite: counts as the worst value seen
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of the study, or of an earlier one that is given as a warm start (then with a negative number)."""
+    """A trial of the study, or of an earlier one given as a warm start (then with a negative number)."""
 
     number: int
     point: Point
     state: TrialState
-    values: tuple[float, ...] = ()  # of a completed one: each objective at the end, as measured
-    curve: Mapping[int, float] = field(default_factory=dict)  # epochs -> the best of the first objective up to them
+    values: tuple[float, ...] = ()  # of a completed trial: each objective at the end, as measured
+    curve: Mapping[int, float] = field(default_factory=dict)  # epochs -> best of the first objective until then
 
     def is_open(self) -> bool:
-        """Whether nothing is known of it but its point."""
+        """Whether only its point is known."""
         return self.state == TrialState.RUNNING and not self.curve
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is searched and how: does not change while the search runs."""
+    """The space of a search and its settings, which do not change while it runs."""
 
     space: Space
     seed: int
     max_trials: int
     directions: tuple[Literal["minimize", "maximize"], ...] = ("minimize",)
-    enqueue: tuple[Mapping[str, Any], ...] = ()  # parameters of the first trials; missing ones are drawn
-    initial_trials: int | None = None  # that must have ended before an algorithm learns; None: its own number
+    enqueue: tuple[Mapping[str, object], ...] = ()  # parameters of the first trials; missing ones are sampled
+    initial_trials: int | None = None  # that must have ended before a sampler uses its model; None: its own default
 
     def losses(self, values: Iterable[float]) -> tuple[float, ...]:
-        """Objective values such that lower is better; what is not finite becomes infinite."""
+        """Returns one loss for each objective (lower is better); infinity for a value that is not finite."""
         pairs = zip(values, self.directions, strict=False)
         signed = (value if direction == "minimize" else -value for value, direction in pairs)
         return tuple(value if math.isfinite(value) else math.inf for value in signed)
 
 
 class History:
-    """The trials of a study, those that run included; grows by what is suggested."""
+    """The trials of a study, running ones included, by number; each suggestion is added."""
 
     def __init__(self, study: Study, records: Iterable[TrialRecord] = ()) -> None:
         self.study = study
         self.records = sorted(records, key=lambda record: record.number)
         self.running = [record.point for record in self.records if record.is_open()]
         self.size = size(study.space)
-        self.memory: dict[str, Any] = {}  # of what was computed from the records that are not open
+        self.memory: dict[str, Any] = {}  # cache of what was computed from records that are not open
         self._tried = {_key(record.point) for record in self.records} if self.size < math.inf else set()
 
     def add(self, number: int, point: Point) -> None:
-        """A trial that runs from now on."""
+        """Adds a running trial."""
         self.records.append(TrialRecord(number, point, TrialState.RUNNING))
         self.running.append(point)
         if self.size < math.inf:
             self._tried.add(_key(point))
 
     def is_tried(self, point: Point) -> bool:
-        """Whether a finite space has had this point; never of an infinite one."""
+        """Whether a trial has this point; always False in an infinite space."""
         return _key(point) in self._tried
 
     def is_exhausted(self) -> bool:
-        """Whether every point of a finite space was tried."""
+        """Whether each point of a finite space has a trial."""
         return len(self._tried) >= self.size
 
     def untried(self, start: int) -> Point:
-        """The first point of a finite space that was not tried, from a place on and round about."""
-        for place in range(start, start + int(self.size)):
-            point = point_with_number(self.study.space, place % int(self.size))
+        """Returns the first point of a finite space without a trial, counted from number `start`, cyclically."""
+        for number in range(start, start + int(self.size)):
+            point = point_with_number(self.study.space, number % int(self.size))
             if _key(point) not in self._tried:
                 break
         return point
 
 
 class Sampler(ABC):
-    """One algorithm, for one study. It may keep what is costly to compute, but its answers follow from the history."""
+    """A search algorithm for one study. It may cache results; its points follow from study and history alone."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
 
     @abstractmethod
     def propose(self, history: History, number: int, salt: int) -> Point:
-        """A point for trial `number`; another one, as far as it can, for another `salt`."""
+        """Returns a point for trial `number`; another one, if possible, for another `salt`."""
 
 
 def suggest(sampler: Sampler, history: History, number: int) -> Point | None:
-    """The point of trial `number`, which the history holds as running from now on. None: every point of a finite space
-    was tried, the search has come to its end. No point of a finite space comes twice, but for enqueued ones."""
+    """Returns the point of trial `number`, and adds it to the history as running. No point of a finite space is reused,
+    except by enqueued parameters; None once each has a trial, which ends the search."""
     point = _enqueued(sampler, history, number)
     if point is None:
         if history.is_exhausted():
@@ -122,7 +123,7 @@ def suggest(sampler: Sampler, history: History, number: int) -> Point | None:
 
 
 def seed_of(study: Study, number: int, salt: int = 0) -> int:
-    """32 bits for the generator of one trial."""
+    """Returns a seed of 32 bits for the random numbers of one trial."""
     text = f"{study.seed}/{number}/{salt}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 

@@ -1,4 +1,4 @@
-"""The Pareto front as it grows: what ended since is merged into what is known. Needs no numpy."""
+"""Merges trials into a Pareto front, without numpy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from mitorch_service.models.objectives import Direction
 from mitorch_service.models.pareto_front import FrontTrial
 
-MOST = 100  # trials of a front that are kept
+MOST = 100  # trials of a front
 
 Losses = tuple[float, ...]
 
@@ -16,10 +16,12 @@ Losses = tuple[float, ...]
 def merged(
     front: Sequence[FrontTrial], more: Iterable[FrontTrial], directions: Sequence[Direction], most: int = MOST
 ) -> list[FrontTrial]:
-    """The front of both together, by the first objective, the best first; a trial that is in both counts once. Of more
-    than `most` that do not dominate each other those go that have the least room around them (the crowding distance of
-    NSGA-II), never the best in an objective: what is kept is then still a front, but may hold trials that only one of
-    those that went dominates."""
+    """Returns the front of `front` and `more`, the best in the first objective first; a trial in both counts once.
+
+    If more than `most` trials do not dominate each other, those with the smallest crowding distance (NSGA-II, Deb et
+    al. 2002) are dropped, never the best in an objective. The rest is still a front, but may hold trials that only a
+    dropped one dominates.
+    """
     kept = {trial.number: _losses(trial, directions) for trial in front}
     trials = {trial.number: trial for trial in front}
     for trial in more:
@@ -36,7 +38,7 @@ def merged(
 
 
 def dominates(one: Losses, other: Losses) -> bool:
-    """Whether `one` is at most as high everywhere and lower somewhere."""
+    """Whether `one` is nowhere higher, and lower in at least one objective."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
@@ -46,12 +48,12 @@ def _losses(trial: FrontTrial, directions: Sequence[Direction]) -> Losses:
 
 
 def _most_crowded(kept: dict[int, Losses]) -> int:
-    """Of equally crowded ones the newest."""
-    room = dict.fromkeys(kept, 0.0)
+    """The trial with the smallest crowding distance; of equal ones the newest."""
+    distance = dict.fromkeys(kept, 0.0)
     for column in range(len(next(iter(kept.values())))):
         order = sorted(kept, key=lambda number: (kept[number][column], number))
         span = kept[order[-1]][column] - kept[order[0]][column] or 1.0
-        room[order[0]] = room[order[-1]] = math.inf
+        distance[order[0]] = distance[order[-1]] = math.inf
         for before, number, after in zip(order, order[1:], order[2:], strict=False):
-            room[number] += (kept[after][column] - kept[before][column]) / span
-    return min(room, key=lambda number: (room[number], -number))
+            distance[number] += (kept[after][column] - kept[before][column]) / span
+    return min(distance, key=lambda number: (distance[number], -number))

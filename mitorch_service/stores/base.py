@@ -1,33 +1,50 @@
-"""The contract of a document store: domain verbs, written once over the primitives of the two leaves."""
+"""The document store: verbs by domain, over one database that callers do not reach."""
 
 from __future__ import annotations
 
-from mitorch_service.stores.browse import BrowseVerbs
 from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
 from mitorch_service.stores.jobs import JobVerbs
 from mitorch_service.stores.pareto_fronts import FrontVerbs
+from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.queue import QueueVerbs
-from mitorch_service.stores.retention import PruningVerbs
+from mitorch_service.stores.retention import RetentionVerbs
 from mitorch_service.stores.rungs import RungVerbs
 from mitorch_service.stores.runs import RunVerbs
 from mitorch_service.stores.studies import StudyVerbs
+from mitorch_service.stores.trainings import TrainingVerbs
 
 
-class Store(
-    QueueVerbs,
-    RunVerbs,
-    BrowseVerbs,
-    JobVerbs,
-    FrontVerbs,
-    DatasetVerbs,
-    PruningVerbs,
-    CostVerbs,
-    StudyVerbs,
-    RungVerbs,
-):
+class Store:
     """Documents of trainings, their results, jobs and data sets.
 
     Every write after the first is guarded by id, attempt and expected status in one atomic step, so that any number of
-    controllers and runs may call at once. Times are kept to the millisecond.
+    controllers and runs may call at once. Times are kept to the millisecond. Every verb raises StoreUnavailable when
+    the database cannot be reached (the same call may succeed later) and StoreError for anything else that its driver
+    reports.
     """
+
+    def __init__(self, database: Primitives) -> None:
+        self._database = database
+        self.queue = QueueVerbs(database)
+        self.runs = RunVerbs(database)
+        self.trainings = TrainingVerbs(database)
+        self.jobs = JobVerbs(database)
+        self.fronts = FrontVerbs(database)
+        self.datasets = DatasetVerbs(database)
+        self.retention = RetentionVerbs(database)
+        self.costs = CostVerbs(database)
+        self.studies = StudyVerbs(database)
+        self.rungs = RungVerbs(database)
+
+    def prepare(self) -> None:
+        """Creates collections and indexes where they are missing. Called before the first write; idempotent."""
+        self._database.prepare()
+
+    def ping(self) -> str:
+        """Returns the engine and its version, once it has answered."""
+        return self._database.ping()
+
+    def close(self) -> None:
+        """Gives the connections back. The store is of no use afterwards."""
+        self._database.close()

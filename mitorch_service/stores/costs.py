@@ -1,4 +1,4 @@
-"""The verbs of costs: the attempts that they are added up from, page by page, and what is remembered of it in a job."""
+"""Verbs of costs: reads the attempts that they are added up from, page by page, and stores what is final in a job."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mitorch_service.models.base import Document
 from mitorch_service.models.job import SettledCost
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
 from mitorch_service.models.training import Attempt, Refit
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
 
 _PAGE = 1000
-_NOT_ASKED = ("config", "error", "progress", "evaluation", "status_times", "trial", "tags", "artifacts", "dataset")
+_WITHOUT = ("config", "error", "progress", "evaluation", "status_times", "trial", "tags", "artifacts", "dataset")
 
 
 class Account(Document):
-    """Of a training, what says how much it has cost."""
+    """The part of a training that determines its cost."""
 
     id: str
     status: TrainingStatus
@@ -29,12 +29,12 @@ class Account(Document):
     attempts: list[Attempt] = Field(default_factory=list)
 
 
-class CostVerbs(Primitives):
-    """What the budget of a job and the cost tables read and write."""
+class CostVerbs(Verbs):
+    """Reads and writes for the budgets of jobs and the cost tables."""
 
     def account_pages(self, arrival: int, job_id: str | None = None) -> Iterator[Listing[Account]]:
-        """The accounts of all trainings, or of a job's trials, that arrived at a time (microseconds since 1970) or
-        later, the oldest first: a thousand at a time, read by the index on arrival."""
+        """Yields the accounts of all trainings, or of a job's trials, that arrived at a time (microseconds since 1970)
+        or later, the oldest first: a thousand at a time, read by the index on arrival."""
         where = {} if job_id is None else {"job_id": job_id}
         after: tuple[int, str] | None = (arrival, "")
         while after is not None:
@@ -44,10 +44,10 @@ class CostVerbs(Primitives):
                 order=(("arrival", 1), ("_id", 1)),
                 after=after,
                 limit=_PAGE,
-                without=_NOT_ASKED,
+                without=_WITHOUT,
             )
             page: Listing[Account] = Listing()
-            documents = list(self.find(query))
+            documents = list(self._database.find(query))
             for document in documents:
                 try:
                     page.items.append(Account.from_document(document))
@@ -59,11 +59,11 @@ class CostVerbs(Primitives):
     def settle_cost(
         self, job_id: str, before: SettledCost | None, settled: SettledCost | None, note: str | None
     ) -> bool:
-        """Remembers what of an active job's cost is final. False if it has ended, or `before` is not what was
-        remembered until now."""
+        """Stores what of an active job's cost is final. False if the job has ended, or `before` is not what was
+        stored."""
         expect = {
-            "status": tuple(status.value for status in ACTIVE_JOBS),
+            "status": ACTIVE_JOBS,
             "settled": (None if before is None else before.to_document(),),
         }
         changes = {"settled": None if settled is None else settled.to_document(), "note": note}
-        return self.change(Guarded("jobs", job_id, expect, changes)) is not None
+        return self._database.change(Guarded("jobs", job_id, expect, changes)) is not None

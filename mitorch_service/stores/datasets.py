@@ -1,40 +1,40 @@
-"""The verbs of the data set registry."""
+"""Verbs of the data set registry."""
 
 from __future__ import annotations
 
 from mitorch_service.errors import AlreadyExists, NotFound
 from mitorch_service.models.dataset import Dataset, DatasetRef, dataset_id
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Listing, Query
 
 
-class DatasetVerbs(Primitives):
-    """A registered version never changes: register the next one instead."""
+class DatasetVerbs(Verbs):
+    """The registry: a registered version never changes."""
 
     def add_dataset(self, dataset: Dataset) -> None:
-        """Raises AlreadyExists when this name and version is registered."""
-        if self.insert("datasets", [dataset.to_document()]) == 0:
+        """Registers a version. Raises AlreadyExists if it is registered."""
+        if self._database.insert("datasets", [dataset.to_document()]) == 0:
             raise AlreadyExists("Data set", dataset.id, "Register it under the next version number.")
 
     def get_dataset(self, ref: DatasetRef) -> Dataset:
-        """That version, or the newest where `ref` names none. Raises NotFound naming what is registered."""
+        """Returns that version, or the newest if `ref` names none. Raises NotFound naming what is registered."""
         if ref.version is not None:
-            found = self.read_one(Dataset, "datasets", dataset_id(ref.name, ref.version))
+            found = self._database.read_one(Dataset, "datasets", dataset_id(ref.name, ref.version))
         else:
             query = Query("datasets", {"name": ref.name}, order=(("version", -1),), limit=1)
-            found = next(iter(self.read(Dataset, query).items), None)
+            found = next(iter(self._database.read(Dataset, query).items), None)
         if found is None:
             raise NotFound("data set", str(ref), f"Registered: {', '.join(self._names()) or 'none'}.")
         return found
 
     def list_datasets(self) -> Listing[Dataset]:
-        """By name, the newest version first."""
-        return self.read(Dataset, Query("datasets", order=(("name", 1), ("version", -1))))
+        """Returns all versions by name, the newest first."""
+        return self._database.read(Dataset, Query("datasets", order=(("name", 1), ("version", -1))))
 
     def remove_dataset(self, ref: DatasetRef) -> None:
-        """Takes one version out of the registry; its files stay. Raises NotFound."""
+        """Removes one version from the registry; its files stay. Raises NotFound."""
         version = self.get_dataset(ref).version
-        self.remove("datasets", dataset_id(ref.name, version), {})
+        self._database.remove("datasets", dataset_id(ref.name, version), {})
 
     def _names(self) -> list[str]:
         return [str(dataset.ref) for dataset in self.list_datasets().items]

@@ -59,5 +59,5 @@ def to_text(value: Any) -> str:
 
 
 def from_text(text: str) -> Any:
-    """What `to_text` was given, but for times, which stay text."""
+    """The reverse of `to_text`, except that times stay text."""
     return from_json(text)

@@ -1,54 +1,54 @@
-"""The verbs of jobs (searches) and their trials."""
+"""Verbs of jobs (searches) and their trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.job import BestTrial, Job
 from mitorch_service.models.objectives import Direction
 from mitorch_service.models.pareto_front import FrontTrial, front_artifacts
-from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
+from mitorch_service.models.status import ACTIVE_JOBS, OPEN, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.transitions import change_job
 
-_ACTIVE = tuple(status.value for status in ACTIVE_JOBS)
 _WITHOUT_BULK = ("config", "error", "attempts")
-_OF_NO_TRIAL = ("config", "attempts", "status_times", "tags", "artifacts", "dataset")
+_NOT_OF_A_TRIAL = ("config", "attempts", "status_times", "tags", "artifacts", "dataset")
 _PAGE = 1000
 
 
-class JobVerbs(Primitives):
-    """What submission, the controller and the command line do with jobs."""
+class JobVerbs(Verbs):
+    """Adds, reads, updates and ends jobs; reads their trials."""
 
     def add_job(self, job: Job) -> bool:
         """Queues a job; False if one with its id is there already."""
-        return self.insert("jobs", [job.to_document()]) == 1
+        return self._database.insert("jobs", [job.to_document()]) == 1
 
     def get_job(self, job_id: str) -> Job:
-        """Raises NotFound, BrokenDocument."""
-        job = self.read_one(Job, "jobs", job_id)
+        """Returns the job. Raises NotFound, BrokenDocument."""
+        job = self._database.read_one(Job, "jobs", job_id)
         if job is None:
             raise NotFound("job", job_id)
         return job
 
     def active_jobs(self) -> Listing[Job]:
-        """New and running jobs, by priority then age."""
+        """Returns new and running jobs, by priority, then age."""
         listing: Listing[Job] = Listing()
-        for status in _ACTIVE:
-            part = self.read(Job, Query("jobs", {"status": status}, order=(("priority", 1), ("arrival", 1))))
+        for status in ACTIVE_JOBS:
+            part = self._database.read(Job, Query("jobs", {"status": status}, order=(("priority", 1), ("arrival", 1))))
             listing.items.extend(part.items)
             listing.broken.extend(part.broken)
         listing.items.sort(key=lambda job: (job.priority, job.arrival))
         return listing
 
     def list_jobs(self, limit: int) -> Listing[Job]:
-        """Newest first."""
-        return self.read(Job, Query("jobs", order=(("arrival", -1), ("_id", -1)), limit=limit))
+        """Returns jobs, newest first."""
+        return self._database.read(Job, Query("jobs", order=(("arrival", -1), ("_id", -1)), limit=limit))
 
     def last_trial_number(self, job_id: str) -> int | None:
         """The highest trial number created so far, or None before the first. A trial's arrival is its job's plus its
@@ -56,7 +56,7 @@ class JobVerbs(Primitives):
         query = Query(
             "trainings", {"job_id": job_id}, order=(("arrival", -1), ("_id", -1)), limit=1, without=_WITHOUT_BULK
         )
-        for document in self.find(query):
+        for document in self._database.find(query):
             number: int = document["trial"]["number"]
             return number
         return None
@@ -76,10 +76,10 @@ class JobVerbs(Primitives):
             limit=limit,
             without=_WITHOUT_BULK,
         )
-        return self.read(TrainingRow, query)
+        return self._database.read(TrainingRow, query)
 
     def iterate_best_trials(self, job_id: str, direction: Direction, limit: int) -> Iterator[TrainingRow]:
-        """The same, however many: a page is held at a time."""
+        """Yields at most `limit` of the `best_trials`, holding a page at a time."""
         after: tuple[float, str] | None = None
         while limit > 0:
             page = self.best_trials(job_id, direction, min(limit, _PAGE), after)
@@ -92,46 +92,48 @@ class JobVerbs(Primitives):
 
     def open_trials(self, job_id: str, limit: int) -> Listing[TrainingRow]:
         """Trials of a job that have not ended."""
-        statuses = ("new", "queued", "running")
-        query = Query("trainings", {"job_id": job_id, "status": statuses}, limit=limit, without=_WITHOUT_BULK)
-        return self.read(TrainingRow, query)
+        query = Query("trainings", {"job_id": job_id, "status": OPEN}, limit=limit, without=_WITHOUT_BULK)
+        return self._database.read(TrainingRow, query)
 
     def latest_trials(self, job_id: str, limit: int) -> list[TrialRow]:
         """The trials with the highest numbers, the highest first; those that cannot be read left out."""
         order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
-        query = Query("trainings", {"job_id": job_id}, order=order, limit=limit, without=_OF_NO_TRIAL)
-        return self.read(TrialRow, query).items
+        query = Query("trainings", {"job_id": job_id}, order=order, limit=limit, without=_NOT_OF_A_TRIAL)
+        return self._database.read(TrialRow, query).items
 
     def iterate_trials(self, job_id: str) -> Iterator[TrialRow]:
         """All trials of a job by number, those that cannot be read left out: a page is held at a time."""
         after: tuple[int, str] | None = (-(2**63), "")
         while after is not None:
             order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", 1), ("_id", 1))
-            query = Query("trainings", {"job_id": job_id}, order=order, after=after, limit=_PAGE, without=_OF_NO_TRIAL)
-            page = list(self.find(query))
+            query = Query(
+                "trainings", {"job_id": job_id}, order=order, after=after, limit=_PAGE, without=_NOT_OF_A_TRIAL
+            )
+            page = list(self._database.find(query))
             for document in page:
-                with suppress(BrokenDocument):  # the queue's reading puts it aside
+                with suppress(BrokenDocument):  # the queue's reader quarantines it
                     yield TrialRow.from_document(document)
             after = (page[-1]["arrival"], page[-1]["_id"]) if len(page) == _PAGE else None
 
     def recent_trainings(self, dataset: str, limit: int) -> list[Training]:
         """The newest trainings on a data set by name, whole; those that cannot be read left out."""
         order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
-        return self.read(Training, Query("trainings", {"dataset.name": dataset}, order=order, limit=limit)).items
+        return self._database.read(
+            Training, Query("trainings", {"dataset.name": dataset}, order=order, limit=limit)
+        ).items
 
     def note_job(self, job_id: str, note: str | None) -> bool:
-        """What a person should know of an active job. False if it has ended meanwhile."""
+        """Sets the note on an active job for its owner. False if it has ended meanwhile."""
         return self._change_active(job_id, {"note": note})
 
     def update_job(self, job_id: str, counts: Mapping[str, int], best: BestTrial | None, at: datetime) -> bool:
-        """Shows how far an active job is. False if it has ended meanwhile."""
+        """Records the progress of an active job. False if it has ended meanwhile."""
         changes = {
-            "status": JobStatus.RUNNING.value,
-            "status_times.running": at,
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
         }
-        return self._change_active(job_id, changes)
+        change = change_job(job_id, ACTIVE_JOBS, JobStatus.RUNNING, at, {}, changes)
+        return self._database.change(change) is not None
 
     def finish_job(
         self,
@@ -150,40 +152,38 @@ class JobVerbs(Primitives):
         if best is not None and best.model is not None:
             models["model"] = best.model
         changes = {
-            "status": status.value,
-            f"status_times.{status.value}": at,
             "error": error,
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
             "artifacts": models if status == JobStatus.COMPLETED else {},
         }
-        return self._change_active(job_id, changes, {"front_version": (front_version,)})
+        expect = {"front_version": (front_version,)}
+        return self._database.change(change_job(job_id, ACTIVE_JOBS, status, at, expect, changes)) is not None
 
     def request_job_cancel(self, job_id: str, at: datetime) -> None:
-        """From now on no trial is created; the controller cancels the others, then ends the job. Raises NotFound,
-        NotAllowed when the job has ended."""
+        """Requests the end of a job: the controller creates no more trials, cancels those that have not ended, then
+        ends it. Raises NotFound; NotAllowed if the job has ended."""
         if not self._change_active(job_id, {"cancel_requested_at": at}):
             raise NotAllowed("job", job_id, self.get_job(job_id).status, "canceled", "It has ended.")
 
     def set_job_priority(self, job_id: str, priority: int) -> None:
-        """The priority of trials still to be created. Raises NotFound, NotAllowed when the job has ended."""
+        """Sets the priority of trials still to be created. Raises NotFound; NotAllowed if the job has ended."""
         if not self._change_active(job_id, {"priority": priority}):
             raise NotAllowed("job", job_id, self.get_job(job_id).status, "given a priority", "It has ended.")
 
     def delete_job(self, job_id: str) -> None:
-        """Deletes the document of an ended job, its trials must be gone. Raises NotFound, NotAllowed."""
+        """Deletes the document of an ended job whose trials are gone. Raises NotFound, NotAllowed."""
         job = self.get_job(job_id)
-        if job.status.value in _ACTIVE:
+        if job.status in ACTIVE_JOBS:
             raise NotAllowed("job", job_id, job.status, "deleted", "Cancel it first.")
-        self.remove("jobs", job_id, {"status": (job.status.value,)})
-        self.remove_between("rungs", f"{job_id}:", f"{job_id};")
+        self._database.remove("jobs", job_id, {"status": (job.status,)})
+        self._database.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
-    def quarantine_job(self, job_id: Any, at: datetime, reason: str) -> bool:
-        """A job that cannot be read is failed, so that it holds up nothing."""
-        changes = {"status": "failed", "status_times": {"failed": at}, "error": reason}
-        return self._change_active(job_id, changes)
+    def quarantine_job(self, job_id: object, at: datetime, reason: str) -> bool:
+        """Fails a job that cannot be read, so that it blocks nothing."""
+        changes = {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
+        change = change_job(job_id, ACTIVE_JOBS, JobStatus.FAILED, at, {}, changes)
+        return self._database.change(change) is not None
 
-    def _change_active(
-        self, job_id: Any, changes: Mapping[str, Any], expect: Mapping[str, tuple[Any, ...]] | None = None
-    ) -> bool:
-        return self.change(Guarded("jobs", job_id, {"status": _ACTIVE, **(expect or {})}, changes)) is not None
+    def _change_active(self, job_id: object, changes: Mapping[str, object]) -> bool:
+        return self._database.change(Guarded("jobs", job_id, {"status": ACTIVE_JOBS}, changes)) is not None

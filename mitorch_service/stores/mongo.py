@@ -19,8 +19,8 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.documents import set_at
 from mitorch_service.stores.mongo_counts import StatusCounts
-from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
-from mitorch_service.stores.retention import Compaction, Removal
+from mitorch_service.stores.primitives import Primitives
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
 
 Result = TypeVar("Result")
 
@@ -57,6 +57,13 @@ SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged"]}  # index
 
 
 class MongoStore(Store):
+    """The store in the database `name` of the server at `uri`. Raises StoreError for a `uri` that is none."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        super().__init__(MongoDatabase(uri, name))
+
+
+class MongoDatabase(Primitives):
     """One database: five collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 
@@ -131,19 +138,19 @@ class MongoStore(Store):
         if document is None:
             return None
         if change.collection == "trainings" and "status" in change.set:
-            self._count_moves([(document["status"], change.set["status"])])
+            self._count_moves([(document["status"], str(change.set["status"]))])
         for path, value in change.set.items():
             set_at(document, path, value)
         return document
 
     def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
-        """A bulk write tells how many changes were made, not which: so each leaves a mark of this call."""
+        """Marks each change: a bulk write returns how many changes were made, not which."""
         made: list[bool] = []
         mark = str(uuid.uuid4())
         for group in _groups(changes):
             collection = self._db[group[0].collection]
             if any("status" in change.set and len(change.expect["status"]) > 1 for change in group):
-                made += [self.change(change) is not None for change in group]  # it tells what the status was before
+                made += [self.change(change) is not None for change in group]  # returns the status before
                 continue
             writes = [
                 pymongo.UpdateOne(_guard(change.id, change.expect), {"$set": {**change.set, "write_mark": mark}})
@@ -154,7 +161,7 @@ class MongoStore(Store):
             found = self._call(lambda c=collection, w=marked: {d["_id"] for d in c.find(w, {"_id": 1})})  # type: ignore[misc]
             made += [change.id in found for change in group]
             ours = [change for change in group if change.id in found and "status" in change.set]
-            self._count_moves([(change.expect["status"][0], change.set["status"]) for change in ours])
+            self._count_moves([(str(change.expect["status"][0]), str(change.set["status"])) for change in ours])
         return made
 
     def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
@@ -257,14 +264,15 @@ class MongoStore(Store):
 
 
 def _groups(changes: Sequence[Guarded]) -> Iterator[Sequence[Guarded]]:
-    """Runs of changes of one collection, none longer than what one answer can name."""
+    """Consecutive changes of one collection, at most as many as one answer can name."""
     for _, run in groupby(changes, key=lambda change: change.collection):
         same = list(run)
         yield from (same[start : start + _BULK] for start in range(0, len(same), _BULK))
 
 
 def _write_each(collection: Any, writes: Sequence[Any]) -> None:
-    """One that the server refuses (a damaged document cannot be changed so) does not keep it from the others."""
+    """Makes each write: one that the server refuses (a damaged document cannot be changed so) does not stop the
+    others."""
     try:
         collection.bulk_write(writes, ordered=False)
     except errors.BulkWriteError as error:
@@ -272,7 +280,7 @@ def _write_each(collection: Any, writes: Sequence[Any]) -> None:
             raise
 
 
-def _guard(id: str, expect: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+def _guard(id: object, expect: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     return {"_id": id, **{path: {"$in": list(values)} for path, values in expect.items()}}
 
 
@@ -303,7 +311,7 @@ def _behind(order: Sequence[tuple[str, int]], after: tuple[Any, Any]) -> dict[st
 
 def _stages(plan: Mapping[str, Any]) -> Iterator[str]:
     yield plan.get("stage", "")
-    if plan.get("blockingSort"):  # how the gateway of our tests tells of a sort
+    if plan.get("blockingSort"):  # how the gateway of our tests reports a sort
         yield "SORT"
     for child in [plan.get("inputStage"), plan.get("queryPlan"), *plan.get("inputStages", [])]:
         if isinstance(child, Mapping):

@@ -35,7 +35,7 @@ class StatusCounts:
         self._slot = f"slot {random.randrange(_SLOTS)}"
 
     def begin(self) -> None:
-        """Counts what an earlier version has left. Whoever else does the same at the same time, it counts once."""
+        """Counts the trainings of an earlier version, once, however many processes begin at the same time."""
         if self._counters.find_one({"_id": _FIRST}, {"_id": 1}) is None:
             try:
                 self._counters.insert_one({"_id": _FIRST, "n": dict(self._scan())})
@@ -43,7 +43,7 @@ class StatusCounts:
                 return
 
     def read(self) -> dict[str, int]:
-        """By status, without those that have none. Two requests."""
+        """Returns the counts by status, without those of zero. Two requests."""
         counts = dict(self._kept())
         few = [status for status in _STATUSES if counts.get(status, 0) <= _EXACT]
         if few:
@@ -61,8 +61,8 @@ class StatusCounts:
         return {status: number for status in _STATUSES if (number := counts.get(status, 0)) > 0}
 
     def add(self, changes: Mapping[str, int], wait: bool = True) -> None:
-        """Adds to the counts. The changes that it follows are made, so a failure here is told, and fails nothing.
-        Without `wait` nobody hears of one."""
+        """Adds to the counts. The changes that it follows are made, so a failure here is logged and raises nothing;
+        without `wait` it goes unnoticed."""
         increments = {f"n.{status}": number for status, number in changes.items() if number and status in _STATUSES}
         if not increments:
             return
@@ -85,7 +85,7 @@ class StatusCounts:
             self.add({status: number for status, number in wrong.items() if still.get(status) == number})
 
     def _wrong(self) -> dict[str, int]:
-        """What lies outside of what was kept before and after counting: what has changed meanwhile is no error."""
+        """The differences to what was kept before and after counting: what has changed meanwhile is no error."""
         before, actual, after = self._kept(), self._scan(), self._kept()
         wrong = {}
         for status in _STATUSES:

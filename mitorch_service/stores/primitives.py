@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
-from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
+from mitorch_service.stores.requests import (
+    Collection,
+    Compaction,
+    Guarded,
+    Listing,
+    Query,
+    QueryPlan,
+    Removal,
+    StoredDocument,
+)
 
 Model = TypeVar("Model", bound=Document)
-
-
-@dataclass(frozen=True)
-class Listing(Generic[Model]):
-    """Documents read, and those that could not be: one broken document never hides the others."""
-
-    items: list[Model] = field(default_factory=list)
-    broken: list[BrokenDocument] = field(default_factory=list)
 
 
 class Primitives(ABC):
@@ -35,52 +35,52 @@ class Primitives(ABC):
 
     @abstractmethod
     def ping(self) -> str:
-        """The engine and its version, once it has answered."""
+        """Returns the engine and its version, once it has answered."""
 
     @abstractmethod
     def close(self) -> None:
         """Gives the connections back. The store is of no use afterwards."""
 
     @abstractmethod
-    def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
+    def insert(self, collection: Collection, documents: Iterable[Mapping[str, object]]) -> int:
         """Adds those whose `_id` is not there yet, each wholly or not at all; returns how many were added."""
 
     @abstractmethod
-    def find(self, query: Query) -> Iterator[dict[str, Any]]:
-        """The documents, in the query's order."""
+    def find(self, query: Query) -> Iterator[StoredDocument]:
+        """Yields the documents, in the query's order."""
 
     @abstractmethod
     def count(self, query: Query) -> int:
-        """How many documents the query has; its order and limit do not matter."""
+        """Returns how many documents the query has; its order and limit do not matter."""
 
     @abstractmethod
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
-        """How many trainings are in each status, of all or of one job; statuses without any are left out."""
+        """Returns how many trainings are in each status, of all or of one job; statuses without any are left out."""
 
     @abstractmethod
-    def change(self, change: Guarded) -> dict[str, Any] | None:
+    def change(self, change: Guarded) -> StoredDocument | None:
         """Makes the change in one atomic step. Returns the document after it without its `config`, or None if
         it does not exist or a guard refused."""
 
     @abstractmethod
     def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
-        """Makes each change, guarded by itself, in as few steps as the engine allows; tells which were made."""
+        """Makes each change, guarded by itself, in as few steps as the engine allows; returns which were made."""
 
     @abstractmethod
-    def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
+    def put(self, collection: Collection, document: Mapping[str, object], fence: str) -> bool:
         """Writes the whole document under its `_id`, unless the stored one has a higher value in the field `fence`:
         then returns False."""
 
     def change_then_put(
-        self, change: Guarded, collection: Collection, document: Mapping[str, Any], fence: str
-    ) -> dict[str, Any] | None:
+        self, change: Guarded, collection: Collection, document: Mapping[str, object], fence: str
+    ) -> StoredDocument | None:
         """`change`, and only if it was made `put`: in one step where the engine can, else one after the other. Returns
         the changed document, or None if either was refused."""
         after = self.change(change)
         return after if after is not None and self.put(collection, document, fence) else None
 
     @abstractmethod
-    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[object, ...]]) -> bool:
         """Deletes one document if the guard holds; returns whether it did."""
 
     @abstractmethod
@@ -88,16 +88,27 @@ class Primitives(ABC):
         """Deletes the documents with low <= `_id` < high; returns how many."""
 
     @abstractmethod
+    def remove_all(self, removals: Sequence[Removal]) -> int:
+        """Deletes each document whose guard holds, and its records; returns how many documents. Whatever interrupts
+        it, no record is left behind without its document. Where the engine cannot take both away in one step the
+        records go first, so that a guard that fails in that moment costs the document its records."""
+
+    @abstractmethod
+    def compact(self, wait: Callable[[], object]) -> Compaction:
+        """Gives the space of deleted documents back to the file system, in steps between which others write; `wait` is
+        called after each. Corrects what the store keeps counted, if that can have gone wrong."""
+
+    @abstractmethod
     def explain(self, query: Query) -> QueryPlan:
-        """How the engine would run the query."""
+        """Returns how the engine would run the query."""
 
     def read_one(self, model: type[Model], collection: Collection, id: str) -> Model | None:
-        """The document with this id. Raises BrokenDocument if it cannot be read as a `model`."""
+        """Returns the document with this id, or None. Raises BrokenDocument if it cannot be read as a `model`."""
         found = next(iter(self.find(Query(collection, {"_id": id}, limit=1))), None)
         return None if found is None else model.from_document(found)
 
     def read(self, model: type[Model], query: Query) -> Listing[Model]:
-        """All documents of the query, the unreadable ones apart."""
+        """Returns all documents of the query, the unreadable ones apart."""
         listing: Listing[Model] = Listing()
         for document in self.find(query):
             try:
@@ -105,3 +116,10 @@ class Primitives(ABC):
             except BrokenDocument as broken:
                 listing.broken.append(broken)
         return listing
+
+
+class Verbs:
+    """The operations of one domain, over one database."""
+
+    def __init__(self, database: Primitives) -> None:
+        self._database = database

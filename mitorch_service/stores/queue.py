@@ -1,58 +1,52 @@
-"""The verbs of the queue: adding trainings, assigning them to clusters, taking them back."""
+"""Verbs of the queue: adding trainings, assigning them to clusters, taking them back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from mitorch_service.errors import NotAllowed, NotFound
-from mitorch_service.models.status import (
-    ACTIVE,
-    ENDED,
-    AttemptOutcome,
-    TrainingStatus,
-)
+from mitorch_service.models.status import ACTIVE, ENDED, OPEN, RETRYABLE, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, Attempt, Training, TrainingErrorInfo, TrainingRow
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.transitions import change_training, ended_attempt, stored_statuses
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
-_MAY_COME_BACK = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
+_PRESUMED = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
 
 
-class QueueVerbs(Primitives):
-    """What submission and the controller do with trainings."""
+class QueueVerbs(Verbs):
+    """Adds trainings, assigns them to clusters, and changes or deletes them on request."""
 
     def add_trainings(self, trainings: Sequence[Training]) -> int:
         """Queues trainings. One whose id is there already is left untouched, so that a repeat after a lost answer
         adds nothing twice. Returns how many were added."""
-        return self.insert("trainings", (training.to_document() for training in trainings))
+        return self._database.insert("trainings", (training.to_document() for training in trainings))
 
     def queue_head(self, limit: int) -> Listing[TrainingRow]:
-        """The next new trainings: lowest priority number first, then first come first served."""
+        """Returns the next new trainings: lowest priority number first, then first come first served."""
         query = Query(
             "trainings",
-            {"status": "new"},
+            {"status": TrainingStatus.NEW},
             order=(("priority", 1), ("arrival", 1), ("_id", 1)),
             limit=limit,
             without=_WITHOUT_BULK,
         )
-        return self.read(TrainingRow, query)
+        return self._database.read(TrainingRow, query)
 
     def count_ahead(self, training: TrainingRow) -> int:
-        """How many new trainings are served before it, of those that arrived in another microsecond. Two counts by the
-        queue's index: their time grows with the answer."""
-        urgent = Query("trainings", {"status": "new"}, between=("priority", _BELOW_ALL, training.priority))
-        same = {"status": "new", "priority": training.priority}
+        """Counts the new trainings that are served before it, of those that arrived in another microsecond. Two counts
+        by the queue's index: their time grows with the answer."""
+        urgent = Query("trainings", {"status": TrainingStatus.NEW}, between=("priority", _BELOW_ALL, training.priority))
+        same = {"status": TrainingStatus.NEW, "priority": training.priority}
         earlier = Query("trainings", same, between=("arrival", _BELOW_ALL, training.arrival))
-        return self.count(urgent) + self.count(earlier)
+        return self._database.count(urgent) + self._database.count(earlier)
 
     def active_trainings(self) -> Listing[TrainingRow]:
-        """All that are queued on a cluster or running, in no particular order."""
-        statuses = tuple(status.value for status in ACTIVE)
-        return self.read(TrainingRow, Query("trainings", {"status": statuses}, without=_WITHOUT_BULK))
+        """Returns all trainings that are queued on a cluster or running, in no particular order."""
+        return self._database.read(TrainingRow, Query("trainings", {"status": ACTIVE}, without=_WITHOUT_BULK))
 
     def claim_training(self, training_id: str, attempt: Attempt) -> bool:
         """Records the intention to run this attempt on its cluster: `new` -> `queued`. Exactly one caller gets True
@@ -61,11 +55,11 @@ class QueueVerbs(Primitives):
 
     def claim_trainings(self, claims: Sequence[tuple[str, Attempt]]) -> list[bool]:
         """`claim_training` for many, each guarded by itself."""
-        return self.change_all([_claim(training_id, attempt) for training_id, attempt in claims])
+        return self._database.change_all([_claim(training_id, attempt) for training_id, attempt in claims])
 
     def record_submissions(self, submissions: Sequence[tuple[str, int, str | None]], at: datetime) -> list[bool]:
         """Notes that the cluster has accepted the runs of these (training id, attempt, url)."""
-        return self.change_all([_submission(id, attempt, at, url) for id, attempt, url in submissions])
+        return self._database.change_all([_submission(id, attempt, at, url) for id, attempt, url in submissions])
 
     def record_submission(self, training_id: str, attempt: int, at: datetime, url: str | None) -> bool:
         """`record_submissions` for one."""
@@ -81,31 +75,26 @@ class QueueVerbs(Primitives):
         error: TrainingErrorInfo,
         before: tuple[TrainingStatus, ...] = ACTIVE,
     ) -> bool:
-        """The controller's verdict on a run that will not speak for itself any more: `queued` or `running` (what
-        `before` says) -> `status`. False if the training has moved on meanwhile: what its run wrote itself is kept."""
-        index = attempt - 1
+        """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the
+        training has changed meanwhile: what its run wrote itself is kept."""
         changes = {
-            "status": status.value,
-            f"status_times.{status.value}": at,
-            f"attempts.{index}.outcome": outcome.value,
-            f"attempts.{index}.reason": error.message,
-            f"attempts.{index}.ended_at": at,
+            **ended_attempt(attempt, outcome, error.message, at),
             "error": error.to_document(),
-            # one that is only thought lost may still come back, until the next attempt is claimed
-            "fence": attempt if outcome in _MAY_COME_BACK and status == TrainingStatus.NEW else 0,
+            # a run that is only presumed lost may still write, until the next attempt is claimed
+            "fence": attempt if outcome in _PRESUMED and status == TrainingStatus.NEW else 0,
         }
-        expect = {"status": tuple(s.value for s in before), "attempt": (attempt,)}
-        return self.change(Guarded("trainings", training_id, expect, changes)) is not None
+        change = change_training(training_id, before, status, at, {"attempt": (attempt,)}, changes)
+        return self._database.change(change) is not None
 
     def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:
-        """A new training is canceled at once; of a queued or running one the wish is recorded, and the row returned
-        says where its run is. Raises NotFound; NotAllowed when it has ended otherwise."""
+        """Cancels a new training at once, and records the request for a queued or running one; the row returned says
+        where its run is. Raises NotFound; NotAllowed if it has ended otherwise."""
         for _ in range(3):  # the status may change between the two guarded steps, but only forward
-            at_once = {"status": "canceled", "status_times.canceled": at, "cancel_requested_at": at}
-            done = self.change(Guarded("trainings", training_id, {"status": ("new",)}, at_once))
+            request = {"cancel_requested_at": at}
+            at_once = change_training(training_id, (TrainingStatus.NEW,), TrainingStatus.CANCELED, at, {}, request)
+            done = self._database.change(at_once)
             if done is None:
-                active = {"status": tuple(s.value for s in ACTIVE)}
-                done = self.change(Guarded("trainings", training_id, active, {"cancel_requested_at": at}))
+                done = self._database.change(Guarded("trainings", training_id, {"status": ACTIVE}, request))
             if done is not None:
                 return TrainingRow.from_document(done)
             row = self._get_row(training_id)
@@ -116,52 +105,49 @@ class QueueVerbs(Primitives):
         raise NotAllowed("training", training_id, "changing", "canceled", "Try again.")
 
     def retry_training(self, training_id: str, at: datetime, to_its_end: bool = False) -> None:
-        """An ended training goes back to `new`, with fresh budgets; a trial with `to_its_end` pauses no more. Raises
-        NotFound; NotAllowed for one that is completed, has not ended, or was tried too often."""
+        """Puts an ended training back to `new`, with fresh budgets; with `to_its_end` a trial pauses no more. Raises
+        NotFound; NotAllowed if it is completed, has not ended, or was tried too often."""
         row = self._get_row(training_id)
         changes = {
-            "status": "new",
-            "status_times.new": at,
             "cancel_requested_at": None,
             "budget_from": row.attempt,
             "fence": 0,
             "error": None,
             **({"trial.pause_at": None} if to_its_end else {}),
         }
-        remedy = "Only failed, canceled, pruned and diverged trainings can; submit it again instead."
+        remedy = "Only failed, canceled, pruned, paused and diverged trainings can; submit it again instead."
         if row.attempt >= MAX_ATTEMPTS:
             raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", remedy)
-        retryable = ("failed", "canceled", "pruned", "diverged")
-        expect = {"status": retryable, "attempt": (row.attempt,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+        expect = {"attempt": (row.attempt,)}
+        change = change_training(training_id, RETRYABLE, TrainingStatus.NEW, at, expect, changes)
+        if self._database.change(change) is None:
             raise NotAllowed("training", training_id, self._get_row(training_id).status, "retried", remedy)
 
     def set_priority(self, training_id: str, priority: int) -> None:
-        """Changes the place in the queue. Raises NotFound; NotAllowed when the training has ended."""
-        expect = {"status": ("new", *(s.value for s in ACTIVE))}
-        if self.change(Guarded("trainings", training_id, expect, {"priority": priority})) is None:
+        """Changes the place in the queue. Raises NotFound; NotAllowed if the training has ended."""
+        if self._database.change(Guarded("trainings", training_id, {"status": OPEN}, {"priority": priority})) is None:
             status = self._get_row(training_id).status
             raise NotAllowed("training", training_id, status, "given a priority", "It has ended.")
 
     def delete_training(self, training_id: str) -> None:
-        """Deletes an ended training with its results. Raises NotFound; NotAllowed when it has not ended."""
+        """Deletes an ended training with its results. Raises NotFound; NotAllowed if it has not ended."""
         row = self._get_row(training_id)
         if row.status not in ENDED:
             raise NotAllowed("training", training_id, row.status, "deleted", "Cancel it first.")
-        self.remove_between("training_results", f"{training_id}:", f"{training_id};")
-        if not self.remove("trainings", training_id, {"status": (row.status.value,)}):
+        self._database.remove_between("training_results", f"{training_id}:", f"{training_id};")
+        if not self._database.remove("trainings", training_id, {"status": stored_statuses([row.status])}):
             raise NotAllowed("training", training_id, "being changed", "deleted", "Try again.")
 
-    def quarantine_training(self, training_id: Any, at: datetime, reason: str) -> bool:
-        """A document that cannot be read is failed, so that it neither blocks the queue nor disappears."""
+    def quarantine_training(self, training_id: object, at: datetime, reason: str) -> bool:
+        """Fails a training whose document cannot be read, so that it neither blocks the queue nor disappears."""
         error = {"type": "BrokenDocument", "message": reason, "log_tail": []}
-        changes = {"status": "failed", "status_times": {"failed": at}, "error": error}
-        expect = {"status": ("new", *(s.value for s in ACTIVE))}
-        return self.change(Guarded("trainings", training_id, expect, changes)) is not None
+        changes = {"status_times": {TrainingStatus.FAILED.value: at}, "error": error}  # the times may be what is broken
+        change = change_training(training_id, OPEN, TrainingStatus.FAILED, at, {}, changes)
+        return self._database.change(change) is not None
 
     def _get_row(self, training_id: str) -> TrainingRow:
         query = Query("trainings", {"_id": training_id}, limit=1, without=_WITHOUT_BULK)
-        for document in self.find(query):
+        for document in self._database.find(query):
             return TrainingRow.from_document(document)
         raise NotFound("training", training_id)
 
@@ -169,15 +155,14 @@ class QueueVerbs(Primitives):
 def _claim(training_id: str, attempt: Attempt) -> Guarded:
     number = attempt.number
     changes = {
-        "status": TrainingStatus.QUEUED.value,
-        "status_times.queued": attempt.queued_at,
         "attempt": number,
         "fence": number,
         "worker": None,
         f"attempts.{number - 1}": attempt.to_document(),
         "progress": None,
     }
-    return Guarded("trainings", training_id, {"status": ("new",), "attempt": (number - 1,)}, changes)
+    before, after = (TrainingStatus.NEW,), TrainingStatus.QUEUED
+    return change_training(training_id, before, after, attempt.queued_at, {"attempt": (number - 1,)}, changes)
 
 
 def _submission(training_id: str, attempt: int, at: datetime, url: str | None) -> Guarded:

@@ -1,23 +1,23 @@
-"""The verbs of a run: what the process of one attempt writes. Each is refused once the attempt is not current."""
+"""Verbs of a run: the writes of one attempt's process, each refused once the attempt is not current."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, OPEN, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training, TrainingErrorInfo
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Guarded, Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Guarded, Listing, Query, StoredDocument
+from mitorch_service.stores.transitions import change_training, ended_attempt, reopened_attempt
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How an attempt ended, as its own process tells it."""
+    """The end of an attempt, as its own process reports it."""
 
     outcome: AttemptOutcome
     evaluation: Mapping[str, float] | None = None
@@ -25,23 +25,19 @@ class RunEnd:
     artifacts: Mapping[str, str] = field(default_factory=dict)
     trial_value: float | None = None  # only if finite
     trial_values: Sequence[float] = ()  # in its place where a trial has several objectives; only if all are finite
-    job_id: str | None = None  # with `trial_values`: whose front is to be told
+    job_id: str | None = None  # with `trial_values`: whose front they belong to
     reason: str | None = None
 
 
 _PAGE = 1000
 
-# A run may write while its training is queued (it is faster than the controller), running, or back at `new` because
-# it was declared lost: as long as no other attempt has begun, it is taken back rather than run twice.
-_WRITABLE = ("new", *(status.value for status in ACTIVE))
 
-
-class RunVerbs(Primitives):
-    """What the run of a training does. `worker` is a random id of the writing process."""
+class RunVerbs(Verbs):
+    """Reads and writes of a training's run. `worker` is a random id of the writing process."""
 
     def find_attempt(self, training_id: str, attempt: int) -> Training:
-        """The training of which this attempt is about to start. Raises StaleAttempt if it is gone or was taken over."""
-        training = self.read_one(Training, "trainings", training_id)
+        """Returns the training whose attempt is about to start. Raises StaleAttempt if it is gone or superseded."""
+        training = self._database.read_one(Training, "trainings", training_id)
         if training is None or training.attempt != attempt:
             raise StaleAttempt(training_id, attempt)
         return training
@@ -51,19 +47,12 @@ class RunVerbs(Primitives):
     ) -> Training:
         """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped. Raises StaleAttempt
         when the attempt is not current, was canceled, or another process has started it."""
-        index = attempt - 1
-        changes = {
-            **self._alive(index),
-            "status_times.running": at,
-            f"attempts.{index}.started_at": at,
-            "worker": worker,
-            "error": None,
-        }
-        expect = {**self._guard(attempt), "worker": (None, worker), "cancel_requested_at": (None,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+        changes = {f"attempts.{attempt - 1}.started_at": at, "worker": worker, "error": None}
+        expect = {"worker": (None, worker), "cancel_requested_at": (None,)}
+        if self._database.change(_sign_of_life(training_id, attempt, at, expect, changes)) is None:
             raise StaleAttempt(training_id, attempt)
-        self.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
-        training = self.read_one(Training, "trainings", training_id)
+        self._database.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
+        training = self._database.read_one(Training, "trainings", training_id)
         if training is None:
             raise StaleAttempt(training_id, attempt)
         return training
@@ -79,38 +68,30 @@ class RunVerbs(Primitives):
             metrics=result.metrics,
             at=result.finished_at,
         )
-        changes = {**self._alive(attempt - 1), "progress": progress.to_document()}
         document = {
             "_id": _result_id(training_id, result.epoch),
             "training_id": training_id,
             "attempt": attempt,
             **result.to_document(),
         }
-        change = Guarded("trainings", training_id, self._guard(attempt), changes)
-        after = self.change_then_put(change, "training_results", document, fence="attempt")
+        change = _sign_of_life(training_id, attempt, None, {}, {"progress": progress.to_document()})
+        after = self._database.change_then_put(change, "training_results", document, fence="attempt")
         if after is None:
             raise StaleAttempt(training_id, attempt)
         return after.get("cancel_requested_at") is not None
 
     def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
-        """A sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
-        changes = {**self._alive(attempt - 1), "heartbeat_at": at}
-        after = self.change(Guarded("trainings", training_id, self._guard(attempt), changes))
+        """Records a sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
+        after = self._database.change(_sign_of_life(training_id, attempt, None, {}, {"heartbeat_at": at}))
         if after is None:
             raise StaleAttempt(training_id, attempt)
         return after.get("cancel_requested_at") is not None
 
     def finish_training(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
-        """The last word of a run: its training ends. A repeat of the same call changes nothing. Raises
-        StaleAttempt."""
-        index = attempt - 1
+        """Ends the training with its run. A repeat of the same call changes nothing. Raises StaleAttempt."""
         status = TrainingStatus(end.outcome.value)
-        changes: dict[str, Any] = {
-            "status": status.value,
-            f"status_times.{status.value}": at,
-            f"attempts.{index}.outcome": end.outcome.value,
-            f"attempts.{index}.reason": end.reason,
-            f"attempts.{index}.ended_at": at,
+        changes: dict[str, object] = {
+            **ended_attempt(attempt, end.outcome, end.reason, at),
             "evaluation": None if end.evaluation is None else dict(end.evaluation),
             "error": None if end.error is None else end.error.to_document(),
             "artifacts": dict(end.artifacts),
@@ -120,53 +101,54 @@ class RunVerbs(Primitives):
             changes["trial.value"] = end.trial_value
         if end.trial_values:
             changes |= {"trial.values": list(end.trial_values), "trial.unmerged": end.job_id}
-        expect = {**self._guard(attempt), "worker": (worker,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is not None:
+        expect = {"fence": (attempt,), "worker": (worker,)}
+        if self._database.change(change_training(training_id, OPEN, status, at, expect, changes)) is not None:
             return
-        ended_by_us = {"attempt": (attempt,), "worker": (worker,), "status": (status.value,)}
-        if self.change(Guarded("trainings", training_id, ended_by_us, {"attempt": attempt})) is None:
+        ended_by_us = {"attempt": (attempt,), "worker": (worker,), "status": (status,)}
+        if self._database.change(Guarded("trainings", training_id, ended_by_us, {"attempt": attempt})) is None:
             raise StaleAttempt(training_id, attempt)
 
     def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
         """Ends an attempt but not the training, which goes back to `new` for the next one. Raises StaleAttempt."""
-        index = attempt - 1
         changes = {
-            "status": "new",
-            "status_times.new": at,
-            f"attempts.{index}.outcome": end.outcome.value,
-            f"attempts.{index}.reason": end.reason,
-            f"attempts.{index}.ended_at": at,
+            **ended_attempt(attempt, end.outcome, end.reason, at),
             "error": None if end.error is None else end.error.to_document(),
             "fence": 0,
         }
-        expect = {"status": tuple(s.value for s in ACTIVE), "attempt": (attempt,), "worker": (worker,)}
-        if self.change(Guarded("trainings", training_id, expect, changes)) is None:
+        expect = {"attempt": (attempt,), "worker": (worker,)}
+        change = change_training(training_id, ACTIVE, TrainingStatus.NEW, at, expect, changes)
+        if self._database.change(change) is None:
             raise StaleAttempt(training_id, attempt)
 
     def curve(self, training_id: str) -> Listing[EpochResult]:
-        """All recorded epochs of a training, first to last."""
-        return self.read(EpochResult, _results(training_id))
+        """Returns all recorded epochs of a training, first to last."""
+        return self._database.read(EpochResult, _results(training_id))
 
-    def curve_records(self, training_id: str) -> Iterator[dict[str, Any]]:
-        """The same as they are stored, however many there are: a thousand at a time."""
+    def curve_records(self, training_id: str) -> Iterator[StoredDocument]:
+        """Yields the recorded epochs as they are stored, reading a thousand at a time."""
         first = f"{training_id}:"
         while True:
-            page = list(self.find(replace(_results(training_id, first), limit=_PAGE)))
+            page = list(self._database.find(replace(_results(training_id, first), limit=_PAGE)))
             yield from page
             if len(page) < _PAGE:
                 return
             first = page[-1]["_id"] + "\0"  # the next text in the order of texts
 
-    def _guard(self, attempt: int) -> dict[str, tuple[Any, ...]]:
-        return {"status": _WRITABLE, "fence": (attempt,)}
 
-    def _alive(self, index: int) -> dict[str, Any]:
-        return {
-            "status": TrainingStatus.RUNNING.value,
-            f"attempts.{index}.outcome": None,
-            f"attempts.{index}.reason": None,
-            f"attempts.{index}.ended_at": None,
-        }
+def _sign_of_life(
+    training_id: str,
+    attempt: int,
+    at: datetime | None,
+    expect: Mapping[str, tuple[object, ...]],
+    changes: Mapping[str, object],
+) -> Guarded:
+    """Confirms `running`. A run may write while its training is queued (it is faster than the controller), running,
+    or back at `new` because it was declared lost: as long as no other attempt has begun, it is taken back rather
+    than run twice."""
+    expect = {"fence": (attempt,), **expect}
+    return change_training(
+        training_id, OPEN, TrainingStatus.RUNNING, at, expect, {**reopened_attempt(attempt), **changes}
+    )
 
 
 def _results(training_id: str, first: str | None = None) -> Query:

@@ -16,8 +16,8 @@ from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.documents import from_text, guard_holds, set_at, to_text, value_at
-from mitorch_service.stores.query import Collection, Guarded, Query, QueryPlan
-from mitorch_service.stores.retention import Compaction, Removal
+from mitorch_service.stores.primitives import Primitives
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
 from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements
 
 Result = TypeVar("Result")
@@ -31,11 +31,18 @@ _VACUUM_PAGES = 250  # of 4 KB, moved in one transaction: some milliseconds
 
 
 class SqliteStore(Store):
+    """The store in the file at `path`, which is created if it is missing; None: in memory, for as long as this object
+    lives."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__(SqliteDatabase(path))
+
+
+class SqliteDatabase(Primitives):
     """WAL journal, `BEGIN IMMEDIATE` around every write, `synchronous=NORMAL`: what was written survives the death of
     any process at once, and a power cut except for the last moments before it."""
 
     def __init__(self, path: Path | None) -> None:
-        """`path` None keeps everything in memory, for as long as this object lives."""
         self._where = "in memory" if path is None else str(path)
         self._lock = threading.RLock()  # one connection, used by the run's reporting thread too
         with self._errors():
@@ -214,7 +221,7 @@ class SqliteStore(Store):
         return document
 
     def _try_change(self, change: Guarded) -> bool:
-        """One damaged document does not undo the changes of the others; nothing of it was written."""
+        """Returns False for a damaged document, of which nothing was written, so that the other changes stay."""
         try:
             return self._change(change) is not None
         except StoreError:
@@ -280,16 +287,15 @@ class SqliteStore(Store):
         return True
 
     def _vacuum(self, wait: Callable[[], object]) -> str | None:
-        """Free pages go in short transactions. A file of an earlier version cannot do that: it is written anew, once,
-        while no run can want to write."""
+        """Frees pages in short transactions. A file of an earlier version cannot do that: it is rewritten once, while
+        no run can want to write."""
         if self._rows("PRAGMA auto_vacuum", ())[0][0] == _INCREMENTAL:
             for _ in range(-(-self._rows("PRAGMA freelist_count", ())[0][0] // _VACUUM_PAGES)):
-                with self._lock:  # execute would free one page only: it does not go on where no row has a column
+                with self._lock:  # execute would free one page only: it stops at a row without columns
                     self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
                 wait()
             return None
-        active = tuple(status.value for status in ACTIVE)
-        if self.count(Query("trainings", {"status": active})):
+        if self.count(Query("trainings", {"status": ACTIVE})):
             return (
                 "the file is of an earlier version and shrinks only while no training is queued on a cluster or running"
             )

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.stores.query import Collection
+from mitorch_service.stores.requests import Collection
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ _OF_JOB = (
 
 
 def _trigger(name: str, event: str, *changes: tuple[str, str]) -> Iterator[str]:
-    """What keeps the counts at one kind of event; `changes`: a row (OLD or NEW), and by how much it counts."""
+    """The triggers that keep the counts at one kind of event; `changes`: a row (OLD or NEW), and by how much it
+    counts."""
     for of_job, statement in ((False, _TOTAL), (True, _OF_JOB)):
         row = changes[0][0]
         when = f"WHEN {row}.job_id IS NOT NULL" if of_job else ""
@@ -72,7 +73,8 @@ _PAUSED = (
     "DROP INDEX rungs_standing",
     "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss, _id)",
 )
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED}  # version -> what it has beside the one before
+_PAUSED_STATUS = ("INSERT OR IGNORE INTO training_counts VALUES ('', 'paused', 0)",)
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS}  # version -> what it adds to the one before
 
 DDL = (
     """CREATE TABLE trainings (
@@ -112,7 +114,7 @@ DDL = (
 
 
 def statements(version: int) -> tuple[str, ...]:
-    """What makes the tables out of those of an earlier version; 0: of an empty file."""
+    """The statements that bring the tables of an earlier version up to date; 0: an empty file."""
     if version == 0:
         return DDL
     return tuple(sql for later in range(version + 1, VERSION + 1) for sql in _NEW_IN[later])

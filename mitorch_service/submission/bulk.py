@@ -1,8 +1,8 @@
-"""Many submissions at once: all checked into a copy on this machine first, then queued from it, each of them once.
+"""Submits many configs: checks all of them into a copy on this machine, then queues them from it, each exactly once.
 
-What makes it once are the ids: the same key, round and place in the source always give the same id, and the store adds
-none that is there. The copy and the receipt only save time; losing them costs a second check and no training. (But for
-what was deleted from the database meanwhile: without the receipt it would be queued again.)
+The same key, round and place in the source always give the same id, and the store adds no id twice. Copy and receipt
+only save time; losing them costs a second check. (Except for a training that was deleted meanwhile: without the receipt
+it is queued again.)
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.training import Training
 from mitorch_service.models.validation import parse_object
 from mitorch_service.stores.base import Store
-from mitorch_service.submission.submission import ConfigCheck, Lookups, Options, Submission, check_submission
+from mitorch_service.submission.lookups import Lookups
+from mitorch_service.submission.submission import ConfigCheck, Options, Submission, check_submission
 
 BATCH = 1000
 _BATCH_BYTES = 8_000_000  # a batch of big configs is shorter
 _SHOWN_PROBLEMS = 20
 _IDS = uuid.UUID("6f0c1f52-6a3e-5d52-9d0e-3f6f1b7a2c11")
 
-Advance = Callable[[int], object]  # told how many entries were done since the last call
+Advance = Callable[[int], object]  # called with the number of entries done since the last call
 
 
 class Entry(NamedTuple):
-    """One config of a source. Its place is what people find it by, and what its id is made of."""
+    """One config of a source. Its id follows from its place, which error messages name."""
 
     place: str  # "line 17", or a file's path within the folder
     text: bytes
@@ -48,7 +49,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Digest:
-    """A whole source, read once."""
+    """The digest of a whole source, read once."""
 
     content: str
     total: int
@@ -57,7 +58,7 @@ class Digest:
 
 
 class Receipt(BaseModel):
-    """How far a bulk submission is: written after each batch."""
+    """The progress of a bulk submission, written after each batch."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,17 +72,19 @@ class Receipt(BaseModel):
 
 
 class BulkSubmission:
-    """One source under one key. Two processes never work on the same one at a time on this machine."""
+    """The submission of one source under one key. Only one process of this machine works on it at a time."""
 
     def __init__(self, store: Store, folder: Path, key: str, options: Options) -> None:
-        self._store, self._options, self._key = store, options, key
+        self._store = store
+        self._options = options
+        self._key = key
         self._copy = folder / f"{key}.jsonl.gz"
         self._receipt = folder / f"{key}.json"
         self._lock = folder / f"{key}.lock"
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Raises NotAllowed while another process has it."""
+        """Locks it. Raises NotAllowed while another process holds the lock."""
         with _writing(self._lock):
             self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = self._lock.open("w")
@@ -95,7 +98,7 @@ class BulkSubmission:
                 self._lock.unlink(missing_ok=True)
 
     def receipt(self, source: str, digest: Digest) -> Receipt:
-        """Where it stands: as noted here, or else as the database tells."""
+        """Returns the stored receipt, or else one for the last round in the database."""
         with suppress(OSError, ValidationError):
             return Receipt.model_validate_json(self._receipt.read_bytes())
         round = 0
@@ -104,7 +107,7 @@ class BulkSubmission:
         return self._start(source, digest, round)
 
     def again(self, receipt: Receipt, source: str, digest: Digest) -> Receipt:
-        """The next round, once this one is finished; until then this one."""
+        """Returns the receipt of the next round if this one is finished, else this one."""
         finished = receipt.finished_at or (not self._receipt.exists() and self._is_there(digest.last, receipt.round))
         if not finished:
             return receipt
@@ -112,13 +115,13 @@ class BulkSubmission:
         return self._start(source, digest, receipt.round + 1)
 
     def is_checked(self) -> bool:
-        """Whether the copy is there, with data sets pinned and all: written by a check that found nothing wrong."""
+        """Whether there is a copy, which only a check without problems writes."""
         return self._copy.exists() and self._receipt.exists()
 
     def check(
         self, receipt: Receipt, digest: Digest, entries: Iterable[Entry], extra_check: ConfigCheck, advance: Advance
     ) -> Receipt:
-        """Checks all entries and keeps a copy, compressed. Raises InvalidInput with the first problems."""
+        """Checks all entries into a compressed copy. Raises InvalidInput with the first problems."""
         wrong = _Wrong(receipt.source, digest.total)
         lookups, digester = Lookups(self._store), Digester()
         with self._new_copy() as write:
@@ -141,9 +144,9 @@ class BulkSubmission:
         return receipt
 
     def queue(self, receipt: Receipt, advance: Advance) -> Receipt:
-        """Writes what is not yet in the database, from the copy; notes it batch by batch."""
+        """Writes the documents that are not yet in the database, from the copy, and the receipt after each batch."""
         self._store.prepare()
-        if not self._holds_what_was_done(receipt):
+        if not self._has_last_queued(receipt):
             receipt = receipt.model_copy(update={"done": 0})
         advance(receipt.done)
         for batch in _batches(self._lines(receipt.done)):
@@ -156,13 +159,13 @@ class BulkSubmission:
         return receipt
 
     def done(self) -> int:
-        """How many are queued for certain."""
+        """Returns how many are queued, according to the receipt."""
         with suppress(OSError, ValidationError):
             return Receipt.model_validate_json(self._receipt.read_bytes()).done
         return 0
 
     def counts(self) -> tuple[int, int]:
-        """Trainings and jobs in the copy."""
+        """Returns the numbers of trainings and jobs in the copy."""
         jobs = total = 0
         for line in self._lines(0):
             total += 1
@@ -170,13 +173,13 @@ class BulkSubmission:
         return total - jobs, jobs
 
     def ids(self, receipt: Receipt, entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
-        """The place and id of each, in order."""
+        """Yields the place and id of each entry, in order."""
         kept = self._copy.exists()
         places = (json.loads(line)["place"] for line in self._lines(0)) if kept else (entry.place for entry in entries)
         return ((place, self._id(place, receipt.round)) for place in places)
 
     def forget_copy(self) -> None:
-        """It has served."""
+        """Deletes the copy."""
         self._copy.unlink(missing_ok=True)
 
     def _locked(self, lock: TextIO) -> bool:
@@ -201,7 +204,7 @@ class BulkSubmission:
 
     def _is_there(self, place: str, round: int) -> bool:
         id = self._id(place, round)
-        for get in (self._store.get_training, self._store.get_job):
+        for get in (self._store.trainings.get_training, self._store.jobs.get_job):
             try:
                 return get(id) is not None
             except NotFound:
@@ -210,8 +213,8 @@ class BulkSubmission:
                 return True
         return False
 
-    def _holds_what_was_done(self, receipt: Receipt) -> bool:
-        """Whether the database still has the last one noted as queued: it may have been set back or replaced."""
+    def _has_last_queued(self, receipt: Receipt) -> bool:
+        """Whether the database still has the last document of the receipt: it may have been restored or replaced."""
         if receipt.done == 0:
             return True
         last = next(self._lines(receipt.done - 1))
@@ -220,10 +223,10 @@ class BulkSubmission:
     def _add(self, round: int, batch: list[bytes]) -> None:
         now = datetime.now(UTC)
         documents = [self._document(json.loads(line), round, now) for line in batch]
-        self._store.add_trainings([document for document in documents if isinstance(document, Training)])
+        self._store.queue.add_trainings([document for document in documents if isinstance(document, Training)])
         for document in documents:
             if isinstance(document, Job):
-                self._store.add_job(document)
+                self._store.jobs.add_job(document)
 
     def _document(self, line: dict[str, Any], round: int, now: datetime) -> Training | Job:
         search = None if line["search"] is None else SearchConfig.model_validate(line["search"])
@@ -238,7 +241,7 @@ class BulkSubmission:
 
     @contextmanager
     def _new_copy(self) -> Iterator[Callable[[bytes], object]]:
-        """A file that is there wholly, and on the disk, or not at all."""
+        """Writes the copy atomically and durably."""
         part = self._copy.with_suffix(".part")
         try:
             with _writing(part):
@@ -262,17 +265,20 @@ class BulkSubmission:
 
 
 class Digester:
-    """What identifies a source: its entries and their places, whatever it is called."""
+    """Computes the digest of a source from its entries and their places, not its name."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._total, self._first, self._last = 0, "", ""
+        self._total = 0
+        self._first = ""
+        self._last = ""
 
     def add(self, entry: Entry) -> None:
         self._hash.update(f"{entry.place}\0{len(entry.text)}\0".encode())
         self._hash.update(entry.text)
         self._total += 1
-        self._first, self._last = self._first or entry.place, entry.place
+        self._first = self._first or entry.place
+        self._last = entry.place
 
     def digest(self, source: str) -> Digest:
         """Raises InvalidInput if there was no entry."""
@@ -282,17 +288,19 @@ class Digester:
 
 
 def submission_key(content: str, options: Options) -> str:
-    """The same for the same content (or chosen word) and the same options."""
+    """Returns the key, which follows from the content (or the user's key) and the options."""
     parts = [content, options.priority, options.dataset and str(options.dataset), options.name, *sorted(options.tags)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 class _Wrong:
-    """The first problems, and how many there are."""
+    """Collects the first problems, and counts all."""
 
     def __init__(self, source: str, total: int) -> None:
-        self._source, self._total = source, total
-        self._lines = self._all = 0
+        self._source = source
+        self._total = total
+        self._lines = 0
+        self._all = 0
         self._shown: list[Problem] = []
 
     def add(self, place: str, problems: list[Problem]) -> None:
@@ -305,13 +313,13 @@ class _Wrong:
     def raise_any(self) -> None:
         if not self._lines:
             return
-        told = f"{self._source} ({self._lines} of {self._total} configs are wrong; nothing was queued)"
+        summary = f"{self._source} ({self._lines} of {self._total} configs are wrong; nothing was queued)"
         rest = self._all - len(self._shown)
         if rest:
             last = self._shown.pop()
             self._shown.append(Problem(last.path, f"{last.message}\n  … and {rest} more"))
-            told += ", the first"
-        raise InvalidInput(told, self._shown)
+            summary += ", the first"
+        raise InvalidInput(summary, self._shown)
 
 
 def _to_line(place: str, submission: Submission) -> bytes:

@@ -1,4 +1,4 @@
-"""What is checked of a search whose trials run in parts: that each can be paused, compared and gone on with."""
+"""Checks that the trials of a search with pauses can be paused, compared and resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mitorch_service.search.space.space import Space
 
 
 def pausing_problems(search: SearchConfig, config: Mapping[str, Any], space: Space) -> Iterator[Problem]:
-    """Nothing for a search whose trials run in one part."""
+    """Yields the problems; none for a search without pauses."""
     if search.algorithm == "pbt":
         yield from _population_problems(search, config, space)
     elif "population" in search.model_fields_set:
@@ -24,25 +24,25 @@ def pausing_problems(search: SearchConfig, config: Mapping[str, Any], space: Spa
         yield from _promotion_problems(search)
     max_epochs = config.get("max_epochs")
     if search.pauses and (not isinstance(max_epochs, int) or max_epochs < 1):
-        message = "must be a number: trials are compared after the same epochs of as many, and so all have as many"
+        message = "must be a number, the same for all trials: they are compared after the same epochs"
         yield Problem("config.max_epochs", message)
 
 
 def _promotion_problems(search: SearchConfig) -> Iterator[Problem]:
     if search.algorithm == "pbt":
-        yield Problem("search.resume_promoted", 'makes no sense with "pbt", whose members always go on: remove it')
+        yield Problem("search.resume_promoted", 'makes no sense with "pbt", which resumes all members: remove it')
     elif search.early_stopping is None:
         yield Problem("search.resume_promoted", "needs early_stopping: remove false, or resume_promoted")
     elif search.early_stopping.rule != "asha":
         rule = search.early_stopping.rule
-        yield Problem("search.early_stopping.rule", f'{rule!r} does not go on with what it ended: use "asha"')
+        yield Problem("search.early_stopping.rule", f'{rule!r} does not resume the trials that it stopped: use "asha"')
 
 
 def _population_problems(search: SearchConfig, config: Mapping[str, Any], space: Space) -> Iterator[Problem]:
     if search.early_stopping is not None:
         yield Problem("search.early_stopping", 'makes no sense with "pbt", which replaces bad members: remove it')
     if is_script(config):
-        yield Problem("config.script", '"pbt" takes over the states of our own trainings only; use "resume_promoted"')
+        yield Problem("config.script", '"pbt" needs checkpoints of the built-in training: use "resume_promoted"')
         return
     if not 2 <= search.max_trials <= MAX_MEMBERS:
         message = f'with "pbt" is the size of the population: from 2 to {MAX_MEMBERS} (it is {search.max_trials})'
@@ -52,7 +52,7 @@ def _population_problems(search: SearchConfig, config: Mapping[str, Any], space:
         yield Problem("search.max_trials", message)
     yield from _step_problems(search, config)
     for name in dict.fromkeys(parameter.name for parameter in space.parameters if not may_vary(parameter.name)):
-        message = f'may not differ between members of "pbt", which take over each other: {", ".join(VARIABLE)} may'
+        message = f'may not differ between members of "pbt", which resume from one another: {", ".join(VARIABLE)} may'
         yield Problem(f"config.{name}", message)
 
 

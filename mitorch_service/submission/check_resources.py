@@ -1,4 +1,4 @@
-"""Whether a training could ever run on the clusters that are known: asked at submission."""
+"""Checks that a training could ever run on the known clusters."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mitorch_service.submission.submission import ConfigCheck
 
 
 def resource_check(settings: Settings) -> ConfigCheck:
-    """Finds resources that no configured cluster can give. Finds nothing where the settings name no clusters: on a
-    machine that only submits, others know them."""
+    """Returns a check for resources that no configured cluster has. It finds nothing if the settings name no clusters,
+    as on a machine that only submits."""
     clusters = [Cluster.of(config) for config in settings.clusters] if settings.clusters_given else []
 
     def check(config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:

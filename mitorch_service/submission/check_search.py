@@ -1,4 +1,4 @@
-"""What is checked of a job's search beside its form: that its algorithm, and what it starts from, fit its space."""
+"""Checks that a job's algorithm, enqueued parameters and warm start fit its space."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from mitorch_service.submission.check_objectives import objective_problems
 
 
 def search_problems(search: SearchConfig, space: Space) -> list[Problem]:
-    """Raises MissingExtra where the algorithm's packages are not installed here."""
+    """Returns the problems of a search in a valid space. Raises MissingExtra if the algorithm's packages are
+    missing."""
     check_installed(search.algorithm)
     return [*objective_problems(search), *_grid_problems(search, space), *_enqueue_problems(search, space)]
 
 
 def warm_start_problem(store: Store, id: str) -> Problem | None:
-    """What is wrong with the id of a job or training that a search is to start from."""
+    """Returns the problem of the id of a job or training from which a search starts, if any."""
     try:
-        kind, whole = store.resolve_id(id)
-        if kind == "job" or store.get_training(whole).trial is not None:
+        kind, whole = store.trainings.resolve_id(id)
+        if kind == "job" or store.trainings.get_training(whole).trial is not None:
             return None
         message = f"the training {id} is no trial of a job: it has no parameters to learn from"
     except (NotFound, AmbiguousId) as error:
@@ -45,8 +46,8 @@ def _enqueue_problems(search: SearchConfig, space: Space) -> Iterator[Problem]:
     known = {parameter.name for parameter in space.parameters}
     for index, parameters in enumerate(search.enqueue):
         path = f"search.enqueue[{index}]"
-        strange = sorted(set(parameters) - known)
-        if strange:
-            yield Problem(path, f"there is no parameter {', '.join(strange)}; known: {', '.join(sorted(known))}")
+        unknown = sorted(set(parameters) - known)
+        if unknown:
+            yield Problem(path, f"there is no parameter {', '.join(unknown)}; known: {', '.join(sorted(known))}")
         elif space.point_of(parameters, lambda e, _: 0 if isinstance(e, Choice) else e.low) is None:
             yield Problem(path, f"{parameters} has a value that is not of the space: see the expressions of config")

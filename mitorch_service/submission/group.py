@@ -1,7 +1,8 @@
-"""Several documents of one file: all are checked before the first is written, and a repeat after a cut completes them.
+"""Submits several documents of one file: all are checked before the first is written; repeated after an interruption,
+it completes them.
 
-What makes it safe are the ids, which follow from the file's content, the options and a round: the store adds none that
-is there. Nothing is noted on this machine. (A document that was deleted meanwhile is queued again by a repeat.)
+The ids follow from the file's content, the options and a round, and the store adds no id twice. Nothing is stored on
+this machine. (A document that was deleted meanwhile is queued again by a repeat.)
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.bulk import submission_key
+from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.submission import (
     ConfigCheck,
-    Lookups,
     Options,
     Submission,
     check_submission,
@@ -33,21 +34,21 @@ _IDS = uuid.UUID("0f6b7d0a-8f0c-5b0e-9a55-6f1c1d5e7c42")
 
 @dataclass(frozen=True)
 class Group:
-    """The documents of one file by name, and what of them is in the database already."""
+    """The documents of one file by name, and those that are in the database already."""
 
     documents: dict[str, Training | Job]
     present: frozenset[str] = frozenset()  # names
 
     @property
     def is_queued(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether all of them are in the database."""
         return len(self.present) == len(self.documents)
 
 
 def check_group(
     lookups: Lookups, source: str, files: Mapping[str, Mapping[str, Any]], options: Options, extra_check: ConfigCheck
 ) -> dict[str, Submission]:
-    """What each file asks for. Raises InvalidInput with the problems of all, each under the file's name."""
+    """Returns the checked files by name. Raises InvalidInput with the problems of all, each under its file's name."""
     problems: list[Problem] = []
     found: dict[str, Submission] = {}
     for name, data in files.items():
@@ -69,8 +70,8 @@ def build_group(
     again: bool,
     tag: str,
 ) -> Group:
-    """The documents of the file `data`, each tagged with ``tag=<its name>``: those of the round that is not complete,
-    or else of the last one; with `again` of the next."""
+    """Returns the documents of the file `data`, each tagged with ``tag=<its name>``: those of the round that is not
+    complete, else of the last one; with `again` of the next."""
     content = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
     key, round = submission_key(content, options), 1
     last = _group(store, key, round, submissions, options, now, tag)
@@ -83,7 +84,7 @@ def build_group(
 
 
 def submit_group(store: Store, group: Group) -> int:
-    """Writes those that are not there; returns how many were added."""
+    """Writes the missing documents; returns how many were added."""
     missing = [document for name, document in group.documents.items() if name not in group.present]
     for document in missing:
         submit(store, document)
@@ -107,7 +108,7 @@ def _group(
 
 
 def _is_there(store: Store, document: Training | Job) -> bool:
-    get = store.get_job if isinstance(document, Job) else store.get_training
+    get = store.jobs.get_job if isinstance(document, Job) else store.trainings.get_training
     try:
         return get(document.id) is not None
     except NotFound:

@@ -1,4 +1,4 @@
-"""The original's search files, ``{"name": "random_search", "max_trainings": 20, "config": {… {"_choice": […]} …}}``."""
+"""The original's search files: ``{"name": "random_search", "max_trainings": 20, "config": {…}}``, with expressions."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mitorch_service.models.validation import check
 
 
 class Task(ConfigSection):
-    """As the original keeps it in its database; how far it was there says nothing of what is asked for here."""
+    """A search as the original stores it; its progress there is ignored."""
 
     name: Literal["random_search"]
     max_trainings: Annotated[int, Field(ge=1, le=1_000_000)]
     config: dict[str, Any]
-    status: Any = None
-    num_trainings: Any = None
-    state: Any = None
-    created_at: Any = None
+    status: object = None
+    num_trainings: object = None
+    state: object = None
+    created_at: object = None
 
 
 def job_of_task(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """The job file that means the same, or what is wrong."""
+    """Returns the equivalent job file, or the problems."""
     task, problems = check(Task, data)
     if task is None:
         return {}, problems

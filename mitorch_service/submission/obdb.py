@@ -1,8 +1,8 @@
-"""From obdb's settings file to a search, or a training, for each of its variants.
+"""Converts obdb's settings file to a search, or a training, for each of its variants.
 
 As in the original (weed_training 3d08cf3, code/model_trainer.py): Faster R-CNN on a pretrained ResNet with a pyramid,
 all its layers trained; SGD with StepLR; shorter side 800, batches of 4, flips and colour changes; the searched ranges
-logarithmic but for the whole numbers; what is compared is the best mean validation loss of an epoch.
+logarithmic except for integers; the objective is the best mean validation loss of an epoch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _COLOURS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05
 
 
 def documents(file: ObdbFile) -> dict[str, dict[str, Any]]:
-    """A job or training file of ours for each variant."""
+    """Returns a job or training file for each variant, by name."""
     settings = file.settings
     found: dict[str, dict[str, Any]] = {}
     for name, variant in file.variants.items():
@@ -45,7 +45,7 @@ def _search(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def _to_the_end(settings: Settings) -> dict[str, Any]:
-    """How long the final training of a winner lasts, and one without a search."""
+    """The duration of a winner's final training, and of one without a search."""
     plateau = {"max_plateau_count": settings.max_plateau_count}
     return {"max_epochs": settings.max_train_epochs, "early_stopping": plateau}
 
@@ -74,7 +74,7 @@ def _config(name: str, settings: Settings, values: dict[str, Any], length: dict[
 
 
 def _detector(variant: str) -> dict[str, Any]:
-    """Of a variant's name, which is that of a backbone, or the whole name of one of our detectors."""
+    """The detector of a variant, which is named after a backbone, or after one of the service's detectors."""
     if "-" in variant:
         return {"name": variant}
     name = _DETECTORS.get(variant, f"{variant}-fpn-fasterrcnn")

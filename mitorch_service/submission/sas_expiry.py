@@ -1,4 +1,4 @@
-"""SAS tokens that end before a training can: told when it is submitted."""
+"""Checks at submission that SAS tokens outlast the training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SOON = timedelta(days=7)  # a training may wait and run for days
 
 
 def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
-    """What is wrong if a token has ended; one that ends soon is told in the log, which shows it to who submits."""
+    """Returns a problem if a token has expired; logs a warning, which the submitter sees, if one expires soon."""
     expiry, url = dataset.first_expiry() or (None, "")
     if expiry is None or expiry > now + _SOON:
         return None
@@ -25,8 +25,8 @@ def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
 
 
 def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
-    """Tells of the token in MITORCH_STORAGE_URL as of a data set's; but it refuses nothing, as a new one in the
-    setting will do for what is queued already."""
+    """Logs a warning if the token in MITORCH_STORAGE_URL has expired or expires soon. It is no problem of a submission,
+    as a new token in the setting also serves queued trainings."""
     expiry = sas_expiry(_token_of(storage_url))
     if expiry is None or expiry > now + _SOON:
         return
@@ -38,7 +38,7 @@ def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
 
 
 def _token_of(storage_url: str) -> str:
-    """In a URL it follows the ``?``; in a connection string it has a name."""
+    """The query of a URL, or an item of a connection string."""
     if storage_url.startswith(("http://", "https://")):
         return sas_of(storage_url)
     items = (item.partition("=") for item in storage_url.split(";"))

@@ -1,4 +1,4 @@
-"""The code of a script that is submitted: kept before the script is queued."""
+"""Stores the code of a script before the script is queued."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class CodeKeeper(ABC):
 
     @abstractmethod
     def __call__(self, config: AnyConfig | None, written: Mapping[str, Any]) -> list[Problem]:
-        """What is wrong with the config; None where its form is, and there is only what was written."""
+        """Returns the problems of a config: the validated one (None if its form is wrong) and the written one."""
 
     @abstractmethod
     def keep(self, source: str) -> CodeRecord:
-        """Keeps what `script.source` names; the same code once. Raises ValueError, saying what to do, or OSError where
-        it cannot be read, ArtifactError where it cannot be kept."""
+        """Stores the code at `script.source`, the same code once. Raises ValueError, with a remedy, or OSError if it
+        cannot be read, ArtifactError if it cannot be stored."""
 
 
 def with_code(config: dict[str, Any], keeper: object) -> tuple[dict[str, Any], list[Problem]]:
-    """The config, checked before, with `script.code` in it where it has a `script.source`; or what is wrong."""
+    """Returns the checked config, with `script.code` added if it has a `script.source`, and the problems of that."""
     script = config.get("script")
     if not isinstance(script, dict) or script.get("source") is None or script.get("code") is not None:
         return config, []

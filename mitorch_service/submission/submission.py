@@ -1,4 +1,4 @@
-"""From a user's file to documents in the queue: everything is checked before anything is written."""
+"""Turns a user's file into documents in the queue: everything is checked before anything is written."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
-from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Problem
+from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
@@ -18,16 +17,16 @@ from mitorch_service.models.file_kinds import is_obdb, is_task
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.script import NO_DATASET, AnyConfig, check_config, is_script
-from mitorch_service.models.status import JobStatus, TrainingStatus
+from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
 from mitorch_service.models.validation import check, nearest
-from mitorch_service.search.space.space import parse_space
+from mitorch_service.search.space.space import Space, parse_space
 from mitorch_service.stores.base import Store
-from mitorch_service.submission.sas_expiry import expiry_problem
+from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.script_code import with_code
 
-# What the engine knows of a config that the models do not: of the checked one (None where its form is wrong), and of
-# what was written. A CodeKeeper keeps code as well.
+# Checks that need more than the models: of the validated config (None if its form is wrong), and of the written one. A
+# CodeKeeper keeps code as well.
 ConfigCheck = Callable[[AnyConfig | None, Mapping[str, Any]], list[Problem]]
 
 _NO_TRAINING = (
@@ -35,12 +34,11 @@ _NO_TRAINING = (
     '{"job_type": "search", "config": {this file}, "search": {"max_trials": 20}}'
 )
 _NUMBERS = re.compile(r"\[\d+\]")
-_CACHED = 10_000  # data sets, and trainings named as a base
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line adds to a file."""
+    """The options of the command line that are added to a file."""
 
     priority: int = DEFAULT_PRIORITY
     dataset: DatasetRef | None = None
@@ -50,14 +48,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Submission:
-    """A checked file: all that its document needs but id, time and options. With a `search` it is a job."""
+    """A checked file: its document without id, time and options. With a `search` it is a job."""
 
     dataset: DatasetRef  # at its version
     config: dict[str, Any]
     search: SearchConfig | None = None
 
     def to_document(self, id: str, options: Options, now: datetime) -> Training | Job:
-        """The document to write; nothing is validated again."""
+        """Returns the document to write; validates nothing again."""
         if self.search is None:
             return new_training(id, self.config, self.dataset, now, next_arrival(), **_fields(options))
         return Job(
@@ -73,15 +71,6 @@ class Submission:
         )
 
 
-class Lookups:
-    """What the checks ask the database; the same thing is asked once, as a file of a million lines repeats itself."""
-
-    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))
-        self.base = lru_cache(_CACHED)(lambda id: _check_base(store, id))
-        self.warm_start = lru_cache(_CACHED)(lambda id: _check_warm_start(store, id))
-
-
 def build_submission(
     store: Store,
     source: str,
@@ -90,7 +79,7 @@ def build_submission(
     now: datetime,
     extra_check: ConfigCheck = lambda config, written: [],
 ) -> Training | Job:
-    """The document that `data` (a parsed file) asks for, not yet written. Raises what check_submission raises."""
+    """Returns the document for `data` (a parsed file), not yet written. Raises what check_submission raises."""
     submission = check_submission(Lookups(store, lambda: now), source, data, options.dataset, extra_check)
     return submission.to_document(new_id(), options, now)
 
@@ -98,8 +87,8 @@ def build_submission(
 def check_submission(
     lookups: Lookups, source: str, data: Mapping[str, Any], dataset: DatasetRef | None, extra_check: ConfigCheck
 ) -> Submission:
-    """What `data` asks for, on `dataset` or else its own. Raises InvalidInput with every problem, named by its path in
-    the file; StoreUnavailable when data set or base cannot be looked up."""
+    """Returns the checked `data`, on `dataset` or else its own. Raises InvalidInput with all problems, each with its
+    path in the file; StoreUnavailable if data set or base cannot be looked up."""
     if is_obdb(data):
         message = "is a settings file of obdb, of which several documents are made: submit it by itself"
         raise InvalidInput(source, [Problem("", message)])
@@ -117,13 +106,13 @@ def check_submission(
 
 
 def submit(store: Store, document: Training | Job) -> str:
-    """Writes the document; returns its id. One atomic insert: it is there wholly or not at all, and calling again
-    with the same document after a lost answer adds nothing."""
+    """Writes the document; returns its id. One atomic insert, so that calling it again with the same document after a
+    lost answer adds nothing."""
     store.prepare()
     if isinstance(document, Job):
-        store.add_job(document)
+        store.jobs.add_job(document)
     else:
-        store.add_trainings([document])
+        store.queue.add_trainings([document])
     return document.id
 
 
@@ -151,13 +140,18 @@ def _check_job(
     lookups: Lookups, data: Mapping[str, Any], given: DatasetRef | None, extra_check: ConfigCheck
 ) -> tuple[Submission | None, list[Problem]]:
     job, problems = check(JobConfig, data)
-    inner = data.get("config")
-    space: dict[str, Any] = inner if isinstance(inner, dict) else {}
-    problems += _check_space(lookups, space, extra_check) if isinstance(inner, dict) else []
-    problems += _check_objective(job) if job is not None else []
-    problems += _check_search(lookups, job) if job is not None else []
-    problems += _check_refit(lookups, job, extra_check) if job is not None and not problems else []
-    dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(space), problems, is_script(space))
+    written = data.get("config")
+    config: dict[str, Any] = written if isinstance(written, dict) else {}
+    space, broken = parse_space(config)
+    if isinstance(written, dict):
+        problems += _check_space(lookups, space, broken, extra_check)
+    if job is not None:
+        problems += _check_objective(job)
+    if job is not None and not broken:
+        problems += _check_search(lookups, job, space)
+    if job is not None and not problems:
+        problems += _check_refit(lookups, job, space, extra_check)
+    dataset = _pin(lookups, given or _dataset_of(data) or _dataset_of(config), problems, is_script(config))
     if problems or job is None or dataset is None:
         return None, problems
     whole, wrong = with_code(job.config, extra_check)
@@ -165,15 +159,14 @@ def _check_job(
 
 
 def _resolved(search: SearchConfig) -> SearchConfig:
-    """Direction and seed are settled at submission, so that every pass sees the same search."""
+    """Direction and seed are fixed at submission, so that every pass sees the same search."""
     seed = secrets.randbits(31) if search.seed is None else search.seed
     directions = list(search.directions())
     direction = directions[0] if len(directions) == 1 else directions
     return search.model_copy(update={"direction": direction, "seed": seed})
 
 
-def _check_space(lookups: Lookups, config: Mapping[str, Any], extra_check: ConfigCheck) -> list[Problem]:
-    space, broken = parse_space(config)
+def _check_space(lookups: Lookups, space: Space, broken: list[Problem], extra_check: ConfigCheck) -> list[Problem]:
     problems = _within_config(broken)
     if not broken and space.is_constant():
         message = 'has no expression such as {"_loguniform": [1e-4, 1e-1]}: there is nothing to search'
@@ -193,40 +186,28 @@ def _config_problems(lookups: Lookups, config: Mapping[str, Any], extra_check: C
 
 
 def _is_part_of(problem: Problem, broken: list[Problem]) -> bool:
-    """Whether it is only that no value could be made of an expression. Options of choices are told by their number in
-    the one, not in the other."""
+    """Whether its cause is a broken expression. Paths of the latter hold numbers of options, which are ignored."""
     path = _NUMBERS.sub("", problem.path)
     places = [_NUMBERS.sub("", one.path) for one in broken]
     return any(f"{path}.".startswith(f"{place}.") or f"{place}.".startswith(f"{path}.") for place in places)
 
 
-def _check_refit(lookups: Lookups, job: JobConfig, extra_check: ConfigCheck) -> list[Problem]:
+def _check_refit(lookups: Lookups, job: JobConfig, space: Space, extra_check: ConfigCheck) -> list[Problem]:
     if job.search.refit is None:
         return []
     from mitorch_service.controller.plan.refit_config import refit_problems
 
-    space, _ = parse_space(job.config)
     return list(refit_problems(job.search, space, lambda config: _config_problems(lookups, config, extra_check)))
 
 
-def _check_search(lookups: Lookups, job: JobConfig) -> list[Problem]:
+def _check_search(lookups: Lookups, job: JobConfig, space: Space) -> list[Problem]:
     """Raises MissingExtra."""
-    from mitorch_service.submission.check_pausing import (
-        pausing_problems,
-    )  # which a training's submission does not wait for
+    # Imported here, as the submission of a training needs neither.
+    from mitorch_service.submission.check_pausing import pausing_problems
     from mitorch_service.submission.check_search import search_problems
 
-    space, problems = parse_space(job.config)
-    if problems:
-        return []  # told by the check of the space
     own = [*search_problems(job.search, space), *pausing_problems(job.search, job.config, space)]
     return own + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
-
-
-def _check_warm_start(store: Store, id: str) -> Problem | None:
-    from mitorch_service.submission.check_search import warm_start_problem
-
-    return warm_start_problem(store, id)
 
 
 def _within_config(problems: list[Problem]) -> list[Problem]:
@@ -235,10 +216,10 @@ def _within_config(problems: list[Problem]) -> list[Problem]:
 
 def _check_objective(job: JobConfig) -> list[Problem]:
     if is_script(job.config):
-        return []  # what it reports is not known
+        return []  # its metrics are not known
     task = job.config.get("task_type", "multiclass_classification")
     if not isinstance(task, str) or task not in METRICS:
-        return []  # drawn, wrong (told elsewhere), or of a plug-in that is not installed here
+        return []  # searched, wrong (reported elsewhere), or of a plug-in that is not installed
     known = ("val_loss", *METRICS[task])
     return [_unmeasured(objective, known) for objective in job.search.objectives() if objective not in known]
 
@@ -256,11 +237,11 @@ def _dataset_of(data: Mapping[str, Any]) -> DatasetRef | None:
             return DatasetRef.parse(value)
         return DatasetRef.model_validate(value) if isinstance(value, dict) else None
     except ValueError:
-        return None  # told by the check of the whole file
+        return None  # reported by the check of the whole file
 
 
 def _pin(lookups: Lookups, ref: DatasetRef | None, problems: list[Problem], optional: bool) -> DatasetRef | None:
-    """The data set at a version that is registered; the newest where none is named."""
+    """The registered data set, at its version, or at the newest if none is given; else adds to `problems`."""
     if ref is None and optional:
         return NO_DATASET
     if ref is None:
@@ -275,37 +256,13 @@ def _pin(lookups: Lookups, ref: DatasetRef | None, problems: list[Problem], opti
     return None
 
 
-def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | Problem:
-    try:
-        dataset = store.get_dataset(ref)
-        return expiry_problem(dataset, now) or dataset.ref
-    except (NotFound, BrokenDocument):
-        registered = [str(dataset.ref) for dataset in store.list_datasets().items]
-        near = nearest(str(ref), registered) or nearest(ref.name, [name.rpartition(":")[0] for name in registered])
-        hint = f"did you mean {near!r}? " if near else ""
-        known = f"registered: {', '.join(registered)}" if registered else "none is: see midataset register"
-        return Problem("dataset", f"{str(ref)!r} is not registered; {hint}{known}")
-
-
 def _base_problems(lookups: Lookups, base: object) -> list[Problem]:
     problem = lookups.base(base) if isinstance(base, str) else None
     return [problem] if problem else []
 
 
-def _check_base(store: Store, base: str) -> Problem | None:
-    try:
-        training = store.get_training(base)
-    except NotFound:
-        return Problem("base", f"there is no training {base!r}; give the whole id of a completed one")
-    except BrokenDocument as error:
-        return Problem("base", str(error))
-    if training.status != TrainingStatus.COMPLETED:
-        return Problem("base", f"the training {base} is {training.status}; only a completed one has weights")
-    return None
-
-
 def parse_tags(tags: Sequence[str]) -> tuple[str, ...]:
-    """Checks that each is KEY=VALUE. Raises InvalidInput."""
+    """Returns the tags, each once. Raises InvalidInput if one is not KEY=VALUE."""
     wrong = [tag for tag in tags if not tag.partition("=")[0].strip() or "=" not in tag]
     if wrong:
         raise InvalidInput("--tag", [Problem(tag, "write KEY=VALUE, such as team=vision") for tag in wrong])

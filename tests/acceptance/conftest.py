@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
+from tests.warm.command import Command, Process, with_warm_runs
 
 _COMMAND_SECONDS = 240
 
@@ -34,25 +35,20 @@ class Answer:
 
 
 class Machine:
-    """One user on one machine: a home folder, a working folder, the commands."""
+    """One user on one machine: a home folder, a working folder, the commands. See `tests.warm` for how they start."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.home = folder / ".mitorch"
         self.environment = {**_inherited(), "HOME": str(folder), **environment}
+        self._forks = "PYTHONPATH" not in environment  # else something must be done or read at the start of Python
 
     def run(self, *arguments: str | Path, **environment: str) -> Answer:
         """Runs ``mitorch ARGUMENTS`` to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mitorch_service.cli.main", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            check=False,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        process = self._start([*map(str, arguments)], {**self.environment, **environment}, merged=False)
+        out, err = process.communicate(timeout=_COMMAND_SECONDS)
+        assert process.returncode is not None
+        return Answer(process.returncode, out, err)
 
     def ok(self, *arguments: str | Path) -> str:
         """Runs a command that must succeed; returns what it printed."""
@@ -60,15 +56,22 @@ class Machine:
         assert answer.code == 0, f"{arguments}: {answer}"
         return answer.out.strip()
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Starts a command and does not wait."""
+    def start(self, *arguments: str) -> Process:
+        """Starts a command and does not wait. Its errors come with its output."""
+        return self._start(arguments, self.environment, merged=True)
+
+    def _start(self, arguments: Sequence[str], environment: dict[str, str], merged: bool) -> Process:
+        if self._forks:
+            environment = with_warm_runs(environment) if arguments[0] == "control" else environment
+            return Command(arguments, environment, self.folder, merged)
         return subprocess.Popen(
             [sys.executable, "-m", "mitorch_service.cli.main", *arguments],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             text=True,
             cwd=self.folder,
-            env=self.environment,
+            env=environment,
         )
 
     def write(self, name: str, content: Any) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING
-from tests.contracts.test_store_errors import tmpfs
+from tests.small_disk import tmpfs
 
 FILES: dict[str, tuple[str | bytes, str]] = {
     "an empty file": ("", "is empty"),

@@ -13,10 +13,11 @@ import pytest
 
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING
+from tests.fakes import primitives
 from tests.samples import a_dataset, a_training
 
 FEW, MANY = 1_000, 50_000
@@ -44,7 +45,7 @@ def each_store(bare_machine: Machine, database_environment: dict[str, str]) -> I
 def _store_of(machine: Machine, environment: dict[str, str]) -> Iterator[Store]:
     store = open_store(read_settings({"MITORCH_HOME": str(machine.home), **environment}))
     store.prepare()
-    store.add_dataset(a_dataset("digits", 1))
+    store.datasets.add_dataset(a_dataset("digits", 1))
     yield store
     store.close()
 
@@ -56,12 +57,12 @@ def lines(count: int, **fields: Any) -> str:
 
 def seeds(store: Store) -> list[int]:
     """The seeds of all trainings, in the order in which they were queued."""
-    rows = reversed(store.list_trainings(TrainingFilter(), 1_000_000).items)
-    return [store.get_training(row.id).config["seed"] for row in rows]
+    rows = reversed(store.trainings.list_trainings(TrainingFilter(), 1_000_000).items)
+    return [store.trainings.get_training(row.id).config["seed"] for row in rows]
 
 
 def total(store: Store) -> int:
-    return sum(store.count_trainings().values())
+    return sum(store.trainings.count_trainings().values())
 
 
 def noted(machine: Machine) -> int:
@@ -238,10 +239,10 @@ def test_a_long_list_is_one_document(bare_machine: Machine, store: Store) -> Non
 
 def test_a_long_list_tells_what_cannot_be_read_once(bare_machine: Machine, store: Store) -> None:
     good = [a_training() for _ in range(2_000)]
-    store.add_trainings(good)
+    store.queue.add_trainings(good)
     broken = [{**a_training().to_document(), "priority": "?", "arrival": t.arrival} for t in good[:1500]]
     newest = [{**a_training().to_document(), "status": "?"} for _ in range(1_200)]
-    store.insert("trainings", [*broken, *newest])
+    primitives(store).insert("trainings", [*broken, *newest])
     answer = bare_machine.run("query", "--json", "--limit", "10000").json
     assert [row["_id"] for row in answer["trainings"]] == [t.id for t in reversed(good)]
     unreadable = [row["id"] for row in answer["unreadable"]]

@@ -81,9 +81,9 @@ def test_the_best_go_on_from_their_checkpoints_whoever_is_killed(machine: Machin
     whole = [trial for trial in trials if trial["status"] == "completed"]
     assert len(whole) == reached[2]
     assert document["best"]["value"] == min(trial["trial"]["value"] for trial in whole)
-    assert all(trial["status"] == "pruned" for trial in trials if trial not in whole)
+    assert all(trial["status"] == "paused" for trial in trials if trial not in whole)
     assert states(machine) == []
-    assert [a["outcome"] for a in machine.query(promoted)["attempts"]][:2] == ["pruned", "lost"]
+    assert [a["outcome"] for a in machine.query(promoted)["attempts"]][:2] == ["paused", "lost"]
 
     uninterrupted = machine.ok("submit", machine.write("alone.json", {**whole[0]["config"], "dataset": "digits"}))
     machine.ok("control", "run", "--until-idle", "--every", "0.3")
@@ -101,7 +101,7 @@ def test_a_bad_member_goes_on_from_a_good_ones_state_whoever_is_killed(machine: 
 
     document, trials = machine.query(job), trials_of(machine, job)
     assert (document["status"], document["counts"]) == ("completed", {"completed": 3})
-    assert [a["outcome"] for a in machine.query(killed)["attempts"]] == ["pruned", "lost", "completed"]
+    assert [a["outcome"] for a in machine.query(killed)["attempts"]] == ["paused", "lost", "completed"]
     assert [[one["epoch"] for one in trial["curve"]] for trial in trials] == [[1, 2, 3, 4]] * 3
     bad = trials[1]
     (edge,) = bad["trial"]["lineage"]

@@ -20,6 +20,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_TRAINING
+from tests.fakes import primitives
 from tests.samples import a_job, a_result, a_training, a_trial, an_attempt
 
 OLD = datetime.now(UTC) - timedelta(days=200)
@@ -33,7 +34,7 @@ def fill(machine: Machine) -> tuple[Store, set[str]]:
     store = open_store(read_settings({"MITORCH_HOME": str(machine.home), **machine.environment}))
     store.prepare()
     trainings = [_ended(number) for number in range(COUNT)]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     return store, {training.id for training in trainings}
 
 
@@ -48,7 +49,9 @@ def archived(path: Path) -> list[dict[str, Any]]:
 
 
 def ids_in(store: Store) -> set[str]:
-    return {one.row.id for status in ENDED for one in store.ended_page(status, datetime.now(UTC), 10_000).items}
+    return {
+        one.row.id for status in ENDED for one in store.retention.ended_page(status, datetime.now(UTC), 10_000).items
+    }
 
 
 def test_killed_and_again(each_machine: Machine) -> None:
@@ -76,12 +79,12 @@ def test_a_running_service_is_not_disturbed(machine: Machine) -> None:
     machine.write("long.json", {**TINY_TRAINING, "max_epochs": 6})
     running = machine.ok("submit", "long.json")
     service = machine.start("control", "run", "--every", "0.1")
-    until(lambda: store.get_training(running).progress, "the training runs")
+    until(lambda: store.trainings.get_training(running).progress, "the training runs")
     machine.ok(*PRUNE)
     assert not ids_in(store) & everything
-    until(lambda: store.get_training(running).status == "completed", "it is completed")
-    assert [result.epoch for result in store.curve(running).items] == list(range(1, 7))
-    assert store.get_training(running).attempt == 1
+    until(lambda: store.trainings.get_training(running).status == "completed", "it is completed")
+    assert [result.epoch for result in store.runs.curve(running).items] == list(range(1, 7))
+    assert store.trainings.get_training(running).attempt == 1
     service.send_signal(signal.SIGINT)
     out, _ = service.communicate(timeout=30)
     assert "Error" not in out
@@ -99,15 +102,15 @@ def test_a_dry_run_changes_nothing_and_a_real_one_gives_the_space_back(machine: 
         trials.append(_ended(0).model_copy(update={"job_id": job.id, "trial": valued}))
     single = a_training(status=ENDED[1], status_times={"failed": OLD}, attempt=1)
     single = single.model_copy(update={"attempts": [an_attempt(single)]})
-    store.add_trainings([*trials, single, *(_ended(number) for number in range(1000))])
-    store.add_job(job)
-    store.insert("training_results", [{"_id": f"{single.id}:000001", **a_result(1).to_document()}])
+    store.queue.add_trainings([*trials, single, *(_ended(number) for number in range(1000))])
+    store.jobs.add_job(job)
+    primitives(store).insert("training_results", [{"_id": f"{single.id}:000001", **a_result(1).to_document()}])
     weights = machine.home / "artifacts" / single.id / "model.pth"
     folder = machine.home / "runs" / run_name(single.id, 1)
     for path in (weights, folder / "log.txt"):
         path.parent.mkdir(parents=True)
         path.write_text("bytes")
-    store.compact(lambda: None)
+    store.retention.compact(lambda: None)
     store.close()
     database = machine.home / "mitorch.db"
     before = database.read_bytes()

@@ -16,10 +16,8 @@ from mitorch_service.models.validation import check
 from mitorch_service.settings import LocalCluster, read_settings
 from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
+from tests.acceptance.readme import COMMANDS, README, ROOT
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
 

@@ -17,7 +17,8 @@ import pytest
 from mitorch_service.settings import AzureMLCluster, read_settings
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
-from tests.acceptance.test_readme import COMMANDS, README, ROOT
+from tests.acceptance.readme import COMMANDS, README, ROOT
+from tests.azureml_emulator.account import Storage, part, storage_of
 from tests.azureml_emulator.client import (
     COMPUTE,
     GROUP,
@@ -30,7 +31,6 @@ from tests.azureml_emulator.client import (
     running,
 )
 from tests.azurite_server import Azurite
-from tests.integration.test_azureml_assets import Storage, part, storage_of
 
 DEPLOY, OWN_MACHINE = COMMANDS[5:]
 (CLUSTERS,) = re.findall(r'```json\n(\[\{"name": "gpu-low".*?)```', README, re.DOTALL)

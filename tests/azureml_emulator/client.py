@@ -178,9 +178,15 @@ class Emulator:
         """A run that is not running is in this status from now on (see `configure(hold=True)`)."""
         self.call("finish", run_id=run_id, status=status, code=code, message=message)
 
-    def traffic(self) -> list[dict[str, Any]]:
-        """Every call so far, with heads and bodies; refused hosts have the operation `refused`."""
-        return [json.loads(line) for line in (self.folder / "traffic.jsonl").read_text().splitlines()]
+    def traffic(self, since: int = 0) -> list[dict[str, Any]]:
+        """Every call, or those after a `moment`, with heads and bodies; refused hosts have the operation `refused`."""
+        with (self.folder / "traffic.jsonl").open("rb") as file:
+            file.seek(since)
+            return [json.loads(line) for line in file]
+
+    def moment(self) -> int:
+        """Now, for `traffic`: the size of its record so far, in bytes."""
+        return (self.folder / "traffic.jsonl").stat().st_size
 
     def refused(self) -> list[str]:
         """The hosts that were asked for and are none of ours."""

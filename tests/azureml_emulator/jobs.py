@@ -89,6 +89,7 @@ class ProcessJob:
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": "1",  # several trainings share the cores of one machine here
             **self._azure.proxy_environment,
+            **self._azure.settings.warm_runs,
             "AZUREML_RUN_ID": run.id,
             "AZUREML_EXPERIMENT_ID": workspace.experiments[run.experiment],
             "AZUREML_WORKSPACE_ID": workspace.id,

@@ -158,6 +158,7 @@ class Settings:
     page_size: int = 100
     create_polls: int = 1  # how often the creation of a cluster answers "Creating"
     hold: bool = False  # nothing that is queued starts
+    warm_runs: dict[str, str] = field(default_factory=dict)  # variables that have the runs forked (see `tests.warm`)
 
 
 class Azure:

@@ -60,7 +60,7 @@ class Passes:
         """Seconds of a pass that assigns a batch, which is given back."""
         self._backend.slots = BATCH
         seconds = timed(self.tick)
-        active = self._store.active_trainings().items
+        active = self._store.queue.active_trainings().items
         assert len(active) == BATCH, f"{len(active)} of {BATCH} were assigned"
         give_back(self._store, [(row.id, row.attempt) for row in active])
         return seconds
@@ -73,7 +73,7 @@ class Passes:
     def empty_cluster(self) -> None:
         """Gives all that is assigned back; afterwards there are no slots."""
         self._backend.slots = 0
-        give_back(self._store, [(row.id, row.attempt) for row in self._store.active_trainings().items])
+        give_back(self._store, [(row.id, row.attempt) for row in self._store.queue.active_trainings().items])
 
     def tick(self) -> None:
         """One pass."""

@@ -44,9 +44,9 @@ def stream_results(folder: Path, epochs: int) -> None:
     store = open_store(read_settings({"MITORCH_HOME": str(folder)}))
     store.prepare()
     training = a_training()
-    store.add_trainings([training])
-    store.claim_training(training.id, an_attempt(training))
-    store.start_training(training.id, 1, "worker", NOW)
+    store.queue.add_trainings([training])
+    store.queue.claim_training(training.id, an_attempt(training))
+    store.runs.start_training(training.id, 1, "worker", NOW)
     streaming = StoreReporter(store, training.id, 1, epochs, lambda: later(9), threading.Event())
     with FileReporter(streaming, folder / "plots") as reporter:
         handed, whole = [], []

@@ -27,6 +27,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.benchmarks.measuring import arguments, timed
+from tests.fakes import primitives
 from tests.mongodb_server import mongodb_uri
 from tests.samples import NOW, a_dataset, a_job, a_result, a_trial, an_attempt, later
 
@@ -88,13 +89,13 @@ def filled(kind: str, n: int, keep: str | None) -> Iterator[Database]:
 def fill(database: Database, n: int) -> None:
     """Adds the trainings, the finished ones first, in the order of their arrival."""
     with closing(database.open()) as store, _indexes_last(database):
-        store.add_dataset(a_dataset())
+        store.datasets.add_dataset(a_dataset())
         batch = _BATCH if database.kind == "sqlite" else _MONGO_BATCH
         for start in range(0, n, batch):
             numbers = range(start, min(n, start + batch))
             _add_finished(store, n, numbers)
         for start in range(0, n, batch):
-            store.add_trainings([queued(n + number) for number in range(start, min(n, start + batch))])
+            store.queue.add_trainings([queued(n + number) for number in range(start, min(n, start + batch))])
 
 
 def queued(number: int) -> Training:
@@ -118,14 +119,14 @@ def training_id(number: int) -> str:
 def _add_finished(store: Store, n: int, numbers: range) -> None:
     trials = [number for number in numbers if number < n // 10]
     jobs = [_job(number // TRIALS) for number in trials if number % TRIALS == 0]
-    store.insert("jobs", jobs)
-    store.insert("trainings", [_finished(number, n) for number in numbers])
+    primitives(store).insert("jobs", jobs)
+    primitives(store).insert("trainings", [_finished(number, n) for number in numbers])
     results = []
     for number in numbers:
         id = training_id(number)
         for epoch, result in enumerate(_RESULTS, 1):
             results.append({"_id": f"{id}:{epoch:06d}", "training_id": id, "attempt": 1, **result})
-    store.insert("training_results", results)
+    primitives(store).insert("training_results", results)
 
 
 def _finished(number: int, n: int) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def wait_for_epoch(training: str, environment: dict[str, str]) -> dict[str, Any]
     from mitorch_service.wiring import open_store
 
     store = open_store(read_settings(environment))
-    while not store.curve(training).items:
+    while not store.runs.curve(training).items:
         time.sleep(0.1)
     answer = subprocess.run([*MAIN, "query", training, "--json"], env=environment, check=True, capture_output=True)
     document: dict[str, Any] = json.loads(answer.stdout)

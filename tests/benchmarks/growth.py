@@ -37,6 +37,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
 from mitorch_service.stores.sqlite import SqliteStore
 from scripts.write_digits import write_digits
+from tests.fakes import primitives
 from tests.mongodb_server import mongodb_uri
 from tests.samples import NOW, a_result, a_training, a_trial, an_attempt, later
 
@@ -64,8 +65,8 @@ def fill(store: Store, n: int) -> None:
             job = new_id() if number % TRIALS == 0 else job
             base = a_trial(job, number % TRIALS, tags=[f"team={number % 50}"]) if in_job else a_training()
             trainings.append(_completed(base, draw))
-        store.add_trainings(trainings)
-        store.insert("training_results", [result for t in trainings for result in _results(t, draw)])
+        store.queue.add_trainings(trainings)
+        primitives(store).insert("training_results", [result for t in trainings for result in _results(t, draw)])
 
 
 def _completed(training: Training, draw: random.Random) -> Training:
@@ -141,7 +142,7 @@ def measure(kind: str, store: Store, n: int, folder: Path, sizes: Any) -> None:
     """Fills, measures, prunes."""
     store.prepare()
     fill(store, n)
-    store.compact(lambda: None)
+    store.retention.compact(lambda: None)
     for name, size in sizes().items():
         report(name, kind, n, size * MILLION / n)
     path = folder / "archive.jsonl.gz"
@@ -154,7 +155,7 @@ def measure(kind: str, store: Store, n: int, folder: Path, sizes: Any) -> None:
     report("archive", kind, n, path.stat().st_size * MILLION / n)
     report("prune, without its pauses", kind, n, n / seconds, "trainings a second")
     begin = time.perf_counter()
-    freed = store.compact(lambda: None).freed
+    freed = store.retention.compact(lambda: None).freed
     report("compaction", kind, n, freed * MILLION / n)
     report("compaction, seconds", kind, n, (time.perf_counter() - begin) * MILLION / n, "s per 1,000,000 trainings")
 

@@ -39,7 +39,7 @@ class Ours(Simulated):
             seed=settings.seed,
         )
         self._store = SqliteStore(None)
-        self._store.add_job(a_job(config={**settings.space, "max_epochs": settings.max_epochs}, search=search))
+        self._store.jobs.add_job(a_job(config={**settings.space, "max_epochs": settings.max_epochs}, search=search))
         self._backend = FakeBackend(slots=settings.parallel)
         self._controller = Controller(self._store, {"fake": self._backend})
         self._running: dict[int, tuple[Training, TrialStopping | None]] = {}
@@ -48,7 +48,7 @@ class Ours(Simulated):
         if not self._waiting():
             self._controller.tick(NOW)
         row = self._waiting()[0]
-        training = self._store.start_training(row.id, row.attempt, _WORKER, NOW)
+        training = self._store.runs.start_training(row.id, row.attempt, _WORKER, NOW)
         assert training.trial is not None
         self._running[training.trial.number] = training, TrialStopping.of(self._store, training)
         return training.trial.number, training.config
@@ -56,7 +56,7 @@ class Ours(Simulated):
     def epoch_ended(self, number: int, epoch: int, value: float) -> bool:
         training, stopping = self._running[number]
         result = a_result(epoch, metrics={self._names[0]: value})
-        self._store.record_epoch(training.id, training.attempt, training.max_epochs, result)
+        self._store.runs.record_epoch(training.id, training.attempt, training.max_epochs, result)
         return stopping is not None and stopping.ends_after(result)
 
     def end(self, number: int, value: float | tuple[float, ...], pruned: bool = False) -> None:
@@ -64,10 +64,10 @@ class Ours(Simulated):
         values = value if isinstance(value, tuple) else (value,)
         end = with_trial_values(training, RunEnd(AttemptOutcome.COMPLETED, dict(zip(self._names, values, strict=True))))
         end = RunEnd(AttemptOutcome.PRUNED) if pruned else end
-        self._store.finish_training(training.id, training.attempt, _WORKER, NOW, end)
+        self._store.runs.finish_training(training.id, training.attempt, _WORKER, NOW, end)
         self._backend.end(run_name(training.id, training.attempt), RunState.SUCCEEDED)
 
     def _waiting(self) -> list[TrainingRow]:
         """Launched and not started, the first trial first."""
-        launched = [row for row in self._store.active_trainings().items if row.status == "queued"]
+        launched = [row for row in self._store.queue.active_trainings().items if row.status == "queued"]
         return sorted(launched, key=lambda row: row.arrival)

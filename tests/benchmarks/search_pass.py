@@ -22,12 +22,14 @@ from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import read_history
 from mitorch_service.controller.observe.pareto_front import read_merge, store_merge
 from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import Trial
 from mitorch_service.search.samplers.random import random_point
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.sqlite import SqliteStore
-from tests.fakes import FakeBackend
+from tests.fakes import FakeBackend, primitives
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_job, a_training
 
 OPEN = 8
@@ -55,7 +57,7 @@ def searched(store: Store, algorithm: str, config: dict[str, Any], trials: int, 
         }
     )
     job, (space, _), noise = a_job(config=config, search=search), parse_space(config), random.Random(0)
-    store.add_job(job)
+    store.jobs.add_job(job)
     documents = []
     for number in range(trials):
         whole, parameters = space.at(random_point(space, f"0/{number}"))
@@ -65,7 +67,7 @@ def searched(store: Store, algorithm: str, config: dict[str, Any], trials: int, 
         trial = trial.model_copy(update=measured)
         training = a_training(job_id=job.id, trial=trial, config=whole, arrival=job.arrival + number)
         documents.append({**training.to_document(), "status": "completed"})
-    store.insert("trainings", documents)
+    primitives(store).insert("trainings", documents)
     return job
 
 
@@ -89,20 +91,19 @@ def measured(
     store: Store, algorithm: str, config: dict[str, Any], trials: int, objectives: int = 1
 ) -> dict[str, float]:
     """Seconds of reading, of the first pass of a process, and of a pass of another search in the same process."""
-    first, job = (searched(store, algorithm, config, count, objectives) for count in (50, trials))
-    telling = tell(store, job)
     controller = Controller(store, {"fake": FakeBackend(slots=2 * OPEN)})
-    store.finish_job(job.id, job.status, NOW, None, {}, None)
-    store.change_study(job.id, {}, {"status": "completed"})
+    first = searched(store, algorithm, config, 50, objectives)
     controller.tick(NOW)  # imports
-    store.change_study(first.id, {}, {"status": "completed"})
-    store.change_study(job.id, {}, {"status": "running"})
+    store.jobs.finish_job(first.id, JobStatus.COMPLETED, NOW, None, {}, None)
+    job = searched(store, algorithm, config, trials, objectives)
+    telling = tell(store, job)
+    space = a_study(job).space
     begin = time.perf_counter()
-    read_history(store, store.get_job(job.id), trials - 1)
+    read_history(store, store.jobs.get_job(job.id), space, trials - 1)
     read = time.perf_counter()
     controller.tick(NOW)
     end = time.perf_counter()
-    created = store.last_trial_number(job.id)
+    created = store.jobs.last_trial_number(job.id)
     assert created == trials + OPEN - 1, created
     store.close()
     return {"reading": round(read - begin, 3), "pass": round(end - read, 3)} | telling
@@ -112,11 +113,11 @@ def tell(store: Store, job: Job) -> dict[str, float]:
     """The seconds of the longest; nothing for one objective."""
     seconds = []
     begin = time.perf_counter()
-    while (merge := read_merge(store, store.get_job(job.id))) is not None:
+    while (merge := read_merge(store, store.jobs.get_job(job.id))) is not None:
         store_merge(store, merge)
         seconds.append(time.perf_counter() - begin)
         begin = time.perf_counter()
-    return {"telling": round(max(seconds), 3), "front": len(store.get_job(job.id).front or [])} if seconds else {}
+    return {"telling": round(max(seconds), 3), "front": len(store.jobs.get_job(job.id).front or [])} if seconds else {}
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingErrorInfo, next_arrival, run_name
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.benchmarks.filling import CONFIG, SETS, TEAMS, TRIALS, Database, filled, training_id
 from tests.benchmarks.floors import Floor, open_floor
 from tests.benchmarks.measuring import (
@@ -65,7 +65,7 @@ def give_back(store: Store, trainings: Sequence[tuple[str, int]]) -> None:
     """Lets the controller's verdict put claimed trainings (id, attempt) into the queue again."""
     error, lost = TrainingErrorInfo(type="Lost", message="given back"), AttemptOutcome.LOST
     for id, attempt in trainings:
-        store.end_attempt(id, attempt, datetime.now(UTC), lost, TrainingStatus.NEW, error)
+        store.queue.end_attempt(id, attempt, datetime.now(UTC), lost, TrainingStatus.NEW, error)
 
 
 class Reading:
@@ -95,14 +95,14 @@ class Reading:
         }
         steps |= {
             "page 1,000 deep, by key": (
-                lambda: self._store.list_trainings(TrainingFilter(), 100, page),
+                lambda: self._store.trainings.list_trainings(TrainingFilter(), 100, page),
                 lambda: self._floor.newest(None, None, page),
             ),
-            "count by status": (self._store.count_trainings, self._floor.count),
-            "one curve": (lambda: self._store.curve(some), lambda: self._floor.curve(some)),
-            "one training": (lambda: self._store.get_training(some), lambda: self._floor.one(some)),
+            "count by status": (self._store.trainings.count_trainings, self._floor.count),
+            "one curve": (lambda: self._store.runs.curve(some), lambda: self._floor.curve(some)),
+            "one training": (lambda: self._store.trainings.get_training(some), lambda: self._floor.one(some)),
             "id from its first 12 characters": (
-                lambda: self._store.resolve_id(some[:12]),
+                lambda: self._store.trainings.resolve_id(some[:12]),
                 lambda: self._floor.prefix(some[:12]),
             ),
         }
@@ -116,7 +116,7 @@ class Reading:
         return measure
 
     def _listing(self, filter: TrainingFilter) -> Callable[[], object]:
-        return lambda: self._store.list_trainings(filter, 100)
+        return lambda: self._store.trainings.list_trainings(filter, 100)
 
 
 class Writing:
@@ -146,7 +146,7 @@ class Writing:
         def add() -> None:
             for number in range(count):
                 training = a_waiting(number)
-                self._store.add_trainings([training])
+                self._store.queue.add_trainings([training])
                 added.append(training.id)
 
         seconds = timed(add)
@@ -158,7 +158,7 @@ class Writing:
 
         def add() -> None:
             trainings = [a_waiting(number) for number in range(_MANY)]
-            self._store.add_trainings(trainings)
+            self._store.queue.add_trainings(trainings)
             added.extend(training.id for training in trainings)
 
         seconds = timed(add)
@@ -173,7 +173,7 @@ class Writing:
 
     def _raw(self, count: int, add: Callable[[Sequence[Any]], None]) -> float:
         training = a_waiting(0)
-        self._store.add_trainings([training])
+        self._store.queue.add_trainings([training])
         copies = self._floor.copies(training.id, count)
         ids = [copy["_id"] if isinstance(copy, dict) else copy[0][1][0] for copy in copies]
         seconds = timed(lambda: add(copies))
@@ -184,12 +184,12 @@ class Writing:
         claims: list[tuple[str, Attempt]] = []
 
         def claim() -> None:
-            for row in self._store.queue_head(BATCH).items:
+            for row in self._store.queue.queue_head(BATCH).items:
                 number = row.attempt + 1
                 name = run_name(row.id, number)
                 attempt = Attempt(number=number, cluster="null", run_name=name, queued_at=datetime.now(UTC))
                 claims.append((row.id, attempt))
-            assert all(self._store.claim_trainings(claims))
+            assert all(self._store.queue.claim_trainings(claims))
 
         seconds = timed(claim)
         give_back(self._store, [(id, attempt.number) for id, attempt in claims])
@@ -215,15 +215,15 @@ class Writing:
 def running(store: Store, count: int) -> Iterator[list[str]]:
     """Ids of trainings that run, deleted afterwards."""
     trainings, now = [a_waiting(number) for number in range(count)], datetime.now(UTC)
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     for training in trainings:
         name = run_name(training.id, 1)
-        store.claim_training(training.id, Attempt(number=1, cluster="null", run_name=name, queued_at=now))
-        store.start_training(training.id, 1, training.id, now)
+        store.queue.claim_training(training.id, Attempt(number=1, cluster="null", run_name=name, queued_at=now))
+        store.runs.start_training(training.id, 1, training.id, now)
     yield [training.id for training in trainings]
     for training in trainings:
-        store.finish_training(training.id, 1, training.id, now, RunEnd(AttemptOutcome.COMPLETED))
-        store.delete_training(training.id)
+        store.runs.finish_training(training.id, 1, training.id, now, RunEnd(AttemptOutcome.COMPLETED))
+        store.queue.delete_training(training.id)
 
 
 def record(store: Store, id: str, epoch: int) -> None:
@@ -238,7 +238,7 @@ def record(store: Store, id: str, epoch: int) -> None:
         samples_per_second=1000.0,
         finished_at=datetime.now(UTC),
     )
-    store.record_epoch(id, 1, 100, result)
+    store.runs.record_epoch(id, 1, 100, result)
 
 
 def together(database: Database, store: Store, scale: Scale, epochs: int, pause: float) -> None:
@@ -258,8 +258,8 @@ def together(database: Database, store: Store, scale: Scale, epochs: int, pause:
         for _, process in ends:
             process.join()
         expected = list(range(1, scale.repeats * epochs + 1))
-        curves = [[r.epoch for r in store.curve(id).items if r.epoch < _FLOOR_EPOCHS] for id in ids]
-        shown = [store.get_training(id).progress for id in ids]
+        curves = [[r.epoch for r in store.runs.curve(id).items if r.epoch < _FLOOR_EPOCHS] for id in ids]
+        shown = [store.trainings.get_training(id).progress for id in ids]
     lost = sum(len(set(expected) - set(curve)) for curve in curves)
     lost += sum(progress is None or progress.epoch != expected[-1] for progress in shown)
     merged = {side: [s * 1000 for answer in answers for s in answer[side]] for side in ("ours", "floor")}

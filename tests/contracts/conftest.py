@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import pytest
 
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo import MongoStore
-from mitorch_service.stores.query import Query
+from mitorch_service.stores.requests import Query
 from mitorch_service.stores.sqlite import SqliteStore
+from tests.azureml_emulator.client import Emulator, running
+from tests.azureml_worker import Worker
+from tests.fakes import primitives
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,33 @@ class Database:
         return MongoStore(self.where, self.name) if self.kind == "mongo" else SqliteStore(Path(self.where))
 
 
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """One emulated Azure ML for all tests of backends, which have a workspace each."""
+    with running(tmp_path_factory.mktemp("azure")) as emulator:
+        emulator.add_principal()
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def worker(azure: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """The process that the SDKs are loaded in, once."""
+    with Worker(azure, tmp_path_factory.mktemp("worker")) as worker:
+        yield worker
+
+
 @pytest.fixture(params=["sqlite", "mongo"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """SQLite in a file, and MongoDB."""
-    if request.param == "sqlite":
-        yield Database("sqlite", str(tmp_path / "folder" / "test.db"))
+    with database_for(request, tmp_path) as database:
+        yield database
+
+
+@contextmanager
+def database_for(request: pytest.FixtureRequest, folder: Path) -> Iterator[Database]:
+    """A database of the kind that is the request's parameter, SQLite where it has none."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield Database("sqlite", str(folder / "folder" / "test.db"))
         return
     mongo = Database("mongo", request.getfixturevalue("mongodb_uri"))
     yield mongo
@@ -68,7 +94,8 @@ def store(open_store: Callable[[], Store]) -> Store:
 def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
     """Every query that the store is asked to find or count from now on, while it goes on answering."""
     queries: list[Query] = []
-    find, count = store.find, store.count
+    database = primitives(store)
+    find, count = database.find, database.count
 
     def spy_find(query: Query) -> Iterator[dict[str, Any]]:
         queries.append(query)
@@ -78,6 +105,6 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
         queries.append(query)
         return count(query)
 
-    monkeypatch.setattr(store, "find", spy_find)
-    monkeypatch.setattr(store, "count", spy_count)
+    monkeypatch.setattr(database, "find", spy_find)
+    monkeypatch.setattr(database, "count", spy_count)
     return queries

@@ -17,10 +17,9 @@ from mitorch_service.backends.base import Capacity, RunRequest
 from mitorch_service.backends.local.backend import visible_gpus
 from mitorch_service.errors import BackendUnavailable
 from mitorch_service.models.run import RunState
+from tests.contracts.backend_suite import ENDED, SLEEP
 from tests.contracts.local_cluster import LocalCluster, eventually, lives, shell, state, wait_for
-
-ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.KILLED)
-SLEEP = ("/bin/sleep", "60")
+from tests.contracts.process_backend_suite import ProcessBackendContract
 
 
 @pytest.fixture
@@ -28,6 +27,10 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
     cluster = LocalCluster(tmp_path / "home")
     yield cluster
     cluster.close()
+
+
+class TestLocalBackend(ProcessBackendContract):
+    """Runs on this machine."""
 
 
 def test_a_run_whose_process_is_killed_is_killed(cluster: LocalCluster) -> None:

@@ -27,10 +27,10 @@ from mitorch_service.optuna_storage import storage as storage_module
 from mitorch_service.optuna_storage.ids import job_id_of
 from mitorch_service.optuna_storage.storage import MiTorchStorage
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
-from mitorch_service.stores.query import Collection, Guarded, Query
+from mitorch_service.stores.requests import Collection, Guarded, Query
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.contracts.conftest import Database
-from tests.fakes import FakeBackend, HookedStore
+from tests.fakes import FakeBackend, HookedDatabase, primitives
 from tests.samples import NOW
 
 
@@ -86,11 +86,11 @@ def test_the_controller_leaves_the_trials_of_a_script_alone(store: Store, storag
     assert not [event for event in report.events if event.failed]
     assert backend.runs == {}
     assert [trial.state for trial in study.trials] == before
-    for row in store.list_trainings(TrainingFilter(job_id=job_id_of("mine")), 10).items:
+    for row in store.trainings.list_trainings(TrainingFilter(job_id=job_id_of("mine")), 10).items:
         with pytest.raises(NotAllowed):
-            store.retry_training(row.id, NOW)
+            store.queue.retry_training(row.id, NOW)
         with pytest.raises(NotAllowed):
-            store.set_priority(row.id, 1)
+            store.queue.set_priority(row.id, 1)
     assert before.count(TrialState.WAITING) == 1
 
 
@@ -102,12 +102,12 @@ def test_the_leaderboard_has_the_values_and_parameters_of_a_script(store: Store,
         trial.suggest_float("$lr", 1e-4, 1, log=True)
         trial.report(value / 2, 10)
         study.tell(trial, value)
-    best = store.best_trials(job_id_of("mine"), "maximize", 10).items
+    best = store.jobs.best_trials(job_id_of("mine"), "maximize", 10).items
     assert [row.trial.value for row in best if row.trial] == [0.9, 0.5, 0.1]
     assert best[0].trial is not None
     assert set(best[0].trial.parameters) == {"model.name", "_%24lr"}
     assert best[0].progress is not None and best[0].progress.epoch == 10
-    assert [result.metrics for result in store.curve(best[0].id).items] == [{"value": 0.45}]
+    assert [result.metrics for result in store.runs.curve(best[0].id).items] == [{"value": 0.45}]
     assert study.best_value == float("inf")
     assert set(study.best_params) == {"model.name", "$lr"}
 
@@ -135,7 +135,7 @@ def test_every_query_uses_an_index(storage: MiTorchStorage, store: Store, asked:
     study.ask()
     _ = (study.trials, study.best_trial, optuna.get_all_study_summaries(storage))
     for query in {repr(query): query for query in asked}.values():
-        plan = store.explain(query)
+        plan = primitives(store).explain(query)
         assert plan.uses_index and not plan.sorts, plan.text
 
 
@@ -186,11 +186,11 @@ def test_a_deleted_study_leaves_nothing(store: Store, storage: MiTorchStorage) -
     trial = study.ask()
     trial.report(0.5, 1)
     study.tell(trial, 0.5)
-    (row,) = store.list_trainings(TrainingFilter(), 10).items
+    (row,) = store.trainings.list_trainings(TrainingFilter(), 10).items
     optuna.delete_study(study_name="mine", storage=storage)
-    assert store.list_trainings(TrainingFilter(), 10).items == []
-    assert store.list_jobs(10).items == []
-    assert store.curve(row.id).items == []
+    assert store.trainings.list_trainings(TrainingFilter(), 10).items == []
+    assert store.jobs.list_jobs(10).items == []
+    assert store.runs.curve(row.id).items == []
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_optunas_samplers_and_pruners_do_on_it_what_they_do_in_memory(
     assert TrialState.PRUNED in [trial[0] for trial in seen[0]]
 
 
-class Repeating(HookedStore):
-    """A store that hears no answer to its first try of each write, and tries once more."""
+class Repeating(HookedDatabase):
+    """A database that hears no answer to its first try of each write, and tries once more."""
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         twice = list(documents)
@@ -237,7 +237,7 @@ class Repeating(HookedStore):
 
 
 def test_a_repeat_after_a_lost_answer_changes_nothing(store: Store) -> None:
-    study = a_study(MiTorchStorage(Repeating(store, lambda _: None)))
+    study = a_study(MiTorchStorage(Store(Repeating(primitives(store), lambda _: None))))
     study.enqueue_trial({"x": 0.5})
 
     def objective(trial: optuna.Trial) -> float:
@@ -264,7 +264,7 @@ def test_several_objectives(
     with pytest.raises(RuntimeError):
         _ = study.best_trial
     study.tell(study.ask(), (float("-inf"), 0.5))
-    job = store.get_job(job_id_of(study.study_name))
+    job = store.jobs.get_job(job_id_of(study.study_name))
     assert (job.search.objectives(), job.search.directions()) == (("value_0", "value_1"), ("minimize", "maximize"))
     (best,) = current_front(store, job)
     assert best.values == study.trials[best.number].values

@@ -10,9 +10,10 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
-from mitorch_service.stores.query import Query
+from mitorch_service.stores.requests import Query
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.trainings import TrainingFilter
+from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_result, a_training, a_trial, an_attempt
 
 EVERYTHING = TrainingFilter()
@@ -20,21 +21,21 @@ EVERYTHING = TrainingFilter()
 
 def test_the_newest_come_first(store: Store) -> None:
     trainings = [a_training() for _ in range(5)]
-    store.add_trainings(trainings)
-    listed = store.list_trainings(EVERYTHING, 3).items
+    store.queue.add_trainings(trainings)
+    listed = store.trainings.list_trainings(EVERYTHING, 3).items
     assert [row.id for row in listed] == [t.id for t in reversed(trainings)][:3]
 
 
 def test_pages_stay_right_while_rows_are_added(store: Store) -> None:
     same_moment = [a_training(arrival=7) for _ in range(4)]
     trainings = [*(a_training() for _ in range(6)), *same_moment]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     seen: list[TrainingRow] = []
     after = None
-    while page := store.list_trainings(EVERYTHING, 3, after).items:
+    while page := store.trainings.list_trainings(EVERYTHING, 3, after).items:
         seen += page
         after = (page[-1].arrival, page[-1].id)
-        store.add_trainings([a_training()])  # newer than all: belongs before the first page
+        store.queue.add_trainings([a_training()])  # newer than all: belongs before the first page
     assert len(seen) == len({row.id for row in seen}) == 10
     assert {row.id for row in seen} == {t.id for t in trainings}
     assert [(r.arrival, r.id) for r in seen] == sorted(((r.arrival, r.id) for r in seen), reverse=True)
@@ -45,11 +46,11 @@ def test_filters_select_and_combine(store: Store) -> None:
     plain = a_training(tags=["team=a", "x=1"])
     other = a_training(tags=["team=b"], dataset=DatasetRef(name="faces", version=3))
     trials = [a_trial(job, number, tags=["team=a"]) for number in range(3)]
-    store.add_trainings([plain, other, *trials])
-    store.request_cancel(trials[0].id, NOW)
+    store.queue.add_trainings([plain, other, *trials])
+    store.queue.request_cancel(trials[0].id, NOW)
 
     def ids(filter: TrainingFilter) -> list[str]:
-        return [row.id for row in store.list_trainings(filter, 10).items]
+        return [row.id for row in store.trainings.list_trainings(filter, 10).items]
 
     assert ids(TrainingFilter(tag="team=a")) == [trials[2].id, trials[1].id, trials[0].id, plain.id]
     assert ids(TrainingFilter(tag="team=a", job_id=job, status=TrainingStatus.CANCELED)) == [trials[0].id]
@@ -62,73 +63,73 @@ def test_filters_select_and_combine(store: Store) -> None:
 @pytest.mark.parametrize("filter", [TrainingFilter(tag="t=1"), TrainingFilter(status=TrainingStatus.NEW)])
 def test_filtered_pages_continue(store: Store, filter: TrainingFilter) -> None:
     trainings = [a_training(tags=["t=1"]) for _ in range(5)]
-    store.add_trainings(trainings)
-    first = store.list_trainings(filter, 3).items
-    rest = store.list_trainings(filter, 3, (first[-1].arrival, first[-1].id)).items
+    store.queue.add_trainings(trainings)
+    first = store.trainings.list_trainings(filter, 3).items
+    rest = store.trainings.list_trainings(filter, 3, (first[-1].arrival, first[-1].id)).items
     assert [row.id for row in [*first, *rest]] == [t.id for t in reversed(trainings)]
 
 
 def test_counts_are_by_status(store: Store) -> None:
     job = new_id()
     trainings = [a_training(), a_training(), a_trial(job, 0)]
-    store.add_trainings(trainings)
-    store.claim_training(trainings[0].id, an_attempt(trainings[0]))
-    assert store.count_trainings() == {"new": 2, "queued": 1}
-    assert store.count_trainings(job) == {"new": 1}
-    assert store.count_trainings(new_id()) == {}
+    store.queue.add_trainings(trainings)
+    store.queue.claim_training(trainings[0].id, an_attempt(trainings[0]))
+    assert store.trainings.count_trainings() == {"new": 2, "queued": 1}
+    assert store.trainings.count_trainings(job) == {"new": 1}
+    assert store.trainings.count_trainings(new_id()) == {}
 
 
 def test_a_prefix_names_a_training_or_a_job(store: Store) -> None:
     training = a_training(id="aaaa1111-0000-4000-8000-000000000000")
     job = a_job(id="aaab2222-0000-4000-8000-000000000000")
-    store.add_trainings([training])
-    store.add_job(job)
-    assert store.resolve_id("aaaa") == ("training", training.id)
-    assert store.resolve_id("AAAB") == ("job", job.id)
-    assert store.resolve_id(training.id) == ("training", training.id)
+    store.queue.add_trainings([training])
+    store.jobs.add_job(job)
+    assert store.trainings.resolve_id("aaaa") == ("training", training.id)
+    assert store.trainings.resolve_id("AAAB") == ("job", job.id)
+    assert store.trainings.resolve_id(training.id) == ("training", training.id)
 
 
 def test_a_prefix_of_two_is_refused_and_both_are_named(store: Store) -> None:
     training = a_training(id="abcd1111-0000-4000-8000-000000000000")
     job = a_job(id="abcd2222-0000-4000-8000-000000000000")
-    store.add_trainings([training])
-    store.add_job(job)
+    store.queue.add_trainings([training])
+    store.jobs.add_job(job)
     with pytest.raises(AmbiguousId) as raised:
-        store.resolve_id("abcd")
+        store.trainings.resolve_id("abcd")
     assert raised.value.candidates == [training.id, job.id]
 
 
 @pytest.mark.parametrize("prefix", ["", "ffff", "zzz", "a.*", "{", "a" * 40])
 def test_a_prefix_of_nothing_is_not_found(store: Store, prefix: str) -> None:
-    store.add_trainings([a_training(id="abcd1111-0000-4000-8000-000000000000")])
+    store.queue.add_trainings([a_training(id="abcd1111-0000-4000-8000-000000000000")])
     with pytest.raises(NotFound):
-        store.resolve_id(prefix)
+        store.trainings.resolve_id(prefix)
 
 
 def test_an_unknown_training_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound):
-        store.get_training(new_id())
+        store.trainings.get_training(new_id())
 
 
 def test_counts_follow_whatever_happens_to_a_training(store: Store) -> None:
     job = new_id()
     trials = [a_trial(job, number) for number in range(4)]
-    store.add_trainings([*trials, a_training()])
-    store.add_trainings(trials)  # again: counts nothing twice
-    store.claim_trainings([(trial.id, an_attempt(trial)) for trial in trials[:2]])
-    store.start_training(trials[0].id, 1, "w", NOW)
-    store.finish_training(trials[0].id, 1, "w", NOW, RunEnd(AttemptOutcome.COMPLETED))
-    store.request_cancel(trials[2].id, NOW)
-    store.delete_training(trials[2].id)
-    assert store.count_trainings(job) == {"completed": 1, "queued": 1, "new": 1}
-    assert store.count_trainings() == {"completed": 1, "queued": 1, "new": 2}
+    store.queue.add_trainings([*trials, a_training()])
+    store.queue.add_trainings(trials)  # again: counts nothing twice
+    store.queue.claim_trainings([(trial.id, an_attempt(trial)) for trial in trials[:2]])
+    store.runs.start_training(trials[0].id, 1, "w", NOW)
+    store.runs.finish_training(trials[0].id, 1, "w", NOW, RunEnd(AttemptOutcome.COMPLETED))
+    store.queue.request_cancel(trials[2].id, NOW)
+    store.queue.delete_training(trials[2].id)
+    assert store.trainings.count_trainings(job) == {"completed": 1, "queued": 1, "new": 1}
+    assert store.trainings.count_trainings() == {"completed": 1, "queued": 1, "new": 2}
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1, 1), (1999, 1999), (2000, 2000), (5000, 2003)])
 def test_a_long_list_is_iterated_page_by_page(store: Store, asked: list[Query], limit: int, expected: int) -> None:
     trainings = [a_training(arrival=number) for number in range(2003)]
-    store.add_trainings(trainings)
-    rows = list(store.iterate_trainings(TrainingFilter(), limit))
+    store.queue.add_trainings(trainings)
+    rows = list(store.trainings.iterate_trainings(TrainingFilter(), limit))
     assert [row.id for row in rows if isinstance(row, TrainingRow)] == [t.id for t in reversed(trainings)][:expected]
     assert all(query.limit is not None and query.limit <= 1000 for query in asked)
 
@@ -139,8 +140,8 @@ def test_a_long_list_names_each_unreadable_training_once(store: Store) -> None:
     for document in broken:
         document["attempts"] = "none"
         document["priority"] = "high"
-    store.insert("trainings", documents)
-    rows = list(store.iterate_trainings(TrainingFilter(), 5000))
+    primitives(store).insert("trainings", documents)
+    rows = list(store.trainings.iterate_trainings(TrainingFilter(), 5000))
     assert len(rows) == 2500
     assert {row.key for row in rows if isinstance(row, BrokenDocument)} == {document["_id"] for document in broken}
 
@@ -151,6 +152,6 @@ def test_a_long_curve_is_read_page_by_page(store: Store, asked: list[Query]) -> 
         {"_id": f"{training.id}:{n:06d}", "training_id": training.id, "attempt": 1, **a_result(n).to_document()}
         for n in range(1, 2002)
     ]
-    store.insert("training_results", records)
-    assert [record["epoch"] for record in store.curve_records(training.id)] == list(range(1, 2002))
+    primitives(store).insert("training_results", records)
+    assert [record["epoch"] for record in store.runs.curve_records(training.id)] == list(range(1, 2002))
     assert [query.limit for query in asked] == [1000] * 3

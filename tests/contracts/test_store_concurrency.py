@@ -27,24 +27,24 @@ SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a driver's conn
 
 def test_each_training_is_claimed_by_one_of_many_processes(store: Store, database: Database) -> None:
     trainings = [a_training() for _ in range(60)]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     claims = in_processes(partial(claim_all, database), range(PROCESSES))
     winners = Counter(id for claimed in claims for id in claimed)
     assert winners == Counter(training.id for training in trainings)
-    assert store.count_trainings() == {"queued": 60}
+    assert store.trainings.count_trainings() == {"queued": 60}
 
 
 def test_the_same_trainings_added_by_many_are_there_once(store: Store, database: Database) -> None:
     trainings = [a_training() for _ in range(40)]
     added = in_processes(partial(add, database), [trainings] * PROCESSES)
     assert sum(added) == 40
-    assert store.count_trainings() == {"new": 40}
+    assert store.trainings.count_trainings() == {"new": 40}
 
 
 def test_many_processes_open_an_empty_database_at_once(database: Database, open_store: Callable[[], Store]) -> None:
     added = in_processes(partial(add_together, database), [a_training() for _ in range(PROCESSES)])
     assert added == [1] * PROCESSES
-    assert open_store().count_trainings() == {"new": PROCESSES}
+    assert open_store().trainings.count_trainings() == {"new": PROCESSES}
 
 
 def test_many_processes_open_many_empty_files_at_once(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_many_processes_open_many_empty_files_at_once(tmp_path: Path) -> None:
 
 def test_runners_record_at_once_and_lose_nothing(store: Store, database: Database) -> None:
     trainings = [a_training() for _ in range(PROCESSES)]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     in_processes(partial(run_thirty_epochs, database), trainings)
     for training in trainings:
-        assert [result.epoch for result in store.curve(training.id).items] == list(range(1, 31))
+        assert [result.epoch for result in store.runs.curve(training.id).items] == list(range(1, 31))
 
 
 def in_processes(function: Callable[[Argument], Result], arguments: Iterable[Argument]) -> list[Result]:
@@ -76,9 +76,9 @@ def claim_all(database: Database, number: int) -> list[str]:
     """Claims from the head until nothing is left; returns what this process got."""
     store = database.open()
     mine = []
-    while head := store.queue_head(5).items:
+    while head := store.queue.queue_head(5).items:
         for row in head:
-            if store.claim_training(row.id, an_attempt(Training(**row.model_dump(), config={}))):
+            if store.queue.claim_training(row.id, an_attempt(Training(**row.model_dump(), config={}))):
                 mine.append(row.id)
     store.close()
     return mine
@@ -87,7 +87,7 @@ def claim_all(database: Database, number: int) -> list[str]:
 def add(database: Database, trainings: list[Training]) -> int:
     store = database.open()
     store.prepare()
-    added = store.add_trainings(trainings)
+    added = store.queue.add_trainings(trainings)
     store.close()
     return added
 
@@ -106,8 +106,8 @@ def open_together(paths: list[Path]) -> int:
 
 def run_thirty_epochs(database: Database, training: Training) -> None:
     store = database.open()
-    store.claim_training(training.id, an_attempt(training))
-    store.start_training(training.id, 1, training.id, NOW)
+    store.queue.claim_training(training.id, an_attempt(training))
+    store.runs.start_training(training.id, 1, training.id, NOW)
     for epoch in range(1, 31):
-        store.record_epoch(training.id, 1, 30, a_result(epoch))
+        store.runs.record_epoch(training.id, 1, 30, a_result(epoch))
     store.close()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
@@ -20,6 +18,7 @@ from mitorch_service.stores.mongo import MongoStore
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.flaky_proxy import FlakyProxy, Loss
 from tests.samples import NOW, a_result, a_training, an_attempt
+from tests.small_disk import tmpfs
 
 LOSSES = get_args(Loss)
 
@@ -63,12 +62,12 @@ def test_a_full_disk_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="full"):
             while True:
                 training = a_training(config={"padding": "x" * 20_000})
-                store.add_trainings([training])
+                store.queue.add_trainings([training])
                 accepted.append(training.id)
         assert accepted
-        assert sorted(row.id for row in store.queue_head(1000).items) == sorted(accepted)
+        assert sorted(row.id for row in store.queue.queue_head(1000).items) == sorted(accepted)
         (folder / "ballast").unlink()
-        assert store.add_trainings([a_training()]) == 1
+        assert store.queue.add_trainings([a_training()]) == 1
         store.close()
 
 
@@ -76,7 +75,7 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     uri = "mongodb://someone:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=200"
     store = MongoStore(uri, "test")
     with pytest.raises(StoreUnavailable, match=r"someone:\*\*\*@127\.0\.0\.1.*firewall") as raised:
-        store.queue_head(1)
+        store.queue.queue_head(1)
     assert "s3cret" not in str(raised.value)
     store.close()
 
@@ -92,10 +91,10 @@ def test_a_document_written_by_hand_can_be_put_aside_whatever_its_id_is(mongodb_
         store = MongoStore(mongodb_uri, name)
         store.prepare()
         client[name].trainings.insert_one({"status": "new", "priority": -1})  # its _id becomes an ObjectId
-        (broken,) = store.queue_head(5).broken
-        assert store.quarantine_training(broken.key, NOW, broken.reason)
-        assert store.queue_head(5).broken == []
-        assert store.count_trainings() == {"failed": 1}
+        (broken,) = store.queue.queue_head(5).broken
+        assert store.queue.quarantine_training(broken.key, NOW, broken.reason)
+        assert store.queue.queue_head(5).broken == []
+        assert store.trainings.count_trainings() == {"failed": 1}
         store.close()
         client.drop_database(name)
 
@@ -120,33 +119,22 @@ def test_a_lost_message_never_gives_half_a_submission_or_two(flaky: tuple[FlakyP
     proxy, store = flaky
     training = a_training()
     proxy.lose(loss, b"insert\x00")
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     assert proxy.lost == 1
-    assert [row.id for row in store.queue_head(5).items] == [training.id]
-    assert store.get_training(training.id) == training
+    assert [row.id for row in store.queue.queue_head(5).items] == [training.id]
+    assert store.trainings.get_training(training.id) == training
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_run_survives_lost_messages(flaky: tuple[FlakyProxy, MongoStore], loss: Loss) -> None:
     proxy, store = flaky
     training = a_training()
-    store.add_trainings([training])
-    assert store.claim_training(training.id, an_attempt(training))
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
     proxy.lose(loss, b"findAndModify\x00")
-    store.start_training(training.id, 1, "worker", NOW)
+    store.runs.start_training(training.id, 1, "worker", NOW)
     proxy.lose(loss, b"update\x00")
-    store.record_epoch(training.id, 1, 3, a_result(1))
+    store.runs.record_epoch(training.id, 1, 3, a_result(1))
     assert proxy.lost == 2
-    assert store.curve(training.id).items == [a_result(1)]
-    assert store.get_training(training.id).status == TrainingStatus.RUNNING
-
-
-@contextmanager
-def tmpfs(folder: Path, size: str) -> Iterator[Path]:
-    """A small file system of its own."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+    assert store.runs.curve(training.id).items == [a_result(1)]
+    assert store.trainings.get_training(training.id).status == TrainingStatus.RUNNING

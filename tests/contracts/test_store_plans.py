@@ -13,8 +13,9 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
-from mitorch_service.stores.query import Query
+from mitorch_service.stores.requests import Query
+from mitorch_service.stores.trainings import TrainingFilter
+from tests.fakes import primitives
 from tests.samples import NOW, a_dataset, a_job, a_training, a_trial
 
 JOB = new_id()
@@ -24,64 +25,66 @@ AFTER = (1_700_000_000_000_500, "8")
 
 def find_by_prefix(store: Store) -> None:
     with pytest.raises(NotFound):
-        store.resolve_id("00000000-0000")
+        store.trainings.resolve_id("00000000-0000")
 
 
 TRAININGS = 100_000
 COUNTERS = ("counts", "counts of a job")  # may be read where they are kept, without a query
 
 READS: dict[str, Callable[[Store], Any]] = {
-    "one training": lambda store: store.read_one(Training, "trainings", new_id()),
-    "queue head": lambda store: store.queue_head(10),
-    "active trainings": lambda store: store.active_trainings(),
-    "newest": lambda store: store.list_trainings(TrainingFilter(), 10),
-    "newest, later page": lambda store: store.list_trainings(TrainingFilter(), 10, AFTER),
-    "by status": lambda store: store.list_trainings(TrainingFilter(status=NEW), 10),
-    "by status, later page": lambda store: store.list_trainings(TrainingFilter(status=NEW), 10, AFTER),
-    "by job": lambda store: store.list_trainings(TrainingFilter(job_id=JOB), 10),
-    "by job, later page": lambda store: store.list_trainings(TrainingFilter(job_id=JOB), 10, AFTER),
-    "by data set": lambda store: store.list_trainings(TrainingFilter(dataset="digits"), 10),
-    "by tag": lambda store: store.list_trainings(TrainingFilter(tag="team=a"), 10),
-    "by data set, later page": lambda store: store.list_trainings(TrainingFilter(dataset="digits"), 10, AFTER),
+    "one training": lambda store: primitives(store).read_one(Training, "trainings", new_id()),
+    "queue head": lambda store: store.queue.queue_head(10),
+    "active trainings": lambda store: store.queue.active_trainings(),
+    "newest": lambda store: store.trainings.list_trainings(TrainingFilter(), 10),
+    "newest, later page": lambda store: store.trainings.list_trainings(TrainingFilter(), 10, AFTER),
+    "by status": lambda store: store.trainings.list_trainings(TrainingFilter(status=NEW), 10),
+    "by status, later page": lambda store: store.trainings.list_trainings(TrainingFilter(status=NEW), 10, AFTER),
+    "by job": lambda store: store.trainings.list_trainings(TrainingFilter(job_id=JOB), 10),
+    "by job, later page": lambda store: store.trainings.list_trainings(TrainingFilter(job_id=JOB), 10, AFTER),
+    "by data set": lambda store: store.trainings.list_trainings(TrainingFilter(dataset="digits"), 10),
+    "by tag": lambda store: store.trainings.list_trainings(TrainingFilter(tag="team=a"), 10),
+    "by data set, later page": lambda store: store.trainings.list_trainings(
+        TrainingFilter(dataset="digits"), 10, AFTER
+    ),
     "id prefix": find_by_prefix,
-    "counts": lambda store: store.count_trainings(),
-    "counts of a job": lambda store: store.count_trainings(JOB),
-    "curve": lambda store: store.curve(new_id()),
-    "records of a curve": lambda store: list(store.curve_records(new_id())),
-    "last trial": lambda store: store.last_trial_number(JOB),
-    "best trials": lambda store: store.best_trials(JOB, "minimize", 5),
-    "best trials, maximized": lambda store: store.best_trials(JOB, "maximize", 5),
-    "best trials, later page": lambda store: store.best_trials(JOB, "minimize", 5, (0.5, new_id())),
-    "best trials, maximized, later page": lambda store: store.best_trials(JOB, "maximize", 5, (0.5, new_id())),
-    "unmerged trials": lambda store: store.unmerged_trials(JOB, 10),
-    "latest trials": lambda store: store.latest_trials(JOB, 10),
-    "all trials": lambda store: list(store.iterate_trials(JOB)),
-    "recent trainings": lambda store: store.recent_trainings("digits", 10),
-    "standing": lambda store: store.standing(JOB, 0, 9, 0.5),
-    "trials on a rung": lambda store: store.count_rung(JOB, 9),
-    "best of a rung": lambda store: store.rung_records(JOB, 9, 10),
-    "best that wait on a rung": lambda store: store.best_paused(JOB, 9, 10),
-    "that wait on a rung": lambda store: store.count_rung(JOB, 9, paused=True),
-    "any records of rungs": lambda store: store.some_rung_records(JOB, 10),
-    "trainings by id": lambda store: store.rows_among([new_id()]),
-    "open trials": lambda store: store.open_trials(JOB, 10),
-    "active jobs": lambda store: store.active_jobs(),
-    "newest jobs": lambda store: store.list_jobs(10),
-    "newest version": lambda store: store.get_dataset(DatasetRef(name="digits")),
-    "data sets": lambda store: store.list_datasets(),
-    "how many are ahead": lambda store: store.count_ahead(a_training(priority=1, arrival=AFTER[0])),
-    "costs": lambda store: next(store.account_pages(AFTER[0])),
-    "costs of a job": lambda store: list(store.account_pages(0, JOB)),
-    "what ended": lambda store: store.ended_page(TrainingStatus.FAILED, NOW, 10),
-    "what ended, later page": lambda store: store.ended_page(TrainingStatus.FAILED, NOW, 10, AFTER),
-    "what is unchanged": lambda store: store.unchanged([a_training(), a_training()]),
-    "trials of a job": lambda store: store.count_trials(JOB),
-    "jobs that ended": lambda store: list(store.ended_jobs(NOW)),
-    "studies": lambda store: list(store.study_jobs()),
-    "one study": lambda store: store.study_job("00000000-0000"),
-    "some trials of a study": lambda store: list(store.study_trials_among([new_id(), new_id()])),
-    "trials of a study": lambda store: list(store.study_trials(JOB)),
-    "trials of a study, later page": lambda store: list(store.study_trials(JOB, AFTER)),
+    "counts": lambda store: store.trainings.count_trainings(),
+    "counts of a job": lambda store: store.trainings.count_trainings(JOB),
+    "curve": lambda store: store.runs.curve(new_id()),
+    "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
+    "last trial": lambda store: store.jobs.last_trial_number(JOB),
+    "best trials": lambda store: store.jobs.best_trials(JOB, "minimize", 5),
+    "best trials, maximized": lambda store: store.jobs.best_trials(JOB, "maximize", 5),
+    "best trials, later page": lambda store: store.jobs.best_trials(JOB, "minimize", 5, (0.5, new_id())),
+    "best trials, maximized, later page": lambda store: store.jobs.best_trials(JOB, "maximize", 5, (0.5, new_id())),
+    "unmerged trials": lambda store: store.fronts.unmerged_trials(JOB, 10),
+    "latest trials": lambda store: store.jobs.latest_trials(JOB, 10),
+    "all trials": lambda store: list(store.jobs.iterate_trials(JOB)),
+    "recent trainings": lambda store: store.jobs.recent_trainings("digits", 10),
+    "standing": lambda store: store.rungs.standing(JOB, 0, 9, 0.5),
+    "trials on a rung": lambda store: store.rungs.count_rung(JOB, 9),
+    "best of a rung": lambda store: store.rungs.rung_records(JOB, 9, 10),
+    "best that wait on a rung": lambda store: store.rungs.best_paused(JOB, 9, 10),
+    "that wait on a rung": lambda store: store.rungs.count_rung(JOB, 9, paused=True),
+    "any records of rungs": lambda store: store.rungs.some_rung_records(JOB, 10),
+    "trainings by id": lambda store: store.rungs.rows_among([new_id()]),
+    "open trials": lambda store: store.jobs.open_trials(JOB, 10),
+    "active jobs": lambda store: store.jobs.active_jobs(),
+    "newest jobs": lambda store: store.jobs.list_jobs(10),
+    "newest version": lambda store: store.datasets.get_dataset(DatasetRef(name="digits")),
+    "data sets": lambda store: store.datasets.list_datasets(),
+    "how many are ahead": lambda store: store.queue.count_ahead(a_training(priority=1, arrival=AFTER[0])),
+    "costs": lambda store: next(store.costs.account_pages(AFTER[0])),
+    "costs of a job": lambda store: list(store.costs.account_pages(0, JOB)),
+    "what ended": lambda store: store.retention.ended_page(TrainingStatus.FAILED, NOW, 10),
+    "what ended, later page": lambda store: store.retention.ended_page(TrainingStatus.FAILED, NOW, 10, AFTER),
+    "what is unchanged": lambda store: store.retention.unchanged([a_training(), a_training()]),
+    "trials of a job": lambda store: store.retention.count_trials(JOB),
+    "jobs that ended": lambda store: list(store.retention.ended_jobs(NOW)),
+    "studies": lambda store: list(store.studies.study_jobs()),
+    "one study": lambda store: store.studies.study_job("00000000-0000"),
+    "some trials of a study": lambda store: list(store.studies.study_trials_among([new_id(), new_id()])),
+    "trials of a study": lambda store: list(store.studies.study_trials(JOB)),
+    "trials of a study, later page": lambda store: list(store.studies.study_trials(JOB, AFTER)),
 }
 
 
@@ -92,7 +95,7 @@ def test_every_read_of_100_000_trainings_uses_an_index_and_sorts_nothing(store: 
         asked.clear()
         read(store)
         assert asked or name in COUNTERS
-        plans = [(query, store.explain(query)) for query in asked]
+        plans = [(query, primitives(store).explain(query)) for query in asked]
         wrong += [f"{name}: {query}: {plan.text}" for query, plan in plans if plan.sorts or not plan.uses_index]
     assert wrong == []
 
@@ -101,8 +104,8 @@ def fill(store: Store) -> None:
     """100,000 trainings in all statuses, ten data sets, a hundred tags, a job with trials, data sets and jobs."""
     trials = [a_trial(JOB, number, tags=["team=a"]) for number in range(150)]
     for number in range(150):
-        store.record_rung(JOB, number, 1, 0, 9, number / 150, paused=number % 2 == 0)
-    store.add_trainings(trials)
+        store.rungs.record_rung(JOB, number, 1, 0, 9, number / 150, paused=number % 2 == 0)
+    store.queue.add_trainings(trials)
     statuses = list(TrainingStatus)
     for begin in range(0, TRAININGS, 10_000):
         documents = []
@@ -110,7 +113,7 @@ def fill(store: Store) -> None:
             dataset = DatasetRef(name="digits" if number % 10 == 0 else f"set {number % 10}", version=1)
             document = a_training(tags=[f"team={number % 100}"], dataset=dataset).to_document()
             documents.append({**document, "status": statuses[number % len(statuses)].value})
-        store.insert("trainings", documents)
+        primitives(store).insert("trainings", documents)
     for version in range(30):
-        store.add_dataset(a_dataset(version=version))
-        store.add_job(a_job())
+        store.datasets.add_dataset(a_dataset(version=version))
+        store.jobs.add_job(a_job())

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-import requests
 
 from mitorch_service.models.job import BestTrial, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
@@ -19,50 +16,21 @@ from mitorch_service.settings import read_settings
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
+from tests.azureml_emulator.account import Storage, part, storage_of
 from tests.azureml_emulator.client import (
     COMPUTE,
-    GROUP,
     PASSWORD,
-    PRINCIPAL,
-    SUBSCRIPTION,
-    TENANT,
     WORKSPACE,
     Emulator,
     running,
 )
 from tests.azureml_worker import CONNECTION
+from tests.fakes import primitives
 from tests.samples import a_job, a_training, a_trial, an_attempt
 
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE, "gpus": 0}
 OTHER = {**CLUSTER, "name": "elsewhere", "workspace": "other"}
 EVALUATION = {"val_loss": 0.25, "top1_accuracy": 0.9876543}
-
-
-class Storage:
-    """The workspace's own storage account, asked for without the SDK."""
-
-    def __init__(self, azure: Emulator, workspace_path: str) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.proxies, self._session.verify = {"https": azure.proxy}, str(azure.ca_path)
-        form = {"grant_type": "client_credentials", "client_id": PRINCIPAL, "client_secret": PASSWORD}
-        login = f"https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"
-        token = self._session.post(login, data=form).json()["access_token"]
-        uploads = f"https://westeurope.api.azureml.ms/artifact/v2.0{workspace_path}/artifacts/batch/metadata/Local/x"
-        answer = self._session.post(
-            uploads, json={"paths": [{"path": "a"}]}, headers={"Authorization": f"Bearer {token}"}
-        )
-        uri, _, self.sas = answer.json()["artifactContentInformation"]["a"]["contentUri"].partition("?")
-        self.container = f"{uri.partition('.net/')[0]}.net/datasets"
-
-    def write(self, folder: Path) -> None:
-        """Uploads all files of a folder."""
-        for path in folder.iterdir():
-            url = f"{self.container}/{folder.name}/{quote(path.name)}?{self.sas}"
-            self._session.put(url, data=path.read_bytes()).raise_for_status()
-
-    def close(self) -> None:
-        self._session.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +39,6 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         azure.populate()
         azure.add_workspace("other")
         yield azure
-
-
-@contextmanager
-def storage_of(azure: Emulator) -> Iterator[Storage]:
-    """Of the workspace that `Emulator.populate` makes."""
-    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.MachineLearningServices"
-    storage = Storage(azure, f"{group}/workspaces/{WORKSPACE}")
-    yield storage
-    storage.close()
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +52,6 @@ def machine(azure: Emulator, tmp_path: Path) -> Iterator[Machine]:
     environment = azure.environment(tmp_path / "home")
     yield Machine(tmp_path / "home", {**environment, "MITORCH_CLUSTERS": json.dumps([CLUSTER])})
     azure.faults.clear()
-
-
-def part(*paths: str) -> dict[str, Any]:
-    """A split in the datastore."""
-    return {"path": f"azureml://{paths[0]}", "support_files": [f"azureml://{path}" for path in paths[1:]]}
 
 
 def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
@@ -196,8 +150,8 @@ def test_the_final_training_of_a_job_is_what_is_registered(azure: Emulator, mach
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
     refit = Refit(job_id=job, number=2, parameters={"lr": 0.1})
     same = {**trial.to_document(), "_id": refit_id(job), "job_id": None, "trial": None, "refit": refit.to_document()}
-    store.insert("trainings", [same])
-    store.change_study(job, {}, {"best.refit": refit_id(job)})
+    primitives(store).insert("trainings", [same])
+    store.studies.change_study(job, {}, {"best.refit": refit_id(job)})
     folder = machine.home / "artifacts" / refit_id(job)
     folder.mkdir(parents=True)
     (folder / "model.pth").write_bytes(b"the final weights")
@@ -219,8 +173,8 @@ def test_a_lost_answer_leaves_one_version(azure: Emulator, machine: Machine) -> 
 def test_what_has_no_model_is_refused(azure: Emulator, machine: Machine) -> None:
     job, trial = furnish(machine, b"the weights")
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
-    store.add_trainings([running_one := a_training()])
-    store.add_job(empty := a_job())
+    store.queue.add_trainings([running_one := a_training()])
+    store.jobs.add_job(empty := a_job())
     for id, words in ((running_one.id, "Only a completed training"), (empty.id, "best trial")):
         answer = machine.run("control", "register-model", id, "--name", "none")
         assert (answer.code, words in answer.err) == (1, True)
@@ -246,8 +200,8 @@ def furnish(machine: Machine, weights: bytes) -> tuple[str, Training]:
     best = BestTrial(training_id=trial.id, number=2, value=0.9876543, parameters={"lr": 0.1})
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
     store.prepare()
-    store.add_job(job.model_copy(update={"best": best}))
-    store.add_trainings([trial])
+    store.jobs.add_job(job.model_copy(update={"best": best}))
+    store.queue.add_trainings([trial])
     folder = machine.home / "artifacts" / trial.id
     folder.mkdir(parents=True)
     (folder / "model.pth").write_bytes(weights)

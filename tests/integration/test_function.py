@@ -172,12 +172,12 @@ def test_a_pass_stops_itself_before_the_hosts_limit_and_the_next_goes_on(
     azure: Emulator, machine: Machine, hosts: ExitStack
 ) -> None:
     """A slow cluster takes what an earlier, killed pass had claimed; by then time is up for the rest of the queue."""
-    limit, usable = 40, 28.0
+    limit, usable = 24, 16.8
     many = "".join(f"{json.dumps(TINY_TRAINING)}\n" for _ in range(8))
     machine.ok("submit", "--many", machine.write("many.jsonl", many))
     store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
-    rows = store.queue_head(8).items
-    store.claim_trainings([(row.id, an_attempt(row, cluster=COMPUTE)) for row in rows[:3]])
+    rows = store.queue.queue_head(8).items
+    store.queue.claim_trainings([(row.id, an_attempt(row, cluster=COMPUTE)) for row in rows[:3]])
     store.close()
     slow = azure.faults.delay(usable, operation="submit")
     host = start(hosts, machine, AzureFunctionsJobHost__functionTimeout=f"00:00:{limit}")

@@ -155,7 +155,7 @@ def test_a_training_that_is_killed_goes_on_when_it_is_started_again(
     killed = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL
     again = train("-o", "cut.pth")
-    assert "Goes on from a checkpoint: epoch 3, step 1." in again.output
+    assert "Resuming from a checkpoint: epoch 3, step 1." in again.output
     assert figures(killed.stdout) + figures(again.output) == figures(whole.output)
     weights, expected = (torch.load(folder / name, weights_only=True) for name in ("cut.pth", "whole.pth"))
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
@@ -200,4 +200,4 @@ def test_a_drill_of_two_processes_kills_the_first(folder: Path) -> None:
     ]
     errors = [process.communicate(timeout=120)[1] for process in started]
     assert started[0].returncode == -signal.SIGKILL, errors
-    assert "Goes on from a checkpoint: epoch 2, step 1." in train("-o", "w.pth").output
+    assert "Resuming from a checkpoint: epoch 2, step 1." in train("-o", "w.pth").output

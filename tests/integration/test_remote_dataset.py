@@ -78,11 +78,11 @@ def run(settings: Settings, training: Training) -> Training:
     """One attempt, to its end."""
     store = open_store(settings)
     store.prepare()
-    store.add_trainings([training])
-    assert store.claim_training(training.id, an_attempt(training))
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
     arguments = (training.id, 1, lambda: datetime.now(UTC), threading.Event(), open_dataset_files(settings))
     run_training(store, open_artifacts(settings), *arguments)
-    return store.get_training(training.id)
+    return store.trainings.get_training(training.id)
 
 
 def test_a_training_on_files_in_blob_storage(
@@ -120,7 +120,7 @@ def test_what_cannot_be_reached_is_not_registered(storage: Storage, settings: Se
     paths = [problem.path for problem in caught.value.problems]
     assert paths[:2] == ["[0].train.path", "[0].train.support_files[0]"]
     assert "access is refused" in caught.value.problems[0].message
-    assert open_store(settings).list_datasets().items == []
+    assert open_store(settings).datasets.list_datasets().items == []
 
 
 def test_a_training_whose_files_are_gone_says_which(

@@ -16,7 +16,7 @@ from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.rank import run_share
+from mitorch_service.runs.rank import run_rank
 from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.training.loop.local_processes import local_processes
 from tests.samples import CONFIG, NOW, a_training, an_attempt, later
@@ -27,9 +27,9 @@ import sys, torch
 from pathlib import Path
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.stores.sqlite import SqliteStore
-from mitorch_service.runs.rank import run_share
+from mitorch_service.runs.rank import run_rank
 torch.set_num_threads(1)
-sys.exit(run_share(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))
+sys.exit(run_rank(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))
 """
 MORTAL = """
 import os, signal
@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> SqliteStore:
         write_colors(tmp_path, images, name)
     splits = {name: DatasetSplit(path=str(tmp_path / f"{name}.txt")) for name in ("train", "val")}
     store = SqliteStore(tmp_path / "mitorch.db")
-    store.add_dataset(Dataset(id="digits:1", name="digits", version=1, created_at=NOW, **splits))
+    store.datasets.add_dataset(Dataset(id="digits:1", name="digits", version=1, created_at=NOW, **splits))
     return store
 
 
@@ -57,15 +57,15 @@ def test_two_processes_end_one_training(
     torch.set_num_threads(1)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     training = a_training(config=SMALL)
-    store.add_trainings([training])
-    assert store.claim_training(training.id, an_attempt(training))
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
     arguments = [str(tmp_path / "mitorch.db"), training.id, str(tmp_path / "cache")]
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
     with local_processes(2, [sys.executable, "-c", COMPANION, *arguments]):
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == 0
-    done = store.get_training(training.id)
+    done = store.trainings.get_training(training.id)
     assert done.status == TrainingStatus.COMPLETED
-    assert len(store.curve(training.id).items) == 2
+    assert len(store.runs.curve(training.id).items) == 2
     assert "on cpu and 1 more" in Path(done.artifacts["log"]).read_text()
     store.close()
 
@@ -75,12 +75,12 @@ def test_one_whose_other_process_is_killed_is_tried_again(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     training = a_training(config=SMALL)
-    store.add_trainings([training])
-    assert store.claim_training(training.id, an_attempt(training))
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
     with local_processes(2, [sys.executable, "-c", MORTAL]):
         assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == EXIT_INFRASTRUCTURE
-    lost = store.get_training(training.id)
+    lost = store.trainings.get_training(training.id)
     assert lost.status == TrainingStatus.NEW
     assert "do not reach each other any more" in str(lost.attempts[-1].reason)
     store.close()
@@ -89,6 +89,6 @@ def test_one_whose_other_process_is_killed_is_tried_again(
 def test_one_that_cannot_take_part_says_why(
     store: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert run_share(store, "no such training", DatasetFiles(tmp_path)) == 1
+    assert run_rank(store, "no such training", DatasetFiles(tmp_path)) == 1
     assert "There is no training 'no such training'" in caplog.text
     store.close()

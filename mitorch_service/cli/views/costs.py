@@ -27,7 +27,7 @@ def show_costs(since: str, as_json: bool) -> None:
     now = datetime.now(UTC)
     begin = now - _age(since)
     bill, broken = Bill(), 0
-    for page in open_store(read_settings()).account_pages(int(begin.timestamp() * 1e6)):
+    for page in open_store(read_settings()).costs.account_pages(int(begin.timestamp() * 1e6)):
         broken += len(page.broken)
         for account in page.items:
             bill.add(account, now)
@@ -53,7 +53,7 @@ def accounts_of_job(store: Store, job_id: str, arrival: int, trials: int) -> lis
     """Of all its trials, read by an index; None for a job of so many that it takes too long."""
     if trials > _SUMMED_TRIALS:
         return None
-    return [account for page in store.account_pages(arrival, job_id) for account in page.items]
+    return [account for page in store.costs.account_pages(arrival, job_id) for account in page.items]
 
 
 def cost_of_job(accounts: Iterable[Account] | None, final: TrainingRow | None) -> Cost | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mitorch_service.cli.views.output import text
-from mitorch_service.controller.plan.refit import read_refit
+from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training, epochs_text
 from mitorch_service.stores.base import Store

@@ -13,7 +13,7 @@ from mitorch_service.cli.views.paused_trials import counts_text, rung_fields
 from mitorch_service.cli.views.script import script_fields
 from mitorch_service.models.job import Job
 from mitorch_service.models.script import shown
-from mitorch_service.models.status import ACTIVE_JOBS
+from mitorch_service.models.status import ENDED_JOBS
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.reports.search_insight import SearchInsight
 from mitorch_service.stores.base import Store
@@ -26,8 +26,8 @@ class JobView(View):
         self._store, self._id, self._limit = store, id, limit
 
     def show(self) -> bool:
-        job = self._store.get_job(self._id)
-        counts = self._store.count_trainings(self._id)
+        job = self._store.jobs.get_job(self._id)
+        counts = self._store.trainings.count_trainings(self._id)
         several, final = len(job.search.objectives()) > 1, FinalTraining(self._store, job)
         accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         show_fields(
@@ -40,7 +40,7 @@ class JobView(View):
                 ("dataset", job.dataset),
                 *script_fields(job.config),
                 ("search", f"{job.search.algorithm}, {job.search.goal()}"),
-                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(job, counts)}"),
+                ("trials", f"{sum(counts.values())} of {job.search.max_trials}: {counts_text(counts)}"),
                 *rung_fields(self._store, job),
                 *([] if several else self._best_fields(job)),
                 *final.fields(),
@@ -57,18 +57,18 @@ class JobView(View):
             show_front(self._store, job, self._limit)
         else:
             self._show_leaders(job)
-        return job.status not in ACTIVE_JOBS
+        return job.status in ENDED_JOBS
 
     def show_json(self) -> None:
-        job = self._store.get_job(self._id)
-        counts = self._store.count_trainings(self._id)
+        job = self._store.jobs.get_job(self._id)
+        counts = self._store.trainings.count_trainings(self._id)
         accounts = accounts_of_job(self._store, job.id, job.arrival, sum(counts.values()))
         insight, final = SearchInsight(self._store, job, accounts), FinalTraining(self._store, job)
         importance: dict[str, Any]
         if len(job.search.objectives()) > 1:
             importance, board = insight.importances(), front_json(self._store, job, self._limit)
         else:
-            leaders = self._store.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
+            leaders = self._store.jobs.iterate_best_trials(job.id, job.search.resolved_direction(), self._limit)
             importance, board = insight.importance(), {"leaderboard": (row.to_document() for row in leaders)}
         found = {"importance": importance, "seen": insight.seen(), "effort": insight.effort.json()}
         cost = cost_json(cost_of_job(accounts, final.training))
@@ -89,8 +89,8 @@ class JobView(View):
         show_table("leaderboard", columns, [_leader_row(i, row, names) for i, row in enumerate(leaders, 1)])
 
     def _leaders(self, limit: int) -> list[TrainingRow]:
-        direction = self._store.get_job(self._id).search.resolved_direction()
-        return self._store.best_trials(self._id, direction, limit).items
+        direction = self._store.jobs.get_job(self._id).search.resolved_direction()
+        return self._store.jobs.best_trials(self._id, direction, limit).items
 
 
 def _leader_row(rank: int, row: TrainingRow, names: list[str]) -> list[Any]:

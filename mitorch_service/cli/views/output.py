@@ -120,4 +120,5 @@ _STYLES = {
     "diverged": "red",
     "canceled": "yellow",
     "pruned": "yellow",
+    "paused": "yellow",
 }

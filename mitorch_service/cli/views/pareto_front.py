@@ -16,7 +16,7 @@ def show_front(store: Store, job: Job, limit: int) -> None:
     """A line for each trial, by the first objective, the best first."""
     front = current_front(store, job)
     shown = front[:limit]
-    rows = {row.id: row for row in store.trials_of_front(shown)}
+    rows = {row.id: row for row in store.fronts.trials_of_front(shown)}
     names = list(dict.fromkeys(name for trial in shown for name in trial.parameters))
     columns = (*job.search.objectives(), "trial", "id", "epochs", *names)
     count = f"{len(front)} trial{'s' * (len(front) != 1)}"
@@ -27,7 +27,7 @@ def show_front(store: Store, job: Job, limit: int) -> None:
 def front_json(store: Store, job: Job, limit: int) -> dict[str, Any]:
     """The front, and its trainings as the leaderboard, in the same order; without those that were deleted."""
     front = current_front(store, job)
-    rows = store.trials_of_front(front[:limit])
+    rows = store.fronts.trials_of_front(front[:limit])
     return {"front": [trial.to_document() for trial in front], "leaderboard": [row.to_document() for row in rows]}
 
 

@@ -13,6 +13,7 @@ import click
 
 from mitorch_service.cli.views.output import text
 from mitorch_service.controller.pass_report import PassReport
+from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow, epochs_text
 
 
@@ -126,11 +127,8 @@ def _counts(report: PassReport) -> str:
     total = sum(capacity.total for capacity in seen.clusters.values())
     waiting = f"{len(seen.queue)}{'+' if len(seen.queue) > free else ''} waiting"
     jobs = "".join(
-        f"; job {s.job.id[:8]}: {sum(n for status, n in s.counts.items() if status not in _OPEN)}"
+        f"; job {s.job.id[:8]}: {sum(n for status, n in s.counts.items() if status not in OPEN)}"
         f" of {s.job.search.max_trials} trials ended"
         for s in seen.jobs
     )
     return f"{len(seen.active)} active, {waiting}, {free} of {total} slots free{jobs}"
-
-
-_OPEN = ("new", "queued", "running")

@@ -12,10 +12,9 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 
 
-def counts_text(job: Job, counts: Mapping[str, int]) -> str:
-    """``3 completed, 12 paused``; once the job has ended nothing is paused any more."""
-    pruned = "paused" if job.search.pauses and job.status in ACTIVE_JOBS else "pruned"
-    return ", ".join(f"{n} {pruned if status == 'pruned' else status}" for status, n in counts.items()) or "none yet"
+def counts_text(counts: Mapping[str, int]) -> str:
+    """``3 completed, 12 paused``"""
+    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "none yet"
 
 
 def rung_fields(store: Store, job: Job) -> list[tuple[str, Any]]:
@@ -24,7 +23,7 @@ def rung_fields(store: Store, job: Job) -> list[tuple[str, Any]]:
         return []
     from mitorch_service.controller.plan.paused_trials import rungs_of  # of no use for a training
 
-    reached = [(epochs, store.count_rung(job.id, epochs)) for epochs in rungs_of(job)]
+    reached = [(epochs, store.rungs.count_rung(job.id, epochs)) for epochs in rungs_of(job)]
     return [("reached", ", ".join(f"epoch {epochs}: {n}" for epochs, n in reached if n) or None)]
 
 

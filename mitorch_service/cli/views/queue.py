@@ -14,7 +14,7 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
+from mitorch_service.stores.trainings import TrainingFilter
 
 
 class QueueView(View):
@@ -24,7 +24,7 @@ class QueueView(View):
         self._store, self._filter, self._limit = store, filter, limit
 
     def show(self) -> bool:
-        listing = self._store.list_trainings(self._filter, self._limit)
+        listing = self._store.trainings.list_trainings(self._filter, self._limit)
         columns = (
             "id",
             "status",
@@ -40,7 +40,7 @@ class QueueView(View):
         show_table("trainings, newest first", columns, [_row(training) for training in listing.items])
         for broken in listing.broken:
             click.echo(str(broken), err=True)
-        counts = self._store.count_trainings(self._filter.job_id)
+        counts = self._store.trainings.count_trainings(self._filter.job_id)
         click.echo(", ".join(f"{counts[s]} {s}" for s in map(str, TrainingStatus) if s in counts) or "nothing queued")
         return False
 
@@ -50,11 +50,11 @@ class QueueView(View):
     def _json_fields(self) -> Iterator[tuple[str, Any]]:
         broken: list[BrokenDocument] = []
         yield "trainings", self._documents(broken)
-        yield "counts", self._store.count_trainings(self._filter.job_id)
+        yield "counts", self._store.trainings.count_trainings(self._filter.job_id)
         yield "unreadable", [{"id": str(one.key), "reason": one.reason} for one in broken]
 
     def _documents(self, broken: list[BrokenDocument]) -> Iterator[dict[str, Any]]:
-        for row in self._store.iterate_trainings(self._filter, self._limit):
+        for row in self._store.trainings.iterate_trainings(self._filter, self._limit):
             if isinstance(row, BrokenDocument):
                 broken.append(row)
             else:
@@ -72,7 +72,7 @@ def open_view(
 ) -> View:
     """The view that the arguments of miquery ask for. Raises NotFound, AmbiguousId."""
     if id is not None:
-        kind, whole = store.resolve_id(id)
+        kind, whole = store.trainings.resolve_id(id)
         if kind == "training":
             from mitorch_service.cli.views.training import TrainingView
 
@@ -82,7 +82,7 @@ def open_view(
         return JobView(store, whole, limit)
     job_id = None
     if job is not None:
-        kind, job_id = store.resolve_id(job)
+        kind, job_id = store.trainings.resolve_id(job)
         if kind != "job":
             raise NotAllowed("training", job_id, "no job", "listed by --job", "Give the id of a job.")
     name = None if dataset is None else DatasetRef.parse(dataset).name

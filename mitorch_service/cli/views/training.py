@@ -30,13 +30,13 @@ class TrainingView(View):
         self._store, self._id = store, id
 
     def show(self) -> bool:
-        training = self._store.get_training(self._id)
+        training = self._store.trainings.get_training(self._id)
         show_fields(_training_fields(training))
         if training.attempts:
             attempt_columns = ("attempt", "cluster", "queued", "started", "ended", "outcome", "reason")
             show_table("attempts", attempt_columns, [_attempt_row(attempt) for attempt in training.attempts])
         show_lineage(training)
-        curve = self._store.curve(self._id).items
+        curve = self._store.runs.curve(self._id).items
         if curve:
             names = list(curve[0].metrics)[:_METRICS_SHOWN]
             columns = ("epoch", "train loss", "val loss", *names, "learning rate", "seconds", "images/s")
@@ -51,13 +51,13 @@ class TrainingView(View):
         return training.status in ENDED
 
     def show_json(self) -> None:
-        training = self._store.get_training(self._id)
+        training = self._store.trainings.get_training(self._id)
         document = {**training.to_document(), "config": shown(training.config)}
         fields = {**document, **cost_json(cost_of_training(training)), "curve": self._records()}
         stream_json(fields.items())
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        for record in self._store.curve_records(self._id):
+        for record in self._store.runs.curve_records(self._id):
             with suppress(BrokenDocument):
                 yield EpochResult.from_document(record).to_document()
 

@@ -1,4 +1,4 @@
-"""What trainings cost: node hours of their attempts, times the price of a node when each was claimed. Pure."""
+"""The cost of trainings: node hours of their attempts, times the price of a node when each was claimed. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Cost:
-    """Hours of nodes, and what they cost in the currency of the clusters' prices."""
+    """Node hours, and their cost in the currency of the clusters' prices."""
 
     node_hours: float = 0.0
     cost: float = 0.0
@@ -26,7 +26,7 @@ class Cost:
 
 @dataclass
 class Bill:
-    """Costs added up in three ways; a training without a job is billed under the job None."""
+    """Costs by cluster, by day and by job; a training without a job is billed under the job None."""
 
     by_cluster: dict[str, Cost] = field(default_factory=dict)
     by_day: dict[date, Cost] = field(default_factory=dict)  # UTC
@@ -46,19 +46,19 @@ class Bill:
 
 
 def training_cost(attempts: Iterable[Attempt], now: datetime) -> Cost:
-    """Of all attempts until now."""
+    """Returns the cost of all attempts until now."""
     return sum((attempt_cost(attempt, now) for attempt in attempts), Cost())
 
 
 def attempt_cost(attempt: Attempt, now: datetime) -> Cost:
-    """From its start to its end, or until now. Waiting for a node costs nothing; an attempt that ended without having
-    reported its start (but not one that was canceled) is taken to have begun when it was submitted."""
+    """Returns its cost from its start to its end, or until now. Waiting for a node costs nothing; an attempt that ended
+    without having reported its start, other than one that was canceled, is billed from its submission."""
     begin, end = _duration(attempt, now)
     return _priced(attempt, end - begin)
 
 
 def cost_by_day(attempt: Attempt, now: datetime) -> Iterator[tuple[date, Cost]]:
-    """The same, for each day (UTC) that it touches."""
+    """Yields its cost on each day (UTC) on which it ran."""
     begin, end = _duration(attempt, now)
     while begin < end:
         midnight = datetime.combine(begin.date() + timedelta(days=1), time(), UTC)

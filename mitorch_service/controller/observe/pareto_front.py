@@ -1,8 +1,8 @@
 """The Pareto front of a job with several objectives, kept up to date by the passes of the controller.
 
-A pass reads the trials that ended since (an indexed query: see `stores.fronts`), never those that the front has been
-told of. The job is read before them, and its front is written only over the version that was read: so a front holds
-what every trial has given whose mark is gone, whichever passes overlap or die.
+A pass reads the trials that ended since the front was stored (an indexed query: see stores/pareto_fronts.py), never
+those that the front covers already. The job is read before them, and its front is written only over the version that
+was read: so a front covers every trial whose mark is gone, whichever passes overlap or die.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from mitorch_service.models.training import TrainingRow, TrialRow
 from mitorch_service.search.pareto_merge import MOST, merged
 from mitorch_service.stores.base import Store
 
-TOLD_A_PASS = 1000  # trials; the next pass goes on
+MERGED_A_PASS = 1000  # trials; the next pass merges more
 _FEWEST = 10
-_PARAMETER_BYTES = 4_000_000  # of a front, about, as it is a part of one document
+_PARAMETER_BYTES = 4_000_000  # of a front, about: it is a part of the job's document
 
 
 def read_merge(store: Store, job: Job) -> MergeFront | None:
-    """What a pass has to tell the front of an active job; None where that is nothing."""
+    """Returns the merge of an active job's front with the trials that ended since; None if there are none."""
     if len(job.search.objectives()) == 1:
         return None
-    news = _unmerged(store, job)
-    if not news:
+    ended = _unmerged(store, job)
+    if not ended:
         return None
-    return MergeFront(job.id, job.front_version, _merged(job, news), [row.id for row in news])
+    return MergeFront(job.id, job.front_version, _merged(job, ended), [row.id for row in ended])
 
 
 def store_merge(store: Store, merge: MergeFront) -> bool:
-    """False where another pass was faster: the next one goes on from there."""
-    stored = store.store_front(merge.job_id, merge.version, merge.front)
+    """Returns False if another pass was faster: the next one continues from there."""
+    stored = store.fronts.store_front(merge.job_id, merge.version, merge.front)
     if stored:
-        store.mark_merged(merge.told)
+        store.fronts.mark_merged(merge.merged)
     return stored
 
 
 def current_front(store: Store, job: Job) -> list[FrontTrial]:
-    """The front of a job as it is at this moment. Of a study that an Optuna script runs no pass keeps one: its trials
+    """Returns the front of a job at this moment. No pass keeps one for a study that an Optuna script runs: its trials
     are read, a page at a time."""
     if job.front is None:
-        return _merged(job, store.iterate_trials(job.id))
+        return _merged(job, store.jobs.iterate_trials(job.id))
     return _merged(job, _unmerged(store, job))
 
 
 def _unmerged(store: Store, job: Job) -> list[TrainingRow]:
-    return sorted(store.unmerged_trials(job.id, TOLD_A_PASS).items, key=lambda row: row.arrival)
+    return sorted(store.fronts.unmerged_trials(job.id, MERGED_A_PASS).items, key=lambda row: row.arrival)
 
 
 def _merged(job: Job, rows: Iterable[TrainingRow | TrialRow]) -> list[FrontTrial]:
-    """The more a trial's parameters may take, the fewer of them are kept."""
+    """The more bytes a trial's parameters may take, the fewer trials are kept."""
     most = max(_FEWEST, min(MOST, _PARAMETER_BYTES // max(len(json.dumps(job.config)), 1)))
     directions = job.search.directions()
     return merged(job.front or [], _front_trials(rows, len(directions)), directions, most)

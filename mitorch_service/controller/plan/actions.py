@@ -1,4 +1,4 @@
-"""What a pass can do: the plan's answer, and what the loop applies."""
+"""The actions of a pass: the result of the plan, and the input of `apply`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.models.job import BestTrial, SettledCost
 from mitorch_service.models.pareto_front import FrontTrial
+from mitorch_service.models.rung import RungRecord
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
-from mitorch_service.models.training import (
-    Attempt,
-    Resources,
-    Training,
-)
-from mitorch_service.stores.rungs import RungRecord
+from mitorch_service.models.training import Attempt, Resources, Training
 
 
 @dataclass(frozen=True)
 class AddTrials:
-    """Create these trials of a job, those that exist excepted."""
+    """Create these trials of a job, except those that exist."""
 
     job_id: str
     trainings: tuple[Training, ...]
@@ -27,7 +23,7 @@ class AddTrials:
 
 @dataclass(frozen=True)
 class AddRefit:
-    """Create the final training of a job, unless it exists."""
+    """Create the final training of a job, unless it exists. Confirmed by a second observation before it is applied."""
 
     job_id: str
     training: Training
@@ -35,14 +31,14 @@ class AddRefit:
 
 @dataclass(frozen=True)
 class ForgetPaused:
-    """Take the mark from a trial that does not wait any more."""
+    """Clear the mark of a trial that is no longer paused on its rung."""
 
     record: RungRecord
 
 
 @dataclass(frozen=True)
 class UpdateJob:
-    """Show how far a job is."""
+    """Store the progress of a job."""
 
     job_id: str
     counts: Mapping[str, int]
@@ -51,18 +47,18 @@ class UpdateJob:
 
 @dataclass(frozen=True)
 class SettleCost:
-    """Remember what of a job's cost is final, unless another pass has done so, and what a person should know of it."""
+    """Store how much of a job's cost is final, and a note for its owner, unless another pass has changed the former."""
 
     job_id: str
     before: SettledCost | None
     settled: SettledCost | None
     note: str | None
-    news: str | None = None  # the note, where it is new
+    new_note: str | None = None  # the note, if it differs from the stored one
 
 
 @dataclass(frozen=True)
 class NoteJob:
-    """Show what a person should know of a job."""
+    """Store a note for the owner of a job."""
 
     job_id: str
     note: str
@@ -70,17 +66,17 @@ class NoteJob:
 
 @dataclass(frozen=True)
 class MergeFront:
-    """Store the Pareto front of a job in place of an earlier version, then note which trials it has been told of."""
+    """Store the Pareto front of a job over the version that was read, then mark the trials that it now covers."""
 
     job_id: str
     version: int | None
     front: Sequence[FrontTrial]
-    told: Sequence[str]  # training ids
+    merged: Sequence[str]  # training ids
 
 
 @dataclass(frozen=True)
 class FinishJob:
-    """End a job."""
+    """End a job. If it `pauses`, confirmed by a second observation and preceded by the deletion of checkpoints."""
 
     job_id: str
     status: JobStatus
@@ -89,7 +85,7 @@ class FinishJob:
     best: BestTrial | None
     front: Sequence[FrontTrial] = ()
     front_version: int | None = None
-    pauses: bool = False  # its trials have left states to go on from, which nobody needs any more
+    pauses: bool = False  # its paused trials have left checkpoints, which nothing needs any more
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ class CancelTraining:
 
 @dataclass(frozen=True)
 class CancelRun:
-    """Ask a run to end, because a person wants its training canceled."""
+    """Stop the run of a training whose cancellation was requested."""
 
     training_id: str
     attempt: Attempt
@@ -127,7 +123,7 @@ class CancelRun:
 
 @dataclass(frozen=True)
 class EndAttempt:
-    """A run is over without having said so itself."""
+    """End the attempt of a run that is over without having reported its own end."""
 
     training_id: str
     attempt: Attempt

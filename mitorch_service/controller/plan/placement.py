@@ -1,12 +1,12 @@
-"""Which cluster a training goes to, and what keeps it waiting where there is none. Pure.
+"""Places trainings on clusters, and explains why one has to wait. Pure.
 
-A training goes to a cluster that it may use and that has enough free nodes: where its data lies near, else the
-cheapest, else the one with most free nodes, else the first in the settings.
+A training goes to a cluster that it may use and that has enough free nodes: one near its data, else the cheapest, else
+the one with the most free nodes, else the first in the settings.
 
-One that fits nowhere now lets those behind it pass, but not for ever: on the cluster where fewest nodes are missing,
-the free ones are kept for it. Nothing behind it takes these, so with every node that is given back there it comes
-nearer, until it has them all. Nobody knows how long a run takes, so nothing is started on kept nodes in the hope that
-it ends in time: at worst one node less than it needs stands idle.
+A training that fits nowhere now lets those behind it pass, but not for ever: on the cluster that lacks the fewest
+nodes, the free ones are reserved for it. No training behind it gets these, so that every node that becomes free there
+is added, until it has them all. As the duration of a run is unknown, nothing is backfilled on reserved nodes: at worst
+one node less than it needs stays idle.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _ANYTHING = Resources()
 
 @dataclass(frozen=True)
 class Cluster:
-    """What placement knows of a cluster from the settings. None: not known, which keeps nothing away."""
+    """A cluster as the settings describe it. None: not known, which excludes no training."""
 
     name: str
     price: float = 0.0  # of a node for an hour
     gpus: int | None = None  # of a node
     memory: float | None = None  # GiB of a node
     most_nodes: int | None = None  # that a training can have
-    data: tuple[str, ...] = ()  # patterns of what lies near
+    data: tuple[str, ...] = ()  # patterns of the data sets, accounts and hosts that are near
 
     @classmethod
     def of(cls, config: ClusterConfig) -> Cluster:
-        """What the settings say."""
+        """Returns the description in the settings."""
         return cls(config.name, config.price, config.gpus, config.memory, _most_nodes(config), config.data)
 
 
 def ineligibility(needed: Resources, cluster: Cluster) -> str | None:
-    """Why a training can never run on the cluster, in words; None if it can."""
+    """Returns the reason why a training can never run on the cluster; None if it can."""
     if needed.cluster is not None and cluster.name not in needed.cluster:
         return f"not among its resources.cluster ({', '.join(needed.cluster)})"
     if needed.gpus is not None and cluster.gpus is not None and needed.gpus > cluster.gpus:
@@ -66,52 +66,52 @@ class Placer:
         hosts: Mapping[str, frozenset[str]],
         backoff: ClusterBackoff,
     ) -> None:
-        """`capacities` of those clusters that answered, in order of preference, and their `free` nodes; `hosts` where a
-        data set's files lie, by its name and version; `backoff` what keeps trainings away besides."""
+        """`capacities` of the clusters that answered, in order of preference, and their `free` nodes; `hosts` of a data
+        set's files, by its name and version; `backoff` of clusters that have refused trainings."""
         self._clusters = {name: _with_capacity(clusters.get(name), name, c) for name, c in capacities.items()}
         self._free = dict(free)
         self._total = {name: capacity.total for name, capacity in capacities.items()}
         self._hosts = hosts
         self._backoff = backoff
-        self._kept: dict[str, str] = {}  # cluster -> the training that its free nodes are kept for
-        self._away = [cluster for name, cluster in clusters.items() if name not in capacities]
+        self._reserved: dict[str, str] = {}  # cluster -> the training for which its free nodes are reserved
+        self._down = [cluster for name, cluster in clusters.items() if name not in capacities]
 
     @property
     def full(self) -> bool:
-        """Whether nothing is left to give away."""
+        """Whether no node is free any more."""
         return not any(free > 0 for free in self._free.values())
 
     def price(self, cluster: str) -> float:
-        """Of one of its nodes for an hour."""
+        """Returns the price of one of its nodes for an hour."""
         return self._clusters[cluster].price
 
     def place(self, training: TrainingRow) -> str | None:
-        """Gives the training its nodes and returns the cluster, or None and keeps nodes for it where it is nearest to
-        starting."""
+        """Gives the training its nodes and returns the cluster; or returns None and reserves the free nodes of the
+        cluster that lacks the fewest."""
         needed = training.resources or _ANYTHING
         able = [name for name, cluster in self._clusters.items() if self._can_hold(needed, cluster)]
-        usable = [name for name in able if self._backoff.shut(training, name) is None]
+        usable = [name for name in able if self._backoff.why_blocked(training, name) is None]
         fitting = [name for name in usable if self._free[name] >= needed.nodes]
         if fitting:
             best = min(fitting, key=lambda name: self._rank(training, name))
             self._free[best] -= needed.nodes
-            self._backoff.go_through(best)
+            self._backoff.record_probe(best)
             return best
         if usable and needed.nodes > 1:
             nearest = min(usable, key=lambda name: (-self._free[name], *self._rank(training, name)))
             if self._free[nearest] > 0:
                 self._free[nearest] = 0
-                self._kept[nearest] = training.id
+                self._reserved[nearest] = training.id
         return None
 
     def explain(self, training: TrainingRow) -> dict[str, str]:
-        """For each cluster, why the training does not start there now; empty if `place` would find it one."""
+        """Returns for each cluster the reason why the training does not start there now; empty if it would start."""
         needed = training.resources or _ANYTHING
         reasons = {name: self._reason(needed, training, cluster) for name, cluster in self._clusters.items()}
         if None in reasons.values():
             return {}
-        away = {cluster.name: ineligibility(needed, cluster) or "does not answer" for cluster in self._away}
-        return {name: reason for name, reason in {**reasons, **away}.items() if reason is not None}
+        down = {cluster.name: ineligibility(needed, cluster) or "does not answer" for cluster in self._down}
+        return {name: reason for name, reason in {**reasons, **down}.items() if reason is not None}
 
     def _can_hold(self, needed: Resources, cluster: Cluster) -> bool:
         if needed is _ANYTHING:
@@ -119,28 +119,28 @@ class Placer:
         return needed.nodes <= self._total[cluster.name] and ineligibility(needed, cluster) is None
 
     def _rank(self, training: TrainingRow, name: str) -> tuple[bool, float, int]:
-        """Less is better; of equals min() takes the first, which is the preferred one."""
+        """Lower is better; of equals min() takes the first, which is the preferred one."""
         cluster = self._clusters[name]
-        near = bool(cluster.data) and lies_near(cluster, training, self._hosts)
+        near = bool(cluster.data) and is_near_data(cluster, training, self._hosts)
         return (not near, cluster.price, -self._free[name])
 
     def _reason(self, needed: Resources, training: TrainingRow, cluster: Cluster) -> str | None:
-        never = ineligibility(needed, cluster) or self._backoff.shut(training, cluster.name)
-        if never is not None:
-            return never
+        blocked = ineligibility(needed, cluster) or self._backoff.why_blocked(training, cluster.name)
+        if blocked is not None:
+            return blocked
         total, free = self._total[cluster.name], max(0, self._free[cluster.name])
         if needed.nodes > total:
             return f"has {_nodes(total)} in all, {needed.nodes} needed"
         if needed.nodes <= free:
             return None
-        kept = self._kept.get(cluster.name)
-        if kept is not None:
-            return f"its free nodes are kept for training {kept[:8]}, which is before it and needs more of them"
+        reserved = self._reserved.get(cluster.name)
+        if reserved is not None:
+            return f"its free nodes are reserved for training {reserved[:8]}, which is before it and needs more of them"
         return f"{free} of {_nodes(total)} free, {needed.nodes} needed"
 
 
-def lies_near(cluster: Cluster, training: TrainingRow, hosts: Mapping[str, frozenset[str]]) -> bool:
-    """Whether a pattern of the cluster's `data` fits the training's data set, or the account or host of its files."""
+def is_near_data(cluster: Cluster, training: TrainingRow, hosts: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a pattern of the cluster's `data` matches the training's data set, or its files' account or host."""
     names = {training.dataset.name, str(training.dataset)}
     for host in hosts.get(str(training.dataset), frozenset()):
         names |= {host, host.partition(".")[0]}
@@ -148,13 +148,13 @@ def lies_near(cluster: Cluster, training: TrainingRow, hosts: Mapping[str, froze
 
 
 def hosts_of(dataset: Dataset) -> frozenset[str]:
-    """Where its files lie, as far as they are URLs."""
+    """Returns the hosts of those of its files that are URLs."""
     places = [place for split in dataset.splits().values() for place in (split.path, *split.support_files)]
     return frozenset(host for host in map(_host, places) if host)
 
 
 def unplaceable(needed: Resources, clusters: Iterable[Cluster]) -> str | None:
-    """Why none of the clusters could ever hold such a training; None if one could, as far as is known."""
+    """Returns the reasons why none of the clusters could ever hold such a training; None if one could."""
     reasons = [(cluster.name, ineligibility(needed, cluster)) for cluster in clusters]
     if any(reason is None for _, reason in reasons):
         return None
@@ -168,7 +168,7 @@ def _most_nodes(config: ClusterConfig) -> int | None:
 
 
 def _with_capacity(cluster: Cluster | None, name: str, capacity: Capacity) -> Cluster:
-    """The settings go before what the cluster says of itself."""
+    """The settings override what the cluster reports of itself."""
     known = cluster or Cluster(name)
     if known.gpus is not None or capacity.gpus is None:
         return known

@@ -1,4 +1,4 @@
-"""One pass as a pure function: what was seen goes in, what is to be done comes out. No clock, no I/O."""
+"""Plans one pass: a pure function from a snapshot to actions. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from mitorch_service.controller.plan.actions import (
     CancelRun,
     CancelTraining,
     EndAttempt,
-    ForgetPaused,
     Launch,
     Submit,
 )
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.placement import Placer
-from mitorch_service.controller.plan.plan_job import merged_first, plan_job, settle
+from mitorch_service.controller.plan.plan_job import plan_job
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE, RunState
@@ -34,61 +33,35 @@ from mitorch_service.models.training import (
 
 
 def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
-    """The actions of one pass, in the order in which they are to be applied."""
+    """Returns the actions of one pass, in the order in which they are applied."""
     actions: list[Action] = []
-    trials: list[TrainingRow] = []
-    canceled: set[str] = set()
     for state in snapshot.jobs:
-        stale = () if state.paused_trials is None else state.paused_trials.stale
-        actions += map(ForgetPaused, stale)
-        for planned in [*settle(now, state, snapshot.queue), *merged_first(state, plan_job(now, state))]:
-            actions.append(planned)
-            if isinstance(planned, AddTrials):
-                trials += planned.trainings
-            elif isinstance(planned, AddRefit):
-                trials.append(planned.training)
-            elif isinstance(planned, ResumeTrial):
-                trials.append(planned.row)
-            elif isinstance(planned, CancelTraining):
-                canceled.add(planned.training_id)
-    for training in snapshot.active:
-        action = watch(training, snapshot)
-        if action is not None:
-            actions.append(action)
-    actions += assign(now, snapshot, [row for row in [*snapshot.queue, *trials] if row.id not in canceled])
+        actions += plan_job(now, state, snapshot.queue)
+    waiting = _waiting(snapshot.queue, actions)
+    actions += filter(None, (watch(training, snapshot) for training in snapshot.active))
+    actions += assign(now, snapshot, waiting)
     return actions
 
 
 def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
-    """What to do about a queued or running training, given how its run looks from outside."""
+    """Returns the action for a queued or running training that follows from the state of its run, if any."""
     attempt = training.current_attempt()
     if attempt is None:
         return None
     if attempt.cluster not in snapshot.configured:
-        reason = f"its cluster {attempt.cluster} is no longer in MITORCH_CLUSTERS"
-        return _lost(training, attempt, reason)
+        return _lost(training, attempt, f"its cluster {attempt.cluster} is no longer in MITORCH_CLUSTERS")
     if attempt.run_name not in snapshot.runs:
         return None  # the cluster did not answer: next pass
     run = snapshot.runs[attempt.run_name]
     if run is None:
-        if training.cancel_requested_at is not None:
-            return EndAttempt(
-                training.id,
-                attempt,
-                AttemptOutcome.CANCELED,
-                TrainingStatus.CANCELED,
-                "canceled before it started",
-            )
-        if attempt.submitted_at is None:
-            return Submit(training.id, attempt, training.resources)
-        return _lost(training, attempt, "its cluster does not know the run any more")
+        return _unknown_run(training, attempt)
     if run.state in (RunState.PENDING, RunState.RUNNING, RunState.UNKNOWN):
         return None if training.cancel_requested_at is None else CancelRun(training.id, attempt)
-    return _attempt_end(training, attempt, run)
+    return _run_end(training, attempt, run)
 
 
 def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) -> list[Action]:
-    """New trainings by priority, then age, to the clusters' free nodes: see `placement`."""
+    """Assigns new trainings by priority, then age, to the clusters' free nodes: see `placement`."""
     placer = open_placer(now, snapshot)
     at = to_utc_milliseconds(now)
     actions: list[Action] = []
@@ -102,26 +75,22 @@ def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) ->
 
 
 def in_order(waiting: Sequence[TrainingRow]) -> list[TrainingRow]:
-    """Each once, in the order in which they are served."""
+    """Returns each training once, in the order in which they are served."""
     return sorted({row.id: row for row in waiting}.values(), key=lambda r: (r.priority, r.arrival, r.id))
 
 
 def open_placer(now: datetime, snapshot: Snapshot) -> Placer:
-    """What there is to be given away at the beginning of an assignment."""
+    """Returns the placer with all nodes that are free before the first assignment of a pass."""
     backoff = ClusterBackoff(now, snapshot.queue, snapshot.active)
     return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts, backoff)
 
 
-def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) -> Attempt:
-    number = row.attempt + 1
-    nodes = 1 if row.resources is None else row.resources.nodes
-    name = run_name(row.id, number)
-    return Attempt(number=number, cluster=cluster, run_name=name, queued_at=at, nodes=nodes, price=price)
-
-
 def free_nodes(snapshot: Snapshot) -> dict[str, int]:
-    """Nodes that neither a run holds nor a training was claimed for that its cluster does not know yet. Never more than
-    the cluster has beside all that was assigned to it: another pass may have launched since its capacity was asked."""
+    """Returns the nodes of each cluster that no run holds, nor a claimed training whose run the cluster does not know.
+
+    Never more than the cluster's total less all that was assigned to it: another pass may have launched runs since its
+    capacity was read.
+    """
     free = {name: capacity.free for name, capacity in snapshot.clusters.items()}
     unassigned = {name: capacity.total for name, capacity in snapshot.clusters.items()}
     for training in snapshot.active:
@@ -134,11 +103,43 @@ def free_nodes(snapshot: Snapshot) -> dict[str, int]:
     return {name: min(nodes, unassigned[name]) for name, nodes in free.items()}
 
 
-def _attempt_end(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Action:
-    """The run is over and its training still active: the run could not write its own end."""
+def _waiting(queue: Sequence[TrainingRow], planned: Sequence[Action]) -> list[TrainingRow]:
+    """The head of the queue as it is after these actions."""
+    waiting = [*queue]
+    canceled: set[str] = set()
+    for action in planned:
+        if isinstance(action, AddTrials):
+            waiting += action.trainings
+        elif isinstance(action, AddRefit):
+            waiting.append(action.training)
+        elif isinstance(action, ResumeTrial):
+            waiting.append(action.row)
+        elif isinstance(action, CancelTraining):
+            canceled.add(action.training_id)
+    return [row for row in waiting if row.id not in canceled]
+
+
+def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) -> Attempt:
+    number = row.attempt + 1
+    nodes = 1 if row.resources is None else row.resources.nodes
+    name = run_name(row.id, number)
+    return Attempt(number=number, cluster=cluster, run_name=name, queued_at=at, nodes=nodes, price=price)
+
+
+def _unknown_run(training: TrainingRow, attempt: Attempt) -> Action:
+    """The cluster does not know the run: it was never submitted, or it is lost."""
+    if training.cancel_requested_at is not None:
+        return _canceled(training, attempt, "canceled before it started")
+    if attempt.submitted_at is None:
+        return Submit(training.id, attempt, training.resources)
+    return _lost(training, attempt, "its cluster does not know the run any more")
+
+
+def _run_end(training: TrainingRow, attempt: Attempt, run: RunStatus) -> EndAttempt:
+    """The run is over and its training still active: the run could not record its own end."""
     reason = run.reason or "it ended without writing a result"
     if training.cancel_requested_at is not None:
-        return EndAttempt(training.id, attempt, AttemptOutcome.CANCELED, TrainingStatus.CANCELED, reason)
+        return _canceled(training, attempt, reason)
     if run.state == RunState.KILLED or run.exit_code == EXIT_INFRASTRUCTURE:
         return _lost(training, attempt, reason)
     if run.state == RunState.SUCCEEDED:
@@ -149,10 +150,14 @@ def _attempt_end(training: TrainingRow, attempt: Attempt, run: RunStatus) -> Act
 
 
 def _lost(training: TrainingRow, attempt: Attempt, reason: str) -> EndAttempt:
-    lost = training.attempts_ended_as(AttemptOutcome.LOST) + 1
     if training.cancel_requested_at is not None:
-        return EndAttempt(training.id, attempt, AttemptOutcome.CANCELED, TrainingStatus.CANCELED, reason)
-    if lost >= MAX_LOST_ATTEMPTS:
-        reason = f"lost {lost} times, which is the limit; the last time: {reason}"
-        return EndAttempt(training.id, attempt, AttemptOutcome.LOST, TrainingStatus.FAILED, reason)
-    return EndAttempt(training.id, attempt, AttemptOutcome.LOST, TrainingStatus.NEW, reason)
+        return _canceled(training, attempt, reason)
+    lost = training.attempts_ended_as(AttemptOutcome.LOST) + 1
+    if lost < MAX_LOST_ATTEMPTS:
+        return EndAttempt(training.id, attempt, AttemptOutcome.LOST, TrainingStatus.NEW, reason)
+    reason = f"lost {lost} times, which is the limit; the last time: {reason}"
+    return EndAttempt(training.id, attempt, AttemptOutcome.LOST, TrainingStatus.FAILED, reason)
+
+
+def _canceled(training: TrainingRow, attempt: Attempt, reason: str) -> EndAttempt:
+    return EndAttempt(training.id, attempt, AttemptOutcome.CANCELED, TrainingStatus.CANCELED, reason)

@@ -1,4 +1,4 @@
-"""Population based training: what each member does once all have done a step."""
+"""Population based training: resumes the members, some from another one's state, after each step. Pure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mitorch_service.controller.plan.expansion import study_of
 from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, rungs_of
-from mitorch_service.models.job import Job, trial_id
-from mitorch_service.models.population import MAX_MEMBERS, Inheritance
-from mitorch_service.models.status import ENDED, TrainingStatus
+from mitorch_service.models.job import Job
+from mitorch_service.models.population import Inheritance, MemberReplacement
+from mitorch_service.models.status import ENDED, ENDED_BADLY, TrainingStatus
 from mitorch_service.models.training import TrainingRow, Trial
 from mitorch_service.search.base import Study
 from mitorch_service.search.samplers.pbt import Exploit, Member, exploit
-from mitorch_service.search.space.space import parse_space
 from mitorch_service.search.stopping.promotion import next_rung
-from mitorch_service.stores.base import Store
-from mitorch_service.stores.rungs import NewCourse
-
-_LOST = (TrainingStatus.FAILED, TrainingStatus.DIVERGED)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A member of the population, which is a trial, and where it is."""
+class MemberTrial:
+    """The trial of one member of the population."""
 
     row: TrainingRow
     trial: Trial
@@ -33,98 +27,90 @@ class Place:
     def pause_at(self) -> int | None:
         return self.trial.pause_at
 
-    def waits(self) -> bool:
-        """Whether it may go on: it is paused, or ended badly before its last step."""
-        return self.row.is_paused() or (self.row.status in _LOST and self.pause_at is not None)
+    def is_resumable(self) -> bool:
+        """Whether it is paused, or ended badly before its last step."""
+        return self.row.is_paused() or (self.row.status in ENDED_BADLY and self.pause_at is not None)
 
     def is_open(self) -> bool:
         return self.row.status not in ENDED
 
+    def is_canceled(self) -> bool:
+        return self.row.cancel_requested_at is not None
+
     def is_lost_at(self, epochs: int) -> bool:
-        """Whether it ended badly before it was compared there, or has gone on from another one since."""
-        exploited = any(one.epoch == epochs for one in self.trial.lineage or ())
-        return exploited or (self.row.status in _LOST and self.pause_at == epochs)
+        """Whether it ended badly before it was compared there, or has been replaced there since."""
+        replaced = any(one.epoch == epochs for one in self.trial.lineage or ())
+        return replaced or (self.row.status in ENDED_BADLY and self.pause_at == epochs)
 
 
 @dataclass(frozen=True)
-class Population(PausedTrials):
-    """The members, and their losses after the steps at which some of them wait."""
+class PopulationPlan(PausedTrials):
+    """The members, and their losses after the steps at which some of them are paused."""
 
     job: Job
-    places: Mapping[int, Place]  # by number
+    study: Study
+    members: Mapping[int, MemberTrial]  # by number
     losses: Mapping[int, Mapping[int, float]] = field(default_factory=dict)  # epochs -> number -> loss
 
-    @classmethod
-    def observe(cls, store: Store, job: Job) -> Population:
-        """Reads the members, and a rung for each step at which some wait."""
-        rows = store.rows_among([trial_id(job.id, number) for number in range(job.search.max_trials)])
-        places = {row.trial.number: Place(row, row.trial) for row in rows.values() if row.trial is not None}
-        pause_epochs = {place.pause_at for place in places.values() if place.waits() and place.pause_at is not None}
-        losses = {
-            epochs: {record.number: record.loss for record in store.rung_records(job.id, epochs, MAX_MEMBERS)}
-            for epochs in pause_epochs
-        }
-        return cls(job, places, losses)
-
-    def go_on(self, most: int) -> list[ResumeTrial]:
-        """Those that wait at the lowest step, once nobody is on the way to it. Repeated after some have gone on, it
-        tells the same of the others: parents keep their parameters until all have."""
+    def to_resume(self, most: int) -> list[ResumeTrial]:
+        """Resumes the members at the lowest step, once no other is on its way there. Called again after some were
+        resumed, it decides the same for the others: parents keep their parameters until all are resumed."""
         for epochs in sorted(self.losses):
-            if any(place.is_open() and _is_within(place.pause_at, epochs) for place in self.places.values()):
+            if any(m.is_open() and m.pause_at is not None and m.pause_at <= epochs for m in self.members.values()):
                 return []
-            waiting = [p for p in self.places.values() if p.pause_at == epochs and p.waits() and _is_wanted(p)]
-            found = self._decided(epochs, sorted(waiting, key=lambda place: place.trial.number))
-            if found:  # else they ended badly, and there is none to take over from
-                return found[: max(most, 0)]
+            resumed = self._decide(epochs, [m for m in self._members_at(epochs) if m.is_resumable()])
+            if resumed:  # else all of them ended badly, and there is no good member to replace them
+                return resumed[: max(most, 0)]
         return []
 
-    def last(self) -> list[ResumeTrial]:
-        if any(place.row.status == TrainingStatus.COMPLETED for place in self.places.values()):
-            return []
+    def best_to_resume(self) -> ResumeTrial | None:
+        if any(member.row.status == TrainingStatus.COMPLETED for member in self.members.values()):
+            return None
         for epochs in sorted(self.losses, reverse=True):
             losses = self.losses[epochs]
-            waiting = [p for p in self.places.values() if p.pause_at == epochs and p.row.is_paused() and _is_wanted(p)]
-            finite = [p for p in waiting if math.isfinite(losses.get(p.trial.number, math.inf))]
+            paused = [member for member in self._members_at(epochs) if member.row.is_paused()]
+            finite = [member for member in paused if math.isfinite(losses.get(member.trial.number, math.inf))]
             if finite:
-                best = min(finite, key=lambda place: (losses[place.trial.number], place.trial.number))
-                return [ResumeTrial(self.job.id, best.row, None, self.job.priority)]
-        return []
+                best = min(finite, key=lambda member: (losses[member.trial.number], member.trial.number))
+                return ResumeTrial(self.job.id, best.row, None, self.job.priority)
+        return None
 
-    def _decided(self, epochs: int, waiting: Sequence[Place]) -> list[ResumeTrial]:
-        space, _ = parse_space(self.job.config)
-        study, members = study_of(self.job, space), []
-        for number, place in sorted(self.places.items()):
-            point = space.point_of(place.trial.parameters)
-            lost = place.is_lost_at(epochs)
+    def _members_at(self, epochs: int) -> list[MemberTrial]:
+        """The members whose next pause is this step, by number, without canceled ones."""
+        members = [self.members[number] for number in sorted(self.members)]
+        return [member for member in members if member.pause_at == epochs and not member.is_canceled()]
+
+    def _decide(self, epochs: int, resumable: Sequence[MemberTrial]) -> list[ResumeTrial]:
+        compared = self._compared(epochs)
+        pause_at = next_rung(rungs_of(self.job), epochs)
+        resumed: list[ResumeTrial] = []
+        for member in resumable:
+            decision = exploit(self.study, compared, member.trial.number, epochs, self.job.search.population.share)
+            replacement = None if decision is None else self._replacement(epochs, member, decision)
+            if replacement is not None or member.row.is_paused():
+                resumed.append(
+                    ResumeTrial(self.job.id, member.row, pause_at, self.job.priority, replacement=replacement)
+                )
+        return resumed
+
+    def _compared(self, epochs: int) -> list[Member]:
+        """The members that reached the step, and those that are lost there, with an infinite loss."""
+        members: list[Member] = []
+        for number, member in sorted(self.members.items()):
+            point = self.study.space.point_of(member.trial.parameters)
+            lost = member.is_lost_at(epochs)
             if point is not None and (lost or number in self.losses[epochs]):
                 members.append(Member(number, point, math.inf if lost else self.losses[epochs][number]))
-        goal, found = next_rung(rungs_of(self.job), epochs), []
-        for place in waiting:
-            decision = exploit(study, members, place.trial.number, epochs, self.job.search.population.share)
-            if decision is not None:
-                course = self._course(study, epochs, place, decision)
-                found.append(ResumeTrial(self.job.id, place.row, goal, self.job.priority, course=course))
-            elif place.row.is_paused():
-                found.append(ResumeTrial(self.job.id, place.row, goal, self.job.priority))
-        return found
+        return members
 
-    def _course(self, study: Study, epochs: int, place: Place, decision: Exploit) -> NewCourse:
-        config, parameters = study.space.at(decision.point)
-        parent = self.places[decision.parent].row.id
+    def _replacement(self, epochs: int, member: MemberTrial, decision: Exploit) -> MemberReplacement:
+        config, parameters = self.study.space.at(decision.point)
         inheritance = Inheritance(
             epoch=epochs,
-            parent=parent,
+            parent=self.members[decision.parent].row.id,
             parent_number=decision.parent,
-            before=place.trial.parameters,
+            before=member.trial.parameters,
             after=parameters,
         )
-        plain = {key: value for key, value in config.items() if key != "dataset"}  # see new_training
-        return NewCourse(plain, inheritance, len(place.trial.lineage or ()))
-
-
-def _is_within(pause_at: int | None, epochs: int) -> bool:
-    return pause_at is not None and pause_at <= epochs
-
-
-def _is_wanted(place: Place) -> bool:
-    return place.row.cancel_requested_at is None
+        stored = {key: value for key, value in config.items() if key != "dataset"}  # as new_training does
+        return MemberReplacement(stored, inheritance, len(member.trial.lineage or ()))

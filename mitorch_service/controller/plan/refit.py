@@ -1,7 +1,7 @@
-"""The final training of a search (`search.refit`): the winner trained once more, longer or otherwise, at the end.
+"""The final training of a search (`search.refit`): the winner is trained once more, with changes, at the end.
 
-It is no trial: it has no `job_id`, so that no count, leaderboard or sampler sees it; its id follows from the job's, so
-that it is created once. A job that wants one ends when it has ended.
+It is no trial: it has no `job_id`, so that no count, leaderboard or sampler sees it. Its id follows from the job's, so
+that it is created once. The job ends after it.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.controller.plan.refit_config import refit_config
-from mitorch_service.errors import BrokenDocument, NotFound
 from mitorch_service.models.job import BestTrial, Job, refit_id
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Refit, Training
-from mitorch_service.search.space.space import parse_space
-from mitorch_service.stores.base import Store
+from mitorch_service.search.space.space import Space
 
 
 @dataclass(frozen=True)
 class RefitState:
-    """A final training as a pass sees it."""
+    """The state of a final training."""
 
     status: TrainingStatus
     reason: str | None = None  # of a failure
@@ -34,22 +32,8 @@ class RefitState:
         return self.status not in ENDED
 
 
-def read_refit(store: Store, job: Job) -> RefitState | None:
-    """None where there is none, or none yet."""
-    if job.search.refit is None:
-        return None
-    try:
-        training = store.get_training(refit_id(job.id))
-    except NotFound:
-        return None
-    except BrokenDocument as error:  # the queue puts it aside, and it has no end of its own
-        return RefitState(TrainingStatus.FAILED, str(error))
-    return RefitState(training.status, training.error.message if training.error else None, training)
-
-
-def refit_training(job: Job, best: BestTrial, now: datetime) -> Training:
-    """The final training to create. Raises ValueError if the winner's parameters are not of the job's space."""
-    space, _ = parse_space(job.config)
+def refit_training(job: Job, space: Space, best: BestTrial, now: datetime) -> Training:
+    """Returns the final training to create. Raises ValueError if the winner's parameters are not of the job's space."""
     point = space.point_of(best.parameters)
     if point is None:
         raise ValueError(f"the parameters of its trial {best.number} are not of the space")
@@ -67,7 +51,7 @@ def refit_training(job: Job, best: BestTrial, now: datetime) -> Training:
 
 
 def with_refit(best: BestTrial | None, refit: RefitState | None, objective: str) -> BestTrial | None:
-    """The winner, with the weights of its final training once that is completed."""
+    """Returns the winner, with the weights of its final training once that is completed."""
     training = None if refit is None else refit.training
     if best is None or training is None or not _is_of(refit, best) or training.status != TrainingStatus.COMPLETED:
         return best
@@ -81,19 +65,19 @@ def with_refit(best: BestTrial | None, refit: RefitState | None, objective: str)
 
 
 def refit_note(best: BestTrial | None, refit: RefitState | None) -> str | None:
-    """What a person should know of one that has ended and left no model."""
+    """Returns the reason why a final training that has ended left no model, for the owner of the job."""
     if best is None or refit is None or refit.is_open:
         return None
     if refit.status != TrainingStatus.COMPLETED:
-        what = f"is {refit.status}" + (f" ({refit.reason})" if refit.reason else "")
+        reason = f"is {refit.status}" + (f" ({refit.reason})" if refit.reason else "")
     elif not _is_of(refit, best):
-        what = "is of a trial that is no longer the best"
+        reason = "is of a trial that is no longer the best"
     else:
         return None
-    return f"its final training (search.refit) {what}: the model is the best trial's"
+    return f"its final training (search.refit) {reason}: the model is the best trial's"
 
 
 def _is_of(refit: RefitState | None, best: BestTrial) -> bool:
-    """Whether it has the parameters of this trial; another one that was retried meanwhile may have become the best."""
+    """Whether it has the parameters of this trial; another one, retried meanwhile, may have become the best."""
     training = None if refit is None else refit.training
     return training is not None and training.refit is not None and training.refit.number == best.number

@@ -1,4 +1,4 @@
-"""What the final training of a search runs with: the winner's config, changed by `search.refit`."""
+"""The config of the final training of a search: the winner's, changed by `search.refit`. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _FIXED = {
 
 
 def refit_config(config: Mapping[str, Any], search: SearchConfig) -> dict[str, Any]:
-    """The final training's config, where `config` is that of the winner. Like a trial it is trained for the objective
-    of the search, where neither names another."""
+    """Returns the final training's config from the winner's `config`. Like a trial, it is trained for the objective of
+    the search unless one of the two names another."""
     merged: dict[str, Any] = merge_patch(config, search.refit or {})
     known = ("val_loss", *METRICS.get(str(merged.get("task_type", "multiclass_classification")), ()))
     if not is_script(merged) and merged.get("objective") is None and search.objective in known:
@@ -31,7 +31,7 @@ def refit_config(config: Mapping[str, Any], search: SearchConfig) -> dict[str, A
 def refit_problems(
     search: SearchConfig, space: Space, check: Callable[[Mapping[str, Any]], list[Problem]]
 ) -> Iterator[Problem]:
-    """What is wrong with `search.refit`: each corner of the space has to stay a right config, as `check` tells."""
+    """Yields the problems of `search.refit`. With it, each corner of the space must still pass `check`."""
     patch = search.refit or {}
     for key in _FIXED.keys() & patch.keys():
         yield Problem(f"search.refit.{key}", _FIXED[key])

@@ -1,4 +1,4 @@
-"""What becomes of a training whose run a cluster has refused for good. Pure."""
+"""Decides about a training whose run a cluster has refused. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from mitorch_service.models.training import MAX_REFUSED_ATTEMPTS, Attempt, Train
 
 
 def refused(training: TrainingRow, attempt: Attempt, refusal: RunRefused, takes_others: bool) -> EndAttempt:
-    """A request that is found wrong by a cluster which has taken others at the same time (`takes_others`) is the
-    training's own fault, a failure as any other. Everything else may be the cluster's, or the settings': the training
-    goes back to the queue, so many times."""
+    """Returns the end of the attempt.
+
+    A wrong request, on a cluster that accepted others at the same time (`takes_others`), is the training's own fault: a
+    failure as any other. Every other refusal may be due to the cluster or the settings: the training goes back to the
+    queue, up to MAX_REFUSED_ATTEMPTS times.
+    """
     reason = str(refusal).removesuffix(".")
     if training.cancel_requested_at is not None:
         return EndAttempt(training.id, attempt, AttemptOutcome.CANCELED, TrainingStatus.CANCELED, reason)

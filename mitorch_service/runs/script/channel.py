@@ -1,4 +1,4 @@
-"""Where a script's calls arrive: JSON lines on the loopback interface, from whoever knows the token."""
+"""Receives the calls of a script: JSON lines on the loopback interface, from any process that knows the token."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import secrets
 import socketserver
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
+from pydantic import JsonValue
+
+Message = dict[str, JsonValue]
 
 _MAX_LINE = 1_000_000
 
@@ -19,13 +21,13 @@ log = logging.getLogger("mitorch")
 
 
 class ScriptChannel:
-    """Each message is answered in a thread of its own connection, several at the same time."""
+    """A server for one script. Each connection has a thread of its own, so that calls are answered in parallel."""
 
-    def __init__(self, answer: Answer) -> None:
-        """`answer` raises ValueError for what it does not understand: the script is told."""
+    def __init__(self, answer: Callable[[Message], Message]) -> None:
+        """`answer` may raise ValueError: the script gets its message as the answer."""
         self._token = secrets.token_hex(16)
         self._server = _Server(self._token, answer)
-        # The interval is how long closing may take.
+        # 0.1 s is how long closing may take
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.1), name="script", daemon=True)
         self._thread.start()
 
@@ -49,15 +51,16 @@ class ScriptChannel:
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
-    block_on_close = False  # a script that is killed may leave a call half done
+    block_on_close = False  # a killed script may leave an unfinished call
     request_queue_size = 128
 
-    def __init__(self, token: str, answer: Answer) -> None:
-        self.token, self.answer = token, answer
+    def __init__(self, token: str, answer: Callable[[Message], Message]) -> None:
+        self.token = token
+        self.answer = answer
         super().__init__(("127.0.0.1", 0), _Handler)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("a call of the script was cut off", exc_info=True)  # by its end, mostly
+    def handle_error(self, request: object, client_address: object) -> None:
+        log.debug("a call of the script was cut off", exc_info=True)  # mostly because the script ended
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -71,8 +74,8 @@ class _Handler(socketserver.StreamRequestHandler):
                 answer = {"error": str(error)}
             self.wfile.write(json.dumps(answer).encode() + b"\n")
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _answer(self, line: bytes) -> Message:
         message = json.loads(line)
         if not isinstance(message, dict) or not hmac.compare_digest(str(message.get("token")), self.server.token):
-            raise ValueError("this is no call of the run's own script")
+            raise ValueError("the call does not carry the token of this run: only its own script may call")
         return self.server.answer(message)

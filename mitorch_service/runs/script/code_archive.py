@@ -1,4 +1,4 @@
-"""The code of a script as an archive: the same files always give the same bytes, and are stored once."""
+"""The code of a script as an archive. The same files always give the same bytes, and are stored once."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NAMED = 3  # of the largest files, where the code is too large
 
 @dataclass(frozen=True)
 class CodeArchive:
-    """A gzipped tar file, and what it holds."""
+    """A gzipped tar file and its contents."""
 
     file: Path
-    digest: str  # SHA-256 of the tar file before compression, which is the same whatever the library that compresses
+    digest: str  # SHA-256 of the tar file before compression, so that it does not depend on the compressing library
     files: int
-    size: int
+    size: int  # bytes, unpacked
 
     @property
     def key(self) -> str:
@@ -36,13 +36,13 @@ class CodeArchive:
 
 
 def code_key(digest: str) -> str:
-    """Where code is kept in the artifact store, whichever trainings use it."""
+    """The key of the code in the artifact store, shared by all trainings that use it."""
     return f"code/{digest}.tar.gz"
 
 
 def pack_code(source: Path, target: Path) -> CodeArchive:
-    """Writes the file, or the folder's files that are not ignored, to `target`. Raises ValueError, saying what to do,
-    for what is too large, not there or empty; OSError for what cannot be read."""
+    """Writes the file, or the folder's files that are not ignored, to `target`. Raises ValueError, with a remedy, if
+    the code is too large, not found or empty; OSError if it cannot be read."""
     from mitorch_service.runs.script.code_files import code_files
 
     if not source.exists():
@@ -64,17 +64,17 @@ def pack_code(source: Path, target: Path) -> CodeArchive:
 
 
 def store_code(artifacts: ArtifactStore, archive: CodeArchive) -> None:
-    """Uploads it, unless it is there. Raises ArtifactError."""
+    """Uploads the archive unless it is stored already. Raises ArtifactError."""
     if not artifacts.exists(archive.key):
         artifacts.put(archive.key, archive.file)
 
 
 def fetch_code(artifacts: ArtifactStore, digest: str, folder: Path) -> None:
-    """Unpacks it into the folder, which is created. Raises ArtifactError where it cannot be loaded, DataError where it
-    is gone or is not what it was."""
+    """Unpacks the code into the folder, which is created. Raises ArtifactError if it cannot be loaded, DataError if it
+    is gone or was changed."""
     key = code_key(digest)
     if not artifacts.exists(key):
-        raise DataError(f"script.code: the code {key} is not in the artifact store any more. Submit the script again.")
+        raise DataError(f"script.code: {key} is no longer in the artifact store. Submit the script again.")
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="mitorch-code-") as temporary:
         file = Path(temporary, "code.tar.gz")
@@ -89,7 +89,7 @@ def fetch_code(artifacts: ArtifactStore, digest: str, folder: Path) -> None:
 
 def _check_size(root: Path, sizes: dict[Path, int]) -> None:
     if not sizes:
-        raise ValueError(f"{root} holds no file that is not ignored")
+        raise ValueError(f"{root} contains no file, or only files that .gitignore or .mitorchignore exclude")
     total = sum(sizes.values())
     if total <= MAX_BYTES and len(sizes) <= MAX_FILES:
         return
@@ -97,12 +97,12 @@ def _check_size(root: Path, sizes: dict[Path, int]) -> None:
     named = ", ".join(f"{path.relative_to(root)} {sizes[path] / 1e6:.1f} MB" for path in largest)
     raise ValueError(
         f"{root} holds {len(sizes)} files of {total / 1e6:.1f} MB, more than {MAX_FILES} or {MAX_BYTES / 1e6:.0f} MB "
-        f"(the largest: {named}): name what is no code in .mitorchignore, as .gitignore does"
+        f"(the largest: {named}): exclude what is not code in .mitorchignore, in the syntax of .gitignore"
     )
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    """Without owner and times, which are not the code's."""
+    """Adds a file without owner and times, which are no part of the code."""
     content = path.read_bytes()
     member = tarfile.TarInfo(name)
     member.size = len(content)

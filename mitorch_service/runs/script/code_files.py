@@ -1,4 +1,4 @@
-"""Which files of a folder are a script's code: all but what .gitignore and .mitorchignore name."""
+"""The files of a folder that are a script's code: all that .gitignore and .mitorchignore do not exclude."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Spec = tuple[Path, GitIgnoreSpec]  # patterns, and the folder that they are rela
 
 
 def code_files(folder: Path) -> Iterator[Path]:
-    """The files below the folder, in no particular order; what is ignored is not even looked into.
+    """The files below the folder, in no particular order; ignored folders are not read.
 
-    Raises ValueError for a link to a folder that is not ignored: what it holds may be anything, of any size.
+    Raises ValueError for a link to a folder that is not ignored: its contents may be anything, of any size.
     """
     yield from _walk(folder, [(folder, GitIgnoreSpec.from_lines(_NEVER)), *_above(folder)])
 
@@ -31,7 +31,7 @@ def _walk(folder: Path, above: list[Spec]) -> Iterator[Path]:
         if _ignored(path, entry.is_dir(), specs):
             continue
         if entry.is_dir() and entry.is_symlink():
-            remedy = "name it in .mitorchignore, and hand its path over in script.env or parameters"
+            remedy = "exclude it in .mitorchignore, and pass its path in script.env or parameters"
             raise ValueError(f"{path} is a link to a folder: {remedy}")
         if entry.is_dir():
             if not (path / "pyvenv.cfg").exists():  # a virtual environment is no code of the user's
@@ -41,7 +41,7 @@ def _walk(folder: Path, above: list[Spec]) -> Iterator[Path]:
 
 
 def _above(folder: Path) -> list[Spec]:
-    """The patterns of the repository's folders above this one; none outside a repository."""
+    """The patterns of the repository's folders above this one; empty outside a repository."""
     folder = folder.resolve()
     found: list[Spec] = []
     for parent in (folder, *folder.parents):
@@ -59,10 +59,10 @@ def _specs(folder: Path) -> list[Spec]:
 
 
 def _ignored(path: Path, is_folder: bool, specs: list[Spec]) -> bool:
-    """As git decides: the last pattern that fits counts, and of two files the one in the deeper folder."""
+    """Decides as git does: the last pattern that matches counts, and a deeper folder's file before a higher one's."""
     for base, spec in reversed(specs):
         where = path if path.is_relative_to(base) else path.resolve()
-        verdict = spec.check_file(where.relative_to(base).as_posix() + "/" * is_folder).include
-        if verdict is not None:
-            return verdict
+        ignored = spec.check_file(where.relative_to(base).as_posix() + "/" * is_folder).include
+        if ignored is not None:
+            return ignored
     return False

@@ -1,4 +1,4 @@
-"""What is noted of a script's code beside its archive: the state of its repository, Python and packages."""
+"""The record of a script's code beside its archive: the state of its repository, Python and packages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.runs.script.code_archive import CodeArchive
 
 _GIT_SECONDS = 20.0
-_USER = re.compile(r"(?<=://)[^/@\s]+@")  # of a remote's address: a token, often
+_USER = re.compile(r"(?<=://)[^/@\s]+@")  # in a remote's address: often a token
 
 
 def code_record(source: Path, archive: CodeArchive) -> CodeRecord:
-    """Of the code at `source`, which `archive` holds."""
+    """Describes the code at `source`, which `archive` contains."""
     return CodeRecord(
         archive=archive.key,
         files=archive.files,
@@ -30,8 +30,8 @@ def code_record(source: Path, archive: CodeArchive) -> CodeRecord:
 
 
 def git_record(folder: Path) -> GitRecord | None:
-    """The commit, and what differs from it below the folder; None outside a repository, in one without a commit, or
-    where git is not installed."""
+    """The commit and the uncommitted changes below the folder; None outside a repository, in one without a commit, or
+    if git is not installed."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
@@ -48,7 +48,7 @@ def git_record(folder: Path) -> GitRecord | None:
 
 
 def installed_packages() -> list[str]:
-    """``name==version`` of each, by name; of a great many the first ones."""
+    """``name==version`` of each package, sorted by name; at most `MAX_PACKAGES`."""
     found = {f"{one.metadata['Name']}=={one.version}" for one in distributions() if one.metadata["Name"]}
     return sorted(found, key=str.lower)[:MAX_PACKAGES]
 
@@ -64,5 +64,5 @@ def _git(folder: Path, *arguments: str) -> str | None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None  # not installed, or of no use here: the archive has the code
+        return None  # not installed, or too slow: the archive has the code
     return done.stdout.decode("utf-8", "replace").replace("\0", "�") if done.returncode == 0 else None

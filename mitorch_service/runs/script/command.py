@@ -7,19 +7,18 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mitorch_service.models.script import is_secret
 from mitorch_service.models.secrets import mask_secrets
 
 _PARAMETERS = "{parameters}"
-_OURS = ("MITORCH_", "AZUREML_RUN_TOKEN")  # addresses and credentials of database, storage and vault among them
+_OURS = ("MITORCH_", "AZUREML_RUN_TOKEN")  # includes addresses and credentials of database, storage and vault
 _SHORTEST_SECRET = 4  # a shorter value would mask half of the log
 
 
-def script_command(command: Sequence[str], parameters: Mapping[str, Any], paths: Mapping[str, Path]) -> list[str]:
-    """The words with their placeholders filled in: `paths` by placeholder. Raises ValueError for a path that there is
-    none of."""
+def script_command(command: Sequence[str], parameters: Mapping[str, object], paths: Mapping[str, Path]) -> list[str]:
+    """The words with their placeholders filled in; `paths` has a path for each placeholder. Raises ValueError for a
+    placeholder without one."""
     words: list[str] = []
     for word in command:
         if word == _PARAMETERS:
@@ -29,9 +28,9 @@ def script_command(command: Sequence[str], parameters: Mapping[str, Any], paths:
     return words
 
 
-def parameter_arguments(parameters: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """``--name value`` for each: text as it is, anything else as JSON; those within an object after a dot; null is left
-    out."""
+def parameter_arguments(parameters: Mapping[str, object], prefix: str = "") -> list[str]:
+    """``--name value`` for each parameter: text as it is, anything else as JSON. An object's members become
+    ``--name.member``; null is left out."""
     words: list[str] = []
     for name, value in parameters.items():
         if isinstance(value, Mapping):
@@ -44,15 +43,15 @@ def parameter_arguments(parameters: Mapping[str, Any], prefix: str = "") -> list
 def script_environment(
     inherited: Mapping[str, str], own: Mapping[str, str], given: Mapping[str, str], python: Path
 ) -> dict[str, str]:
-    """What is `inherited` without our settings, then the user's `own`, then what the run has `given`. `python`, the
-    interpreter of the run, is found first under its name."""
+    """The `inherited` variables without our settings, overridden by the user's `own`, and those by the run's `given`.
+    The folder of `python`, the run's interpreter, comes first in PATH."""
     kept = {name: value for name, value in inherited.items() if not name.startswith(_OURS)}
     path = os.pathsep.join(filter(None, [str(python.parent), own.get("PATH", kept.get("PATH", ""))]))
     return {**kept, "PYTHONUNBUFFERED": "1", **own, "PATH": path, **given}
 
 
 class Mask:
-    """Hides credentials in what a script prints: those that look like one, and the values of those it was given."""
+    """Hides credentials in a script's output: texts that look like one, and the values of secret variables."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         secrets = [value for name, value in environment.items() if is_secret(name) and len(value) >= _SHORTEST_SECRET]

@@ -1,8 +1,8 @@
 """The parent of a script's process: a small process that ends the script when the run that started it is gone.
 
-Started by its path, not imported: ``python script_guard.py COMMAND…``, as the leader of a process group that the script
-and its children belong to. Its standard input comes from the run and ends with it, however that ends. It ends as the
-script does: with its exit code, or by its signal.
+Started by its path, not imported: ``python guard.py COMMAND…``, as the leader of a process group to which the script
+and its children belong. Its standard input is a pipe from the run, which closes when the run ends, however that ends.
+It ends as the script does: with its exit code, or by its signal.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 
-EXIT_NOT_STARTED = 127  # as a shell has it
+EXIT_NOT_STARTED = 127  # as in a shell
 
 
 def guard(command: list[str]) -> int:
     """Runs the command to its end and returns its exit code, negative for a signal."""
-    # A handler, as what is ignored would be ignored by the script too. The signal reaches that as well: one group.
+    # A handler: an ignored signal would be ignored by the script, too. The script gets the signal as well, being in
+    # the same group.
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -37,7 +38,7 @@ def _end_with_the_run() -> None:
 
 
 def _end_as(code: int) -> None:
-    """Does not return."""
+    """Ends this process by the exit code or signal; does not return."""
     if code < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if -code != signal.SIGKILL:

@@ -1,4 +1,4 @@
-"""A script's process: its output, and its end, asked for or not."""
+"""The process of a script: its output and its end, requested or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from mitorch_service.runs.script import guard as script_guard
+from mitorch_service.runs.script import guard
 
 _POLL_SECONDS = 0.2
 _OUTPUT_SECONDS = 10.0
@@ -22,30 +22,30 @@ _MAX_LINE = 8192
 
 @dataclass(frozen=True)
 class Graces:
-    """How long a script may take to end, in seconds: together less than a cluster gives the run itself."""
+    """Grace periods for a script to end, in seconds; together shorter than the one that a cluster gives the run."""
 
-    asked: float = 12.0  # from should_stop() to SIGTERM, for a script that asks
+    asked: float = 12.0  # from should_stop() to SIGTERM, for a script that calls it
     terminated: float = 10.0  # from SIGTERM to SIGKILL
 
 
 @dataclass(frozen=True)
 class ScriptEnd:
-    """How the process ended."""
+    """The end of the process."""
 
     code: int  # negative for a signal
     by_signal_of_ours: bool
 
 
 class ScriptProcess:
-    """The script and its children are a process group, which ends with this, and with the process that this is in."""
+    """A process group of the script and its children, which ends when this is closed or this process ends."""
 
     def __init__(
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str], show: Callable[[str], object]
     ) -> None:
-        """Starts it in the folder; `show` is called with each line that it prints, from a thread."""
+        """Starts the script in the folder; `show` is called with each line of its output, from a thread."""
         self._show = show
-        # Isolated: what the script's environment says to Python is for the script.
-        program = [sys.executable, "-I", "-S", script_guard.__file__, *command]
+        # Isolated: the script's environment may configure Python for the script, not for the guard.
+        program = [sys.executable, "-I", "-S", guard.__file__, *command]
         self._guard = subprocess.Popen(
             program,
             stdin=subprocess.PIPE,
@@ -59,8 +59,8 @@ class ScriptProcess:
         self._output.start()
 
     def wait(self, should_stop: Callable[[], bool], asks: Callable[[], bool], graces: Graces) -> ScriptEnd:
-        """Waits for the end. Once `should_stop`, a script that `asks` gets time to end by itself, then every script
-        SIGTERM and SIGKILL."""
+        """Waits for the end. Once `should_stop` is true, a script that `asks` gets time to end by itself; then every
+        script gets SIGTERM, and later SIGKILL."""
         while not should_stop():
             if self._ends_within(_POLL_SECONDS):
                 return ScriptEnd(self._guard.returncode, False)
@@ -72,7 +72,7 @@ class ScriptProcess:
         return ScriptEnd(self._guard.wait(), True)
 
     def close(self) -> None:
-        """Ends whatever is left of the group, and returns when all that it has printed is shown."""
+        """Kills the rest of the group, and returns when all of its output is shown."""
         self._signal(signal.SIGKILL)
         self._guard.wait()
         self._output.join(_OUTPUT_SECONDS)
@@ -101,4 +101,4 @@ class ScriptProcess:
         stream: IO[bytes] | None = self._guard.stdout
         while stream is not None and (line := stream.readline(_MAX_LINE)):
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self._show(text.rpartition("\r")[2])  # of a progress bar, what is seen at its end
+            self._show(text.rpartition("\r")[2])  # the last state of a progress bar

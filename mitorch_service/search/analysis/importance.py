@@ -1,6 +1,7 @@
-"""How much each parameter matters: the share of the objective's variance that it explains (fANOVA, Hutter et al. 2014).
+"""The importance of each parameter: the share of the objective's variance that it explains (fANOVA, Hutter et al., An
+Efficient Approach for Assessing Hyperparameter Importance, 2014).
 
-From Optuna, which needs scikit-learn for it. A conditional parameter is judged among the trials that have it.
+Computed by Optuna, which needs scikit-learn for it; of a conditional parameter, among the trials that have it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from mitorch_service.search.samplers.optuna_study import frozen_trial, new_study
 from mitorch_service.search.space.space import Parameter
 
 LEAST_TRIALS = 4
-MOST_TRIALS = 1000  # the latest: the cost of the forest grows with them
+MOST_TRIALS = 1000  # the latest: the cost of the random forest grows with them
 
 
 def importance(history: History) -> dict[str, float]:
-    """Parameter key -> share between 0 and 1, the highest first; of those that vary. Empty with too few trials. Raises
-    MissingExtra without scikit-learn."""
+    """Returns the share (0 to 1) of each parameter that varies, by key, the highest first; empty with too few trials.
+    Raises MissingExtra without scikit-learn."""
     if importlib.util.find_spec("sklearn") is None:
         raise MissingExtra("scikit-learn", "search")
     shares: dict[str, float] = {}
@@ -41,7 +42,7 @@ def _groups(study: Study) -> dict[tuple[tuple[str, int], ...], list[Parameter]]:
 
 
 def _shares(history: History, above: set[str], group: list[Parameter]) -> dict[str, float]:
-    """Of the parameters of one group, which are always active together."""
+    """The shares of the parameters of one group, which are always active together."""
     seen, keys = observe(history), {parameter.key for parameter in group}
     study, space = new_study(1), history.study.space
     pairs = list(zip(seen.points, seen.losses.tolist(), strict=True))[-MOST_TRIALS:]

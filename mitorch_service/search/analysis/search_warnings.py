@@ -1,4 +1,4 @@
-"""What went wrong in a search, or could be asked better, in lines for a person."""
+"""Warnings about a search: repeated trials, failures, and ranges that are too narrow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mitorch_service.search.samplers.pareto import Matrix, ranked
 from mitorch_service.search.space.expressions import Range
 from mitorch_service.search.space.space import Parameter, Point
 
-_EDGE = 0.05  # of a range, evenly or in its logarithm
+_EDGE = 0.05  # of a range, or of its logarithm
 _LEAST_TRIALS = 10
-_BEST_SHARE, _BEST_LEAST = 0.1, 3  # the trials that are looked at for edges
+_BEST_SHARE, _BEST_LEAST = 0.1, 3  # trials that are checked for edges
 
 
 def search_warnings(history: History, failures: Mapping[str, int] | None = None) -> list[str]:
-    """One line for each thing seen. `failures`: how many trials ended by each kind of error."""
+    """Returns one line for each finding. `failures`: the number of trials that failed, by type of error."""
     return [*_duplicates(history), *_failures(history, failures or {}), *_edges(history)]
 
 
@@ -38,7 +38,7 @@ def _failures(history: History, failures: Mapping[str, int]) -> list[str]:
 
 
 def _edges(history: History) -> list[str]:
-    """Ranges at one end of which the best trials lie."""
+    """Ranges whose best trials are all near one end."""
     points, losses = observe_all(history)
     if len(points) < _LEAST_TRIALS:
         return []

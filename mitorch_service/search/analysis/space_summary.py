@@ -1,9 +1,10 @@
-"""What a space is, for a person who is about to search it: its size, and the expressions that can never matter."""
+"""Summarizes a space before a search: its size, and expressions that change nothing."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 
 from mitorch_service.errors import Problem
 from mitorch_service.search.space.expressions import Choice
@@ -12,7 +13,7 @@ from mitorch_service.search.space.space import Parameter, Space
 
 
 def extent(space: Space) -> str:
-    """The number of points, or of dimensions where the points cannot be counted."""
+    """Returns the number of points, or of parameters if the space is infinite, in words."""
     points, ranges = size(space), [p for p in space.parameters if p.span == math.inf]
     if points < math.inf:
         return f"{int(points)} points"
@@ -20,12 +21,12 @@ def extent(space: Space) -> str:
 
 
 def idle_expressions(space: Space) -> list[Problem]:
-    """Expressions that change nothing: those with one value, and options that are equal to an earlier one."""
+    """Returns expressions that change nothing: those with one value, and options that equal an earlier one."""
     return [Problem(parameter.name, message) for parameter in space.parameters for message in _idle(parameter)]
 
 
-def inactive(space: Space, parameters: dict[str, object]) -> list[str]:
-    """The names of the space that a trial's parameters lack."""
+def inactive(space: Space, parameters: Mapping[str, object]) -> list[str]:
+    """Returns the parameters of the space that a trial does not have, by name."""
     return list(dict.fromkeys(p.name for p in space.parameters if p.name not in parameters))
 
 

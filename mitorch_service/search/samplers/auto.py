@@ -1,5 +1,4 @@
-"""The default algorithm: a Gaussian process while the trials are few and the parameters too, TPE from then on, and for
-several objectives.
+"""The default sampler: a Gaussian process for few trials of few parameters, TPE beyond that and for several objectives.
 
 Measured in tests/benchmarks/search_quality.py.
 """
@@ -13,13 +12,13 @@ from mitorch_service.search.samplers.qmc import sobol
 from mitorch_service.search.samplers.unit_cube import UnitCube
 from mitorch_service.search.space.space import Point
 
-MAX_TRIALS, MAX_WIDTH = 200, 16  # of the Gaussian process: its cost grows with their cube, its use shrinks
+MAX_TRIALS, MAX_WIDTH = 200, 16  # of the Gaussian process: its cost is cubic in the trials
 
-SPREAD_EVERY = 4  # trials, one is drawn evenly where some are stopped early, of whose ends little is known
+SPREAD_EVERY = 4  # if some trials are stopped early, every 4th is a Sobol point: their final values are unknown
 
 
 class AutoSampler(Sampler):
-    """Picks anew for every trial, by what is known then."""
+    """Chooses the sampler for each trial anew, by the history."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
@@ -42,7 +41,10 @@ class AutoSampler(Sampler):
         return self._tpe.propose(history, number, salt)
 
 
+_STOPPED = (TrialState.PRUNED, TrialState.PAUSED)
+
+
 def _are_stopped(history: History) -> bool:
     if "stopped" not in history.memory:
-        history.memory["stopped"] = any(record.state == TrialState.PRUNED for record in history.records)
+        history.memory["stopped"] = any(record.state in _STOPPED for record in history.records)
     return bool(history.memory["stopped"])

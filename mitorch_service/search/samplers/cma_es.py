@@ -1,7 +1,8 @@
-"""CMA-ES (Hansen), from the package cmaes: for spaces of many numbers and larger budgets.
+"""CMA-ES (Hansen, The CMA Evolution Strategy: A Tutorial, 2016), from the package cmaes: for spaces of many numbers and
+larger budgets.
 
-The strategy's state is rebuilt from the history: ended trials in the order of their numbers, one generation after the
-other. Where the study has initial trials, the first generation is drawn around the best of them.
+The strategy's state is rebuilt from the history: ended trials in the order of their numbers, generation by generation.
+If the study has initial trials, the first generation is sampled around the best of them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from mitorch_service.search.samplers.unit_cube import UnitCube
 from mitorch_service.search.space.space import Point
 
 _SIGMA = 0.2  # of the first generation, in the unit cube
-_LEAST_DIMENSIONS = 2  # of the package
+_LEAST_DIMENSIONS = 2  # that the package accepts
 
 
 class CmaEsSampler(Sampler):
-    """Points of a normal distribution that each generation moves and shapes."""
+    """Samples from a normal distribution whose mean and covariance each generation updates."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
@@ -46,6 +47,6 @@ class CmaEsSampler(Sampler):
         strategy = CMA(mean=mean, sigma=_SIGMA, bounds=bounds, seed=self.study.seed)
         size = strategy.population_size
         for first in range(initial, len(rows) - size + 1, size):
-            part = slice(first, first + size)
-            strategy.tell(list(zip(rows[part], seen.losses[part].tolist(), strict=True)))
+            generation = slice(first, first + size)
+            strategy.tell(list(zip(rows[generation], seen.losses[generation].tolist(), strict=True)))
         return strategy

@@ -1,6 +1,7 @@
-"""Expressions as Optuna's distributions, and their values there and back.
+"""Converts expressions to Optuna's distributions, and their values in both directions.
 
-Choices among numbers are ordered ones for Optuna: it learns of the rank. A stepped range is the number of steps.
+A choice among numbers becomes an integer, its rank, so that Optuna models their order. A range with a step becomes the
+number of steps.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from mitorch_service.search.space.expressions import Choice, Range
 
 
 def distribution(expression: Choice | Range) -> BaseDistribution:
-    """What Optuna searches in place of the expression."""
+    """Returns the distribution that Optuna samples in place of the expression."""
     if isinstance(expression, Choice):
         count = len(expression.options)
         return IntDistribution(0, count - 1) if expression.order() else CategoricalDistribution(range(count))
@@ -24,7 +25,7 @@ def distribution(expression: Choice | Range) -> BaseDistribution:
 
 
 def to_distribution(expression: Choice | Range, value: float) -> float | int:
-    """Optuna's value for an option's index or a number."""
+    """Returns Optuna's value for a value of the expression (an option's index, or a number)."""
     if isinstance(expression, Choice):
         order = expression.order()
         return order.index(int(value)) if order else int(value)
@@ -32,18 +33,18 @@ def to_distribution(expression: Choice | Range, value: float) -> float | int:
 
 
 def from_distribution(expression: Choice | Range, value: float) -> float | int:
-    """The reverse of `to_distribution`."""
+    """Returns the value of the expression for Optuna's; the inverse of `to_distribution`."""
     if isinstance(expression, Choice):
         order = expression.order()
         return order[int(value)] if order else int(value)
     return value if expression.step is None else expression.nth(int(value))
 
 
-def suggested(trial: optuna.Trial, key: str, asked: BaseDistribution) -> float | int:
-    """What the trial's sampler suggests."""
-    if isinstance(asked, IntDistribution):
-        return trial.suggest_int(key, asked.low, asked.high, step=asked.step, log=asked.log)
-    if isinstance(asked, FloatDistribution):
-        return trial.suggest_float(key, asked.low, asked.high, step=asked.step, log=asked.log)
-    assert isinstance(asked, CategoricalDistribution)
-    return int(trial.suggest_categorical(key, asked.choices))  # type: ignore[arg-type]  # they are indices
+def suggested(trial: optuna.Trial, key: str, wanted: BaseDistribution) -> float | int:
+    """Returns the value that the trial's sampler suggests."""
+    if isinstance(wanted, IntDistribution):
+        return trial.suggest_int(key, wanted.low, wanted.high, step=wanted.step, log=wanted.log)
+    if isinstance(wanted, FloatDistribution):
+        return trial.suggest_float(key, wanted.low, wanted.high, step=wanted.step, log=wanted.log)
+    assert isinstance(wanted, CategoricalDistribution)
+    return int(trial.suggest_categorical(key, wanted.choices))  # type: ignore[arg-type]  # they are indices

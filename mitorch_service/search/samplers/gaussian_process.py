@@ -1,7 +1,8 @@
 """Gaussian process regression with a Matérn 5/2 kernel and a length scale for each parameter, on numpy and scipy.
 
-Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), chapters 2, 4.2 and 5.4. The logarithms of length
-scales, amplitude and noise are those of the highest posterior density under the log-normal priors below.
+Rasmussen & Williams, Gaussian Processes for Machine Learning (2006): algorithm 2.1 (prediction), equation 4.17 (kernel)
+and equations 5.8, 5.9 (evidence and its gradient). The logarithms of length scales, amplitude and noise maximize the
+posterior density under the log-normal priors below. Shapes: n rows (observations), f features, g parameters.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ _BOUNDS = {"length": (-4.0, 4.0), "amplitude": (-4.0, 4.0), "noise": (np.log(1e-
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Logarithms of: a length scale for each parameter, the variance of the function, the variance of the noise."""
+    """Logarithms of the length scales (g), of the function's variance, and of the noise's variance."""
 
     lengths: Matrix
     amplitude: float
     noise: float
-    evidence: float = 0.0  # logarithm of the posterior density that they were fitted to, but for a constant
+    evidence: float = 0.0  # logarithm of their posterior density, up to a constant
 
 
 class GaussianProcess:
-    """A posterior over functions of rows of features; `owners` gives the parameter of each feature."""
+    """The posterior over functions, given `features` (n x f) and `targets` (n); `owners` (f): their parameters."""
 
     def __init__(self, features: Matrix, targets: Matrix, owners: NDArray[np.intp], known: Hyperparameters) -> None:
         self.features, self.targets, self.owners, self.known = features, targets, owners, known
@@ -44,22 +45,24 @@ class GaussianProcess:
         self._weights = cho_solve((self._lower, True), targets)
 
     def predict(self, features: Matrix) -> tuple[Matrix, Matrix]:
-        """Mean and standard deviation of the function, without noise, at each row."""
+        """Returns mean (m) and standard deviation (m) of the function, without noise, at each row (m x f)."""
         amplitude = np.exp(self.known.amplitude)
         cross = _matern(_distances(features, self.features, self._scale)) * amplitude
         solved = solve_triangular(self._lower, cross.T, lower=True, check_finite=False)
         variance = np.maximum(amplitude - np.einsum("ij,ij->j", solved, solved), 1e-12)
         return cross @ self._weights, np.sqrt(variance)
 
-    def believing(self, features: Matrix) -> GaussianProcess:
-        """The same as if its own means had been measured at these rows (a constant liar)."""
+    def with_believed(self, features: Matrix) -> GaussianProcess:
+        """Returns the process as if its own means had been measured at these rows (m x f): the kriging believer of
+        Ginsbourger, Le Riche & Carraro, Kriging is well-suited to parallelize optimization (2010)."""
         means = self.predict(features)[0]
         rows = np.vstack([self.features, features])
         return GaussianProcess(rows, np.concatenate([self.targets, means]), self.owners, self.known)
 
 
 def fit(features: Matrix, targets: Matrix, owners: NDArray[np.intp]) -> GaussianProcess:
-    """The process with the most probable hyper-parameters, from two starts."""
+    """Returns the process with the most probable hyperparameters, found by L-BFGS-B from two starts. `features` n x f,
+    `targets` n (mean 0, deviation 1), `owners` f."""
     groups = int(owners.max()) + 1
     squares = np.stack([_squares(features[:, owners == group]) for group in range(groups)])
     centre = np.log(0.5) + 0.25 * np.log(groups)

@@ -1,9 +1,9 @@
-"""Bayesian optimisation with a Gaussian process: for spaces of few parameters and small budgets.
+"""Bayesian optimization with a Gaussian process: for spaces of few parameters and small budgets.
 
-Each suggestion is where the logarithm of the expected improvement is highest (Ament et al. 2023, for its numerics),
-found among points spread over the cube and refined around the best ones. Trials that still run count as if they had
-ended as expected (a constant liar). Every other suggestion, and each one where the losses are rough, keeps a distance
-from all that was tried or runs: otherwise parallel trials crowd around the best one.
+Each suggestion maximizes the logarithm of the expected improvement (Ament et al., Unexpected Improvements to Expected
+Improvement, 2023), over random points of the unit cube that are refined around the best ones. Running trials count as
+if they had ended with their predicted mean (kriging believer). Every other suggestion, and each one if the losses are
+rough, keeps a distance from all other trials: otherwise parallel trials crowd around the best one.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from scipy.special import erfcx, ndtr
 
 from mitorch_service.search.base import History, Sampler, Study, seed_of
 from mitorch_service.search.samplers.gaussian_process import GaussianProcess, fit
-from mitorch_service.search.samplers.loss_transforms import drawn_in, power
+from mitorch_service.search.samplers.loss_transforms import box_cox, compressed_tail
 from mitorch_service.search.samplers.observations import observe
 from mitorch_service.search.samplers.qmc import sobol
 from mitorch_service.search.samplers.unit_cube import Matrix, UnitCube
 from mitorch_service.search.space.space import Point
 
-MAX_OBSERVED = 256  # best and latest ones, where there are more: the fit's cost grows with their cube
-_SPREAD, _KEPT, _AROUND = 1024, 6, 64  # candidates: over the cube, kept in each refinement, around each one kept
+MAX_OBSERVED = 256  # the best and the latest of more trials: the cost of the fit is cubic in them
+_SPREAD, _KEPT, _AROUND = 1024, 6, 64  # candidates: in the whole cube, kept in each refinement, around each one kept
 _SCALES = (0.1, 0.03, 0.01, 0.003)
-_APART = 0.4  # of the distance between neighbours if all that was tried were spread evenly
-_CROWDED = 50.0  # taken from the logarithm of what is nearer
+_APART = 0.4  # of the distance between neighbours if all trials were spread evenly
+_CROWDED = 50.0  # subtracted from the logarithm of the gain of a point that is nearer
 
 
 class GaussianProcessSampler(Sampler):
-    """Begins with points of a Sobol sequence, then maximises the expected improvement."""
+    """Starts with a Sobol sequence, then maximizes the expected improvement."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
@@ -50,23 +50,23 @@ class GaussianProcessSampler(Sampler):
         return next((point for point in points if not history.is_tried(point)), self._cube.point(rows[0]))
 
     def _process(self, rows: Matrix, losses: Matrix) -> tuple[GaussianProcess, bool]:
-        """Fitted once for the same observations; and whether the losses are smooth."""
+        """The process, fitted once for the same observations, and whether the losses are smooth."""
         mark = rows.tobytes() + losses.tobytes()
         if self._fitted is None or self._fitted[0] != mark:
             features, owners = self._cube.features(rows)
-            ways = [
-                (fit(features, targets, owners), jacobian) for targets, jacobian in (drawn_in(losses), power(losses))
-            ]
-            evidence = [process.known.evidence + jacobian for process, jacobian in ways]
-            smooth = evidence[0] >= evidence[1]
-            self._fitted = (mark, ways[0 if smooth else 1][0], smooth)
+            plain, plain_jacobian = compressed_tail(losses)
+            normal, normal_jacobian = box_cox(losses)
+            smooth_process, rough_process = fit(features, plain, owners), fit(features, normal, owners)
+            smooth_evidence = smooth_process.known.evidence + plain_jacobian
+            smooth = smooth_evidence >= rough_process.known.evidence + normal_jacobian
+            self._fitted = (mark, smooth_process if smooth else rough_process, smooth)
         return self._fitted[1:]
 
     def _gains(self, process: GaussianProcess, running: Matrix, apart: bool) -> Callable[[Matrix], Matrix]:
-        """The function of rows that is to be maximised."""
+        """The acquisition function, of rows of the unit cube."""
         incumbent = float(process.predict(process.features)[0].min())
         if len(running):
-            process = process.believing(self._cube.features(running)[0])
+            process = process.with_believed(self._cube.features(running)[0])
         distance = _APART * len(process.features) ** (-1 / self._cube.width)
 
         def gains(rows: Matrix) -> Matrix:
@@ -78,7 +78,7 @@ class GaussianProcessSampler(Sampler):
         return gains
 
     def _candidates(self, gains: Callable[[Matrix], Matrix], best: Matrix, generator: np.random.Generator) -> Matrix:
-        """Rows of the cube, the most promising first: one, or many where points of a finite space may be tried."""
+        """Rows of the unit cube, the highest gain first."""
         spread = generator.random((_SPREAD, self._cube.width))
         rows = self._cube.snapped(np.vstack([spread, _around(best, _SCALES[0], generator)]))
         values = gains(rows)
@@ -90,12 +90,12 @@ class GaussianProcessSampler(Sampler):
 
 
 def first_trials(study: Study, width: int) -> int:
-    """How many trials must have ended before the model is asked."""
+    """Returns how many trials must have ended before the model is used; `width`: the number of parameters."""
     return min(max(2 * width, 4), 10) if study.initial_trials is None else study.initial_trials
 
 
 def thinned(rows: Matrix, losses: Matrix) -> tuple[Matrix, Matrix]:
-    """The best half and the latest of the others, where there are more than the model can take."""
+    """Returns all observations, or of more than MAX_OBSERVED the best half and the latest of the others."""
     if len(losses) <= MAX_OBSERVED:
         return rows, losses
     order = np.argsort(losses, kind="stable")
@@ -105,7 +105,7 @@ def thinned(rows: Matrix, losses: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def log_expected_improvement(z: Matrix) -> Matrix:
-    """log(φ(z) + z Φ(z)), exact far into the negative."""
+    """Returns log(φ(z) + z Φ(z)) for each z, accurate for very negative z too (Ament et al. 2023, LogEI)."""
     near, far = np.maximum(z, -1.0), np.clip(z, -1e4, -1.0)
     plain = np.log(np.exp(-0.5 * near * near) / np.sqrt(2 * np.pi) + near * ndtr(near))
     tail = -0.5 * z * z - 0.5 * np.log(2 * np.pi) + np.log1p(far * np.sqrt(np.pi / 2) * erfcx(-far / np.sqrt(2)))
@@ -118,8 +118,9 @@ def _is_near(features: Matrix, others: Matrix, distance: float) -> Matrix:
 
 
 def _around(rows: Matrix, scale: float, generator: np.random.Generator) -> Matrix:
-    """Neighbours of each row, which differ from it in some of their columns; now and then one is drawn anew."""
+    """Neighbours of each row: 70 % of their columns moved by `scale`, 5 % random, the others unchanged."""
     repeated = np.repeat(rows, _AROUND, axis=0)
     moved = repeated + scale * generator.standard_normal(repeated.shape)
-    anew, part = generator.random(repeated.shape), generator.random(repeated.shape)
-    return np.where(part < 0.7, moved, np.where(part < 0.75, anew, repeated))
+    fresh = generator.random(repeated.shape)
+    fate = generator.random(repeated.shape)
+    return np.where(fate < 0.7, moved, np.where(fate < 0.75, fresh, repeated))

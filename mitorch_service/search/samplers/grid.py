@@ -1,4 +1,4 @@
-"""Grid search: every point of a finite space once, in the order of the config's text."""
+"""Grid search: each point of a finite space once, in the order of the config's text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mitorch_service.search.space.space import Point
 
 
 class GridSampler(Sampler):
-    """Trial k's point is the k-th of the grid; the last parameter of the text changes first."""
+    """Gives trial k the k-th point of the grid; the last parameter of the text changes first."""
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         return point_with_number(self.study.space, (number + salt) % int(history.size))

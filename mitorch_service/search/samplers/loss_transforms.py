@@ -1,4 +1,4 @@
-"""Losses made fit for a Gaussian process: of two ways the one under which the process explains them better is taken."""
+"""Two transforms of losses for a Gaussian process; its sampler uses the one with the higher evidence."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 Vector = NDArray[np.float64]
-Transformed = tuple[
-    Vector, float
-]  # mean 0 and deviation 1; the logarithm of the change's Jacobian, to compare evidence
+# Losses with mean 0 and deviation 1; the logarithm of the transform's Jacobian, which makes evidences comparable.
+Transformed = tuple[Vector, float]
 
 _LEAST = 1e-12
 _EXPONENTS = (-4.0, 4.0)
-_LARGEST = 300.0  # the logarithm of what can be squared
-_ABOVE_ZERO = 0.05  # of the median distance from the best, so that the best has a logarithm
+_LARGEST = 300.0  # logarithm of a number whose square is still finite
+_ABOVE_ZERO = 0.05  # of the median distance from the best loss, added so that the best has a logarithm
 
 
-def drawn_in(losses: Vector) -> Transformed:
-    """As they are, but a long tail of bad ones is drawn in: right for smooth functions."""
+def compressed_tail(losses: Vector) -> Transformed:
+    """Compresses losses beyond 1.5 times the upper half of the interquartile range (Tukey's fence) to the logarithm of
+    their excess, and leaves the others as they are: for smooth functions with a tail of bad losses."""
     middle, upper = np.quantile(losses, [0.5, 0.75])
     fence = upper + 1.5 * (upper - middle)
     unit = max(float(fence - middle), _LEAST)
@@ -26,9 +26,9 @@ def drawn_in(losses: Vector) -> Transformed:
     return _standardised(np.minimum(losses, fence) + unit * excess, -float(excess.sum()))
 
 
-def power(losses: Vector) -> Transformed:
-    """After the power transform that makes them most normal (Box and Cox, 1964): right where a few are much worse than
-    most and the good ones lie close together, as the ends of trainings do."""
+def box_cox(losses: Vector) -> Transformed:
+    """Applies the power transform with the exponent of maximum likelihood (Box & Cox, An Analysis of Transformations,
+    1964): for losses of which a few are much worse than most, as those of trainings are."""
     unit = max(float(np.median(losses - losses.min())), _LEAST)
     positive = (losses - losses.min()) / unit + _ABOVE_ZERO
     if np.ptp(positive) < _LEAST:
@@ -36,15 +36,15 @@ def power(losses: Vector) -> Transformed:
     logarithms = np.log(positive)
     total, half = float(logarithms.sum()), 0.5 * len(losses)
 
-    def unlikely(exponent: float) -> float:
-        return half * float(np.log(_box_cox(logarithms, exponent).var())) - (exponent - 1) * total
+    def negative_log_likelihood(exponent: float) -> float:
+        return half * float(np.log(_power(logarithms, exponent).var())) - (exponent - 1) * total
 
-    exponent = float(minimize_scalar(unlikely, bounds=_EXPONENTS, method="bounded").x)
-    return _standardised(_box_cox(logarithms, exponent), (exponent - 1) * total - len(losses) * float(np.log(unit)))
+    exponent = float(minimize_scalar(negative_log_likelihood, bounds=_EXPONENTS, method="bounded").x)
+    return _standardised(_power(logarithms, exponent), (exponent - 1) * total - len(losses) * float(np.log(unit)))
 
 
-def _box_cox(logarithms: Vector, exponent: float) -> Vector:
-    """(x ** exponent - 1) / exponent."""
+def _power(logarithms: Vector, exponent: float) -> Vector:
+    """(x ** exponent - 1) / exponent, of the logarithms of x."""
     if exponent == 0:
         return logarithms
     return np.expm1(np.minimum(exponent * logarithms, _LARGEST)) / exponent

@@ -1,4 +1,4 @@
-"""NSGA-II (Deb et al. 2002): a genetic algorithm for several objectives; its points may be conditional."""
+"""NSGA-II (Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm, 2002), with conditional parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POPULATION = 50
 
 
 class Nsga2Sampler(Sampler):
-    """Random until there is a population; then children of two of the best ended trials."""
+    """Samples at random until there is a population; then crosses two of the best ended trials."""
 
     def propose(self, history: History, number: int, salt: int) -> Point:
         points, losses = observe_all(history)
@@ -29,12 +29,12 @@ class Nsga2Sampler(Sampler):
         return self._child(points[_winner(parents, generator)], points[_winner(parents, generator)], generator)
 
     def _child(self, one: Point, other: Point, generator: random.Random) -> Point:
-        """Each parameter from either parent, one of them (on average) drawn anew."""
-        anew = 1 / max(len(one), 1)
+        """Takes each parameter from either parent; mutates one of them, on average, to a random value."""
+        mutation = 1 / max(len(one), 1)
 
         def inherit(expression: Choice | Range, name: str) -> float:
             values = [parent[name] for parent in (one, other) if name in parent]
-            if not values or generator.random() < anew:
+            if not values or generator.random() < mutation:
                 return draw(expression, f"{generator.random()}/{name}")
             value = generator.choice(values)
             return min(value, len(expression.options) - 1) if isinstance(expression, Choice) else value
@@ -43,5 +43,5 @@ class Nsga2Sampler(Sampler):
 
 
 def _winner(parents: list[int], generator: random.Random) -> int:
-    """Of two drawn parents the better ranked one."""
+    """Binary tournament: the better ranked of two random parents."""
     return parents[min(generator.randrange(len(parents)), generator.randrange(len(parents)))]

@@ -1,9 +1,8 @@
-"""What a model of one objective is fed: a loss for every trial of which something is known.
+"""The observations of a sampler's model: a final loss for each trial of which some value is known.
 
-A trial that was stopped early has no loss of its own end, and to take its last value for one misleads: what stopped
-late would look better than what stopped early, however it compares. So its end is estimated: trials that have values
-after the same epochs show how one turns into the other (least squares, from each rung to the next), and the estimate is
-carried on from rung to rung up to the end.
+A trial that was stopped early has no final loss, and its last value is no substitute: trials that stopped late would
+look better than those that stopped early. So its final loss is extrapolated from rung to rung: trials with values at
+two consecutive rungs give the regression line (least squares) from one to the next.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from mitorch_service.search.space.space import Point
 
 Vector = NDArray[np.float64]
 
-_LEAST_PAIRS = 4  # to see how values of one rung turn into those of the next
+_LEAST_PAIRS = 4  # for a regression from one rung to the next
 _ENDED_BADLY = (TrialState.FAILED, TrialState.DIVERGED)
 
 
 @dataclass(frozen=True)
 class Observations:
-    """Points with their losses, finite, lower is better, in the order of the trials' numbers."""
+    """Points and their finite losses (lower is better), in the order of the trials' numbers."""
 
     points: list[Point]
     losses: Vector
 
 
 def observe(history: History) -> Observations:
-    """The losses of ended trials, and of running ones that reached a rung. Failed, diverged and infinite ones get the
-    worst loss that is known; without any finite loss there are no observations."""
+    """Returns the losses, in the first objective, of ended trials and of running ones that reached a rung. Failed,
+    diverged and infinite ones get the worst finite loss; without any finite loss there are no observations."""
     if "observations" not in history.memory:
         history.memory["observations"] = _observe(history)
     seen: Observations = history.memory["observations"]
@@ -41,8 +40,8 @@ def observe(history: History) -> Observations:
 
 
 def observe_all(history: History) -> tuple[list[Point], Vector]:
-    """The points of ended trials, and a row of losses, one for each objective, of each. What ended badly has the worst
-    that is known of each objective."""
+    """Returns the points of the n ended trials, and their losses in all m objectives (n x m). A trial that ended badly
+    gets the worst loss of each objective."""
     if len(history.study.directions) == 1:
         seen = observe(history)
         return seen.points, seen.losses[:, None]
@@ -53,7 +52,7 @@ def observe_all(history: History) -> tuple[list[Point], Vector]:
 
 
 def of_objective(history: History, index: int) -> History:
-    """The same trials as a search for one of its objectives has them; only the first has curves."""
+    """Returns the trials as the history of a search for one of its objectives; only the first has curves."""
     study = replace(history.study, directions=(history.study.directions[index],))
     records = (
         replace(record, values=record.values[index : index + 1], curve=record.curve if index == 0 else {})
@@ -77,7 +76,7 @@ def _observe_all(history: History) -> tuple[list[Point], Vector]:
 
 def _observe(history: History) -> Observations:
     known = [record for record in history.records if not record.is_open()]
-    losses = _ends(history, known)
+    losses = _final_losses(history, known)
     for index, record in enumerate(known):
         if record.state in _ENDED_BADLY:
             losses[index] = math.inf
@@ -88,8 +87,8 @@ def _observe(history: History) -> Observations:
     return Observations([record.point for record in known], losses)
 
 
-def _ends(history: History, records: list[TrialRecord]) -> Vector:
-    """Every record's loss at its end, estimated where it was not seen; infinite where nothing finite is known."""
+def _final_losses(history: History, records: list[TrialRecord]) -> Vector:
+    """Each record's final loss, extrapolated if it was not measured; infinite if no finite value is known."""
     rungs = sorted({epochs for record in records if record.state != TrialState.COMPLETED for epochs in record.curve})
     table = np.full((len(records), len(rungs) + 1), np.nan)
     place = {epochs: column for column, epochs in enumerate(rungs)}
@@ -100,25 +99,25 @@ def _ends(history: History, records: list[TrialRecord]) -> Vector:
         if record.state == TrialState.COMPLETED:
             row[-1] = history.study.losses(record.values[:1])[0] if record.values else math.inf
     for column in range(1, table.shape[1]):
-        _carry_on(table[:, column - 1], table[:, column])
+        _extrapolate(table[:, column - 1], table[:, column])
     return np.where(np.isnan(table[:, -1]), np.inf, table[:, -1])
 
 
-def _carry_on(before: Vector, after: Vector) -> None:
-    """Fills what is missing of a rung, in place, from the rung before."""
+def _extrapolate(before: Vector, after: Vector) -> None:
+    """Fills the missing values of a rung, in place, from the rung before."""
     missing = np.isnan(after) & ~np.isnan(before)
     pairs = np.isfinite(before) & np.isfinite(after)
     if not missing.any():
         return
     x, y = before[pairs], after[pairs]
-    slope, shift = _line(x, y)
-    estimate = slope * before[missing] + shift
+    slope, intercept = _line(x, y)
+    estimate = slope * before[missing] + intercept
     best = y.min() if len(y) else -np.inf
-    after[missing] = np.maximum(estimate, best)  # what was stopped is not taken for a new best
+    after[missing] = np.maximum(estimate, best)  # a stopped trial never counts as a new best
 
 
 def _line(x: Vector, y: Vector) -> tuple[float, float]:
-    """The line through the pairs; with few of them only their mean change; never falling."""
+    """Slope and intercept of the regression line, never falling; of few pairs, their mean difference with slope 1."""
     if len(x) == 0:
         return 1.0, 0.0
     spread = float(np.var(x))

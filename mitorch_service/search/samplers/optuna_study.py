@@ -1,4 +1,4 @@
-"""Our trials as a study of Optuna in memory, for what Optuna computes from one."""
+"""Converts trials to an Optuna study in memory, for Optuna's samplers and evaluators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mitorch_service.search.space.space import Point, Space
 
 
 def new_study(objectives: int) -> optuna.Study:
-    """An empty one that minimises; made without a word on stderr."""
+    """Returns an empty study that minimizes `objectives` values, without Optuna's log line on stderr."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -23,7 +23,7 @@ def new_study(objectives: int) -> optuna.Study:
 
 
 def frozen_trial(space: Space, point: Point, losses: Sequence[float] | None) -> FrozenTrial:
-    """A trial with these losses; a running one without."""
+    """Returns an Optuna trial with these losses, one for each objective; None: a running trial."""
     parameters: dict[str, float] = {}
     distributions: dict[str, BaseDistribution] = {}
     for parameter in space.active(point):

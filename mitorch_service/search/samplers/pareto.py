@@ -1,4 +1,4 @@
-"""Several objectives at once: who dominates whom. All losses: lower is better."""
+"""Pareto fronts of several objectives, on numpy. `losses`: n x m, a row for each trial; lower is better."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ Matrix = NDArray[np.float64]
 
 
 def pareto_front(losses: Matrix) -> list[int]:
-    """The rows that no other row dominates (at most as high in all columns, lower in one), by the first column. In time
-    rows x front: the first row in lexicographic order is always of the front, and takes away what it dominates."""
+    """Returns the indices of the rows that no other row dominates (nowhere higher, lower in a column), by the first
+    column. Takes time O(rows x front): the lexicographically first row is in the front, and drops those that it
+    dominates."""
     order = np.lexsort(losses.T[::-1])
     rest: NDArray[np.int64] = order[np.isfinite(losses[order]).all(axis=1)]
     front: list[int] = []
@@ -22,7 +23,8 @@ def pareto_front(losses: Matrix) -> list[int]:
 
 
 def ranked(losses: Matrix, count: int) -> list[int]:
-    """The best rows: front by front, of the last one those with most room around them (Deb et al., NSGA-II, 2002)."""
+    """Returns the indices of the best `count` rows: front by front, in each by falling crowding distance (NSGA-II, Deb
+    et al. 2002, section III)."""
     chosen: list[int] = []
     rest = np.arange(len(losses))
     while len(rest) and len(chosen) < count:
@@ -35,11 +37,11 @@ def ranked(losses: Matrix, count: int) -> list[int]:
 
 
 def crowding(losses: Matrix) -> NDArray[np.float64]:
-    """How far apart the neighbours of each row of one front are, over all objectives; infinite at its ends."""
-    room = np.zeros(len(losses))
+    """Returns the crowding distance (n) of the rows of one front; infinite at its ends (Deb et al. 2002, III-B)."""
+    distance = np.zeros(len(losses))
     for column in losses.T:
         order = np.argsort(column, kind="stable")
-        room[order[[0, -1]]] = np.inf
+        distance[order[[0, -1]]] = np.inf
         span = max(float(np.ptp(column)), 1e-12)
-        room[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
-    return room
+        distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
+    return distance

@@ -1,9 +1,9 @@
-"""Population based training (Jaderberg et al. 2017): members train side by side; after each step a bad one goes on from
-the checkpoint of a good one, with that one's parameters a little changed.
+"""Population based training (Jaderberg et al., Population Based Training of Neural Networks, 2017): members train in
+parallel; after each step a bad one resumes from the checkpoint of a good one (exploit), with perturbed parameters of
+that one (explore).
 
-In generations: the members are compared once all have done the step, where the paper lets each go its own way. It
-costs waiting for the slowest, and makes what happens follow from the study's seed and the members' losses alone,
-whoever asks, and however often. The lineage is what the decisions say.
+Synchronous: the members are compared once all have done the step, while those of the paper do not wait for each other.
+That costs waiting for the slowest, but the decisions follow from the study's seed and the members' losses alone.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from mitorch_service.search.samplers.random import draw
 from mitorch_service.search.space.expressions import Choice, Range
 from mitorch_service.search.space.space import Point
 
-_FACTORS = (0.8, 1.25)  # a number is taken times one of these
-_ANEW = 0.25  # the share of parameters that are drawn anew, which is the only way in which a choice changes
-_STEPS = 10  # unless it is said how long one is
+_FACTORS = (0.8, 1.25)  # by one of which a number is multiplied
+_RESAMPLED = 0.25  # the share of parameters that are resampled, which is the only way in which a choice changes
+_STEPS = 10  # if the length of a step is not given
 
-# What a member may change on its way: nothing that its weights or the meaning of its objective depend on.
+# Parameters that a member may change during its training: none on which its weights or its objective depend.
 VARIABLE = (
     "lr_scheduler",
     "optimizer.momentum",
@@ -50,7 +50,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Exploit:
-    """A member goes on from another's checkpoint: one edge of the lineage."""
+    """A member that resumes from another's checkpoint: one edge of the lineage."""
 
     member: int
     parent: int
@@ -58,20 +58,21 @@ class Exploit:
 
 
 def population_steps(max_epochs: int, step: int | None) -> list[int]:
-    """After which epochs the members are compared; ascending, all before the last. `step` is a tenth of all epochs if
-    it is None."""
+    """Returns the epochs after which the members are compared; ascending, all before the last. `step` in epochs; None:
+    a tenth of all."""
     step = step or max(max_epochs // _STEPS, 1)
     return list(range(step, max_epochs, step))
 
 
 def may_vary(name: str) -> bool:
-    """Whether a member may change the parameter with this name (a dotted path of the config) on its way."""
+    """Whether a member may change the parameter with this name (a dotted path of the config) during its training."""
     return any(name == one or name.startswith((f"{one}.", f"{one}[", f"{one}:")) for one in VARIABLE)
 
 
 def exploit(study: Study, members: Sequence[Member], number: int, epochs: int, share: float = 0.25) -> Exploit | None:
-    """What member `number` does after so many epochs: None when it goes on as it is. The worst `share` of the
-    population, and whoever has no finite loss, copies a member of the best `share`, drawn evenly."""
+    """Returns the decision about member `number` after `epochs`; None: it resumes as it is. The worst `share` of the
+    population, and members without a finite loss, copy a random member of the best `share` (the truncation
+    selection of Jaderberg et al. 2017)."""
     order = sorted(members, key=lambda member: (_finite(member.loss), member.number))
     size = min(max(int(len(order) * share), 1), len(order) // 2)
     best = [member for member in order[:size] if math.isfinite(member.loss)]
@@ -85,11 +86,11 @@ def exploit(study: Study, members: Sequence[Member], number: int, epochs: int, s
 
 
 def explored(study: Study, point: Point, generator: random.Random) -> Point:
-    """A neighbour of a point: each number times 0.8 or 1.25, a quarter of the parameters drawn anew."""
+    """Returns a perturbed point: each number times 0.8 or 1.25, a quarter of the parameters resampled."""
 
     def perturb(expression: Choice | Range, name: str) -> float:
-        anew = generator.random() < _ANEW
-        if anew or name not in point:
+        resampled = generator.random() < _RESAMPLED
+        if resampled or name not in point:
             return draw(expression, f"{generator.random()}/{name}")
         if isinstance(expression, Choice):
             return min(int(point[name]), len(expression.options) - 1)

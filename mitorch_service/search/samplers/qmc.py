@@ -1,4 +1,4 @@
-"""Quasi-Monte Carlo search: a scrambled Sobol sequence, which fills a space more evenly than random draws."""
+"""Quasi-Monte Carlo search: a scrambled Sobol sequence, which covers a space more evenly than random points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mitorch_service.search.space.space import Point
 
 
 class QmcSampler(Sampler):
-    """Trial k's point is the k-th of the sequence that the seed scrambles."""
+    """Gives trial k the k-th point of the sequence that the seed scrambles."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
@@ -23,8 +23,8 @@ class QmcSampler(Sampler):
 
 
 def sobol(width: int, seed: int, number: int) -> NDArray[np.float64]:
-    """Point `number` of a sequence in the unit cube."""
+    """Returns point `number` of the sequence in the unit cube, as a row of `width` numbers (Owen scrambling, scipy)."""
     sequence = Sobol(width, scramble=True, rng=np.random.default_rng(seed))
-    if number:  # scipy cannot skip none
+    if number:  # scipy refuses to skip 0 points
         sequence.fast_forward(number)
     return np.asarray(sequence.random(1)[0])

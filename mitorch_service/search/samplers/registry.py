@@ -1,4 +1,4 @@
-"""The algorithms by name; each is loaded when it is asked for."""
+"""The samplers by name; each module is imported when its sampler is created."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import importlib.util
 from mitorch_service.errors import MissingExtra
 from mitorch_service.search.base import Sampler, Study
 
-_MODULES = {  # name -> module, class, the package beyond numpy that it needs
+_MODULES = {  # name -> module, class, packages that it needs
     "auto": ("auto", "AutoSampler", ("numpy", "scipy", "optuna")),
     "grid": ("grid", "GridSampler", ()),
     "random": ("random", "RandomSampler", ()),
@@ -16,21 +16,21 @@ _MODULES = {  # name -> module, class, the package beyond numpy that it needs
     "tpe": ("tpe", "TpeSampler", ("numpy", "scipy", "optuna")),
     "gp": ("gp", "GaussianProcessSampler", ("numpy", "scipy")),
     "cmaes": ("cma_es", "CmaEsSampler", ("numpy", "scipy", "cmaes")),
-    "pbt": ("random", "RandomSampler", ()),  # draws the first generation; what follows: see `pbt`
+    "pbt": ("random", "RandomSampler", ()),  # samples the first generation; for the next ones see pbt.py
     "nsga2": ("nsga2", "Nsga2Sampler", ("numpy",)),
 }
 ALGORITHMS = tuple(_MODULES)
 
 
 def check_installed(algorithm: str) -> None:
-    """Raises MissingExtra if a package that the algorithm needs is not installed here; imports nothing."""
+    """Raises MissingExtra if a package that the algorithm needs is not installed; imports nothing."""
     for package in _MODULES[algorithm][2]:
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "search")
 
 
 def sampler(algorithm: str, study: Study) -> Sampler:
-    """The algorithm, for one study. Raises MissingExtra."""
+    """Returns the sampler of this name for a study. Raises MissingExtra."""
     check_installed(algorithm)
     module, name, _ = _MODULES[algorithm]
     kind: type[Sampler] = getattr(importlib.import_module(f"mitorch_service.search.samplers.{module}"), name)

@@ -1,9 +1,9 @@
-"""TPE (Bergstra et al. 2011) from Optuna: multivariate, grouped by which parameters are active together; of several
-objectives each parameter by itself, which finds better fronts (measured in tests/benchmarks/search_quality.py).
+"""TPE (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011) from Optuna: multivariate, grouped by the
+parameters that are active together; univariate for several objectives, which finds better fronts (measured in
+tests/benchmarks/search_quality.py).
 
-Optuna's estimator takes at most its 25 best trials for good ones, however many there are, and compares them with all
-the others. So the best and the latest stand for the whole history: the good ones are the same, and the cost of a
-suggestion does not grow with the search.
+Optuna models at most its 25 best trials as good ones, however many there are, and all others as bad ones. So it gets
+the best and the latest trials only: the good ones are the same, and the cost of a suggestion is bounded.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from mitorch_service.search.samplers.unit_cube import Matrix, UnitCube
 from mitorch_service.search.space.expressions import Choice, Range
 from mitorch_service.search.space.space import Point
 
-BEST, LATEST = 64, 192  # ended trials that Optuna is told
+BEST, LATEST = 64, 192  # ended trials that Optuna gets
 
 
 class TpeSampler(Sampler):
-    """Begins with points of a Sobol sequence; running trials count as bad ones (a constant liar)."""
+    """Starts with a Sobol sequence; running trials count as bad ones (Optuna's `constant_liar`)."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
@@ -45,20 +45,21 @@ class TpeSampler(Sampler):
             return UnitCube(self.study.space).point(row)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group`
-            return self._ask(self._told(history, points, losses), seed_of(self.study, number, salt))
+            return self._ask(self._optuna_study(history, points, losses), seed_of(self.study, number, salt))
 
-    def _told(self, history: History, points: list[Point], losses: Matrix) -> optuna.Study:
-        """A study with the ended trials, made once for a history, and with those that run by now."""
+    def _optuna_study(self, history: History, points: list[Point], losses: Matrix) -> optuna.Study:
+        """A study with the ended trials, created once for a history, and with the running ones."""
         space = self.study.space
         if "tpe" not in history.memory:
             study = new_study(losses.shape[1])
             study.add_trials([frozen_trial(space, points[index], losses[index].tolist()) for index in _chosen(losses)])
-            history.memory["tpe"], history.memory["tpe running"] = study, 0
-        told: optuna.Study = history.memory["tpe"]
+            history.memory["tpe"] = study
+            history.memory["tpe running"] = 0
+        optuna_study: optuna.Study = history.memory["tpe"]
         for point in history.running[history.memory["tpe running"] :]:
-            told.add_trial(frozen_trial(space, point, None))
+            optuna_study.add_trial(frozen_trial(space, point, None))
         history.memory["tpe running"] = len(history.running)
-        return told
+        return optuna_study
 
     def _ask(self, study: optuna.Study, seed: int) -> Point:
         together = len(self.study.directions) == 1
@@ -70,12 +71,12 @@ class TpeSampler(Sampler):
             return from_distribution(expression, suggested(trial, key, self._distributions[key]))
 
         point = self.study.space.drawn(draw)
-        study.tell(trial, state=TrialState.FAIL)  # the history says what becomes of it
+        study.tell(trial, state=TrialState.FAIL)  # its state follows from the history
         return point
 
 
 def _chosen(losses: Matrix) -> list[int]:
-    """The places of the best and of the latest others, in order."""
+    """The indices of the best and of the latest other trials, ascending."""
     if len(losses) <= BEST + LATEST:
         return list(range(len(losses)))
     single = losses.shape[1] == 1

@@ -1,4 +1,4 @@
-"""A space as a cube: every point a row of numbers between 0 and 1, for the samplers that think in vectors."""
+"""Maps a space to the unit cube: each point is a row of numbers from 0 to 1, for samplers that work on vectors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mitorch_service.search.space.space import Parameter, Point, Space
 
 Matrix = NDArray[np.float64]
 
-MIDDLE = 0.5  # of a parameter that is not active
+INACTIVE = 0.5  # in the column of a parameter that a point does not have
 
 
 class UnitCube:
-    """One column for each key of the space's parameters."""
+    """The unit cube of a space, with a column for each key of its parameters; `width` columns."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
@@ -28,27 +28,27 @@ class UnitCube:
         self.width = len(self.kinds)
 
     def rows(self, points: Iterable[Point]) -> Matrix:
-        """The points as rows; a column that a point lacks is in the middle."""
+        """Returns the n points as rows (n x width)."""
         points = list(points)
-        matrix = np.full((len(points), self.width), MIDDLE)
+        matrix = np.full((len(points), self.width), INACTIVE)
         for row, point in zip(matrix, points, strict=True):
             for parameter in self.space.active(point):
                 row[self.columns[parameter.key]] = _to_unit(parameter.expression, point[parameter.name])
         return matrix
 
     def point(self, row: Iterable[float]) -> Point:
-        """The point at a place in the cube, with numbers that the ranges allow."""
+        """Returns the point of a row (width), with numbers that the ranges allow."""
         units = list(row)
         expressions = {id(parameter.expression): self.columns[parameter.key] for parameter in self.space.parameters}
         return self.space.drawn(lambda expression, _: _from_unit(expression, units[expressions[id(expression)]]))
 
     def snapped(self, matrix: Matrix) -> Matrix:
-        """Each row moved to the place of the nearest point of the space."""
+        """Returns each row (n x width) moved to the nearest point of the space."""
         matrix = np.clip(matrix, 0.0, 1.0)
         for column, kind in enumerate(self.kinds):
             matrix[:, column] = _snapped(kind, matrix[:, column])
         active = self._active(matrix)
-        return np.where(active, matrix, MIDDLE)
+        return np.where(active, matrix, INACTIVE)
 
     def _active(self, matrix: Matrix) -> NDArray[np.bool_]:
         active = np.zeros(matrix.shape, dtype=bool)
@@ -62,12 +62,12 @@ class UnitCube:
         return active
 
     def features(self, matrix: Matrix) -> tuple[Matrix, NDArray[np.intp]]:
-        """What a model compares, and each column's parameter: ranges as they are, choices among numbers by rank, other
-        choices one column an option."""
+        """Returns a model's features (n x f) of the rows, and each feature's parameter (f): ranges unchanged, choices
+        among numbers by rank, other choices one-hot."""
         parts: list[Matrix] = []
         owners: list[int] = []
         for column, kind in enumerate(self.kinds):
-            part = _compared(kind, matrix[:, column])
+            part = _features_of(kind, matrix[:, column])
             parts.append(part)
             owners += [column] * part.shape[1]
         return np.hstack(parts), np.array(owners)
@@ -84,7 +84,7 @@ def _from_unit(kind: Choice | Range, unit: float) -> float:
 
 
 def _snapped(kind: Choice | Range, units: Matrix) -> Matrix:
-    """As `_to_unit(_from_unit(…))`, for many at once; ranges that cannot be counted stay."""
+    """`_to_unit(_from_unit(…))` of a whole column; continuous ranges stay as they are."""
     if isinstance(kind, Range) and kind.log and kind.integer:
         low, high = kind.low - 0.5, kind.high + 0.5
         numbers = np.clip(np.rint(low * (high / low) ** units), kind.low, kind.high)
@@ -95,11 +95,11 @@ def _snapped(kind: Choice | Range, units: Matrix) -> Matrix:
     return np.asarray((np.minimum(np.floor(units * count), count - 1) + 0.5) / count)
 
 
-def _compared(kind: Choice | Range, units: Matrix) -> Matrix:
+def _features_of(kind: Choice | Range, units: Matrix) -> Matrix:
     if isinstance(kind, Range):
         return units[:, None]
     count = len(kind.options)
     indices = np.minimum((units * count).astype(int), count - 1)
     if order := kind.order():
         return np.asarray((np.argsort(order)[indices] + 0.5) / count)[:, None]
-    return np.asarray(np.eye(count)[indices] * np.sqrt(0.5))  # two options are one apart
+    return np.asarray(np.eye(count)[indices] * np.sqrt(0.5))  # the distance of two options is 1

@@ -1,4 +1,4 @@
-"""Search-space expressions: what may stand in a config instead of a value.
+"""Search-space expressions, which replace values of a config.
 
 Expressions are objects with one key that begins with ``_``, and sometimes ``step``::
 
@@ -11,22 +11,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 from mitorch_service.errors import Problem
 
 RANGES = ("_uniform", "_loguniform", "_int", "_logint")
 KNOWN = ("_choice", *RANGES)
 
+Scalar: TypeAlias = bool | int | float | str | None
+# A parsed config, or a part of it.
+Node: TypeAlias = "Scalar | Choice | Range | list[Node] | dict[str, Node]"
+
 
 @dataclass(frozen=True)
 class Choice:
     """One of several options; the parameters inside an option exist only while it is chosen."""
 
-    options: tuple[Any, ...]  # of plain values, Choices, Ranges, dicts and lists of these
+    options: tuple[Node, ...]
 
-    def label(self, index: int) -> Any:
-        """What stands for the option in a table: a plain value itself, a sub-config's name where names differ."""
+    def label(self, index: int) -> Scalar:
+        """Returns the option as a parameter's value: a plain value itself, a sub-config's name if it is unique."""
         option = self.options[index]
         if not isinstance(option, dict | list | Choice | Range):
             return option
@@ -35,16 +39,20 @@ class Choice:
         return name if isinstance(name, str) and names.count(name) == 1 else f"option {index}"
 
     def order(self) -> list[int]:
-        """The options' indices from the lowest to the highest where all are numbers, two or more; else empty."""
-        if len(self.options) < 2 or not all(type(option) in (int, float) for option in self.options):
+        """Returns the options' indices by rising value if all are numbers, two or more; else an empty list."""
+        numbers = [o for o in self.options if isinstance(o, int | float) and not isinstance(o, bool)]
+        if len(numbers) < 2 or len(numbers) < len(self.options):
             return []
-        return sorted(range(len(self.options)), key=lambda index: self.options[index])
+        return sorted(range(len(numbers)), key=lambda index: numbers[index])
 
-    def raw(self, value: Any) -> int:
-        """The index of the option that is shown as `value`. Raises ValueError where none is."""
+    def raw(self, value: object) -> int:
+        """Returns the index of the option with the label `value`. Raises ValueError if there is none."""
         labels = [self.label(index) for index in range(len(self.options))]
-        alike = [index for index, label in enumerate(labels) if type(label) is type(value) and label == value]
-        return alike[0] if alike else labels.index(value)
+        equal = [index for index, label in enumerate(labels) if label == value]
+        alike = [index for index in equal if type(labels[index]) is type(value)]  # True equals 1
+        if not equal:
+            raise ValueError(f"{value!r} is none of {labels}")
+        return (alike or equal)[0]
 
 
 @dataclass(frozen=True)
@@ -57,25 +65,24 @@ class Range:
     integer: bool = False
     step: float | None = None
 
-    def raw(self, value: Any) -> float | int:
-        """The number itself. Raises ValueError for what is not between its ends."""
+    def raw(self, value: object) -> float | int:
+        """Returns the number itself. Raises ValueError if it is not within the range."""
         if not _is_number(value) or not self.low <= value <= self.high:
             raise ValueError(f"{value!r} is not between {self.low} and {self.high}")
-        number: float | int = value
-        return number
+        return value
 
     def count(self) -> float:
-        """How many numbers it allows; infinity where they are not counted."""
+        """Returns how many numbers it allows; infinity for a continuous range."""
         if self.step is not None:
             return math.floor((self.high - self.low) / self.step + 1e-9) + 1
         return self.high - self.low + 1 if self.integer else math.inf
 
     def nth(self, index: int) -> float | int:
-        """One of the numbers of a range that can be counted, in rising order."""
+        """Returns one of the numbers of a countable range, in rising order from index 0."""
         return self.snap(self.low + index * (self.step or 1))
 
     def to_unit(self, value: float) -> float:
-        """The place of a number between 0 and 1, even in what random search is even in."""
+        """Maps a number to [0, 1], such that random search is uniform there."""
         if self.step is not None and not self.log:
             return min(max(((value - self.low) / self.step + 0.5) / self.count(), 0.0), 1.0)
         low, high = self._ends()
@@ -83,19 +90,19 @@ class Range:
         return min(max(scaled, 0.0), 1.0)
 
     def from_unit(self, unit: float) -> float | int:
-        """The number at a place between 0 and 1; the reverse of `to_unit` but for snapping."""
+        """Maps [0, 1] to a number that the range allows; the inverse of `to_unit`."""
         if self.step is not None and not self.log:
             return self.nth(min(int(unit * self.count()), int(self.count()) - 1))
         low, high = self._ends()
         return self.snap(low * (high / low) ** unit if self.log else low + (high - low) * unit)
 
     def _ends(self) -> tuple[float, float]:
-        """Whole numbers have half a step of room on both sides, so that the ends come up as often as the others."""
+        """Integers have half a step more at both ends, so that the ends are as frequent as the others."""
         room = 0.5 if self.integer else 0.0
         return self.low - room, self.high + room
 
     def snap(self, value: float) -> float | int:
-        """The nearest number that the range allows."""
+        """Returns the nearest number that the range allows."""
         if self.step is not None:
             value = self.low + round((value - self.low) / self.step) * self.step
             if value > self.high + 1e-9 * self.step:
@@ -106,17 +113,17 @@ class Range:
         return min(max(short, float(self.low)), float(self.high))
 
 
-def parse_expressions(value: Any, path: str, problems: list[Problem]) -> Any:
-    """The value with Choices and Ranges in place of expressions; what is wrong is added to `problems`."""
+def parse_expressions(value: object, path: str, problems: list[Problem]) -> Node:
+    """Returns the value with a Choice or Range in place of each expression; adds what is wrong to `problems`."""
     if isinstance(value, list):
         return [parse_expressions(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
     if not isinstance(value, dict):
-        return value
+        return value  # type: ignore[return-value]  # configs are JSON
     marks = [key for key in value if key.startswith("_")]
     if not marks:
         return {key: parse_expressions(item, f"{path}.{key}".lstrip("."), problems) for key, item in value.items()}
     found: list[str] = []
-    parsed: Any = None
+    parsed: Node = None
     if len(marks) > 1:
         found.append(f"has more than one expression: {', '.join(marks)}")
     elif marks[0] == "_choice":
@@ -129,7 +136,7 @@ def parse_expressions(value: Any, path: str, problems: list[Problem]) -> Any:
     return parsed
 
 
-def _choice(value: dict[str, Any], path: str, problems: list[Problem], found: list[str]) -> Any:
+def _choice(value: dict[str, object], path: str, problems: list[Problem], found: list[str]) -> Choice | None:
     options = value["_choice"]
     if len(value) > 1:
         found.append(f"unknown key beside _choice: {', '.join(set(value) - {'_choice'})}")
@@ -139,7 +146,7 @@ def _choice(value: dict[str, Any], path: str, problems: list[Problem], found: li
     return Choice(tuple(parse_expressions(option, f"{path}[{i}]", problems) for i, option in enumerate(options)))
 
 
-def _range(kind: str, value: dict[str, Any], found: list[str]) -> Any:
+def _range(kind: str, value: dict[str, object], found: list[str]) -> Range | None:
     log, integer = kind.startswith("_log"), kind.endswith("int")
     extra = set(value) - {kind, "step"}
     bounds, step = value[kind], value.get("step")
@@ -157,10 +164,10 @@ def _range(kind: str, value: dict[str, Any], found: list[str]) -> Any:
         found.append(f"{kind} needs whole numbers (it is {bounds})")
     if step is not None:
         _check_step(kind, step, (low, high), found)
-    return None if found else Range(low, high, log, integer, step)
+    return None if found else Range(low, high, log, integer, step if _is_number(step) else None)
 
 
-def _check_step(kind: str, step: Any, bounds: tuple[float, float], found: list[str]) -> None:
+def _check_step(kind: str, step: object, bounds: tuple[float, float], found: list[str]) -> None:
     if kind.startswith("_log"):
         found.append(f"step makes no sense with {kind}: a logarithmic range has no even steps; remove it")
     elif not _is_number(step) or not 0 < step <= bounds[1] - bounds[0]:
@@ -169,7 +176,7 @@ def _check_step(kind: str, step: Any, bounds: tuple[float, float], found: list[s
         found.append(f"step must be a whole number with _int (it is {step})")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) < 2**63  # which neither NaN nor infinity is

@@ -1,21 +1,20 @@
-"""How many points a space has, and the numbering of those of a finite one."""
+"""Counts the points of a space, and numbers those of a finite one."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.expressions import Choice, Node, Range
 from mitorch_service.search.space.space import Point, Space
 
 
 def size(space: Space) -> float:
-    """The number of points: a whole number, or infinity. Conditional parameters count where they are active."""
+    """Returns the number of points, an integer or infinity. Conditional parameters count where they are active."""
     return _size(space.root)
 
 
 def point_with_number(space: Space, number: int) -> Point:
-    """The points of a finite space in order: the last parameter of the config's text changes first."""
+    """Returns a point of a finite space by its number from 0; the last parameter of the text changes first."""
     digits = _Digits(number)
     drawn: dict[int, float] = {}
     _unrank(space.root, digits, drawn)
@@ -23,7 +22,7 @@ def point_with_number(space: Space, number: int) -> Point:
 
 
 class _Digits:
-    """A number whose digits, each of its own base, are taken from the right."""
+    """A number in a mixed base, whose digits are taken from the right."""
 
     def __init__(self, number: int) -> None:
         self.rest = number
@@ -33,13 +32,13 @@ class _Digits:
         return digit
 
 
-def _parts(node: Any) -> list[Any]:
+def _parts(node: Node) -> list[Node]:
     if isinstance(node, dict):
         return list(node.values())
     return node if isinstance(node, list) else []
 
 
-def _size(node: Any) -> float:
+def _size(node: Node) -> float:
     if isinstance(node, Choice):
         return sum(map(_size, node.options))
     if isinstance(node, Range):
@@ -47,7 +46,7 @@ def _size(node: Any) -> float:
     return math.prod(map(_size, _parts(node)))
 
 
-def _unrank(node: Any, digits: _Digits, drawn: dict[int, float]) -> None:
+def _unrank(node: Node, digits: _Digits, drawn: dict[int, float]) -> None:
     if isinstance(node, Choice):
         rest = digits.take(int(_size(node)))
         for index, option in enumerate(node.options):

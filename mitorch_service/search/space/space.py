@@ -1,17 +1,20 @@
-"""Search spaces: a parsed config, its parameters, and how a point of the space becomes a config."""
+"""Search spaces: a parsed config, its parameters, and the conversion of points to configs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
+
+from pydantic import JsonValue
 
 from mitorch_service.errors import Problem
-from mitorch_service.search.space.expressions import Choice, Range, parse_expressions
+from mitorch_service.search.space.expressions import Choice, Node, Range, parse_expressions
 
-Draw = Callable[[Choice | Range, str], Any]  # parameter, its name -> option index or number
-Point = Mapping[str, float]  # of every active parameter, by name: the option's index, or the number
+Draw = Callable[[Choice | Range, str], float]  # parameter, its name -> option index or number
+Config: TypeAlias = dict[str, JsonValue]
+Point = Mapping[str, float]  # the value of each active parameter, by name: an option's index, or a number
 
 
 @dataclass(frozen=True)
@@ -25,25 +28,25 @@ class Parameter:
 
     @property
     def span(self) -> float:
-        """How many values it has, infinity where they are not counted."""
+        """The number of its values; infinity for a continuous range."""
         return len(self.expression.options) if isinstance(self.expression, Choice) else self.expression.count()
 
 
 @dataclass(frozen=True)
 class Space:
-    """A parsed config: plain values, with Choice and Range where the expressions stood."""
+    """A parsed config: plain values, with a Choice or Range in place of each expression."""
 
-    root: Any
+    root: Node
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Every parameter, in the order of the config's text; a choice before what is inside its options."""
+        """All parameters, in the order of the config's text; a choice before those inside its options."""
         found: list[Parameter] = []
         _collect(self.root, "", (), found)
         return tuple(found)
 
     def active(self, point: Point) -> list[Parameter]:
-        """The parameters that a point has."""
+        """Returns the parameters that a point has."""
         chosen: dict[str, float] = {}
         active: list[Parameter] = []
         for parameter in self.parameters:
@@ -52,12 +55,12 @@ class Space:
                 active.append(parameter)
         return active
 
-    def at(self, point: Point) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The config at a point, and its parameters by dotted path as a person reads them."""
+    def at(self, point: Point) -> tuple[Config, dict[str, JsonValue]]:
+        """Returns the config at a point, and its parameters, readable, by dotted path."""
         return self.build(lambda _, name: point[name])
 
     def drawn(self, draw: Draw) -> dict[str, float]:
-        """The point that `draw` gives, with numbers that the ranges allow. The order of asking is that of `build`."""
+        """Returns the point with the values of `draw`, snapped to the ranges; calls it in the order of `build`."""
         point: dict[str, float] = {}
         chosen: dict[str, float] = {}
         for parameter in self.parameters:
@@ -68,8 +71,8 @@ class Space:
                 chosen[parameter.key] = point[name]
         return point
 
-    def point_of(self, parameters: Mapping[str, Any], draw: Draw | None = None) -> dict[str, float] | None:
-        """The point with these parameters, the reverse of `at`; what is missing is asked of `draw`. None if a value is
+    def point_of(self, parameters: Mapping[str, object], draw: Draw | None = None) -> dict[str, float] | None:
+        """Returns the point with these parameters, the inverse of `at`; `draw` gives missing ones. None if a value is
         not of this space, or one is missing and there is no `draw`."""
 
         def look_up(expression: Choice | Range, name: str) -> float:
@@ -77,38 +80,37 @@ class Space:
                 return expression.raw(parameters[name])
             if draw is None:
                 raise ValueError(f"{name} is missing")
-            value: float = draw(expression, name)
-            return value
+            return draw(expression, name)
 
         try:
             return self.drawn(look_up)
         except ValueError:
             return None
 
-    def build(self, draw: Draw) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A config, and its parameters by dotted path, asking `draw` for each parameter that is active. The order of
-        asking is that of the config's text."""
-        parameters: dict[str, Any] = {}
+    def build(self, draw: Draw) -> tuple[Config, dict[str, JsonValue]]:
+        """Returns a config, and its parameters by dotted path; calls `draw` for each active parameter, in the order of
+        the config's text."""
+        parameters: dict[str, JsonValue] = {}
         config = _build(self.root, "", draw, parameters)
-        return config, parameters
+        return config if isinstance(config, dict) else {}, parameters
 
     def is_constant(self) -> bool:
         """Whether there is nothing to search."""
         return not self.build(lambda parameter, name: 0 if isinstance(parameter, Choice) else parameter.low)[1]
 
-    def corners(self) -> Iterator[dict[str, Any]]:
-        """Configs that show every option of every choice, and both ends of every range, at least once: if each of
-        them is valid, so is (in all but odd cases) whatever is drawn."""
+    def corners(self) -> Iterator[Config]:
+        """Yields configs that together contain each option of each choice, and both ends of each range: if all of them
+        are valid, so are, except in odd cases, all configs of the space."""
         yield from (config for config in _corners(self.root) if isinstance(config, dict))
 
 
-def parse_space(config: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
-    """The space of a config, with everything that is wrong with its expressions, each with its path."""
+def parse_space(config: Mapping[str, object]) -> tuple[Space, list[Problem]]:
+    """Returns the space of a config, and the problems of its expressions, each with its path."""
     problems: list[Problem] = []
     return Space(parse_expressions(config, "", problems)), problems
 
 
-def _build(node: Any, path: str, draw: Draw, parameters: dict[str, Any]) -> Any:
+def _build(node: Node, path: str, draw: Draw, parameters: dict[str, JsonValue]) -> JsonValue:
     if isinstance(node, dict):
         return {key: _build(item, f"{path}.{key}".lstrip("."), draw, parameters) for key, item in node.items()}
     if isinstance(node, list):
@@ -126,7 +128,7 @@ def _build(node: Any, path: str, draw: Draw, parameters: dict[str, Any]) -> Any:
 
 
 def _collect(
-    node: Any, path: str, conditions: tuple[tuple[str, int], ...], found: list[Parameter], within: int = 0
+    node: Node, path: str, conditions: tuple[tuple[str, int], ...], found: list[Parameter], within: int = 0
 ) -> None:
     if isinstance(node, dict | list):
         for key, item in node.items() if isinstance(node, dict) else enumerate(node):
@@ -141,7 +143,7 @@ def _collect(
 
 
 def _key(name: str, expression: Choice | Range, found: list[Parameter]) -> str:
-    """Ranges that are equal share a key, and so what is learned of them; choices do not: their options differ."""
+    """Equal ranges share a key, and with it a column of a sampler's model; choices do not, as their options differ."""
     same = [parameter for parameter in found if parameter.name == name]
     for parameter in same:
         if isinstance(expression, Range) and parameter.expression == expression:
@@ -149,24 +151,26 @@ def _key(name: str, expression: Choice | Range, found: list[Parameter]) -> str:
     return f"{name}#{len(same)}" if same else name
 
 
-def _free_name(path: str, parameters: Mapping[str, Any]) -> str:
-    """The path, or with a mark where an expression is itself an option of the choice that has that name."""
+def _free_name(path: str, parameters: Mapping[str, object]) -> str:
+    """The path; marked if the expression is itself an option of the choice with that path."""
     while path in parameters:
         path += ":option"
     return path
 
 
-def _corners(node: Any) -> list[Any]:
+def _corners(node: Node) -> list[JsonValue]:
     if isinstance(node, Choice):
         return [corner for option in node.options for corner in _corners(option)]
     if isinstance(node, Range):
         return [node.snap(node.low), node.snap(node.high)]
-    if isinstance(node, dict | list):
-        items = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
-        parts = {key: _corners(item) for key, item in items}
-        count = max((len(part) for part in parts.values()), default=1)
-        rows = [{key: part[min(i, len(part) - 1)] for key, part in parts.items()} for i in range(count)]
-        if isinstance(node, dict):
-            return rows
-        return [list(row.values()) for row in rows]
+    if isinstance(node, dict):
+        return [dict(zip(node, row, strict=True)) for row in _rows([_corners(item) for item in node.values()])]
+    if isinstance(node, list):
+        return [*_rows([_corners(item) for item in node])]
     return [node]
+
+
+def _rows(columns: list[list[JsonValue]]) -> list[list[JsonValue]]:
+    """As many rows as the longest column has values; shorter columns repeat their last one."""
+    count = max(map(len, columns), default=1)
+    return [[column[min(i, len(column) - 1)] for column in columns] for i in range(count)]

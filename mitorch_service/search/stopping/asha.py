@@ -1,10 +1,11 @@
-"""Asynchronous successive halving (Li et al. 2020), its stopping form: at each rung only the best 1/factor go on.
+"""Asynchronous successive halving, in its stopping variant: at each rung only the best 1/factor continue (Li et al., A
+System for Massively Parallel Hyperparameter Tuning, 2020).
 
-The defaults are careful. A sampler that learns proposes ever more points like its best ones, so those that a trial is
-compared with get better and closer to it, and a cut ends good ones by chance. So half go on, after an eighth, a quarter
-and a half of the epochs, and each is judged by its best epoch so far, not by its last, which may be a bad one. And what
-was ended is never seen to do well, so the sampler stays away from slow starters: one trial of eight is never ended and
-shows what the others would have come to. Measured in tests/benchmarks/search_quality.py.
+The defaults are careful. A sampler that learns proposes more and more points like its best ones, so that the trials get
+closer to each other, and a cut stops good ones by chance. So one half continues, after an eighth, a quarter and a half
+of the epochs, and each trial is judged by its best epoch so far, not by its last. A stopped trial never shows a late
+improvement, so that the sampler would avoid slow starters: one trial of eight is never stopped, and shows how others
+would have ended. Measured in tests/benchmarks/search_quality.py.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Sequence
 
 from mitorch_service.search.stopping.base import Question, Standing, Stopper, best_so_far, rungs_before
 
-_GRACE = 8  # nothing ends within this part of the epochs
-_WHOLE_EVERY, _WHOLE = 8, 5  # the trials with this remainder run to their end
+_GRACE = 8  # no trial stops in the first 1/8 of the epochs
+_WHOLE_EVERY, _WHOLE = 8, 5  # trials whose number has this remainder run to their end
 
 
 class Asha(Stopper):
-    """Rungs at 1/factor of max_epochs, 1/factor² … down to min_epochs. The best trial so far always goes on, and, if
+    """Rungs at max_epochs / factor, / factor² … down to min_epochs. The best trial so far always continues, and if
     `spares`, so does one of eight, which is not compared."""
 
     def __init__(self, max_epochs: int, min_epochs: int | None = None, factor: int = 2, spares: bool = True) -> None:

@@ -1,8 +1,8 @@
-"""The contract of early stopping: a running trial shows its curve, is told how it stands, and goes on or not.
+"""The contract of early stopping: from a running trial's curve and its standing among the others, continue or stop.
 
-A store answers with one indexed lookup per rung: of the trials of this job and bracket that have a value after so many
-epochs, how many there are and how many are better. Values are losses: lower is better; what is not finite is infinite,
-loses against every finite one and counts as having reached the rung.
+A store gives the standing by one indexed lookup per rung: of the trials of this job and bracket with a value at the
+rung, their number and how many of them are better. Values are losses: lower is better. A loss that is not finite counts
+as infinite: worse than all finite ones, and as having reached the rung.
 """
 
 from __future__ import annotations
@@ -15,55 +15,55 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Question:
-    """What a store must be asked before a trial goes on."""
+    """The comparison that decides whether a trial continues."""
 
-    epochs: int  # after which the values are compared
+    epochs: int  # after which the losses are compared
     loss: float  # the trial's own
-    bracket: int = 0  # only trials of this one are compared
+    bracket: int = 0  # only trials of the same bracket are compared
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The answer. The trial itself counts among those that reached the rung."""
+    """The result of the comparison. The trial itself counts among those that reached the rung."""
 
     reached: int
     better: int
 
     @classmethod
     def of(cls, question: Question, losses: Iterable[float]) -> Standing:
-        """The answer from the losses of all trials that reached the rung: what a store's answer must be equal to."""
+        """Returns the standing from the losses of all trials that reached the rung; a store's must be equal to it."""
         known = list(losses)
         return cls(len(known), sum(loss < question.loss for loss in known))
 
 
 class Stopper(ABC):
-    """One rule. It knows no other trial but through a Standing."""
+    """A rule of early stopping. It sees other trials through a Standing only."""
 
     def bracket(self, number: int) -> int:
-        """The group of trials that trial `number` is compared with; it follows from the number alone."""
+        """Returns the group of trials with which trial `number` is compared; it depends on the number alone."""
         return 0
 
     @abstractmethod
     def question(self, number: int, curve: Sequence[float]) -> Question | None:
-        """What to ask after the last epoch of the curve (losses from the first epoch on). None: nothing, it goes on."""
+        """Returns the comparison after the last epoch of the curve (losses from epoch 1 on); None: it continues."""
 
     @abstractmethod
     def stops(self, question: Question, standing: Standing) -> bool:
-        """Whether the trial that asked ends here."""
+        """Whether the trial stops here."""
 
     def observed_epochs(self, max_epochs: int) -> list[int]:
-        """After which epochs the sampler wants to know the value of stopped trials: 1, 3, 9… and those of the rungs."""
-        return [epochs for epochs in rungs(1, 3, max_epochs)]
+        """Returns the epochs at which the sampler gets the values of stopped trials: 1, 3, 9…, or the rungs."""
+        return rungs(1, 3, max_epochs)
 
 
 def best_so_far(curve: Sequence[float]) -> float:
-    """What a trial is judged by: one bad epoch is no reason to end it. Infinite where the last loss is."""
+    """Returns the loss by which a trial is judged, so that one bad epoch does not stop it; infinite if the last is."""
     return min(curve) if math.isfinite(curve[-1]) else math.inf
 
 
 def rungs_before(max_epochs: int, factor: int, min_epochs: int = 1) -> list[int]:
-    """max_epochs / factor, / factor², … down to min_epochs, rounded down; ascending. Counted from the end, so that the
-    last rung leaves as much to be saved as the factor says."""
+    """Returns max_epochs / factor, / factor², … down to min_epochs, rounded down; ascending. Counted from the end, so
+    that a trial that stops at the last rung saves 1 - 1/factor of its epochs."""
     found = []
     while (max_epochs := max_epochs // factor) >= max(min_epochs, 1):
         found.append(max_epochs)
@@ -71,7 +71,7 @@ def rungs_before(max_epochs: int, factor: int, min_epochs: int = 1) -> list[int]
 
 
 def rungs(first: int, factor: int, max_epochs: int) -> list[int]:
-    """first, first x factor, … below max_epochs."""
+    """Returns first, first x factor, … below max_epochs."""
     found = []
     while first < max_epochs:
         found.append(first)

@@ -1,6 +1,7 @@
-"""Hyperband (Li et al. 2018): several successive halvings at once, which differ in how early the first cut comes.
+"""Hyperband (Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, 2018): several
+successive halvings at once, with different first rungs.
 
-For when it is not known whether the first epochs tell anything of the last ones.
+For objectives of which it is unknown whether the first epochs predict the last ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from mitorch_service.search.stopping.base import Question, Standing, Stopper, ru
 
 
 class Hyperband(Stopper):
-    """Bracket b begins to stop at rung b. A bracket gets more trials the earlier it stops, so that each costs alike."""
+    """Bracket b stops trials from rung b on. The earlier a bracket stops, the more trials it gets, so that all brackets
+    cost the same."""
 
     def __init__(self, max_epochs: int, min_epochs: int = 1, factor: int = 3) -> None:
         first = rungs_before(max_epochs, factor, min_epochs) or [min_epochs]
@@ -36,11 +38,11 @@ class Hyperband(Stopper):
 
 
 def _interleaved(shares: list[float], length: int = 60) -> list[int]:
-    """Brackets in turns, each as often as its share; the one that is furthest behind is next."""
-    given = [0.0] * len(shares)
+    """Bracket numbers, each as often as its share; the one that is furthest behind comes next."""
+    assigned = [0.0] * len(shares)
     turns: list[int] = []
     for _ in range(length):
-        behind = [share / sum(shares) * (len(turns) + 1) - got for share, got in zip(shares, given, strict=True)]
+        behind = [share / sum(shares) * (len(turns) + 1) - got for share, got in zip(shares, assigned, strict=True)]
         turns.append(behind.index(max(behind)))
-        given[turns[-1]] += 1
+        assigned[turns[-1]] += 1
     return turns

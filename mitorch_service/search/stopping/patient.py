@@ -1,4 +1,4 @@
-"""Patience: a trial that has not improved for some epochs ends, however the others do."""
+"""Patience: a trial that has not improved for some epochs stops, however the others perform."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mitorch_service.search.stopping.base import Question, Standing, Stopper
 
 
 class Patient(Stopper):
-    """Ends a trial whose best value of the last `patience` epochs is not better, by more than `min_delta`, than its
-    best before them. No other trial is looked at."""
+    """Stops a trial whose best loss of the last `patience` epochs is not better, by more than `min_delta`, than its
+    best before them. Compares no trials."""
 
     def __init__(self, patience: int = 5, min_delta: float = 0.0) -> None:
         self.patience, self.min_delta = patience, min_delta
@@ -19,7 +19,7 @@ class Patient(Stopper):
         before, last = curve[: -self.patience], curve[-self.patience :]
         if not before or min(last) < min(before) - self.min_delta:
             return None
-        return Question(len(curve), math.inf)  # of which the answer does not matter
+        return Question(len(curve), math.inf)  # the standing does not matter
 
     def stops(self, question: Question, standing: Standing) -> bool:
         return True

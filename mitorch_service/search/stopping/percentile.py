@@ -1,4 +1,4 @@
-"""The percentile rule, of which the median rule (Golovin et al. 2017, Vizier) is the one with 50."""
+"""The percentile rule; with 50 it is the median rule of Vizier (Golovin et al., Google Vizier, 2017, section 3.2.2)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from mitorch_service.search.stopping.base import Question, Standing, Stopper, be
 
 
 class Percentile(Stopper):
-    """A trial ends when its best value so far is not within the best `percentile` per cent of what others had after as
-    many epochs. Nothing ends before `min_epochs`, nor before `min_trials` others got as far."""
+    """Stops a trial whose best loss so far is not within the best `percentile` per cent of the others' at that epoch.
+    Stops none before `min_epochs`, nor before `min_trials` others got as far; compares every `every` epochs."""
 
     def __init__(self, percentile: float = 50.0, min_epochs: int = 1, min_trials: int = 5, every: int = 1) -> None:
         self.percentile, self.min_epochs, self.min_trials, self.every = percentile, min_epochs, min_trials, every

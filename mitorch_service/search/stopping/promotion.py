@@ -1,8 +1,8 @@
-"""Promotion: every trial runs to the first rung and is paused there; winners go on from their checkpoints (ASHA as Li
-et al. 2020 have it). The epochs spent are those of the rungs.
+"""Promotion: each trial runs to the first rung and is paused there; the best are resumed from their checkpoints (ASHA,
+Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020, algorithm 2).
 
-A store keeps for each rung how many trials reached it, and those that are paused there, best first, each with how many
-of all that reached it are better: a few indexed lookups a rung, however many trials there are.
+A store keeps for each rung the number of trials that reached it, and those that are paused there, the best first, each
+with the number of better ones among all that reached it: a few indexed lookups a rung, however many trials there are.
 """
 
 from __future__ import annotations
@@ -14,51 +14,51 @@ from dataclasses import dataclass
 
 from mitorch_service.search.stopping.base import rungs_before
 
-# One of so many goes on. Measured in tests/benchmarks/promotion.py: a half is better than a third, and rungs from the
-# first epoch on are better than from the third.
+# One trial of FACTOR is promoted. Measured in tests/benchmarks/promotion.py: a half is better than a third, and rungs
+# from the first epoch on are better than from the third.
 FACTOR = 2
 
 
 @dataclass(frozen=True)
 class Paused:
-    """A trial that waits on a rung. Losses: lower is better."""
+    """A trial that is paused on a rung. `loss`: lower is better."""
 
     number: int
     loss: float
-    better: int  # of those that reached the rung
+    better: int  # trials among those that reached the rung
 
 
 @dataclass(frozen=True)
 class Rung:
-    """What is known of one rung."""
+    """The state of one rung."""
 
     epochs: int
-    reached: int = 0  # trials with a value after so many epochs: paused here, gone on, or failed later
-    paused: tuple[Paused, ...] = ()  # best first; only as many as may matter
+    reached: int = 0  # trials with a value at this rung: paused here, promoted, or failed later
+    paused: tuple[Paused, ...] = ()  # the best first; only as many as may matter
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """A paused trial that goes on, and up to where."""
+    """A paused trial to resume."""
 
     number: int
-    epochs: int  # where it pauses next; max_epochs: nowhere
+    epochs: int  # after which it pauses next; max_epochs: it runs to its end
 
 
 def promotion_rungs(max_epochs: int, min_epochs: int | None = None, factor: int | None = None) -> list[int]:
-    """After which epochs trials are paused: max_epochs / factor, / factor² … down to min_epochs, which is 1 if it is
-    not given; ascending."""
+    """Returns the epochs after which trials are paused, ascending: max_epochs / factor, / factor² … down to min_epochs
+    (by default 1)."""
     return rungs_before(max_epochs, factor or FACTOR, min_epochs or 1)
 
 
 def next_rung(rungs: Sequence[int], epochs: int) -> int | None:
-    """The first rung behind so many epochs; None: the way to the end is free."""
+    """Returns the first rung after `epochs`; None: there is none before the end."""
     return next((rung for rung in rungs if rung > epochs), None)
 
 
 def promotions(rungs: Sequence[Rung], factor: int, max_epochs: int, most: int) -> list[Promotion]:
-    """The trials that go on now, at most so many: of each rung, the highest first, those among its best 1/factor. Where
-    there are fewer, new trials may begin."""
+    """Returns the trials to promote now, at most `most`: on each rung, the highest first, the paused among its best
+    1/factor. If there are fewer, new trials may start."""
     found = [
         Promotion(one.number, goal)
         for rung, goal in _downwards(rungs, max_epochs)
@@ -69,10 +69,12 @@ def promotions(rungs: Sequence[Rung], factor: int, max_epochs: int, most: int) -
 
 
 def last_promotion(rungs: Sequence[Rung], max_epochs: int, whole: int) -> Promotion | None:
-    """When nothing runs, no new trial may begin and `promotions` has none: the best of the highest rung that trials
-    reached goes on if it is still paused, so that a search ends with a whole training. If `whole` (the number of trials
-    that ran to their end) is 0, because those that went on failed, the best of the highest rung on which one is paused
-    does. None: the search has come to its end."""
+    """Returns the promotion when nothing runs, no new trial may start and `promotions` has none, so that a search ends
+    with a trial that ran to its end; None: the search is over.
+
+    It is the best trial of the highest rung reached, if that is still paused. If `whole`, the number of trials that ran
+    to their end, is 0, because the promoted ones failed, it is the best paused trial of the highest rung that has one.
+    """
     reached = [(rung, goal) for rung, goal in _downwards(rungs, max_epochs) if rung.reached]
     for rung, goal in reached:
         best = next((one for one in rung.paused if math.isfinite(one.loss)), None)
@@ -84,39 +86,40 @@ def last_promotion(rungs: Sequence[Rung], max_epochs: int, whole: int) -> Promot
 
 
 def _downwards(rungs: Sequence[Rung], max_epochs: int) -> Iterator[tuple[Rung, int]]:
-    """From the highest rung to the first, each with the epochs of the next one."""
+    """The rungs from the highest to the first, each with the epochs of the next one."""
     goals = [*(rung.epochs for rung in rungs[1:]), max_epochs]
     return reversed(list(zip(rungs, goals, strict=False)))
 
 
 class Ladder:
-    """The rungs of one search in memory, for whoever simulates one: what the store and the controller are between them.
-    Ask `goal` how far a new trial runs, tell `pause` when one is there, and ask `promote` before each new trial."""
+    """The rungs of one search in memory, for simulations: it replaces store and controller. `goal` is the end of a new
+    trial; call `pause` when a trial gets there, and `promote` before each new trial."""
 
     def __init__(self, max_epochs: int, min_epochs: int | None = None, factor: int | None = None) -> None:
-        self._max_epochs, self._factor = max_epochs, factor or FACTOR
+        self._max_epochs = max_epochs
+        self._factor = factor or FACTOR
         self.rungs = promotion_rungs(max_epochs, min_epochs, factor)
         self._reached: dict[int, list[float]] = {epochs: [] for epochs in self.rungs}
         self._paused: dict[int, list[tuple[float, int]]] = {epochs: [] for epochs in self.rungs}
 
     def goal(self) -> int:
-        """The epochs of a trial that begins."""
+        """Returns the epochs after which a new trial pauses or ends."""
         return self.rungs[0] if self.rungs else self._max_epochs
 
     def pause(self, number: int, epochs: int, loss: float) -> None:
-        """A trial has come to the rung that was its goal."""
+        """Pauses a trial that has reached its goal, a rung."""
         insort(self._reached[epochs], loss)
         insort(self._paused[epochs], (loss, number))
 
     def promote(self) -> Promotion | None:
-        """A trial that goes on; it is paused no more. None: a new one begins."""
+        """Resumes a paused trial and returns its promotion; None: a new trial starts instead."""
         found = promotions(self._seen(), self._factor, self._max_epochs, 1)
-        return self._taken(found[0]) if found else None
+        return self._resume(found[0]) if found else None
 
     def promote_last(self, whole: int) -> Promotion | None:
-        """The same when no new trial may begin and none runs. None: the search has come to its end."""
+        """Does the same when no new trial may start and none runs; None: the search is over."""
         found = last_promotion(self._seen(), self._max_epochs, whole)
-        return None if found is None else self._taken(found)
+        return None if found is None else self._resume(found)
 
     def _seen(self) -> list[Rung]:
         return [Rung(epochs, len(self._reached[epochs]), tuple(self._best(epochs))) for epochs in self.rungs]
@@ -125,7 +128,7 @@ class Ladder:
         for loss, number in self._paused[epochs][:1]:
             yield Paused(number, loss, bisect_left(self._reached[epochs], loss))
 
-    def _taken(self, promotion: Promotion) -> Promotion:
+    def _resume(self, promotion: Promotion) -> Promotion:
         for epochs, waiting in self._paused.items():
             self._paused[epochs] = [one for one in waiting if one[1] != promotion.number]
         return promotion

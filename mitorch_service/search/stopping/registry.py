@@ -1,9 +1,8 @@
-"""The rules of early stopping by name."""
+"""The early stopping rules by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from mitorch_service.search.stopping.asha import Asha
 from mitorch_service.search.stopping.base import Stopper
@@ -11,7 +10,7 @@ from mitorch_service.search.stopping.hyperband import Hyperband
 from mitorch_service.search.stopping.patient import Patient
 from mitorch_service.search.stopping.percentile import Percentile
 
-DEFAULT = "asha"  # gets stuck less often than the median rule: tests/benchmarks/search_quality.py
+DEFAULT = "asha"  # ends in poor optima less often than the median rule: tests/benchmarks/search_quality.py
 
 RULES: dict[str, Callable[..., Stopper]] = {
     "asha": Asha,
@@ -22,6 +21,6 @@ RULES: dict[str, Callable[..., Stopper]] = {
 }
 
 
-def stopper(rule: str, max_epochs: int, **options: Any) -> Stopper:
-    """A rule for trainings of at most so many epochs. Options are those of the rule's class."""
+def stopper(rule: str, max_epochs: int, **options: float | None) -> Stopper:
+    """Returns the rule of this name for trainings of at most `max_epochs`. `options`: those of the rule's class."""
     return RULES[rule](max_epochs, **options)

@@ -1,22 +1,22 @@
-"""Which epoch was the best so far, and whether to go on."""
+"""The choice of the best epoch, and early stopping on a plateau."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.loop.checkpoint import State
 
 
 class Selection:
-    """Compares the epochs' evaluations by the config's objective: losses and false counts are better when lower."""
+    """Compares the epochs' evaluations by the config's objective: lower is better for losses and false counts."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self._early_stopping = config.early_stopping
         self.objective = config.objective or "val_loss"
         self._lower = "loss" in self.objective or "false" in self.objective
         self.best: float | None = None
-        self.epoch = 0  # the best one's, from 1
+        self.epoch = 0  # the best one, from 1
         self._plateau = 0  # epochs without a better objective
 
     def epoch_ended(self, epoch: int, evaluation: dict[str, float]) -> bool:
@@ -26,7 +26,8 @@ class Selection:
         counts = improved and (self.best is None or self._gain(value, self.best) > self._least_gain())
         self._plateau = 0 if counts else self._plateau + 1
         if improved:
-            self.best, self.epoch = value, epoch
+            self.best = value
+            self.epoch = epoch
         return improved
 
     def is_over(self) -> bool:
@@ -35,14 +36,16 @@ class Selection:
 
     def __str__(self) -> str:
         if self.best is None:
-            return f"{self.objective} was not a number in any epoch: the validation set shows nothing to measure it on"
+            return f"{self.objective} was not a number in any epoch: the validation set has nothing to measure it on"
         return f"{self.objective} was best in epoch {self.epoch}"
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         return {"best": self.best, "epoch": self.epoch, "plateau": self._plateau}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.epoch, self._plateau = state["best"], state["epoch"], state["plateau"]
+    def load_state_dict(self, state: State) -> None:
+        self.best = state["best"]
+        self.epoch = state["epoch"]
+        self._plateau = state["plateau"]
 
     def _gain(self, value: float, best: float) -> float:
         return best - value if self._lower else value - best

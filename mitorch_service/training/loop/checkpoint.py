@@ -1,4 +1,4 @@
-"""The state of a training between two steps, kept in the artifact store to go on from."""
+"""The state of a training between two steps, stored with its artifacts to resume from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mitorch_service.errors import ArtifactError
 
 State = dict[str, Any]  # nested dicts, lists and tuples of tensors, numbers, strings and None
 
-INHERITED = "inherited"  # marks a state that is another training's
+INHERITED = "inherited"  # marks a state that was another training's
 _KEPT = 2
 _MAGIC = b"mitorch1"
 _DIGEST = 32
@@ -30,43 +30,45 @@ log = logging.getLogger("mitorch")
 
 
 class Checkpoints:
-    """The last two states of one training, under ``<prefix>checkpoint-<number>/``, and the last two that others may
-    take over, under ``<prefix>shared-<epoch>/``.
+    """The last two states of one training, under ``<prefix>checkpoint-<number>/``, and the last two that other
+    trainings may inherit, under ``<prefix>shared-<epoch>/``.
 
-    Writing and uploading happen in a thread of their own. Of several states that wait for it only the newest is stored.
-    What cannot be stored is logged, and the training goes on.
+    Writing and uploading happen in a thread of their own. Of several waiting states, only the newest is stored. A state
+    that cannot be stored is logged, and the training continues.
     """
 
     def __init__(self, artifacts: ArtifactStore, prefix: str) -> None:
         """`prefix` ends in ``/``."""
-        self._artifacts, self._prefix = artifacts, prefix
+        self._artifacts = artifacts
+        self._prefix = prefix
         self._found: State | None = None
         self._searched = False
-        self._stored: list[int] = []  # numbers, in the order in which they go: damaged ones, then the oldest
+        self._stored: list[int] = []  # numbers in the order of their deletion: damaged ones, then the oldest
         self._changed = threading.Condition()
         self._waiting: tuple[State, int | None] | None = None  # with the epoch under which it is shared
         self._busy = False
         self._thread: threading.Thread | None = None
 
     def latest(self) -> State | None:
-        """The newest state that is whole, in main memory; None if there is none. Those that are damaged are logged and
-        left out. Raises ArtifactError if the store cannot be read."""
+        """The newest undamaged state, its tensors on the CPU; None if there is none. Damaged ones are logged and
+        skipped. Raises ArtifactError if the store cannot be read."""
         if not self._searched:
-            self._found, damaged = self._newest(numbers := self._numbers())
+            numbers = self._numbers()
+            self._found, damaged = self._newest(numbers)
             self._stored = [*damaged, *(number for number in numbers if number not in damaged)]
             self._searched = True
             if damaged and self._found is None:
-                log.warning("no checkpoint is whole: the training starts from its first epoch")
+                log.warning("every checkpoint is damaged: the training starts from its first epoch")
         return self._found
 
-    def take_over(self, state: State) -> None:
-        """From now on `latest` is this state of another training."""
+    def inherit(self, state: State) -> None:
+        """Makes a state of another training the one that `latest` returns."""
         self.latest()
         self._found = {**state, INHERITED: True}
 
     def save(self, state: State, shared: int | None = None) -> None:
-        """Stores the state, soon: nothing of it may change any more (`in_main_memory`). `shared`: the epoch after which
-        others may take it over."""
+        """Stores the state soon, in the background; the caller must not change it any more (`in_main_memory`). With
+        `shared`, an epoch, other trainings may inherit it as the state after that epoch."""
         with self._changed:
             self._found = None  # not needed twice: it may be as large as the network
             self._waiting = state, shared
@@ -76,12 +78,12 @@ class Checkpoints:
             self._changed.notify_all()
 
     def wait(self) -> None:
-        """Until everything that was saved is stored, or could not be."""
+        """Waits until every saved state is stored, or could not be."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting is None and not self._busy)
 
     def delete(self) -> None:
-        """Once the training has ended for good. What cannot be deleted is logged."""
+        """Deletes the states of a training that has ended for good. A failure is logged."""
         self.wait()
         for number in self._stored:
             self._forget(self._folder(number))
@@ -97,11 +99,14 @@ class Checkpoints:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting is not None)
-                (state, shared), self._waiting, self._busy = self._waiting or ({}, None), None, True
+                assert self._waiting is not None
+                state, shared = self._waiting
+                self._waiting = None
+                self._busy = True
             try:
                 self._store(state, shared)
             except (ArtifactError, OSError, RuntimeError) as error:  # RuntimeError is torch's for a failed write
-                log.warning("a checkpoint cannot be stored, the training goes on without it: %s", error)
+                log.warning("a checkpoint cannot be stored, the training continues without it: %s", error)
             finally:
                 with self._changed:
                     self._busy = False
@@ -112,7 +117,7 @@ class Checkpoints:
         with tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
             file = Path(folder, "state.pt")
             write_state(state, file)
-            if shared is not None:  # first: whoever finds the own one does not look for the other
+            if shared is not None:  # first: an attempt that finds its own state does not look for the shared one
                 self._artifacts.put(f"{shared_folder(self._prefix, shared)}state.pt", file)
             self._artifacts.put(self._key(number), file)
         self._stored.append(number)
@@ -126,7 +131,7 @@ class Checkpoints:
         try:
             self._artifacts.delete(folder)
         except ArtifactError as error:
-            log.warning("an old checkpoint stays: %s", error)
+            log.warning("an old checkpoint cannot be deleted: %s", error)
 
     def _numbers(self, kind: str = CHECKPOINT) -> list[int]:
         start = f"{self._prefix}{kind}"
@@ -134,7 +139,7 @@ class Checkpoints:
         return sorted({int(name) for name in names if name.isdecimal()})
 
     def _newest(self, numbers: list[int]) -> tuple[State | None, list[int]]:
-        """The last that is whole, with the numbers of those after it."""
+        """The last undamaged state, and the numbers of the damaged ones after it."""
         damaged: list[int] = []
         for number in reversed(numbers):
             state = self._read(number)
@@ -155,7 +160,7 @@ class Checkpoints:
                 return None
             state = read_state(file)
         if state is None:
-            log.warning("the checkpoint %s is damaged: it is left out", key)
+            log.warning("the checkpoint %s is damaged: it is skipped", key)
         return state
 
     def _key(self, number: int) -> str:
@@ -166,12 +171,12 @@ class Checkpoints:
 
 
 def shared_folder(prefix: str, epoch: int) -> str:
-    """Where a training whose keys begin so keeps the state that others may take over after an epoch."""
+    """The key prefix of the state after an epoch that a training with the key prefix `prefix` shares."""
     return f"{prefix}{SHARED}{epoch:06d}/"
 
 
 def read_shared(artifacts: ArtifactStore, training_id: str, epoch: int) -> State:
-    """The state that a training has kept for others. Raises ArtifactError if it is not there, or not whole."""
+    """The state after an epoch that a training shares. Raises ArtifactError if it is missing or damaged."""
     key = f"{shared_folder(f'{training_id}/', epoch)}state.pt"
     with tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
         file = Path(folder, "state.pt")
@@ -183,7 +188,7 @@ def read_shared(artifacts: ArtifactStore, training_id: str, epoch: int) -> State
 
 
 def write_state(state: State, path: Path) -> None:
-    """A mark, a SHA-256 of all that follows, and torch's own format."""
+    """Writes a mark, a SHA-256 of all that follows it, and the state in torch's own format."""
     with path.open("w+b") as file:
         file.write(_MAGIC + bytes(_DIGEST))
         torch.save(state, file)
@@ -194,7 +199,7 @@ def write_state(state: State, path: Path) -> None:
 
 
 def read_state(path: Path) -> State | None:
-    """What `write_state` wrote, without running any code from the file; None if it is not whole."""
+    """Reads a file of `write_state` without running any code from it; None if it is damaged."""
     with path.open("rb") as file:
         head = file.read(len(_MAGIC) + _DIGEST)
         if not head.startswith(_MAGIC) or hashlib.file_digest(file, "sha256").digest() != head[len(_MAGIC) :]:
@@ -202,7 +207,7 @@ def read_state(path: Path) -> State | None:
         file.seek(len(_MAGIC) + _DIGEST)
         try:
             state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError):  # of another version of PyTorch
+        except (RuntimeError, pickle.UnpicklingError):  # written by another version of PyTorch
             return None
     return state if isinstance(state, dict) else None
 

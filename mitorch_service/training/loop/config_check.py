@@ -1,9 +1,8 @@
-"""What the engine knows about a config that its form does not show: checked at submission, without importing torch."""
+"""Checks of a config beyond its form: names and options that the engine knows. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.config import AugmentationStep, TrainingConfig, augmentation_list
@@ -16,17 +15,19 @@ from mitorch_service.training.tasks.names import unknown_task_problem
 _DEFAULT_TASK = str(TrainingConfig.model_fields["task_type"].default)
 
 
-def check_names(written: Mapping[str, Any]) -> list[Problem]:
-    """An unknown task, model (where timm is installed) or optimizer, and unknown names and options of transforms, each
-    with its path.
+def check_names(written: Mapping[str, object]) -> list[Problem]:
+    """Unknown tasks, models (where timm is installed), optimizers, transforms and options of transforms, each with its
+    path.
 
-    `written` is a config as it is in the file. Its form may be wrong: then what has the right one is looked at, so that
-    a file's problems are told together.
+    `written` is a config as it is in the file. Parts with a wrong form are skipped, so that all problems of a file can
+    be reported together.
     """
     task_type = written.get("task_type", _DEFAULT_TASK)
     if not isinstance(task_type, str):
         task_type = _DEFAULT_TASK
-    task, model, optimizer = unknown_task_problem(task_type), _name_in(written, "model"), _name_in(written, "optimizer")
+    task = unknown_task_problem(task_type)
+    model = _name_in(written, "model")
+    optimizer = _name_in(written, "optimizer")
     found = [
         ("task_type", task),
         ("model.name", unknown_model_problem(model, task_type) if model and not task else None),
@@ -36,14 +37,14 @@ def check_names(written: Mapping[str, Any]) -> list[Problem]:
     return names + check_augmentation(_steps_in(written, "train"), _steps_in(written, "val"), task_type)
 
 
-def _name_in(written: Mapping[str, Any], section: str) -> str | None:
+def _name_in(written: Mapping[str, object], section: str) -> str | None:
     inner = written.get(section)
     name = inner.get("name") if isinstance(inner, dict) else None
     return name if isinstance(name, str) else None
 
 
-def _steps_in(written: Mapping[str, Any], part: str) -> list[AugmentationStep | None]:
-    """None stands for a step whose form is wrong, which is told by the check of the form."""
+def _steps_in(written: Mapping[str, object], part: str) -> list[AugmentationStep | None]:
+    """None for a step with a wrong form, which the check of the form reports."""
     section = written.get("augmentation")
     if not isinstance(section, dict) or part not in section:
         return []

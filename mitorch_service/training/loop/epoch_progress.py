@@ -1,19 +1,20 @@
-"""The sums of an epoch's training part, and its clock."""
+"""The loss sums and the clock of an epoch's training part."""
 
 from __future__ import annotations
 
 import math
 import time
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mitorch_service.models.result import EpochResult
+from mitorch_service.training.loop.checkpoint import State
 
-_READ_EVERY = 50  # steps: reading a loss from a GPU waits until it has done all that it was given
-_REMEMBERED = 5  # finite losses, for the report of one that is not
+_READ_EVERY = 50  # steps: reading a loss waits for the GPU to finish its queue
+_REMEMBERED = 5  # finite losses, for the report of one that is not finite
 
 
 class BadLoss(NamedTuple):
@@ -21,27 +22,29 @@ class BadLoss(NamedTuple):
 
     step: int  # from 0
     loss: float
-    gradient_norm: float | None  # of the move of the weights before it, where it is known
+    gradient_norm: float | None  # of the update of the weights before it, if it is known
 
 
 class EpochProgress:
-    """Losses are added as they come and read in blocks; on a CPU each at once."""
+    """Sums the losses of an epoch's steps. On a GPU they are read in blocks, on a CPU one by one."""
 
     def __init__(self, number: int, device: torch.device, last_finite: list[float] | None = None) -> None:
-        """`last_finite`: the last losses of the epoch before."""
+        """`last_finite` are the last losses of the epoch before."""
         self._number = number
         self._every = 1 if device.type == "cpu" else _READ_EVERY
         self._start = time.perf_counter()
-        self._seconds_before = 0.0  # of the part of the epoch that an interrupted run has done
+        self._seconds_before = 0.0  # spent on this epoch by interrupted attempts
         self._training_seconds = 0.0
         self._unread: list[tuple[int, Tensor, int, Tensor | None]] = []
-        self._loss_sum, self._samples = 0.0, 0
-        self.last_loss, self.rate = math.nan, 0.0
+        self._loss_sum = 0.0
+        self._samples = 0
+        self.last_loss = math.nan
+        self.rate = 0.0  # the learning rate
         self.last_finite = last_finite or []
         self.bad: BadLoss | None = None
 
     def add(self, step: int, loss: Tensor, samples: int, rate: float, norm: Tensor | None) -> None:
-        """The mean loss of a step's batch, and the gradient norm of the move of the weights before it."""
+        """Adds the mean loss of a step's batch (a scalar tensor), and the gradient norm of the update before it."""
         self._unread.append((step, loss.detach(), samples, norm))
         self._samples += samples
         self.rate = rate
@@ -49,7 +52,7 @@ class EpochProgress:
             self.read()
 
     def read(self) -> None:
-        """Brings `last_loss` and `bad` up to date; waits for the device."""
+        """Updates `last_loss` and `bad`; waits for the device."""
         if not self._unread:
             return
         losses = torch.stack([loss for _, loss, _, _ in self._unread]).tolist()
@@ -62,17 +65,18 @@ class EpochProgress:
         self._training_seconds = self._elapsed()
 
     def sums(self) -> tuple[float, int]:
-        """Loss times samples, and samples, of what was read."""
+        """The sum of loss times samples, and the number of samples, of the losses read so far."""
         return self._loss_sum, self._samples
 
     def set_sums(self, loss_sum: float, samples: int) -> None:
-        """Those of all processes together."""
-        self._loss_sum, self._samples = loss_sum, samples
+        """Replaces the sums by those of all processes together."""
+        self._loss_sum = loss_sum
+        self._samples = samples
 
     def result(
         self, *, train_loss: float | None = None, evaluation: dict[str, float] | None = None, note: str | None = None
     ) -> EpochResult:
-        """Of the epoch so far; `train_loss` instead of the mean."""
+        """The result of the epoch so far; `train_loss` replaces the mean loss."""
         metrics = dict(evaluation or {})
         seconds = self._elapsed()
         return EpochResult(
@@ -87,8 +91,8 @@ class EpochProgress:
             note=note,
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Of an epoch that is to be gone on with."""
+    def state_dict(self) -> State:
+        """The state of an unfinished epoch."""
         self.read()
         return {
             "loss_sum": self._loss_sum,
@@ -98,16 +102,19 @@ class EpochProgress:
             "last_finite": self.last_finite,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._loss_sum, self._samples = state["loss_sum"], state["samples"]
-        self.rate, self._seconds_before = state["rate"], state["seconds"]
+    def load_state_dict(self, state: State) -> None:
+        self._loss_sum = state["loss_sum"]
+        self._samples = state["samples"]
+        self.rate = state["rate"]
+        self._seconds_before = state["seconds"]
         self.last_finite = list(state["last_finite"])
 
-    def load_sums(self, states: list[dict[str, Any]]) -> None:
-        """Takes over what several processes have gathered."""
+    def load_sums(self, states: list[State]) -> None:
+        """Adds up the sums of several processes."""
         self._loss_sum = sum(state["loss_sum"] for state in states)
         self._samples = sum(state["samples"] for state in states)
-        self.rate, self._seconds_before = states[0]["rate"], states[0]["seconds"]
+        self.rate = states[0]["rate"]
+        self._seconds_before = states[0]["seconds"]
 
     def _take(self, step: int, loss: float, samples: int, norm: Tensor | None) -> None:
         self.last_loss = loss

@@ -1,4 +1,4 @@
-"""A drill: the process is killed in the midst of a training, as a cluster does that takes a node away."""
+"""A drill: kills the process in the middle of a training, as a cluster that evicts its node does."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from mitorch_service.training.loop.reporter import Reporter, TrainingPlan
 
 
 class EvictingReporter(Reporter):
-    """Tells another reporter everything, until so many epochs and the part of one are behind it; then SIGKILL."""
+    """Forwards everything to another reporter; after `epochs` (2.5: in the middle of the third) sends SIGKILL."""
 
     def __init__(self, inner: Reporter, epochs: float, before: Callable[[], None]) -> None:
-        """`before` is called before the end: it waits for the last checkpoint, so that each drill is the same."""
-        self._inner, self._epochs, self._before = inner, epochs, before
+        """`before` is called before the kill: it waits for the last checkpoint, so that every drill is the same."""
+        self._inner = inner
+        self._epochs = epochs
+        self._before = before
 
     def training_started(self, plan: TrainingPlan) -> None:
         self._inner.training_started(plan)

@@ -1,4 +1,4 @@
-"""From a data set to batches on the device, ready for the network."""
+"""Feeds batches of a data set to the network: on the device, normalized and mixed."""
 
 from __future__ import annotations
 
@@ -22,28 +22,30 @@ from mitorch_service.training.tasks.base import Task
 
 
 class Feed:
-    """Iterated once per epoch: float32 batches on the device, less the network's mean, over its std.
+    """Yields each epoch's batches: float32 images on the device, normalized by the network's mean and std.
 
-    Images travel as bytes and become numbers on the device. For CUDA the next batch is copied and prepared on a stream
-    of its own, while the network is busy with the one before.
+    Images travel as bytes and become floats on the device. With CUDA, the next batch is copied and prepared on a stream
+    of its own while the network works on the current one.
     """
 
     def __init__(self, batches: Batches, network: Network, device: torch.device, mixing: Mixing) -> None:
-        self._batches, self._device, self._mixing = batches, device, mixing
+        self._batches = batches
+        self._device = device
+        self._mixing = mixing
         self._mean = torch.tensor(network.mean, device=device).view(3, 1, 1)
         self._std = torch.tensor(network.std, device=device).view(3, 1, 1)
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """The number of batches of a whole epoch."""
         return len(self._batches)
 
     @property
     def images(self) -> int:
-        """How many images the data set has."""
+        """The number of images in the data set."""
         return self._batches.images
 
     def skipped(self) -> list[str]:
-        """What was wrong with each image that was left out until now (``data.on_error: skip``)."""
+        """The problem of each image that was skipped so far (``data.on_error: skip``)."""
         return list(self._batches.bad)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
@@ -63,13 +65,13 @@ class Feed:
     def _prepare(self, batch: Batch, epoch: int, number: int) -> Batch:
         batch = batch.to(self._device, non_blocking=True)
         if isinstance(batch.images, Tensor):
-            batch.images = self._normalise(batch.images)
+            batch.images = self._normalize(batch.images)
         else:
-            batch.images = [self._normalise(image) for image in batch.images]
+            batch.images = [self._normalize(image) for image in batch.images]
         return self._mixing(batch, epoch, number)
 
-    def _normalise(self, images: Tensor) -> Tensor:
-        """The same bits as torchvision's ToDtype(scale=True) and Normalize."""
+    def _normalize(self, images: Tensor) -> Tensor:
+        """Gives the same bits as torchvision's ToDtype(scale=True) and Normalize."""
         return images.to(torch.float32).mul_(1.0 / 255.0).sub_(self._mean).div_(self._std)
 
 
@@ -85,11 +87,11 @@ def open_feed(
     rank: int = 0,
     world_size: int = 1,
 ) -> Feed:
-    """The feed of a training, shuffled and augmented anew each epoch, or of a validation.
+    """Opens the feed of a training, shuffled and augmented anew each epoch, or of a validation.
 
-    A last batch that leaves a process with one image is left out of a training where there is batch normalisation: it
-    has no variance to take. `at_most` limits the batches of an epoch, and is for trying things out: nothing is loaded
-    ahead then. The processes of a distributed run share the batches out (`EpochBatches`).
+    A training with batch normalization skips a last batch that leaves a process with one image, which has no variance.
+    `at_most` limits the batches of an epoch for a trial run, and loads nothing ahead. The processes of a distributed
+    run share the batches (`EpochBatches`).
     """
     steps = steps_for(config.augmentation, image_list.kind, "train" if training else "val")
     size = config.model.input_size
@@ -128,7 +130,7 @@ def _images(config: TrainingConfig, image_list: ImageList, augmentation: Augment
 
 
 def _cache_bytes(config: TrainingConfig, training: bool, world_size: int) -> int:
-    """This process's part of ``data.cache_memory``: three quarters for the training images."""
+    """This process's share of ``data.cache_memory``: three quarters for the training images."""
     return int(config.data.cache_memory * 2**30 * (0.75 if training else 0.25) / world_size)
 
 
@@ -139,7 +141,7 @@ def _workers(config: TrainingConfig, images: int) -> int:
 
 
 def _ahead(steps: Iterator[Callable[[], Batch]], device: torch.device) -> Iterator[Batch]:
-    """Runs each step on a stream of its own, one before its batch is asked for."""
+    """Runs each step on a stream of its own, one batch ahead of the consumer."""
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     waiting: tuple[Batch, torch.cuda.Event] | None = None
     for step in steps:
@@ -153,7 +155,7 @@ def _ahead(steps: Iterator[Callable[[], Batch]], device: torch.device) -> Iterat
 
 
 def _arrived(batch: Batch, ready: torch.cuda.Event, device: torch.device) -> Batch:
-    """Lets the network's stream wait for the batch, and keeps its memory from being used anew before that is done."""
+    """Makes the network's stream wait for the batch, and keeps its memory from being reused before that is done."""
     stream = torch.cuda.current_stream(device)
     stream.wait_event(ready)
     for tensor in _tensors(batch):

@@ -1,4 +1,4 @@
-"""Keeps the course of a training as files: TensorBoard's events, and charts."""
+"""Writes the course of a training to files: TensorBoard events and charts."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 
 
 class FileReporter(Reporter):
-    """Tells another reporter everything, and writes ``tensorboard/`` at each epoch and ``curves.png`` when closed."""
+    """Forwards everything to another reporter; writes ``tensorboard/`` after each epoch, ``curves.png`` when closed."""
 
     def __init__(self, inner: Reporter, folder: Path, earlier: Iterable[EpochResult] = ()) -> None:
-        """`earlier` are the epochs before a resumed training goes on. Raises MissingExtra where a package is not
-        installed that this or the plots need: at the start, not at the end of a training."""
+        """`earlier` are the epochs before the point from which the training resumes. Raises MissingExtra if a package
+        that this or the plots need is not installed: at the start of a training, not at its end."""
         for package in ("tensorboard", "matplotlib"):
             if find_spec(package) is None:
                 raise MissingExtra(package, "train")
-        self._inner, self._folder = inner, folder
+        self._inner = inner
+        self._folder = folder
         self._results = {result.epoch: result for result in earlier}
         folder.mkdir(parents=True, exist_ok=True)
-        self._events: SummaryWriter | None = None  # tensorboard takes half a second to import: at the first epoch's end
+        self._events: SummaryWriter | None = None  # opened after the first epoch: the import takes half a second
 
     @property
     def curves(self) -> Path:
-        """Where the charts are, once this is closed and if there was an epoch."""
+        """The file of the charts, written when this is closed and there was an epoch."""
         return self._folder / "curves.png"
 
     def training_started(self, plan: TrainingPlan) -> None:
@@ -43,7 +44,7 @@ class FileReporter(Reporter):
 
     def epoch_ended(self, result: EpochResult) -> None:
         self._inner.epoch_ended(result)
-        if self._events is None or result.epoch in self._results:  # the first, or one that is done again
+        if self._events is None or result.epoch in self._results:  # the first, or a repeated one
             self._open_events(result.epoch)
         self._write(result)
 
@@ -54,15 +55,15 @@ class FileReporter(Reporter):
         return self._inner.should_stop()
 
     def close(self) -> None:
-        """Ends the writing. The other reporter stays open."""
+        """Closes the files, but not the other reporter."""
         if self._events is not None:
             self._events.close()
         if self._results:
             draw_curves([self._results[epoch] for epoch in sorted(self._results)], self.curves)
 
     def _open_events(self, epoch: int) -> None:
-        """With the epochs before this one. What other files there have no longer counts: TensorBoard would draw a line
-        through a training of before, or through both versions of an epoch."""
+        """Starts a new events file with the epochs before this one, and hides the older files: TensorBoard would draw
+        one line through an earlier training, or through both versions of an epoch."""
         from torch.utils.tensorboard import SummaryWriter
 
         if self._events is not None:
@@ -74,7 +75,7 @@ class FileReporter(Reporter):
             self._write(result)
 
     def _write(self, result: EpochResult) -> None:
-        assert self._events is not None  # opened before
+        assert self._events is not None  # `_open_events` was called before
         self._results[result.epoch] = result
         for name, value in _scalars(result).items():
             self._events.add_scalar(name, value, result.epoch, walltime=result.finished_at.timestamp())

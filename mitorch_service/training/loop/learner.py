@@ -1,17 +1,17 @@
-"""What learns: the network with its optimizer, precision and average, one batch after the other."""
+"""The network in training, with its optimizer, precision and weight average."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from copy import deepcopy
-from typing import Any
 
 from torch import Tensor, nn
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.loop.checkpoint import State
 from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.networks.weights import StateDict, cpu_state_dict
 from mitorch_service.training.optimization.averages import build_average
@@ -22,18 +22,20 @@ from mitorch_service.training.tasks.base import Task
 
 
 class Learner:
-    """One training's weights and all that moves them."""
+    """Computes losses and updates the weights, one batch after the other."""
 
     def __init__(self, task: Task, module: nn.Module, config: TrainingConfig, processes: Processes) -> None:
-        self._task, self._config, self._processes = task, config, processes
+        self._task = task
+        self._config = config
+        self._processes = processes
         self._precision = Precision(config.precision, processes.device)
         self._module = self._precision.place(processes.prepared(module))
         self._optimizer = build_optimizer(config.optimizer, self._module, config.lr_scheduler.base_lr)
         self._parallel = processes.wrapped(self._module)
-        self._average = build_average(config, self._module)  # of weights that are the same in all processes by now
+        self._average = build_average(config, self._module)  # after `wrapped`: the weights are the same everywhere
         self._called = self._precision.compiled(self._parallel)
-        self._moved = True  # the gradients that there are have done their work
-        self.norm: Tensor | None = None  # of the last move's gradients, where it is known
+        self._updated = True  # the present gradients have been applied
+        self.norm: Tensor | None = None  # of the last update's gradients, if it is known
 
     @property
     def precision(self) -> Precision:
@@ -41,46 +43,47 @@ class Learner:
 
     @property
     def saved(self) -> nn.Module:
-        """What is validated and saved: the average, where there is one, else what is trained."""
+        """The module to validate and save: the average, if there is one, else the trained one."""
         return self._average.module() or self._module
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trainable parameters."""
         return sum(one.numel() for one in self._module.parameters() if one.requires_grad)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The batch's mean loss, not yet known to the processor. Raises InvalidInput for a batch of one image where
-        batch normalisation needs more."""
+        """The batch's mean loss: a scalar tensor on the device, not yet read. Raises InvalidInput for a batch of one
+        image if batch normalization needs more."""
         try:
             with self._precision.autocast():
                 return self._task.loss(self._called, self._precision.arranged(batch), self._config)
         except ValueError as error:
             if not str(error).startswith("Expected more than 1 value per channel"):
                 raise
-            problem = "leaves one image for a step, which has no variance for batch normalisation: take 2 or more"
+            problem = "leaves one image for a step, too few for batch normalization: set 2 or more"
             several = "" if self._processes.alone else " for each process"
             raise InvalidInput("config", [Problem("batch_size", problem + several)]) from error
 
-    def learn(self, loss: Tensor, rate: float, weight: float, *, moves: bool = True) -> None:
-        """Adds the loss's gradient times `weight` to those since the last move; then moves the weights, or not yet."""
-        if self._moved:
-            self._optimizer.zero_grad()  # not sooner: a loss that is not finite is told with the gradients before it
-        with nullcontext() if moves else self._processes.unsynchronised(self._parallel):
+    def learn(self, loss: Tensor, rate: float, weight: float, *, updates: bool = True) -> None:
+        """Adds the loss's gradient times `weight` to those since the last update; then updates the weights, unless more
+        gradients are to be accumulated."""
+        if self._updated:
+            self._optimizer.zero_grad()  # not sooner: the report of a loss that is not finite has the gradients before
+        with nullcontext() if updates else self._processes.unsynchronized(self._parallel):
             self._precision.backward(loss * weight if weight != 1 else loss)
-        self._moved = moves
-        if moves:
+        self._updated = updates
+        if updates:
             set_learning_rate(self._optimizer, rate)
             self.norm = self._precision.step(self._optimizer, self._config.gradient)
             self._average.step_ended(self._module)
 
     def start_epoch(self) -> None:
-        """Into training mode."""
+        """Switches to training mode."""
         self._called.train()
         self._module.train()
 
     def end_epoch(self, epoch: int, batches: Callable[[], Iterable[Batch]]) -> None:
-        """The average takes in the epoch (1 is the first); it may run over training batches."""
+        """Adds the epoch (1 is the first) to the average, which may run over training batches for its statistics."""
 
         def refresh(module: nn.Module) -> None:
             for batch in batches():
@@ -98,11 +101,11 @@ class Learner:
         return gradient_norm(self._optimizer)
 
     def weights(self) -> StateDict:
-        """A copy of what is saved, in main memory."""
+        """A copy of the weights to save, on the CPU."""
         return cpu_state_dict(self.saved)
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, the random generators and gradients aside; shares memory with it."""
+    def state_dict(self) -> State:
+        """The state on which the next step depends, without random generators and gradients; shares memory with it."""
         return {
             "module": self._module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -110,11 +113,12 @@ class Learner:
             "average": self._average.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any], own_settings: bool = False) -> None:
-        """`own_settings`: the optimizer keeps what its config says (momentum, decay), and takes over what it has
-        gathered. The state stays as it is in what follows."""
-        self._moved, self.norm = True, None
-        gathered = deepcopy(state["optimizer"])  # an optimizer goes on with the tensors that it is given
+    def load_state_dict(self, state: State, own_settings: bool = False) -> None:
+        """Loads a copy of the state. With `own_settings`, the optimizer keeps the settings of its own config (momentum,
+        decay) and loads the gathered moments only."""
+        self._updated = True
+        self.norm = None
+        gathered = deepcopy(state["optimizer"])  # an optimizer keeps the tensors that it is given, and changes them
         self._module.load_state_dict(state["module"])
         if own_settings:
             load_moments(self._optimizer, gathered)

@@ -1,4 +1,4 @@
-"""Further processes of this same command on this machine, one for each further GPU."""
+"""Starts further processes of the current command on this machine, one for each further GPU."""
 
 from __future__ import annotations
 
@@ -15,61 +15,61 @@ from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 
 _PATIENCE_SECONDS = 60.0  # between the end of one process and that of another
-_PLACES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # as torchrun names them
+_VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # the names of torchrun
 
 log = logging.getLogger("mitorch")
 
 
 def wanted_processes(config: TrainingConfig) -> int:
-    """How many of this machine's GPUs the config asks for (``resources.gpus``), each for a process of its own; 1 where
-    a cluster has started the processes already."""
+    """The number of this machine's GPUs that the config requests (``resources.gpus``), each for a process of its own; 1
+    if a cluster has started the processes already."""
     import torch
 
-    asked = config.resources.gpus if config.resources is not None else None
-    if "RANK" in os.environ or not asked:
+    requested = config.resources.gpus if config.resources is not None else None
+    if "RANK" in os.environ or not requested:
         return 1
-    return max(1, min(asked, torch.cuda.device_count()))
+    return max(1, min(requested, torch.cuda.device_count()))
 
 
 @contextmanager
 def local_processes(processes: int, command: Sequence[str] | None = None) -> Iterator[None]:
-    """Starts `command` (this process's own) once more for each process beyond the first, with the environment by which
-    `Processes.joined` finds the others; within, this one has rank 0. Nothing happens for one process.
+    """Starts `command` (by default this process's own) for each process beyond the first, with the environment by which
+    `Processes.joined` finds the others; this one has rank 0 meanwhile. Does nothing for one process.
 
-    Should a companion fail, this process ends too: it would wait for it forever.
+    If one of the others fails, this process exits too: it would wait for it forever.
     """
     if processes == 1:
         yield
         return
-    here = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    environment = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     program = list(command or [sys.executable, *sys.orig_argv[1:]])
     started = [
-        subprocess.Popen(program, env={**os.environ, **here, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        subprocess.Popen(program, env={**os.environ, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(1, processes)
     ]
     done = threading.Event()
-    for companion in started:
-        threading.Thread(target=_watch, args=(companion, done), name="companion", daemon=True).start()
-    os.environ.update(here, RANK="0", LOCAL_RANK="0")
+    for process in started:
+        threading.Thread(target=_watch, args=(process, done), name="local process", daemon=True).start()
+    os.environ.update(environment, RANK="0", LOCAL_RANK="0")
     try:
         yield
         done.set()
-        for companion in started:
-            companion.wait(_PATIENCE_SECONDS)
+        for process in started:
+            process.wait(_PATIENCE_SECONDS)
     finally:
         done.set()
-        for name in _PLACES:
+        for name in _VARIABLES:
             del os.environ[name]
-        for companion in started:
-            companion.kill()
-            companion.wait()
+        for process in started:
+            process.kill()
+            process.wait()
 
 
-def _watch(companion: subprocess.Popen[bytes], done: threading.Event) -> None:
-    code = companion.wait()
-    if code == 0 or done.wait(_PATIENCE_SECONDS):  # it may have failed of what makes this process fail too
+def _watch(process: subprocess.Popen[bytes], done: threading.Event) -> None:
+    code = process.wait()
+    if code == 0 or done.wait(_PATIENCE_SECONDS):  # whatever made it fail may end this process in good order, too
         return
-    log.error("a process of this training ended with exit code %d: the others cannot go on", code)
+    log.error("a process of this training ended with exit code %d: the others cannot continue", code)
     os._exit(EXIT_INFRASTRUCTURE)
 
 

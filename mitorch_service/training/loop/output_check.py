@@ -1,4 +1,4 @@
-"""Whether the weights can be written: asked before a training starts, not after it."""
+"""Checks that the weights can be written, before a training starts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mitorch_service.errors import InvalidInput, Problem
 
 
 def check_writable(path: Path) -> None:
-    """Raises InvalidInput unless a file can be made in the folder of `path`; leaves nothing there.
+    """Raises InvalidInput unless a file can be created in the folder of `path`; leaves nothing there.
 
-    Asking for permissions would not do: root has them all, on a read-only file system too.
+    Checking permissions would not suffice: root has them all, even on a read-only file system.
     """
     if path.is_dir():
         raise InvalidInput(str(path), [Problem("", "is a folder: give a file's path")])

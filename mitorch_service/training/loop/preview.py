@@ -1,4 +1,4 @@
-"""A contact sheet of what the augmentation makes of the training images: to look at before hours of training."""
+"""A contact sheet of augmented training images, to look at before hours of training."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import BadImage, ImageKey, Images
 from mitorch_service.training.data.loaders import EpochBatches
 
-_MEAN = (0.485, 0.456, 0.406)  # that erasing leaves; a network may have another
-_SMALLEST, _LARGEST = 160, 320  # pixels of a tile's side
-_GAP, _CAPTION = 6, 14
+_MEAN = (0.485, 0.456, 0.406)  # the fill color of erasing; a network may have another
+_SMALLEST = 160  # pixels of a tile's side
+_LARGEST = 320
+_GAP = 6
+_CAPTION = 14
 _COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 
 
 def write_preview(config: TrainingConfig, train: ImageList, count: int, path: Path) -> None:
-    """Writes a PNG of the first `count` images that a training would see, with their boxes and classes.
+    """Writes a PNG of the first `count` images of a training, with their boxes and classes.
 
-    With fewer images than that, those of the next epochs follow. What mixes batches is not shown. Raises DataError for
-    an image that cannot be loaded, or a file that cannot be written.
+    If an epoch has fewer images, those of the next epochs follow. Augmentations that mix images (mixup, cutmix) are not
+    shown. Raises DataError if an image cannot be loaded or the file cannot be written.
     """
     steps = steps_for(config.augmentation, train.kind, "train")
     augmentation = build_augmentation(steps, config.model.input_size, _MEAN, train.kind)
@@ -68,7 +70,7 @@ def _tile(images: Images, key: ImageKey, classes: tuple[str, ...]) -> Image.Imag
 
 
 def _scale(side: int) -> float:
-    """Small images are enlarged to see each pixel, and their boxes apart from them."""
+    """Enlarges small images, so that each pixel can be seen, and boxes apart from them."""
     return math.ceil(_SMALLEST / side) if side < _SMALLEST else min(1.0, _LARGEST / side)
 
 

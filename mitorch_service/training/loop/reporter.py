@@ -1,4 +1,4 @@
-"""What a training tells the outside while it runs, and asks it."""
+"""The reports of a running training, and its question whether to stop."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from mitorch_service.models.result import EpochResult
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What is about to run."""
+    """The size of a training that is about to start."""
 
     epochs: int
     steps_per_epoch: int
     train_images: int
     val_images: int
     classes: int
-    parameters: int  # that are trained
-    device: str  # as PyTorch writes it: "cuda:0", "cpu"
+    parameters: int  # trainable ones
+    device: str  # in PyTorch's words: "cuda:0", "cpu"
 
 
 class Reporter(ABC):
-    """Called from the training's thread, in the order of the methods below.
+    """Receives the reports, in the training's thread and in the order of the methods below.
 
-    What a method raises ends the training. The methods must be quick: the device waits for them.
+    An exception of a method ends the training. The methods must be quick: the device waits for them.
     """
 
     @abstractmethod
     def training_started(self, plan: TrainingPlan) -> None:
-        """Once, when everything is built and the first step is next."""
+        """Called once, before the first step."""
 
     @abstractmethod
     def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """After each step: `step` of `steps` in `epoch`, both from 1; `loss` is the batch's mean, on a
-        GPU that of one of the last 50 steps: reading it takes a wait for the device."""
+        """Called after each step: `step` of `steps` in `epoch`, both from 1. `loss` is the batch's mean; on a GPU it is
+        up to 50 steps old, because reading it waits for the device."""
 
     @abstractmethod
     def epoch_ended(self, result: EpochResult) -> None:
-        """After each epoch's validation, and for the epoch in which a loss stopped being finite."""
+        """Called after each epoch's validation, and for the epoch in which a loss was not finite."""
 
     @abstractmethod
     def note(self, text: str) -> None:
-        """Something that a person should read, in one line; at any time."""
+        """Called at any time with a line that a person should read."""
 
     @abstractmethod
     def should_stop(self) -> bool:
-        """Asked before each step and each batch of a validation (of several processes: before every tenth step); once
-        true, the training ends without an error."""
+        """Called before each step and each validation batch (with several processes, before every tenth step); once it
+        returns true, the training ends without an error."""
 
 
 class NullReporter(Reporter):
-    """Tells nobody; the training runs to its end."""
+    """Ignores every report and lets the training run to its end."""
 
     def training_started(self, plan: TrainingPlan) -> None:
         pass

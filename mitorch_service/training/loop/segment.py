@@ -1,4 +1,4 @@
-"""The part of a training that one attempt runs, where its search lets it run in parts."""
+"""The segment of a training that one attempt runs, if its search pauses it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mitorch_service.models.training import Training
 
 @dataclass(frozen=True)
 class Segment:
-    """Where a training pauses, and whose state it went on from. By default it runs from its own beginning to its
-    end."""
+    """The epoch after which a training pauses, and the state that it inherited. By default it runs to its end from its
+    own beginning."""
 
-    pause_at: int | None = None  # pauses after so many epochs, its state kept
-    origin: str | None = None  # names another training's state from which it went on last
-    shared: bool = False  # the state with which it pauses is kept for others, too
+    pause_at: int | None = None  # pauses after this many epochs, its state kept
+    origin: str | None = None  # names the state of another training that it inherited last
+    shared: bool = False  # the state with which it pauses is kept for other trainings, too
 
 
 def segment_of(training: Training) -> Segment:
-    """What a search asks of its trial; the default for any other training."""
+    """The segment that a trial's search requests; the default for any other training."""
     trial = training.trial
     if trial is None:
         return Segment()

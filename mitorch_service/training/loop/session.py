@@ -1,19 +1,16 @@
-"""Where a training is, and everything that its next step depends on: what a checkpoint holds."""
+"""The state of a training between two steps, as a checkpoint stores it, and the decisions that follow from it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from mitorch_service.errors import TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.best_epoch import Selection
 from mitorch_service.training.loop.checkpoint import INHERITED, Checkpoints, State, in_main_memory
 from mitorch_service.training.loop.distributed import Processes
@@ -21,37 +18,33 @@ from mitorch_service.training.loop.epoch_progress import BadLoss, EpochProgress
 from mitorch_service.training.loop.learner import Learner
 from mitorch_service.training.loop.reporter import Reporter
 from mitorch_service.training.loop.segment import Segment
+from mitorch_service.training.loop.session_state import results_in
 from mitorch_service.training.networks.weights import StateDict
 from mitorch_service.training.optimization.lr_schedule import Plateau, learning_rate
 from mitorch_service.training.seeding import random_state, restore_random_state, seed_process
 
 _FORMAT = 2
-_MOST_LOWERED = 2  # times that a training that diverged is taken up again
-_LOWERED = 0.1  # what is left of its learning rate each time
-_AGREE_EVERY = 10  # steps between two questions of several processes to each other
-# Parts of the config that do not change the numbers: a training may go on with others.
-_WITHOUT_EFFECT: dict[str, Any] = {
-    **dict.fromkeys(("checkpoint", "dataset", "base", "max_retries", "num_workers", "resources"), True),
-    "data": {"cache_memory", "on_error"},  # with images that cannot be loaded, "fail" has no numbers
-}
+_MAX_RECOVERIES = 2  # of a training that diverged
+_LOWERED = 0.1  # the factor of its learning rate for each recovery
+_AGREE_EVERY = 10  # steps between two exchanges of several processes
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a training is."""
+    """The length of a training."""
 
     epochs: int
     steps: int  # of an epoch
-    images: int  # of an epoch, before the last batch is left out
+    images: int  # of an epoch, including those of a skipped last batch
     batch_size: int  # of all processes together
 
     def batch(self, step: int) -> int:
-        """Images in a batch of an epoch, of all processes together."""
+        """The number of images in a step's batch, of all processes together."""
         return min(self.batch_size, self.images - step * self.batch_size)
 
 
 class Session:
-    """One training's state, and the decisions that follow from it."""
+    """The state of one training: where it is, its results, and its recoveries from divergence."""
 
     def __init__(
         self,
@@ -64,26 +57,32 @@ class Session:
         fingerprint: str,
         segment: Segment = Segment(),  # noqa: B008 - it is frozen
     ) -> None:
-        self._config, self.learner, self.length, self._processes = config, learner, length, processes
-        self._reporter, self._checkpoints, self._fingerprint = reporter, checkpoints, fingerprint
+        self._config = config
+        self.learner = learner
+        self.length = length
+        self._processes = processes
+        self._reporter = reporter
+        self._checkpoints = checkpoints
+        self._fingerprint = fingerprint
         self._segment = segment
-        self.epoch, self.step = 0, 0  # what is next, both from 0
+        self.epoch = 0  # the next one, from 0
+        self.step = 0  # the next one, from 0
         self.evaluation: dict[str, float] = {}  # of the last whole epoch
         self.history: list[EpochResult] = []
-        self._lines: list[str] = []  # the same as JSON
+        self._lines: list[str] = []  # the history as JSON
         self.selection = Selection(config)
-        self.best: StateDict | None = None  # the weights of the best epoch, where they are to be kept
+        self.best: StateDict | None = None  # the weights of the best epoch, if they are to be kept
         self.best_evaluation: dict[str, float] = {}
         self.progress = self._new_progress()
         self._plateau = Plateau(config.lr_scheduler)
         self._lowered = 0
         self._note: str | None = None  # for the next epoch's result
-        self._good: State | None = None  # where to go on from after a divergence
+        self._good: State | None = None  # to recover from a divergence
         self._saved_at = time.monotonic()
         seed_process(config.seed, processes.rank)
 
     def resume(self) -> None:
-        """Goes on from the newest checkpoint, if there is one of this training, or one that it takes over."""
+        """Loads the newest checkpoint of this training, or the one that it inherits, if there is one."""
         found = self._checkpoints.latest() if self._checkpoints is not None else None
         found = self._processes.of_first(found)
         if found is not None and not self._fits(found):
@@ -94,7 +93,7 @@ class Session:
         if found is not None:
             self._load(found)
             whose = f" of {self._segment.origin}" if INHERITED in found else ""
-            self._reporter.note(f"Goes on from a checkpoint{whose}: epoch {self.epoch + 1}, step {self.step + 1}.")
+            self._reporter.note(f"Resuming from a checkpoint{whose}: epoch {self.epoch + 1}, step {self.step + 1}.")
         if self._config.on_divergence == "lower_lr":
             self._good = found or in_main_memory(self._state())
 
@@ -102,7 +101,7 @@ class Session:
         return self.epoch >= self.length.epochs or self.selection.is_over()
 
     def is_paused(self) -> bool:
-        """Whether the training is to stop here, at an epoch's end, and go on later."""
+        """Whether the training pauses here, at the end of an epoch."""
         return self._segment.pause_at is not None and self.epoch >= self._segment.pause_at and self.step == 0
 
     def rate(self) -> float:
@@ -112,21 +111,22 @@ class Session:
         return self.learner.rate(scheduled, self.epoch) * self._plateau.factor * _LOWERED**self._lowered
 
     def weight(self, samples: int) -> float:
-        """What this process's mean loss counts in the next move of the weights, the mean of all processes being taken.
+        """The weight of this process's mean loss in the next update, which takes the mean over all processes.
 
-        The gradient is then that of the mean over the batches that make up the move, however samples are spread.
+        The gradient is then that of the mean over all samples of each batch, however they are spread over processes,
+        and over the batches that an update accumulates.
         """
         share = samples * self._processes.world_size / self.length.batch(self.step) if not self._processes.alone else 1
         first = self.step - self.step % self._config.gradient.accumulate
         return share / min(self._config.gradient.accumulate, self.length.steps - first)
 
-    def moves(self) -> bool:
-        """Whether the weights move after the next step, rather than gather gradients."""
+    def updates(self) -> bool:
+        """Whether the next step updates the weights, rather than accumulate gradients."""
         done = self.step + 1
         return done % self._config.gradient.accumulate == 0 or done == self.length.steps
 
     def should_stop(self) -> bool:
-        """Asked before each step, by all processes. Raises TrainingDiverged."""
+        """Whether the reporter asks to stop; called by all processes before each step. Raises TrainingDiverged."""
         if self._processes.alone:
             return self._reporter.should_stop()
         if self.step % _AGREE_EVERY:
@@ -142,12 +142,12 @@ class Session:
             raise self._diverged(bad)
 
     def raise_bad_loss(self) -> None:
-        """One process raises TrainingDiverged at once; several when they next agree."""
+        """Raises TrainingDiverged at once if this process is alone; several raise it when they next agree."""
         if self._processes.alone:
             self.check_losses()
 
     def training_done(self) -> None:
-        """After the last step of the epoch: the sums of all processes. Raises TrainingDiverged."""
+        """Adds up the sums of all processes after the last step of the epoch. Raises TrainingDiverged."""
         self.check_losses()
         self.progress.training_done()
         if not self._processes.alone:
@@ -155,14 +155,15 @@ class Session:
             self.progress.set_sums(sum(loss for loss, _ in sums), sum(samples for _, samples in sums))
 
     def step_ended(self) -> None:
-        """Moves on, and keeps the state if it was last kept long ago."""
+        """Moves on to the next step, and saves a checkpoint if the last one is old."""
         self.step += 1
         if self.step < self.length.steps and self.step % self._config.gradient.accumulate == 0 and self._is_time():
             self.check_losses()
             self._save()
 
     def epoch_ended(self, evaluation: dict[str, float]) -> None:
-        """After the validation of a whole epoch: moves on and keeps the state. Raises TrainingDiverged."""
+        """Reports the epoch after its validation, moves on to the next and saves a checkpoint. Raises
+        TrainingDiverged."""
         result = self.progress.result(evaluation=evaluation, note=self._note)
         self._note = None
         self.history.append(result)
@@ -175,7 +176,8 @@ class Session:
         self._plateau.epoch_ended(improved)
         if improved and self._config.keep_weights == "best":
             self.best, self.best_evaluation = self.learner.weights(), evaluation
-        self.epoch, self.step = self.epoch + 1, 0
+        self.epoch += 1
+        self.step = 0
         self.progress = EpochProgress(self.epoch + 1, self._processes.device, self.progress.last_finite)
         if self.epoch % self._config.checkpoint.epochs == 0 or self.is_over() or self.is_paused():
             self._save(good=True)
@@ -183,17 +185,17 @@ class Session:
             self._reporter.note(f"Stopped early after epoch {self.epoch}: {self.selection}.")
 
     def recover(self, error: TrainingDiverged) -> None:
-        """Goes back to the last good state with a tenth of the learning rate; or reports the epoch, and raises the
-        error."""
-        if self._good is None or self._lowered >= _MOST_LOWERED:
+        """Goes back to the last good state with a tenth of the learning rate; without one, or after two recoveries,
+        reports the epoch and raises the error."""
+        if self._good is None or self._lowered >= _MAX_RECOVERIES:
             if not self.history or self.history[-1].epoch != error.epoch:
                 self._reporter.epoch_ended(self.progress.result(train_loss=error.loss))
             raise error
         lowered = self._lowered + 1
         self._load(self._good)
         self._lowered = lowered
-        tenths = f"{_LOWERED**lowered:g}"
-        self._note = f"{error} Goes on from epoch {self.epoch + 1} with {tenths} of the learning rate."
+        factor = f"{_LOWERED**lowered:g}"
+        self._note = f"{error} Resuming from epoch {self.epoch + 1} with {factor} of the learning rate."
         self._reporter.note(self._note)
         self._save(good=True)
 
@@ -220,7 +222,7 @@ class Session:
             self._checkpoints.save(state, shared=self.epoch if self._segment.shared and self.is_paused() else None)
 
     def _fits(self, state: State) -> bool:
-        """One that is taken over is of another config by intention, which its search answers for."""
+        """Whether this training may resume from the state. An inherited one is of another config by intention."""
         same = state["fingerprint"] == self._fingerprint or INHERITED in state
         return bool(state["format"] == _FORMAT and same)
 
@@ -245,47 +247,26 @@ class Session:
         }
 
     def _load(self, state: State) -> None:
-        self.epoch, self.step = state["epoch"], state["step"]
+        self.epoch = state["epoch"]
+        self.step = state["step"]
         self.learner.load_state_dict(state["learner"], own_settings=INHERITED in state)
         self._plateau.load_state_dict(state["plateau"])
         self.selection.load_state_dict(state["selection"])
-        self._lowered, self._note = state["lowered"], state["note"]
+        self._lowered = state["lowered"]
+        self._note = state["note"]
         self._lines = list(state["history"])
         self.history = results_in(state)
-        self.evaluation, self.best_evaluation = state["evaluation"], state["best_evaluation"]
+        self.evaluation = state["evaluation"]
         self.best = state["best"]
+        self.best_evaluation = state["best_evaluation"]
         self.progress = self._new_progress()
         if len(state["random"]) == self._processes.world_size:
             restore_random_state(state["random"][self._processes.rank])
             self.progress.load_state_dict(state["progress"][self._processes.rank])
-        else:  # another number of processes: other random numbers, and the first one carries the sums
+        else:  # another number of processes: other random numbers, and the first process carries the sums
             seed_process(self._config.seed, self._processes.rank, self.epoch, self.step)
             if self._processes.first:
                 self.progress.load_sums(state["progress"])
 
     def _new_progress(self) -> EpochProgress:
         return EpochProgress(self.epoch + 1, self._processes.device)
-
-
-def fingerprint(config: TrainingConfig, train: ImageList, val: ImageList) -> str:
-    """Differs where a checkpoint of one training would not fit another: other settings, classes, images or labels.
-    What is in the images is not looked at."""
-    text = config.model_dump_json(exclude=_WITHOUT_EFFECT)
-    what = (text, train.classes, train.digest(), val.digest())
-    return hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def finished_epochs(state: State | None) -> int:
-    """Whole epochs in a checkpoint."""
-    return int(state["epoch"]) if state is not None else 0
-
-
-def origin_of(state: State | None) -> str | None:
-    """Whose state the training had last gone on from when it came to this one; None: from nobody's."""
-    origin: str | None = state.get("origin") if state is not None else None
-    return origin
-
-
-def results_in(state: State | None) -> list[EpochResult]:
-    """Those of the whole epochs in a checkpoint."""
-    return [EpochResult.model_validate(json.loads(line)) for line in state["history"]] if state is not None else []

@@ -30,3 +30,5 @@ def _check(host: Any) -> None:
 
 if "EMULATOR_LEFT_LOOPBACK" in os.environ:
     sys.addaudithook(_watch)
+    if "WARM_RUNS" in os.environ:
+        sys.path.insert(0, os.environ["WARM_ROOT"])

@@ -144,7 +144,7 @@ def submitted(store: Store, caplog: pytest.LogCaptureFixture) -> Callable[[timed
     def submit(left: timedelta) -> list[str]:
         token = f"se={NOW + left:%Y-%m-%dT%H:%M:%SZ}&sig=hush"
         split, tokens = detach_sas_tokens(DatasetSplit(path=f"{AZURE}/c/train.txt?{token}"))
-        store.add_dataset(a_dataset().model_copy(update={"train": split, "sas_tokens": tokens}))
+        store.datasets.add_dataset(a_dataset().model_copy(update={"train": split, "sas_tokens": tokens}))
         build_submission(store, "c.json", {**CONFIG, "dataset": "digits"}, Options(), NOW)
         return caplog.messages
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.plan.actions import Launch
-from mitorch_service.controller.plan.cluster_backoff import REST, ClusterBackoff
+from mitorch_service.controller.plan.cluster_backoff import BACKOFF, ClusterBackoff
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
@@ -13,7 +13,7 @@ from mitorch_service.reports.why import why_training
 from tests.samples import NOW, a_training, an_attempt, later
 
 WORDS = "Cluster a: no. Do this."
-REST_SECONDS = REST.total_seconds()
+BACKOFF_SECONDS = BACKOFF.total_seconds()
 
 
 def refused(*clusters: str, at: float = 0.0, **fields: object) -> Training:
@@ -45,25 +45,25 @@ def launched(at: float, *queue: Training, active: tuple[Training, ...] = (), b: 
 
 def test_a_cluster_that_has_refused_one_rests_and_others_are_asked_at_once() -> None:
     mine, other = refused("a"), a_training()
-    assert launched(REST_SECONDS - 1, mine, other) == []
+    assert launched(BACKOFF_SECONDS - 1, mine, other) == []
     assert launched(1, mine, other, b=1) == [(mine.id, "b")]
     assert launched(1, mine, other, b=2) == [(mine.id, "b"), (other.id, "b")]
 
 
 def test_after_its_rest_it_is_asked_for_one_a_pass_until_it_takes_one() -> None:
     rows = [refused("a"), refused("a"), a_training()]
-    assert launched(REST_SECONDS, *rows) == [(rows[0].id, "a")]
-    accepted = taken("a", REST_SECONDS)
-    assert launched(REST_SECONDS + 1, *rows[1:], active=(accepted,)) == [(row.id, "a") for row in rows[1:]]
+    assert launched(BACKOFF_SECONDS, *rows) == [(rows[0].id, "a")]
+    accepted = taken("a", BACKOFF_SECONDS)
+    assert launched(BACKOFF_SECONDS + 1, *rows[1:], active=(accepted,)) == [(row.id, "a") for row in rows[1:]]
     before = taken("a", -1)  # says nothing: that was before
     assert launched(1, *rows, active=(before,)) == []
 
 
 def test_a_training_waits_longer_with_each_refusal_and_lets_another_try() -> None:
     often, fresh = refused("a", "a", "a"), refused("a")
-    assert launched(REST_SECONDS, often, fresh) == [(fresh.id, "a")]
-    assert launched(3 * REST_SECONDS - 1, often) == []
-    assert launched(3 * REST_SECONDS, often) == [(often.id, "a")]
+    assert launched(BACKOFF_SECONDS, often, fresh) == [(fresh.id, "a")]
+    assert launched(3 * BACKOFF_SECONDS - 1, often) == []
+    assert launched(3 * BACKOFF_SECONDS, often) == [(often.id, "a")]
 
 
 def test_one_that_was_refused_while_others_were_taken_keeps_nobody_away() -> None:
@@ -86,28 +86,28 @@ def test_no_nodes_are_kept_where_one_is_not_let_in() -> None:
 def test_why_tells_who_refused_what_and_until_when() -> None:
     mine, other = refused("a"), a_training()
     snapshot = Snapshot(queue=[mine, other], clusters={"a": Capacity(9, 9)})
-    again = f"asked again from {later(REST_SECONDS):%H:%M:%S} on"
-    assert why_training(later(1), mine, snapshot, 0).clusters == {"a": f"has refused it ({WORDS}): it is {again}"}
+    again = f"retrying at {later(BACKOFF_SECONDS):%H:%M:%S}"
+    assert why_training(later(1), mine, snapshot, 0).clusters == {"a": f"has refused it ({WORDS}): {again}"}
     told = why_training(later(1), other, snapshot, 1).clusters["a"]
-    assert told == f"has refused training {mine.id[:8]} ({WORDS}): it is {again}"
-    told = why_training(later(REST_SECONDS), other, snapshot, 1).clusters["a"]
-    assert told.endswith("until it takes one, it is asked for one a pass")
+    assert told == f"has refused training {mine.id[:8]} ({WORDS}): {again}"
+    told = why_training(later(BACKOFF_SECONDS), other, snapshot, 1).clusters["a"]
+    assert told.endswith("it gets one training a pass until it accepts one")
     often = refused("a", "a")
     told = why_training(later(1), often, Snapshot(queue=[often], clusters={"a": Capacity(9, 9)}), 0).clusters["a"]
-    assert told.startswith("has refused it 2 times, at last (")
+    assert told.startswith("has refused it 2 times, most recently (")
 
 
 def test_whoever_has_refused_nothing_is_open() -> None:
     backoff = ClusterBackoff(NOW, [refused("a")])
-    backoff.go_through("b")
-    assert backoff.shut(a_training(), "b") is None
+    backoff.record_probe("b")
+    assert backoff.why_blocked(a_training(), "b") is None
 
 
 def test_a_refusal_is_told_until_the_cluster_takes_one() -> None:
     mine = refused("a")
     told = f"has refused training {mine.id[:8]} ({WORDS})"
-    again = later(REST_SECONDS)
-    assert ClusterBackoff(later(1), [mine]).refusal("a") == f"{told}: it is asked again from {again:%H:%M:%S} on"
-    assert ClusterBackoff(again, [mine]).refusal("a") == told
-    assert ClusterBackoff(again, [mine], [taken("a", 1)]).refusal("a") is None
-    assert ClusterBackoff(again, [mine]).refusal("b") is None
+    again = later(BACKOFF_SECONDS)
+    assert ClusterBackoff(later(1), [mine]).last_refusal("a") == f"{told}: retrying at {again:%H:%M:%S}"
+    assert ClusterBackoff(again, [mine]).last_refusal("a") == told
+    assert ClusterBackoff(again, [mine], [taken("a", 1)]).last_refusal("a") is None
+    assert ClusterBackoff(again, [mine]).last_refusal("b") is None

@@ -16,7 +16,7 @@ from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingSta
 from mitorch_service.models.training import Training, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from tests.fakes import FakeBackend, HookedStore
+from tests.fakes import FakeBackend, HookedStore, primitives
 from tests.samples import NOW, a_job, a_training, later
 
 
@@ -38,14 +38,14 @@ def texts(report: PassReport, failed: bool) -> str:
 def queued(store: Store, **fields: Any) -> Training:
     """A training in the queue."""
     training = a_training(**fields)
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     return training
 
 
 def damaged(store: Store, **fields: Any) -> str:
     """A training in the queue whose document somebody has changed by hand; returns its id."""
     document = {**a_training(priority=0).to_document(), **fields}
-    store.insert("trainings", [document])
+    primitives(store).insert("trainings", [document])
     return str(document["_id"])
 
 
@@ -53,7 +53,7 @@ def test_a_pass_launches_what_is_queued(store: Store, backend: FakeBackend, cont
     training = queued(store)
     report = controller.tick(NOW)
     assert backend.running() == [run_name(training.id, 1)]
-    row = store.get_training(training.id)
+    row = store.trainings.get_training(training.id)
     assert row.status == TrainingStatus.QUEUED
     assert row.attempts[0].submitted_at == NOW
     assert row.attempts[0].url == f"https://local.example/{run_name(training.id, 1)}"
@@ -67,13 +67,13 @@ def test_a_pass_with_nothing_to_do_is_idle_one_that_watches_is_not(
     training = queued(store)
     assert not controller.tick(NOW).idle
     assert not controller.tick(NOW).idle  # it is running
-    store.start_training(training.id, 1, "worker", NOW)
-    store.finish_training(training.id, 1, "worker", NOW, end())
+    store.runs.start_training(training.id, 1, "worker", NOW)
+    store.runs.finish_training(training.id, 1, "worker", NOW, end())
     backend.end(run_name(training.id, 1), RunState.SUCCEEDED, exit_code=0)
     report = controller.tick(NOW)
     assert report.idle
     assert report.events == []
-    assert store.get_training(training.id).status == TrainingStatus.COMPLETED
+    assert store.trainings.get_training(training.id).status == TrainingStatus.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_broken_training_is_failed_and_the_rest_goes_on(
     report = controller.tick(NOW)
     assert run_name(training.id, 1) in backend.running()
     assert f"training {broken} failed: its document cannot be read" in texts(report, failed=True)
-    assert store.count_trainings() == {"failed": 1, "queued": 1}
+    assert store.trainings.count_trainings() == {"failed": 1, "queued": 1}
     assert broken not in texts(controller.tick(NOW), failed=True)  # told once
 
 
@@ -112,13 +112,13 @@ def test_a_broken_job_is_failed_and_the_rest_goes_on(
     store: Store, backend: FakeBackend, controller: Controller
 ) -> None:
     broken = {**a_job().to_document(), "search": {"max_trials": "many"}}
-    store.insert("jobs", [broken])
+    primitives(store).insert("jobs", [broken])
     good = a_job()
-    store.add_job(good)
+    store.jobs.add_job(good)
     report = controller.tick(NOW)
     assert f"job {broken['_id']} failed: its document cannot be read" in texts(report, failed=True)
-    assert store.count_trainings(good.id) == {"new": 2, "queued": 2}
-    assert [job.id for job in store.active_jobs().items] == [good.id]
+    assert store.trainings.count_trainings(good.id) == {"new": 2, "queued": 2}
+    assert [job.id for job in store.jobs.active_jobs().items] == [good.id]
 
 
 def test_a_cluster_that_does_not_answer_delays_nothing_on_the_others(store: Store) -> None:
@@ -133,8 +133,8 @@ def test_a_cluster_that_does_not_answer_delays_nothing_on_the_others(store: Stor
     report = controller.tick(NOW)
     assert "Cluster down: it does not answer" in texts(report, failed=True)
     assert up.running() == [run_name(waiting.id, 1)]
-    assert store.get_training(on_down.id).status == TrainingStatus.QUEUED
-    assert store.get_training(on_down.id).attempt == 1
+    assert store.trainings.get_training(on_down.id).status == TrainingStatus.QUEUED
+    assert store.trainings.get_training(on_down.id).attempt == 1
 
 
 def test_a_submission_that_failed_is_repeated_by_the_next_pass(store: Store) -> None:
@@ -146,11 +146,11 @@ def test_a_submission_that_failed_is_repeated_by_the_next_pass(store: Store) -> 
 
     broken = Controller(HookedStore(store, fails_after_the_claim), {"local": backend})
     assert "does not answer" in texts(broken.tick(NOW), failed=True)
-    row = store.get_training(training.id)
+    row = store.trainings.get_training(training.id)
     assert (row.status, row.attempts[0].submitted_at) == (TrainingStatus.QUEUED, None)
     backend.down = False
     Controller(store, {"local": backend}).tick(later(1))
-    row = store.get_training(training.id)
+    row = store.trainings.get_training(training.id)
     assert (row.attempt, row.attempts[0].submitted_at) == (1, later(1))
     assert backend.starts == {run_name(training.id, 1): 1}
 
@@ -165,7 +165,7 @@ def test_a_failed_run_leaves_the_end_of_its_log_without_secrets(
     backend.log_texts[name] = "\n".join([*lines, "cannot reach mongodb://me:hunter2@db/"])
     backend.end(name, RunState.FAILED, "see https://me:hunter2@cloud.example/log", 1)
     report = controller.tick(later(5))
-    row = store.get_training(training.id)
+    row = store.trainings.get_training(training.id)
     assert row.status == TrainingStatus.FAILED
     assert row.status_times["failed"] == later(5)
     assert row.error is not None
@@ -187,7 +187,7 @@ def test_the_verdict_does_not_wait_for_the_log(store: Store) -> None:
     controller.tick(NOW)
     backend.end(run_name(training.id, 1), RunState.FAILED, "it ended with exit code 1", 1)
     controller.tick(NOW)
-    assert store.get_training(training.id).status == TrainingStatus.FAILED
+    assert store.trainings.get_training(training.id).status == TrainingStatus.FAILED
 
 
 def test_a_lost_run_is_launched_again_in_the_next_pass_until_its_budget_is_spent(
@@ -199,7 +199,7 @@ def test_a_lost_run_is_launched_again_in_the_next_pass_until_its_budget_is_spent
         assert backend.running() == [run_name(training.id, attempt)]
         backend.end(run_name(training.id, attempt), RunState.KILLED, "it was killed by SIGKILL")
         controller.tick(NOW)
-    row = store.get_training(training.id)
+    row = store.trainings.get_training(training.id)
     assert row.status == TrainingStatus.FAILED
     assert [attempt.outcome for attempt in row.attempts] == ["lost"] * 3
     assert controller.tick(NOW).idle
@@ -209,16 +209,16 @@ def test_a_job_runs_from_its_first_trial_to_its_best(
     store: Store, backend: FakeBackend, controller: Controller
 ) -> None:
     job = a_job()
-    store.add_job(job)
+    store.jobs.add_job(job)
     for second in range(10):
         if controller.tick(later(second)).idle:
             break
-        for row in store.active_trainings().items:
-            store.start_training(row.id, 1, "worker", later(second))
+        for row in store.queue.active_trainings().items:
+            store.runs.start_training(row.id, 1, "worker", later(second))
             value = {0: 0.5, 1: 0.2, 2: 0.9, 3: None}[row.trial.number] if row.trial else None
-            store.finish_training(row.id, 1, "worker", later(second), end(value))
+            store.runs.finish_training(row.id, 1, "worker", later(second), end(value))
             backend.end(run_name(row.id, 1), RunState.SUCCEEDED, exit_code=0)
-    done = store.get_job(job.id)
+    done = store.jobs.get_job(job.id)
     assert (done.status, done.counts) == (JobStatus.COMPLETED, {"completed": 4})
     assert done.best is not None
     assert (done.best.number, done.best.value) == (1, 0.2)
@@ -228,7 +228,7 @@ def test_a_job_runs_from_its_first_trial_to_its_best(
 def test_a_job_is_not_ended_by_a_pass_that_overlooks_the_trials_of_another(store: Store, moment: int) -> None:
     """The other pass adds all trials between two reads of this one."""
     job = a_job()
-    store.add_job(job)
+    store.jobs.add_job(job)
     reads = 0
 
     def overtake(operation: str) -> None:
@@ -239,8 +239,8 @@ def test_a_job_is_not_ended_by_a_pass_that_overlooks_the_trials_of_another(store
             Controller(store, {"local": FakeBackend("local", slots=0)}).tick(NOW)
 
     Controller(HookedStore(store, overtake), {"local": FakeBackend("local", slots=0)}).tick(NOW)
-    assert store.get_job(job.id).status in (JobStatus.NEW, JobStatus.RUNNING)
-    assert store.count_trainings(job.id) == {"new": 4}
+    assert store.jobs.get_job(job.id).status in (JobStatus.NEW, JobStatus.RUNNING)
+    assert store.trainings.count_trainings(job.id) == {"new": 4}
 
 
 def test_a_training_that_is_canceled_in_the_middle_of_a_pass_is_not_launched(
@@ -250,22 +250,22 @@ def test_a_training_that_is_canceled_in_the_middle_of_a_pass_is_not_launched(
 
     def cancel(operation: str) -> None:
         if operation == "change":
-            store.request_cancel(training.id, NOW)
+            store.queue.request_cancel(training.id, NOW)
 
     Controller(HookedStore(store, cancel), {"local": backend}).tick(NOW)
-    assert store.get_training(training.id).status == TrainingStatus.CANCELED
+    assert store.trainings.get_training(training.id).status == TrainingStatus.CANCELED
     assert not backend.starts
 
 
 def test_an_ended_job_shows_its_final_counts_and_best_whatever_a_late_pass_writes(store: Store) -> None:
     """A pass that saw the job earlier shows its old state just before this one ends it."""
     job = a_job(search=SearchConfig(max_trials=1, seed=0))
-    store.add_job(job)
+    store.jobs.add_job(job)
     backend = FakeBackend("local")
     Controller(store, {"local": backend}).tick(NOW)
-    (row,) = store.active_trainings().items
-    store.start_training(row.id, 1, "worker", NOW)
-    store.finish_training(row.id, 1, "worker", NOW, end(0.5))
+    (row,) = store.queue.active_trainings().items
+    store.runs.start_training(row.id, 1, "worker", NOW)
+    store.runs.finish_training(row.id, 1, "worker", NOW, end(0.5))
     backend.end(run_name(row.id, 1), RunState.SUCCEEDED, exit_code=0)
     writes = 0
 
@@ -273,10 +273,10 @@ def test_an_ended_job_shows_its_final_counts_and_best_whatever_a_late_pass_write
         nonlocal writes
         writes += operation == "change"
         if operation == "change" and writes == 1:
-            store.update_job(job.id, {"running": 1}, None, NOW)
+            store.jobs.update_job(job.id, {"running": 1}, None, NOW)
 
     Controller(HookedStore(store, late), {"local": backend}).tick(later(1))
-    done = store.get_job(job.id)
+    done = store.jobs.get_job(job.id)
     assert done.status == JobStatus.COMPLETED
     assert done.counts == {"completed": 1}
     assert done.best is not None

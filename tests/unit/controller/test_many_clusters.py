@@ -13,7 +13,7 @@ from mitorch_service.models.dataset import DatasetSplit
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.settings import AzureMLCluster, LocalCluster
 from mitorch_service.stores.base import Store
-from tests.fakes import FakeBackend, HookedStore
+from tests.fakes import FakeBackend, HookedDatabase, HookedStore, primitives
 from tests.samples import NOW, a_dataset, a_training
 
 
@@ -25,7 +25,7 @@ def azure(name: str, **fields: Any) -> AzureMLCluster:
 def queued(store: Store, number: int = 1, **fields: Any) -> list[str]:
     """So many trainings in the queue; returns their ids."""
     trainings = [a_training(**fields) for _ in range(number)]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     return [training.id for training in trainings]
 
 
@@ -52,7 +52,7 @@ def test_several_clusters_are_submitted_to_at_the_same_time(store: Store) -> Non
     report = Controller(store, backends).tick(NOW)
     assert [event.text for event in report.events if event.failed] == []
     assert sorted(backends["a"].running() + backends["b"].running()) == sorted(run_name(id, 1) for id in ids)
-    assert all(store.get_training(id).attempts[0].submitted_at == NOW for id in ids)
+    assert all(store.trainings.get_training(id).attempts[0].submitted_at == NOW for id in ids)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_pass_reads_more_of_the_queue_only_where_some_may_not_go_anywhere(
     queued(store, 300, resources=resources)
     read = 0
 
-    class Counting(HookedStore):
+    class Counting(HookedDatabase):
         def find(self, query: Any) -> Any:
             nonlocal read
             found = list(super().find(query))
@@ -72,13 +72,13 @@ def test_a_pass_reads_more_of_the_queue_only_where_some_may_not_go_anywhere(
             return iter(found)
 
     backends: dict[str, Backend] = {"cpu": FakeBackend("cpu", slots=slots)}
-    Controller(Counting(store, lambda operation: None), backends, [azure("cpu", gpus=0)]).tick(NOW)
+    Controller(Store(Counting(primitives(store), lambda operation: None)), backends, [azure("cpu", gpus=0)]).tick(NOW)
     assert read == rows
 
 
 def test_a_training_goes_where_its_data_lies(store: Store) -> None:
     url = "https://photos.blob.core.windows.net/c/train.txt"
-    store.add_dataset(a_dataset().model_copy(update={"train": DatasetSplit(path=url)}))
+    store.datasets.add_dataset(a_dataset().model_copy(update={"train": DatasetSplit(path=url)}))
     far, near = FakeBackend("far", slots=9), FakeBackend("near", slots=1)
     queued(store, 2)
     Controller(store, {"far": far, "near": near}, [azure("far"), azure("near", price=9, data=["photos"])]).tick(NOW)
@@ -92,7 +92,7 @@ def test_a_run_of_several_nodes_is_asked_for_as_one_and_its_price_is_recorded(st
     Controller(store, {"gpu": backend}, [azure("gpu", price=2.5)]).tick(NOW)
     assert backend.running() == [run_name(big, 1), run_name(small, 1)]
     assert backend.capacity().free == 0
-    (attempt,) = store.get_training(big).attempts
+    (attempt,) = store.trainings.get_training(big).attempts
     assert (attempt.nodes, attempt.price) == (3, 2.5)
 
 
@@ -118,7 +118,7 @@ def test_this_machine_is_no_place_for_several_nodes(store: Store) -> None:
 
 
 def test_a_training_whose_resources_cannot_be_read_is_put_aside(store: Store) -> None:
-    store.insert("trainings", [{**a_training(priority=0).to_document(), "resources": {"gpus": "many"}}])
+    primitives(store).insert("trainings", [{**a_training(priority=0).to_document(), "resources": {"gpus": "many"}}])
     (good,) = queued(store)
     backend = FakeBackend("gpu")
     report = Controller(store, {"gpu": backend}, [azure("gpu")]).tick(NOW)

@@ -115,13 +115,13 @@ class World:
     def _complete(self, name: str, id: str, attempt: int) -> None:
         """The run starts, works and ends, as `mirun` does."""
         try:
-            training = self.store.start_training(id, attempt, name, later(self.seconds))
+            training = self.store.runs.start_training(id, attempt, name, later(self.seconds))
             failed = self.backend.deadly and self.chance.random() < 0.2
             outcome = AttemptOutcome.FAILED if failed else AttemptOutcome.COMPLETED
             error = TrainingErrorInfo(type="DataError", message="bad image") if failed else None
             end = RunEnd(outcome, {"val_loss": 0.5, "seconds": _seconds(id)}, error)
             end = end if failed else with_trial_values(training, end)
-            self.store.finish_training(id, attempt, name, later(self.seconds), end)
+            self.store.runs.finish_training(id, attempt, name, later(self.seconds), end)
             self.written[id, attempt] += 1
             self.backend.end(name, RunState.FAILED if failed else RunState.SUCCEEDED, exit_code=int(failed))
         except StaleAttempt:
@@ -133,17 +133,17 @@ def test_every_training_is_launched_once_per_attempt_and_ends(seed: int) -> None
     world = World(seed)
     store = world.store
     trainings = [a_training(id=world.new_id(), priority=world.chance.randrange(3)) for _ in range(8)]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     searches = [SearchConfig(max_trials=5, max_concurrent=limit, seed=seed) for limit in (2, None)]
     searches.append(SearchConfig(max_trials=9, max_concurrent=4, seed=seed, **TWO))
     jobs = [a_job(id=world.new_id(), search=search) for search in searches]
     for job in jobs:
-        store.add_job(job)
+        store.jobs.add_job(job)
     canceled = trainings[0].id
     for number in range(ROUNDS):
         idle = world.round()
-        if number == 3 and store.get_training(canceled).status not in ENDED:
-            store.request_cancel(canceled, later(world.seconds))
+        if number == 3 and store.trainings.get_training(canceled).status not in ENDED:
+            store.queue.request_cancel(canceled, later(world.seconds))
         if number == 60:
             world.calm()
         if idle and number > 60:
@@ -151,13 +151,15 @@ def test_every_training_is_launched_once_per_attempt_and_ends(seed: int) -> None
     else:
         pytest.fail("something never ended")
 
-    rows = [store.get_training(training.id) for training in trainings]
+    rows = [store.trainings.get_training(training.id) for training in trainings]
     for job in jobs:
-        counts = store.count_trainings(job.id)
+        counts = store.trainings.count_trainings(job.id)
         assert sum(counts.values()) == job.search.max_trials
-        assert store.get_job(job.id).status == (JobStatus.COMPLETED if counts.get("completed") else JobStatus.FAILED)
-        rows += [store.get_training(row.id) for row in _trials(store, job.id)]
-    front = store.get_job(jobs[2].id).front or []
+        assert store.jobs.get_job(job.id).status == (
+            JobStatus.COMPLETED if counts.get("completed") else JobStatus.FAILED
+        )
+        rows += [store.trainings.get_training(row.id) for row in _trials(store, job.id)]
+    front = store.jobs.get_job(jobs[2].id).front or []
     assert {trial.training_id for trial in front} == _front(store, jobs[2].id)
     assert len(rows) == 27
     names = {run_name(row.id, number) for row in rows for number in range(1, row.attempt + 1)}

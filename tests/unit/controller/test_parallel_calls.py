@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mitorch_service.controller.parallel_calls import ask_all
+from mitorch_service.controller.parallel_calls import call_all
 from mitorch_service.errors import BackendError, BackendUnavailable
 
 
@@ -16,25 +16,25 @@ def test_every_answer_and_every_error_comes_back_in_order() -> None:
     def fails() -> int:
         raise down
 
-    answers = ask_all({"c": lambda: 1, "b": fails, "a": lambda: 3}, seconds=10)
+    answers = call_all({"c": lambda: 1, "b": fails, "a": lambda: 3}, seconds=10)
     assert list(answers.items()) == [("c", 1), ("b", down), ("a", 3)]
-    assert ask_all({"b": fails}, seconds=10) == {"b": down}
-    assert ask_all({}, seconds=10) == {}
+    assert call_all({"b": fails}, seconds=10) == {"b": down}
+    assert call_all({}, seconds=10) == {}
 
 
 def test_they_are_asked_at_the_same_time() -> None:
     meeting = threading.Barrier(3)
-    answers = ask_all({name: lambda: meeting.wait(timeout=10) for name in "abc"}, seconds=20)
+    answers = call_all({name: lambda: meeting.wait(timeout=10) for name in "abc"}, seconds=20)
     assert sorted(str(answer) for answer in answers.values()) == ["0", "1", "2"]
 
 
 def test_one_that_does_not_answer_delays_the_others_no_longer_than_allowed() -> None:
     never = threading.Event()
-    answers = ask_all({"hung": lambda: never.wait(60), "up": lambda: True}, seconds=0.05)
+    answers = call_all({"hung": lambda: never.wait(60), "up": lambda: True}, seconds=0.05)
     never.set()
     assert answers["up"] is True
     assert isinstance(answers["hung"], BackendUnavailable)
-    assert str(answers["hung"]) == "Cluster hung: no answer within 0.05 s. The next pass asks again."
+    assert str(answers["hung"]) == "Cluster hung: no answer within 0.05 s. The next pass tries again."
 
 
 def test_what_nobody_foresaw_is_raised() -> None:
@@ -42,4 +42,4 @@ def test_what_nobody_foresaw_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ask_all({"a": fails, "b": lambda: 1}, seconds=10)
+        call_all({"a": fails, "b": lambda: 1}, seconds=10)

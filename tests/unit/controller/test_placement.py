@@ -111,7 +111,7 @@ def test_free_nodes_are_kept_where_fewest_are_missing() -> None:
     big = needing(nodes=4)
     assert placing.place(big) is None
     assert [placing.place(a_training()) for _ in range(6)] == ["c", "a", "c", "a", "c", None]
-    assert placing.explain(a_training())["b"].startswith(f"its free nodes are kept for training {big.id[:8]}")
+    assert placing.explain(a_training())["b"].startswith(f"its free nodes are reserved for training {big.id[:8]}")
 
 
 def test_a_big_training_is_not_starved_by_small_ones() -> None:

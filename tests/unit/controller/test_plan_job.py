@@ -11,10 +11,11 @@ from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.plan.actions import Action, AddTrials, CancelTraining, FinishJob, Launch, UpdateJob
 from mitorch_service.controller.plan.expansion import TRIALS_A_PASS
 from mitorch_service.controller.plan.plan import plan
-from mitorch_service.controller.plan.snapshot import JobState, Snapshot
+from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.job import BestTrial, Job, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import Training
+from tests.job_states import a_job_state
 from tests.samples import NOW, SPACE, a_job, a_training, a_trial
 
 BEST = BestTrial(training_id="d0c5", number=0, value=0.5, parameters={"lr": 0.1})
@@ -30,7 +31,7 @@ def planned(
     job: Job, counts: Mapping[str, int] = {}, last: int | None = None, best: BestTrial | None = None, **more: Any
 ) -> list[Action]:
     """What a pass does that sees only this job."""
-    return plan(NOW, Snapshot(jobs=[JobState(job, counts, last, best, **more)]))
+    return plan(NOW, Snapshot(jobs=[a_job_state(job, counts, last, best, **more)]))
 
 
 def trials(actions: Sequence[Action]) -> list[Training]:
@@ -88,7 +89,7 @@ def test_trials_are_known_by_their_job_and_number() -> None:
 
 def test_new_trials_are_launched_in_the_pass_that_creates_them_in_the_order_of_the_queue() -> None:
     urgent, later, job = a_training(priority=1), a_training(priority=101), a_job()
-    snapshot = Snapshot([urgent, later], clusters={"local": Capacity(4, 4)}, jobs=[JobState(job, {}, None, None)])
+    snapshot = Snapshot([urgent, later], clusters={"local": Capacity(4, 4)}, jobs=[a_job_state(job)])
     actions = plan(NOW, snapshot)
     assert isinstance(actions[0], AddTrials)  # before anything of it is launched
     launched = [action.training_id for action in actions if isinstance(action, Launch)]
@@ -149,7 +150,7 @@ def test_a_job_that_winds_up_cancels_its_open_trials_once_and_creates_none(field
 def test_a_job_that_has_spent_its_budget_launches_no_trial_that_has_not_begun() -> None:
     job = job_with(max_cost=2)
     waiting, again = a_trial(job.id, 1), a_trial(job.id, 2, attempt=1)
-    state = JobState(job, {"new": 2}, 2, None, [waiting, again], cost=2.0)
+    state = a_job_state(job, {"new": 2}, 2, None, open_trials=[waiting, again], cost=2.0)
     snapshot = Snapshot([waiting, again], clusters={"local": Capacity(4, 4)}, jobs=[state])
     actions = plan(NOW, snapshot)
     assert not trials(actions)
@@ -188,7 +189,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("config", BROKEN.values(), ids=BROKEN)
 def test_a_job_that_cannot_be_expanded_fails_and_stops_nothing_else(config: dict[str, Any]) -> None:
     broken, good, waiting = a_job(config=config), a_job(), a_training(priority=1)
-    states = [JobState(job, {}, None, None) for job in (broken, good)]
+    states = [a_job_state(job) for job in (broken, good)]
     actions = plan(NOW, Snapshot([waiting], clusters={"local": Capacity(1, 1)}, jobs=states))
     ended, added, launch = actions
     assert isinstance(ended, FinishJob)

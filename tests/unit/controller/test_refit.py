@@ -23,7 +23,7 @@ from mitorch_service.reports.why import why_job
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.submission.submission import Options, build_submission
-from tests.fakes import FakeBackend, HookedStore
+from tests.fakes import FakeBackend, HookedStore, primitives
 from tests.samples import NOW, SPACE, a_dataset, a_job, later
 
 REFIT = {"max_epochs": 200, "early_stopping": {"max_plateau_count": 5}}
@@ -41,7 +41,7 @@ class Service:
         """A queued search of two trials."""
         values = {"algorithm": "random", "max_trials": 2, "seed": 3, "refit": REFIT, **search}
         job = a_job(config=SPACE, search=SearchConfig(**values), priority=7, name="mine", tags=["a=b"])
-        self.store.add_job(job)
+        self.store.jobs.add_job(job)
         return job
 
     def tick(self) -> str:
@@ -51,9 +51,9 @@ class Service:
 
     def finish(self, outcome: AttemptOutcome = AttemptOutcome.COMPLETED, value: float = 0.5) -> Training:
         """The training that runs ends so; returns it."""
-        row = next(iter(self.store.active_trainings().items))
+        row = next(iter(self.store.queue.active_trainings().items))
         at, trial = later(self.seconds + 1800), row.trial
-        self.store.start_training(row.id, row.attempt, "w", later(self.seconds))
+        self.store.runs.start_training(row.id, row.attempt, "w", later(self.seconds))
         error = TrainingErrorInfo(type="Error", message="out of luck") if outcome == AttemptOutcome.FAILED else None
         end = RunEnd(
             outcome,
@@ -62,9 +62,9 @@ class Service:
             {"model": f"/weights/{row.id}"},
             value if trial and error is None else None,
         )
-        self.store.finish_training(row.id, row.attempt, "w", at, end)
+        self.store.runs.finish_training(row.id, row.attempt, "w", at, end)
         self.backend.end(run_name(row.id, row.attempt), RunState.SUCCEEDED, exit_code=0)
-        return self.store.get_training(row.id)
+        return self.store.trainings.get_training(row.id)
 
     def search(self) -> list[Training]:
         """Both trials, the second is the better one; then the pass that ends the search."""
@@ -84,7 +84,7 @@ def test_the_winner_is_trained_once_more_and_the_job_has_its_weights(service: Se
     job = service.job()
     _, winner = service.search()
     assert f"job {job.id[:8]}: its final training {refit_id(job.id)[:8]} queued" in service.tick()
-    refit = service.store.get_training(refit_id(job.id))
+    refit = service.store.trainings.get_training(refit_id(job.id))
     assert refit.status == TrainingStatus.QUEUED  # launched by the same pass
     assert (refit.config["max_epochs"], refit.max_epochs) == (200, 200)
     assert refit.config["lr_scheduler"] == winner.config["lr_scheduler"]
@@ -96,13 +96,13 @@ def test_the_winner_is_trained_once_more_and_the_job_has_its_weights(service: Se
     assert winner.trial is not None
     assert (refit.refit.job_id, refit.refit.number, refit.refit.parameters) == (job.id, 1, winner.trial.parameters)
 
-    running = service.store.get_job(job.id)
+    running = service.store.jobs.get_job(job.id)
     assert running.status == JobStatus.RUNNING
     assert running.best is not None
     assert (running.best.number, running.best.model, running.best.refit) == (1, f"/weights/{winner.id}", None)
     service.finish(value=0.1)
     service.tick()
-    done = service.store.get_job(job.id)
+    done = service.store.jobs.get_job(job.id)
     assert (done.status, done.note, done.counts) == (JobStatus.COMPLETED, None, {"completed": 2})
     assert done.best is not None
     assert (done.best.training_id, done.best.value) == (winner.id, 0.25)
@@ -116,10 +116,10 @@ def test_it_is_no_trial(service: Service) -> None:
     service.tick()
     service.finish(value=0.01)
     store = service.store
-    assert store.count_trainings(job.id) == {"completed": 2}
-    assert store.last_trial_number(job.id) == 1
-    assert [row.trial.number for row in store.iterate_trials(job.id)] == [0, 1]
-    assert [row.trial and row.trial.number for row in store.best_trials(job.id, "minimize", 9).items] == [1, 0]
+    assert store.trainings.count_trainings(job.id) == {"completed": 2}
+    assert store.jobs.last_trial_number(job.id) == 1
+    assert [row.trial.number for row in store.jobs.iterate_trials(job.id)] == [0, 1]
+    assert [row.trial and row.trial.number for row in store.jobs.best_trials(job.id, "minimize", 9).items] == [1, 0]
 
 
 @pytest.mark.parametrize("outcome", [AttemptOutcome.FAILED, AttemptOutcome.CANCELED, AttemptOutcome.DIVERGED])
@@ -129,7 +129,7 @@ def test_if_it_ends_badly_the_model_is_the_best_trials(service: Service, outcome
     service.tick()
     service.finish(outcome)
     service.tick()
-    done = service.store.get_job(job.id)
+    done = service.store.jobs.get_job(job.id)
     assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
     assert done.best is not None
     assert (done.best.refit, done.best.refit_value) == (None, None)
@@ -146,14 +146,14 @@ def test_two_passes_at_once_make_it_once_and_a_late_one_changes_nothing(service:
     slow.observe = lambda now: seen  # type: ignore[method-assign]
     service.tick()
     slow.tick(later(service.seconds))
-    assert service.store.count_trainings() == {"completed": 2, "queued": 1}
+    assert service.store.trainings.count_trainings() == {"completed": 2, "queued": 1}
     refit = service.finish(value=0.1)
     service.tick()
-    done = service.store.get_job(job.id)
+    done = service.store.jobs.get_job(job.id)
     slow.tick(later(service.seconds))
-    assert service.store.get_training(refit.id) == refit
-    assert service.store.get_job(job.id) == done
-    assert (done.status, service.store.count_trainings()) == (JobStatus.COMPLETED, {"completed": 3})
+    assert service.store.trainings.get_training(refit.id) == refit
+    assert service.store.jobs.get_job(job.id) == done
+    assert (done.status, service.store.trainings.count_trainings()) == (JobStatus.COMPLETED, {"completed": 3})
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -167,7 +167,7 @@ def test_a_pass_that_dies_anywhere_is_continued(store: Store, seed: int) -> None
 
     service = Service(HookedStore(store, die))
     job = a_job(config=SPACE, search=SearchConfig(algorithm="random", max_trials=2, seed=3, refit=REFIT))
-    store.add_job(job)
+    store.jobs.add_job(job)
     real = Service(store)
     real.backend = service.backend
     for step in range(200):
@@ -175,13 +175,15 @@ def test_a_pass_that_dies_anywhere_is_continued(store: Store, seed: int) -> None
         with suppress(KeyboardInterrupt):
             service.tick()
         real.seconds = service.seconds
-        if store.active_trainings().items and chance.random() < 0.5:
+        if store.queue.active_trainings().items and chance.random() < 0.5:
             real.finish(value=chance.random())
-    done = store.get_job(job.id)
+    done = store.jobs.get_job(job.id)
     assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{refit_id(job.id)}"})
-    assert store.count_trainings() == {"completed": 3}
+    assert store.trainings.count_trainings() == {"completed": 3}
     assert all(
-        len(store.get_training(id).attempts) == 1 for id in (refit_id(job.id), done.best and done.best.refit) if id
+        len(store.trainings.get_training(id).attempts) == 1
+        for id in (refit_id(job.id), done.best and done.best.refit)
+        if id
     )
 
 
@@ -189,31 +191,31 @@ def test_a_spent_budget_leaves_it_out_and_time_does_not(service: Service) -> Non
     poor = service.job(max_cost=0.4)
     service.controller = Controller(service.store, {"local": service.backend})
     service.tick()
-    row = next(iter(service.store.active_trainings().items))
+    row = next(iter(service.store.queue.active_trainings().items))
     attempt = row.attempts[0].model_copy(update={"price": 1.0}).to_document()
-    service.store.change_study_trial(row.id, {}, {"attempts.0": attempt})
+    service.store.studies.change_study_trial(row.id, {}, {"attempts.0": attempt})
     winner = service.finish()
     service.tick()
     service.tick()
-    done = service.store.get_job(poor.id)
+    done = service.store.jobs.get_job(poor.id)
     assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
     assert done.note == "its budget of 0.40 is spent: no new trials and no final training"
     assert store_has_no(service.store, poor)
 
     hasty = service.job(max_time=1, max_concurrent=2)
-    service.store.change_study(hasty.id, {}, {"created_at": later(service.seconds + 3600)})
+    service.store.studies.change_study(hasty.id, {}, {"created_at": later(service.seconds + 3600)})
     service.tick()
     service.finish()
     service.tick()
     service.finish()
     service.tick()
-    assert service.store.get_training(refit_id(hasty.id)).status == TrainingStatus.QUEUED
+    assert service.store.trainings.get_training(refit_id(hasty.id)).status == TrainingStatus.QUEUED
 
 
 def store_has_no(store: Store, job: Job) -> bool:
     """Whether a job has no final training."""
     try:
-        return store.get_training(refit_id(job.id)) is None
+        return store.trainings.get_training(refit_id(job.id)) is None
     except NotFound:
         return True
 
@@ -224,7 +226,7 @@ def test_a_search_without_a_winner_has_none(service: Service) -> None:
         service.tick()
         service.finish(AttemptOutcome.FAILED)
     service.tick()
-    assert service.store.get_job(job.id).status == JobStatus.FAILED
+    assert service.store.jobs.get_job(job.id).status == JobStatus.FAILED
     assert store_has_no(service.store, job)
 
 
@@ -235,35 +237,38 @@ def test_orders_reach_it(service: Service, tmp_path: Path) -> None:
     artifacts, backends = FolderArtifactStore(tmp_path), {"local": service.backend}
     refit = refit_id(job.id)
     assert lifecycle.prioritise_job(service.store, job.id, 3) == 1
-    assert service.store.get_training(refit).priority == 3
+    assert service.store.trainings.get_training(refit).priority == 3
     state = service.controller.observe(NOW).jobs[0]
     assert why_job(state).reasons[-1] == f"it ends with its final training {refit} (queued)"
     assert lifecycle.cancel_job(service.store, backends, job.id, NOW) == 1
     service.tick()
-    assert service.store.get_training(refit).status == TrainingStatus.CANCELED
+    assert service.store.trainings.get_training(refit).status == TrainingStatus.CANCELED
     with pytest.raises(NotAllowed):  # the job is still there to make it again
         lifecycle.delete_training(service.store, artifacts, refit)
     service.tick()
-    assert (service.store.get_job(job.id).status, service.store.get_job(job.id).artifacts) == (JobStatus.CANCELED, {})
-    service.store.retry_training(refit, NOW)
+    assert (service.store.jobs.get_job(job.id).status, service.store.jobs.get_job(job.id).artifacts) == (
+        JobStatus.CANCELED,
+        {},
+    )
+    service.store.queue.retry_training(refit, NOW)
     with pytest.raises(NotAllowed):
         lifecycle.delete_job(service.store, artifacts, job.id)
     lifecycle.cancel_training(service.store, backends, refit, NOW)
     assert lifecycle.delete_job(service.store, artifacts, job.id) == 2
-    assert service.store.count_trainings() == {}
+    assert service.store.trainings.count_trainings() == {}
 
 
 def test_a_job_that_is_canceled_between_cancels_it_too(service: Service) -> None:
     job = service.job()
     service.search()
     service.tick()
-    service.store.request_job_cancel(job.id, NOW)  # by somebody who dies then
-    assert "is asked to stop" in service.tick()
-    assert service.store.get_job(job.id).status == JobStatus.RUNNING
+    service.store.jobs.request_job_cancel(job.id, NOW)  # by somebody who dies then
+    assert "cancellation requested" in service.tick()
+    assert service.store.jobs.get_job(job.id).status == JobStatus.RUNNING
     for _ in range(3):  # asks the run, sees it gone, ends the job
         service.tick()
-    assert service.store.get_training(refit_id(job.id)).status == TrainingStatus.CANCELED
-    assert service.store.get_job(job.id).status == JobStatus.CANCELED
+    assert service.store.trainings.get_training(refit_id(job.id)).status == TrainingStatus.CANCELED
+    assert service.store.jobs.get_job(job.id).status == JobStatus.CANCELED
 
 
 def test_a_trial_that_is_retried_and_wins_meanwhile_does_not_get_the_weights_of_another(service: Service) -> None:
@@ -272,15 +277,15 @@ def test_a_trial_that_is_retried_and_wins_meanwhile_does_not_get_the_weights_of_
     service.finish(AttemptOutcome.DIVERGED)
     service.tick()
     service.finish(value=0.25)
-    service.store.change_study_trial(trial_id(job.id, 0), {}, {"trial.value": None})
+    service.store.studies.change_study_trial(trial_id(job.id, 0), {}, {"trial.value": None})
     service.tick()
-    service.store.retry_training(trial_id(job.id, 0), NOW)
+    service.store.queue.retry_training(trial_id(job.id, 0), NOW)
     service.finish(value=0.1)  # the final training
     service.tick()
-    assert service.store.get_job(job.id).status == JobStatus.RUNNING
+    assert service.store.jobs.get_job(job.id).status == JobStatus.RUNNING
     winner = service.finish(value=0.05)
     service.tick()
-    done = service.store.get_job(job.id)
+    done = service.store.jobs.get_job(job.id)
     assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
     assert done.best is not None
     assert (done.best.number, done.best.refit) == (0, None)
@@ -291,22 +296,24 @@ def test_a_trial_that_is_retried_and_wins_meanwhile_does_not_get_the_weights_of_
 def test_a_winner_that_is_not_of_the_space_any_more_keeps_its_model(service: Service) -> None:
     job = service.job()
     _, winner = service.search()
-    service.store.change_study_trial(winner.id, {}, {"trial.parameters": {"lr_scheduler.base_lr": 77}})
+    service.store.studies.change_study_trial(winner.id, {}, {"trial.parameters": {"lr_scheduler.base_lr": 77}})
     service.tick()
-    done = service.store.get_job(job.id)
+    done = service.store.jobs.get_job(job.id)
     assert (done.status, done.artifacts) == (JobStatus.COMPLETED, {"model": f"/weights/{winner.id}"})
     assert done.note is not None
     assert done.note.startswith(
-        "its final training (search.refit) cannot be made: the parameters of its trial 1 are not"
+        "its final training (search.refit) cannot be created: the parameters of its trial 1 are not"
     )
 
 
 def test_one_that_cannot_be_read_holds_up_nothing(service: Service) -> None:
     job = service.job()
     service.search()
-    service.store.insert("trainings", [{"_id": refit_id(job.id), "status": "new", "priority": 1, "arrival": 1}])
+    primitives(service.store).insert(
+        "trainings", [{"_id": refit_id(job.id), "status": "new", "priority": 1, "arrival": 1}]
+    )
     service.tick()
-    done = service.store.get_job(job.id)
+    done = service.store.jobs.get_job(job.id)
     assert done.status == JobStatus.COMPLETED
     assert "its final training (search.refit) is failed" in str(done.note)
 
@@ -314,7 +321,7 @@ def test_one_that_cannot_be_read_holds_up_nothing(service: Service) -> None:
 def submitted(store: Store, refit: Any, **config: Any) -> Job:
     """The job that a file with this refit asks for."""
     with suppress(AlreadyExists):
-        store.add_dataset(a_dataset())
+        store.datasets.add_dataset(a_dataset())
     search = {"algorithm": "random", "max_trials": 4, "refit": refit}
     data = {"job_type": "search", "dataset": "digits", "config": {**SPACE, **config}, "search": search}
     job = build_submission(store, "job.json", data, Options(), NOW)

@@ -8,8 +8,8 @@ import pytest
 
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.controller.loop import Controller
-from mitorch_service.controller.pass_report import Counted
-from mitorch_service.controller.plan.cluster_backoff import REST
+from mitorch_service.controller.pass_report import PassCount
+from mitorch_service.controller.plan.cluster_backoff import BACKOFF
 from mitorch_service.errors import BackendError, RunRefused
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_REFUSED_ATTEMPTS, Resources, Training, run_name
@@ -19,7 +19,7 @@ from tests.samples import NOW, a_training, an_attempt, later
 
 FORBIDDEN = RunRefused("a", "the role is missing", "Give it.")
 WRONG = RunRefused("a", "too many of everything", "Ask for less.", of_request=True)
-REST_SECONDS = REST.total_seconds()
+BACKOFF_SECONDS = BACKOFF.total_seconds()
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def controller(store: Store, backend: FakeBackend) -> Controller:
 
 def queued(store: Store, number: int, **fields: Any) -> list[Training]:
     trainings = [a_training(**fields) for _ in range(number)]
-    store.add_trainings(trainings)
+    store.queue.add_trainings(trainings)
     return trainings
 
 
 def statuses(store: Store, trainings: list[Training]) -> set[str]:
-    return {store.get_training(training.id).status for training in trainings}
+    return {store.trainings.get_training(training.id).status for training in trainings}
 
 
 def test_what_a_cluster_refuses_goes_back_to_the_queue_and_one_a_rest_is_tried(
@@ -48,20 +48,20 @@ def test_what_a_cluster_refuses_goes_back_to_the_queue_and_one_a_rest_is_tried(
     trainings = queued(store, 150)
     backend.refuses["mt-"] = FORBIDDEN
     report = controller.tick(NOW)
-    assert report.count(Counted.REFUSED) == 100  # what was asked together; the others were not claimed
+    assert report.count(PassCount.REFUSED) == 100  # what was asked together; the others were not claimed
     assert [event.text for event in report.events if event.failed] == [str(FORBIDDEN)]
-    first = store.get_training(trainings[0].id)
+    first = store.trainings.get_training(trainings[0].id)
     assert (first.status, first.attempt, first.attempts[0].outcome) == ("new", 1, AttemptOutcome.REFUSED)
     assert (first.attempts[0].submitted_at, first.attempts[0].reason) == (None, str(FORBIDDEN)[:-1])
     assert first.error is not None
     assert (first.error.type, first.error.message) == ("Refused", str(FORBIDDEN)[:-1])
-    assert store.get_training(trainings[149].id).attempt == 0
+    assert store.trainings.get_training(trainings[149].id).attempt == 0
     assert controller.tick(later(5)).events == []  # it rests
-    assert controller.tick(later(REST_SECONDS)).count(Counted.REFUSED) == 1
+    assert controller.tick(later(BACKOFF_SECONDS)).count(PassCount.REFUSED) == 1
     backend.refuses.clear()
-    assert controller.tick(later(2 * REST_SECONDS)).count(Counted.LAUNCHED) == 1
-    assert controller.tick(later(2 * REST_SECONDS + 5)).count(Counted.LAUNCHED) == 148
-    assert controller.tick(later(3 * REST_SECONDS)).count(Counted.LAUNCHED) == 1  # the one that was refused twice
+    assert controller.tick(later(2 * BACKOFF_SECONDS)).count(PassCount.LAUNCHED) == 1
+    assert controller.tick(later(2 * BACKOFF_SECONDS + 5)).count(PassCount.LAUNCHED) == 148
+    assert controller.tick(later(3 * BACKOFF_SECONDS)).count(PassCount.LAUNCHED) == 1  # the one that was refused twice
     assert statuses(store, trainings) == {"queued"}
     assert set(backend.starts.values()) == {1}
     assert len(backend.starts) == 150
@@ -75,14 +75,14 @@ def test_a_training_that_is_refused_too_often_fails_with_the_words(
     at = 0.0
     for number in range(1, MAX_REFUSED_ATTEMPTS + 1):
         controller.tick(later(at))
-        at += number * REST_SECONDS
-    found = store.get_training(training.id)
+        at += number * BACKOFF_SECONDS
+    found = store.trainings.get_training(training.id)
     assert (found.status, found.attempt) == (TrainingStatus.FAILED, MAX_REFUSED_ATTEMPTS)
     assert found.error is not None
     assert f"refused {MAX_REFUSED_ATTEMPTS} times, which is the limit" in found.error.message
     assert str(FORBIDDEN)[:-1] in found.error.message
     assert backend.starts == {}
-    store.retry_training(training.id, later(at))
+    store.queue.retry_training(training.id, later(at))
     backend.refuses.clear()
     controller.tick(later(at))
     assert backend.running() == [run_name(training.id, MAX_REFUSED_ATTEMPTS + 1)]
@@ -107,12 +107,12 @@ def test_a_wrong_request_is_the_trainings_own_failure_where_others_are_taken(
     (right,) = queued(store, 1)
     backend.refuses[wrong.id] = WRONG
     report = controller.tick(NOW)
-    found = store.get_training(wrong.id)
+    found = store.trainings.get_training(wrong.id)
     assert (found.status, found.attempts[0].outcome) == (status, AttemptOutcome.FAILED)
     assert found.error is not None
     assert found.error.message == str(WRONG)[:-1]
-    assert store.get_training(right.id).status == TrainingStatus.QUEUED
-    assert (report.count(Counted.FAILED), report.count(Counted.REFUSED)) == (1, 0)
+    assert store.trainings.get_training(right.id).status == TrainingStatus.QUEUED
+    assert (report.count(PassCount.FAILED), report.count(PassCount.REFUSED)) == (1, 0)
 
 
 def test_a_wrong_request_where_nothing_is_taken_may_be_the_settings_fault(
@@ -122,20 +122,20 @@ def test_a_wrong_request_where_nothing_is_taken_may_be_the_settings_fault(
     backend.refuses["mt-"] = WRONG
     controller.tick(NOW)
     assert statuses(store, trainings) == {"new"}
-    assert store.get_training(trainings[0].id).attempts[0].outcome == AttemptOutcome.REFUSED
+    assert store.trainings.get_training(trainings[0].id).attempts[0].outcome == AttemptOutcome.REFUSED
 
 
 def test_an_earlier_acceptance_says_nothing_of_the_settings_of_now(store: Store, backend: FakeBackend) -> None:
     """What a pass that was killed had submitted is found there: the rest of its claims is refused, not failed."""
     trainings = queued(store, 2)
-    store.claim_trainings([(training.id, an_attempt(training, cluster="a")) for training in trainings])
+    store.queue.claim_trainings([(training.id, an_attempt(training, cluster="a")) for training in trainings])
     backend.submit(backend.prepare(trainings[0].id, 1))
     backend.refuses[trainings[1].id] = WRONG
     found = FakeBackend("a")
     found.submit_all = backend.submit_all  # type: ignore[method-assign]
     Controller(store, {"a": found}).tick(NOW)  # its listing lags behind
-    assert [store.get_training(training.id).status for training in trainings] == ["queued", "new"]
-    assert store.get_training(trainings[1].id).attempts[0].outcome == AttemptOutcome.REFUSED
+    assert [store.trainings.get_training(training.id).status for training in trainings] == ["queued", "new"]
+    assert store.trainings.get_training(trainings[1].id).attempts[0].outcome == AttemptOutcome.REFUSED
 
 
 def test_in_doubt_nothing_is_ended(store: Store, backend: FakeBackend, controller: Controller) -> None:
@@ -147,7 +147,7 @@ def test_in_doubt_nothing_is_ended(store: Store, backend: FakeBackend, controlle
 
     (training,) = queued(store, 1)
     Controller(store, {"a": Doubtful("a")}).tick(NOW)
-    assert store.get_training(training.id).status == TrainingStatus.QUEUED
+    assert store.trainings.get_training(training.id).status == TrainingStatus.QUEUED
     controller.tick(later(1))
     assert backend.starts == {run_name(training.id, 1): 1}
 
@@ -157,11 +157,11 @@ def test_one_that_was_to_be_canceled_is_canceled(store: Store, backend: FakeBack
 
     class Canceling(FakeBackend):
         def submit(self, request: RunRequest) -> str | None:
-            store.request_cancel(training.id, NOW)
+            store.queue.request_cancel(training.id, NOW)
             raise FORBIDDEN
 
     Controller(store, {"a": Canceling("a")}).tick(NOW)
-    assert store.get_training(training.id).status == TrainingStatus.CANCELED
+    assert store.trainings.get_training(training.id).status == TrainingStatus.CANCELED
 
 
 def test_code_that_cannot_be_packed_refuses_all(store: Store) -> None:
@@ -183,10 +183,10 @@ def test_a_refused_attempt_whose_run_starts_after_all_is_taken_back(
     controller.tick(NOW)
     backend.refuses.clear()
     backend.submit(backend.prepare(training.id, 1))
-    assert store.start_training(training.id, 1, "worker", later(1)).status == TrainingStatus.RUNNING
-    controller.tick(later(REST_SECONDS))
+    assert store.runs.start_training(training.id, 1, "worker", later(1)).status == TrainingStatus.RUNNING
+    controller.tick(later(BACKOFF_SECONDS))
     assert backend.starts == {run_name(training.id, 1): 1}
-    assert store.get_training(training.id).status == TrainingStatus.RUNNING
+    assert store.trainings.get_training(training.id).status == TrainingStatus.RUNNING
 
 
 def test_a_refusal_is_not_written_over_a_run_that_has_begun(store: Store, backend: FakeBackend) -> None:
@@ -194,9 +194,9 @@ def test_a_refusal_is_not_written_over_a_run_that_has_begun(store: Store, backen
     backend.refuses["mt-"] = FORBIDDEN
 
     def started_meanwhile(operation: str) -> None:
-        row = store.get_training(training.id)
+        row = store.trainings.get_training(training.id)
         if operation == "change" and row.status == TrainingStatus.QUEUED:
-            store.start_training(training.id, 1, "worker", NOW)
+            store.runs.start_training(training.id, 1, "worker", NOW)
 
     Controller(HookedStore(store, started_meanwhile), {"a": backend}).tick(NOW)
-    assert store.get_training(training.id).attempts[0].outcome is None
+    assert store.trainings.get_training(training.id).attempts[0].outcome is None

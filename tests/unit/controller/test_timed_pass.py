@@ -18,7 +18,7 @@ from mitorch_service.errors import ArtifactError, StoreUnavailable
 from mitorch_service.models.run import RunState
 from mitorch_service.models.training import run_name
 from mitorch_service.stores.base import Store
-from tests.fakes import FakeBackend, HookedStore
+from tests.fakes import FakeBackend, HookedStore, primitives
 from tests.samples import a_job, a_training, later
 
 MANY = 230  # three steps of submissions
@@ -51,13 +51,13 @@ def one_pass(
 
 
 def test_a_pass_that_is_out_of_time_leaves_the_rest_to_the_next(store: Store, artifacts: FolderArtifactStore) -> None:
-    store.add_trainings([a_training() for _ in range(MANY)])
+    store.queue.add_trainings([a_training() for _ in range(MANY)])
     backend = FakeBackend(slots=MANY)
     told = [one_pass(store, backend, artifacts, allow(1))[-1] for _ in range(3)]
     assert [(line["launched"], line["complete"]) for line in told] == [(100, False), (100, False), (30, True)]
     assert set(backend.starts.values()) == {1}
-    assert store.count_trainings() == {"queued": MANY}
-    rows = store.active_trainings().items
+    assert store.trainings.count_trainings() == {"queued": MANY}
+    rows = store.queue.active_trainings().items
     assert all(row.attempts[0].submitted_at is not None for row in rows)  # no claim without its submission
     assert one_pass(store, backend, artifacts, allow(0))[-1]["complete"]  # nothing was left to do
 
@@ -65,7 +65,7 @@ def test_a_pass_that_is_out_of_time_leaves_the_rest_to_the_next(store: Store, ar
 def test_what_a_killed_pass_had_claimed_is_submitted_some_at_a_time(
     store: Store, artifacts: FolderArtifactStore
 ) -> None:
-    store.add_trainings([a_training() for _ in range(MANY)])
+    store.queue.add_trainings([a_training() for _ in range(MANY)])
     backend = FakeBackend(slots=MANY)
     claims = 0
 
@@ -85,14 +85,14 @@ def test_a_pass_tells_what_it_has_done_and_is_remembered(store: Store, artifacts
     assert last_pass(artifacts) is None
     backend = FakeBackend(slots=2)
     job = a_job()
-    store.add_job(job)
+    store.jobs.add_job(job)
     first = one_pass(store, backend, artifacts, allow(99))[-1]
     assert (first["event"], first["at"], first["seconds"]) == ("pass", later(0).isoformat(), 1.0)
     assert first["trials_added"] == 4
-    lost = store.active_trainings().items or []
+    lost = store.queue.active_trainings().items or []
     if not lost:  # trials are launched by the pass after the one that adds them
         one_pass(store, backend, artifacts, allow(99))
-        lost = store.active_trainings().items
+        lost = store.queue.active_trainings().items
     backend.end(run_name(lost[0].id, 1), RunState.KILLED, "it was killed by SIGKILL")
     line = one_pass(store, backend, artifacts, allow(99))[-1]
     assert (line["ended"], line["lost"], line["failed"], line["canceled"]) == (1, 1, 0, 0)
@@ -102,7 +102,7 @@ def test_a_pass_tells_what_it_has_done_and_is_remembered(store: Store, artifacts
 def test_failures_are_told_without_secrets_and_clusters_that_are_down_by_name(
     store: Store, artifacts: FolderArtifactStore
 ) -> None:
-    store.insert("trainings", [{**a_training().to_document(), "priority": "mongodb://me:hunter2@host/"}])
+    primitives(store).insert("trainings", [{**a_training().to_document(), "priority": "mongodb://me:hunter2@host/"}])
     backend = FakeBackend()
     backend.down = True
     *failures, line = one_pass(store, backend, artifacts, allow(99))
@@ -114,7 +114,7 @@ def test_failures_are_told_without_secrets_and_clusters_that_are_down_by_name(
 def test_an_artifact_store_that_is_away_fails_no_pass(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     broken = FolderArtifactStore(tmp_path / "file")
-    store.add_trainings([a_training()])
+    store.queue.add_trainings([a_training()])
     failure, line = one_pass(store, FakeBackend(), broken, allow(99))
     assert "controller/last_pass.json" in failure["text"]
     assert line["launched"] == 1

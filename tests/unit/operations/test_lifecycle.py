@@ -29,15 +29,15 @@ def backend() -> FakeBackend:
 def launched(store: Store, backend: FakeBackend) -> Training:
     """A training whose run goes on."""
     training = a_training()
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     Controller(store, {"local": backend}).tick(NOW)
-    return store.get_training(training.id)
+    return store.trainings.get_training(training.id)
 
 
 def started_job(store: Store, backend: FakeBackend) -> tuple[Job, list[TrainingRow]]:
     """A job with two running and two waiting trials, and its trials by number."""
     job = a_job()
-    store.add_job(job)
+    store.jobs.add_job(job)
     Controller(store, {"local": backend}).tick(NOW)
     return job, by_number(store, job)
 
@@ -50,12 +50,12 @@ def by_number(store: Store, job: Job) -> list[TrainingRow]:
 def fail(store: Store, row: TrainingRow) -> None:
     """The controller's verdict on a queued training."""
     error = TrainingErrorInfo(type="Failed", message="bad luck")
-    assert store.end_attempt(row.id, row.attempt, NOW, AttemptOutcome.FAILED, TrainingStatus.FAILED, error)
+    assert store.queue.end_attempt(row.id, row.attempt, NOW, AttemptOutcome.FAILED, TrainingStatus.FAILED, error)
 
 
 def test_a_waiting_training_is_canceled_at_once(store: Store, backend: FakeBackend) -> None:
     training = a_training()
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     row = lifecycle.cancel_training(store, {"local": backend}, training.id, later(1))
     assert (row.status, row.status_times["canceled"]) == (TrainingStatus.CANCELED, later(1))
     assert backend.cancels == []
@@ -67,7 +67,7 @@ def test_the_run_of_an_active_training_is_asked_to_stop(store: Store, backend: F
     assert (row.status, row.cancel_requested_at) == (TrainingStatus.QUEUED, later(1))
     assert backend.cancels == [run_name(training.id, 1)]
     Controller(store, {"local": backend}).tick(later(2))
-    assert store.get_training(training.id).status == TrainingStatus.CANCELED
+    assert store.trainings.get_training(training.id).status == TrainingStatus.CANCELED
 
 
 @pytest.mark.parametrize("trouble", ["down", "refuses", "gone"])
@@ -84,7 +84,7 @@ def test_the_wish_to_cancel_stays_where_the_cluster_cannot_be_asked(
     if trouble == "gone":
         backends = {}
     lifecycle.cancel_training(store, backends, training.id, later(1))
-    assert store.get_training(training.id).cancel_requested_at == later(1)
+    assert store.trainings.get_training(training.id).cancel_requested_at == later(1)
     backend.down = False
     Controller(store, {"local": backend}).tick(later(2))
     assert backend.cancels == [run_name(training.id, 1)]
@@ -92,7 +92,7 @@ def test_the_wish_to_cancel_stays_where_the_cluster_cannot_be_asked(
 
 def test_a_training_may_be_canceled_twice_but_not_after_another_end(store: Store, backend: FakeBackend) -> None:
     training = a_training()
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     lifecycle.cancel_training(store, {}, training.id, NOW)
     assert lifecycle.cancel_training(store, {}, training.id, later(9)).status_times["canceled"] == NOW
     failed = launched(store, backend)
@@ -125,7 +125,7 @@ def test_a_canceled_job_cancels_its_trials_and_creates_no_more(store: Store, bac
     controller = Controller(store, {"local": backend})
     controller.tick(later(2))
     controller.tick(later(3))
-    assert store.get_job(job.id).status == JobStatus.CANCELED
+    assert store.jobs.get_job(job.id).status == JobStatus.CANCELED
     assert by_number(store, job)[1].status == TrainingStatus.CANCELED
     with pytest.raises(NotAllowed, match="is canceled: it cannot be canceled"):
         lifecycle.cancel_job(store, {}, job.id, NOW)
@@ -150,7 +150,7 @@ def test_a_job_is_retried_by_its_trials_that_did_not_complete(store: Store, back
 
 def test_an_ended_job_is_not_retried(store: Store, backend: FakeBackend) -> None:
     job, _ = started_job(store, backend)
-    store.finish_job(job.id, JobStatus.FAILED, NOW, "bad luck", {}, None)
+    store.jobs.finish_job(job.id, JobStatus.FAILED, NOW, "bad luck", {}, None)
     with pytest.raises(NotAllowed, match="cannot be retried"):
         lifecycle.retry_job(store, job.id, NOW)
 
@@ -160,13 +160,13 @@ def test_a_job_is_prioritised_with_its_trials_that_have_not_ended(store: Store, 
     fail(store, rows[0])
     assert lifecycle.prioritise_job(store, job.id, 5) == 3
     assert [row.priority for row in by_number(store, job)] == [100, 5, 5, 5]
-    assert store.get_job(job.id).priority == 5
+    assert store.jobs.get_job(job.id).priority == 5
 
 
 def test_a_training_is_deleted_with_its_results_and_files(store: Store, backend: FakeBackend, tmp_path: Path) -> None:
     training, files = launched(store, backend), FolderArtifactStore(tmp_path / "artifacts")
-    store.start_training(training.id, 1, "worker", NOW)
-    store.record_epoch(training.id, 1, 3, a_result(1))
+    store.runs.start_training(training.id, 1, "worker", NOW)
+    store.runs.record_epoch(training.id, 1, 3, a_result(1))
     (tmp_path / "log").touch()
     files.put(f"{training.id}/attempt-1/log.txt", tmp_path / "log")
     with pytest.raises(NotAllowed, match="is running: it cannot be deleted"):
@@ -175,9 +175,9 @@ def test_a_training_is_deleted_with_its_results_and_files(store: Store, backend:
     fail(store, training)
     lifecycle.delete_training(store, files, training.id)
     assert not files.exists(f"{training.id}/attempt-1/log.txt")
-    assert store.curve(training.id).items == []
+    assert store.runs.curve(training.id).items == []
     with pytest.raises(NotFound):
-        store.get_training(training.id)
+        store.trainings.get_training(training.id)
 
 
 def test_a_trial_of_an_active_job_is_not_deleted_as_it_would_come_back(
@@ -198,9 +198,9 @@ def test_a_job_is_deleted_with_all_its_trials(store: Store, backend: FakeBackend
     for second in range(3):
         Controller(store, {"local": backend}).tick(later(second))
     assert lifecycle.delete_job(store, files, job.id) == 4
-    assert store.count_trainings() == {}
+    assert store.trainings.count_trainings() == {}
     with pytest.raises(NotFound):
-        store.get_job(job.id)
+        store.jobs.get_job(job.id)
 
 
 def test_a_job_with_a_trial_that_goes_on_again_is_deleted_wholly_or_not_at_all(
@@ -210,7 +210,7 @@ def test_a_job_with_a_trial_that_goes_on_again_is_deleted_wholly_or_not_at_all(
     lifecycle.cancel_job(store, {"local": backend}, job.id, NOW)
     for second in range(3):
         Controller(store, {"local": backend}).tick(later(second))
-    store.retry_training(rows[0].id, NOW)
+    store.queue.retry_training(rows[0].id, NOW)
     with pytest.raises(NotAllowed, match="cannot be deleted"):
         lifecycle.delete_job(store, FolderArtifactStore(tmp_path), job.id)
     assert len(by_number(store, job)) == 4

@@ -21,9 +21,10 @@ from mitorch_service.models.training import Refit, Training, run_name
 from mitorch_service.operations.archive import Archive
 from mitorch_service.operations.retention import PruneOrder, PruneReport, preview, prune
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.browse import TrainingFilter
 from mitorch_service.stores.retention import named_bases
 from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.trainings import TrainingFilter
+from tests.fakes import primitives
 from tests.samples import CONFIG, NOW, a_job, a_training, a_trial, an_attempt
 
 ORDER = PruneOrder(NOW)
@@ -43,7 +44,7 @@ class Place:
         """A training that ended a day ago, with weights, log and run folder."""
         training = a_training(status=status, status_times={status.value: OLD}, attempt=1, **fields)
         training = training.model_copy(update={"attempts": [an_attempt(training)]})
-        self.store.add_trainings([training])
+        self.store.queue.add_trainings([training])
         source = self.file.with_name("source")
         source.write_text("a file")
         self.artifacts.put(f"{training.id}/model.pth", source)
@@ -69,7 +70,7 @@ class Place:
             archive.close()
 
     def ids(self) -> set[str]:
-        return {row.id for row in self.store.list_trainings(TrainingFilter(), 10_000).items}
+        return {row.id for row in self.store.trainings.list_trainings(TrainingFilter(), 10_000).items}
 
     def lines(self) -> list[dict[str, Any]]:
         with gzip.open(self.file, "rt") as file:
@@ -114,8 +115,8 @@ def test_one_that_is_retried_meanwhile_stays_with_its_files(place: Place) -> Non
     class Retrying(Archive):
         def add(self, lines: Any) -> None:
             super().add(lines)
-            if first.id in place.ids() and place.store.get_training(first.id).status == "failed":
-                place.store.retry_training(first.id, NOW)
+            if first.id in place.ids() and place.store.trainings.get_training(first.id).status == "failed":
+                place.store.queue.retry_training(first.id, NOW)
 
     archive = Retrying(place.file)
     report = prune(place.store, place.artifacts, place.runs, ORDER, archive, lambda: None)
@@ -161,7 +162,7 @@ def test_storage_that_is_away_ends_it(place: Place) -> None:
 def test_base_of_an_active_job_stays(place: Place) -> None:
     base = place.add(TrainingStatus.COMPLETED)
     config = {**CONFIG, "base": {"_choice": [base.id, None]}}
-    place.store.add_job(a_job(config=config))
+    place.store.jobs.add_job(a_job(config=config))
     assert place.prune().bases == 1
     assert place.ids() == {base.id}
 
@@ -169,7 +170,7 @@ def test_base_of_an_active_job_stays(place: Place) -> None:
 def test_the_final_training_of_an_active_job_and_of_a_kept_winner_stays(place: Place) -> None:
     job, base = a_job(), place.add(TrainingStatus.COMPLETED)
     refitted = job.search.model_copy(update={"refit": {"base": base.id}})
-    place.store.add_job(job.model_copy(update={"search": refitted}))
+    place.store.jobs.add_job(job.model_copy(update={"search": refitted}))
     refit = Refit(job_id=job.id, number=0, parameters={})
     active = place.add(TrainingStatus.COMPLETED, id=refit_id(job.id), refit=refit)
     ended = place.add(TrainingStatus.COMPLETED, refit=refit.model_copy(update={"job_id": new_id()}))
@@ -194,7 +195,7 @@ def test_trials_whose_job_is_gone_are_pruned(place: Place) -> None:
 
 def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
     job = a_job(status=JobStatus.COMPLETED, status_times={"completed": OLD})
-    place.store.add_job(job)
+    place.store.jobs.add_job(job)
     trials = []
     for number in range(450):
         trial = a_trial(job.id, number, direction="maximize")
@@ -202,7 +203,7 @@ def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
         ended = {"status": TrainingStatus.COMPLETED, "status_times": {"completed": OLD}}
         valued = trial.trial.model_copy(update={"value": float(number % 400)})
         trials.append(trial.model_copy(update={**ended, "trial": valued}))
-    place.store.add_trainings(trials)
+    place.store.queue.add_trainings(trials)
     order = PruneOrder(NOW, keep_best=True)
     assert (preview(place.store, order).trainings, preview(place.store, ORDER).jobs) == (449, 1)
     waited: list[int] = []
@@ -210,14 +211,14 @@ def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
     assert (report.trainings, report.best, report.jobs) == (449, 1, 0)
     assert len(waited) == 5
     assert place.ids() == {trials[399].id}
-    assert (place.prune().trainings, place.store.list_jobs(5).items) == (1, [])
+    assert (place.prune().trainings, place.store.jobs.list_jobs(5).items) == (1, [])
     assert len(place.lines()) == 451
 
 
 def test_of_several_objectives_the_front_stays(place: Place) -> None:
     search = SearchConfig(max_trials=9, objective=["val_loss", "f1"])
     job = a_job(status=JobStatus.COMPLETED, status_times={"completed": OLD}, search=search)
-    place.store.add_job(job)
+    place.store.jobs.add_job(job)
     trials = []
     for number, values in enumerate([[0.5, 0.5], [0.6, 0.4], [0.7, 0.9], None]):
         training = a_trial(job.id, number)
@@ -225,7 +226,7 @@ def test_of_several_objectives_the_front_stays(place: Place) -> None:
         trial = training.trial.model_copy(update={"objectives": ["val_loss", "f1"], "values": values})
         ended = {"status": TrainingStatus.COMPLETED, "status_times": {"completed": OLD}}
         trials.append(training.model_copy(update={**ended, "trial": trial}))
-    place.store.add_trainings(trials)
+    place.store.queue.add_trainings(trials)
     report = place.prune(PruneOrder(NOW, keep_best=True))
     assert (report.trainings, report.best) == (2, 2)
     assert place.ids() == {trials[0].id, trials[2].id}
@@ -253,7 +254,7 @@ def test_every_cut_is_survived(place: Place) -> None:
 
 def test_a_page_that_was_archived_but_not_deleted_is_not_archived_again(place: Place) -> None:
     place.add()
-    documents = [place.store.ended_page(TrainingStatus.FAILED, NOW, 5).items[0].document]
+    documents = [place.store.retention.ended_page(TrainingStatus.FAILED, NOW, 5).items[0].document]
     archive = Archive(place.file)
     archive.add({"training": document, "results": []} for document in documents)
     archive.close()
@@ -302,7 +303,7 @@ def test_an_archive_that_cannot_be_opened_is_told(place: Place) -> None:
 def test_numbers_that_are_not_finite_are_text(place: Place) -> None:
     training = place.add(TrainingStatus.DIVERGED)
     record = {"_id": f"{training.id}:000001", "train_loss": float("nan"), "val_loss": float("inf")}
-    place.store.insert("training_results", [record])
+    primitives(place.store).insert("training_results", [record])
     place.prune()
     (line,) = place.lines()
     assert (line["results"][0]["train_loss"], line["results"][0]["val_loss"]) == ("nan", "inf")

@@ -11,6 +11,7 @@ from mitorch_service.reports.search_insight import SearchInsight
 from mitorch_service.search.samplers.random import random_point
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
+from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_training, later
 
 SPACE: dict[str, Any] = {"lr": {"_uniform": [0, 1]}, "decay": {"_uniform": [0, 1]}, "max_epochs": 10}
@@ -24,7 +25,7 @@ def ended(store: Store, job: Job, number: int, status: str = "completed", epochs
     trial = Trial(number=number, parameters=parameters, objective="val_loss", direction="minimize", value=value)
     progress = Progress(epoch=epochs, max_epochs=10, at=NOW)
     training = a_training(job_id=job.id, trial=trial, progress=progress, max_epochs=10, **more)
-    store.insert("trainings", [{**training.to_document(), "status": status}])
+    primitives(store).insert("trainings", [{**training.to_document(), "status": status}])
 
 
 def test_a_search_says_what_mattered_and_what_was_saved_and_what_went_wrong(store: Store) -> None:
@@ -76,7 +77,9 @@ def test_of_several_objectives_each_has_its_importance(store: Store) -> None:
         parameters = space.at(random_point(space, f"0/{number}"))[1]
         values = [parameters["lr"], parameters["decay"]]
         trial = Trial(number=number, parameters=parameters, objective="val_loss", direction="minimize", values=values)
-        store.insert("trainings", [{**a_training(job_id=job.id, trial=trial).to_document(), "status": "completed"}])
+        primitives(store).insert(
+            "trainings", [{**a_training(job_id=job.id, trial=trial).to_document(), "status": "completed"}]
+        )
     insight = SearchInsight(store, job)
     assert {name: next(iter(shares)) for name, shares in insight.importances().items()} == {
         "val_loss": "lr",

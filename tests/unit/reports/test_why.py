@@ -10,11 +10,12 @@ from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.plan.actions import Launch
 from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
-from mitorch_service.controller.plan.snapshot import JobState, Snapshot
+from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Resources, Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.reports.why import Why, why_job, why_training
+from tests.job_states import a_job_state
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later
 
 FACTS = {"cpu": Cluster("cpu", gpus=0), "gpu-east": Cluster("gpu-east", gpus=4)}
@@ -43,7 +44,7 @@ def test_nodes_that_are_kept_for_another_are_told() -> None:
     big, mine = a_training(resources=Resources(nodes=3)), a_training()
     clusters = {"gpu-east": Capacity(4, 2)}
     why = asked(mine, ahead=1, queue=[big, mine], clusters=clusters)
-    assert f"kept for training {big.id[:8]}" in why.clusters["gpu-east"]
+    assert f"reserved for training {big.id[:8]}" in why.clusters["gpu-east"]
 
 
 def test_one_that_starts_next_waits_for_nothing_but_the_controller() -> None:
@@ -93,7 +94,7 @@ def test_one_whose_last_attempt_was_lost_is_told_so() -> None:
 
 def test_a_trial_of_a_job_that_has_spent_its_budget_is_told_so() -> None:
     job = a_job(search=SearchConfig(max_trials=9, max_cost=2))
-    why = asked(a_trial(job.id, 3), jobs=[JobState(job, {}, 2, None, cost=2.5)])
+    why = asked(a_trial(job.id, 3), jobs=[a_job_state(job, {}, 2, None, cost=2.5)])
     assert why.reasons[1] == "the budget of its job (search.max_cost) is spent: the next pass cancels it"
 
 
@@ -157,6 +158,6 @@ def test_a_job_is_told_why_it_gets_no_more_trials(
     search: dict[str, Any], counts: dict[str, int], cost: float, said: str
 ) -> None:
     job = a_job(search=SearchConfig(**search))
-    reasons = why_job(JobState(job, counts, 2, None, cost=cost)).reasons
+    reasons = why_job(a_job_state(job, counts, 2, None, cost=cost)).reasons
     assert reasons[0].startswith(f"3 of {search['max_trials']} trials are created, ")
     assert said in reasons[1]

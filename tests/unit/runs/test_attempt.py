@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Training
-from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.config import config_of
-from mitorch_service.stores.base import Store
+from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteStore
 from tests.fakes import HookedStore
-from tests.samples import CONFIG, NOW, a_training, a_trial, an_attempt, later
-from tests.unit.training.pictures import write_colors
-
-SMALL = {**CONFIG, "max_epochs": 1, "batch_size": 8, "augmentation": {"train": "resize", "val": "resize"}}
-
-
-class Machine:
-    """A database, artifacts, and a data set in files; runs attempts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store: Store = SqliteStore(None)
-        self.artifacts = FolderArtifactStore(folder / "artifacts")
-        self.stop = threading.Event()
-        self.folder = folder / "data"
-        train, val = DatasetSplit(path=str(self.folder / "train.txt")), DatasetSplit(path=str(self.folder / "val.txt"))
-        self.store.add_dataset(Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW))
-
-    def write_images(self) -> None:
-        write_colors(self.folder, 12)
-        write_colors(self.folder, 6, "val")
-
-    def queued(self, training: Training | None = None, **fields: Any) -> Training:
-        """A training of which the first attempt is about to start."""
-        training = training or a_training(**{"config": SMALL, **fields})
-        self.store.add_trainings([training])
-        return self.claim(training)
-
-    def claim(self, training: Training) -> Training:
-        """The next attempt is about to start."""
-        number = self.store.get_training(training.id).attempt + 1
-        assert self.store.claim_training(training.id, an_attempt(training, number))
-        return self.store.get_training(training.id)
-
-    def run(self, training: Training, store: Store | None = None) -> int:
-        """The exit code of the attempt."""
-        number = training.attempt
-        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Machine]:
-    caplog.set_level(logging.INFO, logger="mitorch")  # as the command does
-    machine = Machine(tmp_path)
-    yield machine
-    machine.store.close()
+from tests.samples import NOW, a_training, a_trial, later
+from tests.unit.runs.machine import SMALL, Machine
 
 
 def failing(machine: Machine, error: StoreError) -> HookedStore:
@@ -86,9 +33,9 @@ def test_a_training_runs_to_its_end(machine: Machine, tmp_path: Path) -> None:
     machine.write_images()
     training = machine.queued(a_trial(new_id(), 0, config=SMALL))
     assert machine.run(training) == 0
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.attempts[0].outcome) == (TrainingStatus.COMPLETED, AttemptOutcome.COMPLETED)
-    (epoch,) = machine.store.curve(training.id).items
+    (epoch,) = machine.store.runs.curve(training.id).items
     assert done.evaluation == {"val_loss": epoch.val_loss, **epoch.metrics}
     assert done.trial is not None
     assert done.trial.value == epoch.val_loss
@@ -103,12 +50,12 @@ def test_a_training_whose_loss_is_not_finite_has_diverged(machine: Machine) -> N
     explosive = {**SMALL, "lr_scheduler": {"name": "constant", "base_lr": 100}, "optimizer": {"weight_decay": 1e30}}
     training = machine.queued(max_retries=3, config={**explosive, "max_epochs": 5, "batch_size": 4})
     assert machine.run(training) == 1
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.attempts[0].outcome) == (TrainingStatus.DIVERGED, AttemptOutcome.DIVERGED)
     assert done.error is not None
     assert done.error.type == "TrainingDiverged"
     assert "Lower lr_scheduler.base_lr" in done.error.message
-    last = machine.store.curve(training.id).items[-1]
+    last = machine.store.runs.curve(training.id).items[-1]
     assert not math.isfinite(last.train_loss)
 
 
@@ -117,8 +64,8 @@ def test_a_training_that_is_asked_to_stop_is_canceled(machine: Machine) -> None:
     training = machine.queued(max_retries=3)
     machine.stop.set()
     assert machine.run(training) == 0
-    done = machine.store.get_training(training.id)
-    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "it was asked to stop")
+    done = machine.store.trainings.get_training(training.id)
+    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "stopped on request")
     assert done.artifacts.keys() == {"log"}
 
 
@@ -126,21 +73,21 @@ def test_an_attempt_that_is_not_current_does_nothing(machine: Machine) -> None:
     training = machine.queued()
     later_attempt = training.model_copy(update={"attempt": 2})
     assert machine.run(later_attempt) == 0
-    assert machine.store.get_training(training.id) == training
+    assert machine.store.trainings.get_training(training.id) == training
 
 
 def test_a_second_process_of_the_same_attempt_does_nothing(machine: Machine) -> None:
     training = machine.queued()
-    first = machine.store.start_training(training.id, 1, "the first", NOW)
+    first = machine.store.runs.start_training(training.id, 1, "the first", NOW)
     assert machine.run(training) == 0
-    assert machine.store.get_training(training.id) == first
+    assert machine.store.trainings.get_training(training.id) == first
 
 
 def test_a_training_that_was_canceled_before_its_start_does_nothing(machine: Machine) -> None:
     training = machine.queued()
-    machine.store.request_cancel(training.id, NOW)
+    machine.store.queue.request_cancel(training.id, NOW)
     assert machine.run(training) == 0
-    assert machine.store.get_training(training.id).status == TrainingStatus.QUEUED  # the controller ends it
+    assert machine.store.trainings.get_training(training.id).status == TrainingStatus.QUEUED  # the controller ends it
 
 
 def test_a_training_that_does_not_exist_does_nothing(machine: Machine) -> None:
@@ -171,7 +118,7 @@ def test_a_database_that_refuses_is_no_fault_of_the_training(machine: Machine) -
 def test_a_user_error_is_told_with_the_end_of_the_log(machine: Machine) -> None:
     training = machine.queued()  # whose images were never written
     assert machine.run(training) == 1
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.attempts[0].outcome) == (TrainingStatus.FAILED, AttemptOutcome.FAILED)
     assert done.attempts[0].ended_at == later(7)
     assert done.error is not None
@@ -185,17 +132,17 @@ def test_a_user_error_is_told_with_the_end_of_the_log(machine: Machine) -> None:
 def test_an_error_that_nobody_foresaw_is_told_with_where_it_arose(machine: Machine) -> None:
     training = machine.queued(config={"model": 3})
     assert machine.run(training) == 1
-    error = machine.store.get_training(training.id).error
+    error = machine.store.trainings.get_training(training.id).error
     assert error is not None
     assert error.type == "ValidationError"
-    assert any("attempt.py" in line for line in error.log_tail)
+    assert any("engine_training.py" in line for line in error.log_tail)
     assert len(error.log_tail) <= 20
 
 
 def test_a_data_set_that_is_gone_is_a_user_error(machine: Machine) -> None:
     training = machine.queued(dataset={"name": "digits", "version": 9})
     assert machine.run(training) == 1
-    error = machine.store.get_training(training.id).error
+    error = machine.store.trainings.get_training(training.id).error
     assert error is not None
     assert (error.type, "digits:9" in error.message) == ("NotFound", True)
 
@@ -203,11 +150,11 @@ def test_a_data_set_that_is_gone_is_a_user_error(machine: Machine) -> None:
 def test_a_failed_training_is_tried_again_as_often_as_its_config_allows(machine: Machine) -> None:
     training = machine.queued(max_retries=1)
     assert machine.run(training) == 1
-    row = machine.store.get_training(training.id)
+    row = machine.store.trainings.get_training(training.id)
     assert (row.status, row.attempts[0].outcome) == (TrainingStatus.NEW, AttemptOutcome.FAILED)
     assert row.error is not None
     assert machine.run(machine.claim(training)) == 1
-    row = machine.store.get_training(training.id)
+    row = machine.store.trainings.get_training(training.id)
     assert (row.status, row.attempts[1].outcome) == (TrainingStatus.FAILED, AttemptOutcome.FAILED)
 
 
@@ -215,7 +162,7 @@ def test_a_base_whose_weights_are_gone_is_an_error_of_the_config(machine: Machin
     machine.write_images()
     training = machine.queued(config={**SMALL, "base": new_id()})
     assert machine.run(training) == 1
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert done.error is not None
     assert (done.status, done.error.type) == (TrainingStatus.FAILED, "DataError")
 
@@ -225,9 +172,9 @@ def test_weights_that_cannot_be_stored_cost_an_attempt_but_no_retry(machine: Mac
     (tmp_path / "artifacts").write_text("not a folder")
     training = machine.queued(config=SMALL)
     for status in (TrainingStatus.NEW, TrainingStatus.NEW, TrainingStatus.FAILED):
-        row = machine.store.get_training(training.id)
+        row = machine.store.trainings.get_training(training.id)
         assert machine.run(row) == EXIT_INFRASTRUCTURE
-        row = machine.store.get_training(training.id)
+        row = machine.store.trainings.get_training(training.id)
         assert row.status == status
         if status == TrainingStatus.NEW:
             assert row.attempts[-1].outcome == AttemptOutcome.LOST
@@ -240,7 +187,7 @@ def test_a_log_that_cannot_be_stored_does_not_hide_the_error(machine: Machine, t
     (tmp_path / "artifacts").write_text("not a folder")
     training = machine.queued()
     assert machine.run(training) == 1
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.artifacts) == (TrainingStatus.FAILED, {})
     assert done.error is not None
     assert done.error.type == "DataError"
@@ -257,25 +204,25 @@ def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machin
     config = {**SMALL, "max_epochs": 4}
     whole, training = machine.queued(config=config), machine.queued(config=config, max_epochs=4)
     assert machine.run(whole) == 0
-    expected = machine.store.curve(whole.id).items
+    expected = machine.store.runs.curve(whole.id).items
 
-    machine.store.start_training(training.id, 1, "the first", NOW)
+    machine.store.runs.start_training(training.id, 1, "the first", NOW)
     lists = read_splits({name: machine.folder / f"{name}.txt" for name in ("train", "val")})
     recorder = Recorder(kill_at=(3, 1))
     checked = TrainingConfig.model_validate(training.config)
     with pytest.raises(Killed), Checkpoints(machine.artifacts, f"{training.id}/") as checkpoints:
         train(checked, lists["train"], lists["val"], reporter=recorder, checkpoints=checkpoints)
-    machine.store.record_epoch(training.id, 1, 4, recorder.results[0])
-    machine.store.retry_attempt(training.id, 1, "the first", NOW, RunEnd(AttemptOutcome.LOST, reason="killed"))
+    machine.store.runs.record_epoch(training.id, 1, 4, recorder.results[0])
+    machine.store.runs.retry_attempt(training.id, 1, "the first", NOW, RunEnd(AttemptOutcome.LOST, reason="killed"))
 
     second = machine.claim(training)
     assert machine.run(second) == 0
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.attempt) == (TrainingStatus.COMPLETED, 2)
-    curve = machine.store.curve(training.id).items
+    curve = machine.store.runs.curve(training.id).items
     clock = {"epoch_seconds", "samples_per_second", "finished_at"}
     assert [one.model_dump(exclude=clock) for one in curve] == [one.model_dump(exclude=clock) for one in expected]
-    assert "Goes on from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
+    assert "Resuming from a checkpoint: epoch 3, step 1." in Path(done.artifacts["log"]).read_text()
     assert not any("checkpoint" in key for key in machine.artifacts.keys(f"{training.id}/"))
     assert {"curves", "confusion_matrix", "tensorboard"} <= done.artifacts.keys()
 
@@ -284,6 +231,6 @@ def test_a_trial_is_guided_by_the_objective_of_its_search() -> None:
     trial = a_trial(new_id(), 0, config=SMALL)
     assert trial.trial is not None
     accuracy = trial.trial.model_copy(update={"objective": "top1_accuracy"})
-    assert config_of(trial.model_copy(update={"trial": accuracy})).objective == "top1_accuracy"
-    assert config_of(a_training(config={**SMALL, "objective": "f1"})).objective == "f1"
-    assert config_of(a_training(config=SMALL)).objective is None
+    assert engine_config(trial.model_copy(update={"trial": accuracy})).objective == "top1_accuracy"
+    assert engine_config(a_training(config={**SMALL, "objective": "f1"})).objective == "f1"
+    assert engine_config(a_training(config=SMALL)).objective is None

@@ -23,9 +23,9 @@ Reporting = Callable[[Store], StoreReporter]
 def training_id(store: Store) -> str:
     """A training whose first attempt runs."""
     training = a_training()
-    store.add_trainings([training])
-    store.claim_training(training.id, an_attempt(training))
-    store.start_training(training.id, 1, "worker", NOW)
+    store.queue.add_trainings([training])
+    store.queue.claim_training(training.id, an_attempt(training))
+    store.runs.start_training(training.id, 1, "worker", NOW)
     return training.id
 
 
@@ -63,7 +63,7 @@ def unavailable(times: int) -> Callable[[str], None]:
 
 def epochs(store: Store, training_id: str) -> list[int]:
     """Which epochs are recorded."""
-    return [result.epoch for result in store.curve(training_id).items]
+    return [result.epoch for result in store.runs.curve(training_id).items]
 
 
 def test_every_epoch_is_recorded_and_the_last_is_the_progress(
@@ -73,8 +73,8 @@ def test_every_epoch_is_recorded_and_the_last_is_the_progress(
     for epoch in (1, 2, 3):
         reporter.epoch_ended(a_result(epoch))
     reporter.flush(PATIENCE)
-    assert store.curve(training_id).items == [a_result(epoch) for epoch in (1, 2, 3)]
-    progress = store.get_training(training_id).progress
+    assert store.runs.curve(training_id).items == [a_result(epoch) for epoch in (1, 2, 3)]
+    progress = store.trainings.get_training(training_id).progress
     assert progress is not None
     assert (progress.epoch, progress.max_epochs, progress.at) == (3, 5, later(3))
     assert not reporter.should_stop()
@@ -98,7 +98,7 @@ def test_epochs_wait_in_order_while_the_database_does_not_answer(
     reporter.flush(PATIENCE)
     assert epochs(store, training_id) == [1, 2, 3]
     assert order == [0, 1, 2]
-    assert store.get_training(training_id).progress is not None
+    assert store.trainings.get_training(training_id).progress is not None
 
 
 def test_an_answer_that_was_lost_after_half_of_the_writing_does_no_harm(
@@ -136,8 +136,8 @@ def test_an_attempt_that_is_not_current_any_more_stops_and_writes_nothing(
     store: Store, training_id: str, reporting: Reporting, stop: threading.Event
 ) -> None:
     lost = TrainingErrorInfo(type="Lost", message="no sign of life")
-    store.end_attempt(training_id, 1, NOW, AttemptOutcome.LOST, TrainingStatus.NEW, lost)
-    store.claim_training(training_id, an_attempt(store.get_training(training_id), 2))
+    store.queue.end_attempt(training_id, 1, NOW, AttemptOutcome.LOST, TrainingStatus.NEW, lost)
+    store.queue.claim_training(training_id, an_attempt(store.trainings.get_training(training_id), 2))
     reporter = reporting(store)
     for epoch in (1, 2):
         reporter.epoch_ended(a_result(epoch))
@@ -146,18 +146,18 @@ def test_an_attempt_that_is_not_current_any_more_stops_and_writes_nothing(
     assert reporter.should_stop()
     assert stop.is_set()
     assert epochs(store, training_id) == []
-    assert store.get_training(training_id).progress is None
+    assert store.trainings.get_training(training_id).progress is None
 
 
 def test_an_attempt_that_was_declared_lost_wrongly_is_taken_back(
     store: Store, training_id: str, reporting: Reporting
 ) -> None:
     lost = TrainingErrorInfo(type="Lost", message="no sign of life")
-    store.end_attempt(training_id, 1, NOW, AttemptOutcome.LOST, TrainingStatus.NEW, lost)
+    store.queue.end_attempt(training_id, 1, NOW, AttemptOutcome.LOST, TrainingStatus.NEW, lost)
     reporter = reporting(store)
     reporter.epoch_ended(a_result(1))
     reporter.flush(PATIENCE)
-    row = store.get_training(training_id)
+    row = store.trainings.get_training(training_id)
     assert (row.status, row.attempts[0].outcome) == (TrainingStatus.RUNNING, None)
 
 
@@ -165,7 +165,7 @@ def test_a_training_that_a_person_canceled_is_asked_to_stop_after_its_epoch(
     store: Store, training_id: str, reporting: Reporting
 ) -> None:
     reporter = reporting(store)
-    store.request_cancel(training_id, NOW)
+    store.queue.request_cancel(training_id, NOW)
     assert not reporter.should_stop()
     reporter.epoch_ended(a_result(1))
     reporter.flush(PATIENCE)

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from mitorch_service.models.base import new_id
-from mitorch_service.models.population import Inheritance
+from mitorch_service.models.population import Inheritance, MemberReplacement
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
-from mitorch_service.stores.rungs import NewCourse
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from tests.samples import CONFIG, a_trial, later
-from tests.unit.runs.test_attempt import Machine
+from tests.unit.runs.machine import Machine
 
 PARTS = {
     **CONFIG,
@@ -54,47 +53,49 @@ def run(machine: Machine, training: Training) -> int:
 
 
 def curve(machine: Machine, training: Training) -> list[tuple[int, float, float | None]]:
-    return [(one.epoch, one.train_loss, one.val_loss) for one in machine.store.curve(training.id).items]
+    return [(one.epoch, one.train_loss, one.val_loss) for one in machine.store.runs.curve(training.id).items]
 
 
-def go_on(machine: Machine, training: Training, course: NewCourse | None = None) -> Training:
+def go_on(machine: Machine, training: Training, replacement: MemberReplacement | None = None) -> Training:
     """The trial at its next attempt, about to start."""
-    assert machine.store.resume_trial(machine.store.get_training(training.id), None, 100, later(9), course)
+    assert machine.store.rungs.resume_trial(
+        machine.store.trainings.get_training(training.id), None, 100, later(9), replacement
+    )
     return machine.claim(training)
 
 
 def test_a_paused_trial_goes_on_with_the_curve_that_it_would_have_had(machine: Machine) -> None:
     whole, trial = queued(machine, 0, None), queued(machine, 1, 2)
     assert run(machine, whole) == run(machine, trial) == 0
-    paused = machine.store.get_training(trial.id)
-    assert (paused.status, paused.is_paused()) == (TrainingStatus.PRUNED, True)
-    assert paused.attempts[0].reason == "paused after epoch 2 of 4, until its search takes it on"
+    paused = machine.store.trainings.get_training(trial.id)
+    assert (paused.status, paused.is_paused()) == (TrainingStatus.PAUSED, True)
+    assert paused.attempts[0].reason == "paused after epoch 2 of 4 until its search resumes it"
     assert paused.trial is not None
     assert (paused.trial.value, paused.trial.curve) == (None, {"2": curve(machine, trial)[1][2]})
     assert paused.evaluation is not None
     assert paused.artifacts.keys() == {"model", "log"}
-    assert [record.number for record in machine.store.best_paused(JOB, 2, 9)] == [1]
+    assert [record.number for record in machine.store.rungs.best_paused(JOB, 2, 9)] == [1]
     assert any("checkpoint-" in key for key in machine.artifacts.keys(f"{trial.id}/"))
 
     assert run(machine, go_on(machine, trial)) == 0
-    done = machine.store.get_training(trial.id)
-    assert [attempt.outcome for attempt in done.attempts] == [AttemptOutcome.PRUNED, AttemptOutcome.COMPLETED]
+    done = machine.store.trainings.get_training(trial.id)
+    assert [attempt.outcome for attempt in done.attempts] == [AttemptOutcome.PAUSED, AttemptOutcome.COMPLETED]
     assert curve(machine, trial) == curve(machine, whole)
-    assert machine.store.best_paused(JOB, 2, 9) == []
-    assert machine.store.count_rung(JOB, 2) == 2
+    assert machine.store.rungs.best_paused(JOB, 2, 9) == []
+    assert machine.store.rungs.count_rung(JOB, 2) == 2
     assert not any("checkpoint-" in key for key in machine.artifacts.keys(f"{trial.id}/"))
 
 
 def test_a_run_that_died_before_it_could_say_that_it_paused_does_so_at_once(machine: Machine) -> None:
     trial = queued(machine, 1, 2)
     assert run(machine, trial) == 0
-    row = machine.store.get_training(trial.id)
-    assert machine.store.resume_trial(row, 2, 100, later(9))  # as if it had never said so
+    row = machine.store.trainings.get_training(trial.id)
+    assert machine.store.rungs.resume_trial(row, 2, 100, later(9))  # as if it had never said so
     assert run(machine, machine.claim(trial)) == 0
-    again = machine.store.get_training(trial.id)
+    again = machine.store.trainings.get_training(trial.id)
     assert again.is_paused()
     assert [epoch for epoch, *_ in curve(machine, trial)] == [1, 2]
-    assert [record.attempt for record in machine.store.best_paused(JOB, 2, 9)] == [2]
+    assert [record.attempt for record in machine.store.rungs.best_paused(JOB, 2, 9)] == [2]
 
 
 def test_a_member_goes_on_from_anothers_state_also_after_it_was_killed(machine: Machine) -> None:
@@ -104,12 +105,12 @@ def test_a_member_goes_on_from_anothers_state_also_after_it_was_killed(machine: 
     config = {**PARTS, "lr_scheduler": {"name": "cosine", "base_lr": 0.01}}
     inheritance = Inheritance(epoch=2, parent=parent.id, parent_number=0, before={"lr": 1e-9}, after={"lr": 0.01})
     before = curve(machine, child)
-    child = go_on(machine, child, NewCourse(config, inheritance, 0))
-    row = machine.store.get_training(child.id)
-    machine.store.end_attempt(row.id, 2, later(9), AttemptOutcome.LOST, TrainingStatus.NEW, _ERROR)
+    child = go_on(machine, child, MemberReplacement(config, inheritance, 0))
+    row = machine.store.trainings.get_training(child.id)
+    machine.store.queue.end_attempt(row.id, 2, later(9), AttemptOutcome.LOST, TrainingStatus.NEW, _ERROR)
     assert run(machine, machine.claim(child)) == 0
     assert curve(machine, child) == before + curve(machine, parent)[2:]  # the same parameters, the same state
-    assert machine.store.get_training(child.id).status == TrainingStatus.COMPLETED
+    assert machine.store.trainings.get_training(child.id).status == TrainingStatus.COMPLETED
 
 
 def test_a_member_that_has_made_its_own_way_since_goes_on_from_there(machine: Machine) -> None:
@@ -117,8 +118,8 @@ def test_a_member_that_has_made_its_own_way_since_goes_on_from_there(machine: Ma
     assert run(machine, parent) == run(machine, child) == 0
     config = {**PARTS, "lr_scheduler": {"name": "cosine", "base_lr": 0.02}}
     inheritance = Inheritance(epoch=2, parent=parent.id, parent_number=0, before={"lr": 1e-9}, after={"lr": 0.02})
-    row = machine.store.get_training(child.id)
-    assert machine.store.resume_trial(row, 3, 100, later(9), NewCourse(config, inheritance, 0))
+    row = machine.store.trainings.get_training(child.id)
+    assert machine.store.rungs.resume_trial(row, 3, 100, later(9), MemberReplacement(config, inheritance, 0))
     assert run(machine, machine.claim(child)) == 0
     state = Checkpoints(machine.artifacts, f"{child.id}/").latest()
     assert state is not None
@@ -132,4 +133,4 @@ def test_a_state_that_is_gone_is_no_fault_of_the_training(machine: Machine) -> N
     child = queued(machine, 1, 2, lineage=[])
     assert run(machine, child) == 0
     inheritance = Inheritance(epoch=2, parent=new_id(), parent_number=0, before={}, after={})
-    assert run(machine, go_on(machine, child, NewCourse(PARTS, inheritance, 0))) == 75
+    assert run(machine, go_on(machine, child, MemberReplacement(PARTS, inheritance, 0))) == 75

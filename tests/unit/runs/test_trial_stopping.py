@@ -29,9 +29,9 @@ def running_trial(
     """A trial whose first attempt runs."""
     trial = Trial(number=number, parameters={}, objective="val_loss", direction=direction, early_stopping=rule)
     training = a_training(job_id=job.id, trial=trial, max_epochs=MAX_EPOCHS)
-    store.add_trainings([training])
-    store.claim_training(training.id, an_attempt(training))
-    return store.start_training(training.id, 1, "worker", NOW)
+    store.queue.add_trainings([training])
+    store.queue.claim_training(training.id, an_attempt(training))
+    return store.runs.start_training(training.id, 1, "worker", NOW)
 
 
 def run(store: Store, training: Training, values: Sequence[float]) -> int:
@@ -80,7 +80,7 @@ def test_a_trial_that_is_to_be_maximized_is_compared_so_and_keeps_its_values(sto
     assert run(store, running_trial(store, job, 0, direction="maximize"), [0.5] * 9) == 9
     worse = running_trial(store, job, 1, direction="maximize")
     assert run(store, worse, [0.4] * 9) == 1
-    trial = store.get_training(worse.id).trial
+    trial = store.trainings.get_training(worse.id).trial
     assert trial is not None
     assert (trial.curve, trial.value) == ({"1": 0.4}, None)
 
@@ -88,7 +88,7 @@ def test_a_trial_that_is_to_be_maximized_is_compared_so_and_keeps_its_values(sto
 def test_the_search_is_told_the_best_value_up_to_each_rung(store: Store) -> None:
     trial = running_trial(store, a_job(), 0, EarlyStopping(rule="asha", factor=3, min_epochs=1), "maximize")
     run(store, trial, [0.1, 0.6, 0.4, 0.5, 0.7, math.nan, 0.6, 0.5, 0.2])
-    told = store.get_training(trial.id).trial
+    told = store.trainings.get_training(trial.id).trial
     assert told is not None
     assert told.curve == {"1": 0.1, "3": 0.6}
 
@@ -105,11 +105,12 @@ def test_an_attempt_that_died_on_the_answer_gets_it_from_the_next(store: Store) 
     job = a_job()
     run(store, running_trial(store, job, 0), [0.1] * 9)
     trial = running_trial(store, job, 1)
-    store.record_epoch(trial.id, 1, MAX_EPOCHS, a_result(1, val_loss=0.9))
+    store.runs.record_epoch(trial.id, 1, MAX_EPOCHS, a_result(1, val_loss=0.9))
     again = TrialStopping(store, trial)
-    assert again.reason == "stopped early after epoch 1: 1 of 1 others did better"
-    assert TrialStopping(store, trial).reason == again.reason
-    assert store.standing(job.id, 0, 1, 1.0) == (2, 2)
+    assert again.decision is not None
+    assert again.decision.reason == "stopped early after epoch 1: 1 of 1 others did better"
+    assert TrialStopping(store, trial).decision == again.decision
+    assert store.rungs.standing(job.id, 0, 1, 1.0) == (2, 2)
 
 
 def test_the_run_is_told_to_stop_before_its_next_epoch(store: Store) -> None:
@@ -121,8 +122,8 @@ def test_the_run_is_told_to_stop_before_its_next_epoch(store: Store) -> None:
     try:
         reporter.epoch_ended(a_result(1, val_loss=0.9))
         assert reporter.should_stop()
-        assert reporter.pruned is not None
-        assert len(store.curve(trial.id).items) == 1
+        assert reporter.decision is not None
+        assert len(store.runs.curve(trial.id).items) == 1
     finally:
         reporter.close()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.stores.sqlite_schema import VERSION, statements
-from tests.samples import a_job
+from tests.samples import a_job, a_training
 
 
 def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
@@ -21,11 +22,24 @@ def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
     first.close()
     for _ in range(2):
         store = SqliteStore(path)
-        store.add_job(job)
-        store.record_rung(job.id, 0, 1, 0, 3, 0.5)
-        assert store.standing(job.id, 0, 3, 0.6) == (1, 1)
-        assert store.get_job(job.id) == job
+        store.jobs.add_job(job)
+        store.rungs.record_rung(job.id, 0, 1, 0, 3, 0.5)
+        assert store.rungs.standing(job.id, 0, 3, 0.6) == (1, 1)
+        assert store.jobs.get_job(job.id) == job
         store.close()
     with sqlite3.connect(path) as now:
         assert now.execute("PRAGMA user_version").fetchone() == (VERSION,)
     now.close()
+
+
+def test_a_file_without_the_status_paused_counts_it_from_now_on(tmp_path: Path) -> None:
+    path, training = tmp_path / "test.db", a_training()
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as old:
+        old.execute("DELETE FROM training_counts WHERE status = 'paused'")
+        old.execute("PRAGMA user_version = 4")
+    old.close()
+    store = SqliteStore(path)
+    store.queue.add_trainings([training.model_copy(update={"status": TrainingStatus.PAUSED})])
+    assert store.trainings.count_trainings() == {"paused": 1}
+    store.close()

@@ -12,8 +12,10 @@ import pytest
 from mitorch_service.errors import InvalidInput, NotAllowed, SettingsError, StoreUnavailable
 from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.models.training import Training
-from mitorch_service.stores.browse import TrainingFilter
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.queue import QueueVerbs
+from mitorch_service.stores.sqlite import SqliteDatabase, SqliteStore
+from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.submission.bulk import BATCH, BulkSubmission, Digest, Digester, Entry, submission_key
 from mitorch_service.submission.submission import Options
 from tests.samples import CONFIG, SPACE, a_dataset
@@ -21,7 +23,7 @@ from tests.samples import CONFIG, SPACE, a_dataset
 JOB = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 4}}
 
 
-class FailingStore(SqliteStore):
+class FailingQueue(QueueVerbs):
     """Goes away before it adds the batch of this number (from 0), or after it did but before it could tell."""
 
     away_at: int | None = None
@@ -36,10 +38,21 @@ class FailingStore(SqliteStore):
         return added
 
 
+class FailingStore(Store):
+    """In memory, with a queue that can fail."""
+
+    queue: FailingQueue
+
+    def __init__(self) -> None:
+        database = SqliteDatabase(None)
+        super().__init__(database)
+        self.queue = FailingQueue(database)
+
+
 @pytest.fixture
 def store() -> Iterator[FailingStore]:
-    store = FailingStore(None)
-    store.add_dataset(a_dataset("digits", 1))
+    store = FailingStore()
+    store.datasets.add_dataset(a_dataset("digits", 1))
     yield store
     store.close()
 
@@ -56,7 +69,7 @@ def digest(source: list[Entry]) -> Digest:
     return digester.digest("it")
 
 
-def submit(store: SqliteStore, folder: Path, source: list[Entry], again: bool = False) -> int:
+def submit(store: Store, folder: Path, source: list[Entry], again: bool = False) -> int:
     """One whole run; returns how many it had to queue."""
     whole = digest(source)
     bulk = BulkSubmission(store, folder, submission_key(whole.content, Options()), Options())
@@ -70,20 +83,21 @@ def submit(store: SqliteStore, folder: Path, source: list[Entry], again: bool = 
         return bulk.queue(receipt, lambda n: None).total - receipt.done
 
 
-def total(store: SqliteStore) -> int:
-    return sum(store.count_trainings().values())
+def total(store: Store) -> int:
+    return sum(store.trainings.count_trainings().values())
 
 
 @pytest.mark.parametrize("after_adding", [False, True])
 def test_a_database_that_goes_away_gets_each_once(store: FailingStore, tmp_path: Path, after_adding: bool) -> None:
     source = entries(3 * BATCH)
-    store.away_at, store.after_adding = 1, after_adding
+    store.queue.away_at = 1
+    store.queue.after_adding = after_adding
     with pytest.raises(StoreUnavailable):
         submit(store, tmp_path, source)
     assert total(store) == (2 * BATCH if after_adding else BATCH)
-    store.add_dataset(a_dataset("digits", 2))
+    store.datasets.add_dataset(a_dataset("digits", 2))
     assert submit(store, tmp_path, source) == 2 * BATCH
-    rows = store.list_trainings(TrainingFilter(), 4 * BATCH).items
+    rows = store.trainings.list_trainings(TrainingFilter(), 4 * BATCH).items
     assert len(rows) == 3 * BATCH
     assert {str(row.dataset) for row in rows} == {"digits:1"}  # as checked at first, though there is a newer one
     assert len({row.arrival for row in rows}) == 3 * BATCH
@@ -91,7 +105,7 @@ def test_a_database_that_goes_away_gets_each_once(store: FailingStore, tmp_path:
 
 def test_a_database_that_was_set_back_gets_all_again(store: FailingStore, tmp_path: Path) -> None:
     source = entries(2 * BATCH)
-    store.away_at = 1
+    store.queue.away_at = 1
     with pytest.raises(StoreUnavailable):
         submit(store, tmp_path, source)
     other = SqliteStore(None)
@@ -113,7 +127,7 @@ def test_rounds_are_found_again_without_notes(store: FailingStore, tmp_path: Pat
 def test_an_interrupted_round_is_finished_before_the_next(store: FailingStore, tmp_path: Path) -> None:
     source = entries(2 * BATCH)
     submit(store, tmp_path, source)
-    store.away_at = 1
+    store.queue.away_at = 1
     with pytest.raises(StoreUnavailable):
         submit(store, tmp_path, source, again=True)
     assert submit(store, tmp_path, source, again=True) == BATCH
@@ -125,7 +139,7 @@ def test_jobs_among_trainings(store: FailingStore, tmp_path: Path) -> None:
     for again in (False, False, True):
         submit(store, tmp_path, source, again)
     assert total(store) == 4
-    jobs = store.list_jobs(10).items
+    jobs = store.jobs.list_jobs(10).items
     assert [job.search.max_trials for job in jobs] == [4, 4]
     assert jobs[0].search.seed is not None
 
@@ -133,8 +147,8 @@ def test_jobs_among_trainings(store: FailingStore, tmp_path: Path) -> None:
 def test_what_a_config_says_otherwise_is_stored_the_same(store: FailingStore, tmp_path: Path) -> None:
     scheduler = {"name": "cosine_annealing", "base_lr": 0.01}
     submit(store, tmp_path, entries(1, lr_scheduler=scheduler, augmentation={"train": "resize"}))
-    (row,) = store.list_trainings(TrainingFilter(), 10).items
-    config = store.get_training(row.id).config
+    (row,) = store.trainings.list_trainings(TrainingFilter(), 10).items
+    config = store.trainings.get_training(row.id).config
     assert config["lr_scheduler"]["name"] == "cosine"
     assert config["augmentation"] == {"train": [{"name": "resize"}]}
     assert "dataset" not in config
@@ -151,25 +165,25 @@ def test_a_source_that_changes_while_it_is_read_is_refused(store: FailingStore, 
 
 
 def test_data_sets_are_looked_up_once(store: FailingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    get, asked = store.get_dataset, []
+    get, asked = store.datasets.get_dataset, []
 
     def count(ref: DatasetRef) -> Dataset:
         asked.append(ref)
         return get(ref)
 
-    monkeypatch.setattr(store, "get_dataset", count)
+    monkeypatch.setattr(store.datasets, "get_dataset", count)
     submit(store, tmp_path, entries(50))
     assert asked == [DatasetRef(name="digits")]
 
 
 def test_big_configs_make_short_batches(store: FailingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add, sizes = store.add_trainings, []
+    add, sizes = store.queue.add_trainings, []
 
     def count(trainings: Sequence[Training]) -> int:
         sizes.append(len(trainings))
         return add(trainings)
 
-    monkeypatch.setattr(store, "add_trainings", count)
+    monkeypatch.setattr(store.queue, "add_trainings", count)
     submit(store, tmp_path, entries(20, model={"name": "test_resnet", "options": {"note": "x" * 900_000}}))
     assert sum(sizes) == 20
     assert max(sizes) < 10

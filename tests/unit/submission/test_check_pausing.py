@@ -25,7 +25,7 @@ SCRIPT = {"script": {"command": "train {parameters}"}, "parameters": {"lr": {"_u
 def submitted(store: Store, config: dict[str, Any] = NINE, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
-        store.add_dataset(a_dataset())
+        store.datasets.add_dataset(a_dataset())
     values = {"max_trials": 20, "algorithm": "random", "seed": 1, **search}
     data = {"job_type": "search", "dataset": "digits", "config": config, "search": values}
     job = build_submission(store, "job.json", data, Options(), NOW)
@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "another rule": (
         NINE,
         {"resume_promoted": True, "early_stopping": {"rule": "hyperband"}},
-        "search.early_stopping.rule: 'hyperband' does not go on with what it ended: use \"asha\"",
+        "search.early_stopping.rule: 'hyperband' does not resume the trials that it stopped: use \"asha\"",
     ),
     "several objectives": (
         NINE,
@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a population's step": (NINE, {"population": {"step": 2}}, 'search.population: belongs to the algorithm "pbt"'),
     "promotion of a population": (NINE, {**PBT, "resume_promoted": True}, "search.resume_promoted: makes no sense"),
     "early stopping of it": (NINE, {**PBT, "early_stopping": True}, "search.early_stopping: makes no sense with"),
-    "a script": ({**SCRIPT, "max_epochs": 9}, PBT, 'config.script: "pbt" takes over the states of our own'),
+    "a script": ({**SCRIPT, "max_epochs": 9}, PBT, 'config.script: "pbt" needs checkpoints of the built-in training'),
     "a single member": (NINE, {**PBT, "max_trials": 1}, 'search.max_trials: with "pbt" is the size of the population'),
     "too many members": (NINE, {**PBT, "max_trials": 1001}, "from 2 to 1000 (it is 1001)"),
     "too few points": (

@@ -17,6 +17,7 @@ from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.check_resources import resource_check
 from mitorch_service.submission.submission import Options, build_submission
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, SPACE, a_dataset
 
 AZURE = {"kind": "azureml", "subscription_id": "s", "resource_group": "g", "workspace": "w"}
@@ -77,23 +78,23 @@ def test_a_machine_without_clusters_of_its_own_leaves_it_to_the_controller() -> 
 
 
 def test_a_training_and_each_trial_are_stored_with_what_they_need(store: Store) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     training = build_submission(store, "f", asking({"cluster": "gpu", "nodes": 2}), Options(), NOW)
     assert isinstance(training, Training)
-    store.add_trainings([training])
-    (row,) = store.queue_head(1).items
+    store.queue.add_trainings([training])
+    (row,) = store.queue.queue_head(1).items
     assert row.resources == Resources(cluster=["gpu"], nodes=2)
     config = {**SPACE, "resources": {"cluster": "gpu", "gpus": {"_choice": [1, 2]}}}
     data = {"job_type": "search", "dataset": "digits", "config": config, "search": {"max_trials": 9, "seed": 1}}
     job = build_submission(store, "f", data, Options(), NOW)
     assert isinstance(job, Job)
-    trials = expand(job, None, 0, NOW)
+    trials = expand(job, a_study(job), None, 0, NOW)
     assert {trial.resources.gpus for trial in trials if trial.resources} == {1, 2}
     assert all(trial.resources is not None and trial.resources.cluster == ["gpu"] for trial in trials)
 
 
 def test_resources_of_a_search_space_are_checked_like_those_of_a_training(store: Store) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     settings = read_settings({"MITORCH_CLUSTERS": json.dumps(CLUSTERS)})
     config = {**SPACE, "resources": {"gpus": {"_choice": [1, 16]}}}
     data = {"job_type": "search", "dataset": "digits", "config": config, "search": {"max_trials": 9}}
@@ -102,7 +103,7 @@ def test_resources_of_a_search_space_are_checked_like_those_of_a_training(store:
 
 
 def test_documents_of_earlier_versions_need_one_node_of_any_cluster(store: Store) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     training = build_submission(store, "f", {**CONFIG, "dataset": "digits"}, Options(), NOW)
     document = {name: value for name, value in training.to_document().items() if name != "resources"}
     assert TrainingRow.from_document(document).resources is None

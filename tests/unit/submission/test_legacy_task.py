@@ -13,6 +13,7 @@ from mitorch_service.models.job import Job
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission
 from mitorch_service.training.loop.config_check import check_names
+from tests.job_states import a_study
 from tests.samples import NOW, a_dataset
 
 TASK: dict[str, Any] = {
@@ -40,7 +41,7 @@ TASK: dict[str, Any] = {
 
 
 def submitted(store: Store, data: dict[str, Any]) -> Job:
-    store.add_dataset(a_dataset("Cifar10"))
+    store.datasets.add_dataset(a_dataset("Cifar10"))
     job = build_submission(
         store, "sample_random_search.json", data, Options(), NOW, lambda _, written: check_names(written)
     )
@@ -52,7 +53,7 @@ def test_it_is_a_random_search_of_as_many_trials(store: Store) -> None:
     job = submitted(store, TASK)
     assert (job.search.algorithm, job.search.max_trials, job.search.objective) == ("random", 20, "val_loss")
     assert str(job.dataset) == "Cifar10:1"
-    trials = expand(job, None, 0, NOW)
+    trials = expand(job, a_study(job), None, 0, NOW)
     drawn = {str(trial.trial.parameters) for trial in trials if trial.trial is not None}
     assert len(drawn) == len(trials) == 20
     for trial in trials:

@@ -16,8 +16,9 @@ from mitorch_service.models.obdb import read_obdb
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group, build_group, check_group, submit_group
+from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.obdb import documents
-from mitorch_service.submission.submission import Lookups, Options, build_submission
+from mitorch_service.submission.submission import Options, build_submission
 from mitorch_service.training.loop.config_check import check_names
 from tests.fakes import HookedStore
 from tests.obdb_settings import SETTINGS
@@ -42,7 +43,7 @@ def asked(data: dict[str, Any]) -> dict[str, Any]:
 def group(store: Store, data: dict[str, Any], again: bool = False, **options: Any) -> Group:
     """The documents that it becomes."""
     with suppress(AlreadyExists):
-        store.add_dataset(a_dataset("weeds"))
+        store.datasets.add_dataset(a_dataset("weeds"))
     chosen = Options(dataset=DatasetRef(name="weeds"), **options)
     submissions = check_group(
         Lookups(store), "settings_file.json", asked(data), chosen, lambda _, written: check_names(written)
@@ -204,8 +205,8 @@ def test_one_wrong_variant_is_told_and_nothing_is_queued(store: Store) -> None:
         group(store, data)
     with pytest.raises(InvalidInput, match=r"resnet34: config.batch_sise: unknown key; did you mean 'batch_size'"):
         group(store, changed(config={"batch_sise": 2}))
-    assert store.count_trainings() == {}
-    assert store.active_jobs().items == []
+    assert store.trainings.count_trainings() == {}
+    assert store.jobs.active_jobs().items == []
 
 
 def test_it_is_no_entry_of_many(store: Store) -> None:
@@ -215,7 +216,7 @@ def test_it_is_no_entry_of_many(store: Store) -> None:
 
 def stored(store: Store) -> set[str]:
     """The ids of all that is queued."""
-    return {job.id for job in store.active_jobs().items} | {row.id for row in store.queue_head(100).items}
+    return {job.id for job in store.jobs.active_jobs().items} | {row.id for row in store.queue.queue_head(100).items}
 
 
 def ids(made: Group) -> set[str]:
@@ -258,6 +259,6 @@ def test_a_submission_that_was_cut_off_is_completed_by_the_next(store: Store) ->
 
 
 def test_a_training_is_not_taken_for_a_search(store: Store) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     with pytest.raises(InvalidInput, match=r'base_lr: holds expressions, .* \{"job_type": "search", "config"'):
         build_submission(store, "training.json", SPACE, Options(dataset=DatasetRef(name="digits")), NOW)

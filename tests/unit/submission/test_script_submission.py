@@ -18,6 +18,7 @@ from mitorch_service.models.training import Training
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission
+from tests.job_states import a_study
 from tests.samples import NOW, a_dataset
 
 SCRIPT: dict[str, Any] = {"script": {"command": "python a.py {parameters}", "source": "code"}, "parameters": {"lr": 1}}
@@ -57,14 +58,14 @@ def test_the_code_is_kept_with_the_training(store: Store, folder: Path) -> None:
     assert (document.dataset, document.max_epochs) == (NO_DATASET, 0)
     assert [document.config["script"]["code"]["archive"]] == archives(folder)
     assert document.config["script"]["command"] == ["python", "a.py", "{parameters}"]
-    store.add_trainings([document])
-    assert store.get_training(document.id) == document
+    store.queue.add_trainings([document])
+    assert store.trainings.get_training(document.id) == document
 
 
 def test_the_code_of_a_job_is_that_of_its_trials(store: Store, folder: Path) -> None:
     document = submitted(store, folder, JOB)
     assert isinstance(document, Job)
-    trials = expand(document, None, 0, NOW)
+    trials = expand(document, a_study(document), None, 0, NOW)
     (archive,) = archives(folder)
     assert {trial.config["script"]["code"]["archive"] for trial in trials} == {archive}
     assert all(set(trial.config["parameters"]) == {"lr", "kind"} for trial in trials)
@@ -92,7 +93,7 @@ def test_explaining_keeps_nothing_and_shows_no_credential(store: Store, folder: 
 
 
 def test_a_data_set_is_pinned_where_one_is_named(store: Store, folder: Path) -> None:
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     assert str(submitted(store, folder, {**SCRIPT, "dataset": "digits"}).dataset) == "digits:1"
     assert "is not registered" in problems(store, folder, {**SCRIPT, "dataset": "letters"})["dataset"]
 

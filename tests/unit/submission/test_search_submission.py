@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from mitorch_service.cli.submit_one import explanation
-from mitorch_service.controller.plan.expansion import expand, study_of
+from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.job import Algorithm, Job, SearchConfig
 from mitorch_service.models.training import Progress
 from mitorch_service.reports.prediction import predicted_share
 from mitorch_service.search.samplers.registry import ALGORITHMS
-from mitorch_service.search.space.space import parse_space
 from mitorch_service.search.stopping.registry import DEFAULT
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.check_objectives import objective_problems
 from mitorch_service.submission.submission import Options, build_submission
+from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training, an_attempt, later
 
 SPACE: dict[str, Any] = {
@@ -35,7 +35,7 @@ SPACE: dict[str, Any] = {
 def submitted(store: Store, **search: Any) -> Job:
     """The job that a file with this search asks for."""
     with suppress(AlreadyExists):
-        store.add_dataset(a_dataset())
+        store.datasets.add_dataset(a_dataset())
     data = {"job_type": "search", "dataset": "digits", "config": SPACE, "search": {"max_trials": 20, **search}}
     job = build_submission(store, "job.json", data, Options(), NOW)
     assert isinstance(job, Job)
@@ -55,7 +55,7 @@ def test_the_default_is_automatic_and_a_stored_random_search_stays_one(store: St
 
 def test_initial_trials_reach_the_algorithm(store: Store) -> None:
     job = submitted(store, initial_trials=7)
-    assert study_of(job, parse_space(job.config)[0]).initial_trials == 7
+    assert a_study(job).initial_trials == 7
     assert submitted(store).search.initial_trials is None
 
 
@@ -147,7 +147,7 @@ def test_one_objective_is_stored_as_ever(store: Store) -> None:
     document = job.to_document()
     assert (document["search"]["objective"], document["search"]["direction"]) == ("val_loss", "minimize")
     assert not {"front", "front_version"} & document.keys()
-    (trial, *_) = expand(job, None, 0, NOW)
+    (trial, *_) = expand(job, a_study(job), None, 0, NOW)
     assert not {"objectives", "values", "unmerged"} & trial.to_document()["trial"].keys()
 
 
@@ -159,7 +159,7 @@ def test_too_many_objectives_are_refused_where_they_are_given() -> None:
 
 def test_a_training_without_parameters_is_no_warm_start(store: Store) -> None:
     training = a_training()
-    store.add_trainings([training])
+    store.queue.add_trainings([training])
     with pytest.raises(InvalidInput, match="is no trial of a job"):
         submitted(store, warm_start=[training.id])
 
@@ -188,7 +188,9 @@ def test_earlier_trainings_tell_the_hours(store: Store) -> None:
         training = a_training(config={**CONFIG, "model": {"name": model}})
         attempt = an_attempt(training).model_copy(update={"started_at": NOW, "ended_at": later(seconds)})
         progress = Progress(epoch=2, max_epochs=3, at=NOW)
-        store.add_trainings([training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})])
+        store.queue.add_trainings(
+            [training.model_copy(update={"attempts": [attempt], "attempt": 1, "progress": progress})]
+        )
     assert "some 0.3 node hours, as earlier trainings took;" in explanation(job, store)  # 60 epochs of 18 s
 
 

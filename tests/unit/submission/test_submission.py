@@ -28,7 +28,7 @@ def store() -> Iterator[Store]:
     """A store in which three data sets are registered."""
     store = SqliteStore(None)
     for name, version in (("digits", 1), ("digits", 10), ("digits", 9), ("letters", 1)):
-        store.add_dataset(a_dataset(name, version))
+        store.datasets.add_dataset(a_dataset(name, version))
     yield store
     store.close()
 
@@ -51,8 +51,8 @@ def problems(store: Store, data: dict[str, Any], options: Options = Options()) -
     """What is wrong with the file, by path."""
     with pytest.raises(InvalidInput, match=r"^my\.json: ") as caught:
         build_submission(store, "my.json", data, options, NOW)
-    assert store.count_trainings() == {}
-    assert store.list_jobs(1).items == []
+    assert store.trainings.count_trainings() == {}
+    assert store.jobs.list_jobs(1).items == []
     found = caught.value.problems
     assert len(set(found)) == len(found)  # nothing is told twice
     return {problem.path: problem.message for problem in found}
@@ -65,16 +65,16 @@ def space_problems(store: Store, **fields: Any) -> dict[str, str]:
 
 def test_a_training_is_new_and_keeps_what_was_written() -> None:
     store = SqliteStore(None)
-    store.add_dataset(a_dataset())
+    store.datasets.add_dataset(a_dataset())
     options = Options(priority=-3, name="mine", tags=("a=b", "c=d"))
     document = training(store, {**FILE, "max_retries": 2}, options)
     assert (document.status, document.status_times, document.created_at) == (TrainingStatus.NEW, {"new": NOW}, NOW)
     assert (document.priority, document.name, document.tags) == (-3, "mine", ["a=b", "c=d"])
     assert (document.max_epochs, document.max_retries) == (3, 2)
     assert document.config == {**CONFIG, "max_retries": 2}  # no default is frozen into it
-    assert store.count_trainings() == {}
+    assert store.trainings.count_trainings() == {}
     submit(store, document)
-    assert store.get_training(document.id) == document
+    assert store.trainings.get_training(document.id) == document
     store.close()
 
 
@@ -82,7 +82,7 @@ def test_a_file_submitted_twice_is_two_trainings_a_document_only_one(store: Stor
     one, two = training(store, FILE), training(store, FILE)
     for document in (one, two, two):
         assert submit(store, document) == document.id
-    assert store.count_trainings() == {"new": 2}
+    assert store.trainings.count_trainings() == {"new": 2}
     assert one.arrival < two.arrival
 
 
@@ -135,7 +135,7 @@ def test_a_wrong_data_set_is_told_once(store: Store) -> None:
 
 def test_a_base_must_be_a_completed_training(store: Store) -> None:
     ended = a_training(status=TrainingStatus.COMPLETED)
-    store.add_trainings([ended])
+    store.queue.add_trainings([ended])
     assert training(store, {**FILE, "base": ended.id.upper()}).config["base"] == ended.id
 
 
@@ -145,7 +145,7 @@ def test_a_base_that_does_not_exist_is_told(store: Store) -> None:
 
 def test_a_base_that_has_not_completed_is_told(store: Store) -> None:
     other = a_training(status=TrainingStatus.FAILED)
-    store.add_trainings([other])
+    store.queue.add_trainings([other])
     with pytest.raises(InvalidInput, match="is failed; only a completed one has weights"):
         build_submission(store, "my.json", {**FILE, "base": other.id}, Options(), NOW)
 
@@ -175,7 +175,7 @@ def test_a_job_is_new_and_its_search_is_settled(store: Store) -> None:
     assert (document.status, document.config, str(document.dataset)) == (JobStatus.NEW, SPACE, "digits:10")
     assert (document.search.seed, document.search.direction) == (3, "maximize")
     submit(store, document)
-    assert store.get_job(document.id) == document
+    assert store.jobs.get_job(document.id) == document
 
 
 def test_a_seed_is_drawn_where_none_is_given(store: Store) -> None:

@@ -67,7 +67,7 @@ def test_patterns_above_a_folder_outside_a_repository_do_not_count(tmp_path: Pat
 def test_a_link_to_a_folder_is_refused_unless_it_is_ignored(tmp_path: Path) -> None:
     folder = write(tmp_path / "project", {"train.py": ""})
     (folder / "data").symlink_to(tmp_path)
-    with pytest.raises(ValueError, match=r"data is a link to a folder: name it in \.mitorchignore"):
+    with pytest.raises(ValueError, match=r"data is a link to a folder: exclude it in \.mitorchignore"):
         names(folder)
     write(folder, {".mitorchignore": "data/\n"})
     assert names(folder) == {"train.py", ".mitorchignore"}
@@ -116,7 +116,7 @@ def test_code_is_stored_once(tmp_path: Path) -> None:
 def test_code_that_is_gone_or_changed_is_told(tmp_path: Path) -> None:
     archive = packed(write(tmp_path / "source", {"a.py": ""}), tmp_path)
     artifacts = FolderArtifactStore(tmp_path / "artifacts")
-    with pytest.raises(DataError, match="is not in the artifact store any more"):
+    with pytest.raises(DataError, match="is no longer in the artifact store"):
         fetch_code(artifacts, archive.digest, tmp_path / "1")
     artifacts.put(archive.key, packed(write(tmp_path / "other", {"a.py": "1"}), tmp_path / "x").file)
     with pytest.raises(DataError, match="is not what was submitted"):
@@ -139,7 +139,7 @@ def test_a_source_that_is_not_there_or_empty_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         packed(tmp_path / "missing", tmp_path / "x")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="holds no file"):
+    with pytest.raises(ValueError, match="contains no file"):
         packed(tmp_path / "empty", tmp_path / "x")
 
 

@@ -14,7 +14,7 @@ from mitorch_service.search.analysis.search_warnings import search_warnings
 from mitorch_service.search.base import History, TrialRecord, TrialState
 from mitorch_service.search.samplers.gaussian_process import fit
 from mitorch_service.search.samplers.gp import log_expected_improvement
-from mitorch_service.search.samplers.loss_transforms import power
+from mitorch_service.search.samplers.loss_transforms import box_cox
 from mitorch_service.search.samplers.observations import observe, observe_all, of_objective
 from mitorch_service.search.samplers.pareto import pareto_front, ranked
 from mitorch_service.search.samplers.registry import sampler
@@ -71,19 +71,19 @@ def test_a_gaussian_process_goes_through_what_it_saw_and_is_unsure_elsewhere() -
     mean, deviation = process.predict(np.array([[0.5], [0.56], [3.0]]))
     assert mean[:2] == pytest.approx(np.sin([3.0, 3.36]), abs=0.05)
     assert deviation[0] < 0.1 < deviation[2]
-    assert process.believing(np.array([[3.0]])).predict(np.array([[3.0]]))[1][0] < 0.1
+    assert process.with_believed(np.array([[3.0]])).predict(np.array([[3.0]]))[1][0] < 0.1
 
 
 def test_losses_are_changed_by_the_most_likely_power() -> None:
     losses = np.random.default_rng(0).lognormal(size=40)
     above = (losses - losses.min()) / np.median(losses - losses.min()) + 0.05
     expected, exponent = boxcox(above)
-    changed, jacobian = power(losses)
+    changed, jacobian = box_cox(losses)
     assert changed == pytest.approx((expected - expected.mean()) / expected.std(), abs=1e-4)
     unit = float(np.median(losses - losses.min()) * expected.std())
     assert jacobian == pytest.approx((exponent - 1) * np.log(above).sum() - 40 * np.log(unit), abs=1e-4)
-    assert np.isfinite(power(np.array([1e300, 1.0, 2.0, 1e-300]))[0]).all()
-    assert np.isfinite(power(np.ones(5))[0]).all()
+    assert np.isfinite(box_cox(np.array([1e300, 1.0, 2.0, 1e-300]))[0]).all()
+    assert np.isfinite(box_cox(np.ones(5))[0]).all()
 
 
 def test_the_expected_improvement_is_exact_far_from_the_best() -> None:

@@ -58,7 +58,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(
     flipped = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
     newest.write_bytes({"cut": whole[:-9], "flipped": flipped, "empty": b"", "of another kind": b"x" * 99}[damage])
     assert latest(artifacts) == 1
-    assert "checkpoint-000002/state.pt is damaged: it is left out" in caplog.text
+    assert "checkpoint-000002/state.pt is damaged: it is skipped" in caplog.text
     save(artifacts, 7)
     assert latest(artifacts) == 7
     files(tmp_path)[-1].write_bytes(b"")
@@ -66,7 +66,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(
     for path in files(tmp_path):
         path.write_bytes(b"")
     assert latest(artifacts) is None
-    assert "no checkpoint is whole: the training starts from its first epoch" in caplog.text
+    assert "every checkpoint is damaged: the training starts from its first epoch" in caplog.text
 
 
 def test_deleted_are_the_checkpoints_and_nothing_else(artifacts: FolderArtifactStore, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ class Full(FolderArtifactStore):
 def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "mitorch"):
         save(Full(tmp_path), 1)
-    assert "the training goes on without it: Artifact id/checkpoint-000001/state.pt" in caplog.text
+    assert "the training continues without it: Artifact id/checkpoint-000001/state.pt" in caplog.text
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_lower_rate_goes_on_from_the_last_good_state(colors: Lists) -> None:
     outcome = train(given, *colors, reporter=recorder)
     notes = [note for note in recorder.notes if "of the learning rate" in note]
     assert 1 <= len(notes) <= 2
-    assert notes[0].endswith("Goes on from epoch 2 with 0.1 of the learning rate.")
+    assert notes[0].endswith("Resuming from epoch 2 with 0.1 of the learning rate.")
     assert [result.epoch for result in outcome.history] == [1, 2, 3]
     assert [result.note for result in outcome.history] == [None, notes[-1], None]
     assert outcome.history[1].learning_rate == pytest.approx(20 * 0.1 ** len(notes))
@@ -91,5 +91,5 @@ def test_a_training_that_was_killed_goes_back_to_the_same_state(tmp_path: Path, 
         run("cut", Recorder(kill_at=(3, 1)))
     cut = run("cut", Recorder())
     assert any("of the learning rate" in note for note in whole.notes)
-    assert cut.notes == ["Goes on from a checkpoint: epoch 3, step 1.", *whole.notes]
+    assert cut.notes == ["Resuming from a checkpoint: epoch 3, step 1.", *whole.notes]
     assert cut.curve() == whole.curve()[2:]

@@ -11,7 +11,8 @@ from mitorch_service.errors import DataError, ModelError, TrainingDiverged
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.loop.engine import TrainingOutcome, evaluate, train
+from mitorch_service.training.loop.engine import TrainingOutcome, train
+from mitorch_service.training.loop.evaluation import evaluate
 from mitorch_service.training.networks.weights import save_weights
 from tests.unit.training.pictures import write_colors
 from tests.unit.training.recorder import Recorder

@@ -11,26 +11,14 @@ import torch
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
-from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from mitorch_service.training.loop.engine import TrainingOutcome, train
+from tests.unit.training.loop.interrupted import CLOCK, Lists, config
 from tests.unit.training.pictures import write_colors
 from tests.unit.training.recorder import Killed, Recorder
 from tests.unit.training.shapes import draw_shapes, write_detection
 
-Lists = tuple[ImageList, ImageList]
 MID_EPOCH = {"checkpoint": {"minutes": 1e-9}}  # after each step
-
-
-def config(**fields: Any) -> TrainingConfig:
-    tiny: dict[str, Any] = {
-        "model": {"name": "test_resnet", "input_size": 32, "options": {"drop_rate": 0.3}},
-        "lr_scheduler": {"name": "cosine", "base_lr": 0.01, "warmup": "linear"},
-        "augmentation": {"train": ["random_affine", "horizontal_flip"], "val": "resize"},
-        "batch_size": 8,
-        "max_epochs": 3,
-    }
-    return TrainingConfig.model_validate(tiny | fields)
 
 
 class Drill:
@@ -51,7 +39,7 @@ class Drill:
             self.train(given, first)
         torch.rand(7)  # another process would not have the same random numbers either
         outcome = self.train(given, second)
-        assert any(note.startswith("Goes on from a checkpoint") for note in second.notes)
+        assert any(note.startswith("Resuming from a checkpoint") for note in second.notes)
         kept = [result for result in first.results if result.epoch < second.results[0].epoch]
         assert len(kept) + len(second.results) == len(whole.results)
         assert [one.model_dump(exclude=CLOCK) for one in outcome.history] == [
@@ -62,14 +50,6 @@ class Drill:
         assert outcome.state_dict.keys() == expected.state_dict.keys()
         assert all(torch.equal(tensor, expected.state_dict[name]) for name, tensor in outcome.state_dict.items())
         return second
-
-
-CLOCK = {"epoch_seconds", "samples_per_second", "finished_at"}
-
-
-@pytest.fixture
-def multiclass(tmp_path: Path) -> Lists:
-    return read_image_list(write_colors(tmp_path, 24)), read_image_list(write_colors(tmp_path, 9, "val"))
 
 
 @pytest.fixture
@@ -153,7 +133,7 @@ def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, 
     newest = max(tmp_path.glob("cut/checkpoint-*/state.pt"))
     newest.write_bytes(newest.read_bytes()[:1000])
     drill.train(config(), second)
-    assert second.notes == ["Goes on from a checkpoint: epoch 2, step 1."]
+    assert second.notes == ["Resuming from a checkpoint: epoch 2, step 1."]
     assert second.curve() == whole.curve()[1:]
 
 

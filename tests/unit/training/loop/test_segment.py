@@ -16,10 +16,9 @@ from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.loop.checkpoint import Checkpoints, read_shared
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from mitorch_service.training.loop.segment import Segment
-from tests.unit.training.loop.test_resume import CLOCK, Lists, config, multiclass
+from tests.unit.training.loop.interrupted import CLOCK, Lists, config
 from tests.unit.training.recorder import Recorder
 
-__all__ = ["multiclass"]  # a fixture
 RARELY = {"checkpoint": {"epochs": 100}}
 
 
@@ -36,7 +35,7 @@ class Trainer:
         torch.rand(7)
         with Checkpoints(self.artifacts, f"{name}/") as checkpoints:
             if take_over is not None:
-                checkpoints.take_over(read_shared(self.artifacts, *take_over))
+                checkpoints.inherit(read_shared(self.artifacts, *take_over))
             return train(given, *self._lists, reporter=recorder, checkpoints=checkpoints, segment=segment), recorder
 
 
@@ -78,7 +77,7 @@ def test_another_states_weights_and_moments_go_on_with_the_own_settings(tmp_path
     parent, _ = trainer.train(given, Segment(), "parent")
     trainer.train(other, Segment(pause_at=2, shared=True), "child")
     same, recorder = trainer.train(given, Segment(origin="parent@2"), "same", ("parent", 2))
-    assert recorder.notes == ["Goes on from a checkpoint of parent@2: epoch 3, step 1."]
+    assert recorder.notes == ["Resuming from a checkpoint of parent@2: epoch 3, step 1."]
     assert curve(same) == curve(parent)  # with its settings it does what the parent did
     child, recorder = trainer.train(other, Segment(origin="parent@2", shared=True), "child", ("parent", 2))
     assert curve(child)[:2] == curve(parent)[:2]

@@ -8,7 +8,8 @@ from mitorch_service.errors import DataError
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.optimization import EmaConfig, SwaConfig
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.loop.engine import evaluate, train
+from mitorch_service.training.loop.engine import train
+from mitorch_service.training.loop.evaluation import evaluate
 from mitorch_service.training.optimization.averages import Ema, Swa, refresh_batch_norm
 from tests.unit.training.recorder import Recorder
 

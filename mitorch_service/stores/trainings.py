@@ -1,17 +1,17 @@
-"""The verbs of reading: one training, lists page by page, counts, ids from prefixes."""
+"""Verbs of reading trainings: one, lists page by page, counts, ids from prefixes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow
-from mitorch_service.stores.primitives import Listing, Primitives
-from mitorch_service.stores.query import Query
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Listing, Query
 
 Kind = Literal["training", "job"]
 _SHOWN_CANDIDATES = 5
@@ -20,14 +20,14 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class TrainingFilter:
-    """Which trainings to list; what is None does not filter."""
+    """The trainings to list; a field of None does not filter."""
 
     status: TrainingStatus | None = None
     job_id: str | None = None
     dataset: str | None = None  # its name
     tag: str | None = None  # key=value
 
-    def where(self) -> dict[str, Any]:
+    def where(self) -> dict[str, object]:
         fields = {
             "status": self.status.value if self.status else None,
             "job_id": self.job_id,
@@ -37,12 +37,12 @@ class TrainingFilter:
         return {path: value for path, value in fields.items() if value is not None}
 
 
-class BrowseVerbs(Primitives):
-    """What the command line and the viewer read."""
+class TrainingVerbs(Verbs):
+    """Reads trainings for people."""
 
     def get_training(self, training_id: str) -> Training:
-        """Raises NotFound, BrokenDocument."""
-        training = self.read_one(Training, "trainings", training_id)
+        """Returns the training. Raises NotFound, BrokenDocument."""
+        training = self._database.read_one(Training, "trainings", training_id)
         if training is None:
             raise NotFound("training", training_id)
         return training
@@ -50,8 +50,8 @@ class BrowseVerbs(Primitives):
     def list_trainings(
         self, filter: TrainingFilter, limit: int, after: tuple[int, str] | None = None
     ) -> Listing[TrainingRow]:
-        """Newest first. `after` is the (arrival, id) of the last row of the page before: rows that are added
-        meanwhile neither repeat nor hide any."""
+        """Returns trainings, newest first. `after` is the (arrival, id) of the last row of the page before: rows that
+        are added meanwhile neither repeat nor hide any."""
         query = Query(
             "trainings",
             filter.where(),
@@ -60,13 +60,13 @@ class BrowseVerbs(Primitives):
             limit=limit,
             without=("config", "error", "attempts"),
         )
-        return self.read(TrainingRow, query)
+        return self._database.read(TrainingRow, query)
 
     def iterate_trainings(self, filter: TrainingFilter, limit: int) -> Iterator[TrainingRow | BrokenDocument]:
-        """At most `limit`, the newest first, those that cannot be read among them; a page is held at a time."""
+        """Yields at most `limit`, newest first, unreadable ones among them; holds a page at a time."""
         left, overlap = limit, 0
         after: tuple[int, str] | None = None
-        known: set[Any] = set()
+        known: set[object] = set()
         while left > 0:
             wanted = min(_PAGE, left) + overlap
             page = self.list_trainings(filter, wanted, after)
@@ -79,14 +79,15 @@ class BrowseVerbs(Primitives):
                 return
             if page.items:
                 after = (page.items[-1].arrival, page.items[-1].id)
-            overlap = len(page.broken)  # those behind the last that can be read come again: they have no key
+            overlap = len(page.broken)  # those behind the last readable one come again: they have no key
 
     def count_trainings(self, job_id: str | None = None) -> dict[str, int]:
-        """Trainings by status, of all or of one job."""
-        return self.count_statuses(job_id)
+        """Counts trainings by status, of all or of one job."""
+        return self._database.count_statuses(job_id)
 
     def resolve_id(self, prefix: str) -> tuple[Kind, str]:
-        """The one training or job whose id starts so. Raises NotFound, AmbiguousId."""
+        """Returns the kind and id of the one training or job whose id starts with `prefix`. Raises NotFound,
+        AmbiguousId."""
         wanted = prefix.strip().lower()
         if not re.fullmatch(r"[0-9a-f-]{1,36}", wanted):
             raise NotFound("training or job", prefix, "An id is a GUID, or the beginning of one.")
@@ -103,7 +104,7 @@ class BrowseVerbs(Primitives):
                 limit=_SHOWN_CANDIDATES,
                 without=("config", "error", "attempts"),
             )
-            found += [(kind, document["_id"]) for document in self.find(query)]
+            found += [(kind, document["_id"]) for document in self._database.find(query)]
         if not found:
             raise NotFound("training or job", prefix)
         if len(found) > 1:

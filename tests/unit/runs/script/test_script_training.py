@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.run import EXIT_INFRASTRUCTURE
-from mitorch_service.models.script import NO_DATASET
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Training
-from mitorch_service.runs.attempt import run_training
-from mitorch_service.runs.script.code_archive import pack_code, store_code
-from mitorch_service.runs.script.code_record import code_record
-from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteStore
-from tests.fakes import HookedStore
-from tests.samples import NOW, a_training, a_trial, an_attempt, later
+from tests.fakes import HookedStore, primitives
+from tests.samples import NOW
+from tests.unit.runs.script.machine import Machine
 
 LOST = RunEnd(AttemptOutcome.LOST)
 REPORTS = (
@@ -46,60 +34,15 @@ for epoch in range(first, 5):
 """
 
 
-class Machine:
-    """A database and artifacts; runs scripts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store: Store = SqliteStore(None)
-        self.artifacts = FolderArtifactStore(folder / "artifacts")
-        self.stop = threading.Event()
-
-    def queued(self, code: str, trial: bool = False, script: Any = None, **fields: Any) -> Training:
-        """A script of one file that waits for its first attempt, claimed."""
-        source = self.folder / "train.py"
-        source.write_text(code)
-        archive = pack_code(source, self.folder / "code.tar.gz")
-        store_code(self.artifacts, archive)
-        record = code_record(source, archive).model_dump(mode="json")
-        section = {"command": ["python", "train.py", "{parameters}"], "code": record, **(script or {})}
-        config = {"script": section, "parameters": fields.pop("parameters", {})}
-        values = {"config": config, "dataset": NO_DATASET, "max_epochs": 0, **fields}
-        training = a_trial(new_id(), 0, **values) if trial else a_training(**values)
-        self.store.add_trainings([training])
-        return self.claim(training)
-
-    def claim(self, training: Training) -> Training:
-        number = self.store.get_training(training.id).attempt + 1
-        assert self.store.claim_training(training.id, an_attempt(training, number))
-        return self.store.get_training(training.id)
-
-    def run(self, training: Training, store: Store | None = None) -> int:
-        """The exit code of the attempt."""
-        number = training.attempt
-        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
-
-    def log(self, training: Training) -> str:
-        return Path(self.store.get_training(training.id).artifacts["log"]).read_text()
-
-
-@pytest.fixture
-def machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Machine]:
-    caplog.set_level(logging.INFO, logger="mitorch")  # as the command does
-    machine = Machine(tmp_path)
-    yield machine
-    machine.store.close()
-
-
 def test_a_script_runs_to_its_end(machine: Machine) -> None:
     training = machine.queued(REPORTS + "print('done')", trial=True)
     assert machine.run(training) == 0
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.attempts[0].outcome) == (TrainingStatus.COMPLETED, AttemptOutcome.COMPLETED)
     assert done.evaluation == {"val_loss": 0.5, "a": 2.0}
     assert done.trial is not None
     assert done.trial.value == 0.5
-    assert [(result.epoch, result.train_loss) for result in machine.store.curve(training.id).items] == [
+    assert [(result.epoch, result.train_loss) for result in machine.store.runs.curve(training.id).items] == [
         (1, 2.0),
         (2, 1.0),
     ]
@@ -109,9 +52,9 @@ def test_a_script_runs_to_its_end(machine: Machine) -> None:
 
 def test_the_training_loss_may_be_one_of_several_objectives(machine: Machine) -> None:
     training = machine.queued(REPORTS, trial=True)
-    machine.store.change_study_trial(training.id, {}, {"trial.objectives": ["a", "train_loss"]})
+    machine.store.studies.change_study_trial(training.id, {}, {"trial.objectives": ["a", "train_loss"]})
     assert machine.run(training) == 0
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert done.trial is not None
     assert (done.trial.value, done.trial.values, done.trial.unmerged) == (None, [2.0, 1.0], training.job_id)
 
@@ -119,21 +62,21 @@ def test_the_training_loss_may_be_one_of_several_objectives(machine: Machine) ->
 def test_a_script_that_never_reports_completes_by_its_exit_code(machine: Machine) -> None:
     training = machine.queued("print('quiet')")
     assert machine.run(training) == 0
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.evaluation) == (TrainingStatus.COMPLETED, None)
 
 
 def test_the_training_loss_counts_where_it_is_all_there_is(machine: Machine) -> None:
     training = machine.queued("import mitorch_service as m\nm.report(epoch=1, train_loss=0.5)")
     machine.run(training)
-    assert machine.store.get_training(training.id).evaluation == {"train_loss": 0.5}
+    assert machine.store.trainings.get_training(training.id).evaluation == {"train_loss": 0.5}
 
 
 def test_a_script_that_fails_is_told_with_the_end_of_its_output(machine: Machine) -> None:
     training = machine.queued(REPORTS + "raise RuntimeError('no such luck')", max_retries=1)
     for status in (TrainingStatus.NEW, TrainingStatus.FAILED):
         assert machine.run(training) == 1
-        done = machine.store.get_training(training.id)
+        done = machine.store.trainings.get_training(training.id)
         assert (done.status, done.attempts[-1].outcome) == (status, AttemptOutcome.FAILED)
         assert done.error is not None
         assert done.error.message == "the script ended with exit code 1; its last line: RuntimeError: no such luck"
@@ -147,7 +90,7 @@ def test_a_script_that_fails_is_told_with_the_end_of_its_output(machine: Machine
 def test_a_script_that_is_killed_is_lost_and_tried_again(machine: Machine, kill: str) -> None:
     training = machine.queued(f"import os\n{kill}")
     assert machine.run(training) == EXIT_INFRASTRUCTURE
-    row = machine.store.get_training(training.id)
+    row = machine.store.trainings.get_training(training.id)
     assert (row.status, row.attempts[0].outcome) == (TrainingStatus.NEW, AttemptOutcome.LOST)
     assert "out of memory" in str(row.attempts[0].reason)
 
@@ -155,7 +98,7 @@ def test_a_script_that_is_killed_is_lost_and_tried_again(machine: Machine, kill:
 def test_a_crash_is_an_error_of_the_script(machine: Machine) -> None:
     training = machine.queued("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)")
     assert machine.run(training) == 1
-    assert "was ended by SIGSEGV" in str(machine.store.get_training(training.id).attempts[0].reason)
+    assert "was ended by SIGSEGV" in str(machine.store.trainings.get_training(training.id).attempts[0].reason)
 
 
 def test_the_next_attempt_goes_on_from_the_checkpoint(machine: Machine) -> None:
@@ -163,9 +106,9 @@ def test_the_next_attempt_goes_on_from_the_checkpoint(machine: Machine) -> None:
     assert machine.run(training) == 1
     assert machine.run(machine.claim(training)) == 0
     assert "begins at 3" in machine.log(training)
-    curve = machine.store.curve(training.id).items
+    curve = machine.store.runs.curve(training.id).items
     assert [result.epoch for result in curve] == [1, 2, 3, 4]
-    done = machine.store.get_training(training.id)
+    done = machine.store.trainings.get_training(training.id)
     assert "/checkpoints/a0002-" in done.artifacts["checkpoint"]
 
 
@@ -177,15 +120,15 @@ def test_results_behind_the_checkpoint_are_dropped(machine: Machine) -> None:
     training = machine.queued(code, max_retries=1)
     machine.run(training)
     machine.run(machine.claim(training))
-    assert [result.epoch for result in machine.store.curve(training.id).items] == [1]
+    assert [result.epoch for result in machine.store.runs.curve(training.id).items] == [1]
 
 
 def test_epochs_that_were_reported_but_not_recorded_before_a_kill_are_made_up_for(machine: Machine) -> None:
     training = machine.queued(RESUMES, max_retries=1)
     assert machine.run(training) == 1
-    machine.store.remove_between("training_results", f"{training.id}:", f"{training.id};")
+    primitives(machine.store).remove_between("training_results", f"{training.id}:", f"{training.id};")
     assert machine.run(machine.claim(training)) == 0
-    assert [result.epoch for result in machine.store.curve(training.id).items] == [1, 2, 3, 4]
+    assert [result.epoch for result in machine.store.runs.curve(training.id).items] == [1, 2, 3, 4]
 
 
 def test_a_script_that_asks_ends_by_itself_when_it_is_canceled(machine: Machine) -> None:
@@ -194,11 +137,11 @@ def test_a_script_that_asks_ends_by_itself_when_it_is_canceled(machine: Machine)
 
     def cancel(operation: str) -> None:
         if operation == "put":  # of the first epoch
-            machine.store.request_cancel(training.id, NOW)
+            machine.store.queue.request_cancel(training.id, NOW)
 
     assert machine.run(training, HookedStore(machine.store, cancel)) == 0
-    done = machine.store.get_training(training.id)
-    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "it was asked to stop")
+    done = machine.store.trainings.get_training(training.id)
+    assert (done.status, done.attempts[0].reason) == (TrainingStatus.CANCELED, "stopped on request")
     assert {"checkpoint", "log", "environment"} == done.artifacts.keys()
 
 
@@ -206,19 +149,21 @@ def test_a_script_that_never_asks_is_ended_when_it_is_canceled(machine: Machine)
     machine.stop.set()
     training = machine.queued("import time\nwhile True: time.sleep(60)", max_retries=3)
     assert machine.run(training) == 0
-    assert machine.store.get_training(training.id).status == TrainingStatus.CANCELED
+    assert machine.store.trainings.get_training(training.id).status == TrainingStatus.CANCELED
 
 
 def test_an_attempt_that_was_taken_over_writes_nothing_more(machine: Machine) -> None:
     training = machine.queued("import mitorch_service as m\nwhile not m.should_stop(): m.report(epoch=1)")
 
     def take_over(operation: str) -> None:
-        if operation == "put" and machine.store.get_training(training.id).attempt == 1:
-            machine.store.retry_attempt(training.id, 1, str(machine.store.get_training(training.id).worker), NOW, LOST)
+        if operation == "put" and machine.store.trainings.get_training(training.id).attempt == 1:
+            machine.store.runs.retry_attempt(
+                training.id, 1, str(machine.store.trainings.get_training(training.id).worker), NOW, LOST
+            )
             machine.claim(training)
 
     assert machine.run(training, HookedStore(machine.store, take_over)) == 0
-    row = machine.store.get_training(training.id)
+    row = machine.store.trainings.get_training(training.id)
     assert (row.status, row.attempt) == (TrainingStatus.QUEUED, 2)
 
 
@@ -245,7 +190,7 @@ def test_credentials_do_not_reach_the_script_or_the_log(machine: Machine, monkey
 
 def test_a_script_finds_its_data_set(machine: Machine) -> None:
     train, val = DatasetSplit(path="/data/train.txt"), DatasetSplit(path="/data/val.txt")
-    machine.store.add_dataset(Dataset(id="d:1", name="d", version=1, train=train, val=val, created_at=NOW))
+    machine.store.datasets.add_dataset(Dataset(id="d:1", name="d", version=1, train=train, val=val, created_at=NOW))
     code = "import os, sys\nprint(sys.argv[1:], os.environ['MITORCH_VAL'])"
     command = {"command": ["python", "train.py", "--data", "{train}"]}
     training = machine.queued(code, script=command, dataset={"name": "d", "version": 1})
@@ -257,7 +202,7 @@ def test_what_it_leaves_in_its_output_folder_is_kept(machine: Machine) -> None:
     code = "out = Path(os.environ['MITORCH_OUTPUT'], 'a')\nout.mkdir()\n(out / 'm.pt').write_text('w')"
     training = machine.queued(f"import os\nfrom pathlib import Path\n{code}")
     machine.run(training)
-    address = machine.store.get_training(training.id).artifacts["output"]
+    address = machine.store.trainings.get_training(training.id).artifacts["output"]
     assert Path(address, "a", "m.pt").read_text() == "w"
 
 
@@ -265,7 +210,7 @@ def test_code_that_is_gone_is_an_error(machine: Machine) -> None:
     training = machine.queued("")
     machine.artifacts.delete("code/")
     assert machine.run(training) == 1
-    assert "Submit the script again" in str(machine.store.get_training(training.id).attempts[0].reason)
+    assert "Submit the script again" in str(machine.store.trainings.get_training(training.id).attempts[0].reason)
 
 
 def test_a_script_without_code_runs_in_an_empty_folder(machine: Machine) -> None:

@@ -21,7 +21,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.result import EpochResult
 from mitorch_service.runs.script.calls import ScriptCalls
 from mitorch_service.runs.script.channel import ScriptChannel
-from mitorch_service.runs.script.checkpoints import ScriptCheckpoints
+from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
 from mitorch_service.training.loop.reporter import NullReporter
 from tests.samples import NOW
 

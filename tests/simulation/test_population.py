@@ -1,4 +1,4 @@
-"""Population based training, whole, on both databases."""
+"""Population based training, whole; the one with the most that goes wrong on both databases."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from mitorch_service.models.training import Training
 from mitorch_service.operations.lifecycle import retry_job, retry_training
 from mitorch_service.stores.base import Store
 from tests.samples import SPACE, a_job, later
-from tests.simulated_search import SimulatedSearch
+from tests.simulation.simulated_search import SimulatedSearch
 
 MAX_EPOCHS = 6
+SEEDS = [*(("sqlite", seed) for seed in range(4)), ("mongo", 0)]
 JOB_ID = "0b7f3b54-6f5c-4c0e-9a3e-3f0a1c2d4e5f"
 
 
@@ -48,7 +49,7 @@ def test_the_worst_quarter_goes_on_from_the_best_after_each_step(store: Store, t
     edges = [(one, row) for row in search.rows() for one in (row.trial.lineage if row.trial else None) or ()]
     assert sorted(one.epoch for one, _ in edges) == [2, 2, 4, 4]
     for one, row in edges:
-        training = store.get_training(row.id)
+        training = store.trainings.get_training(row.id)
         assert one.parent == search.rows()[one.parent_number].id != row.id
         assert one.before != one.after
         if one == row.trial.lineage[-1]:  # type: ignore[union-attr,index]
@@ -61,14 +62,14 @@ def test_the_worst_quarter_goes_on_from_the_best_after_each_step(store: Store, t
     assert search.states() == []
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("database", "seed"), SEEDS, indirect=["database"])
 def test_passes_and_runs_that_die_change_no_decision(store: Store, tmp_path: Path, seed: int) -> None:
     calm = SimulatedSearch(store, tmp_path / "calm", job_with(), loss, slots=3)
     calm.finish()
     expected = lineages(calm)
     for row in calm.rows():
-        store.delete_training(row.id)
-    store.delete_job(JOB_ID)
+        store.queue.delete_training(row.id)
+    store.jobs.delete_job(JOB_ID)
     search = SimulatedSearch(store, tmp_path / "wild", job_with(), loss, slots=3, chance=random.Random(seed))
     assert search.finish().status == JobStatus.COMPLETED
     if all(row.status == TrainingStatus.COMPLETED for row in search.rows()):  # none was lost too often

@@ -1,4 +1,4 @@
-"""What a script keeps to go on from: files and folders of its own, in the artifact store."""
+"""Checkpoints of a script: copies of its own files and folders in the artifact store."""
 
 from __future__ import annotations
 
@@ -27,40 +27,43 @@ log = logging.getLogger("mitorch")
 
 
 @dataclass(frozen=True, order=True)
-class Kept:
-    """One checkpoint; a later one is greater."""
+class CheckpointName:
+    """The name of a checkpoint; a later one is greater."""
 
     attempt: int
     number: int  # within the attempt
-    epoch: int  # the last one reported before it; 0: none
-    digest: str
+    epoch: int  # the last one reported before it; 0 if none was
+    digest: str  # SHA-256 of the tar file
 
-    @property
-    def name(self) -> str:
+    def __str__(self) -> str:
         return f"a{self.attempt:04d}-{self.number:06d}-e{self.epoch:06d}-{self.digest}"
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A checkpoint on this machine."""
+    """A checkpoint that was copied to this machine."""
 
     path: Path
     epoch: int  # the last one reported before it
-    results: list[EpochResult]  # the last ones up to it
+    results: list[EpochResult]  # the last ones reported before it, which may not be recorded
 
 
 class ScriptCheckpoints:
-    """The last two of a training, each a tar file under ``<id>/checkpoints/<name>/``. The attempt is part of the name:
-    one that was taken over never changes what its successor goes on from."""
+    """The last two checkpoints of a training, each a tar file under ``<id>/checkpoints/<name>/``.
+
+    The attempt is part of the name: a superseded attempt never changes the checkpoint from which its successor resumes.
+    """
 
     def __init__(self, artifacts: ArtifactStore, training_id: str, attempt: int) -> None:
-        self._artifacts, self._prefix, self._attempt = artifacts, f"{training_id}/checkpoints/", attempt
+        self._artifacts = artifacts
+        self._prefix = f"{training_id}/checkpoints/"
+        self._attempt = attempt
         self._lock = threading.Lock()
-        self._kept: list[Kept] | None = None  # oldest first; None: not looked up
-        self.address: str | None = None  # of the newest of this attempt
+        self._names: list[CheckpointName] | None = None  # oldest first; None until they are listed
+        self.address: str | None = None  # of this attempt's newest
 
     def keep(self, path: Path, epoch: int, results: Sequence[EpochResult] = ()) -> None:
-        """Stores a copy of the file or folder, with results that may not be recorded yet. Raises ArtifactError,
+        """Stores a copy of the file or folder, with the results that the store may not have yet. Raises ArtifactError,
         OSError."""
         with self._lock, tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
             file = Path(folder, "checkpoint.tar")
@@ -69,32 +72,33 @@ class ScriptCheckpoints:
                 plain = [result.to_document() for result in results]
                 _add(tar, _RESULTS, json.dumps(plain, default=str).encode())
             mine = [one.number for one in self._listed() if one.attempt == self._attempt]
-            kept = Kept(self._attempt, max(mine, default=0) + 1, epoch, _digest(file))
-            self.address = self._artifacts.put(self._key(kept), file)
-            self._listed().append(kept)
+            name = CheckpointName(self._attempt, max(mine, default=0) + 1, epoch, _digest(file))
+            self.address = self._artifacts.put(self._key(name), file)
+            self._listed().append(name)
             while len(self._listed()) > _KEPT:
                 self._forget(self._listed().pop(0))
 
     def restore(self, folder: Path) -> Restored | None:
-        """Puts the newest that is whole below the folder; None if there is none. Raises ArtifactError if the store
-        cannot be read."""
-        for kept in reversed(self._listed()):
-            found = self._restore(kept, folder / kept.name)
+        """Copies the newest undamaged checkpoint below the folder; None if there is none. Raises ArtifactError if the
+        store cannot be read."""
+        for name in reversed(self._listed()):
+            found = self._restore(name, folder / str(name))
             if found is not None:
                 return found
-            log.warning("the checkpoint %s is damaged: it is left out", self._key(kept))
+            log.warning("the checkpoint %s is damaged: it is skipped", self._key(name))
         return None
 
     def last_epoch(self) -> int:
-        """The epoch from whose end the attempt goes on; 0: from the beginning. Raises ArtifactError."""
+        """The last epoch before the newest checkpoint; 0 if there is none. Raises ArtifactError."""
         return self._listed()[-1].epoch if self._listed() else 0
 
-    def _restore(self, kept: Kept, folder: Path) -> Restored | None:
+    def _restore(self, name: CheckpointName, folder: Path) -> Restored | None:
+        """None if it is damaged."""
         folder.mkdir(parents=True)
         file = folder.with_suffix(".tar")
-        self._artifacts.get(self._key(kept), file)
+        self._artifacts.get(self._key(name), file)
         try:
-            if _digest(file) != kept.digest:
+            if _digest(file) != name.digest:
                 return None
             unpack(file, folder)
         except tarfile.TarError:
@@ -103,35 +107,30 @@ class ScriptCheckpoints:
             file.unlink(missing_ok=True)
         results = json.loads((folder / _RESULTS).read_bytes())
         path = next((folder / _FILES).iterdir())
-        return Restored(path, kept.epoch, [EpochResult.from_document(result) for result in results])
+        return Restored(path, name.epoch, [EpochResult.from_document(result) for result in results])
 
-    def _forget(self, kept: Kept) -> None:
+    def _forget(self, name: CheckpointName) -> None:
         try:
-            self._artifacts.delete(f"{self._prefix}{kept.name}/")
+            self._artifacts.delete(f"{self._prefix}{name}/")
         except ArtifactError as error:
-            log.warning("an old checkpoint stays: %s", error)
+            log.warning("an old checkpoint cannot be deleted: %s", error)
 
-    def _listed(self) -> list[Kept]:
-        if self._kept is None:
+    def _listed(self) -> list[CheckpointName]:
+        if self._names is None:
             names = {key.removeprefix(self._prefix).partition("/")[0] for key in self._artifacts.keys(self._prefix)}
             matches = (_NAME.match(name) for name in names)
-            found = (Kept(int(m[1]), int(m[2]), int(m[3]), m[4]) for m in matches if m)
-            self._kept = sorted(one for one in found if one.attempt <= self._attempt)
-        return self._kept
+            found = (CheckpointName(int(m[1]), int(m[2]), int(m[3]), m[4]) for m in matches if m)
+            self._names = sorted(one for one in found if one.attempt <= self._attempt)
+        return self._names
 
-    def _key(self, kept: Kept) -> str:
-        return f"{self._prefix}{kept.name}/checkpoint.tar"
+    def _key(self, name: CheckpointName) -> str:
+        return f"{self._prefix}{name}/checkpoint.tar"
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
-
-
-def epochs_kept(artifacts: ArtifactStore, training_id: str, attempt: int) -> int:
-    """The epoch from whose end an attempt of a script goes on; 0: from the beginning. Raises ArtifactError."""
-    return 0 if attempt == 1 else ScriptCheckpoints(artifacts, training_id, attempt).last_epoch()
 
 
 def _digest(file: Path) -> str:

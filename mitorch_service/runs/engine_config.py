@@ -1,4 +1,4 @@
-"""The config that a queued training runs with."""
+"""The config with which the engine trains a queued training."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.training import Training
 
 
-def config_of(training: Training) -> TrainingConfig:
-    """A trial's objective is that of its search, if the config names no other: of several the first, by which then the
-    epoch is chosen whose weights and evaluation are kept (`keep_weights`)."""
+def engine_config(training: Training) -> TrainingConfig:
+    """The training's config, with the objective of its search unless the config names one: the first of several. It
+    selects the epoch whose weights and evaluation are kept (`keep_weights`)."""
     config = TrainingConfig.model_validate(training.config)
     if config.objective is not None or training.trial is None:
         return config

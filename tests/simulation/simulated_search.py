@@ -45,16 +45,16 @@ class SimulatedSearch:
         self.begun: Counter[str] = Counter()  # starts of each attempt
         self.seconds = 0
         store.prepare()
-        store.add_job(job)
+        store.jobs.add_job(job)
 
     def finish(self, per_round: int = 1) -> Job:
         """Runs the search to its end; so many runs come to their end between two passes."""
         for _ in range(ROUNDS):
             if self.round():
-                return self.store.get_job(self.job.id)
+                return self.store.jobs.get_job(self.job.id)
             for _ in range(per_round):
                 self.live()
-        raise AssertionError(f"not over after {ROUNDS} passes: {self.store.count_trainings(self.job.id)}")
+        raise AssertionError(f"not over after {ROUNDS} passes: {self.store.trainings.count_trainings(self.job.id)}")
 
     def round(self) -> bool:
         """A pass; returns whether there was nothing to do."""
@@ -77,7 +77,7 @@ class SimulatedSearch:
 
     def curve(self, row: TrainingRow) -> list[int]:
         """The epochs that are recorded."""
-        return [result.epoch for result in self.store.curve(row.id).items]
+        return [result.epoch for result in self.store.runs.curve(row.id).items]
 
     def states(self) -> list[str]:
         """What trainings have kept to go on from."""
@@ -93,36 +93,37 @@ class SimulatedSearch:
             self.live()
 
     def _run(self, name: str, id: str, attempt: int) -> None:
-        row = self.store.rows_among([id])[id]
+        row = self.store.rungs.rows_among([id])[id]
         kept = [int(key.split("-")[-1].partition("/")[0]) for key in self._checkpoints(id)]
         origin = row.trial.lineage[-1].epoch if row.trial and row.trial.lineage else 0
         epoch = max([*kept, origin])
-        training = self.store.start_training(id, attempt, "worker", NOW, epoch)
+        training = self.store.runs.start_training(id, attempt, "worker", NOW, epoch)
         self.begun[name] += 1
         assert training.trial is not None
         pausing = TrialPausing.of(self.store, training)
         dies = self._chance is not None and self._chance.random() < 0.1
-        while epoch < training.max_epochs and (pausing is None or pausing.reason is None):
+        while epoch < training.max_epochs and (pausing is None or pausing.decision is None):
             epoch += 1
             self.epochs[training.trial.number] += 1
             value = self._loss(training, epoch)
             if math.isnan(value):
                 return self._end(name, training, AttemptOutcome.DIVERGED)
-            self.store.record_epoch(id, attempt, training.max_epochs, a_result(epoch, val_loss=value))
+            self.store.runs.record_epoch(id, attempt, training.max_epochs, a_result(epoch, val_loss=value))
             self._keep(id, epoch)
             if pausing is not None:
                 pausing.ends_after(a_result(epoch, val_loss=value))
             if dies:
                 return self.backend.end(name, RunState.KILLED, "it was killed by SIGKILL")
-        outcome = AttemptOutcome.COMPLETED if pausing is None or pausing.reason is None else AttemptOutcome.PRUNED
-        return self._end(name, training, outcome, pausing.reason if pausing else None)
+        decision = None if pausing is None else pausing.decision
+        outcome = AttemptOutcome.COMPLETED if decision is None else decision.outcome
+        return self._end(name, training, outcome, None if decision is None else decision.reason)
 
     def _end(self, name: str, training: Training, outcome: AttemptOutcome, reason: str | None = None) -> None:
-        last = self.store.curve(training.id).items
+        last = self.store.runs.curve(training.id).items
         value = last[-1].val_loss if last and outcome == AttemptOutcome.COMPLETED else None
         error = TrainingErrorInfo(type="Diverged", message="NaN") if outcome == AttemptOutcome.DIVERGED else None
         end = RunEnd(outcome, {} if value is None else {"val_loss": value}, error, trial_value=value, reason=reason)
-        self.store.finish_training(training.id, training.attempt, "worker", NOW, end)
+        self.store.runs.finish_training(training.id, training.attempt, "worker", NOW, end)
         self.backend.end(name, RunState.SUCCEEDED, exit_code=0)
 
     def _checkpoints(self, id: str) -> list[str]:

@@ -6,11 +6,11 @@ import pytest
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
-from mitorch_service.stores.query import Guarded
+from mitorch_service.stores.requests import Guarded
+from tests.fakes import primitives
 from tests.samples import later
-from tests.unit.runs.script.test_attempt import Machine, machine
+from tests.unit.runs.script.machine import Machine
 
-__all__ = ["machine"]  # a fixture
 OBEDIENT = """
 import mitorch_service as m, sys
 from pathlib import Path
@@ -30,29 +30,29 @@ def test_a_script_pauses_and_goes_on_from_what_it_has_kept(machine: Machine, kee
     code = OBEDIENT.replace("KEEPS", str(keeps))
     trial = _pausing(machine, machine.queued(code, trial=True, max_epochs=4))
     assert machine.run(trial) == 0
-    paused = machine.store.get_training(trial.id)
+    paused = machine.store.trainings.get_training(trial.id)
     assert paused.is_paused()
     reason = paused.attempts[0].reason or ""
     assert reason.startswith("paused after epoch 2 of 4")
-    assert ("starts again from epoch 1" in reason) != keeps
+    assert ("restarts from epoch 1" in reason) != keeps
     assert paused.job_id is not None
-    assert [record.loss for record in machine.store.best_paused(paused.job_id, 2, 9)] == [0.5]
+    assert [record.loss for record in machine.store.rungs.best_paused(paused.job_id, 2, 9)] == [0.5]
 
-    assert machine.store.resume_trial(paused, None, 100, later(9))
+    assert machine.store.rungs.resume_trial(paused, None, 100, later(9))
     machine.stop.clear()
     assert machine.run(machine.claim(trial)) == 0
-    done = machine.store.get_training(trial.id)
+    done = machine.store.trainings.get_training(trial.id)
     assert done.status == TrainingStatus.COMPLETED
     assert done.trial is not None
     assert done.trial.value == 0.25
-    results = machine.store.curve(trial.id).items
+    results = machine.store.runs.curve(trial.id).items
     assert [result.epoch for result in results] == [1, 2, 3, 4]
-    attempts = [int(record["attempt"]) for record in machine.store.curve_records(trial.id)]
+    attempts = [int(record["attempt"]) for record in machine.store.runs.curve_records(trial.id)]
     assert attempts == ([1, 1, 2, 2] if keeps else [2, 2, 2, 2])
 
 
 def _pausing(machine: Machine, training: Training) -> Training:
     """The same, which is to pause after its second epoch."""
     changes = {"trial.pause_at": 2, "trial.rungs": [2]}
-    assert machine.store.change(Guarded("trainings", training.id, {"attempt": (1,)}, changes))
-    return machine.store.get_training(training.id)
+    assert primitives(machine.store).change(Guarded("trainings", training.id, {"attempt": (1,)}, changes))
+    return machine.store.trainings.get_training(training.id)

@@ -1,0 +1,242 @@
+"""Applies the actions of a pass, step by step; each step is done wholly or not at all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import singledispatchmethod
+from typing import TypeVar
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.backends.base import Backend
+from mitorch_service.controller.apply.attempt_end import AttemptEnds
+from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
+from mitorch_service.controller.apply.launch import Launcher
+from mitorch_service.controller.event_log import EventLog
+from mitorch_service.controller.observe.job_state import observe_job
+from mitorch_service.controller.observe.pareto_front import store_merge
+from mitorch_service.controller.pass_report import PassCount
+from mitorch_service.controller.plan.actions import (
+    Action,
+    AddRefit,
+    AddTrials,
+    CancelRun,
+    CancelTraining,
+    EndAttempt,
+    FinishJob,
+    ForgetPaused,
+    Launch,
+    MergeFront,
+    NoteJob,
+    SettleCost,
+    Submit,
+    UpdateJob,
+)
+from mitorch_service.controller.plan.paused_trials import ResumeTrial
+from mitorch_service.controller.plan.plan_job import plan_job
+from mitorch_service.errors import NotAllowed
+from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
+from mitorch_service.stores.base import Store
+
+Confirmed = TypeVar("Confirmed", AddRefit, FinishJob)
+
+_SUBMISSIONS_A_STEP = 100  # claimed, submitted and recorded together
+_DELETIONS_A_PASS = 1000  # pages of checkpoints of one job, for as long as there is time
+
+
+@dataclass(frozen=True)
+class SubmitBatch:
+    """Submits the runs of trainings that were claimed earlier."""
+
+    submits: Sequence[Submit]
+
+
+@dataclass(frozen=True)
+class LaunchBatch:
+    """Claims trainings and submits their runs."""
+
+    launches: Sequence[Launch]
+
+
+@dataclass(frozen=True)
+class DeleteCheckpoints:
+    """Deletes a page of the checkpoints that a job's paused trials have left, before the job ends."""
+
+    job_end: FinishJob
+    pages_left: int = _DELETIONS_A_PASS
+
+
+@dataclass(frozen=True)
+class EndJob:
+    """Ends a job whose paused trials have left no checkpoints."""
+
+    job_end: FinishJob
+
+
+Step = Action | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob
+
+
+class ActionApplier:
+    """Applies the actions of one pass."""
+
+    def __init__(
+        self,
+        store: Store,
+        backends: Mapping[str, Backend],
+        artifacts: ArtifactStore | None,
+        events: EventLog,
+    ) -> None:
+        self._store = store
+        self._backends = backends
+        self._artifacts = artifacts
+        self._events = events
+        self._launcher = Launcher(store, backends, events)
+        self._attempt_ends = AttemptEnds(store, backends, events)
+        self._pending: deque[Step] = deque()
+
+    def apply_all(self, actions: Sequence[Action], now: datetime, in_time: Callable[[], bool]) -> bool:
+        """Applies the actions in order, but submissions last, in batches. Returns False if `in_time` did so before
+        the last step. Raises StoreUnavailable; other errors are recorded, and the next step follows."""
+        self._pending.extend(_steps(actions))
+        while self._pending:
+            if not in_time():
+                return False
+            with self._events.collect_errors():
+                self.apply(self._pending.popleft(), now)
+        return True
+
+    @singledispatchmethod
+    def apply(self, step: Step, now: datetime) -> None:
+        """Applies one step, by the handler below for its type; the handler may add the next step."""
+        raise TypeError(f"{type(step).__name__} has no handler")
+
+    @apply.register
+    def _add_trials(self, action: AddTrials, now: datetime) -> None:
+        added = self._store.queue.add_trainings(action.trainings)
+        if added:
+            text = f"job {action.job_id[:8]}: {added} trials queued"
+            self._events.note(text, PassCount.TRIALS_ADDED, amount=added)
+
+    @apply.register
+    def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:
+        if self._store.jobs.get_job(action.job_id).status not in ACTIVE_JOBS:
+            return  # this pass was suspended, and another one has ended the job
+        if self._store.rungs.resume_trial(action.row, action.pause_at, action.priority, now, action.replacement):
+            self._events.note(_resumption(action), PassCount.TRIALS_RESUMED)
+        if action.record is not None:
+            self._store.rungs.forget_paused(action.record)
+
+    @apply.register
+    def _forget_paused(self, action: ForgetPaused, now: datetime) -> None:
+        self._store.rungs.forget_paused(action.record)
+
+    @apply.register
+    def _update_job(self, action: UpdateJob, now: datetime) -> None:
+        self._store.jobs.update_job(action.job_id, action.counts, action.best, now)
+
+    @apply.register
+    def _merge_front(self, action: MergeFront, now: datetime) -> None:
+        store_merge(self._store, action)
+
+    @apply.register
+    def _settle_cost(self, action: SettleCost, now: datetime) -> None:
+        stored = self._store.costs.settle_cost(action.job_id, action.before, action.settled, action.note)
+        if stored and action.new_note:
+            self._events.note(f"job {action.job_id[:8]}: {action.new_note}")
+
+    @apply.register
+    def _note_job(self, action: NoteJob, now: datetime) -> None:
+        if self._store.jobs.note_job(action.job_id, action.note):
+            self._events.note(f"job {action.job_id[:8]}: {action.note}")
+
+    @apply.register
+    def _add_refit(self, action: AddRefit, now: datetime) -> None:
+        refit = self._confirmed(action, now)
+        if refit is not None and self._store.queue.add_trainings([refit.training]):
+            self._events.note(f"job {refit.job_id[:8]}: its final training {refit.training.id[:8]} queued")
+
+    @apply.register
+    def _finish_job(self, action: FinishJob, now: datetime) -> None:
+        if not action.pauses:
+            self._end(action, now)
+        elif (confirmed := self._confirmed(action, now)) is not None:
+            self._pending.appendleft(DeleteCheckpoints(confirmed))
+
+    @apply.register
+    def _delete_checkpoints(self, step: DeleteCheckpoints, now: datetime) -> None:
+        more = delete_page(self._store, self._artifacts, step.job_end.job_id, self._events)
+        if more and step.pages_left > 1:
+            self._pending.appendleft(replace(step, pages_left=step.pages_left - 1))
+        else:
+            self._pending.appendleft(EndJob(step.job_end))
+
+    @apply.register
+    def _end_job(self, step: EndJob, now: datetime) -> None:
+        if self._store.rungs.some_rung_records(step.job_end.job_id, 1):
+            return  # the next pass deletes more
+        self._end(step.job_end, now)
+
+    @apply.register
+    def _cancel_training(self, action: CancelTraining, now: datetime) -> None:
+        try:
+            row = self._store.queue.request_cancel(action.training_id, now)
+        except NotAllowed:
+            return  # it ended meanwhile, which is as good
+        if row.status == TrainingStatus.CANCELED:
+            self._events.note(f"training {action.training_id[:8]} canceled", PassCount.CANCELED)
+        else:
+            self._events.note(f"training {action.training_id[:8]}: cancellation requested")
+
+    @apply.register
+    def _cancel_run(self, action: CancelRun, now: datetime) -> None:
+        self._backends[action.attempt.cluster].cancel(action.attempt.run_name)
+        self._events.note(f"training {action.training_id[:8]}: its run was asked to stop")
+
+    @apply.register
+    def _end_attempt(self, action: EndAttempt, now: datetime) -> None:
+        self._attempt_ends.end(action, now)
+
+    @apply.register
+    def _submit_batch(self, step: SubmitBatch, now: datetime) -> None:
+        self._launcher.submit(step.submits, now)
+
+    @apply.register
+    def _launch_batch(self, step: LaunchBatch, now: datetime) -> None:
+        self._launcher.launch(step.launches, now)
+
+    def _end(self, end: FinishJob, now: datetime) -> None:
+        self._store.rungs.remove_rungs(end.job_id)  # all its trials have ended
+        ended = self._store.jobs.finish_job(
+            end.job_id, end.status, now, end.error, end.counts, end.best, end.front, end.front_version
+        )
+        if ended:
+            reason = f": {end.error}" if end.error else ""
+            self._events.note(f"job {end.job_id[:8]} {end.status}{reason}", PassCount.JOBS_ENDED)
+
+    def _confirmed(self, action: Confirmed, now: datetime) -> Confirmed | None:
+        """The action as a second observation of its job leads to it; None if that leads to none.
+
+        A paused trial that another pass resumed after this one had counted the open trials, and before it looked for
+        paused ones, is missing from both: its search would end too early, without its checkpoints.
+        """
+        state = observe_job(self._store, self._store.jobs.get_job(action.job_id), now, self._events)
+        return next((one for one in plan_job(now, state) if isinstance(one, type(action))), None)
+
+
+def _steps(actions: Sequence[Action]) -> list[Step]:
+    """The actions, of which those that submit runs come last and in batches: first those that hold nodes already."""
+    submits = [action for action in actions if isinstance(action, Submit)]
+    launches = [action for action in actions if isinstance(action, Launch)]
+    return [
+        *(action for action in actions if not isinstance(action, Submit | Launch)),
+        *(SubmitBatch(submits[i : i + _SUBMISSIONS_A_STEP]) for i in range(0, len(submits), _SUBMISSIONS_A_STEP)),
+        *(LaunchBatch(launches[i : i + _SUBMISSIONS_A_STEP]) for i in range(0, len(launches), _SUBMISSIONS_A_STEP)),
+    ]
+
+
+def _resumption(action: ResumeTrial) -> str:
+    parent = "" if action.replacement is None else f" from training {action.replacement.inheritance.parent[:8]}"
+    end = "its end" if action.pause_at is None else f"epoch {action.pause_at}"
+    return f"job {action.job_id[:8]}: training {action.row.id[:8]} resumed{parent}, to {end}"

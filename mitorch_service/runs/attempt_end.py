@@ -1,0 +1,119 @@
+"""The ends of an attempt, one function each, and their recording.
+
+A superseded attempt has no end: the store raises StaleAttempt, and the run writes nothing more.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mitorch_service.errors import ArtifactError, MiTorchError
+from mitorch_service.models.run import EXIT_INFRASTRUCTURE
+from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.models.status import AttemptOutcome
+from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo
+from mitorch_service.runs.context import END_PATIENCE, AttemptContext
+from mitorch_service.runs.resume import delete_checkpoints
+from mitorch_service.runs.search_decision import SearchDecision
+from mitorch_service.runs.trial_values import with_trial_values
+from mitorch_service.stores.patience import persistently
+from mitorch_service.stores.runs import RunEnd
+
+_NOTHING: Mapping[str, str] = {}
+_LOG_TAIL_LINES = 20
+
+log = logging.getLogger("mitorch")
+
+
+def finished(training: Training, evaluation: Mapping[str, float] | None, artifacts: Mapping[str, str]) -> RunEnd:
+    """The end of a training that did all its epochs; a trial gets its values. Its checkpoints are deleted."""
+    return with_trial_values(training, RunEnd(AttemptOutcome.COMPLETED, evaluation, artifacts=artifacts))
+
+
+def ended_by_search(
+    decision: SearchDecision, evaluation: Mapping[str, float] | None, artifacts: Mapping[str, str]
+) -> RunEnd:
+    """The end of a trial that its search paused (checkpoints are kept) or stopped early (they are deleted)."""
+    return RunEnd(decision.outcome, evaluation, artifacts=artifacts, reason=decision.reason)
+
+
+def canceled(artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
+    """The end of a training that a person canceled, or SIGTERM. Its checkpoints are kept for a retry."""
+    return RunEnd(AttemptOutcome.CANCELED, artifacts=artifacts, reason="stopped on request")
+
+
+def diverged(error: TrainingErrorInfo) -> RunEnd:
+    """The end of a training with a loss that was not finite. It is not retried."""
+    return RunEnd(AttemptOutcome.DIVERGED, error=error, reason=error.message)
+
+
+def lost(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
+    """The end of an attempt whose machine, storage or other process failed. It is repeated without using up a retry, as
+    long as fewer than `MAX_LOST_ATTEMPTS` were lost."""
+    return RunEnd(AttemptOutcome.LOST, error=error, artifacts=artifacts, reason=error.message)
+
+
+def failed(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
+    """The end of an attempt by an error of the user's code, config or data. It is retried up to `max_retries` times."""
+    return RunEnd(AttemptOutcome.FAILED, error=error, artifacts=artifacts, reason=error.message)
+
+
+def logged_error(error: BaseException) -> TrainingErrorInfo:
+    """Logs an error that ended the training, and returns its type and message for the training's `error`."""
+    message = mask_secrets(str(error) or type(error).__name__)
+    log.error("%s: %s", type(error).__name__, message)
+    # Our own errors are complete; for any other one, where it arose matters.
+    trace = [] if isinstance(error, MiTorchError) else traceback.format_exception(error)
+    for line in "".join(trace).splitlines():
+        log.error("%s", mask_secrets(line))
+    return TrainingErrorInfo(type=type(error).__name__, message=message)
+
+
+def record_end(context: AttemptContext, end: RunEnd) -> int:
+    """Uploads the log, writes the end into the training, then deletes checkpoints from which nothing will resume.
+    Returns the exit code. Raises StaleAttempt, StoreError."""
+    end = _with_log(context, end)
+    _write_end(context, end)
+    if end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED):
+        delete_checkpoints(context.artifacts, context.training.id)
+    return _exit_code(end.outcome)
+
+
+def _with_log(context: AttemptContext, end: RunEnd) -> RunEnd:
+    """Uploads the log, and copies its last lines into the error, if there is one."""
+    artifacts = dict(end.artifacts)
+    try:
+        artifacts["log"] = context.put_attempt_file("log.txt", context.log_file)
+    except ArtifactError as error:
+        log.error("%s", error)  # the training's own end matters more than its log
+    if end.error is None:
+        return replace(end, artifacts=artifacts)
+    lines = context.log_file.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+    return replace(end, artifacts=artifacts, error=end.error.model_copy(update={"log_tail": lines}))
+
+
+def _write_end(context: AttemptContext, end: RunEnd) -> None:
+    """Ends the training for good, or puts it back to `new` where its budget allows another attempt."""
+    training, worker, clock = context.training, context.worker, context.clock
+    retried = _may_retry(training, end.outcome)
+    if not retried and end.outcome == AttemptOutcome.LOST:
+        end = replace(end, outcome=AttemptOutcome.FAILED)
+    write = context.store.runs.retry_attempt if retried else context.store.runs.finish_training
+    persistently(lambda: write(training.id, training.attempt, worker, clock(), end), END_PATIENCE)
+    log.info("attempt %d ended: %s%s", training.attempt, end.outcome, "; it will be tried again" if retried else "")
+
+
+def _may_retry(training: Training, outcome: AttemptOutcome) -> bool:
+    used = training.attempts_ended_as(outcome)
+    if outcome == AttemptOutcome.LOST:
+        return used + 1 < MAX_LOST_ATTEMPTS
+    return outcome == AttemptOutcome.FAILED and used < training.max_retries
+
+
+def _exit_code(outcome: AttemptOutcome) -> int:
+    if outcome == AttemptOutcome.LOST:
+        return EXIT_INFRASTRUCTURE
+    return 1 if outcome in (AttemptOutcome.FAILED, AttemptOutcome.DIVERGED) else 0

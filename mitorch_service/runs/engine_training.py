@@ -1,0 +1,123 @@
+"""One attempt of a training by the engine: a model from the config, trained on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mitorch_service.errors import DataError
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.dataset import Dataset
+from mitorch_service.runs.attempt_end import canceled, ended_by_search, finished
+from mitorch_service.runs.context import END_PATIENCE, AttemptContext
+from mitorch_service.runs.engine_config import engine_config
+from mitorch_service.runs.resume import ResumePoint
+from mitorch_service.runs.search_decision import paused
+from mitorch_service.runs.store_reporter import StoreReporter
+from mitorch_service.stores.runs import RunEnd
+from mitorch_service.training.data.splits import read_splits
+from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
+from mitorch_service.training.loop.segment import segment_of
+from mitorch_service.training.torch_imports import heavy_imports
+
+if TYPE_CHECKING:
+    from mitorch_service.training.loop.engine import TrainingOutcome
+
+
+def run_engine(context: AttemptContext, resume_point: ResumePoint, reporter: StoreReporter) -> RunEnd:
+    """Loads the data, trains from the resume point on and stores the weights. Raises what keeps it from training:
+    DataError, ArtifactError, StoreError, TrainingDiverged, ProcessLost, ValueError, and whatever a user's data and
+    plugins raise."""
+    dataset = context.get_dataset()
+    with context.dataset_files.at_hand(dataset) as paths:
+        return _train(context, resume_point, reporter, dataset, paths)
+
+
+def _train(
+    context: AttemptContext,
+    resume_point: ResumePoint,
+    reporter: StoreReporter,
+    dataset: Dataset,
+    paths: Mapping[str, Path],
+) -> RunEnd:
+    with heavy_imports():
+        from mitorch_service.training.loop.engine import train
+        from mitorch_service.training.loop.evaluation import evaluate
+        from mitorch_service.training.loop.file_reporter import FileReporter
+
+    config = engine_config(context.training)
+    lists = read_splits(paths, str(dataset.ref))
+    checkpoints = resume_point.open_checkpoints()
+    plots = context.folder / "plots"
+    with (
+        checkpoints,
+        FileReporter(reporter, plots, resume_point.results) as file_reporter,
+        local_processes(wanted_processes(config)),
+    ):
+        outcome = train(
+            config,
+            lists["train"],
+            lists["val"],
+            reporter=file_reporter,
+            base_weights=_fetch_base(context, config),
+            checkpoints=checkpoints,
+            plots=plots,
+            segment=segment_of(context.training),
+        )
+    if outcome.paused:
+        return _paused(context, reporter, outcome)
+    if outcome.stopped:
+        return _stopped(context, reporter, outcome)
+    weights = _save_weights(context, outcome)
+    evaluation = dict(outcome.evaluation)
+    if "test" in lists:
+        measured = evaluate(config, lists["test"], weights, reporter=reporter)
+        evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
+    artifacts = {"model": context.put_file("model.pth", weights), **_store_plots(context, plots)}
+    return finished(context.training, evaluation, artifacts)
+
+
+def _paused(context: AttemptContext, reporter: StoreReporter, outcome: TrainingOutcome) -> RunEnd:
+    """Stores the weights, then the values by which its search compares the trial, before the end says that it paused:
+    a slow database may not have recorded the last epoch yet."""
+    artifacts = {"model": context.put_file("model.pth", _save_weights(context, outcome))}
+    reporter.flush(END_PATIENCE)
+    return ended_by_search(paused(outcome.epochs, context.training.max_epochs), outcome.evaluation, artifacts)
+
+
+def _stopped(context: AttemptContext, reporter: StoreReporter, outcome: TrainingOutcome) -> RunEnd:
+    """Stores the weights of a trial that its search stopped early, and nothing of one that was canceled."""
+    decision = reporter.decision
+    if decision is None:
+        return canceled()
+    artifacts = {"model": context.put_file("model.pth", _save_weights(context, outcome))}
+    return ended_by_search(decision, outcome.evaluation, artifacts)
+
+
+def _save_weights(context: AttemptContext, outcome: TrainingOutcome) -> Path:
+    from mitorch_service.training.networks.weights import save_weights
+
+    file = context.folder / "model.pth"
+    save_weights(outcome.state_dict, file)
+    return file
+
+
+def _store_plots(context: AttemptContext, folder: Path) -> dict[str, str]:
+    """Uploads each picture and table, by its name, and TensorBoard's files, and returns their addresses."""
+    artifacts: dict[str, str] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.stem if path.parent == folder else "tensorboard"
+        artifacts[name] = context.put_file(path.relative_to(context.folder).as_posix(), path)
+    return artifacts
+
+
+def _fetch_base(context: AttemptContext, config: TrainingConfig) -> Path | None:
+    """The weights of the training that the config names as `base`. Raises DataError if they are gone."""
+    if config.base is None:
+        return None
+    key, target = f"{config.base}/model.pth", context.folder / "base.pth"
+    if not context.artifacts.exists(key):
+        raise DataError(f"base: the weights of training {config.base} are no longer in the artifact store.")
+    context.artifacts.get(key, target)
+    return target

@@ -1,0 +1,195 @@
+"""One attempt of a training by the user's own script: its config has a `script` instead of a `model`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import platform
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.models.script import NO_DATASET, ScriptConfig
+from mitorch_service.models.training import Training, TrainingErrorInfo
+from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost
+from mitorch_service.runs.context import START_PATIENCE, AttemptContext
+from mitorch_service.runs.resume import complete_curve
+from mitorch_service.runs.script.api import ADDRESS, CHECKPOINT, PARAMETERS
+from mitorch_service.runs.script.calls import ScriptCalls
+from mitorch_service.runs.script.channel import ScriptChannel
+from mitorch_service.runs.script.code_archive import fetch_code
+from mitorch_service.runs.script.code_record import installed_packages
+from mitorch_service.runs.script.command import Mask, script_command, script_environment
+from mitorch_service.runs.script.process import Graces, ScriptEnd, ScriptProcess
+from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
+from mitorch_service.runs.search_decision import SearchDecision
+from mitorch_service.runs.store_reporter import StoreReporter
+from mitorch_service.stores.patience import persistently
+from mitorch_service.stores.runs import RunEnd
+from mitorch_service.training.loop.segment import segment_of
+
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the script itself, or its child as a shell reports it
+_LONGEST_REASON = 300
+_MAX_OUTPUTS = 100
+
+log = logging.getLogger("mitorch")
+
+
+def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
+    """Runs the script in a copy of its code below the attempt's folder. Its exit code decides how it ends; an error of
+    its own is in the returned end. Raises what keeps it from running: DataError, ArtifactError, StoreError, ValueError,
+    OSError."""
+    training, folder = context.training, context.folder
+    config = ScriptConfig.model_validate(training.config)
+    _unpack(context.artifacts, config, folder / "code")
+    output = folder / "output"
+    output.mkdir()
+    checkpoints = ScriptCheckpoints(context.artifacts, training.id, training.attempt)
+    restored = checkpoints.restore(folder / "checkpoint")
+    if restored is not None:
+        whole = [result for result in restored.results if result.epoch <= restored.epoch]
+        persistently(lambda: complete_curve(context.store, training, whole), START_PATIENCE)
+    calls = ScriptCalls(reporter, checkpoints, context.clock, 0 if restored is None else restored.epoch)
+    screen = _Screen(Mask(config.script.env))
+    with _splits(context) as splits, ScriptChannel(calls.answer) as channel:
+        parameters = _write_parameters(config, folder)
+        paths = {"parameters_file": parameters, **splits}
+        command = script_command(config.script.command, config.parameters, paths)
+        variables = {ADDRESS: channel.address, PARAMETERS: str(parameters), **_variables(training, output, splits)}
+        if restored is not None:
+            variables[CHECKPOINT] = str(restored.path)
+        environment = script_environment(os.environ, config.script.env, variables, Path(sys.executable))
+        log.info("script: %s", screen.masked(" ".join(command)))
+        with ScriptProcess(command, folder / "code", environment, screen) as process:
+            ended = process.wait(reporter.should_stop, lambda: calls.asks, Graces())
+    artifacts = _store_record(context, checkpoints)
+    if ended.by_signal_of_ours or (calls.told_to_stop and reporter.should_stop()):
+        return _stopped(context, reporter.decision, checkpoints, artifacts)
+    if ended.code != 0:
+        return _failed(ended, screen.last, artifacts)
+    return finished(training, _evaluation(training, calls), {**artifacts, **_store_outputs(context, output)})
+
+
+class _Screen:
+    """Copies the script's output to the log, and remembers the last line."""
+
+    def __init__(self, masked: Mask) -> None:
+        self.masked = masked
+        self._lines: deque[str] = deque(maxlen=1)
+
+    def __call__(self, line: str) -> None:
+        shown = self.masked(line)
+        if shown.strip():
+            self._lines.append(shown.strip())
+        log.info("%s", shown)
+
+    @property
+    def last(self) -> str:
+        return self._lines[-1] if self._lines else ""
+
+
+def _unpack(artifacts: ArtifactStore, config: ScriptConfig, work: Path) -> None:
+    if config.script.code is None:
+        work.mkdir()
+    else:
+        fetch_code(artifacts, config.script.code.digest, work)
+
+
+@contextmanager
+def _splits(context: AttemptContext) -> Iterator[Mapping[str, Path]]:
+    """The text file of each split; none without a data set."""
+    if context.training.dataset == NO_DATASET:
+        yield {}
+        return
+    with context.dataset_files.at_hand(context.get_dataset()) as paths:
+        yield paths
+
+
+def _variables(training: Training, output: Path, splits: Mapping[str, Path]) -> dict[str, str]:
+    return {
+        "MITORCH_TRAINING": training.id,
+        "MITORCH_ATTEMPT": str(training.attempt),
+        "MITORCH_OUTPUT": str(output),
+        **{f"MITORCH_{name.upper()}": str(path) for name, path in splits.items()},
+    }
+
+
+def _write_parameters(config: ScriptConfig, folder: Path) -> Path:
+    file = folder / "parameters.json"
+    file.write_text(json.dumps(config.parameters, ensure_ascii=False), "utf-8")
+    return file
+
+
+def _store_record(context: AttemptContext, checkpoints: ScriptCheckpoints) -> dict[str, str]:
+    """Uploads the Python version and packages of this machine; their address, and that of the last checkpoint."""
+    file = context.folder / "environment.txt"
+    file.write_text("\n".join([f"python=={platform.python_version()}", *installed_packages(), ""]), "utf-8")
+    address = context.put_attempt_file("environment.txt", file)
+    return {"environment": address, **({"checkpoint": checkpoints.address} if checkpoints.address else {})}
+
+
+def _store_outputs(context: AttemptContext, output: Path) -> dict[str, str]:
+    """Uploads the files of the script's output folder, up to a limit; the address of the folder."""
+    files = sorted(path for path in output.rglob("*") if path.is_file())
+    if len(files) > _MAX_OUTPUTS:
+        log.warning("%d files in MITORCH_OUTPUT: only the first %d are stored", len(files), _MAX_OUTPUTS)
+    address = None
+    for path in files[:_MAX_OUTPUTS]:
+        name = path.relative_to(output).as_posix()
+        stored = context.put_attempt_file(f"output/{name}", path)
+        address = address or stored.removesuffix(f"/{name}")
+    return {"output": address} if address else {}
+
+
+def _stopped(
+    context: AttemptContext,
+    decision: SearchDecision | None,
+    checkpoints: ScriptCheckpoints,
+    artifacts: Mapping[str, str],
+) -> RunEnd:
+    """The end of a script that was asked to stop: by its search, or by a person. The reason of a pause says if the
+    script has stored no checkpoint to resume from."""
+    if decision is None:
+        return canceled(artifacts)
+    pause_at = segment_of(context.training).pause_at
+    kept = checkpoints.last_epoch()
+    if pause_at is not None and kept < pause_at:
+        restart = f"it then restarts from epoch {kept + 1}, as it has stored no checkpoint since"
+        decision = replace(decision, reason=f"{decision.reason}; {restart}")
+    return ended_by_search(decision, None, artifacts)
+
+
+def _failed(ended: ScriptEnd, last_line: str, artifacts: Mapping[str, str]) -> RunEnd:
+    if ended.code in _KILLED:
+        message = "the script was killed by SIGKILL: often the machine ran out of memory"
+        return lost(TrainingErrorInfo(type="ScriptKilled", message=message), artifacts)
+    how = f"ended with exit code {ended.code}" if ended.code > 0 else f"was ended by {_signal_name(-ended.code)}"
+    message = f"the script {how}" + (f"; its last line: {last_line[:_LONGEST_REASON]}" if last_line else "")
+    log.error("%s", message)
+    return failed(TrainingErrorInfo(type="ScriptFailed", message=message), artifacts)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # a real-time signal has no name
+
+
+def _evaluation(training: Training, calls: ScriptCalls) -> dict[str, float] | None:
+    """The last reported numbers; the training loss only if it is an objective, or if nothing else was reported."""
+    if not calls.recent:
+        return None
+    last = calls.recent[-1]
+    measured = {**({} if last.val_loss is None else {"val_loss": last.val_loss}), **last.metrics}
+    wanted = training.trial is not None and "train_loss" in training.trial.all_objectives()
+    if not math.isnan(last.train_loss) and (wanted or not measured):
+        measured["train_loss"] = last.train_loss
+    return measured

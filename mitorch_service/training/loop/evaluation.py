@@ -1,0 +1,135 @@
+"""The evaluation of a network on a data set: once, or after each epoch of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mitorch_service.errors import DataError
+from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.device import best_device
+from mitorch_service.training.loop.distributed import Processes
+from mitorch_service.training.loop.feed import Feed, open_feed
+from mitorch_service.training.loop.learner import Learner
+from mitorch_service.training.loop.reporter import NullReporter, Reporter
+from mitorch_service.training.networks.network import Network
+from mitorch_service.training.networks.weights import StateDict, load_all, read_weights
+from mitorch_service.training.optimization.precision import Precision
+from mitorch_service.training.seeding import seed_everything
+from mitorch_service.training.tasks.base import Evaluator, Task, open_task
+
+
+def evaluate(
+    config: TrainingConfig,
+    data: ImageList,
+    weights: Path,
+    *,
+    reporter: Reporter | None = None,
+    fast_dev_run: bool = False,
+    plots: Path | None = None,
+) -> dict[str, float]:
+    """Returns ``val_loss`` and the metrics of `weights` on `data`, prepared as ``augmentation.val`` says; empty if the
+    reporter asked to stop.
+
+    `fast_dev_run` evaluates one batch only. `plots` is a folder for pictures. Raises DataError, and ModelError unless
+    the weights fit the config's network exactly.
+    """
+    seed_everything(config.seed)
+    processes = Processes(device=best_device())
+    data = data.as_kind(open_task(config.task_type).kind)
+    task = task_for(config, data)
+    network = task.build_network(config.model, len(data.classes))
+    load_all(network.module, read_weights(weights), str(weights))
+    precision = Precision(config.precision, processes.device)
+    module = precision.place(network.module)
+    at_most = 1 if fast_dev_run else None
+    with open_feed(config, data, task, network, processes.device, training=False, at_most=at_most) as feed:
+        validation = Validation(config, task, network, data.classes, feed, processes, reporter or NullReporter())
+        evaluator = validation.run(module, precision)
+    if evaluator is None:
+        return {}
+    if plots is not None:
+        _draw(evaluator, plots)
+    return validation.figures(evaluator)
+
+
+class Validation:
+    """Evaluates one data set after each epoch; several processes share the work."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        task: Task,
+        network: Network,
+        classes: tuple[str, ...],
+        feed: Feed,
+        processes: Processes,
+        reporter: Reporter,
+    ) -> None:
+        self._config = config
+        self._task = task
+        self._network = network
+        self._classes = classes
+        self._feed = feed
+        self._processes = processes
+        self._reporter = reporter
+        self._last: Evaluator | None = None
+
+    def run(self, module: nn.Module, precision: Precision) -> Evaluator | None:
+        """Evaluates the module; None if the reporter asked to stop. The first process's evaluator has the samples of
+        all. Random augmentations are those of epoch 0, each time the same."""
+        self._last = None  # frees its memory first
+        evaluator = self._task.evaluator(self._network, self._classes, self._config, self._processes.device)
+        module.eval()
+        with torch.no_grad():
+            for batch in self._feed.epoch(0):
+                if self._processes.alone and self._reporter.should_stop():
+                    return None
+                with precision.autocast():
+                    evaluator.update(module, precision.arranged(batch))
+        if not self._processes.alone:
+            states = self._processes.to_first(evaluator.state())
+            for state in (states or [])[1:]:
+                evaluator.merge(state)
+        self._last = evaluator
+        return evaluator
+
+    def figures(self, evaluator: Evaluator) -> dict[str, float]:
+        """``val_loss`` and the metrics, the same in every process."""
+        own = {"val_loss": evaluator.loss(), **evaluator.metrics()} if self._processes.first else {}
+        return self._processes.of_first(own)
+
+    def draw(self, learner: Learner, weights: StateDict | None, folder: Path | None) -> list[Path]:
+        """Draws the last evaluation, or one of `weights` if they are not the last ones; does nothing unless the first
+        process has a folder."""
+        if not self._processes.of_first(folder is not None):
+            return []
+        if weights is not None:
+            learner.saved.load_state_dict(weights)
+        if weights is not None or self._last is None:
+            self.run(learner.saved, learner.precision)
+        return _draw(self._last, folder) if folder is not None and self._last is not None else []
+
+
+def task_for(config: TrainingConfig, data: ImageList) -> Task:
+    """The config's task. Raises DataError if it does not fit the data, or if the data has no class."""
+    task = open_task(config.task_type)
+    if task.kind != data.kind:
+        raise DataError(
+            f"{data.name} is a {data.kind} set, but task_type {config.task_type} takes {task.kind} ones. "
+            "Change task_type, or the labels."
+        )
+    if not data.classes:
+        raise DataError(
+            f"{data.name} has no box of any class: there is nothing to find. Name the classes in labels.txt beside it, "
+            "or (mitest) by the training's data set."
+        )
+    return task
+
+
+def _draw(evaluator: Evaluator, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return evaluator.plots(folder)

@@ -1,0 +1,31 @@
+"""Marks that a test has by where it is and what it needs, the order of the tests, and which of them share a worker."""
+
+from __future__ import annotations
+
+import pytest
+
+_AZURE_FIXTURES = {"azure", "azurite", "furnished", "worker"}
+_SLOW_FOLDERS = ("tests/acceptance/", "tests/integration/")  # real commands, in processes of their own
+_SDK_FOLDER = "tests/contracts/"  # one emulated Azure ML and one process with both SDKs, for all backends
+
+
+def mark(items: list[pytest.Item]) -> None:
+    """Sets the marks, and puts first what takes long: else it is what the other workers wait for in the end."""
+    for item in items:
+        _mark_servers(item)
+        if item.nodeid.startswith(_SLOW_FOLDERS):
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _mark_servers(item: pytest.Item) -> None:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    kinds = {value for value in parameters if isinstance(value, str)}
+    if "mongodb_uri" in fixtures or ("mongo" in kinds and fixtures & {"database", "database_environment"}):
+        item.add_marker("mongo")
+    if fixtures & _AZURE_FIXTURES or ("blob" in kinds and "subject" in fixtures):
+        item.add_marker("azure")
+    if {"azure", "furnished"} & fixtures:
+        shared = item.nodeid.startswith(_SDK_FOLDER)
+        item.add_marker(pytest.mark.xdist_group("azure" if shared else item.nodeid.rpartition("::")[0]))

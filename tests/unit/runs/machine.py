@@ -1,0 +1,53 @@
+"""A machine that runs attempts of trainings."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.models.dataset import Dataset, DatasetSplit
+from mitorch_service.models.training import Training
+from mitorch_service.runs.attempt import run_training
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.sqlite import SqliteStore
+from tests.samples import CONFIG, NOW, a_training, an_attempt, later
+from tests.unit.training.pictures import write_colors
+
+SMALL = {**CONFIG, "max_epochs": 1, "batch_size": 8, "augmentation": {"train": "resize", "val": "resize"}}
+
+
+class Machine:
+    """A database, artifacts, and a data set in files; runs attempts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store: Store = SqliteStore(None)
+        self.artifacts = FolderArtifactStore(folder / "artifacts")
+        self.stop = threading.Event()
+        self.folder = folder / "data"
+        train, val = DatasetSplit(path=str(self.folder / "train.txt")), DatasetSplit(path=str(self.folder / "val.txt"))
+        self.store.datasets.add_dataset(
+            Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW)
+        )
+
+    def write_images(self) -> None:
+        write_colors(self.folder, 12)
+        write_colors(self.folder, 6, "val")
+
+    def queued(self, training: Training | None = None, **fields: Any) -> Training:
+        """A training of which the first attempt is about to start."""
+        training = training or a_training(**{"config": SMALL, **fields})
+        self.store.queue.add_trainings([training])
+        return self.claim(training)
+
+    def claim(self, training: Training) -> Training:
+        """The next attempt is about to start."""
+        number = self.store.trainings.get_training(training.id).attempt + 1
+        assert self.store.queue.claim_training(training.id, an_attempt(training, number))
+        return self.store.trainings.get_training(training.id)
+
+    def run(self, training: Training, store: Store | None = None) -> int:
+        """The exit code of the attempt."""
+        number = training.attempt
+        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)

@@ -1,0 +1,176 @@
+"""Commands as tests start them."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Protocol
+
+from tests.coverage_environment import MEASURED
+from tests.warm.server import Order, send_order, wait_status
+
+_ROOT = Path(__file__).parents[2]
+_COMMAND_MODULES = tuple(
+    f"mitorch_service.{name}"
+    for name in ("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "stores.sqlite")
+)
+_RUN_MODULES = (
+    "mitorch_service.cli.run_process",
+    "mitorch_service.training.loop.engine",
+    "mitorch_service.training.loop.file_reporter",
+    "torchmetrics.classification",
+    "torch.utils.tensorboard",
+    "matplotlib.figure",
+)
+
+
+class Process(Protocol):
+    """What tests do with a command that they have started: a part of subprocess.Popen."""
+
+    pid: int
+    stdin: IO[str] | None
+    stdout: IO[str] | None
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]: ...
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Command:
+    """``mitorch ARGUMENTS``, forked. Its standard input is empty."""
+
+    stdin: IO[str] | None = None
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, merged: bool = False
+    ) -> None:
+        """`merged`: what it writes to standard error comes with its output."""
+        self.returncode: int | None = None
+        self.stdout, out = _pipe()
+        self._stderr, err = (None, os.dup(out)) if merged else _pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection.connect(_command_server())
+        program = ["mitorch", *arguments]
+        original = [sys.executable, "-m", "mitorch_service.cli.main", *arguments]
+        order = Order(program, original, dict(environment), str(folder))
+        self.pid = send_order(self._connection, order, [nothing, out, err])
+        for file in (nothing, out, err):
+            os.close(file)
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def poll(self) -> int | None:
+        """The exit code, None as long as it runs."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end; returns the exit code. Raises subprocess.TimeoutExpired."""
+        if not self._ended.wait(timeout) or self.returncode is None:
+            raise subprocess.TimeoutExpired("mitorch", timeout or 0.0)
+        return self.returncode
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
+        """What it has written, after its end."""
+        texts: dict[str, str] = {}
+
+        def read(name: str, stream: IO[str]) -> None:
+            with stream:
+                texts[name] = stream.read()
+
+        streams = {"out": self.stdout, "err": self._stderr}
+        readers = [
+            threading.Thread(target=read, args=(name, stream), daemon=True)
+            for name, stream in streams.items()
+            if stream is not None and not stream.closed
+        ]
+        for reader in readers:
+            reader.start()
+        self.wait(timeout)
+        for reader in readers:
+            reader.join(timeout)
+        return texts.get("out", ""), texts.get("err", "")
+
+    def send_signal(self, sig: int) -> None:
+        """Does nothing where it has ended."""
+        if self.returncode is None:
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        """SIGKILL"""
+        self.send_signal(9)
+
+    def __enter__(self) -> Command:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.communicate()
+
+    def _watch(self) -> None:
+        with self._connection:
+            status = wait_status(self._connection)
+        self.returncode = 1 if status is None else os.waitstatus_to_exitcode(status)
+        self._ended.set()
+
+
+def warm_runs() -> dict[str, str]:
+    """What a Python that has one of the two `sitecustomize` modules of tests needs to have its run forked."""
+    return {"WARM_RUNS": _run_server(), "WARM_ROOT": str(_ROOT)}
+
+
+def with_warm_runs(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that starts runs on this machine."""
+    paths = [str(Path(__file__).parent / "hook"), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, **warm_runs(), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _pipe() -> tuple[IO[str], int]:
+    read, write = os.pipe()
+    return os.fdopen(read), write
+
+
+@functools.cache
+def _command_server() -> str:
+    return _start_server(_COMMAND_MODULES, {})
+
+
+@functools.cache
+def _run_server() -> str:
+    threads = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}  # read when PyTorch is imported
+    return _start_server(_RUN_MODULES, threads)
+
+
+def _start_server(modules: Sequence[str], environment: Mapping[str, str]) -> str:
+    folder = tempfile.TemporaryDirectory(prefix="warm-", dir="/tmp")
+    path = f"{folder.name}/socket"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm.server", path, *modules],
+        cwd=_ROOT,
+        env={**os.environ, **MEASURED, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def end() -> None:
+        server.communicate()
+        folder.cleanup()
+
+    atexit.register(end)
+    assert server.stdout is not None
+    assert server.stdout.readline() == "ready\n", f"the server of {modules} has not started"
+    return path

@@ -1,0 +1,135 @@
+"""The process that is forked: `python -m tests.warm.server SOCKET MODULE…`; ends with its standard input."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pickle
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+_MESSAGE_BYTES = 1 << 20
+_GUARD = Path(__file__).parents[1] / "azureml_emulator" / "guard" / "sitecustomize.py"
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command to run. Its standard streams come with it."""
+
+    arguments: list[str]  # as in sys.argv
+    original: list[str]  # as in sys.orig_argv
+    environment: dict[str, str]
+    folder: str
+
+
+def send_order(connection: socket.socket, order: Order, streams: list[int]) -> int:
+    """Has the command started; returns its process id. The connection ends with an exit status (`wait_status`)."""
+    socket.send_fds(connection, [pickle.dumps(order)], streams)
+    return int.from_bytes(connection.recv(8), "big")
+
+
+def wait_status(connection: socket.socket) -> int | None:
+    """Waits for the end of the command; returns its status as os.waitpid does, None if the server has ended."""
+    answer = connection.recv(8)
+    return int.from_bytes(answer, "big") if answer else None
+
+
+def serve(path: str) -> Order:
+    """Forks until its standard input ends; returns in each child, with what it is to do."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen(64)
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(wakes)
+    running: dict[int, socket.socket] = {}
+    selector = selectors.DefaultSelector()
+    for file in (sys.stdin.fileno(), listener, woken):
+        selector.register(file, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        ready = {key.fileobj for key, _ in selector.select()}
+        if sys.stdin.fileno() in ready:
+            os._exit(0)
+        if woken in ready:
+            os.read(woken, 4096)
+            _report_ended(running)
+        if listener in ready:
+            connection, _ = listener.accept()
+            message, streams, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 3)
+            pid = os.fork()
+            if pid == 0:
+                for other in running.values():
+                    other.close()
+                selector.close()
+                listener.close()
+                for file in (woken, wakes):
+                    os.close(file)
+                return _become(pickle.loads(message), connection, streams)
+            for stream in streams:
+                os.close(stream)
+            connection.send(pid.to_bytes(8, "big"))
+            running[pid] = connection
+
+
+def _report_ended(running: dict[int, socket.socket]) -> None:
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        with running.pop(pid) as connection:
+            try:
+                connection.send(status.to_bytes(8, "big"))
+            except OSError:
+                continue  # nobody waits for it any more
+
+
+def _become(order: Order, connection: socket.socket, streams: list[int]) -> Order:
+    """Makes this process what the order says."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(order.environment)
+    os.chdir(order.folder)
+    sys.argv[:], sys.orig_argv[:] = order.arguments, order.original
+    if "EMULATOR_LEFT_LOOPBACK" in os.environ:
+        runpy.run_path(str(_GUARD))
+    os.setsid()
+    threading.Thread(target=_die_with, args=(connection,), name="warm", daemon=True).start()
+    return order
+
+
+def _die_with(connection: socket.socket) -> None:
+    """Whoever has ordered the command is gone, or has canceled it: as if this process had been killed itself."""
+    connection.recv(1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def main() -> None:
+    """Imports, serves, and runs the command in each child."""
+    path, *modules = sys.argv[1:]
+    from mitorch_service.cli.main import mitorch
+
+    for module in modules:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+    serve(path)
+    mitorch()
+
+
+if __name__ == "__main__":
+    main()

@@ -37,9 +37,9 @@ def write_digits(folder: Path, name: str = "digits", version: int = 1) -> Path:
             (folder / f"{split}.txt").write_text("".join(lines))
     (folder / "labels.txt").write_text("".join(f"{name}\n" for name in digits.target_names))
     support = ["images.zip", "labels.txt"]
-    parts = {split: {"path": f"{split}.txt", "support_files": support} for split in ("train", "val", "test")}
+    splits = {split: {"path": f"{split}.txt", "support_files": support} for split in ("train", "val", "test")}
     definition = folder / f"{name}.json"
-    definition.write_text(json.dumps([{"name": name, "version": version, **parts}], indent=2))
+    definition.write_text(json.dumps([{"name": name, "version": version, **splits}], indent=2))
     return definition
 
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from mitorch_service.models.base import new_id
-from mitorch_service.models.dataset import Dataset, DatasetPart, DatasetRef, dataset_id
+from mitorch_service.models.dataset import Dataset, DatasetRef, DatasetSplit, dataset_id
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import JobStatus, TrainingStatus
@@ -86,5 +86,5 @@ def a_job(**fields: Any) -> Job:
 
 def a_dataset(name: str = "digits", version: int = 1) -> Dataset:
     """A registered data set whose files nobody looks at."""
-    part = DatasetPart(path="/data/train.txt", support_files=["/data/images.zip"])
-    return Dataset(id=dataset_id(name, version), name=name, version=version, train=part, val=part, created_at=NOW)
+    split = DatasetSplit(path="/data/train.txt", support_files=["/data/images.zip"])
+    return Dataset(id=dataset_id(name, version), name=name, version=version, train=split, val=split, created_at=NOW)

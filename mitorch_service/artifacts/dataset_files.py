@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.errors import ArtifactError, DataError, MissingExtra, Problem
-from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.sas import is_url, without_sas
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class DatasetFiles:
         """
         urls = _urls(dataset)
         if not urls:
-            yield {name: Path(part.path) for name, part in dataset.parts().items()}
+            yield {name: Path(split.path) for name, split in dataset.splits().items()}
             return
         with _azure_extra():
             from mitorch_service.artifacts.blob.fetch import BlobFetch
@@ -45,15 +45,15 @@ class DatasetFiles:
         with cache.view() as folder:
             places = {url: folder.joinpath(*url.parts) for url in urls.values()}
             BlobFetch(str(dataset.ref), cache).fetch(places)
-            parts = dataset.parts().items()
-            yield {name: places[urls[part.path]] if part.path in urls else Path(part.path) for name, part in parts}
+            splits = dataset.splits().items()
+            yield {name: places[urls[split.path]] if split.path in urls else Path(split.path) for name, split in splits}
 
-    def problems(self, parts: Mapping[str, DatasetPart]) -> list[Problem]:
+    def problems(self, splits: Mapping[str, DatasetSplit]) -> list[Problem]:
         """Returns the problems with the splits' URLs (with SAS tokens). Requests each file once; downloads nothing."""
         problems: list[Problem] = []
         wanted: dict[str, BlobUrl] = {}
-        for name, part in parts.items():
-            urls, wrong = _parsed(name, part)
+        for name, split in splits.items():
+            urls, wrong = _parsed(name, split)
             problems += wrong
             wanted |= {} if wrong else urls
         if wanted:
@@ -74,17 +74,17 @@ class DatasetFiles:
 
 def _urls(dataset: Dataset) -> dict[str, BlobUrl]:
     """Returns the URLs to download, with SAS tokens, by path as registered. Raises DataError."""
-    paths = [path for part in dataset.parts().values() for path in (part.path, *part.support_files) if is_url(path)]
+    paths = [path for split in dataset.splits().values() for path in (split.path, *split.support_files) if is_url(path)]
     try:
         return {path: BlobUrl.parse(dataset.with_sas(path)) for path in paths}
     except ValueError as error:
         raise DataError(f"data set {dataset.ref}: a URL {error}. Register a new version.") from error
 
 
-def _parsed(name: str, part: DatasetPart) -> tuple[dict[str, BlobUrl], list[Problem]]:
+def _parsed(name: str, split: DatasetSplit) -> tuple[dict[str, BlobUrl], list[Problem]]:
     """Returns the URLs of a split by field, and the problems with their syntax."""
-    fields = {f"{name}.support_files[{index}]": path for index, path in enumerate(part.support_files)}
-    fields = {f"{name}.path": part.path, **fields}
+    fields = {f"{name}.support_files[{index}]": path for index, path in enumerate(split.support_files)}
+    fields = {f"{name}.path": split.path, **fields}
     if not any(map(is_url, fields.values())):
         return {}, []
     if not all(map(is_url, fields.values())):

@@ -38,7 +38,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         show_json([dataset.to_document() for dataset in listing.items])
         return
-    rows = [(d.name, d.version, "/".join(d.parts()), d.train.path, d.created_at) for d in listing.items]
+    rows = [(d.name, d.version, "/".join(d.splits()), d.train.path, d.created_at) for d in listing.items]
     show_table("data sets", ("name", "version", "splits", "train", "registered"), rows)
     for broken in listing.broken:
         click.echo(str(broken), err=True)
@@ -59,8 +59,8 @@ def show(ref: str, as_json: bool) -> None:
         show_json(dataset.to_document())
         return
     fields: list[tuple[str, object]] = [("data set", dataset.ref), ("registered", dataset.created_at)]
-    for name, part in dataset.parts().items():
-        fields += [(name, part.path), (f"{name} files", part.support_files)]
+    for name, split in dataset.splits().items():
+        fields += [(name, split.path), (f"{name} files", split.support_files)]
     show_fields(fields)
 
 

@@ -33,7 +33,7 @@ def command(
     from mitorch_service.cli.training_config import read_training_config
     from mitorch_service.cli.views.output import show_json
     from mitorch_service.cli.views.training_progress import show_evaluation
-    from mitorch_service.training.data.formats.splits import read_split
+    from mitorch_service.training.data.splits import read_split
     from mitorch_service.training.torch_imports import heavy_imports
 
     checked = read_training_config(config)

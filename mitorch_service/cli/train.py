@@ -59,7 +59,7 @@ def command(
     """
     from mitorch_service.cli.train_local import train_here
     from mitorch_service.cli.training_config import read_training_config
-    from mitorch_service.training.data.formats.splits import read_splits
+    from mitorch_service.training.data.splits import read_splits
 
     checked = read_training_config(config)
     _check_base(config, checked, weights)

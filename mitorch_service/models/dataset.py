@@ -49,7 +49,7 @@ def _chosen(value: object) -> object:
 DatasetChoice = Annotated[DatasetRef, BeforeValidator(_chosen)]
 
 
-class DatasetPart(ConfigSection):
+class DatasetSplit(ConfigSection):
     """One split: its text file, and the files that the text file names (``zip`` archives, ``labels.txt``)."""
 
     path: str = Field(min_length=1)
@@ -61,9 +61,9 @@ class DatasetDefinition(ConfigSection):
 
     name: str
     version: Annotated[int, Field(ge=0, strict=True)]
-    train: DatasetPart
-    val: DatasetPart
-    test: DatasetPart | None = None
+    train: DatasetSplit
+    val: DatasetSplit
+    test: DatasetSplit | None = None
 
     @field_validator("name")
     @classmethod
@@ -72,14 +72,14 @@ class DatasetDefinition(ConfigSection):
             raise ValueError("must start with a letter or digit and hold letters, digits, space, . _ - only")
         return name
 
-    def parts(self) -> dict[str, DatasetPart]:
+    def splits(self) -> dict[str, DatasetSplit]:
         """The splits that there are, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test}
-        return {name: part for name, part in named.items() if part is not None}
+        return {name: split for name, split in named.items() if split is not None}
 
 
 class SasToken(Document):
-    """The part of a URL after the ``?``, stored separately, so that the URL can be shown."""
+    """The split of a URL after the ``?``, stored separately, so that the URL can be shown."""
 
     url: str
     token: str = Field(repr=False)
@@ -95,9 +95,9 @@ class Dataset(Document):
     id: str
     name: str
     version: int
-    train: DatasetPart
-    val: DatasetPart
-    test: DatasetPart | None = None
+    train: DatasetSplit
+    val: DatasetSplit
+    test: DatasetSplit | None = None
     created_at: UtcTime
     sas_tokens: list[SasToken] = Field(default=[], repr=False)
 
@@ -105,10 +105,10 @@ class Dataset(Document):
     def ref(self) -> DatasetRef:
         return DatasetRef(name=self.name, version=self.version)
 
-    def parts(self) -> dict[str, DatasetPart]:
+    def splits(self) -> dict[str, DatasetSplit]:
         """The splits that there are, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test}
-        return {name: part for name, part in named.items() if part is not None}
+        return {name: split for name, split in named.items() if split is not None}
 
     def with_sas(self, url: str) -> str:
         """Appends the SAS token to a URL of this data set; the result is a secret."""
@@ -121,10 +121,10 @@ class Dataset(Document):
         return min(((end, url) for end, url in ends if end is not None), default=None)
 
 
-def split_sas(part: DatasetPart) -> tuple[DatasetPart, list[SasToken]]:
+def detach_sas_tokens(split: DatasetSplit) -> tuple[DatasetSplit, list[SasToken]]:
     """Separates the SAS tokens from the URLs of a split."""
-    urls = [path for path in (part.path, *part.support_files) if is_url(path) and sas_of(path)]
-    plain = DatasetPart(path=_shown(part.path), support_files=[_shown(path) for path in part.support_files])
+    urls = [path for path in (split.path, *split.support_files) if is_url(path) and sas_of(path)]
+    plain = DatasetSplit(path=_shown(split.path), support_files=[_shown(path) for path in split.support_files])
     return plain, [SasToken(url=without_sas(url), token=sas_of(url)) for url in urls]
 
 

@@ -12,11 +12,11 @@ from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
 from mitorch_service.models.dataset import (
     Dataset,
     DatasetDefinition,
-    DatasetPart,
     DatasetRef,
+    DatasetSplit,
     SasToken,
     dataset_id,
-    split_sas,
+    detach_sas_tokens,
 )
 from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import OPEN
@@ -24,8 +24,8 @@ from mitorch_service.models.validation import check, parse_json
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import TrainingFilter
-from mitorch_service.training.data.formats.splits import read_split
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.splits import read_split
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class DatasetRegistry:
         definition, problems = check(DatasetDefinition, item)
         if definition is None:
             return None, problems
-        resolved, problems = self.datastores.resolve(definition.parts())
-        parts = {name: _absolute(part, folder) for name, part in resolved.items()}
-        problems += self.files.problems(parts)
-        problems += _file_problems({name: part for name, part in parts.items() if not _is_remote(part)})
-        return (None if problems else _build(definition, parts)), problems
+        resolved, problems = self.datastores.resolve(definition.splits())
+        splits = {name: _absolute(split, folder) for name, split in resolved.items()}
+        problems += self.files.problems(splits)
+        problems += _file_problems({name: split for name, split in splits.items() if not _is_remote(split)})
+        return (None if problems else _build(definition, splits)), problems
 
 
 def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
@@ -93,12 +93,12 @@ def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
     return dataset.ref
 
 
-def _build(definition: DatasetDefinition, parts: dict[str, DatasetPart]) -> Dataset:
+def _build(definition: DatasetDefinition, splits: dict[str, DatasetSplit]) -> Dataset:
     """The document, with its SAS tokens apart from its paths."""
     tokens: dict[str, SasToken] = {}
-    shown: dict[str, DatasetPart] = {}
-    for name, part in parts.items():
-        shown[name], found = split_sas(part)
+    shown: dict[str, DatasetSplit] = {}
+    for name, split in splits.items():
+        shown[name], found = detach_sas_tokens(split)
         tokens |= {token.url: token for token in found}
     return Dataset(
         id=dataset_id(definition.name, definition.version),
@@ -110,10 +110,10 @@ def _build(definition: DatasetDefinition, parts: dict[str, DatasetPart]) -> Data
     )
 
 
-def _absolute(part: DatasetPart, folder: Path) -> DatasetPart:
-    return DatasetPart(
-        path=_resolve(part.path, folder),
-        support_files=[_resolve(path, folder) for path in part.support_files],
+def _absolute(split: DatasetSplit, folder: Path) -> DatasetSplit:
+    return DatasetSplit(
+        path=_resolve(split.path, folder),
+        support_files=[_resolve(path, folder) for path in split.support_files],
     )
 
 
@@ -121,27 +121,27 @@ def _resolve(path: str, folder: Path) -> str:
     return path if is_url(path) else str(folder / Path(path).expanduser())
 
 
-def _is_remote(part: DatasetPart) -> bool:
-    return any(map(is_url, (part.path, *part.support_files)))
+def _is_remote(split: DatasetSplit) -> bool:
+    return any(map(is_url, (split.path, *split.support_files)))
 
 
-def _file_problems(parts: dict[str, DatasetPart]) -> list[Problem]:
+def _file_problems(splits: dict[str, DatasetSplit]) -> list[Problem]:
     """Reads every split of this machine, with the training's classes, and checks that each image exists."""
     problems: list[Problem] = []
     lists: dict[str, ImageList] = {}
-    for name, part in parts.items():
-        missing = _missing(name, part)
+    for name, split in splits.items():
+        missing = _missing(name, split)
         problems += missing
         if missing:
             continue
         try:
-            lists[name] = read_split(Path(part.path), part.path, lists.get("train"))
+            lists[name] = read_split(Path(split.path), split.path, lists.get("train"))
         except DataError as error:
             problems.append(Problem(f"{name}.path", str(error)))
     return problems
 
 
-def _missing(name: str, part: DatasetPart) -> Sequence[Problem]:
-    named = [(f"{name}.path", part.path)]
-    named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(part.support_files)]
+def _missing(name: str, split: DatasetSplit) -> Sequence[Problem]:
+    named = [(f"{name}.path", split.path)]
+    named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(split.support_files)]
     return [Problem(where, f"there is no file or folder {path}") for where, path in named if not Path(path).exists()]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from mitorch_service.artifacts.datastore_urls import file_url
 from mitorch_service.backends.optional import DatastoreRegistry
 from mitorch_service.errors import BackendError, InvalidInput, MissingExtra, Problem
-from mitorch_service.models.dataset import DatasetPart
+from mitorch_service.models.dataset import DatasetSplit
 from mitorch_service.models.datastore import Datastore, DatastorePath, is_datastore_path
 from mitorch_service.models.sas import sas_expiry
 from mitorch_service.operations.choose_cluster import Workspace, choose_cluster
@@ -49,14 +49,14 @@ class DatastorePaths:
         self._workspaces: dict[Workspace | None, DatastoreRegistry] = {}
         self._known: dict[tuple[Workspace | None, str], Datastore] = {}
 
-    def resolve(self, parts: Mapping[str, DatasetPart]) -> tuple[dict[str, DatasetPart], list[Problem]]:
+    def resolve(self, splits: Mapping[str, DatasetSplit]) -> tuple[dict[str, DatasetSplit], list[Problem]]:
         """Returns the splits with URLs (with SAS tokens), without those that have a problem, and the problems."""
-        resolved: dict[str, DatasetPart] = {}
+        resolved: dict[str, DatasetSplit] = {}
         problems: list[Problem] = []
-        for name, part in parts.items():
+        for name, split in splits.items():
             try:
-                support = [self._url(f"{name}.support_files[{i}]", path) for i, path in enumerate(part.support_files)]
-                resolved[name] = DatasetPart(path=self._url(f"{name}.path", part.path), support_files=support)
+                support = [self._url(f"{name}.support_files[{i}]", path) for i, path in enumerate(split.support_files)]
+                resolved[name] = DatasetSplit(path=self._url(f"{name}.path", split.path), support_files=support)
             except _Unresolved as error:
                 problems.append(error.problem)
         return resolved, problems

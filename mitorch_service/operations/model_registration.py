@@ -131,8 +131,8 @@ def _image_counts(store: Store, files: DatasetFiles, training: Training) -> tupl
 
 
 def _texts_only(dataset: Dataset) -> Dataset:
-    parts = {name: part.model_copy(update={"support_files": []}) for name, part in dataset.parts().items()}
-    return dataset.model_copy(update=parts)
+    splits = {name: split.model_copy(update={"support_files": []}) for name, split in dataset.splits().items()}
+    return dataset.model_copy(update=splits)
 
 
 def _lines(path: Path) -> int:

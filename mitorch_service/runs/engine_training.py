@@ -16,7 +16,7 @@ from mitorch_service.runs.resume import ResumePoint
 from mitorch_service.runs.search_decision import paused
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.training.data.formats.splits import read_splits
+from mitorch_service.training.data.splits import read_splits
 from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
 from mitorch_service.training.loop.segment import segment_of
 from mitorch_service.training.torch_imports import heavy_imports

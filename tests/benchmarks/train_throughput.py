@@ -39,7 +39,7 @@ from torchvision.transforms import v2
 
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.device import best_device
 from mitorch_service.training.loop.engine import train

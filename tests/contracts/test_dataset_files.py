@@ -16,7 +16,7 @@ import pytest
 
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import ArtifactError, DataError
-from mitorch_service.models.dataset import Dataset, DatasetPart, dataset_id, split_sas
+from mitorch_service.models.dataset import Dataset, DatasetSplit, dataset_id, detach_sas_tokens
 from tests.azurite_server import Azurite
 from tests.cut_proxy import CutProxy
 from tests.samples import NOW
@@ -50,9 +50,9 @@ class Storage:
         """Both splits are made of these paths, the first being the text file."""
         token = sas or self.azurite.sas(self.name, "rl")
         urls = [f"{self.azurite.url(self.name, path, host)}?{token}" for path in paths]
-        part, tokens = split_sas(DatasetPart(path=urls[0], support_files=urls[1:]))
+        split, tokens = detach_sas_tokens(DatasetSplit(path=urls[0], support_files=urls[1:]))
         id = dataset_id("digits", 1)
-        return Dataset(id=id, name="digits", version=1, train=part, val=part, created_at=NOW, sas_tokens=tokens)
+        return Dataset(id=id, name="digits", version=1, train=split, val=split, created_at=NOW, sas_tokens=tokens)
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def views(cache: Path) -> list[Path]:
 
 
 def test_files_of_this_machine_are_where_they_are(tmp_path: Path) -> None:
-    part = DatasetPart(path="/data/train.txt", support_files=["/data/images.zip"])
-    dataset = Dataset(id="d:1", name="d", version=1, train=part, val=part, created_at=NOW)
+    split = DatasetSplit(path="/data/train.txt", support_files=["/data/images.zip"])
+    dataset = Dataset(id="d:1", name="d", version=1, train=split, val=split, created_at=NOW)
     with DatasetFiles(tmp_path / "cache").local_paths(dataset) as paths:
         assert paths == {"train": Path("/data/train.txt"), "val": Path("/data/train.txt")}
     assert not (tmp_path / "cache").exists()
@@ -238,7 +238,9 @@ def test_the_loading_is_told_in_the_log(storage: Storage, tmp_path: Path, caplog
 
 def test_urls_that_cannot_be_reached_are_told_by_their_field(storage: Storage, tmp_path: Path) -> None:
     def problems(path: str, *support: str) -> list[str]:
-        return [*map(str, DatasetFiles(tmp_path).problems({"train": DatasetPart(path=path, support_files=[*support])}))]
+        return [
+            *map(str, DatasetFiles(tmp_path).problems({"train": DatasetSplit(path=path, support_files=[*support])}))
+        ]
 
     token = storage.azurite.sas(storage.name, "r")
     storage.write("train.txt", b"x")

@@ -12,7 +12,7 @@ import torch
 
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
@@ -44,9 +44,9 @@ SMALL = {**CONFIG, "max_epochs": 2, "batch_size": 8, "augmentation": {"train": "
 def store(tmp_path: Path) -> SqliteStore:
     for name, images in (("train", 17), ("val", 6)):
         write_colors(tmp_path, images, name)
-    parts = {name: DatasetPart(path=str(tmp_path / f"{name}.txt")) for name in ("train", "val")}
+    splits = {name: DatasetSplit(path=str(tmp_path / f"{name}.txt")) for name in ("train", "val")}
     store = SqliteStore(tmp_path / "mitorch.db")
-    store.datasets.add_dataset(Dataset(id="digits:1", name="digits", version=1, created_at=NOW, **parts))
+    store.datasets.add_dataset(Dataset(id="digits:1", name="digits", version=1, created_at=NOW, **splits))
     return store
 
 

@@ -149,7 +149,7 @@ def is_near_data(cluster: Cluster, training: TrainingRow, hosts: Mapping[str, fr
 
 def hosts_of(dataset: Dataset) -> frozenset[str]:
     """Returns the hosts of those of its files that are URLs."""
-    places = [place for part in dataset.parts().values() for place in (part.path, *part.support_files)]
+    places = [place for split in dataset.splits().values() for place in (split.path, *split.support_files)]
     return frozenset(host for host in map(_host, places) if host)
 
 

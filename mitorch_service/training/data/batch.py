@@ -1,4 +1,4 @@
-"""A batch on its way from the loading processes to the device."""
+"""A batch of images and targets, from the loading processes to the device."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# What one image shows, as the augmentation leaves it: a class, classes, or {"boxes": float32 (K, 4), x_min, y_min,
-# x_max, y_max in pixels of the augmented image; "labels": int64 (K)}.
+# The target of an augmented image: a class, several, or {"boxes": float32 (K, 4), x_min, y_min, x_max, y_max in its
+# pixels; "labels": int64 (K,)}.
 BoxTarget = dict[str, Tensor]
 Target = int | tuple[int, ...] | BoxTarget
 Sample = tuple[Tensor, Target]
@@ -19,8 +19,8 @@ Sample = tuple[Tensor, Target]
 class Batch:
     """N images with their targets.
 
-    The network takes the images as float32, less the network's mean, over its std; before that they may be uint8 in
-    0..255 (`Network.mean` of 0 and `std` of 1: values in 0..1). One tensor where all images have one size.
+    Images are uint8 in 0..255 as loaded, and float32, normalized by `Network.mean` and `std`, for the network. They are
+    one tensor if all have the same size.
     """
 
     images: Tensor | list[Tensor]  # (N, 3, H, W), or N of (3, H, W)
@@ -30,11 +30,11 @@ class Batch:
         return len(self.images)
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Batch:
-        """This batch on the device."""
+        """Copies the batch to the device."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
-        """This batch in memory that a GPU copies from without the processor; a data loader calls it."""
+        """Copies the batch to page-locked memory, from which a GPU copies by itself. PyTorch's data loader calls it."""
         return self._each(torch.Tensor.pin_memory)
 
     def _each(self, apply: Callable[[Tensor], Tensor]) -> Batch:
@@ -45,6 +45,6 @@ class Batch:
 
 
 def stack_images(samples: Sequence[Sample]) -> Tensor | list[Tensor]:
-    """One tensor (N, 3, H, W) if all have one size, else the list."""
+    """One tensor (N, 3, H, W) if all images have the same size, else a list of N."""
     images = [image for image, _ in samples]
     return torch.stack(images) if len({image.shape for image in images}) == 1 else images

@@ -1,4 +1,4 @@
-"""Whether boxes lie within their images, where the file of the data set does not have the images' sizes."""
+"""Compares boxes with the sizes of their images, which most data sets do not state."""
 
 from __future__ import annotations
 
@@ -8,65 +8,69 @@ from io import BytesIO
 
 from PIL import Image
 
-from mitorch_service.training.data.box_list import BoxFlaws
+from mitorch_service.training.data.box_flaws import BoxFlaws, Size
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.targets import Boxes
-from mitorch_service.training.data.zip_files import ZipFiles
+from mitorch_service.training.data.zip_index import ZipFiles
 
 log = logging.getLogger("mitorch")
 
-_MOST_IMAGES = 10_000  # whose sizes are read: some seconds; more take too long to wait for
+_MOST_IMAGES = 10_000  # whose sizes are read: takes seconds; more would take too long
 
 
-def tell_boxes_beyond(image_list: ImageList) -> None:
-    """Logs how many boxes lie beyond their images, in whole or in part, of the first 10,000 images, and how many of
-    these are not of the size that the data set states: boxes are pixels of the image as it is stored.
+def log_boxes_outside_images(images: ImageList) -> None:
+    """Logs how many boxes of the first 10,000 images are partly or wholly outside, and how many of these images differ
+    in size from what the data set states. Loading clips such boxes.
 
-    Reads the head of each image file; what has none is left to the training, which names it. What is beyond is cut off
-    when the image is loaded.
+    Reads only the head of each image file, and skips one that has none: the training names it.
     """
-    if image_list.kind != "detection":
+    if images.kind != "detection":
         return
-    flaws, others = BoxFlaws(image_list.name), _OtherSizes(image_list)
-    for index in range(min(len(image_list), _MOST_IMAGES)):
-        target = image_list.target(index)
+    flaws = BoxFlaws(images.name)
+    wrong_sizes = _WrongSizes(images)
+    for index in range(min(len(images), _MOST_IMAGES)):
+        target = images.target(index)
         if not isinstance(target, Boxes) or not len(target):
             continue
-        size, stated = _size(image_list.location(index), image_list.archives), image_list.stated_size(index)
-        if size is None or size == stated:  # then its boxes were cut off there
+        size = _stored_size(images.location(index), images.archives)
+        stated = images.stated_size(index)
+        if size is None or size == stated:  # unreadable, or clipped when the file was read
             continue
         if stated is not None:
-            others.add(index, size, stated)
+            wrong_sizes.add(index, size, stated)
         for x_min, y_min, x_max, y_max in target.boxes.tolist():
             flaws.usable((x_min, y_min, x_max, y_max), size)
-    flaws.tell()
-    others.tell()
+    flaws.log()
+    wrong_sizes.log()
 
 
-class _OtherSizes:
-    """Counts the images that are not of the size that is stated."""
+class _WrongSizes:
+    """Counts the images that differ in size from what the data set states."""
 
-    def __init__(self, image_list: ImageList) -> None:
-        self._image_list, self._count, self._first = image_list, 0, ""
+    def __init__(self, images: ImageList) -> None:
+        self._images = images
+        self._count = 0
+        self._first = ""
 
-    def add(self, index: int, size: tuple[int, int], stated: tuple[float, float]) -> None:
+    def add(self, index: int, size: tuple[int, int], stated: Size) -> None:
         self._count += 1
-        name = self._image_list.images[index]
+        name = self._images.images[index]
         self._first = self._first or f"{name} is {size[0]}x{size[1]}, not {stated[0]:g}x{stated[1]:g}"
 
-    def tell(self) -> None:
+    def log(self) -> None:
         if self._count:
             log.warning(
-                "%s: %d images are not of the size that it states; the first: %s. Its boxes are taken as pixels of the "
-                "image as stored. If they were drawn on it in another size, or turned by its EXIF data, store it so.",
-                self._image_list.name,
+                "%s: %d images do not have the size that it states; the first: %s. Its boxes are taken as pixels of "
+                "the image as stored. If they were drawn on it in another size, or turned by its EXIF data, store it "
+                "so.",
+                self._images.name,
                 self._count,
                 self._first,
             )
 
 
-def _size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:
-    """Width and height as stored, or None for what is no image."""
+def _stored_size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:
+    """Width and height as stored, or None for a file that is not an image."""
     try:
         file = location.path if location.entry is None else BytesIO(archives.read(location.path, location.entry))
         with Image.open(file) as image:

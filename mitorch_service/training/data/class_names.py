@@ -1,4 +1,4 @@
-"""The list of classes of a data set: given, or found while its files are read."""
+"""The classes of a data set: given, or collected while its files are read."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from mitorch_service.errors import DataError
 
 @dataclass(frozen=True)
 class ClassList:
-    """The names of the classes in the order of their ids, and who names them."""
+    """The names of the classes in the order of their ids, and their source."""
 
     names: tuple[str, ...]
     source: str  # for messages: labels.txt, or the training split
 
 
 class ClassIds:
-    """Ids for the names that a file uses: those of the given list, or whatever comes."""
+    """Ids for the names in a file: those of the given list, or new ones in order of appearance."""
 
     def __init__(self, given: ClassList | None) -> None:
         self._given = given
-        self.known = {name: number for number, name in enumerate(given.names)} if given else {}  # until now
+        self.known = {name: number for number, name in enumerate(given.names)} if given else {}
 
     def id(self, name: str, where: str) -> int:
-        """The class's id. Raises DataError, with `where`, for a name that the given list does not have."""
+        """The class's id. Raises DataError, starting with `where`, for a name that is not in the given list."""
         if name not in self.known and self._given is not None:
-            known = ", ".join(self._given.names[:5]) + ", …" * (len(self._given.names) > 5)
+            known = ", ".join(self._given.names[:5]) + (", …" if len(self._given.names) > 5 else "")
             raise DataError(
-                f"{where}: class {name!r} is none of {self._given.source} ({known}). "
+                f"{where}: class {name!r} is not in {self._given.source} ({known}). "
                 "Add training images of it, or remove it here."
             )
         return self.known.setdefault(name, len(self.known))
 
     def finish(self, labels: array[int]) -> tuple[str, ...]:
-        """The names in the order of the ids. Names that were found are sorted now, and `labels` changed to fit."""
+        """The names in the order of the ids. Collected names are sorted now, and `labels` renumbered in place."""
         if self._given is not None:
             return self._given.names
         names = tuple(sorted(self.known))
@@ -47,7 +47,8 @@ class ClassIds:
 
 
 def read_class_list(path: Path) -> ClassList | None:
-    """The names in a ``labels.txt``, one per line, or None when there is no such file. Raises DataError."""
+    """Reads a ``labels.txt``, one name per line; None if there is no such file. Raises DataError if it is not UTF-8 or
+    has an empty line."""
     if not path.exists():
         return None
     try:

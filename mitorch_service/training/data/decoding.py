@@ -1,4 +1,4 @@
-"""From the bytes of an image file to upright RGB pixels."""
+"""Decodes image files to upright RGB pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from mitorch_service.training.data.targets import Boxes
 
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
-# By EXIF's orientation: how the stored pixels are to be turned, and the same for x and y in 0..1.
+# By EXIF orientation: how to turn the stored pixels, and below the same for x and y in 0..1.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -22,21 +22,22 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SWAPPED = (5, 6, 7, 8)  # width and height change places
-_MIRRORED_X = (2, 3, 6, 7)  # x runs the other way, after the change of places
+_SWAPPED = (5, 6, 7, 8)  # width and height are swapped
+_MIRRORED_X = (2, 3, 6, 7)  # x is mirrored, after the swap
 _MIRRORED_Y = (3, 4, 7, 8)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as it is to be looked at, and what was done to the stored pixels to get there."""
+    """An upright image, and how it was made from the stored pixels."""
 
     image: Image.Image  # RGB
     stored_size: tuple[int, int]  # width and height in the file
     orientation: int = 1  # EXIF's, 1 to 8
 
-    def place(self, stored: Boxes) -> Boxes:
-        """Boxes in pixels of the file, cut off at its edges, in pixels of `image`; those with an area left."""
+    def map_boxes(self, stored: Boxes) -> Boxes:
+        """Converts boxes from pixels of the file to pixels of `image`. Clips them to the file's edges first, and leaves
+        out those with no area left."""
         size = np.array(self.stored_size, np.float32)
         corners = np.clip(stored.boxes.reshape(-1, 2, 2), 0, size) / size  # K, (min, max), (x, y) in 0..1
         if self.orientation in _SWAPPED:
@@ -51,10 +52,10 @@ class Picture:
 
 
 def decode(file: Path | BytesIO, shorter_side: int | None = None) -> Picture:
-    """Reads a picture of any kind: turned as its EXIF orientation says, grey of 16 bits scaled to 8.
+    """Reads an image of any mode as RGB, turned by its EXIF orientation, with 16-bit grey scaled to 8.
 
-    A JPEG is decoded at a half, a quarter or an eighth of its size where its shorter side is still at least
-    `shorter_side` pixels then, which takes a fraction of the time. Raises what Pillow raises.
+    A JPEG is decoded at a half, a quarter or an eighth of its size, in a fraction of the time, as long as its shorter
+    side keeps at least `shorter_side` pixels. Raises Pillow's errors.
     """
     with Image.open(file) as image:
         stored_size = image.size
@@ -70,9 +71,9 @@ def decode(file: Path | BytesIO, shorter_side: int | None = None) -> Picture:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):  # Pillow would cut off at 255
+    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):  # Pillow would clip at 255
         values = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # Pillow warns of anything more direct
+        image = image.convert("RGBA")  # converting directly makes Pillow warn
     return image.convert("RGB")

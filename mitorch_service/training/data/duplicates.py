@@ -1,4 +1,4 @@
-"""Images that are in two splits of a data set: a network that has seen them in training is not tested by them."""
+"""Finds images that are in two splits of a data set: metrics measured on images seen in training say little."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import os
 from collections.abc import Iterable, Iterator
 
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
-from mitorch_service.training.data.zip_files import ZipFiles
+from mitorch_service.training.data.zip_index import ZipFiles
 
-_MOST_FILES = 20_000  # of which the size is asked for; beyond, only paths are compared
-_MOST_BYTES = 200 << 20  # that are read to tell files of one size apart
+_MOST_FILES = 20_000  # whose sizes are looked up; beyond, only paths are compared
+_MOST_BYTES = 200 << 20  # that are read to compare files of the same size
 
 
-def count_shared(train: ImageList, other: ImageList) -> tuple[int, int]:
-    """How many images of `other` are in `train`: by their path, and (others) by what is in them.
+def count_duplicates(train: ImageList, other: ImageList) -> tuple[int, int]:
+    """The number of images of `other` that are in `train` by path, and of further ones by content.
 
-    Contents are compared where that is cheap: entries of zip files by size and checksum, which the archive's directory
-    has; plain files of small data sets by size and then hash. Raises OSError, BadZipFile or KeyError for what
-    `check_files` finds.
+    Contents are compared where that is cheap: zip entries by size and CRC-32, which the archive's directory has; plain
+    files of small data sets by size, then hash. Raises OSError, BadZipFile or KeyError for files that `check_files`
+    would have refused.
     """
-    wanted = set(map(hash, _paths(other)))  # numbers, and of the smaller split: a million paths take 150 MB
+    wanted = set(map(hash, _paths(other)))  # hashes, of the smaller split: a million paths take 150 MB
     shared = wanted.intersection(map(hash, _paths(train)))
     rest = [index for index, path in enumerate(_paths(other)) if hash(path) not in shared]
     if len(train) + len(rest) > _MOST_FILES:
@@ -31,7 +31,7 @@ def count_shared(train: ImageList, other: ImageList) -> tuple[int, int]:
 
 
 def _paths(image_list: ImageList) -> Iterator[str]:
-    """Normal ones, as the same image may be written in several ways."""
+    """Normalized paths, as the same image may be written in several ways."""
     folder = os.path.normpath(image_list.folder)
     for name in image_list.images:
         plain = not name.startswith("/") and "./" not in name and "//" not in name
@@ -55,7 +55,7 @@ def _count_copies(
 
 
 def _checksums(locations: Iterable[ImageLocation], archives: ZipFiles) -> Iterator[tuple[int, int]]:
-    """Size and CRC-32 of each that lies in a zip file."""
+    """Size in bytes and CRC-32 of each one in a zip archive."""
     for location in locations:
         if location.entry is not None:
             yield archives.at(location.path).checksum(location.entry)

@@ -1,4 +1,4 @@
-"""Whether the files that a data set names are there: asked before a training starts, not an hour into it."""
+"""Checks before a training starts, not an hour into it, that the files a data set names exist."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from mitorch_service.training.data.image_list import ImageList, split_entry
 from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call, results
 
 
-def check_files(image_list: ImageList) -> None:
-    """Raises DataError with the number and the first three names of images that are missing.
+def check_files(images: ImageList) -> None:
+    """Raises DataError with the number and the first three names of missing images, and for an unreadable zip archive.
 
-    Opens each zip file, to read its directory. Decodes no image: a damaged one is found when it is loaded.
+    Reads the directory of each archive but decodes no image: a damaged one is found when it is loaded.
     """
-    missing = list(chain.from_iterable(results(_calls(image_list))))
+    missing = list(chain.from_iterable(results(_calls(images))))
     if missing:
-        names = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
+        names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise DataError(
-            f"{image_list.name}: {len(missing)} of {len(image_list)} images are missing: {names} "
-            f"(looked for in {image_list.folder}). Put the files there, or remove the lines."
+            f"{images.name}: {len(missing)} of {len(images)} images are missing: {names} "
+            f"(looked for in {images.folder}). Put the files there, or remove the lines."
         )
 
 
-def _calls(image_list: ImageList) -> Iterator[Call[Iterable[str]]]:
-    """Calls that give the names of missing images."""
-    folder, names = os.fspath(image_list.folder), iter(image_list.images)
+def _calls(images: ImageList) -> Iterator[Call[Iterable[str]]]:
+    """Calls that return the names of missing images."""
+    folder, names = os.fspath(images.folder), iter(images.images)
     while part := list(islice(names, FILES_PER_CALL)):
-        if any("@" in name for name in part):  # an archive, whose directory is read once: here
-            yield Call(_missing, (image_list, folder, part), here=True)
+        if any("@" in name for name in part):  # an archive: its directory is read once, in this process
+            yield Call(_missing, (images, folder, part), here=True)
         else:
             yield Call(_missing_files, (folder, part))
 
@@ -40,34 +40,35 @@ def _missing_files(folder: str, names: Sequence[str]) -> list[str]:
     return [name for name in names if not _is_file(folder, name)]
 
 
-def _missing(image_list: ImageList, folder: str, names: Sequence[str]) -> list[str]:
-    there: dict[str, bool] = {}
-    in_archives: dict[str, dict[str, str]] = {}  # by archive, the name of each entry
+def _missing(images: ImageList, folder: str, names: Sequence[str]) -> list[str]:
+    """The missing ones of plain files and archive entries; the entries of one archive are looked up together."""
+    found: dict[str, bool] = {}
+    names_by_entry: dict[str, dict[str, str]] = {}  # of each archive
     for name in names:
         path, entry = split_entry(name)
         if entry is None:
-            there[name] = _is_file(folder, name)
+            found[name] = _is_file(folder, name)
         else:
-            in_archives.setdefault(path, {})[entry] = name
-    for path, entries in in_archives.items():
-        there |= zip(entries.values(), _has(image_list, _path(folder, path), list(entries)), strict=True)
-    return [name for name in names if not there[name]]
+            names_by_entry.setdefault(path, {})[entry] = name
+    for path, entries in names_by_entry.items():
+        found |= zip(entries.values(), _has_entries(images, _join(folder, path), list(entries)), strict=True)
+    return [name for name in names if not found[name]]
 
 
 def _is_file(folder: str, name: str) -> bool:
-    path = _path(folder, name)
-    suffix = "." in path[-5:-2]  # then taken for a file, or a folder that loading will name: asking costs thrice
-    return os.access(path, os.F_OK) and (suffix or os.path.isfile(path))  # noqa: PTH113
+    path = _join(folder, name)
+    has_suffix = "." in path[-5:-2]  # then it is taken for a file: telling it from a folder takes three times as long
+    return os.access(path, os.F_OK) and (has_suffix or os.path.isfile(path))  # noqa: PTH113
 
 
-def _path(folder: str, name: str) -> str:
+def _join(folder: str, name: str) -> str:
     return name if name.startswith("/") else f"{folder}/{name}"  # a Path for each of a million costs seconds
 
 
-def _has(image_list: ImageList, path: str, entries: Sequence[str]) -> list[bool]:
+def _has_entries(images: ImageList, path: str, entries: Sequence[str]) -> list[bool]:
     try:
-        return image_list.archives.at(path).has(entries)
+        return images.archives.at(path).has(entries)
     except FileNotFoundError:
-        raise DataError(f"{image_list.name}: the zip file {path} is missing. Put it beside the text file.") from None
+        raise DataError(f"{images.name}: the zip file {path} is missing. Put it beside the text file.") from None
     except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{image_list.name}: the zip file {path} cannot be read ({error}). Write it again.") from error
+        raise DataError(f"{images.name}: the zip file {path} cannot be read ({error}). Write it again.") from error

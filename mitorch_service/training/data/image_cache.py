@@ -1,4 +1,4 @@
-"""Decoded images kept in memory that all loading processes share."""
+"""A cache of decoded images in memory that all loading processes share."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from PIL import Image
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.training.data.decoding import Picture
 
-_ENTRY = struct.Struct("<QIIIIB")  # place of the pixels, width, height, the same in the file, orientation; 0: absent
+_ENTRY = struct.Struct("<QIIIIB")  # offset of the pixels, width, height, both as stored, orientation (0: absent)
 
 
 class ImageCache:
-    """Images by their number, up to a number of bytes; what comes after that is not kept.
+    """Keeps images by number until a limit of bytes is reached.
 
-    Nothing is ever thrown out: each epoch asks for each image once, so that whatever is kept is worth the same.
-    Processes forked from the one that made the cache share it; one given a pickle caches nothing.
+    Nothing is evicted: each epoch needs each image once, so all are worth the same. Processes forked from the one that
+    made the cache share it; a pickled copy caches nothing.
     """
 
     def __init__(self, images: int, limit: int) -> None:
-        """Room for `limit` bytes; memory is taken as it fills. Raises InvalidInput for more than the machine has."""
+        """`limit`: bytes, allocated as the cache fills. Raises InvalidInput if the machine does not have them."""
         self._limit = limit
         self._index = mmap.mmap(-1, max(1, images * _ENTRY.size))
         self._pixels = _memory(max(1, limit))
         self._used = multiprocessing.get_context("fork").Value("Q", 0)
 
     def get(self, index: int) -> Picture | None:
-        """The picture as it was put, or None."""
+        """The picture, or None if it is not kept."""
         if self._limit == 0:
             return None
-        with self._used.get_lock():  # who has the lock sees whole entries only
-            place, width, height, *stored, orientation = _ENTRY.unpack_from(self._index, index * _ENTRY.size)
+        with self._used.get_lock():  # never sees half an entry
+            entry = _ENTRY.unpack_from(self._index, index * _ENTRY.size)
+        offset, width, height, stored_width, stored_height, orientation = entry
         if orientation == 0:
             return None
-        pixels = self._pixels[place : place + 3 * width * height]
-        return Picture(Image.frombytes("RGB", (width, height), pixels), (stored[0], stored[1]), orientation)
+        pixels = self._pixels[offset : offset + 3 * width * height]
+        return Picture(Image.frombytes("RGB", (width, height), pixels), (stored_width, stored_height), orientation)
 
     def put(self, index: int, picture: Picture) -> None:
         """Keeps the picture if there is room."""
@@ -46,18 +47,18 @@ class ImageCache:
         width, height = picture.image.size
         size = 3 * width * height
         with self._used.get_lock():
-            place = self._used.value
-            if place + size > self._limit:
+            offset = self._used.value
+            if offset + size > self._limit:
                 return
-            self._used.value = place + size
-        self._pixels[place : place + size] = picture.image.tobytes()
+            self._used.value = offset + size
+        self._pixels[offset : offset + size] = picture.image.tobytes()
         with self._used.get_lock():
-            values = (place, width, height, *picture.stored_size, picture.orientation)
+            values = (offset, width, height, *picture.stored_size, picture.orientation)
             _ENTRY.pack_into(self._index, index * _ENTRY.size, *values)
 
     @property
     def used(self) -> int:
-        """Bytes of pixels that are kept."""
+        """The number of bytes of pixels kept."""
         return int(self._used.value)
 
     def __getstate__(self) -> dict[str, object]:

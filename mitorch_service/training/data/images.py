@@ -1,4 +1,4 @@
-"""Images from files and zip archives to tensors, in this process or in loading processes."""
+"""Loads images from files and zip archives as tensors, in this process or in loading processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mitorch_service.training.data.decoding import Picture, decode
 from mitorch_service.training.data.image_cache import ImageCache
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.targets import Boxes
-from mitorch_service.training.data.zip_files import ZipFiles
+from mitorch_service.training.data.zip_index import ZipFiles
 from mitorch_service.training.seeding import derived_seed
 
 Transform = Callable[[Image.Image, Boxes | None], tuple[Tensor, Boxes | None]]
@@ -26,7 +26,7 @@ Transform = Callable[[Image.Image, Boxes | None], tuple[Tensor, Boxes | None]]
 
 @dataclass(frozen=True)
 class ImageKey:
-    """Which image, in which epoch (0 is the first): all that its random augmentation depends on."""
+    """An image in one epoch (0 is the first): with the seed, all that its random augmentation depends on."""
 
     epoch: int
     index: int
@@ -34,14 +34,14 @@ class ImageKey:
 
 @dataclass(frozen=True)
 class BadImage:
-    """Stands for an image that cannot be loaded. The main process raises: PyTorch would wrap a loading
-    process's exception in the text of its traceback."""
+    """Takes the place of an image that cannot be loaded. The main process raises the error, as PyTorch would bury an
+    exception of a loading process in the text of its traceback."""
 
     message: str
 
 
 class Images(Dataset[Sample | BadImage]):
-    """Decodes and augments. The same key gives the same pixels in any process and any order."""
+    """Decodes and augments images. The same key gives the same pixels in any process and any order."""
 
     def __init__(
         self,
@@ -52,54 +52,57 @@ class Images(Dataset[Sample | BadImage]):
         shorter_side: int | None = None,
         cache: ImageCache | None = None,
     ) -> None:
-        """`shorter_side`: what decoding may shrink an image to (`decode`). `cache` keeps what was decoded."""
+        """`shorter_side`: the size in pixels that decoding may shrink an image to (`decode`). `cache`: for decoded
+        images."""
         self.image_list = image_list
-        self._transform, self._seed = transform, seed
-        self._shorter_side, self._cache = shorter_side, cache
-        self._zips = image_list.archives
+        self._transform = transform
+        self._seed = seed
+        self._shorter_side = shorter_side
+        self._cache = cache
 
     def __len__(self) -> int:
         return len(self.image_list)
 
     def __getitem__(self, key: ImageKey) -> Sample | BadImage:
-        """The image as the transform gives it, uint8 (3, H, W), and its target."""
+        """The transformed image, uint8 (3, H, W), and its target; boxes are in its pixels."""
         try:
             picture = self._picture(key.index)
         except DataError as error:
             return BadImage(f"{self.image_list.name}: {error}")
         target = self.image_list.target(key.index)
-        with torch.random.fork_rng(devices=[]):  # the network's own random numbers stay what they were
+        with torch.random.fork_rng(devices=[]):  # leaves the network's random numbers untouched
             torch.default_generator.manual_seed(derived_seed(self._seed, key.epoch, key.index))
             if not isinstance(target, Boxes):
                 return self._transform(picture.image, None)[0], target
-            image, boxes = self._transform(picture.image, picture.place(target))
+            image, boxes = self._transform(picture.image, picture.map_boxes(target))
         return image, _as_tensors(boxes)
 
     def close(self) -> None:
         """Closes the archives that this process has open."""
-        self._zips.close()
+        self.image_list.archives.close()
 
     def _picture(self, index: int) -> Picture:
+        """The decoded image, from the cache if it is there."""
         cached = self._cache.get(index) if self._cache is not None else None
         if cached is not None:
             return cached
-        picture = read_image(self.image_list.location(index), self._zips, self._shorter_side)
+        picture = read_image(self.image_list.location(index), self.image_list.archives, self._shorter_side)
         if self._cache is not None:
             self._cache.put(index, picture)
         return picture
 
 
 def _as_tensors(boxes: Boxes | None) -> BoxTarget:
-    assert boxes is not None  # a transform that is given boxes gives some
+    assert boxes is not None  # a transform that is given boxes returns some
     return {"boxes": torch.from_numpy(boxes.boxes), "labels": torch.from_numpy(boxes.labels)}
 
 
-def read_image(location: ImageLocation, zips: ZipFiles, shorter_side: int | None = None) -> Picture:
-    """The picture as RGB (`decode`). Raises DataError, naming the file, if it is missing, cut short or no image."""
+def read_image(location: ImageLocation, archives: ZipFiles, shorter_side: int | None = None) -> Picture:
+    """Reads and decodes one image. Raises DataError with the file if it is missing, truncated or not an image."""
     try:
         if location.entry is None:
             return decode(location.path, shorter_side)
-        return decode(BytesIO(zips.read(location.path, location.entry)), shorter_side)
+        return decode(BytesIO(archives.read(location.path, location.entry)), shorter_side)
     except KeyError:
         raise DataError(f"the zip file {location.path} has no entry {location.entry!r}.") from None
     except FileNotFoundError:

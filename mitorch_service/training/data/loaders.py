@@ -1,4 +1,4 @@
-"""Batches of images, in an order that depends on the seed alone. What the engine asks for is `feed.open_feed`."""
+"""Batches of images, in an order that depends only on the seed. The engine opens them with `feed.open_feed`."""
 
 from __future__ import annotations
 
@@ -18,33 +18,31 @@ from mitorch_service.training.data.cpu_count import usable_cores
 from mitorch_service.training.data.images import BadImage, ImageKey, Images
 from mitorch_service.training.seeding import derived_seed
 
-# Measured on one core of 2023: decoding and augmenting a small image, and each further pixel of the input.
+# Measured on one core of 2023: decoding and augmenting a small image, and each pixel of the input in addition.
 _SECONDS_PER_IMAGE = 3e-4
 _SECONDS_PER_PIXEL = 1e-7
-_WORTH_WORKERS = 5.0  # seconds of loading an epoch: below, starting and feeding processes costs more than it gives
-_PREFETCHED = 4  # batches that each process has ready: some take longer than others
+_WORTH_WORKERS = 5.0  # seconds of loading per epoch: below, processes cost more time than they save
+_PREFETCHED = 4  # batches that each process keeps ready, as some take longer than others
 
 log = logging.getLogger("mitorch")
 
 OnError = Literal["fail", "skip"]
-
-
 Collate = Callable[[list[Sample]], Batch]
 
 
 class Loaded(NamedTuple):
-    """One batch as a loading process gives it."""
+    """One batch from a loading process."""
 
     batch: Batch | None  # None if no image of it could be loaded
     bad: tuple[BadImage, ...] = ()
 
 
 class EpochBatches(Sampler[list[ImageKey]]):
-    """The images of one epoch in batches, shuffled anew for each epoch if there is a seed.
+    """Deals the images of one epoch into batches, reshuffled each epoch if there is a seed.
 
-    `drop_single` leaves out a last batch of one image; `at_most` limits the batches. Of several processes, each with
-    its `rank` below `world_size`, every one gets its share of each batch; where shuffled, a last batch that leaves one
-    of them without an image (with `drop_single`: with fewer than two) is left out for all.
+    `drop_single` leaves out a last batch of one image; `at_most` limits the batches. In a distributed run, the process
+    with this `rank` below `world_size` gets its share of each batch; if shuffled, a last batch that leaves a process
+    without an image (with `drop_single`: with fewer than two) is left out for all.
     """
 
     def __init__(
@@ -58,18 +56,20 @@ class EpochBatches(Sampler[list[ImageKey]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self._images, self._batch_size = images, batch_size
+        self._images = images
+        self._batch_size = batch_size
         self._shuffle_seed = shuffle_seed
         self._least = world_size if shuffle_seed is not None else 1
         if drop_single and batch_size > 1 and images > 1:
             self._least = 2 * world_size
         self._at_most = at_most
-        self._rank, self._world_size = rank, world_size
+        self._rank = rank
+        self._world_size = world_size
         self.epoch = 0
-        self.first = 0  # number of the first batch to give: those before it were had before an interruption
+        self.first = 0  # the first batch to yield: those before it were trained on before an interruption
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """The number of batches in a whole epoch."""
         full, rest = divmod(self._images, self._batch_size)
         batches = full + (rest >= self._least)
         return batches if self._at_most is None else min(batches, self._at_most)
@@ -90,10 +90,11 @@ class EpochBatches(Sampler[list[ImageKey]]):
 
 
 class Batches:
-    """Iterated once per epoch: what `collate` makes of the samples of each batch, in pinned memory for CUDA.
+    """Loads, transforms and collates the batches of each epoch, in `workers` processes (0: in this one).
 
-    An image that cannot be loaded raises DataError (``fail``), or is left out and counted (``skip``); in training,
-    where `refill` holds, another image of the batch stands in for it.
+    An image that cannot be loaded raises DataError (``fail``), or is left out and its message kept (``skip``); with
+    `refill`, for training, another image of the batch takes its place. `pin_memory` puts batches into memory that CUDA
+    copies from directly.
     """
 
     def __init__(
@@ -107,24 +108,28 @@ class Batches:
         on_error: OnError = "fail",
         refill: bool = False,
     ) -> None:
-        self._images, self._order, self._on_error = images, order, on_error
+        self._images = images
+        self._order = order
+        self._on_error = on_error
         self._loader = _loader(images, order, _Collator(collate, refill), workers, pin_memory)
-        self.bad: dict[str, None] = {}  # messages of the images that were left out, in the order in which they were met
+        self.bad: dict[str, None] = {}  # messages of the images left out, in order, each once
 
     def __len__(self) -> int:
         return len(self._order)
 
     @property
     def images(self) -> int:
-        """How many images the data set has."""
+        """The number of images in the data set."""
         return len(self._images)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch (0 is the first), from the batch `first` on."""
-        self._order.epoch, self._order.first = number, first
+        """Yields the batches of one epoch (0 is the first), starting with batch `first`. Raises DataError for an image
+        that cannot be loaded (``fail``), and for a batch of which none can."""
+        self._order.epoch = number
+        self._order.first = first
         known = len(self.bad)
         for loaded in self._loader:
-            self._note(loaded)
+            self._check(loaded)
             if loaded.batch is not None:
                 yield loaded.batch
         if new := list(self.bad)[known:]:
@@ -134,8 +139,8 @@ class Batches:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Closes files and ends the loading processes. Raises DataError where one of them has died, which PyTorch tells
-        by a RuntimeError anywhere in this process."""
+        """Closes files and ends the loading processes. Raises DataError if one of them has died, which PyTorch reports
+        as a RuntimeError anywhere in this process."""
         self._images.close()
         del self._loader
         if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
@@ -144,7 +149,7 @@ class Batches:
                 "Lower num_workers, data.cache_memory or batch_size."
             ) from error
 
-    def _note(self, loaded: Loaded) -> None:
+    def _check(self, loaded: Loaded) -> None:
         if loaded.bad and self._on_error == "fail":
             raise DataError(f"{loaded.bad[0].message} To train without such images, set data.on_error to 'skip'.")
         self.bad |= dict.fromkeys(bad.message for bad in loaded.bad)
@@ -153,7 +158,7 @@ class Batches:
 
 
 def default_workers(images: int, input_size: int) -> int:
-    """Loading processes that pay: none for a small set, else one per core this process may use."""
+    """The number of loading processes worth starting: none for a small set, else one per core this process may use."""
     if images * (_SECONDS_PER_IMAGE + _SECONDS_PER_PIXEL * input_size**2) < _WORTH_WORKERS:
         return 0
     return min(usable_cores(), torch.get_num_threads())
@@ -162,7 +167,7 @@ def default_workers(images: int, input_size: int) -> int:
 def _loader(
     images: Images, order: EpochBatches, collate: _Collator, workers: int, pin_memory: bool
 ) -> DataLoader[Sample | BadImage]:
-    with warnings.catch_warnings():  # more processes than cores is a choice of the user's config
+    with warnings.catch_warnings():  # more processes than cores are the choice of the config
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         return DataLoader(
             images,
@@ -171,23 +176,24 @@ def _loader(
             collate_fn=collate,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
-            worker_init_fn=_leave_alone if workers else None,
+            worker_init_fn=_freeze_garbage_collector if workers else None,
             prefetch_factor=_PREFETCHED if workers else None,
-            generator=torch.Generator().manual_seed(0),  # else it draws a seed from the network's random numbers
+            generator=torch.Generator().manual_seed(0),  # else it draws a seed from the network's generator
         )
 
 
-def _leave_alone(worker: int) -> None:
-    """Runs as each loading process begins: the collector of garbage would write into all objects that there are, 100 MB
-    of modules, and so make copies of memory that is shared with the process that forked."""
+def _freeze_garbage_collector(worker: int) -> None:
+    """Runs as each loading process starts. The collector would write into all objects, 100 MB of modules, and so copy
+    memory that is shared with the parent process."""
     gc.freeze()
 
 
 class _Collator:
-    """Runs in the loading processes."""
+    """Separates loaded from bad images and collates the loaded ones; runs in the loading processes."""
 
     def __init__(self, collate: Collate, refill: bool) -> None:
-        self._collate, self._refill = collate, refill
+        self._collate = collate
+        self._refill = refill
 
     def __call__(self, loaded: list[Sample | BadImage]) -> Loaded:
         good = [sample for sample in loaded if not isinstance(sample, BadImage)]

@@ -1,6 +1,6 @@
-"""Processes that open the many files of a large data set, several at a time.
+"""Reads the many files of a large data set in several processes.
 
-A million files take seconds to open on a local disk, and many minutes where each answers after a millisecond.
+A million files take seconds to open on a local disk, and many minutes where each takes a millisecond to respond.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from mitorch_service.training.data.cpu_count import usable_cores
 
@@ -27,16 +27,16 @@ log = logging.getLogger("mitorch")
 
 FILES_PER_CALL = 2000
 _FIRST_HERE = 10  # calls; a data set that needs no more is read before a process has started
-_MOST = 8
+_MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True)
 class Call(Generic[Result]):
-    """A call that can be made in another process: a function of a module, what it is given and what it returns are
-    pickled. `here`: make it in this one all the same."""
+    """A call to make in another process, or (`here`) in this one. The function, its arguments and its result are
+    pickled."""
 
     function: Callable[..., Result]
-    arguments: tuple[Any, ...]
+    arguments: tuple[object, ...]
     here: bool = False
 
     def make(self) -> Result:
@@ -44,11 +44,11 @@ class Call(Generic[Result]):
 
 
 def results(calls: Iterable[Call[Result]]) -> Iterator[Result]:
-    """What the calls return, in their order; a few are under way at a time.
+    """Yields the results of the calls in order, with a few calls under way at a time.
 
-    The first are made here, those after them in as many processes as there are cores (`OMP_NUM_THREADS` limits them).
-    The processes end with the iterator, and with this process however it ends. An error is raised where its result
-    would come.
+    The first calls are made in this process, the others in one process per core, at most 8 (``OMP_NUM_THREADS`` limits
+    them). Those end with the iterator, and with this process however it ends. An error that a call raises is raised in
+    place of its result.
     """
     calls = iter(calls)
     for call in islice(calls, _FIRST_HERE):
@@ -64,16 +64,16 @@ def results(calls: Iterable[Call[Result]]) -> Iterator[Result]:
 
 
 def _count() -> int:
-    return min(usable_cores(), _MOST)
+    return min(usable_cores(), _MOST_PROCESSES)
 
 
 class _Processes:
-    """As many threads, each with a process of its own, which starts with the first call."""
+    """Threads with a process each, which starts with the first call."""
 
     def __init__(self, count: int) -> None:
         self._threads = ThreadPoolExecutor(count)
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._own = threading.local()
+        self._own = threading.local()  # .process: this thread's, None once it has died
 
     def __enter__(self) -> _Processes:
         return self
@@ -81,10 +81,10 @@ class _Processes:
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(cancel_futures=True)
         for process in self._processes:
-            process.communicate()  # which ends it
+            process.communicate()  # ends it
 
     def start(self, call: Call[Result]) -> Callable[[], Result]:
-        """Gives what waits for the result, and raises what the call raised."""
+        """Starts the call. Returns a function that waits for its result, and raises what it raised."""
         return self._threads.submit(self._make, call).result
 
     def _make(self, call: Call[Result]) -> Result:
@@ -95,19 +95,21 @@ class _Processes:
         if self._own.process is None:
             return call.make()
         try:
-            result, error = _ask(self._own.process, call)
+            result, error = _send(self._own.process, call)
         except (OSError, EOFError, pickle.UnpicklingError):
             self._own.process.kill()
-            log.warning("A process reading the data set ended (%d); this one goes on.", self._own.process.wait())
+            log.warning(
+                "A process reading the data set ended (%d); the main process reads on.", self._own.process.wait()
+            )
             self._own.process = None
             return call.make()
         if error is not None:
             raise error
-        return result  # type: ignore[no-any-return]
+        return cast("Result", result)
 
 
-def _ask(process: subprocess.Popen[bytes], call: Call[Any]) -> tuple[Any, Exception | None]:
-    """The result, or what was raised."""
+def _send(process: subprocess.Popen[bytes], call: Call[Result]) -> tuple[object, Exception | None]:
+    """Makes the call there. Returns its result, or the error it raised."""
     assert process.stdin is not None
     assert process.stdout is not None
     pickle.dump((call.function, call.arguments), process.stdin)
@@ -116,19 +118,20 @@ def _ask(process: subprocess.Popen[bytes], call: Call[Any]) -> tuple[Any, Except
 
 
 def _serve() -> None:
-    """Makes the calls that come, until the process that sends them ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other gets it too
+    """Makes the calls that arrive, until the process that sends them ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process gets it too, and ends this one
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # a library's prints must not get among the answers
     while True:
         try:
             function, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        result, failure = None, None
+        result: object = None
+        failure: Exception | None = None
         try:
             result = function(*arguments)
-        except Exception as error:  # noqa: BLE001 - raised again where the call came from
+        except Exception as error:  # noqa: BLE001 - raised again in the main process
             failure = error
         pickle.dump((result, failure), answers)
         answers.flush()

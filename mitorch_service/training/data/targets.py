@@ -1,14 +1,14 @@
-"""What each image of a data set shows: one class, several, or boxes. A few flat arrays, however many the images."""
+"""The targets of a data set's images: one class, several, or boxes for each, all in a few flat arrays."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,11 @@ Kind = Literal["multiclass", "multilabel", "detection"]
 
 @dataclass(frozen=True)
 class Boxes:
-    """The K boxes of one image, none being possible. Pixels are those stored, before any EXIF orientation."""
+    """The K >= 0 boxes of one image.
+
+    Corners are in pixels from the top left, continuous (a box around the first pixel is 0, 0, 1, 1), and in a data set
+    those of the stored image, before its EXIF orientation is applied.
+    """
 
     labels: NDArray[np.int64]  # (K,)
     boxes: NDArray[np.float32]  # (K, 4): x_min, y_min, x_max, y_max
@@ -29,7 +33,7 @@ class Boxes:
 
 
 class Targets(ABC):
-    """A sequence with one entry per image, read only."""
+    """A sequence with one target per image."""
 
     kind: Kind
 
@@ -41,11 +45,11 @@ class Targets(ABC):
 
     @abstractmethod
     def images_per_class(self) -> Counter[int]:
-        """How many images show each class (detection: how many boxes it has); classes without any are left out."""
+        """The number of images that show each class (detection: of its boxes); classes without any are left out."""
 
     @abstractmethod
-    def blocks(self) -> tuple[array[Any], ...]:
-        """All that makes one different from another."""
+    def blocks(self) -> tuple[array[int] | array[float], ...]:
+        """The whole content, for a digest."""
 
 
 class ClassTargets(Targets):
@@ -53,8 +57,17 @@ class ClassTargets(Targets):
 
     kind: Kind = "multiclass"
 
-    def __init__(self, labels: Iterable[int]) -> None:
+    def __init__(self, labels: Iterable[int] = ()) -> None:
+        """An array is kept, not copied."""
         self.labels = labels if isinstance(labels, array) else array("i", labels)
+
+    def append(self, labels: Sequence[int]) -> None:
+        """Adds the next image's only class."""
+        self.labels.append(labels[0])
+
+    def as_sets(self) -> ClassSetTargets:
+        """The same classes as sets of one each."""
+        return ClassSetTargets([label] for label in self.labels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,17 +78,18 @@ class ClassTargets(Targets):
     def images_per_class(self) -> Counter[int]:
         return Counter(self.labels)
 
-    def blocks(self) -> tuple[array[Any], ...]:
+    def blocks(self) -> tuple[array[int], ...]:
         return (self.labels,)
 
 
 class ClassSetTargets(Targets):
-    """Any number of classes per image, none too; each once, in ascending order."""
+    """Any number of classes per image, also none; each once, in ascending order."""
 
     kind: Kind = "multilabel"
 
     def __init__(self, sets: Iterable[Iterable[int]]) -> None:
-        self._ends, self._labels = array("Q", [0]), array("i")
+        self._ends = array("Q", [0])
+        self._labels = array("i")
         for labels in sets:
             self.append(labels)
 
@@ -93,7 +107,7 @@ class ClassSetTargets(Targets):
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
 
-    def blocks(self) -> tuple[array[Any], ...]:
+    def blocks(self) -> tuple[array[int], ...]:
         return self._ends, self._labels
 
 
@@ -104,11 +118,13 @@ class BoxTargets(Targets):
 
     def __init__(self, ends: array[int], labels: array[int], corners: array[float]) -> None:
         """`ends`: 0, then for each image the number of boxes up to its last one. `corners`: four for each label."""
-        self._ends, self._labels, self._corners = ends, labels, corners
+        self._ends = ends
+        self._labels = labels
+        self._corners = corners
 
     @classmethod
     def grouped(cls, images: int, owners: array[int], labels: array[int], corners: array[float]) -> BoxTargets:
-        """From boxes in any order, the image of each being in `owners`; those of one image keep their order."""
+        """Sorts boxes by image, keeping the order within each. `owners`: the image number of each box."""
         counts = array("Q", bytes(8 * images))
         for owner in owners:
             counts[owner] += 1
@@ -132,9 +148,9 @@ class BoxTargets(Targets):
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
 
-    def blocks(self) -> tuple[array[Any], ...]:
+    def blocks(self) -> tuple[array[int] | array[float], ...]:
         return self._ends, self._labels, self._corners
 
     def images_without_box(self) -> int:
-        """How many images show nothing of any class."""
+        """The number of images without a box."""
         return sum(first == end for first, end in pairwise(self._ends))

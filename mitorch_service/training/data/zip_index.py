@@ -1,4 +1,4 @@
-"""The directory of a zip archive in a few flat arrays, and its entries by name."""
+"""Zip archives: each one's directory in a few flat arrays, and its entries by name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 # The records of a zip file: PKWARE, APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16 and 4.5.3.
 _HEADER = struct.Struct("<4s2xHH16xHH")  # flags, method; lengths of name and extra
-_ENTRY = struct.Struct("<4s4xHH4xLLLHHH8xL")  # flags, method; CRC, compressed, size; lengths; place of the header
-_END = struct.Struct("<4s6xHLLH")  # entries; size and place of the directory
-_LOCATOR = struct.Struct("<4s4xQ4x")  # place of the end in 64 bits
-_END_64 = struct.Struct("<4s28xQQQ")  # entries; size and place of the directory
+_ENTRY = struct.Struct("<4s4xHH4xLLLHHH8xL")  # flags, method; CRC, compressed, size; lengths; offset of the header
+_END = struct.Struct("<4s6xHLLH")  # entries; size and offset of the directory
+_LOCATOR = struct.Struct("<4s4xQ4x")  # offset of the 64-bit end record
+_END_64 = struct.Struct("<4s28xQQQ")  # entries; size and offset of the directory
 _LONGEST_COMMENT = 0xFFFF
-_IN_EXTRA = 0xFFFFFFFF  # the number does not fit: it is among the extra ones, in 64 bits
+_IN_EXTRA = 0xFFFFFFFF  # the number does not fit: it is in the extra field, in 64 bits
 _UTF_8, _ENCRYPTED = 0x800, 0x1
 
 
@@ -32,24 +32,48 @@ class _Entry(NamedTuple):
     method: int
 
 
-class ZipIndex:
-    """Some 50 bytes for each entry, where `zipfile` has 600, and which a fork shares, as no references are counted.
+class ZipFiles:
+    """The archives of a data set. Each is opened, and its directory read, at first use. Methods raise OSError or
+    BadZipFile for a file that is not an archive."""
 
-    Any number of processes may read at the same time: nobody moves a position in the file.
+    def __init__(self) -> None:
+        self._open: dict[str, ZipIndex] = {}
+
+    def at(self, path: Path | str) -> ZipIndex:
+        """The archive, which stays open."""
+        name = str(path)
+        if name not in self._open:
+            self._open[name] = ZipIndex(Path(name))
+        return self._open[name]
+
+    def read(self, path: Path | str, entry: str) -> bytes:
+        """The bytes of one entry. Also raises KeyError."""
+        return self.at(path).read(entry)
+
+    def close(self) -> None:
+        """Closes all archives; the next read reopens."""
+        self._open.clear()
+
+
+class ZipIndex:
+    """Takes about 50 bytes for each entry, where `zipfile` takes 600, and shares them with forks, as no references are
+    counted.
+
+    Any number of processes may read at the same time: none moves the file's position.
     """
 
     def __init__(self, path: Path) -> None:
         """Reads the directory. Raises OSError or BadZipFile."""
         self._path = path
-        hashes, *numbers = columns = tuple(array(kind) for kind in "qQQQLH")  # of the names; then as in _Entry
+        columns = tuple(array(kind) for kind in "qQQQLH")  # hashes of the names, then the fields of _Entry
         with path.open("rb") as file:
             _read_entries(file, columns)
-        self._numbers = tuple(numbers)
-        self._hashes, self._order = _sorted(hashes)
+        self._numbers = columns[1:]
+        self._hashes, self._order = _sorted(columns[0])
         self._file = os.open(path, os.O_RDONLY)
 
     def has(self, names: Sequence[str]) -> list[bool]:
-        """Of each name, whether it has an entry of it."""
+        """For each name, whether there is such an entry."""
         import numpy as np  # a machine that only submits has none
 
         if not self._hashes:
@@ -60,7 +84,7 @@ class ZipIndex:
         return (known[places] == wanted).tolist()  # type: ignore[no-any-return]
 
     def checksum(self, name: str) -> tuple[int, int]:
-        """Size and CRC-32 of an entry's content. Raises KeyError."""
+        """Size in bytes and CRC-32 of an entry's content. Raises KeyError."""
         entry = self._entry(name)
         return entry.size, entry.crc
 
@@ -86,7 +110,7 @@ class ZipIndex:
         return ZipIndex, (self._path,)
 
     def _read_rare(self, name: str) -> bytes:
-        """Encrypted, or compressed by other means: told, or read, by the standard library."""
+        """Leaves an encrypted or unusually compressed entry to the standard library, which reads or refuses it."""
         try:
             with zipfile.ZipFile(self._path) as archive:
                 return archive.read(name)
@@ -101,12 +125,12 @@ class ZipIndex:
 
     def _find(self, name: str) -> int | None:
         wanted = hash(name)
-        place = bisect_right(self._hashes, wanted) - 1  # of two of one name the last counts, as in zipfile
+        place = bisect_right(self._hashes, wanted) - 1  # of two with one name the last counts, as in zipfile
         return self._order[place] if place >= 0 and self._hashes[place] == wanted else None
 
 
 def _sorted(hashes: array[int]) -> tuple[array[int], array[int]]:
-    """The hashes in ascending order, and where each was."""
+    """The hashes in ascending order, and the position each had."""
     import numpy as np  # a machine that only submits has none
 
     values = np.frombuffer(hashes, np.int64) if hashes else np.empty(0, np.int64)
@@ -137,7 +161,7 @@ def _read_entries(file: BufferedReader, columns: Sequence[array[int]]) -> None:
 
 
 def _directory(file: BufferedReader) -> tuple[int, int, int]:
-    """Where the directory begins, how many entries it has, and how many bytes stand before the archive."""
+    """The offset of the directory, the number of its entries, and the number of bytes before the archive."""
     length = file.seek(0, os.SEEK_END)
     first = max(0, length - _END.size - _LONGEST_COMMENT)
     file.seek(first)
@@ -157,7 +181,7 @@ def _directory(file: BufferedReader) -> tuple[int, int, int]:
 
 
 def _wide(extra: bytes, *values: int) -> list[int]:
-    """The values, those that did not fit taken from the extra field of ZIP64, in their order there."""
+    """The values, where those that did not fit are replaced by the numbers in the ZIP64 extra field, in order."""
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)
         if kind == 1:

@@ -10,7 +10,8 @@ from pathlib import Path
 from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.training.data.image_list import ImageList, same_classes
+from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.splits import check_same_classes
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.evaluation import Validation, task_for
@@ -65,7 +66,7 @@ def train(
     saves and draws. Raises DataError, ModelError, InvalidInput, ProcessLost, and TrainingDiverged as soon as it sees a
     loss that is not finite (`on_divergence`), after it has reported that epoch.
     """
-    same_classes(train, val)
+    check_same_classes(train, val)
     with Processes.joined() as processes:
         reporter = reporter if reporter is not None and processes.first else NullReporter()
         seed_everything(config.seed)

@@ -13,7 +13,7 @@ import pytest
 
 from mitorch_service.artifacts.blob.url import BlobRoot, BlobUrl
 from mitorch_service.errors import InvalidInput, SettingsError
-from mitorch_service.models.dataset import DatasetPart, split_sas
+from mitorch_service.models.dataset import DatasetSplit, detach_sas_tokens
 from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
@@ -127,12 +127,12 @@ def test_tokens_are_kept_apart_from_what_is_shown() -> None:
     assert not is_url("/data/train.txt")
     assert (without_sas(f"{AZURE}/c?x=1"), sas_of(f"{AZURE}/c?x=1")) == (f"{AZURE}/c", "x=1")
     urls = [f"{AZURE}/c/{name}?sig=hush" for name in ("train.txt", "images.zip")]
-    part, tokens = split_sas(DatasetPart(path=urls[0], support_files=[urls[1], f"{AZURE}/c/open.zip"]))
-    assert part == DatasetPart(
+    split, tokens = detach_sas_tokens(DatasetSplit(path=urls[0], support_files=[urls[1], f"{AZURE}/c/open.zip"]))
+    assert split == DatasetSplit(
         path=f"{AZURE}/c/train.txt", support_files=[f"{AZURE}/c/images.zip", f"{AZURE}/c/open.zip"]
     )
-    dataset = a_dataset().model_copy(update={"train": part, "val": part, "sas_tokens": tokens})
-    assert dataset.with_sas(part.path) == urls[0]
+    dataset = a_dataset().model_copy(update={"train": split, "val": split, "sas_tokens": tokens})
+    assert dataset.with_sas(split.path) == urls[0]
     assert dataset.with_sas(f"{AZURE}/c/open.zip") == f"{AZURE}/c/open.zip"
     assert "hush" not in repr(dataset) + str(dataset) + repr(tokens)
 
@@ -143,8 +143,8 @@ def submitted(store: Store, caplog: pytest.LogCaptureFixture) -> Callable[[timed
 
     def submit(left: timedelta) -> list[str]:
         token = f"se={NOW + left:%Y-%m-%dT%H:%M:%SZ}&sig=hush"
-        part, tokens = split_sas(DatasetPart(path=f"{AZURE}/c/train.txt?{token}"))
-        store.datasets.add_dataset(a_dataset().model_copy(update={"train": part, "sas_tokens": tokens}))
+        split, tokens = detach_sas_tokens(DatasetSplit(path=f"{AZURE}/c/train.txt?{token}"))
+        store.datasets.add_dataset(a_dataset().model_copy(update={"train": split, "sas_tokens": tokens}))
         build_submission(store, "c.json", {**CONFIG, "dataset": "digits"}, Options(), NOW)
         return caplog.messages
 

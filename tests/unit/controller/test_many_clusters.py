@@ -9,7 +9,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.controller.loop import Controller
-from mitorch_service.models.dataset import DatasetPart
+from mitorch_service.models.dataset import DatasetSplit
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.settings import AzureMLCluster, LocalCluster
 from mitorch_service.stores.base import Store
@@ -78,7 +78,7 @@ def test_a_pass_reads_more_of_the_queue_only_where_some_may_not_go_anywhere(
 
 def test_a_training_goes_where_its_data_lies(store: Store) -> None:
     url = "https://photos.blob.core.windows.net/c/train.txt"
-    store.datasets.add_dataset(a_dataset().model_copy(update={"train": DatasetPart(path=url)}))
+    store.datasets.add_dataset(a_dataset().model_copy(update={"train": DatasetSplit(path=url)}))
     far, near = FakeBackend("far", slots=9), FakeBackend("near", slots=1)
     queued(store, 2)
     Controller(store, {"far": far, "near": near}, [azure("far"), azure("near", price=9, data=["photos"])]).tick(NOW)

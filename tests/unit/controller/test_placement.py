@@ -9,7 +9,7 @@ import pytest
 from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.controller.plan.placement import Cluster, Placer, hosts_of, ineligibility, unplaceable
-from mitorch_service.models.dataset import DatasetPart
+from mitorch_service.models.dataset import DatasetSplit
 from mitorch_service.models.training import Resources, Training
 from mitorch_service.settings import AzureMLCluster, CreateProfile, LocalCluster
 from tests.samples import NOW, a_dataset, a_training
@@ -58,8 +58,8 @@ def test_what_lies_near_is_named_by_data_set_account_or_host(pattern: str) -> No
 
 def test_the_hosts_of_a_data_set_are_those_of_its_urls() -> None:
     url = "https://acct.blob.core.windows.net/c/train.txt?sig=x"
-    part = DatasetPart(path=url, support_files=["/data/images.zip", "https://other.example/images.zip"])
-    dataset = a_dataset().model_copy(update={"train": part})
+    split = DatasetSplit(path=url, support_files=["/data/images.zip", "https://other.example/images.zip"])
+    dataset = a_dataset().model_copy(update={"train": split})
     assert hosts_of(dataset) == {"acct.blob.core.windows.net", "other.example"}
     assert hosts_of(a_dataset()) == frozenset()
 

@@ -41,7 +41,7 @@ def test_folders_are_registered_although_a_class_is_not_validated(folder: Path) 
 
 def test_a_class_that_is_only_validated_is_named(folder: Path) -> None:
     write_image(folder / "val" / "fox" / "1.png", 9)
-    with pytest.raises(InvalidInput, match=r"\[0\]\.val\.path: .*class 'fox' is none of the classes of .*train"):
+    with pytest.raises(InvalidInput, match=r"\[0\]\.val\.path: .*class 'fox' is not in the classes of .*train"):
         register(folder)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.stores.base import Store
@@ -26,7 +26,7 @@ class Machine:
         self.artifacts = FolderArtifactStore(folder / "artifacts")
         self.stop = threading.Event()
         self.folder = folder / "data"
-        train, val = DatasetPart(path=str(self.folder / "train.txt")), DatasetPart(path=str(self.folder / "val.txt"))
+        train, val = DatasetSplit(path=str(self.folder / "train.txt")), DatasetSplit(path=str(self.folder / "val.txt"))
         self.store.datasets.add_dataset(
             Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW)
         )

@@ -195,7 +195,7 @@ def test_a_log_that_cannot_be_stored_does_not_hide_the_error(machine: Machine, t
 
 def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machine: Machine, tmp_path: Path) -> None:
     """The first process had done two epochs of four when it was killed, and told the database of one."""
-    from mitorch_service.training.data.formats.splits import read_splits
+    from mitorch_service.training.data.splits import read_splits
     from mitorch_service.training.loop.checkpoint import Checkpoints
     from mitorch_service.training.loop.engine import train
     from tests.unit.training.recorder import Killed, Recorder

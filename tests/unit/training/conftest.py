@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from tests.unit.training.pictures import write_colors, write_digits
 

@@ -15,7 +15,7 @@ _WATCHED = """
 import sys
 from pathlib import Path
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.training.data.formats.splits import read_splits
+from mitorch_service.training.data.splits import read_splits
 from mitorch_service.training.loop.engine import train
 from mitorch_service.training.loop.file_reporter import FileReporter
 from mitorch_service.training.loop.reporter import NullReporter

@@ -1,4 +1,4 @@
-"""The files of boxes of the text format: one per image, plain or in zip archives."""
+"""The box files of the text format: one per image, plain or in zip archives."""
 
 from __future__ import annotations
 
@@ -7,42 +7,53 @@ import zipfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_list import Corners, is_sound
+from mitorch_service.training.data.box_flaws import Corners, is_valid
 from mitorch_service.training.data.image_list import ImageLocation, split_entry
-from mitorch_service.training.data.zip_files import ZipFiles
+from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call
+from mitorch_service.training.data.zip_index import ZipFiles
 
 _BLOCK = 1 << 14  # bytes; few files are larger
 
 
 @dataclass
 class FoundBoxes:
-    """Of several files, one after the other; compact, as it comes from another process."""
+    """The boxes of several files, one file after the other; compact, as it is sent from another process."""
 
-    counts: array[int] = field(default_factory=lambda: array("L"))  # of boxes in each file
-    labels: array[int] = field(default_factory=lambda: array("q"))  # of each box
-    corners: array[float] = field(default_factory=lambda: array("f"))  # four of each box
-    sound: bool = True  # each of the boxes, as far as can be told without the size of its image
-    problem: str = ""  # what is wrong with the file after those counted; names it
-
-
-def read_box_files(folder: Path, classes: int, names: Sequence[str]) -> FoundBoxes:
-    """As `BoxFiles.read`, for a call in another process."""
-    return BoxFiles(folder, classes).read(names)
+    counts: array[int] = field(default_factory=lambda: array("L"))  # boxes in each file
+    labels: array[int] = field(default_factory=lambda: array("q"))  # one per box
+    corners: array[float] = field(default_factory=lambda: array("f"))  # four per box
+    valid: bool = True  # all boxes pass `is_valid`
+    problem: str = ""  # what is wrong with the file after those counted, with its name
 
 
-class BoxFiles:
-    """Keeps the archives open."""
+def box_file_calls(folder: Path, classes: int, names: Iterable[str]) -> Iterator[Call[FoundBoxes]]:
+    """Calls that read box files with `classes` allowed ids, in order. `folder` is what their names are relative to."""
+    files, rest = _BoxFiles(folder, classes), iter(names)
+    while part := list(islice(rest, FILES_PER_CALL)):
+        if any("@" in name for name in part):  # an archive: its directory is read once, in this process
+            yield Call(files.read, (part,), here=True)
+        else:
+            yield Call(_read_box_files, (folder, classes, part))
+
+
+def _read_box_files(folder: Path, classes: int, names: Sequence[str]) -> FoundBoxes:
+    return _BoxFiles(folder, classes).read(names)
+
+
+class _BoxFiles:
+    """Reads box files and keeps their archives open."""
 
     def __init__(self, folder: Path, classes: int) -> None:
-        """`folder`: what the files' paths are relative to. `classes`: how many ids are allowed."""
-        self._folder, self._classes = os.fspath(folder), classes
+        self._folder = os.fspath(folder)
+        self._classes = classes
         self._archives = ZipFiles()
 
     def read(self, names: Iterable[str]) -> FoundBoxes:
-        """The boxes in the files of these names, up to the first that cannot be read."""
+        """Reads the files up to the first that has a problem."""
         found = FoundBoxes()
         try:
             for name in names:
@@ -50,7 +61,7 @@ class BoxFiles:
                 for label, corners in self._boxes(name):
                     found.labels.append(label)
                     found.corners.extend(corners)
-                    found.sound = found.sound and is_sound(corners)
+                    found.valid = found.valid and is_valid(corners)
                 found.counts.append(len(found.labels) - before)
         except DataError as error:
             found.problem = str(error)
@@ -79,15 +90,13 @@ class BoxFiles:
             content = _read(path) if entry is None else self._archives.read(path, entry)
             return content.decode().removeprefix("\ufeff")
         except (FileNotFoundError, KeyError):
-            raise DataError(f"the file of boxes {ImageLocation(Path(path), entry)} is missing.") from None
+            raise DataError(f"the box file {ImageLocation(Path(path), entry)} is missing.") from None
         except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"the file of boxes {ImageLocation(Path(path), entry)} cannot be read ({error})."
-            ) from error
+            raise DataError(f"the box file {ImageLocation(Path(path), entry)} cannot be read ({error}).") from error
 
 
 def _read(path: str) -> bytes:
-    """The whole file, with fewer calls than a buffered one makes."""
+    """Reads the whole file with fewer system calls than a buffered one makes."""
     file = os.open(path, os.O_RDONLY)
     try:
         content = block = os.read(file, _BLOCK)

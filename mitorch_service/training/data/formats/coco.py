@@ -6,29 +6,52 @@ import logging
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_list import BoxList
-from mitorch_service.training.data.class_names import ClassIds, ClassList
-from mitorch_service.training.data.formats.image_folders import folder_of
+from mitorch_service.training.data.box_flaws import Size
+from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.formats.json_stream import JsonError, stream_lists
 from mitorch_service.training.data.image_list import ImageList
 
 log = logging.getLogger("mitorch")
 
 _LISTS = ("images", "annotations", "categories")
+_Id = int | str
+
+
+class _Image(TypedDict):
+    id: _Id
+    file_name: str
+    width: NotRequired[float | None]
+    height: NotRequired[float | None]
+
+
+class _Annotation(TypedDict):
+    id: NotRequired[_Id]
+    image_id: _Id
+    category_id: _Id
+    bbox: list[float]
+    iscrowd: NotRequired[int]
+
+
+class _Category(TypedDict):
+    id: _Id
+    name: str
 
 
 def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
-    """The classes are the categories in the order of their ids, unless a list is given. Regions of crowds are left out,
-    which is told. The images are looked for beside the file, in ``images``, and in the folders beside its own.
+    """Reads a detection set, an element of the file at a time: the outlines of regions take most of a large one.
 
-    Reads the file an entry at a time: of a large one, the outlines of regions take most. Raises DataError for anything
-    that does not fit.
+    Without `classes`, they are the categories in the order of their ids. Regions of crowds are left out, which is
+    logged. The images are looked for beside the file, in ``images``, and in the folders beside its own. Raises
+    DataError for whatever does not fit.
     """
     try:
-        return _Coco(path, name).read(classes)
+        document = _read_document(path, name)
+        classes = classes or _class_list(document.categories, name)
+        return collect_boxes(document.entries(), name, "annotation", classes, _image_folders(path))
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
     except (JsonError, UnicodeDecodeError) as error:
@@ -37,82 +60,51 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
         raise DataError(f"{name}: is not COCO's format ({type(error).__name__}: {error}).") from error
 
 
-class _Coco:
-    def __init__(self, path: Path, name: str) -> None:
-        self._path, self._name = path, name
-        self._boxes = BoxList(name)
-        self._images: dict[int, int] = {}  # as the boxes number them
-        self._categories: list[dict[str, Any]] = []
-        self._annotations = _Annotations(name)
+def _read_document(path: Path, name: str) -> _Document:
+    document = _Document(name)
+    missing = set(_LISTS)
+    with path.open(encoding="utf-8-sig") as file:
+        for key, elements in stream_lists(file, _LISTS):  # in any order
+            missing.discard(key)
+            if key == "images":
+                document.add_images(cast("Iterable[_Image]", elements))
+            elif key == "annotations":
+                document.add_annotations(cast("Iterable[_Annotation]", elements))
+            else:
+                document.categories.extend(cast("Iterable[_Category]", elements))
+    if missing:
+        named = ", ".join(one for one in _LISTS if one in missing)
+        raise DataError(f"{name}: is not COCO's format: it has no {named}.")
+    return document
 
-    def read(self, given: ClassList | None) -> ImageList:
-        self._read_lists()
-        classes = given or _class_list(self._categories, self._name)
-        self._add_boxes(ClassIds(classes))
-        return self._boxes.finish(folder_of(self._boxes.first_image, _folders(self._path)), classes.names)
 
-    def _read_lists(self) -> None:
-        missing = set(_LISTS)
-        with self._path.open(encoding="utf-8-sig") as file:
-            for key, elements in stream_lists(file, _LISTS):
-                missing.discard(key)
-                if key == "categories":
-                    self._categories += elements
-                elif key == "images":
-                    self._read_images(elements)
-                else:
-                    self._annotations.read(elements)
-        if missing:
-            named = ", ".join(one for one in _LISTS if one in missing)
-            raise DataError(f"{self._name}: is not COCO's format: it has no {named}.")
+class _Document:
+    """The file's content in flat arrays, as images and categories may come after the annotations that refer to them."""
 
-    def _read_images(self, images: Iterable[Any]) -> None:
+    def __init__(self, name: str) -> None:
+        self.categories: list[_Category] = []
+        self._name = name
+        self._images: dict[int, tuple[str, Size | None]] = {}  # by number
+        self._image_numbers = _Numbers()
+        self._category_numbers = _Numbers()
+        self._ids: list[_Id | None] = []  # one per annotation, as the arrays below
+        self._owners = array("Q")  # numbers of images
+        self._labels = array("Q")  # numbers of categories
+        self._boxes = array("d")  # x, y, width and height of each
+        self._crowds = 0
+
+    def add_images(self, images: Iterable[_Image]) -> None:
         for image in images:
-            number = self._annotations.images[image["id"]]
+            number = self._image_numbers[image["id"]]
             if number in self._images:
                 raise DataError(f"{self._name}: two images have the id {image['id']}. Give each its own.")
             width, height = float(image.get("width") or 0), float(image.get("height") or 0)
-            size = (width, height) if width and height else None
-            self._images[number] = self._boxes.image(image["file_name"], size)
+            self._images[number] = image["file_name"], (width, height) if width and height else None
 
-    def _add_boxes(self, ids: ClassIds) -> None:
-        names = {self._annotations.categories[one["id"]]: str(one["name"]) for one in self._categories}
-        labels: dict[int, int] = {}  # of the categories that have boxes
-        for annotation, (image, category, box) in enumerate(self._annotations.boxes()):
-            if image not in self._images or category not in names:
-                where = f"annotation {self._annotations.ids[annotation]}"
-                raise DataError(f"{self._name}: {where} names an image or category that is not there.")
-            if category not in labels:
-                where = f"{self._name}, annotation {self._annotations.ids[annotation]}"
-                labels[category] = ids.id(names[category], where)
-            x, y, width, height = box
-            self._boxes.add(self._images[image], labels[category], (x, y, x + width, y + height))
-        if self._annotations.crowds:
-            log.warning("%s: %d regions of crowds are left out", self._name, self._annotations.crowds)
-
-
-class _Numbers(dict[Any, int]):
-    """Ids of any type, numbered as they come."""
-
-    def __missing__(self, key: Any) -> int:
-        self[key] = number = len(self)
-        return number
-
-
-class _Annotations:
-    """The boxes as they are in the file, whose images and categories may come after them."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.images, self.categories = _Numbers(), _Numbers()  # by their ids in the file
-        self.ids: list[Any] = []
-        self.crowds = 0
-        self._images, self._categories, self._boxes = array("Q"), array("Q"), array("d")
-
-    def read(self, annotations: Iterable[Any]) -> None:
+    def add_annotations(self, annotations: Iterable[_Annotation]) -> None:
         for annotation in annotations:
             if annotation.get("iscrowd"):
-                self.crowds += 1
+                self._crowds += 1
                 continue
             try:
                 x, y, width, height = annotation["bbox"]
@@ -122,17 +114,36 @@ class _Annotations:
                 raise DataError(
                     f"{where} has no bbox [x, y, width, height]. Add it, or remove the annotation."
                 ) from error
-            self._images.append(self.images[annotation["image_id"]])
-            self._categories.append(self.categories[annotation["category_id"]])
-            self.ids.append(annotation.get("id"))
+            self._owners.append(self._image_numbers[annotation["image_id"]])
+            self._labels.append(self._category_numbers[annotation["category_id"]])
+            self._ids.append(annotation.get("id"))
 
-    def boxes(self) -> Iterator[tuple[int, int, tuple[float, float, float, float]]]:
-        """Of each annotation: the numbers of its image and category; x, y, width and height."""
-        corners = iter(self._boxes)
-        return zip(self._images, self._categories, zip(corners, corners, corners, corners, strict=True), strict=True)
+    def entries(self) -> Iterator[Entry]:
+        """An entry for each image, then one for each annotation. Raises DataError for an annotation of an unknown image
+        or category."""
+        for number, (image, size) in self._images.items():
+            yield Entry(number, image, size=size)
+        names = {self._category_numbers[one["id"]]: str(one["name"]) for one in self.categories}
+        sides = iter(self._boxes)
+        boxes = zip(sides, sides, sides, sides, strict=True)
+        for id_, owner, category, box in zip(self._ids, self._owners, self._labels, boxes, strict=True):
+            if owner not in self._images or category not in names:
+                raise DataError(f"{self._name}: annotation {id_} names an image or category that is not there.")
+            x, y, width, height = box
+            yield Entry(id_, self._images[owner][0], names[category], (x, y, x + width, y + height))
+        if self._crowds:
+            log.warning("%s: %d regions of crowds are left out", self._name, self._crowds)
 
 
-def _class_list(categories: list[dict[str, Any]], name: str) -> ClassList:
+class _Numbers(dict[_Id, int]):
+    """Numbers ids in order of appearance."""
+
+    def __missing__(self, key: _Id) -> int:
+        self[key] = number = len(self)
+        return number
+
+
+def _class_list(categories: list[_Category], name: str) -> ClassList:
     ordered = sorted(categories, key=lambda category: category["id"])
     names = tuple(str(category["name"]) for category in ordered)
     if len(set(names)) < len(names):
@@ -140,7 +151,7 @@ def _class_list(categories: list[dict[str, Any]], name: str) -> ClassList:
     return ClassList(names, "the categories")
 
 
-def _folders(path: Path) -> list[Path]:
+def _image_folders(path: Path) -> list[Path]:
     folder = path.parent
     split = path.stem.rpartition("_")[2]  # instances_train2017.json belongs to train2017/
     return [folder, folder / "images", folder.parent, folder.parent / "images", folder.parent / split, folder / split]

@@ -1,8 +1,8 @@
-"""Which files are images, and where formats that name them without their folder keep them."""
+"""Image file extensions, and the folder where a format that names images without one keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 SUFFIXES = frozenset(
@@ -10,7 +10,6 @@ SUFFIXES = frozenset(
 )
 
 
-def folder_of(image: str, folders: Iterable[Path]) -> Path:
-    """The first folder that has this image; the first of all when none has."""
-    candidates = list(folders)
-    return next((folder for folder in candidates if (folder / image).is_file()), candidates[0])
+def first_folder_with(image: str, folders: Sequence[Path]) -> Path:
+    """The first folder that has this image; if none has it, the first."""
+    return next((folder for folder in folders if (folder / image).is_file()), folders[0])

@@ -1,54 +1,57 @@
-"""The lists of a large JSON file, an element at a time: a parsed document takes ten times the file's memory."""
+"""Reads the lists of a large JSON file an element at a time: a parsed document takes ten times the file's memory."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from typing import Any, TextIO
+from typing import TextIO
 
-_BLOCK = 1 << 20  # characters that are read at a time
+_BLOCK = 1 << 20  # characters to read at a time
 _SPACE = " \t\n\r"
 
 
 class JsonError(ValueError):
-    """What is no JSON, with the place in the file."""
+    """Text that is not JSON, with its position in the file."""
 
 
-def stream_lists(file: TextIO, keys: Collection[str]) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Of the object in the file: each of the lists under `keys`, in the file's order, with an iterator over its
-    elements, to be used before the next list. What is under other keys is read and left out.
+def stream_lists(file: TextIO, keys: Collection[str]) -> Iterator[tuple[str, Iterator[object]]]:
+    """Yields, in the file's order, each of `keys` that its object has, with an iterator over the list there, to be used
+    before the next list. Values of other keys are skipped.
 
-    Raises JsonError for what is no JSON object, and TypeError where one of the keys has no list.
+    Raises JsonError for a file that is not a JSON object, and TypeError for one of `keys` whose value is not a list.
     """
     reader = _Reader(file)
     reader.expect("{")
-    goes_on = not reader.ends("}")
-    while goes_on:
+    more = not reader.skip_empty("}")
+    while more:
         key = reader.key()
         if key not in keys:
             reader.value()
         elif reader.next() != "[":
             reader.value()
-            raise TypeError(f"{key} is no list")
+            raise TypeError(f"{key} is not a list")
         else:
             elements = reader.elements()
             yield key, elements
-            for _ in elements:
+            for _ in elements:  # those that the caller left
                 pass
-        goes_on = reader.goes_on("}")
+        more = reader.skip_separator("}")
     if reader.next():
         raise reader.wrong("the end")
 
 
 class _Reader:
-    """A place in the file, and the text from there on, as far as it is read."""
+    """A position in the file, and the text around it that has been read."""
 
     def __init__(self, file: TextIO) -> None:
-        self._file, self._text, self._place, self._read = file, "", 0, 0
+        self._file = file
+        self._text = ""
+        self._place = 0  # in the text
+        self._read = 0  # characters of the file before the text
         self._decode = json.JSONDecoder().raw_decode
 
     def next(self) -> str:
-        """The next character that is not space, where the place then is; empty at the end."""
+        """Moves to the next character that is not space, and returns it; empty at the end."""
         while True:
             while self._place < len(self._text):
                 if self._text[self._place] not in _SPACE:
@@ -58,45 +61,45 @@ class _Reader:
                 return ""
 
     def expect(self, *characters: str) -> str:
-        """Goes on behind the next character, which is one of these."""
+        """Skips the next character, and returns it. Raises JsonError unless it is one of these."""
         found = self.next()
         if not found or found not in characters:
             raise self.wrong(" or ".join(map(repr, characters)))
         self._place += 1
         return found
 
-    def ends(self, end: str) -> bool:
-        """Whether an object or list ends where it begins; then goes on behind it."""
+    def skip_empty(self, end: str) -> bool:
+        """Skips the end of an empty object or list. Returns whether it was empty."""
         empty = self.next() == end
         self._place += empty
         return empty
 
-    def goes_on(self, end: str) -> bool:
-        """Goes on behind a comma, or behind the end."""
+    def skip_separator(self, end: str) -> bool:
+        """Skips a comma, or the end of the object or list. Returns whether it was a comma."""
         return self.expect(",", end) == ","
 
     def key(self) -> str:
-        """The name before a colon."""
+        """Skips a name and its colon, and returns the name."""
         key = self.value()
         if not isinstance(key, str):
             raise self.wrong("a name in quotes")
         self.expect(":")
         return key
 
-    def elements(self) -> Iterator[Any]:
-        """Of the list that begins here."""
+    def elements(self) -> Iterator[object]:
+        """Yields the elements of the list that begins here."""
         self.expect("[")
-        goes_on = not self.ends("]")
-        while goes_on:
+        more = not self.skip_empty("]")
+        while more:
             yield self.value()
             if self._text.startswith(", ", self._place):  # as most are written
                 self._place += 2
             else:
-                goes_on = self.goes_on("]")
+                more = self.skip_separator("]")
 
-    def value(self) -> Any:
-        """Any value. One that reaches the end of what is read may be the beginning of a longer one."""
-        if self._text[self._place : self._place + 1] in _SPACE:  # or nothing
+    def value(self) -> object:
+        """Skips a value, and returns it. One that reaches the end of the text may be the beginning of a longer one."""
+        if self._text[self._place : self._place + 1] in _SPACE:  # or empty
             self.next()
         while True:
             try:
@@ -112,9 +115,10 @@ class _Reader:
         return JsonError(f"{expected} expected at character {self._read + self._place}")
 
     def _more(self) -> bool:
-        """Reads on, twice as much if a single value is longer than what was read."""
+        """Reads the next block, doubling it while one value is longer than the text. Returns whether there was one."""
         rest = self._text[self._place :]
         block = self._file.read(max(_BLOCK, len(rest)))
         self._read += self._place
-        self._text, self._place = rest + block, 0
+        self._text = rest + block
+        self._place = 0
         return bool(block)

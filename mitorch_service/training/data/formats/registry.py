@@ -1,36 +1,34 @@
-"""Data sets in formats other than our own text format, told apart by what they look like."""
+"""Detects the format of a data set and reads it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mitorch_service.errors import DataError
-from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.class_names import ClassList, read_class_list
+from mitorch_service.training.data.formats.class_folders import read_class_folders
 from mitorch_service.training.data.formats.coco import read_coco
 from mitorch_service.training.data.formats.csv import read_csv
-from mitorch_service.training.data.formats.folder import has_class_folders, read_class_folders
+from mitorch_service.training.data.formats.text import read_text
 from mitorch_service.training.data.formats.voc import find_voc, read_voc
 from mitorch_service.training.data.image_list import ImageList
 
 
-def read_other_format(path: Path, name: str, classes: ClassList | None) -> ImageList | None:
-    """The data set at `path`, or None for a file that is to be read as our text format.
+def read_image_list(path: Path, name: str | None = None, classes: ClassList | None = None) -> ImageList:
+    """Reads the data set at `path`, without looking for the images it names (`check_files` does).
 
-    ``.json``: COCO. ``.csv``: boxes, or a label table (`read_csv`). A folder with ``Annotations/*.xml`` (or the XML
-    files themselves), or a list in its ``ImageSets``: Pascal VOC. A folder of folders with images: one class each.
-    Raises DataError for a folder that is neither, and for a file that is not what its name says.
+    ``.json``: COCO. ``.csv``: boxes or a label table. A folder with ``Annotations/*.xml`` or the XML files themselves,
+    or a list in its ``ImageSets``: Pascal VOC. Another folder: one folder of images for each class. Any other file:
+    the text format. `name` is what messages call it (default: the path). `classes` are those of the training split; a
+    ``labels.txt`` beside `path` takes precedence. Raises DataError, with the line, for whatever does not fit.
     """
+    name = name or str(path)
+    classes = read_class_list(path.parent / "labels.txt") or classes
     if path.suffix.lower() == ".json":
         return read_coco(path, name, classes)
     if path.suffix.lower() == ".csv":
         return read_csv(path, name, classes)
     if (voc := find_voc(path)) is not None:
         return read_voc(voc, name, classes)
-    if not path.is_dir():
-        return None
-    if has_class_folders(path):
+    if path.is_dir():
         return read_class_folders(path, name, classes)
-    raise DataError(
-        f"{name}: the folder holds no data set. Looked for Annotations/*.xml or *.xml (Pascal VOC), and for folders "
-        "with images, one for each class. Text files, COCO's .json and .csv are given by the file's own path."
-    )
+    return read_text(path, name, classes)

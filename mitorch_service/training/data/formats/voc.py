@@ -11,23 +11,24 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_list import BoxList, Corners, Size
-from mitorch_service.training.data.class_names import ClassIds, ClassList
+from mitorch_service.training.data.box_flaws import Corners, Size
+from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.formats.image_folders import SUFFIXES
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.parallel_readers import Call, results
 
 _FILES_PER_CALL = 200
-_IMAGE_FOLDERS = ("JPEGImages", "images", ".")  # of the root; the last place is beside the XML files
+_IMAGE_FOLDERS = ("JPEGImages", "images", ".")  # in the root; images may also be beside the XML files
 
 
 @dataclass(frozen=True)
 class Voc:
-    """Where a data set's parts lie."""
+    """The folders and files of a data set."""
 
     root: Path
     annotations: Path
-    split: Path | None = None  # lists the names to take; None: all
+    split: Path | None = None  # lists the names to read; None: all
 
 
 def find_voc(path: Path) -> Voc | None:
@@ -44,34 +45,37 @@ def find_voc(path: Path) -> Voc | None:
 
 
 def read_voc(voc: Voc, name: str, classes: ClassList | None) -> ImageList:
-    """Corners are counted from 1 in VOC, and the last pixel belongs to the box: they become x_min - 1 … x_max. Objects
-    marked as difficult count like the others. Raises DataError with the XML file for anything that does not fit."""
-    ids, boxes = ClassIds(classes), BoxList(name)
-    images: _ImageNames | None = None
-    for place, (file, picture) in enumerate(chain.from_iterable(results(_calls(voc, name)))):
-        images = images or _ImageNames.of(voc, picture.image, file.stem)
-        number = boxes.image(images.find(picture.image, file.stem), picture.size)
-        if number < place:
+    """Reads a detection set; without `classes`, they are the objects' names, sorted.
+
+    VOC counts pixels from 1 and includes the last one, so corners become x_min - 1, y_min - 1, x_max, y_max. Objects
+    marked as difficult count like the others. Raises DataError with the XML file for whatever does not fit.
+    """
+    files = list(_files(voc, name))
+    images = _find_images(voc, files)
+    return collect_boxes(_entries(files, images), name, "file", classes, [images.folder])
+
+
+def _entries(files: Sequence[Path], images: _ImageNames) -> Iterator[Entry]:
+    """An entry for each image, followed by one for each of its objects."""
+    seen: set[str] = set()
+    for file, picture in chain.from_iterable(results(_calls(files))):
+        image = images.find(picture.image, file.stem)
+        if image in seen:
             raise DataError(f"{file}: names {picture.image}, which a file before it names as well. Correct <filename>.")
+        seen.add(image)
+        yield Entry(str(file), image, size=picture.size)
         for label, corners in picture.objects:
-            boxes.add(number, ids.id(label, str(file)), corners)
-    return boxes.finish(images.folder if images else voc.root, ids.finish(boxes.labels))
+            yield Entry(str(file), image, label, corners)
 
 
 class _ImageNames:
-    """The files of one folder: tools leave the extension out of ``<filename>``, or the name before a renaming in it."""
+    """The image files of one folder. Tools omit the extension in ``<filename>``, or keep the name before a renaming."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @classmethod
-    def of(cls, voc: Voc, image: str, stem: str) -> _ImageNames:
-        """Of the folder that has the image."""
-        folders = [cls(one) for one in (*(voc.root / name for name in _IMAGE_FOLDERS), voc.annotations)]
-        return next((one for one in folders if (one.folder / one.find(image, stem)).is_file()), folders[0])
-
     def find(self, image: str, stem: str) -> str:
-        """The file's name as it stands; else what is called like the XML file; as it stands, if there is neither."""
+        """The file with this name, or else with the XML file's stem; the name itself if there is neither."""
         return image if (self.folder / image).is_file() else self._by_stem.get(stem, image)
 
     @cached_property
@@ -80,16 +84,25 @@ class _ImageNames:
         return {file.stem: file.name for file in files if file.suffix.lower() in SUFFIXES}
 
 
+def _find_images(voc: Voc, files: Sequence[Path]) -> _ImageNames:
+    """The images in the first folder that has the one of the first file."""
+    folders = [_ImageNames(one) for one in (*(voc.root / name for name in _IMAGE_FOLDERS), voc.annotations)]
+    if not files:
+        return folders[0]
+    first, image = files[0], _read_file(files[0]).image
+    return next((one for one in folders if (one.folder / one.find(image, first.stem)).is_file()), folders[0])
+
+
 class _Picture(NamedTuple):
     image: str
     size: Size | None
-    objects: list[tuple[str, Corners]]  # the class of each, and where it is
+    objects: list[tuple[str, Corners]]  # each one's class and box
 
 
-def _calls(voc: Voc, name: str) -> Iterator[Call[Iterable[tuple[Path, _Picture]]]]:
+def _calls(files: Iterable[Path]) -> Iterator[Call[Iterable[tuple[Path, _Picture]]]]:
     """Calls that read the XML files."""
-    files = _files(voc, name)
-    while part := list(islice(files, _FILES_PER_CALL)):
+    rest = iter(files)
+    while part := list(islice(rest, _FILES_PER_CALL)):
         yield Call(_read_files, (part,))
 
 
@@ -114,7 +127,7 @@ def _files(voc: Voc, name: str) -> Iterator[Path]:
         return
     for line in _lines(voc.split, name):
         names = line.split()
-        if names and names[1:2] != ["-1"]:  # a list of one class marks the images without it
+        if names and names[1:2] != ["-1"]:  # a list for one class marks images without it by -1
             file = voc.annotations / f"{names[0]}.xml"
             if not file.is_file():
                 raise DataError(f"{name}: {names[0]} is listed, but {file} is missing.")
@@ -160,5 +173,5 @@ def _corners(found: ElementTree.Element, file: Path) -> Corners:
     try:
         x_min, y_min, x_max, y_max = (float(_text(box, tag, file)) for tag in ("xmin", "ymin", "xmax", "ymax"))
     except ValueError as error:
-        raise DataError(f"{file}: a corner of a <bndbox> is no number ({error}).") from error
+        raise DataError(f"{file}: a corner of a <bndbox> is not a number ({error}).") from error
     return x_min - 1, y_min - 1, x_max, y_max

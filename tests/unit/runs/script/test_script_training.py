@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mitorch_service.models.dataset import Dataset, DatasetPart
+from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.stores.runs import RunEnd
@@ -189,7 +189,7 @@ def test_credentials_do_not_reach_the_script_or_the_log(machine: Machine, monkey
 
 
 def test_a_script_finds_its_data_set(machine: Machine) -> None:
-    train, val = DatasetPart(path="/data/train.txt"), DatasetPart(path="/data/val.txt")
+    train, val = DatasetSplit(path="/data/train.txt"), DatasetSplit(path="/data/val.txt")
     machine.store.datasets.add_dataset(Dataset(id="d:1", name="d", version=1, train=train, val=val, created_at=NOW))
     code = "import os, sys\nprint(sys.argv[1:], os.environ['MITORCH_VAL'])"
     command = {"command": ["python", "train.py", "--data", "{train}"]}

@@ -37,7 +37,7 @@ def test_image_and_boxes_are_turned_as_exif_says(orientation: int | None) -> Non
     assert picture.stored_size == (64, 40)
     rows, columns = np.nonzero(expected[..., 0] > 128)
     seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-    assert picture.place(boxes([8, 16, 32, 24])).boxes.tolist() == [pytest.approx(seen, abs=1e-4)]
+    assert picture.map_boxes(boxes([8, 16, 32, 24])).boxes.tolist() == [pytest.approx(seen, abs=1e-4)]
 
 
 def test_a_large_jpeg_is_decoded_smaller_but_not_below_what_is_asked_for() -> None:
@@ -46,14 +46,14 @@ def test_a_large_jpeg_is_decoded_smaller_but_not_below_what_is_asked_for() -> No
     sizes = {side: decode(jpeg(stored), side).image.size for side in (500, 240, 121, 120, 60, 8)}
     assert sizes == {500: (400, 240), 240: (400, 240), 121: (400, 240), 120: (200, 120), 60: (100, 60), 8: (50, 30)}
     quarter = decode(jpeg(stored), 60)
-    assert quarter.place(boxes([80, 40, 160, 120])).boxes.tolist() == [[20, 10, 40, 30]]
+    assert quarter.map_boxes(boxes([80, 40, 160, 120])).boxes.tolist() == [[20, 10, 40, 30]]
     assert np.asarray(quarter.image)[12:28, 22:38].min() > 240
     assert np.array_equal(np.asarray(quarter.image), np.asarray(decode(jpeg(stored), 60).image))
 
 
 def test_boxes_are_cut_off_at_the_edge_and_left_out_beyond() -> None:
     picture = decode(jpeg(Image.new("RGB", (20, 10))))
-    placed = picture.place(boxes([-5, 2, 4, 40], [21, 1, 30, 5], [3, 3, 3, 3], [0, 0, 20, 10]))
+    placed = picture.map_boxes(boxes([-5, 2, 4, 40], [21, 1, 30, 5], [3, 3, 3, 3], [0, 0, 20, 10]))
     assert placed.labels.tolist() == [0, 3]
     assert placed.boxes.tolist() == [[0, 2, 4, 10], [0, 0, 20, 10]]
 

@@ -8,7 +8,7 @@ import pytest
 from mitorch_service.errors import DataError
 from mitorch_service.training.data import file_checks as file_check
 from mitorch_service.training.data.file_checks import check_files
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from tests.unit.training.pictures import png
 
 

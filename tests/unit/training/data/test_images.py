@@ -13,11 +13,11 @@ from PIL import Image, features
 from torch import Tensor
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageLocation
 from mitorch_service.training.data.images import BadImage, ImageKey, Images, read_image
 from mitorch_service.training.data.targets import Boxes
-from mitorch_service.training.data.zip_files import ZipFiles
+from mitorch_service.training.data.zip_index import ZipFiles
 from tests.unit.training.pictures import png
 
 

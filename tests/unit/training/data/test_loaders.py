@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.batch import Batch, Sample
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import Images
 from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers

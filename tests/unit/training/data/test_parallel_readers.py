@@ -71,7 +71,7 @@ def test_an_error_that_no_other_process_can_send_comes_too() -> None:
 def test_a_killed_process_is_told_and_its_calls_made_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     marker = str(tmp_path / "died")
     assert list(results(Call(die_once, (marker, number)) for number in range(CALLS))) == list(range(CALLS))
-    assert "A process reading the data set ended (-9); this one goes on." in caplog.messages
+    assert "A process reading the data set ended (-9); the main process reads on." in caplog.messages
 
 
 def test_who_stops_reading_ends_the_processes() -> None:
@@ -113,7 +113,7 @@ def children(process: int) -> list[int]:
             command = (folder / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if parent == process and b"file_readers" in command:
+        if parent == process and b"parallel_readers" in command:
             found.append(int(folder.name))
     return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from tests.unit.training.loop.interrupted import Lists
 from tests.unit.training.pictures import write_colors
 

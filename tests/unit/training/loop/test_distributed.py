@@ -11,7 +11,7 @@ import pytest
 
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.loop import engine
 from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
 from tests.unit.training.pictures import write_colors
@@ -35,7 +35,7 @@ import torch
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.loop import engine
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from tests.unit.training.recorder import Recorder
 torch.set_num_threads(1)
 folder, recorder = Path(sys.argv[1]), Recorder()

@@ -9,7 +9,7 @@ import torch
 
 from mitorch_service.errors import DataError, ModelError, TrainingDiverged
 from mitorch_service.models.config import METRICS, TrainingConfig
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from mitorch_service.training.loop.evaluation import evaluate

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from mitorch_service.errors import DataError
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.batch import Batch
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.feed import Feed, open_feed
 from mitorch_service.training.networks.network import Network

@@ -10,7 +10,7 @@ import torch
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.config import TrainingConfig
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.loop.checkpoint import Checkpoints
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from tests.unit.training.loop.interrupted import CLOCK, Lists, config

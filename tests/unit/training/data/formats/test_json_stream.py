@@ -50,5 +50,5 @@ def test_what_is_no_json_is_told_with_its_place(text: str) -> None:
 
 
 def test_a_key_without_a_list_is_told() -> None:
-    with pytest.raises(TypeError, match="images is no list"):
+    with pytest.raises(TypeError, match="images is not a list"):
         lists('{"images": {}}', "images")

@@ -11,7 +11,7 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats import voc as dataset_voc
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.targets import Boxes
 from tests.unit.training.pictures import png
@@ -190,7 +190,7 @@ def test_a_given_list_of_classes_holds_for_every_format(tmp_path: Path) -> None:
         found = read_image_list(tmp_path / name, None, classes)
         assert found.classes == classes.names
         assert shown(found) == SHOWN
-    with pytest.raises(DataError, match=r"line 3: class 'cat' is none of the training images \(dog, owl\)"):
+    with pytest.raises(DataError, match=r"line 3: class 'cat' is not in the training images \(dog, owl\)"):
         read_image_list(tmp_path / "a.csv", None, ClassList(("dog", "owl"), "the training images"))
 
 
@@ -225,9 +225,9 @@ def test_boxes_beyond_images_of_known_size_are_told(tmp_path: Path, caplog: pyte
         ("a.csv", "name,what\n", r"the first line \(name,what\) is neither a header with image,x1,y1,x2,y2,class"),
         ("a.csv", "image,x1,y1,x2,y2,class\na,1,2,x,4,c\n", "line 2: 'a,1,2,x,4,c' does not have the image, a class"),
         ("a.csv", "image,x1,y1,x2,y2,class\na,1\n", "line 2: 'a,1' does not have 6 columns"),
-        ("a.csv", "image_url,label\na,5\n", "line 2: the label is no list"),
-        ("a.csv", "image_url,label\na,\"[{'type': 'x'}]\"\n", "line 2: .* is no box with type"),
-        ("a.csv", "image_url,label\na,__import__('os')\n", "line 2: the label is no list"),
+        ("a.csv", "image_url,label\na,5\n", "line 2: the label is not a list"),
+        ("a.csv", "image_url,label\na,\"[{'type': 'x'}]\"\n", "line 2: .* is not a box with type"),
+        ("a.csv", "image_url,label\na,__import__('os')\n", "line 2: the label is not a list"),
         ("Annotations/a.xml", "<annotation>", "cannot be read as XML"),
         ("Annotations/a.xml", "<a/>", "the root is <a>"),
         ("Annotations/a.xml", "<annotation/>", "<annotation> has no <filename>"),
@@ -313,7 +313,9 @@ def test_wrong_entries_of_coco_are_named(tmp_path: Path) -> None:
 def test_boxes_in_parts_of_the_image_are_refused(tmp_path: Path) -> None:
     header = "image,x1,y1,x2,y2,class\n"
     (tmp_path / "a.csv").write_text(f"{header}a.png,0.1,0.2,0.5,1.0,cat\nb.png,0,0,1,1,cat\n")
-    with pytest.raises(DataError, match=r"all boxes lie within 0 and 1, parts of an image\. Write corners in pixels"):
+    with pytest.raises(
+        DataError, match=r"all boxes are between 0 and 1, fractions of the image\. Write corners in pixels"
+    ):
         read_image_list(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text(f"{header}a.png,0.1,0.2,0.5,1.0,cat\nb.png,0,0,1,2,cat\n")
     assert len(read_image_list(tmp_path / "a.csv")) == 2

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.formats import text as dataset_text
-from mitorch_service.training.data.formats.text import read_image_list
+from mitorch_service.training.data.formats import box_files
+from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.targets import Boxes
 
@@ -53,9 +53,9 @@ def test_makes_up_class_names_without_labels_txt(tmp_path: Path) -> None:
         ("a.png -1\n", "line 1: label -1 is negative"),
         ("a.png 0\n\nb.png 2\n", "line 3: label 2 is beyond labels.txt, which names 2 classes (0 to 1)"),
         ("a.png 0\nb.png 0,2\n", "line 2: label 2 is beyond labels.txt"),
-        ("a.png boxes/a.txt\n", "line 1: the file of boxes"),
+        ("a.png boxes/a.txt\n", "line 1: the box file"),
         ("a.png boxes.zip@a.txt\n", "boxes.zip@a.txt is missing"),
-        ("a.png 0\nb.png b.txt\n", "line 2: 'b.txt' is a file of boxes; the lines before it have class ids"),
+        ("a.png 0\nb.png b.txt\n", "line 2: 'b.txt' is a box file; the lines before it have class ids"),
         ('"a b.png 0\n', "is not '<image> <label id>'"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "is not a UTF-8 text file"),
     ],
@@ -144,7 +144,7 @@ def test_many_files_of_boxes_are_read_as_few_are(tmp_path: Path, monkeypatch: py
     lines = [f"{number}.png {number}.txt\n" for number in range(count)]
     lines[44] = "44.png boxes.zip@clean.txt\n\n"
     few = read(tmp_path, "".join(lines))
-    monkeypatch.setattr(dataset_text, "FILES_PER_CALL", 2)
+    monkeypatch.setattr(box_files, "FILES_PER_CALL", 2)
     many = read(tmp_path, "".join(lines))
     assert list(many.images) == list(few.images) == [f"{number}.png" for number in range(count)]
     assert [boxes_of(many, index) for index in range(count)] == [boxes_of(few, index) for index in range(count)]

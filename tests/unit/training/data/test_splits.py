@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.formats.splits import read_splits
+from mitorch_service.training.data.image_list import ImageList, PackedStrings
+from mitorch_service.training.data.splits import check_same_classes, read_splits
+from mitorch_service.training.data.targets import ClassTargets
 from tests.unit.training.pictures import png, write_colors
 
 
@@ -32,7 +34,7 @@ def test_validation_gets_the_classes_of_the_training(tmp_path: Path) -> None:
 def test_a_class_only_in_validation_is_named(tmp_path: Path) -> None:
     train = write_folders(tmp_path / "train", cat="a.png", dog="b.png")
     val = write_folders(tmp_path / "val", cow="a.png")
-    with pytest.raises(DataError, match=r"pets val: class 'cow' is none of the classes of pets train \(cat, dog\)"):
+    with pytest.raises(DataError, match=r"pets val: class 'cow' is not in the classes of pets train \(cat, dog\)"):
         read_splits({"train": train, "val": val}, "pets")
 
 
@@ -61,7 +63,7 @@ def test_images_in_both_splits_are_told(tmp_path: Path, caplog: pytest.LogCaptur
     val = tmp_path / "val.txt"
     val.write_text("train/1.png 1\ntrain/2.png 2\nval/copy.png 0\nval/new.png 2\n")
     read_splits({"train": train, "val": val}, "colors")
-    copies = "2 of 4 images are in colors train as well, and 1 more are copies of images there"
+    copies = "2 of 4 images are also in colors train, and 1 more are copies of images there"
     assert [message for message in caplog.messages if copies in message]
 
 
@@ -72,7 +74,7 @@ def test_copies_in_archives_are_told(tmp_path: Path, caplog: pytest.LogCaptureFi
                 archive.writestr(f"{name}{number}.png", png(color))
         (tmp_path / f"{name}.txt").write_text(f"{name}.zip@{name}0.png 0\n{name}.zip@{name}1.png 1\n")
     read_splits({"train": tmp_path / "train.txt", "val": tmp_path / "val.txt"})
-    assert "0 of 2 images are in" in caplog.text
+    assert "0 of 2 images are also in" in caplog.text
     assert "and 1 more are copies" in caplog.text
 
 
@@ -111,5 +113,41 @@ def test_images_of_another_size_than_stated_are_told(tmp_path: Path, caplog: pyt
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
     (tmp_path / "train.json").write_text(json.dumps(document))
     read_splits({"train": tmp_path / "train.json"}, "pets")
-    told = "pets train: 1 images are not of the size that it states; the first: b.png is 9x8, not 8x9. "
+    told = "pets train: 1 images do not have the size that it states; the first: b.png is 9x8, not 8x9. "
     assert [message.startswith(told) for message in caplog.messages] == [True]
+
+
+def image_list(name: str, labels: list[int], classes: tuple[str, ...], *, named: bool = True) -> ImageList:
+    images = PackedStrings(f"{index}.png" for index in range(len(labels)))
+    return ImageList(name, Path("/data"), images, ClassTargets(labels), classes, named)
+
+
+def test_same_classes_accepts_classes_that_no_image_has() -> None:
+    train = image_list("train", [0, 1, 1], ("cat", "dog", "cow"))
+    check_same_classes(train, image_list("val", [1], ("cat", "dog", "cow")))
+    check_same_classes(train, image_list("val", [1], ("class_0", "class_1"), named=False))
+    with pytest.raises(DataError):  # it does look: the other way round an image has a class that none is trained on
+        check_same_classes(train, image_list("val", [2], ("cat", "dog", "cow")))
+
+
+def test_one_class_is_none() -> None:
+    one = image_list("train", [0, 0], ("cat",))
+    with pytest.raises(DataError, match="train has only one class"):
+        check_same_classes(one, one)
+
+
+def test_different_names_are_refused() -> None:
+    train = image_list("train", [0, 1], ("cat", "dog"))
+    with pytest.raises(DataError, match="class 1 is 'dog' in one and 'cow' in the other"):
+        check_same_classes(train, image_list("val", [0], ("cat", "cow")))
+    with pytest.raises(DataError, match="2 in one and 3 in the other"):
+        check_same_classes(train, image_list("val", [0], ("cat", "dog", "cow")))
+
+
+def test_a_class_seen_only_in_validation_is_named() -> None:
+    classes = ("cat", "dog", "cow")
+    with pytest.raises(DataError, match=r"val has images of classes that train has none of: cow \(label 2, 2 images\)"):
+        check_same_classes(image_list("train", [0, 1], classes), image_list("val", [2, 0, 2], classes))
+    with pytest.raises(DataError, match=r"class_3 \(label 3, 1 images\)"):
+        train = image_list("train", [0, 1], ("class_0", "class_1"), named=False)
+        check_same_classes(train, image_list("val", [3], ("class_0", "class_1", "class_2", "class_3"), named=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,7 +57,7 @@ class AzureTrainingSuite:
     def test_overlapping_passes_launch_each_training_once(self, azure: Emulator, machine: Machine) -> None:
         azure.configure(hold=True)
         ids = [submit(machine) for _ in range(3)]
-        passes: list[subprocess.Popen[str]] = [machine.start("control") for _ in range(2)]
+        passes = [machine.start("control") for _ in range(2)]
         for process in passes:
             assert "Error" not in process.communicate(timeout=120)[0]
         operation, status, before = self.submission

@@ -1,5 +1,6 @@
-"""What makes a Python that tests start count in the coverage. Most do not: tests look at what such a process imports,
-at its memory and at what it prints, and tracing takes time."""
+"""Makes a Python process that tests start count in the coverage.
+
+Most do not: tests look at what such a process imports, at its memory and at what it prints, and tracing takes time."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def prose(path: Path) -> str:
 
 
 def spans(path: Path) -> list[str]:
-    """What stands between single backquotes."""
+    """The words between single backquotes."""
     return _SPAN.findall(prose(path))
 
 

@@ -1,4 +1,4 @@
-"""What the documents say, run as a reader would: each block of commands is in tests/documents.py with its test."""
+"""Runs the documents' commands as a reader would: each block of commands is in tests/documents.py with its test."""
 
 from __future__ import annotations
 

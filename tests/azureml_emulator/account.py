@@ -42,7 +42,7 @@ class Storage:
 
 @contextmanager
 def storage_of(azure: Emulator) -> Iterator[Storage]:
-    """Of the workspace that `Emulator.populate` makes."""
+    """Provides the storage of the workspace that `Emulator.populate` creates."""
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.MachineLearningServices"
     storage = Storage(azure, f"{group}/workspaces/{WORKSPACE}")
     yield storage

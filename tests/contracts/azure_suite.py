@@ -1,4 +1,4 @@
-"""What the backends of Azure ML must do with both SDKs, on an emulated service."""
+"""The contract of the Azure ML backends, for both SDKs, on an emulated service."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ WithSlots = Callable[[int], Backend]  # a backend with room for this number of r
 
 
 class BackendContract:
-    """What even one keeps that executes nothing."""
+    """The part of the contract that holds even for a backend that executes nothing."""
 
     def test_a_request_is_a_value_named_after_the_attempt(self, backend_with: WithSlots) -> None:
         backend = backend_with(1)

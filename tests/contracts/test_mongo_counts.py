@@ -35,7 +35,7 @@ def raw(database: Database) -> Iterator[MongoDatabase[dict[str, Any]]]:
 
 
 def kept(raw: MongoDatabase[dict[str, Any]]) -> dict[str, int]:
-    """What the counters alone say."""
+    """The counts by the counters alone."""
     sums: dict[str, int] = {}
     for document in raw["counters"].find():
         for status, number in document["n"].items():

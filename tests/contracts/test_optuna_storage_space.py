@@ -1,4 +1,4 @@
-"""What Optuna sees of our spaces, and of a machine without Optuna."""
+"""Our search spaces as Optuna sees them, and a machine without Optuna."""
 
 from __future__ import annotations
 

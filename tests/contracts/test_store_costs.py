@@ -1,4 +1,4 @@
-"""What costs are added up from, and places in the queue: on both engines, through an index."""
+"""The records that costs are added up from, and places in the queue: on both engines, through an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run writes, and when it is refused: the attempt's number is its fencing token."""
+"""A run's writes, and when they are refused: the attempt's number is its fencing token."""
 
 from __future__ import annotations
 

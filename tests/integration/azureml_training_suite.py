@@ -25,7 +25,7 @@ class AzureTrainingSuite:
 
     @pytest.fixture
     def azure(self, furnished: tuple[Emulator, Machine]) -> Iterator[Emulator]:
-        """Where runs are forked: see `tests.warm`."""
+        """The server from which runs are forked: see `tests.warm`."""
         furnished[0].configure(warm_runs=warm_runs())
         yield furnished[0]
         furnished[0].faults.clear()

@@ -1,4 +1,4 @@
-"""What simulations share."""
+"""Fixtures of the simulations."""
 
 from __future__ import annotations
 

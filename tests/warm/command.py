@@ -34,7 +34,7 @@ _RUN_MODULES = (
 
 
 class Process(Protocol):
-    """What tests do with a command that they have started: a part of subprocess.Popen."""
+    """The operations of tests on a command that they have started: a part of subprocess.Popen."""
 
     pid: int
     stdin: IO[str] | None
@@ -88,7 +88,7 @@ class Command:
         return self.returncode
 
     def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
-        """What it has written, after its end."""
+        """The command's output, after its end."""
         texts: dict[str, str] = {}
 
         def read(name: str, stream: IO[str]) -> None:
@@ -133,7 +133,7 @@ class Command:
 
 
 def warm_runs() -> dict[str, str]:
-    """What a Python that has one of the two `sitecustomize` modules of tests needs to have its run forked."""
+    """The environment that makes a Python with one of the tests' `sitecustomize` modules fork its run."""
     return {"WARM_RUNS": _run_server(), "WARM_ROOT": str(_ROOT)}
 
 

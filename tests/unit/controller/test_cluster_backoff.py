@@ -1,4 +1,4 @@
-"""Which trainings a cluster that has refused some is asked again to start."""
+"""Backoff: the trainings that are submitted again to a cluster that has refused some."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def taken(cluster: str, at: float) -> Training:
 
 
 def launched(at: float, *queue: Training, active: tuple[Training, ...] = (), b: int = 0) -> list[tuple[str, str]]:
-    """Where trainings go on a cluster `a` with much room and a cluster `b` with so much."""
+    """Places trainings on a cluster `a` with plenty of room and a cluster `b` with the given room."""
     clusters = {"a": Capacity(9, 9), "b": Capacity(9, b)}
     snapshot = Snapshot(queue=queue, active=active, clusters=clusters)
     actions = plan(later(at), snapshot)

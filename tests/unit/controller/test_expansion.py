@@ -40,7 +40,7 @@ def one_pass(store: Store, job: Job, at_most: int, open_count: int = 0, failed: 
 
 
 def parameters(store: Store, job: Job) -> list[Any]:
-    """Of all trials, by number."""
+    """The rows of all trials, by number."""
     return [row.trial.parameters for row in store.jobs.iterate_trials(job.id)]
 
 

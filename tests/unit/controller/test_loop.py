@@ -31,7 +31,7 @@ def controller(store: Store, backend: FakeBackend) -> Controller:
 
 
 def texts(report: PassReport, failed: bool) -> str:
-    """What a pass said, or what it complained about."""
+    """The texts of a pass's events, or of its failures."""
     return "\n".join(event.text for event in report.events if event.failed == failed)
 
 

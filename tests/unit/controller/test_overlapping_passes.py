@@ -176,12 +176,12 @@ def test_every_training_is_launched_once_per_attempt_and_ends(seed: int) -> None
 
 
 def _seconds(id: str) -> float:
-    """Of each trial its own."""
+    """The evaluation of each trial."""
     return float(int(id[:4], 16) % 5)
 
 
 def _front(store: Store, job_id: str) -> set[str]:
-    """Of equal losses those with the least seconds; only what was completed."""
+    """The Pareto front of the completed trials: of equal losses those with the least seconds."""
     completed = [row.id for row in _trials(store, job_id) if row.status == "completed"]
     least = min(map(_seconds, completed), default=0)
     return {id for id in completed if _seconds(id) == least}

@@ -1,4 +1,4 @@
-"""Which cluster a training goes to, who waits, and what is kept for whom."""
+"""Placement: the cluster of each training, those that wait, and reserved nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one pass does about the trainings that it sees: assign, watch, give up."""
+"""The plan of one pass for trainings: assign, watch, give up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def seen(training: Training, run: RunStatus | None, **fields: Any) -> Snapshot:
 
 
 def launched(actions: Sequence[Action]) -> list[tuple[str, str]]:
-    """Which training is launched where, in order."""
+    """The launches as (training, cluster), in order."""
     assert all(isinstance(action, Launch) for action in actions)
     return [(a.training_id, a.attempt.cluster) for a in actions if isinstance(a, Launch)]
 

@@ -1,4 +1,4 @@
-"""What one pass does about the jobs that it sees: create trials, launch them, end the job."""
+"""The plan of one pass for jobs: create trials, launch them, end the job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def job_with(**search: Any) -> Job:
 def planned(
     job: Job, counts: Mapping[str, int] = {}, last: int | None = None, best: BestTrial | None = None, **more: Any
 ) -> list[Action]:
-    """What a pass does that sees only this job."""
+    """The actions of a pass that sees only this job."""
     return plan(NOW, Snapshot(jobs=[a_job_state(job, counts, last, best, **more)]))
 
 

@@ -45,7 +45,7 @@ class Service:
         return job
 
     def tick(self) -> str:
-        """What a pass says, the next hour."""
+        """The output of a pass an hour later."""
         self.seconds += 3600
         return "\n".join(event.text for event in self.controller.tick(later(self.seconds)).events)
 

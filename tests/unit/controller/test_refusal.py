@@ -126,7 +126,7 @@ def test_a_wrong_request_where_nothing_is_taken_may_be_the_settings_fault(
 
 
 def test_an_earlier_acceptance_says_nothing_of_the_settings_of_now(store: Store, backend: FakeBackend) -> None:
-    """What a pass that was killed had submitted is found there: the rest of its claims is refused, not failed."""
+    """The submissions of a pass that was killed are found on the cluster: its other claims are refused, not failed."""
     trainings = queued(store, 2)
     store.queue.claim_trainings([(training.id, an_attempt(training, cluster="a")) for training in trainings])
     backend.submit(backend.prepare(trainings[0].id, 1))

@@ -1,4 +1,4 @@
-"""What the documents name exists: links, paths, modules, commands, settings, words; and every block has its test."""
+"""Links, paths, modules, commands, settings and words of the documents exist, and every block has its test."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_json_is_what_it_shows(block: Block) -> None:
 
 
 def problems(config: dict[str, Any]) -> list[Any]:
-    """What is wrong with a training, script or job config by itself, whatever is registered."""
+    """The problems of a training, script or job config by itself, whatever is registered."""
     if "job_type" not in config:
         return [*check_config(config)[1], *([] if "script" in config else check_names(config))]
     found = list(check(JobConfig, config)[1])

@@ -15,7 +15,7 @@ from tests.fakes import FakeBackend
 
 
 def findings(database: Store, folder: Path, seconds: float = 60.0, **openers: Any) -> dict[str, Finding]:
-    """What is found on one local cluster, by what was checked; `openers` replace those that work."""
+    """The findings on one local cluster, by check; `openers` replace those that work."""
     settings = read_settings({"MITORCH_HOME": str(folder)})
     working: dict[str, Any] = {
         "store": lambda settings: database,

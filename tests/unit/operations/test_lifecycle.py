@@ -1,4 +1,4 @@
-"""What a person orders about trainings and jobs."""
+"""Cancelling, retrying, reprioritising and deleting trainings and jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What miquery says of a search: what mattered, what was saved, what went wrong."""
+"""miquery's summary of a search: importance, savings, warnings."""
 
 from __future__ import annotations
 

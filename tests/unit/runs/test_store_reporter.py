@@ -62,7 +62,7 @@ def unavailable(times: int) -> Callable[[str], None]:
 
 
 def epochs(store: Store, training_id: str) -> list[int]:
-    """Which epochs are recorded."""
+    """The recorded epochs."""
     return [result.epoch for result in store.runs.curve(training_id).items]
 
 

@@ -1,4 +1,4 @@
-"""What a job file may say of trials that run in parts, and how it is told what it may not."""
+"""The checks of a job file's settings for trials that pause."""
 
 from __future__ import annotations
 

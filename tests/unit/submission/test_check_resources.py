@@ -1,4 +1,4 @@
-"""What a training asks for: the config's form, what is stored, and whether any configured cluster could give it."""
+"""The resources that a training requests: the config's form, the stored document, and clusters that could provide them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def asking(resources: Any) -> dict[str, Any]:
 
 
 def problems(resources: Any, clusters: Any = CLUSTERS) -> list[Problem]:
-    """What is wrong with a training that asks for these, on these clusters."""
+    """The problems of a training that requests these resources, on these clusters."""
     environ = {"MITORCH_CLUSTERS": json.dumps(clusters)} if clusters else {}
     written = {**CONFIG, "resources": resources}
     config, wrong = check(TrainingConfig, written)

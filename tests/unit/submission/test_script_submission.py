@@ -29,7 +29,7 @@ JOB: dict[str, Any] = {"job_type": "search", "config": SPACE, "search": {"max_tr
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the config lies, with its code beside it."""
+    """The folder of the config, with its code beside it."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "a.py").write_text("print(1)")
     return tmp_path
@@ -42,14 +42,14 @@ def submitted(store: Store, folder: Path, data: dict[str, Any], upload: bool = T
 
 
 def problems(store: Store, folder: Path, data: dict[str, Any]) -> dict[str, str]:
-    """What is wrong with the file, by path."""
+    """The problems of the file, by path."""
     with pytest.raises(InvalidInput) as caught:
         submitted(store, folder, data)
     return {problem.path: problem.message for problem in caught.value.problems}
 
 
 def archives(folder: Path) -> list[str]:
-    """What code is kept."""
+    """The code that is kept."""
     return FolderArtifactStore(folder / "home" / "artifacts").keys("code/")
 
 

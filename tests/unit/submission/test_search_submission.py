@@ -1,4 +1,4 @@
-"""What a job file may say of its search, and how it is told what it may not."""
+"""The checks of a job file's search settings."""
 
 from __future__ import annotations
 

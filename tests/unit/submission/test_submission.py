@@ -48,7 +48,7 @@ def job(store: Store, **fields: Any) -> Job:
 
 
 def problems(store: Store, data: dict[str, Any], options: Options = Options()) -> dict[str, str]:  # noqa: B008
-    """What is wrong with the file, by path."""
+    """The problems of the file, by path."""
     with pytest.raises(InvalidInput, match=r"^my\.json: ") as caught:
         build_submission(store, "my.json", data, options, NOW)
     assert store.trainings.count_trainings() == {}
@@ -59,7 +59,7 @@ def problems(store: Store, data: dict[str, Any], options: Options = Options()) -
 
 
 def space_problems(store: Store, **fields: Any) -> dict[str, str]:
-    """What is wrong with a job whose config is a good one except for some fields."""
+    """The problems of a job whose config is valid except for some fields."""
     return problems(store, {**JOB_FILE, "config": {**SPACE, **fields}})
 
 

@@ -1,4 +1,4 @@
-"""What tests of scripts share."""
+"""Fixtures of the tests of scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a script calls, by hand and under a run, over the real channel."""
+"""The API that scripts call, by hand and under a run, over the real channel."""
 
 from __future__ import annotations
 

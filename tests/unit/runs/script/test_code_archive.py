@@ -28,7 +28,7 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def names(folder: Path) -> set[str]:
-    """What of the folder is code."""
+    """The files of the folder that count as code."""
     return {path.relative_to(folder).as_posix() for path in code_files(folder)}
 
 
@@ -39,7 +39,7 @@ def packed(source: Path, target: Path) -> CodeArchive:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says."""
+    """The output of git."""
     command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -1,4 +1,4 @@
-"""What models are fed, and what a person is told of a search."""
+"""The data that models are fitted to, and the warnings shown about a search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the loop share."""
+"""Fixtures of the tests of the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens when a loss is not finite any more."""
+"""Divergence: a loss that is no longer finite."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_at_most_twice(colors: Lists) -> None:
 
 
 def test_a_training_that_was_killed_goes_back_to_the_same_state(tmp_path: Path, colors: Lists) -> None:
-    """What the steps after the resumption have gathered (momentum) is not what the retry begins with."""
+    """The retry does not begin with the momentum that the steps after the resumption have built up."""
     explosive = {"name": "constant", "base_lr": 20, "warmup": "constant", "warmup_epochs": 2, "warmup_factor": 1e-6}
     sgd = {"momentum": 0.9, "weight_decay": 3}
     given = config(20, lr_scheduler=explosive, optimizer=sgd, batch_size=2, max_epochs=3, on_divergence="lower_lr")

@@ -32,7 +32,7 @@ class Drill:
             return train(given, *self._lists, reporter=recorder, checkpoints=checkpoints)
 
     def run(self, given: TrainingConfig, kill_at: tuple[int, int]) -> Recorder:
-        """What the second process has told; compares all with a training that was not interrupted."""
+        """The second process's reports; compares everything with a training that was not interrupted."""
         whole, first, second = Recorder(), Recorder(kill_at=kill_at), Recorder()
         expected = self.train(given, whole, "whole")
         with pytest.raises(Killed):
@@ -158,7 +158,7 @@ def test_other_settings_start_anew_but_other_workers_go_on(tmp_path: Path, multi
 
 @pytest.mark.parametrize("task", TASKS)
 def test_other_images_or_labels_start_anew(request: pytest.FixtureRequest, tmp_path: Path, task: str) -> None:
-    """Of the same number of images: the order and the labels count."""
+    """Two lists of the same number of images: the order and the labels count."""
     train_list, val_list = request.getfixturevalue(task)
     given, checkpoints = config(**TASKS[task], max_epochs=1), tmp_path / "kept"
     Drill(checkpoints, (train_list, val_list)).train(given, Recorder())

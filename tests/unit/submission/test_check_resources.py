@@ -1,4 +1,4 @@
-"""The resources that a training requests: the config's form, the stored document, and clusters that could provide them."""
+"""The resources that a training requests: the config's form, the stored document, clusters that could provide them."""
 
 from __future__ import annotations
 

@@ -161,8 +161,8 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
         costs = read_costs(open_store(settings), now - age("--since", since or "30d"), now)
         (show_costs_json if as_json else show_costs)(costs)
         return
-    from mitorch_service.cli.views.status import show_status, show_status_json
-    from mitorch_service.reports.status import read_status
+    from mitorch_service.cli.views.service_status import show_status, show_status_json
+    from mitorch_service.reports.service_status import read_status
 
     found = read_status(open_store(settings), open_backends(settings), now)
     (show_status_json if as_json else show_status)(found)

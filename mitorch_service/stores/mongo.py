@@ -17,7 +17,7 @@ from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.documents import set_at
+from mitorch_service.stores.document_paths import set_at
 from mitorch_service.stores.mongo_counts import StatusCounts
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal

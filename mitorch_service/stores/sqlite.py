@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.documents import from_text, guard_holds, set_at, to_text, value_at
+from mitorch_service.stores.document_paths import from_text, guard_holds, set_at, to_text, value_at
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
 from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements

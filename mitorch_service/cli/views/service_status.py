@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mitorch_service.cli.views.output import show_json, show_table
-from mitorch_service.reports.status import ClusterStatus, ServiceStatus
+from mitorch_service.reports.service_status import ClusterStatus, ServiceStatus
 
 
 def show_status(status: ServiceStatus) -> None:

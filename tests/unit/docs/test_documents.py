@@ -68,7 +68,7 @@ def test_paths_and_modules_exist(path: Path) -> None:
 
 
 def test_the_files_of_the_flows_exist() -> None:
-    text = (ROOT / "docs" / "design.md").read_text("utf-8").partition("## Five flows")[2].partition("\n## ")[0]
+    text = (ROOT / "docs" / "design.md").read_text("utf-8").partition("## Flows")[2].partition("\n## ")[0]
     files = re.findall(r"`([a-z_]+/[\w./]*)`", text)
     assert [file for file in files if not (ROOT / "mitorch_service" / file).exists()] == []
     assert len(files) > 15

@@ -112,15 +112,15 @@ def test_two_passes_at_once_create_each_trial_once(store: Store) -> None:
 
 @pytest.mark.parametrize("algorithm", LEARNING)
 def test_what_ended_decides_what_comes_and_the_same_history_gives_the_same(store: Store, algorithm: str) -> None:
-    job = searching(CONTINUOUS, algorithm=algorithm, max_trials=40, max_concurrent=6)
+    job = searching(CONTINUOUS, algorithm=algorithm, max_trials=40, max_concurrent=8)
     for _ in range(4):
-        for trial in one_pass(store, job, 6):
+        for trial in one_pass(store, job, 8):
             rate = trial.config["lr_scheduler"]["base_lr"]
             end(store, trial, abs(rate - 0.01))
     again = one_pass(store, job, 0)
     assert [trial.config for trial in one_pass(store, job, 0)] == [trial.config for trial in again]
     errors = [abs(row["lr_scheduler.base_lr"] - 0.01) for row in parameters(store, job)]
-    assert min(errors[12:]) <= min(errors[:6])
+    assert min(errors[16:]) <= min(errors[:8])
 
 
 def test_failed_trials_are_replaced_as_far_as_may_fail(store: Store) -> None:

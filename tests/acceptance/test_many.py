@@ -191,7 +191,7 @@ def test_interrupted_it_goes_on_where_it_was(bare_machine: Machine, each_store: 
     assert process.returncode == (-how if how == signal.SIGKILL else 130), out
     before = noted(bare_machine)
     assert 0 < before < count
-    assert how == signal.SIGKILL or f"{before} of {count} are queued; the same command goes on from there" in out
+    assert how == signal.SIGKILL or f"{before} of {count} are queued; the same command continues from there" in out
     assert bare_machine.ok("submit", "--many", "many.jsonl") == f"{count - before} queued, {before} were before"
     assert total(each_store) == count
     assert not list(bare_machine.home.glob("many/*/*.gz"))

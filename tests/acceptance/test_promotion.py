@@ -65,7 +65,7 @@ POPULATION: dict[str, Any] = {
 
 def test_the_best_go_on_from_their_checkpoints_whoever_is_killed(machine: Machine) -> None:
     job = machine.ok("submit", machine.write("search.json", PROMOTED))
-    assert "go on" in machine.ok("submit", "search.json", "--explain")
+    assert "the best resume from their checkpoints" in machine.ok("submit", "search.json", "--explain")
     promoted = _kill_all_in_the_second_part(machine, job)
     assert "paused" in machine.ok("query", job)
     machine.ok("control", "run", "--until-idle", "--every", "0.3")
@@ -95,7 +95,7 @@ def test_the_best_go_on_from_their_checkpoints_whoever_is_killed(machine: Machin
 def test_a_bad_member_goes_on_from_a_good_ones_state_whoever_is_killed(machine: Machine) -> None:
     job = machine.ok("submit", machine.write("population.json", POPULATION))
     explained = machine.ok("submit", "population.json", "--explain")
-    assert "after epochs 2 the worst go on from checkpoints of the best" in explained
+    assert "after epochs 2 the worst continue from checkpoints of the best" in explained
     killed = _kill_all_in_the_second_part(machine, job)
     machine.ok("control", "run", "--until-idle", "--every", "0.3")
 

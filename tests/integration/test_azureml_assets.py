@@ -109,7 +109,7 @@ def test_a_datastore_is_renewed_and_never_moved(azure: Emulator, machine: Machin
     moved = register("https://acct.blob.core.windows.net/others")
     assert (moved.code, f"the datastore pictures is {url}" in moved.err) == (1, True)
     told = register(f"{url}?sv=1&sig=s1gnature")
-    assert (told.code, "s1gnature" in told.err, "name the variable" in told.err) == (2, False, True)
+    assert (told.code, "s1gnature" in told.err, "name an environment variable" in told.err) == (2, False, True)
     ended = register(url, SAS="sv=1&se=2020-01-01T00:00:00Z&sig=s1gnature")
     assert (ended.code, "expired on 2020-01-01" in ended.err, "s1gnature" in ended.err) == (2, True, False)
     assert machine.run(*["dataset", "datastore", "register", "x", "--container", url, "--sas-from", "NONE"]).code == 2

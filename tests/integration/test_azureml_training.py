@@ -25,7 +25,7 @@ class TestFirstSDK(AzureTrainingSuite):
         azure.preempt(f"mt-{id}-a1")
         assert azure.wait(f"mt-{id}-a1", seconds=120) == "Failed"  # started a second time, it says that it is lost
         assert azure.run(f"mt-{id}-a1")["starts"] == 2
-        assert "taken away" in azure.log(f"mt-{id}-a1")
+        assert "preempted" in azure.log(f"mt-{id}-a1")
         said = machine.ok("control")
         assert "attempt 1 lost" in said
         assert "it will be tried again" in said

@@ -32,10 +32,14 @@ PROFILE = {"vm_size": "Standard_NC24s_v3", "max_nodes": 2}
 
 # what is changed in the settings → what is checked and what is said of it
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "wrong-tenant": ({"auth": f"{NO_TENANT}:{PRINCIPAL}:{PASSWORD}"}, "sign-in", "There is no such tenant"),
+    "wrong-tenant": ({"auth": f"{NO_TENANT}:{PRINCIPAL}:{PASSWORD}"}, "sign-in", "The tenant does not exist"),
     "expired": ({"auth": f"{TENANT}:expired:0ld-secret"}, "sign-in", "The password has expired"),
     "wrong-password": ({"auth": f"{TENANT}:{PRINCIPAL}:wr0ng-secret"}, "sign-in", "The password is wrong"),
-    "wrong-principal": ({"auth": f"{TENANT}:nobody:{PASSWORD}"}, "sign-in", "No such service principal"),
+    "wrong-principal": (
+        {"auth": f"{TENANT}:nobody:{PASSWORD}"},
+        "sign-in",
+        "This tenant has no such service principal",
+    ),
     "no-subscription": (
         {"subscription_id": TENANT},
         "subscription",
@@ -129,7 +133,7 @@ def test_what_is_right_is_told_as_it_is(machine: Machine) -> None:
 def test_a_vault_that_refuses_is_told(azure: Emulator, machine: Machine) -> None:
     azure.faults.status(403, operation="secret.set", count=None)
     ok, text = findings(machine, CLUSTER)["cluster cpu key vault"]
-    assert (ok, "Give it one that may write secrets" in text) == (False, True)
+    assert (ok, "Give it one that allows writing secrets" in text) == (False, True)
 
 
 def test_a_machine_without_an_identity_is_told(machine: Machine) -> None:

@@ -161,7 +161,7 @@ class TestAzureMLV2(AzureBackendContract):
         request = backend.prepare(workspace, 1, Resources(nodes=2, gpus=0))
         backend.submit(request)
         first, second = (azure.folder / "runs" / request.name / f"user_logs/std_log_process_{n}.txt" for n in range(2))
-        eventually(lambda: second.exists() and "process 1 of 2 takes part" in second.read_text())
+        eventually(lambda: second.exists() and "process 1 of 2 joins" in second.read_text())
         assert (
             state(backend, request.name) == RunState.RUNNING
         )  # until the first process ends, which looks for a database

@@ -57,7 +57,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no-quota": (
         {"workspace": "poor", "region": "North Europe", "create": PROFILE},
         "quota",
-        "no node can start (Standard NCSv3 Family: 0 of 6 cores used, a node of Standard_NC24s_v3 has 24). Ask",
+        "no node can start (Standard NCSv3 Family: 0 of 6 cores used, a node of Standard_NC24s_v3 has 24). Request",
     ),
     "no-environment": ({"environment": "torch:3"}, "environment", "has no environment 'torch:3'"),
 }

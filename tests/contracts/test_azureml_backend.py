@@ -122,13 +122,12 @@ class TestAzureML(AzureBackendContract):
         backend.submit(request)
         first, second = (azure.folder / "runs" / request.name / f"user_logs/std_log_process_{n}.txt" for n in range(2))
         eventually(lambda: second.exists() and "process 1 of 2 joins" in second.read_text())
-        assert (
-            state(backend, request.name) == RunState.RUNNING
-        )  # until the first process ends, which looks for a database
+        assert state(backend, request.name) == RunState.RUNNING  # its first process looks for a database
         assert "process 0" not in first.read_text()
         config = azure.run(request.name)["definition"]["Configuration"]
         assert (config["nodeCount"], config["communicator"].lower(), config["framework"]) == (2, "gloo", "PyTorch")
         assert config["pytorch"]["processCount"] == 2
+        backend.cancel(request.name)
 
     def test_the_environment_is_ours_an_image_or_a_registered_one(
         self, azure: Emulator, workspace: str, with_cluster: WithCluster, run: str

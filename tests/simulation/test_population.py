@@ -120,9 +120,9 @@ def test_nobody_retries_a_member_while_the_population_lives(store: Store, tmp_pa
     search.round()
     search.live()
     paused = next(row for row in search.rows() if row.is_paused())
-    with pytest.raises(NotAllowed, match="takes it on"):
+    with pytest.raises(NotAllowed, match="Its job resumes or replaces it"):
         retry_training(store, paused.id, later(50))
-    with pytest.raises(NotAllowed, match="in the place of lost members"):
+    with pytest.raises(NotAllowed, match="It replaces lost members itself"):
         retry_job(store, JOB_ID, later(50))
 
 

@@ -86,6 +86,6 @@ def test_a_task_that_does_not_fit_the_data_is_told(colors: tuple[ImageList, Imag
         "task_type": "multilabel_classification",
     }
     with pytest.raises(
-        DataError, match=r"is a multiclass set, and task_type multilabel_classification takes multilabel"
+        DataError, match=r"is a multiclass set, but task_type multilabel_classification takes multilabel"
     ):
         train(TrainingConfig.model_validate(values), *colors)

@@ -49,7 +49,8 @@ def cancel(id: str) -> None:
 @command.command()
 @click.argument("id")
 def retry(id: str) -> None:
-    """Queue an ended training again (failed, canceled, pruned or diverged), or all such trials of an active job."""
+    """Queue a failed, canceled, pruned, paused or diverged training again, or all such trials of an active job except
+    paused ones, which their search resumes."""
     from mitorch_service.cli.views.change import retry_text
     from mitorch_service.operations import lifecycle
     from mitorch_service.settings import read_settings

@@ -6,10 +6,14 @@ each with what the backend returned or raised.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
+import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -22,9 +26,10 @@ from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStat
 from mitorch_service.models.training import Resources
 from mitorch_service.settings import AzureMLCluster
 from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator
-from tests.coverage_environment import MEASURED
+from tests.coverage_measurement import MEASURED
 
 _ROOT = Path(__file__).parents[1]
+_ANSWER_SECONDS = 150.0
 _RUN_ARGUMENTS = b"import os, sys\nos.execvp(sys.argv[1], sys.argv[1:])\n"
 CONNECTION = {
     "kind": "azureml",
@@ -51,10 +56,15 @@ class Worker(AbstractContextManager["Worker"]):
             )
 
     def ask(self, *message: Any) -> Any:
-        """Sends a call and waits for its answer; raises what the backend raised."""
+        """Sends a call and waits for its answer; raises what the backend raised. One that does not answer is killed, and
+        what its threads were doing is told."""
         assert self._process.stdin is not None and self._process.stdout is not None
         pickle.dump(message, self._process.stdin)
         self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], _ANSWER_SECONDS)[0]:
+            self._process.send_signal(signal.SIGUSR1)  # it writes its stacks
+            time.sleep(1)
+            self._process.kill()
         try:
             failed, value = pickle.load(self._process.stdout)
         except EOFError:
@@ -140,6 +150,7 @@ def _command_folder(home: Path) -> Path:
 
 def main() -> None:
     """Answers until its standard input ends. What the SDK prints must not get between the answers."""
+    faulthandler.register(signal.SIGUSR1)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     backends: list[AzureMLBackend] = []

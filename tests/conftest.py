@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import azurite_server, coverage_environment, mongodb_server
+from tests import azurite_server, coverage_measurement, mongodb_server
 from tests.marking import mark
+from tests.warm import servers
 
 _OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
 
@@ -53,8 +54,16 @@ def azurite() -> Iterator[azurite_server.Azurite]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        coverage_environment.keep_to_ourselves()
+    main = not hasattr(config, "workerinput")
+    if main:
+        config.stash[_SERVERS] = servers.Session()
+    if not main or not config.getoption("numprocesses", None):
+        coverage_measurement.keep_to_ourselves()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _SERVERS in config.stash:
+        config.stash[_SERVERS].end()
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks, and put into groups
@@ -86,3 +95,4 @@ def _is_main_process(session: pytest.Session) -> bool:
 
 
 _RAN_BEFORE = pytest.StashKey[bool]()
+_SERVERS = pytest.StashKey[servers.Session]()

@@ -20,7 +20,7 @@ from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING
 from tests.documents import ROOT, block
-from tests.warm.command import with_warm_runs
+from tests.warm.command import with_warm_commands
 
 RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
@@ -71,7 +71,7 @@ def shell(machine: Machine, script: str, folder: Path = ROOT) -> str:
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("source .venv/bin/activate\n", "")],
         cwd=folder,
-        env=with_warm_runs(environment) if "micontrol" in script else environment,
+        env=with_warm_commands(environment),
         capture_output=True,
         text=True,
         check=False,

@@ -15,6 +15,7 @@ from tests.acceptance.digits import ENDLESS_TRAINING, TINY_SEARCH, TINY_TRAINING
 
 def test_a_training_and_a_search_run_to_their_end(each_machine: Machine) -> None:
     machine = each_machine
+    machine.environment["REAL_PICTURES"] = "yes"  # see `tests.warm.server`
     machine.write("search.json", TINY_SEARCH)
     job = machine.ok("submit", "search.json", "--name", "sweep")
     training = machine.ok("submit", "training.json", "--priority", "1", "--tag", "team=vision")
@@ -33,6 +34,9 @@ def test_a_training_and_a_search_run_to_their_end(each_machine: Machine) -> None
     assert {"test_loss", "test_top1_accuracy"} <= set(document["evaluation"])
     assert Path(document["artifacts"]["model"]).stat().st_size > 100_000
     assert "epoch 2" in Path(document["artifacts"]["log"]).read_text()
+    pictures = [Path(path) for path in document["artifacts"].values() if path.endswith(".png")]
+    assert {path.name for path in pictures} >= {"curves.png", "confusion_matrix.png", "worst_mistakes.png"}
+    assert all(path.stat().st_size > 5_000 for path in pictures)
     assert document["dataset"] == {"name": "digits", "version": 1}
 
     search = machine.query(job)

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.error import HTTPError
 
 from tests.functions_host.web import KEY
+from tests.warm.command import with_warm_code
+from tests.warm.servers import AZURE
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "functions"
@@ -81,14 +83,19 @@ def event(line: Line) -> Line:
 
 
 @contextmanager
-def running(state: Path, environment: Mapping[str, str], app: Path = APP) -> Iterator[Host]:
-    """A host of the app with these settings, in a process of its own that ends with the block."""
-    search = f"{ROOT}:{environment.get('PYTHONPATH', '')}"
-    command = [sys.executable, "-m", "tests.functions_host", str(app), "--state", str(state)]
+def running(state: Path, environment: Mapping[str, str], app: Path = APP, cold: bool = False) -> Iterator[Host]:
+    """A host of the app with these settings, in a process of its own that ends with the block. It is forked from one that
+    has imported the SDKs (see `tests.warm`), unless `cold`."""
+    arguments = [str(app), "--state", str(state)]
+    settings = {**environment, "PYTHONPATH": f"{ROOT}:{environment.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", "tests.functions_host", *arguments]
+    if not cold:
+        settings = with_warm_code(settings, AZURE)
+        command = [sys.executable, "-c", "from tests.functions_host.__main__ import main; main()", *arguments]
     process = subprocess.Popen(
         command,
         cwd=state.parent,
-        env={**environment, "PYTHONPATH": search},
+        env=settings,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

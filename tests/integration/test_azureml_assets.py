@@ -27,6 +27,7 @@ from tests.azureml_emulator.client import (
 from tests.azureml_worker import CONNECTION
 from tests.fakes import primitives
 from tests.samples import a_job, a_training, a_trial, an_attempt
+from tests.warm.command import warm_runs
 
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE, "gpus": 0}
 OTHER = {**CLUSTER, "name": "elsewhere", "workspace": "other"}
@@ -38,6 +39,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with running(tmp_path_factory.mktemp("azure")) as azure:
         azure.populate()
         azure.add_workspace("other")
+        azure.configure(warm_runs=warm_runs())
         yield azure
 
 

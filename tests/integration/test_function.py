@@ -22,6 +22,7 @@ from tests.azureml_worker import CONNECTION
 from tests.functions_host import client
 from tests.functions_host.client import Host, Line
 from tests.samples import an_attempt
+from tests.warm.command import warm_runs
 
 EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 0 1 1 *"  # until next year
@@ -66,8 +67,11 @@ def hosts() -> Iterator[ExitStack]:
         yield stack
 
 
-def start(hosts: ExitStack, machine: Machine, state: str = "timers.json", **settings: str) -> Host:
-    return hosts.enter_context(client.running(machine.folder / state, {**machine.environment, **settings}))
+def start(
+    hosts: ExitStack, machine: Machine, state: str = "timers.json", cold: bool = False, **settings: str
+) -> Host:
+    environment = {**machine.environment, **settings}
+    return hosts.enter_context(client.running(machine.folder / state, environment, cold=cold))
 
 
 def begins(line: Line) -> bool:
@@ -78,10 +82,11 @@ def begins(line: Line) -> bool:
 def test_a_search_that_was_submitted_runs_to_its_best_trial(
     azure: Emulator, machine: Machine, hosts: ExitStack
 ) -> None:
-    azure.configure(hold=False)
+    azure.configure(hold=False, warm_runs=warm_runs())
     search = {**TINY_SEARCH, "config": {**TINY_SEARCH["config"], "max_epochs": 1}}
     job = machine.ok("submit", machine.write("search.json", search))
-    host = start(hosts, machine, HOME=str(machine.folder / "is-not-there"), MITORCH_HOME=str(machine.home))
+    home = {"HOME": str(machine.folder / "is-not-there"), "MITORCH_HOME": str(machine.home)}
+    host = start(hosts, machine, cold=True, **home)
     last = host.wait_for_pass(lambda told: told["jobs_ended"], seconds=120)
     passes = host.events("pass")
     assert {name: sum(told[name] for told in passes) for name in ("trials_added", "launched", "failures", "lost")} == {

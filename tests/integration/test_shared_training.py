@@ -21,6 +21,7 @@ from mitorch_service.stores.sqlite import SqliteStore
 from mitorch_service.training.loop.local_processes import local_processes
 from tests.samples import CONFIG, NOW, a_training, an_attempt, later
 from tests.unit.training.pictures import write_colors
+from tests.warm.command import with_warm_code
 
 COMPANION = """
 import sys, torch
@@ -50,12 +51,17 @@ def store(tmp_path: Path) -> SqliteStore:
     return store
 
 
+def _fork_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in with_warm_code({}).items():
+        monkeypatch.setenv(name, value)
+
+
 def test_two_processes_end_one_training(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="mitorch")  # as the command does
     torch.set_num_threads(1)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    _fork_code(monkeypatch)
     training = a_training(config=SMALL)
     store.queue.add_trainings([training])
     assert store.queue.claim_training(training.id, an_attempt(training))
@@ -73,7 +79,7 @@ def test_two_processes_end_one_training(
 def test_one_whose_other_process_is_killed_is_tried_again(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    _fork_code(monkeypatch)
     training = a_training(config=SMALL)
     store.queue.add_trainings([training])
     assert store.queue.claim_training(training.id, an_attempt(training))

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
 
-from tests.coverage_environment import MEASURED
 from tests.warm.server import Order, send_order, wait_status
+from tests.warm.servers import AZURE, COMMANDS, TRAINING, Server
 
 _ROOT = Path(__file__).parents[2]
-_COMMAND_MODULES = tuple(
-    f"mitorch_service.{name}"
-    for name in ("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "stores.sqlite")
-)
-_RUN_MODULES = (
-    "mitorch_service.cli.run_process",
-    "mitorch_service.training.loop.engine",
-    "mitorch_service.training.loop.file_reporter",
-    "torchmetrics.classification",
-    "torch.utils.tensorboard",
-    "matplotlib.figure",
-)
+_TORCH = ("train", "test", "run")  # the commands that import PyTorch
+_EMULATED = "EMULATOR_LEFT_LOOPBACK"  # in the environment of those that use the SDKs
 
 
 class Process(Protocol):
@@ -54,7 +41,11 @@ class Command:
     stdin: IO[str] | None = None
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, merged: bool = False
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        merged: bool = False,
     ) -> None:
         """`merged`: what it writes to standard error comes with its output."""
         self.returncode: int | None = None
@@ -67,7 +58,8 @@ class Command:
             self._stderr, err = _pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._connection.connect(_command_server())
+        server = TRAINING if arguments[0] in _TORCH else AZURE if _EMULATED in environment else COMMANDS
+        self._connection.connect(server.address())
         program = ["mitorch", *arguments]
         original = [sys.executable, "-m", "mitorch_service.cli.main", *arguments]
         order = Order(program, original, dict(environment), str(folder))
@@ -134,48 +126,29 @@ class Command:
 
 def warm_runs() -> dict[str, str]:
     """The environment that makes a Python with one of the tests' `sitecustomize` modules fork its run."""
-    return {"WARM_RUNS": _run_server(), "WARM_ROOT": str(_ROOT)}
+    return {"WARM_RUNS": TRAINING.address(), "WARM_ROOT": str(_ROOT)}
 
 
 def with_warm_runs(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a command that starts runs on this machine."""
+    return _with_hook(environment, warm_runs())
+
+
+def with_warm_commands(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a shell whose ``mi…`` commands and runs are forked."""
+    return _with_hook(environment, {**warm_runs(), "WARM_COMMANDS": COMMANDS.address()})
+
+
+def with_warm_code(environment: Mapping[str, str], server: Server = TRAINING) -> dict[str, str]:
+    """The environment in which ``python -c CODE`` is forked from the server."""
+    return _with_hook(environment, {"WARM_CODE": server.address(), "WARM_ROOT": str(_ROOT)})
+
+
+def _with_hook(environment: Mapping[str, str], warm: Mapping[str, str]) -> dict[str, str]:
     paths = [str(Path(__file__).parent / "hook"), *filter(None, [environment.get("PYTHONPATH")])]
-    return {**environment, **warm_runs(), "PYTHONPATH": os.pathsep.join(paths)}
+    return {**environment, **warm, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _pipe() -> tuple[IO[str], int]:
     read, write = os.pipe()
     return os.fdopen(read), write
-
-
-@functools.cache
-def _command_server() -> str:
-    return _start_server(_COMMAND_MODULES, {})
-
-
-@functools.cache
-def _run_server() -> str:
-    threads = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}  # read when PyTorch is imported
-    return _start_server(_RUN_MODULES, threads)
-
-
-def _start_server(modules: Sequence[str], environment: Mapping[str, str]) -> str:
-    folder = tempfile.TemporaryDirectory(prefix="warm-", dir="/tmp")
-    path = f"{folder.name}/socket"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm.server", path, *modules],
-        cwd=_ROOT,
-        env={**os.environ, **MEASURED, **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def end() -> None:
-        server.communicate()
-        folder.cleanup()
-
-    atexit.register(end)
-    assert server.stdout is not None
-    assert server.stdout.readline() == "ready\n", f"the server of {modules} has not started"
-    return path

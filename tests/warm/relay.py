@@ -6,18 +6,42 @@ import os
 import signal
 import socket
 import sys
-from typing import NoReturn
 
 from tests.warm.server import Order, send_order, wait_status
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_MODULE = ["-m", "mitorch_service.cli.main"]
 
 
-def relay(server: str) -> NoReturn:
-    """Has this process's own command run by the server."""
+def relay() -> None:
+    """Has this process's own command run by the server that its environment names, if there is one for it.
+
+    WARM_RUNS names the one for trainings, WARM_COMMANDS that for other commands, WARM_CODE that for ``python -c``.
+    """
+    first, *arguments = sys.orig_argv[1:] or [""]
+    if [first, *arguments[:1]] == _MODULE and arguments[1:2] == ["run"]:
+        program, arguments = "mirun", arguments[2:]
+    elif first == "-c":
+        program, arguments = first, arguments[1:]
+    else:
+        program = os.path.basename(first)  # noqa: PTH119  # pathlib is more to import
+    server = _server(program)
+    if server:
+        _relay(server, [program, *arguments])
+
+
+def _server(program: str) -> str | None:
+    if program == "-c":
+        return os.environ.get("WARM_CODE")
+    if program in ("mirun", "mitrain", "mitest"):
+        return os.environ.get("WARM_RUNS")
+    return os.environ.get("WARM_COMMANDS") if program in ("misubmit", "miquery", "midataset", "micontrol") else None
+
+
+def _relay(server: str, command: list[str]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    environment = {name: value for name, value in os.environ.items() if name != "WARM_RUNS"}  # it does not relay again
-    order = Order(["mirun", *sys.orig_argv[3:]], sys.orig_argv, environment, os.getcwd())  # noqa: PTH109
+    # What it starts, in turn, may be forked as well; only it must not be sent on.
+    order = Order(command, sys.orig_argv, dict(os.environ), os.getcwd())  # noqa: PTH109
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(server)
         child = send_order(connection, order, [0, 1, 2])

@@ -1,4 +1,6 @@
-"""The process that is forked: `python -m tests.warm.server SOCKET MODULE…`; ends with its standard input."""
+"""The process that is forked: `python -m tests.warm.server SOCKET LOCK MODULE…`; ends with its standard input.
+
+LOCK is a file descriptor, which no fork keeps (see `tests.warm.servers`)."""
 
 from __future__ import annotations
 
@@ -14,6 +16,8 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.quick_pictures import write_pixel
 
 _MESSAGE_BYTES = 1 << 20
 _GUARD = Path(__file__).parents[1] / "azureml_emulator" / "guard" / "sitecustomize.py"
@@ -41,8 +45,8 @@ def wait_status(connection: socket.socket) -> int | None:
     return int.from_bytes(answer, "big") if answer else None
 
 
-def serve(path: str) -> Order:
-    """Forks until its standard input ends; returns in each child, with what it is to do."""
+def serve(path: str, lock: int) -> Order:
+    """Forks until its standard input ends, then exits; returns in each child, with what it is to do."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
     listener.listen(64)
@@ -59,7 +63,7 @@ def serve(path: str) -> Order:
     while True:
         ready = {key.fileobj for key, _ in selector.select()}
         if sys.stdin.fileno() in ready:
-            os._exit(0)
+            sys.exit()
         if woken in ready:
             os.read(woken, 4096)
             _report_ended(running)
@@ -72,7 +76,7 @@ def serve(path: str) -> Order:
                     other.close()
                 selector.close()
                 listener.close()
-                for file in (woken, wakes):
+                for file in (woken, wakes, lock):
                     os.close(file)
                 return _become(pickle.loads(message), connection, streams)
             for stream in streams:
@@ -104,6 +108,7 @@ def _become(order: Order, connection: socket.socket, streams: list[int]) -> Orde
     os.environ.clear()
     os.environ.update(order.environment)
     os.chdir(order.folder)
+    sys.path[1:1] = filter(None, order.environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv[:], sys.orig_argv[:] = order.arguments, order.original
     if "EMULATOR_LEFT_LOOPBACK" in os.environ:
         runpy.run_path(str(_GUARD))
@@ -120,15 +125,23 @@ def _die_with(connection: socket.socket) -> None:
 
 def main() -> None:
     """Imports, serves, and runs the command in each child."""
-    path, *modules = sys.argv[1:]
-    from mitorch_service.cli.main import mitorch
+    path, lock, *modules = sys.argv[1:]
+    from mitorch_service.cli import main as commands
 
     for module in modules:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()
-    serve(path)
-    mitorch()
+    order = serve(path, int(lock))
+    program = order.arguments[0]
+    if program == "-c":
+        exec(order.original[2], {"__name__": "__main__"})
+        return
+    if program == "mirun" and "REAL_PICTURES" not in os.environ:
+        from matplotlib.figure import Figure
+
+        Figure.savefig = write_pixel  # type: ignore[method-assign,assignment]
+    getattr(commands, program)()
 
 
 if __name__ == "__main__":

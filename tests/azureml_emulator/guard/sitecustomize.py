@@ -30,5 +30,6 @@ def _check(host: Any) -> None:
 
 if "EMULATOR_LEFT_LOOPBACK" in os.environ:
     sys.addaudithook(_watch)
-    if "WARM_RUNS" in os.environ:
+    if __name__ == "sitecustomize" and "WARM_ROOT" in os.environ:
         sys.path.insert(0, os.environ["WARM_ROOT"])
+        import tests.warm.hook.sitecustomize  # noqa: F401

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.quick_pictures import write_pixel
 from tests.unit.runs.machine import Machine
+
+
+@pytest.fixture(autouse=True)
+def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", write_pixel)
 
 
 @pytest.fixture

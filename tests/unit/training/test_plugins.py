@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm.command import with_warm_code
+
 _METADATA = {
     "METADATA": "Metadata-Version: 2.1\nName: dummy-models\nVersion: 1.0\n",
     "WHEEL": "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -87,9 +89,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_installed_package_adds_a_model_and_a_task(installed: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _USE], env={"PYTHONPATH": str(installed)}, capture_output=True, text=True, check=False
-    )
+    environment = with_warm_code({"PYTHONPATH": str(installed)})
+    done = subprocess.run([sys.executable, "-c", _USE], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "[] ['dummy_detector', 'dummy_net']"

@@ -18,6 +18,7 @@ from tests.unit.search.samples import CONDITIONAL, FINITE, NUMBERS, completed, s
 ANYWHERE = tuple(name for name in ALGORITHMS if name != "grid")
 BY_NUMBER = ("random", "qmc")
 LEARNING = ("auto", "tpe", "gp", "cmaes")
+ALONE = ("tpe", "gp", "cmaes")  # `auto` is one of them
 
 
 def bowl(config: dict[str, Any]) -> tuple[float, ...]:
@@ -82,12 +83,12 @@ def test_random_search_gives_what_the_former_function_gave() -> None:
         assert study.space.at(record.point) == random_suggestion(study.space, 7, record.number)
 
 
-@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("name", ALONE)
 def test_what_was_learned_helps(name: str) -> None:
-    records = searched(sampler(name, study_of(NUMBERS, max_trials=40)), bowl, 40)
+    records = searched(sampler(name, study_of(NUMBERS, max_trials=26)), bowl, 26)
     drawn = searched(sampler("random", study_of(NUMBERS, max_trials=40)), bowl, 40)
-    late = sorted(record.values[0] for record in records[20:])
-    assert late[10] < sorted(record.values[0] for record in drawn)[20] / 2
+    late = sorted(record.values[0] for record in records[16:])
+    assert late[5] < sorted(record.values[0] for record in drawn)[20] / 2
 
 
 @pytest.mark.parametrize("name", ANYWHERE)
@@ -103,12 +104,12 @@ def test_what_is_not_finite_or_failed_disables_nothing(name: str) -> None:
     assert suggest(asked, History(study, nothing), 16) is not None
 
 
-@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("name", ALONE)
 def test_the_best_is_found_where_much_is_not_finite(name: str) -> None:
-    study = study_of(NUMBERS, max_trials=40)
-    records = searched(sampler(name, study), lambda c: (bowl(c)[0] if c["x"] < 0.6 else math.nan,), 40)
+    study = study_of(NUMBERS, max_trials=26)
+    records = searched(sampler(name, study), lambda c: (bowl(c)[0] if c["x"] < 0.6 else math.nan,), 26)
     finite = [record.values[0] for record in records if math.isfinite(record.values[0])]
-    assert len(finite) >= 15
+    assert len(finite) >= 12
     assert min(finite) < 0.01
 
 

@@ -16,6 +16,7 @@ from mitorch_service.training.loop import engine
 from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
 from tests.unit.training.pictures import write_colors
 from tests.unit.training.recorder import Recorder
+from tests.warm.command import with_warm_code
 
 # Without batch normalisation, whose statistics on the CPU are those of each process, and without dropout.
 CONFIG: dict[str, Any] = {
@@ -51,7 +52,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """21 training images: the last batch has 5, which two processes share unevenly."""
     write_colors(tmp_path, 21)
     write_colors(tmp_path, 9, "val")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))
+    for name, value in with_warm_code({}).items():
+        monkeypatch.setenv(name, value)
     return tmp_path
 
 

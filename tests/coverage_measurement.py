@@ -1,0 +1,51 @@
+"""Branch coverage of mitorch_service by SlipCover, whose probes slow only our own code down.
+
+`scripts/test` sets COVERAGE_FOLDER. Every process that has the variable and imports `tests` counts, and so do its forks.
+Other processes that tests start do not: tests look at what those import, at their memory and at what they print.
+`tests.coverage_report` adds all up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing.util
+import os
+import pickle
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+_VARIABLE = "COVERAGE_FOLDER"
+_ROOT = Path(__file__).parents[1]
+_KEEP_PROBES = 2**31 - 1  # removing probes walks all objects of a process, which takes longer than they do
+
+MEASURED: dict[str, str] = {}  # for the environment of those processes that shall count
+
+
+def start() -> None:
+    """Counts from now on, if the environment says so. Modules that are imported already do not count."""
+    folder = os.environ.get(_VARIABLE)
+    if not folder or "slipcover" in sys.modules:
+        return
+    import slipcover
+
+    counter = slipcover.Slipcover(branch=True, d_miss_threshold=_KEEP_PROBES)
+    slipcover.ImportManager(counter, slipcover.FileMatcher(sources=[_ROOT / "mitorch_service"])).__enter__()
+
+    def save() -> None:
+        seen, counter.newly_seen = counter.newly_seen, defaultdict(set)
+        with Path(folder, f"{os.getpid()}.seen").open("ab") as file:
+            pickle.dump(dict(seen), file)
+
+    def finish() -> None:
+        multiprocessing.util.Finalize(None, save, exitpriority=0)
+
+    atexit.register(save)
+    os.register_at_fork(after_in_child=lambda: setattr(counter, "newly_seen", defaultdict(set)))
+    multiprocessing.util.register_after_fork(counter, lambda _: finish())  # processes of its own leave atexit out
+
+
+def keep_to_ourselves() -> None:
+    """From now on no process that is started counts, unless it is given `MEASURED`."""
+    if _VARIABLE in os.environ:
+        MEASURED[_VARIABLE] = os.environ.pop(_VARIABLE)

@@ -1,0 +1,128 @@
+"""The processes that are forked: one of each kind for all workers of a test session, started when first needed.
+
+The session's main process (`open_session`) holds the write end of a named pipe that is every server's standard input:
+a server ends with the session, however that ends. A server holds a lock as long as it lives, so that the session can
+wait for its end: what it has counted of the coverage is written then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.coverage_measurement import MEASURED
+
+_ROOT = Path(__file__).parents[2]
+_VARIABLE = "WARM_SERVERS"
+_LIFE = "session"  # the named pipe
+_LOCK = "lock"
+_END_SECONDS = 20.0
+_COMMANDS = tuple(
+    f"mitorch_service.{name}"
+    for name in ("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "stores.sqlite")
+)
+_TORCH = (
+    "mitorch_service.cli.run_process",
+    "mitorch_service.cli.train",
+    "mitorch_service.cli.test",
+    "mitorch_service.training.loop.engine",
+    "mitorch_service.training.loop.file_reporter",
+    "torchmetrics.classification",
+    "torch.utils.tensorboard",
+    "tests.warm.preload",
+)
+_SDKS = (
+    "mitorch_service.backends.azureml.v1.sdk",
+    "mitorch_service.backends.azureml.v2.sdk",
+    "mitorch_service.artifacts.blob.store",
+    "azure.identity",
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that has imported `modules`, and forks commands of ours."""
+
+    name: str
+    modules: tuple[str, ...]
+
+    def address(self) -> str:
+        """Starts it, if no process of the session has done so; returns the path of its socket."""
+        folder = Path(os.environ[_VARIABLE])
+        path = folder / self.name
+        with _locked(folder / f"{self.name}.lock"):
+            if not path.exists():
+                self._start(folder, path)
+        return str(path)
+
+    def _start(self, folder: Path, path: Path) -> None:
+        threads = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}  # read when PyTorch is imported
+        life = os.open(folder / _LIFE, os.O_RDONLY)
+        alive = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(alive, fcntl.LOCK_SH)
+        command = [sys.executable, "-m", "tests.warm.server", str(path), str(alive), *self.modules]
+        server = subprocess.Popen(
+            command,
+            cwd=_ROOT,
+            env={**os.environ, **MEASURED, **threads},
+            stdin=life,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=[alive],
+            start_new_session=True,
+        )
+        os.close(life)
+        os.close(alive)
+        assert server.stdout is not None
+        with server.stdout:
+            assert server.stdout.readline() == "ready\n", f"the server of {self.name} has not started"
+        server.returncode = 0  # it outlives whoever has started it
+
+
+COMMANDS = Server("commands", _COMMANDS)
+AZURE = Server("azure", (*_COMMANDS, *_SDKS))
+TRAINING = Server("training", (*_COMMANDS, *_TORCH, *_SDKS))  # runs on nodes tell Azure ML their metrics
+
+
+class Session:
+    """The life of the servers of a test session, in its main process."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="warm-", dir="/tmp")  # a socket's path must be short
+        folder = Path(self._folder.name)
+        os.mkfifo(folder / _LIFE)
+        self._life = os.open(folder / _LIFE, os.O_RDWR)  # a pipe that nobody reads cannot be opened for writing alone
+        os.environ[_VARIABLE] = str(folder)
+
+    def end(self) -> None:
+        """Ends the servers, and waits for them."""
+        os.close(self._life)
+        with (Path(self._folder.name) / _LOCK).open("a") as lock:
+            end = time.monotonic() + _END_SECONDS
+            while not _locks(lock.fileno()) and time.monotonic() < end:
+                time.sleep(0.02)
+        self._folder.cleanup()
+        del os.environ[_VARIABLE]
+
+
+def _locks(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

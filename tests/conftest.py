@@ -55,9 +55,12 @@ def azurite() -> Iterator[azurite_server.Azurite]:
 
 def pytest_configure(config: pytest.Config) -> None:
     main = not hasattr(config, "workerinput")
+    parallel = bool(config.getoption("numprocesses", None))
     if main:
         config.stash[_SERVERS] = servers.Session()
-    if not main or not config.getoption("numprocesses", None):
+    if main and parallel:  # the threads of several processes that wait for each other cost a multiple of the time
+        os.environ.update({f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")})
+    if not main or not parallel:
         coverage_measurement.keep_to_ourselves()
 
 

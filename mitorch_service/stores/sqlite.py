@@ -69,7 +69,8 @@ class SqliteDatabase(Primitives):
         return f"SQLite {sqlite3.sqlite_version}, {self._where}"
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:  # to close it while another thread reads would crash the process
+            self._db.close()
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         rows: dict[str, tuple[Any, ...]] = {}

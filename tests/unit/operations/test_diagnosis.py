@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.errors import SettingsError, StoreUnavailable
+from mitorch_service.errors import SettingsError, StoreError, StoreUnavailable
 from mitorch_service.operations.diagnosis import Finding, Openers, diagnose
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
@@ -49,7 +49,7 @@ def test_a_check_that_does_not_answer_is_a_finding(store: Store, tmp_path: Path)
 
     def hang(settings: Settings) -> Store:
         never.wait()
-        return store
+        raise StoreError("at db", "has come too late", "Nobody is told.")
 
     found = findings(store, tmp_path, seconds=0.2, store=hang)
     assert "no answer within 0.2 s" in found["database"].text

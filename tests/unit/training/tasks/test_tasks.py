@@ -70,8 +70,8 @@ def test_learns_a_few_pictures_by_heart(task: Task) -> None:
     network, batch = network_of(task), batch_of(task)
     before = evaluated(task, network, batch)
     optimizer = torch.optim.AdamW(network.module.parameters(), 2e-3)
-    steps = 70 if task.kind == "detection" else 40
-    for step in range(steps + 10):
+    steps = 120 if task.kind == "detection" else 40
+    for step in range(steps + 20):
         if step == steps:  # the running statistics catch up with the weights
             optimizer.param_groups[0]["lr"] = 1e-5
         network.module.train()

@@ -22,7 +22,9 @@ Result = TypeVar("Result")
 
 PROCESSES = 6
 together: Barrier
-SPAWN = multiprocessing.get_context("spawn")  # a forked copy of a driver's connection is of no use
+# Each is forked from a process that has imported this module only: a copy of a driver's connection is of no use.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
 
 
 def test_each_training_is_claimed_by_one_of_many_processes(store: Store, database: Database) -> None:
@@ -61,8 +63,8 @@ def test_runners_record_at_once_and_lose_nothing(store: Store, database: Databas
 
 
 def in_processes(function: Callable[[Argument], Result], arguments: Iterable[Argument]) -> list[Result]:
-    barrier = SPAWN.Barrier(PROCESSES)
-    with ProcessPoolExecutor(PROCESSES, mp_context=SPAWN, initializer=meet_at, initargs=(barrier,)) as pool:
+    barrier = FORKS.Barrier(PROCESSES)
+    with ProcessPoolExecutor(PROCESSES, mp_context=FORKS, initializer=meet_at, initargs=(barrier,)) as pool:
         return list(pool.map(function, arguments))
 
 

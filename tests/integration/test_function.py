@@ -67,9 +67,7 @@ def hosts() -> Iterator[ExitStack]:
         yield stack
 
 
-def start(
-    hosts: ExitStack, machine: Machine, state: str = "timers.json", cold: bool = False, **settings: str
-) -> Host:
+def start(hosts: ExitStack, machine: Machine, state: str = "timers.json", cold: bool = False, **settings: str) -> Host:
     environment = {**machine.environment, **settings}
     return hosts.enter_context(client.running(machine.folder / state, environment, cold=cold))
 

@@ -56,8 +56,10 @@ class Worker(AbstractContextManager["Worker"]):
             )
 
     def ask(self, *message: Any) -> Any:
-        """Sends a call and waits for its answer; raises what the backend raised. One that does not answer is killed, and
-        what its threads were doing is told."""
+        """Sends a call and waits for its answer; raises what the backend raised.
+
+        A worker that does not answer is killed, and what its threads were doing is told.
+        """
         assert self._process.stdin is not None and self._process.stdout is not None
         pickle.dump(message, self._process.stdin)
         self._process.stdin.flush()

@@ -1,6 +1,6 @@
 """Branch coverage of mitorch_service by SlipCover, whose probes slow only our own code down.
 
-`scripts/test` sets COVERAGE_FOLDER. Every process that has the variable and imports `tests` counts, and so do its forks.
+`scripts/test` sets COVERAGE_FOLDER. A process that has the variable and imports `tests` counts, and so do its forks.
 Other processes that tests start do not: tests look at what those import, at their memory and at what they print.
 `tests.coverage_report` adds all up.
 """

@@ -84,8 +84,10 @@ def event(line: Line) -> Line:
 
 @contextmanager
 def running(state: Path, environment: Mapping[str, str], app: Path = APP, cold: bool = False) -> Iterator[Host]:
-    """A host of the app with these settings, in a process of its own that ends with the block. It is forked from one that
-    has imported the SDKs (see `tests.warm`), unless `cold`."""
+    """A host of the app with these settings, in a process of its own that ends with the block.
+
+    It is forked from one that has imported the SDKs (see `tests.warm`), unless `cold`.
+    """
     arguments = [str(app), "--state", str(state)]
     settings = {**environment, "PYTHONPATH": f"{ROOT}:{environment.get('PYTHONPATH', '')}"}
     command = [sys.executable, "-m", "tests.functions_host", *arguments]

@@ -1,5 +1,5 @@
-"""Imported by every Python that finds this folder first in PYTHONPATH. It has another process do the work if there is one
-that has imported what this one would: see `tests.warm.relay`."""
+"""Imported by every Python that finds this folder first in PYTHONPATH. Its work is done by another process, if there is
+one that has imported what this one would: see `tests.warm.relay`."""
 
 import os
 import sys

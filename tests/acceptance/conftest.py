@@ -99,6 +99,11 @@ class Machine:
         pid: int = json.loads(path.read_text())["run"][0]
         return pid
 
+    def print_logs(self) -> None:
+        """Prints the ends of the runs' logs, which pytest shows where the test has failed."""
+        for path in sorted(self.home.glob("runs/*/log.txt")):
+            print(path.parent.name, *path.read_text("utf-8", "replace").splitlines()[-25:], sep="\n    ")
+
     def kill_runs(self) -> None:
         """Ends whatever a test left running."""
         for path in self.home.glob("runs/*/process.json"):
@@ -110,7 +115,7 @@ class Machine:
                         continue
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 150) -> Any:
     """Waits for something that another process does; returns it."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -142,6 +147,7 @@ def bare_machine(tmp_path: Path) -> Iterator[Machine]:
     """An empty home, SQLite."""
     machine = Machine(tmp_path, {})
     yield machine
+    machine.print_logs()
     machine.kill_runs()
 
 

@@ -25,9 +25,13 @@ _VARIABLE = "WARM_SERVERS"
 _LIFE = "session"  # the named pipe
 _LOCK = "lock"
 _END_SECONDS = 20.0
-_COMMANDS = tuple(
-    f"mitorch_service.{name}"
-    for name in ("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "stores.sqlite")
+# What commands import when they need it, all of it: a fork would do that again and again.
+_ROOMS = ("models", "stores", "search", "controller", "operations", "reports", "submission")
+_COMMANDS = (
+    *("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "cli.doctor"),
+    *("cli.submit_many", "cli.submit_obdb", "cli.submit_one", "cli.control_prune", "cli.control_run"),
+    *("backends.local.backend", "artifacts.folder", "artifacts.dataset_files", "artifacts.datastore_urls"),
+    *("training.data.splits", "training.loop.config_check"),
 )
 _TORCH = (
     "mitorch_service.cli.run_process",
@@ -64,7 +68,8 @@ class Server:
         return str(path)
 
     def _start(self, folder: Path, path: Path) -> None:
-        threads = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}  # read when PyTorch is imported
+        # Read when NumPy and PyTorch are imported: no thread is there when it forks, and one is enough for a fork.
+        threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
         life = os.open(folder / _LIFE, os.O_RDONLY)
         alive = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
         fcntl.flock(alive, fcntl.LOCK_SH)
@@ -72,7 +77,7 @@ class Server:
         server = subprocess.Popen(
             command,
             cwd=_ROOT,
-            env={**os.environ, **MEASURED, **threads},
+            env={**os.environ, **MEASURED, **threads, "PYTHONUNBUFFERED": "1"},
             stdin=life,
             stdout=subprocess.PIPE,
             text=True,
@@ -87,9 +92,18 @@ class Server:
         server.returncode = 0  # it outlives whoever has started it
 
 
-COMMANDS = Server("commands", _COMMANDS)
-AZURE = Server("azure", (*_COMMANDS, *_SDKS))
-TRAINING = Server("training", (*_COMMANDS, *_TORCH, *_SDKS))  # runs on nodes tell Azure ML their metrics
+def _command_modules() -> Iterator[str]:
+    package = _ROOT / "mitorch_service"
+    for room in (*_ROOMS, "cli/views"):
+        for path in sorted((package / room).rglob("[!_]*.py")):
+            yield ".".join(("mitorch_service", *path.relative_to(package).with_suffix("").parts))
+    yield from (f"mitorch_service.{name}" for name in _COMMANDS)
+    yield from ("shlex", "difflib", "psutil", "concurrent.futures.thread")
+
+
+COMMANDS = Server("commands", tuple(_command_modules()))
+AZURE = Server("azure", (*COMMANDS.modules, *_SDKS))
+TRAINING = Server("training", (*COMMANDS.modules, *_TORCH, *_SDKS))  # runs on nodes tell Azure ML their metrics
 
 
 class Session:

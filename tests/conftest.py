@@ -65,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    coverage_measurement.save()
     if _SERVERS in config.stash:
         config.stash[_SERVERS].end()
 

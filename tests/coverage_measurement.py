@@ -11,13 +11,15 @@ import atexit
 import multiprocessing.util
 import os
 import pickle
-import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 _VARIABLE = "COVERAGE_FOLDER"
 _ROOT = Path(__file__).parents[1]
 _KEEP_PROBES = 2**31 - 1  # removing probes walks all objects of a process, which takes longer than they do
+
+_SAVE: list[Callable[[], None]] = []  # what writes the counts so far to the folder
 
 MEASURED: dict[str, str] = {}  # for the environment of those processes that shall count
 
@@ -25,24 +27,32 @@ MEASURED: dict[str, str] = {}  # for the environment of those processes that sha
 def start() -> None:
     """Counts from now on, if the environment says so. Modules that are imported already do not count."""
     folder = os.environ.get(_VARIABLE)
-    if not folder or "slipcover" in sys.modules:
+    if not folder or _SAVE:
         return
-    import slipcover
+    import slipcover  # type: ignore[import-untyped]
 
     counter = slipcover.Slipcover(branch=True, d_miss_threshold=_KEEP_PROBES)
     slipcover.ImportManager(counter, slipcover.FileMatcher(sources=[_ROOT / "mitorch_service"])).__enter__()
 
-    def save() -> None:
+    def write() -> None:
         seen, counter.newly_seen = counter.newly_seen, defaultdict(set)
         with Path(folder, f"{os.getpid()}.seen").open("ab") as file:
             pickle.dump(dict(seen), file)
 
-    def finish() -> None:
-        multiprocessing.util.Finalize(None, save, exitpriority=0)
+    _SAVE.append(write)
 
-    atexit.register(save)
+    def finish() -> None:
+        multiprocessing.util.Finalize(None, write, exitpriority=0)
+
+    atexit.register(write)
     os.register_at_fork(after_in_child=lambda: setattr(counter, "newly_seen", defaultdict(set)))
     multiprocessing.util.register_after_fork(counter, lambda _: finish())  # processes of its own leave atexit out
+
+
+def save() -> None:
+    """Writes what has been counted; what ends without a call of atexit's functions does so itself."""
+    for write in _SAVE:
+        write()
 
 
 def keep_to_ourselves() -> None:

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import slipcover
+import slipcover  # type: ignore[import-untyped]
 
 _ROOT = Path(__file__).parents[1]
 _EXCLUDED = ["if TYPE_CHECKING:", "@abstractmethod", r"^\s*\.\.\.$"]
@@ -19,8 +19,8 @@ def report(folder: Path) -> bool:
     counter = slipcover.Slipcover(branch=True, source=[str(_ROOT / "mitorch_service")], exclude_also=_EXCLUDED)
     for path in folder.glob("*.seen"):
         for seen in _read(path):
-            for file, lines in seen.items():
-                counter.all_seen[file] |= lines
+            for file, places in seen.items():
+                counter.all_seen[file] |= places
     coverage = counter.get_coverage()
     slipcover.print_coverage(coverage, skip_covered=True, missing_width=60)
     least = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["slipcover"]["fail-under"]

@@ -20,6 +20,7 @@ from mitorch_service.cli import train as mitrain
 from mitorch_service.errors import DataError, InvalidInput, ModelError
 from mitorch_service.models.config import METRICS
 from tests.unit.training.pictures import write_colors
+from tests.warm.command import with_warm_code
 
 CONFIG: dict[str, Any] = {
     "model": {"name": "test_resnet", "input_size": 16},
@@ -152,7 +153,8 @@ def test_a_training_that_is_killed_goes_on_when_it_is_started_again(
     whole = train("-o", "whole.pth")
     code = "from mitorch_service.cli.train import command; command()"
     arguments = [sys.executable, "-c", code, "c.json", "train.txt", "val.txt", "-o", "cut.pth", "--evict-at", "2.5"]
-    killed = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    environment = with_warm_code(os.environ)
+    killed = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL
     again = train("-o", "cut.pth")
     assert "Resuming from a checkpoint: epoch 3, step 1." in again.output
@@ -195,7 +197,7 @@ def test_a_drill_of_two_processes_kills_the_first(folder: Path) -> None:
     code = "from mitorch_service.cli.train import command; command()"
     command = [sys.executable, "-c", code, "c.json", "train.txt", "val.txt", "-o", "w.pth", "--evict-at", "1.5"]
     started = [
-        subprocess.Popen(command, env={**os.environ, **here, "RANK": str(rank)}, stderr=subprocess.PIPE)
+        subprocess.Popen(command, env={**with_warm_code(os.environ), **here, "RANK": str(rank)}, stderr=subprocess.PIPE)
         for rank in range(2)
     ]
     errors = [process.communicate(timeout=120)[1] for process in started]

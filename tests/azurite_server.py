@@ -19,7 +19,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient, generate_cont
 SCRIPT = Path(__file__).parent.parent / "scripts" / "azurite"
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # Azurite's own
-_ENVIRONMENT = dict(os.environ)  # as it was before a test replaced HOME
+ENVIRONMENT = dict(os.environ)  # as it was before a test replaced HOME
 
 
 class NoServer(Exception):
@@ -66,7 +66,7 @@ def azurite(folder: Path | None = None) -> Iterator[Azurite]:
 
 
 def _main() -> str:
-    installed = subprocess.run([SCRIPT, "install"], capture_output=True, text=True, check=False, env=_ENVIRONMENT)
+    installed = subprocess.run([SCRIPT, "install"], capture_output=True, text=True, check=False, env=ENVIRONMENT)
     if installed.returncode != 0:
         reason = (installed.stderr.strip().splitlines() or ["scripts/azurite install failed"])[-1]
         raise NoServer(f"the Azurite half of the tests is skipped: {reason}")

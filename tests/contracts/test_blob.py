@@ -16,7 +16,7 @@ from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings
 
 from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.errors import ArtifactError
-from tests.azurite_server import Azurite
+from tests.azurite_server import ENVIRONMENT, Azurite
 from tests.cut_proxy import CutProxy
 
 MB = 1 << 20
@@ -226,7 +226,7 @@ def test_of_two_writers_the_last_that_ends_stays(
 def test_files_pass_through_in_constant_memory(url: str, tmp_path: Path) -> None:
     """120 MB here; `python -m tests.benchmarks.storage --megabytes 5120` tells the same of 5 GB."""
     command = [sys.executable, "-m", "tests.benchmarks.storage", "--megabytes", "120", "--folder", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     peaks = [figure["value"] for figure in map(json.loads, done.stdout.splitlines()) if figure["unit"] == "MB"]
     assert len(peaks) == 2
     assert max(peaks) < 160

@@ -8,12 +8,12 @@ Other processes that tests start do not: tests look at what those import, at the
 from __future__ import annotations
 
 import atexit
-import multiprocessing.util
 import os
 import pickle
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 _VARIABLE = "COVERAGE_FOLDER"
 _ROOT = Path(__file__).parents[1]
@@ -41,16 +41,17 @@ def start() -> None:
 
     _SAVE.append(write)
 
-    def finish() -> None:
-        multiprocessing.util.Finalize(None, write, exitpriority=0)
+    def leave(status: int) -> NoReturn:
+        write()
+        exit_at_once(status)
 
     atexit.register(write)
+    exit_at_once, os._exit = os._exit, leave
     os.register_at_fork(after_in_child=lambda: setattr(counter, "newly_seen", defaultdict(set)))
-    multiprocessing.util.register_after_fork(counter, lambda _: finish())  # processes of its own leave atexit out
 
 
 def save() -> None:
-    """Writes what has been counted; what ends without a call of atexit's functions does so itself."""
+    """Writes what has been counted so far, of a process that may be killed."""
     for write in _SAVE:
         write()
 

@@ -98,7 +98,7 @@ def test_a_prefix_of_two_trainings_names_both(machine: Machine) -> None:
     twice = next(first for first in firsts if firsts.count(first) > 1)
     answer = machine.run("query", twice)
     assert answer.code == 2
-    assert all(id in answer.err for id in ids if id[0] == twice)
+    assert sum(id in answer.err for id in ids if id[0] == twice) == min(firsts.count(twice), 5)  # so many are shown
     assert machine.run("query", "zzz").code == 1
 
 

@@ -42,9 +42,9 @@ class Machine:
         self.folder = folder
         self.home = folder / ".mitorch"
         self.environment = {**_inherited(), "HOME": str(folder), **environment}
-        self._forks = (
-            "PYTHONPATH" not in environment or _EMULATED in environment
-        )  # else something must be done or read at the start of Python
+        self.forks_runs = True  # else a run is a whole Python of its own, as it is for users
+        # Else something must be done or read at the start of Python.
+        self._forks = "PYTHONPATH" not in environment or _EMULATED in environment
 
     def run(self, *arguments: str | Path, **environment: str) -> Answer:
         """Runs ``mitorch ARGUMENTS`` to its end."""
@@ -65,11 +65,8 @@ class Machine:
 
     def _start(self, arguments: Sequence[str], environment: dict[str, str], merged: bool) -> Process:
         if self._forks:
-            environment = (
-                with_warm_runs(environment)
-                if arguments[0] == "control" and _EMULATED not in environment
-                else environment
-            )
+            if arguments[0] == "control" and self.forks_runs and _EMULATED not in environment:
+                environment = with_warm_runs(environment)
             return Command(arguments, environment, self.folder, merged)
         return subprocess.Popen(
             [sys.executable, "-m", "mitorch_service.cli.main", *arguments],

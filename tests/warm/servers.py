@@ -1,6 +1,6 @@
 """The processes that are forked: one of each kind for all workers of a test session, started when first needed.
 
-The session's main process (`open_session`) holds the write end of a named pipe that is every server's standard input:
+The session's main process (`Session`) holds the write end of a named pipe that is every server's standard input:
 a server ends with the session, however that ends. A server holds a lock as long as it lives, so that the session can
 wait for its end: what it has counted of the coverage is written then.
 """

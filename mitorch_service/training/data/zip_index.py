@@ -114,7 +114,7 @@ class ZipIndex:
         try:
             with zipfile.ZipFile(self._path) as archive:
                 return archive.read(name)
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:  # what zipfile raises for both; NotImplementedError is one, too
             raise zipfile.BadZipFile(str(error)) from error
 
     def _entry(self, name: str) -> _Entry:

@@ -42,7 +42,6 @@ class Machine:
         self.folder = folder
         self.home = folder / ".mitorch"
         self.environment = {**_inherited(), "HOME": str(folder), **environment}
-        self.forks_runs = True  # else a run is a whole Python of its own, as it is for users
         # Else something must be done or read at the start of Python.
         self._forks = "PYTHONPATH" not in environment or _EMULATED in environment
 
@@ -65,7 +64,7 @@ class Machine:
 
     def _start(self, arguments: Sequence[str], environment: dict[str, str], merged: bool) -> Process:
         if self._forks:
-            if arguments[0] == "control" and self.forks_runs and _EMULATED not in environment:
+            if arguments[0] == "control" and _EMULATED not in environment:
                 environment = with_warm_runs(environment)
             return Command(arguments, environment, self.folder, merged)
         return subprocess.Popen(

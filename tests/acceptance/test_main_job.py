@@ -130,7 +130,6 @@ def test_a_running_training_is_canceled_cleanly(machine: Machine) -> None:
 
 
 def test_sigterm_ends_a_training_as_canceled(machine: Machine) -> None:
-    machine.forks_runs = False
     machine.write("endless.json", ENDLESS_TRAINING)
     training = machine.ok("submit", "endless.json")
     machine.ok("control")
@@ -142,7 +141,6 @@ def test_sigterm_ends_a_training_as_canceled(machine: Machine) -> None:
 
 
 def test_sigterm_of_a_machine_that_shuts_down_loses_an_attempt_only(machine: Machine) -> None:
-    machine.forks_runs = False
     machine.write("systemctl", "#!/bin/sh\necho stopping\n")
     (machine.folder / "systemctl").chmod(0o755)
     machine.environment["PATH"] = f"{machine.folder}:{machine.environment['PATH']}"

@@ -10,6 +10,7 @@ import sys
 from tests.warm.server import Order, send_order, wait_status
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_NO_SERVER = 70
 _MODULE = ["-m", "mitorch_service.cli.main"]
 
 
@@ -27,7 +28,11 @@ def relay() -> None:
         program = os.path.basename(first)  # noqa: PTH119  # pathlib is more to import
     server = _server(program)
     if server:
-        _relay(server, [program, *arguments])
+        try:
+            _relay(server, [program, *arguments])
+        except BaseException:  # noqa: BLE001  # whatever it is, it is the end
+            sys.excepthook(*sys.exc_info())
+            os._exit(_NO_SERVER)  # `site` would go on, with the signals blocked
 
 
 def _server(program: str) -> str | None:
@@ -39,7 +44,7 @@ def _server(program: str) -> str | None:
 
 
 def _relay(server: str, command: list[str]) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # none may come before there is a child to send it to
     # What it starts, in turn, may be forked as well; only it must not be sent on.
     order = Order(command, sys.orig_argv, dict(os.environ), os.getcwd())  # noqa: PTH109
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +35,15 @@ class Order:
 
 
 def send_order(connection: socket.socket, order: Order, streams: list[int]) -> int:
-    """Has the command started; returns its process id. The connection ends with an exit status (`wait_status`)."""
+    """Has the command started; returns its process id. The connection ends with an exit status (`wait_status`).
+
+    Raises ConnectionError if the server has ended.
+    """
     socket.send_fds(connection, [pickle.dumps(order)], streams)
-    return int.from_bytes(connection.recv(8), "big")
+    answer = connection.recv(8)
+    if not answer:
+        raise ConnectionError("the server of forked commands has ended")
+    return int.from_bytes(answer, "big")
 
 
 def wait_status(connection: socket.socket) -> int | None:
@@ -67,9 +74,8 @@ def serve(path: str, lock: int) -> Order:
         if woken in ready:
             os.read(woken, 4096)
             _report_ended(running)
-        if listener in ready:
-            connection, _ = listener.accept()
-            message, streams, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 3)
+        if listener in ready and (ordered := _accept(listener)):
+            connection, message, streams = ordered
             pid = os.fork()
             if pid == 0:
                 for other in running.values():
@@ -81,8 +87,18 @@ def serve(path: str, lock: int) -> Order:
                 return _become(pickle.loads(message), connection, streams)
             for stream in streams:
                 os.close(stream)
-            connection.send(pid.to_bytes(8, "big"))
+            _tell(connection, pid)
             running[pid] = connection
+
+
+def _accept(listener: socket.socket) -> tuple[socket.socket, bytes, list[int]] | None:
+    """Takes an order with its standard streams; None where whoever would have sent it was killed."""
+    connection, _ = listener.accept()
+    message, streams, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 3)
+    if not message:
+        connection.close()
+        return None
+    return connection, message, streams
 
 
 def _report_ended(running: dict[int, socket.socket]) -> None:
@@ -91,10 +107,12 @@ def _report_ended(running: dict[int, socket.socket]) -> None:
         if pid == 0:
             return
         with running.pop(pid) as connection:
-            try:
-                connection.send(status.to_bytes(8, "big"))
-            except OSError:
-                continue  # nobody waits for it any more
+            _tell(connection, status)
+
+
+def _tell(connection: socket.socket, number: int) -> None:
+    with suppress(OSError):  # who ordered the command was killed: it must not end the server
+        connection.send(number.to_bytes(8, "big"))
 
 
 def _become(order: Order, connection: socket.socket, streams: list[int]) -> Order:

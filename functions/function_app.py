@@ -88,7 +88,7 @@ def host_seconds(environ: Mapping[str, str]) -> float:
 def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
     _writable_home()
     settings = read_settings()
-    with closing(open_store(settings)) as store:  # the process is reused, so that connections must be closed
+    with closing(open_store(settings, create=True)) as store:  # the process is reused: connections must be closed
         artifacts = open_artifacts(settings)
         controller = Controller(store, open_backends(settings), settings.clusters, artifacts)
         timed_pass(controller, artifacts, lambda: datetime.now(UTC), in_time, _log_line, past_due)

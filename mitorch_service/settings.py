@@ -145,6 +145,7 @@ class Settings(BaseModel):
     db_name: str
     storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
+    database_given: bool = False  # False: no variable says where the database is
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
 
     @property
@@ -175,6 +176,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         db_name=_db_name(environ.get("MITORCH_DB_NAME") or "mitorch"),
         storage_url=_storage_url(environ.get("MITORCH_STORAGE_URL") or str(home / "artifacts")),
         clusters=_clusters(environ),
+        database_given=bool(environ.get("MITORCH_DB_URI") or environ.get("MITORCH_HOME")),
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
     )
 

@@ -109,6 +109,10 @@ class HookedDatabase(Primitives):
         self._before("ping")
         return self._database.ping()
 
+    def check_writes(self) -> None:
+        self._before("check_writes")
+        self._database.check_writes()
+
     def close(self) -> None:
         self._database.close()
 

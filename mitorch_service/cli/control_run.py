@@ -25,7 +25,8 @@ _REMOTE_SECONDS = 300.0
 def one_pass() -> int:
     """Runs one pass and prints its events. Returns 1 if some of it failed."""
     settings = read_settings()
-    controller = Controller(open_store(settings), open_backends(settings), settings.clusters, open_artifacts(settings))
+    store = open_store(settings, create=True)
+    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
     report = controller.tick(datetime.now(UTC))
     for event in report.events:
         click.echo(event.text, err=event.failed)
@@ -38,7 +39,7 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     """Runs passes until Ctrl-C, or until there is nothing to do. Raises StoreUnavailable if the database does not
     answer at the start; later on it is waited for."""
     settings = read_settings()
-    store = open_store(settings)
+    store = open_store(settings, create=True)
     controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
     first = PassReport(controller.observe(datetime.now(UTC)))
     seconds = every or _default_seconds(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from functools import partial
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.backends.optional import HealthCheck
-from mitorch_service.errors import BackendError, MiTorchError
+from mitorch_service.errors import BackendError, MiTorchError, NoDatabase
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
 
@@ -87,14 +88,30 @@ def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callabl
 
 
 def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
-    store = openers.store(settings)
+    try:
+        store = openers.store(settings)
+    except NoDatabase:
+        store = None
+    if store is None or (settings.sqlite_path is not None and not settings.sqlite_path.exists()):
+        yield _not_yet(settings)
+        return
     engine = store.ping()
     store.prepare()
+    store.check_writes()
     datasets = len(store.datasets.list_datasets().items)
     text = f"{engine}; {sum(store.trainings.count_trainings().values())} trainings, {datasets} data sets"
     yield Finding("database", True, text)
     if settings.sqlite_path is not None:
         yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")
+
+
+def _not_yet(settings: Settings) -> Finding:
+    """The finding on a database that the first submission will create, if it can."""
+    path = settings.sqlite_path or settings.home
+    folder, error = next(folder for folder in path.parents if folder.exists()), NoDatabase(str(path))
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return Finding("database", True, str(error))
+    return Finding("database", False, f"{error} It cannot be created: you may not write in {folder}.")
 
 
 def _storage(settings: Settings, openers: Openers) -> Iterator[Finding]:

@@ -45,6 +45,10 @@ class Store:
         """Returns the engine and its version, once it has answered."""
         return self._database.ping()
 
+    def check_writes(self) -> None:
+        """Writes something of no effect into a prepared database, to see whether it can be written."""
+        self._database.check_writes()
+
     def close(self) -> None:
         """Gives the connections back. The store is of no use afterwards."""
         self._database.close()

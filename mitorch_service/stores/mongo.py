@@ -100,6 +100,9 @@ class MongoDatabase(Primitives):
         version = self._call(lambda: self._client.admin.command("buildInfo"))["version"]
         return f"MongoDB {version}, {self._where}"
 
+    def check_writes(self) -> None:
+        self._call(self._counts.touch)
+
     def close(self) -> None:
         self._client.close()
 

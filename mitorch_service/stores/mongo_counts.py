@@ -42,6 +42,10 @@ class StatusCounts:
             except errors.DuplicateKeyError:
                 return
 
+    def touch(self) -> None:
+        """Writes without changing a count."""
+        self._counters.update_one({"_id": _FIRST}, {"$inc": {"checks": 1}})
+
     def read(self) -> dict[str, int]:
         """Returns the counts by status, without those of zero. Two requests."""
         counts = dict(self._kept())

@@ -38,6 +38,10 @@ class Primitives(ABC):
         """Returns the engine and its version, once it has answered."""
 
     @abstractmethod
+    def check_writes(self) -> None:
+        """Writes something of no effect into a prepared database, to see whether it can be written."""
+
+    @abstractmethod
     def close(self) -> None:
         """Gives the connections back. The store is of no use afterwards."""
 

@@ -25,7 +25,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from mitorch_service.database_uri import checked_uri
 from mitorch_service.errors import SettingsError
+from mitorch_service.known_secrets import know, know_only, secrets_of_credential, secrets_of_environment
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 
@@ -141,7 +143,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     home: Path
-    db_uri: str
+    db_uri: Annotated[str, Field(repr=False)]  # may contain a password
     db_name: str
     storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
@@ -169,6 +171,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     if environ is None:
         environ = {**_dotenv(Path(".env")), **os.environ}
+    know_only(secrets_of_environment(environ))
     home = Path(environ.get("MITORCH_HOME") or "~/.mitorch").expanduser().absolute()
     return Settings(
         home=home,
@@ -207,7 +210,7 @@ def _db_uri(uri: str) -> str:
             "Write mongodb://host:port, mongodb+srv://host or sqlite:///path/to/file.db.",
         )
     if scheme != "sqlite":
-        return uri
+        return checked_uri(uri)
     file = unquote(uri[len("sqlite:///") :])
     if not file or not uri.lower().startswith("sqlite:///"):
         raise SettingsError("MITORCH_DB_URI", "it names no file", "Write sqlite:///path/to/file.db.")
@@ -301,6 +304,7 @@ def _cluster(variable: str, where: str, entry: object, environ: Mapping[str, str
         raise SettingsError(variable, f"{where}kind: {kind!r} is not known; known: {', '.join(_KINDS)}", remedy)
     if isinstance(entry.get("auth"), dict):
         entry = {**entry, "auth": _auth_of(variable, where, entry["auth"], environ)}
+    know(secrets_of_credential(str(entry.get("auth", ""))))
     try:
         return _KINDS[kind].model_validate(entry)
     except ValidationError as error:

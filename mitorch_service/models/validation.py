@@ -13,6 +13,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.secrets import mask_secrets
 
 MAX_CONFIG_BYTES = 1_000_000  # a document may hold 16 MB in MongoDB; a config beyond 1 MB is a mistake
 MAX_DEPTH = 50  # levels of nested objects and lists; MongoDB allows 100, including those around a config
@@ -138,7 +139,7 @@ def path_text(location: typing.Sequence[int | str]) -> str:
 
 
 def _shorten(value: object) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    text = mask_secrets(json.dumps(value, default=str, ensure_ascii=False))  # else half of one would be left
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -75,10 +76,12 @@ class MongoDatabase(Primitives):
         timeouts: dict[str, Any] = {key: value for key, value in TIMEOUTS.items() if key.lower() not in given}
         self._where = mask_secrets(uri)
         try:
-            self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
-                uri, tz_aware=True, appname="mitorch", **timeouts
-            )
-        except (errors.PyMongoError, ValueError, OSError) as error:  # of its files for TLS too
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of an option that it does not know and would ignore
+                self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
+                    uri, tz_aware=True, appname="mitorch", **timeouts
+                )
+        except (errors.PyMongoError, ValueError, OSError, UserWarning) as error:  # OSError: of its files for TLS
             problem = mask_secrets(str(error))
             if is_dns_failure(error):
                 raise self._unavailable(f"cannot be reached ({problem})") from error

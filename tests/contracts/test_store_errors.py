@@ -87,6 +87,12 @@ def test_a_malformed_uri_is_a_clear_error() -> None:
         MongoStore("mongodb://user:p/w@host:notaport/", "test")
 
 
+@pytest.mark.parametrize("options", ["tlsCAFile=/no/such/file", "nonsense=1", "authMechanism=NONSENSE", "replicaSet="])
+def test_an_option_of_the_uri_that_the_driver_would_ignore_is_refused(options: str) -> None:
+    with pytest.raises(StoreError, match="Correct MITORCH_DB_URI"):
+        MongoStore(f"mongodb://h/?{options}", "test")
+
+
 def test_a_document_written_by_hand_can_be_put_aside_whatever_its_id_is(mongodb_uri: str) -> None:
     name = f"mitorch_by_hand_{os.getpid()}"
     with pymongo.MongoClient[dict[str, object]](mongodb_uri) as client:

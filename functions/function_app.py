@@ -14,7 +14,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import azure.functions as func
@@ -91,7 +90,7 @@ def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
     with closing(open_store(settings, create=True)) as store:  # the process is reused: connections must be closed
         artifacts = open_artifacts(settings)
         controller = Controller(store, open_backends(settings), settings.clusters, artifacts)
-        timed_pass(controller, artifacts, lambda: datetime.now(UTC), in_time, _log_line, past_due)
+        timed_pass(controller, artifacts, store.now, in_time, _log_line, past_due)
 
 
 def _log_line(line: Mapping[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
@@ -108,6 +109,9 @@ class HookedDatabase(Primitives):
     def ping(self) -> str:
         self._before("ping")
         return self._database.ping()
+
+    def now(self) -> datetime:
+        return self._database.now()
 
     def check_writes(self) -> None:
         self._before("check_writes")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
@@ -18,6 +19,8 @@ from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
 
+Result = TypeVar("Result")
+
 _LOCAL_SECONDS = 1.0
 _REMOTE_SECONDS = 300.0
 
@@ -27,7 +30,7 @@ def one_pass() -> int:
     settings = read_settings()
     store = open_store(settings, create=True)
     controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
-    report = controller.tick(datetime.now(UTC))
+    report = controller.tick(store.now())
     for event in report.events:
         click.echo(event.text, err=event.failed)
     if not report.events:
@@ -36,16 +39,24 @@ def one_pass() -> int:
 
 
 def run_passes(every: float | None, until_idle: bool) -> None:
-    """Runs passes until Ctrl-C, or until there is nothing to do. Raises StoreUnavailable if the database does not
-    answer at the start; later on it is waited for."""
+    """Runs passes until Ctrl-C, or until there is nothing to do. A database that does not answer is waited for."""
     settings = read_settings()
-    store = open_store(settings, create=True)
-    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
-    first = PassReport(controller.observe(datetime.now(UTC)))
     seconds = every or _default_seconds(settings)
     with show_pass() as show:
+        store = _once_it_answers(lambda: open_store(settings, create=True), show, seconds)
+        controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
+        first = PassReport(_once_it_answers(lambda: controller.observe(store.now()), show, seconds))
         passes = _Passes(store, controller, show, first)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)
+
+
+def _once_it_answers(call: Callable[[], Result], show: PassProgress, seconds: float) -> Result:
+    while True:
+        try:
+            return call()
+        except StoreUnavailable as error:
+            show.note(str(error), failed=True)
+            time.sleep(seconds)
 
 
 class _Passes:
@@ -59,7 +70,7 @@ class _Passes:
 
     def tick(self) -> PassReport:
         try:
-            report = self._controller.tick(datetime.now(UTC))
+            report = self._controller.tick(self._store.now())
             for training in ended_between(self._store, self._last.snapshot, report.snapshot):
                 self._show.note(_ending_text(training), failed=False)
         except StoreUnavailable as error:

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-from datetime import UTC, datetime
 
 from mitorch_service.backends.node import Node
 from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreError
@@ -60,7 +59,7 @@ def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: t
         open_artifacts(settings),
         training_id,
         attempt,
-        lambda: datetime.now(UTC),
+        store.now,
         stop,
         open_dataset_files(settings),
         node.epoch_ended,

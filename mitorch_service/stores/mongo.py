@@ -6,6 +6,7 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import set_at
+from mitorch_service.stores.mongo_clock import ServerClock
 from mitorch_service.stores.mongo_counts import StatusCounts
 from mitorch_service.stores.mongo_errors import asked_wait, is_dns_failure, passes, reason, unreachable_reason
 from mitorch_service.stores.patience import repeatedly
@@ -89,6 +91,7 @@ class MongoDatabase(Primitives):
         # A secondary may answer with what a guard has refused already.
         self._db = self._client.get_database(name, read_preference=ReadPreference.PRIMARY)
         self._counts = StatusCounts(self._db["trainings"], self._db["counters"])
+        self._clock = ServerClock(lambda: self._client.admin.command("hello"))
         self._prepared = False
 
     def prepare(self) -> None:
@@ -105,6 +108,9 @@ class MongoDatabase(Primitives):
     def ping(self) -> str:
         version = self._call(lambda: self._client.admin.command("buildInfo"))["version"]
         return f"MongoDB {version}, {self._where}"
+
+    def now(self) -> datetime:
+        return self._clock.now()
 
     def check_writes(self) -> None:
         self._call(self._counts.touch)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
-from time import monotonic, sleep
 from typing import TypeVar
 
 from mitorch_service.errors import StoreUnavailable
@@ -27,7 +27,7 @@ def repeatedly(
     """Repeats the call while it raises what passes. `passing` returns the seconds that the error asks to wait at least
     (0: it asks for none), or None for an error that stays. Raises such a one at once, and the last one once the
     patience would be over."""
-    end = monotonic() + patience_seconds
+    end = time.monotonic() + patience_seconds
     failures = 0
     while True:
         try:
@@ -36,9 +36,9 @@ def repeatedly(
             asked = passing(error)
             wait = max(backoff(failures), asked or 0.0)
             failures += 1
-            if asked is None or monotonic() + wait > end:
+            if asked is None or time.monotonic() + wait > end:
                 raise
-        sleep(wait)
+        time.sleep(wait)
 
 
 def persistently(call: Callable[[], Result], patience_seconds: float) -> Result:

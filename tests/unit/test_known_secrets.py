@@ -107,7 +107,7 @@ def told(call: Callable[[], object]) -> str:
 
 
 @settings(
-    max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(secret=SECRETS)
 def test_no_door_lets_a_secret_through(secret: str) -> None:

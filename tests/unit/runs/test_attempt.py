@@ -179,8 +179,11 @@ def test_weights_that_cannot_be_stored_cost_an_attempt_but_no_retry(machine: Mac
         if status == TrainingStatus.NEW:
             assert row.attempts[-1].outcome == AttemptOutcome.LOST
             machine.claim(training)
+    assert row.attempts[-1].outcome == AttemptOutcome.LOST  # as a pass writes it
     assert row.error is not None
     assert row.error.type == "ArtifactError"
+    assert row.error.message == row.attempts[-1].reason
+    assert row.error.message.startswith("lost 3 times, which is the limit; the last time: ")
 
 
 def test_a_log_that_cannot_be_stored_does_not_hide_the_error(machine: Machine, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,9 +14,8 @@ from mitorch_service.stores.patience import backoff, persistently, repeatedly
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits, which take no time here."""
     made: list[float] = []
-    start = time.monotonic()
-    monkeypatch.setattr("mitorch_service.stores.patience.sleep", made.append)
-    monkeypatch.setattr("mitorch_service.stores.patience.monotonic", lambda: start + sum(made))
+    clock = SimpleNamespace(monotonic=lambda: sum(made), sleep=made.append)
+    monkeypatch.setattr("mitorch_service.stores.patience.time", clock)
     return made
 
 

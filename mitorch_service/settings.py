@@ -172,7 +172,11 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if environ is None:
         environ = {**_dotenv(Path(".env")), **os.environ}
     know_only(secrets_of_environment(environ))
+    for name, value in environ.items():
+        if name.startswith("MITORCH_"):
+            _check_text(name, value)
     home = Path(environ.get("MITORCH_HOME") or "~/.mitorch").expanduser().absolute()
+    _check_text("HOME" if not environ.get("MITORCH_HOME") else "MITORCH_HOME", str(home))
     return Settings(
         home=home,
         db_uri=_db_uri(environ.get("MITORCH_DB_URI") or f"sqlite:///{quote(str(home / 'mitorch.db'))}"),
@@ -182,6 +186,13 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_given=bool(environ.get("MITORCH_DB_URI") or environ.get("MITORCH_HOME")),
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
     )
+
+
+def _check_text(variable: str, value: str) -> None:
+    """Raises SettingsError for bytes that are no text: Python passes them on, but no database and no file of ours can
+    hold them."""
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise SettingsError(variable, "is not UTF-8 text", "Write it in UTF-8; rename a folder that has another name.")
 
 
 def _dotenv(path: Path) -> dict[str, str]:
@@ -331,6 +342,7 @@ def _auth_of(variable: str, where: str, auth: Mapping[str, object], environ: Map
     if not environ.get(name):
         remedy = f"Set {name}, or leave auth out for the ambient identity."
         raise SettingsError(variable, f"{where}auth: the variable {name} is not set", remedy)
+    _check_text(name, environ[name])
     return environ[name]
 
 

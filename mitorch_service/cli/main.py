@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
@@ -51,6 +51,7 @@ def run(command: click.Command, program: str) -> None:
     """Runs the command and ends the process: 0 done, 1 it failed, 2 wrong usage or an invalid file, 130 Ctrl-C."""
     code = 0
     try:
+        _refuse_bytes(sys.argv[1:])
         result = command.main(prog_name=program, standalone_mode=False)
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
@@ -72,6 +73,16 @@ def run(command: click.Command, program: str) -> None:
         click.echo("This is a bug of mitorch-service: please report it with the output of --debug.", err=True)
         code = 1
     _end(code)
+
+
+def _refuse_bytes(arguments: Sequence[str]) -> None:
+    """Raises UsageError for an argument that is no text: no document, message or file of ours can hold it."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = ascii(os.fsencode(argument))[1:]
+            raise click.UsageError(f"{shown} is not UTF-8 text. Rename the file, or write it in UTF-8.") from None
 
 
 def _end(code: int) -> NoReturn:

@@ -222,3 +222,18 @@ def test_a_file_for_tls_is_looked_for_and_named_for_good(
     (tmp_path / "my ca.pem").write_text("")
     settings = read_settings({"MITORCH_DB_URI": uri})
     assert settings.db_uri == f"mongodb://h/?tls=true&{option}={quote(str(tmp_path))}/my%20ca.pem&w=1"
+
+
+@pytest.mark.parametrize("name", ["HOME", "DB_URI", "DB_NAME", "STORAGE_URL", "CLUSTERS"])
+def test_bytes_that_are_no_text_are_refused(name: str) -> None:
+    value = {"DB_URI": "mongodb://me:\udcffsecret@h/", "CLUSTERS": "[\udcff]"}.get(name, "/srv/\udcff")
+    with pytest.raises(SettingsError, match=rf"^MITORCH_{name}: is not UTF-8 text") as raised:
+        read_settings({f"MITORCH_{name}": value})
+    assert str(raised.value).encode()
+    assert "secret" not in str(raised.value)
+
+
+def test_a_home_folder_whose_name_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/\udcff")
+    with pytest.raises(SettingsError, match=r"^HOME: is not UTF-8 text"):
+        read_settings({})

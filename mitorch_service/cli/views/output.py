@@ -94,7 +94,9 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    return value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return value.hex() if isinstance(value, bytes) else str(value)  # a database holds more types than JSON
 
 
 def _draw(title: str, columns: Sequence[str], cells: list[list[str]]) -> None:

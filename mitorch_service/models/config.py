@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_va
 from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.dataset import DatasetChoice
 from mitorch_service.models.optimization import (
+    DEFAULT_SCHEDULER,
     CheckpointConfig,
     EarlyStoppingConfig,
     EmaConfig,
@@ -17,9 +18,10 @@ from mitorch_service.models.optimization import (
     OptimizerConfig,
     PrecisionConfig,
     SwaConfig,
+    default_rate,
     precision_section,
 )
-from mitorch_service.models.training import ClusterNames
+from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, ClusterNames
 
 # multiclass_classification, multilabel_classification, object_detection, or a task of an installed package. Checked by
 # training/loop/config_check.py, where the engine is installed.
@@ -75,6 +77,11 @@ class ModelConfig(ConfigSection):
     options: dict[str, JsonValue] = {}  # further arguments of timm.create_model (drop_rate) or a torchvision detector
 
 
+def model_section(value: object) -> object:
+    """Expands the short form ``"resnet18"`` to ``{"name": "resnet18"}``."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class AugmentationStep(ConfigSection):
     """A named transform with its options."""
 
@@ -125,9 +132,9 @@ class ResourcesConfig(ConfigSection):
 class TrainingConfig(ConfigSection):
     """A complete training config. ``dataset`` may also be given on the command line."""
 
-    model: ModelConfig
+    model: Annotated[ModelConfig, BeforeValidator(model_section)]
     optimizer: OptimizerConfig = OptimizerConfig()
-    lr_scheduler: LrSchedulerConfig
+    lr_scheduler: LrSchedulerConfig = LrSchedulerConfig()
     gradient: GradientConfig = GradientConfig()
     ema: EmaConfig | None = None
     swa: SwaConfig | None = None
@@ -141,7 +148,7 @@ class TrainingConfig(ConfigSection):
     data: DataConfig = DataConfig()
     task_type: TaskType = "multiclass_classification"
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 32  # of all processes together
-    max_epochs: Annotated[int, Field(ge=1, le=100_000)]
+    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = DEFAULT_MAX_EPOCHS
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # classification only, in training only
     eval_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5  # the score from which a detection or a label counts
     base: Guid | None = None  # start from the weights of this training
@@ -155,10 +162,23 @@ class TrainingConfig(ConfigSection):
     @classmethod
     def _input_size_at_top_level(cls, data: object) -> object:
         """Accepts ``input_size`` beside ``model``, as in the original MiTorch's files."""
-        if isinstance(data, dict) and "input_size" in data and isinstance(data.get("model"), dict):
+        model = model_section(data.get("model")) if isinstance(data, dict) and "input_size" in data else None
+        if isinstance(data, dict) and isinstance(model, dict):
             data = dict(data)
-            data["model"] = {"input_size": data.pop("input_size"), **data["model"]}
+            data["model"] = {"input_size": data.pop("input_size"), **model}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out_defaults(cls, data: object) -> object:
+        """Sets the learning rate and the epochs that are left out, so that the stored config names them: a later
+        version with other defaults changes nothing that is queued."""
+        if not isinstance(data, dict):
+            return data
+        scheduler = data.get("lr_scheduler", {})
+        if isinstance(scheduler, dict):
+            scheduler = {"name": DEFAULT_SCHEDULER, "base_lr": default_rate(data.get("optimizer")), **scheduler}
+        return {"max_epochs": DEFAULT_MAX_EPOCHS, **data, "lr_scheduler": scheduler}
 
     @model_validator(mode="before")
     @classmethod

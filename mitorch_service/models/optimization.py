@@ -12,6 +12,19 @@ from mitorch_service.models.base import ConfigSection
 _SCHEDULER_ALIASES = {"cosine_annealing": "cosine", "linear_decreasing": "linear"}
 
 SchedulerName = Literal["cosine", "linear", "step", "multistep", "one_cycle", "plateau", "constant"]
+DEFAULT_SCHEDULER: SchedulerName = "cosine"
+_RATE = 0.01  # of sgd with momentum, for batches of some 32 images
+_ADAPTIVE_RATE = 0.001  # of Adam and its relatives, as in PyTorch
+
+
+def default_rate(optimizer: object) -> float:
+    """Returns the base_lr for the section `optimizer` of a config, as it was written."""
+    name = optimizer.get("name", "sgd") if isinstance(optimizer, dict) else "sgd"
+    return _RATE if name == "sgd" else _ADAPTIVE_RATE
+
+
+def _scheduler_name(value: object) -> object:
+    return _SCHEDULER_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 def _warmup_name(value: object) -> object:
@@ -48,8 +61,8 @@ class OptimizerConfig(ConfigSection):
 class LrSchedulerConfig(ConfigSection):
     """The learning rate schedule, updated at every step."""
 
-    name: Annotated[SchedulerName, BeforeValidator(lambda v: _SCHEDULER_ALIASES.get(v, v) if isinstance(v, str) else v)]
-    base_lr: Annotated[float, Field(gt=0, le=100)]  # the maximum
+    name: Annotated[SchedulerName, BeforeValidator(_scheduler_name)] = DEFAULT_SCHEDULER
+    base_lr: Annotated[float, Field(gt=0, le=100)] = _RATE  # the maximum; 0.001 by default for others than sgd
     final_factor: Annotated[float, Field(ge=0, le=1)] = 0.0  # cosine, linear: final rate / base_lr
     step_size: Annotated[int, Field(ge=1)] | None = None  # step: epochs between drops; None: a third of max_epochs
     milestones: list[Annotated[int, Field(ge=1)]] = []  # multistep: epochs after which the rate drops

@@ -71,7 +71,7 @@ Guid = Annotated[str, AfterValidator(_guid)]
 class ModelConfig(ConfigSection):
     """The network: a timm classifier, a detector, or a model of an installed package (``mitrain --list-models``)."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]  # mitrain --list-models PATTERN lists them
     input_size: Annotated[int, Field(ge=8, le=4096)] = 224  # pixels, square
     pretrained: bool = False  # start from the hub's weights, to which the machine needs access
     options: dict[str, JsonValue] = {}  # further arguments of timm.create_model (drop_rate) or a torchvision detector
@@ -85,8 +85,8 @@ def model_section(value: object) -> object:
 class AugmentationStep(ConfigSection):
     """A named transform with its options."""
 
-    name: AugmentationName
-    options: dict[str, JsonValue] = {}
+    name: AugmentationName  # a transform of torchvision, or of an installed package
+    options: dict[str, JsonValue] = {}  # its arguments
 
 
 def augmentation_list(value: object) -> list[object]:
@@ -146,14 +146,15 @@ class TrainingConfig(ConfigSection):
     on_divergence: Literal["fail", "lower_lr"] = "fail"  # lower_lr: resume from the last good checkpoint at lr / 10
     augmentation: AugmentationConfig = AugmentationConfig()
     data: DataConfig = DataConfig()
+    # multiclass_classification, multilabel_classification, object_detection, or a task of an installed package
     task_type: TaskType = "multiclass_classification"
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 32  # of all processes together
-    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = DEFAULT_MAX_EPOCHS
+    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = DEFAULT_MAX_EPOCHS  # passes over the training images
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # classification only, in training only
     eval_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5  # the score from which a detection or a label counts
     base: Guid | None = None  # start from the weights of this training
-    dataset: DatasetChoice | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    dataset: DatasetChoice | None = None  # a registered one, NAME or NAME:VERSION; or misubmit --dataset
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # the same seed gives the same training
     num_workers: Annotated[int, Field(ge=0, le=256)] | None = None  # data loader processes; None: by data set size
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
     resources: ResourcesConfig | None = None  # None: one node of any cluster

@@ -37,10 +37,13 @@ class OptimizerConfig(ConfigSection):
     name: Annotated[str, Field(min_length=1)] = "sgd"  # sgd, adam, adamw, rmsprop, or one of timm's
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # sgd, rmsprop, and timm's optimizers with momentum
     nesterov: bool = False  # sgd only
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.999,
+    )  # Adam and its relatives
     alpha: Annotated[float, Field(ge=0, lt=1)] = 0.9  # rmsprop: smoothing of the squared gradient
     eps: Annotated[float, Field(gt=0, le=1)] | None = None  # None: the optimizer's default; rmsprop 0.0316
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5  # not of biases and normalisation layers
     backbone_factor: Annotated[float, Field(gt=0, le=1)] = 1.0  # the backbone's learning rate / the head's
     options: dict[str, JsonValue] = {}  # further arguments of PyTorch's or timm's optimizer, such as amsgrad
 
@@ -61,7 +64,7 @@ class OptimizerConfig(ConfigSection):
 class LrSchedulerConfig(ConfigSection):
     """The learning rate schedule, updated at every step."""
 
-    name: Annotated[SchedulerName, BeforeValidator(_scheduler_name)] = DEFAULT_SCHEDULER
+    name: Annotated[SchedulerName, BeforeValidator(_scheduler_name)] = DEFAULT_SCHEDULER  # the shape of the schedule
     base_lr: Annotated[float, Field(gt=0, le=100)] = _RATE  # the maximum; 0.001 by default for others than sgd
     final_factor: Annotated[float, Field(ge=0, le=1)] = 0.0  # cosine, linear: final rate / base_lr
     step_size: Annotated[int, Field(ge=1)] | None = None  # step: epochs between drops; None: a third of max_epochs
@@ -71,8 +74,9 @@ class LrSchedulerConfig(ConfigSection):
     rise: Annotated[float, Field(gt=0, lt=1)] = 0.3  # one_cycle: the fraction of the training in which the rate rises
     start_factor: Annotated[float, Field(gt=0, le=1)] = 0.04  # one_cycle: initial rate / base_lr
     end_factor: Annotated[float, Field(ge=0, le=1)] = 4e-6  # one_cycle: final rate / base_lr
-    warmup: Annotated[Literal["none", "constant", "linear"], BeforeValidator(_warmup_name)] = "none"
-    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    warmup: Annotated[Literal["none", "constant", "linear"], BeforeValidator(_warmup_name)] = "none"  # a rise
+    # to base_lr at the start: at one low rate (constant), or step by step (linear)
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0  # its length; may be a fraction
     warmup_steps: Annotated[int, Field(ge=0)] | None = None  # instead of warmup_epochs
     warmup_factor: Annotated[float, Field(ge=0, le=1)] = 0.01  # initial rate / base_lr
 
@@ -98,7 +102,7 @@ class GradientConfig(ConfigSection):
 class EmaConfig(ConfigSection):
     """An exponential moving average of the weights, which is validated and saved instead of them."""
 
-    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9998
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9998  # the weight of the average at each step
     warmup: bool = True  # limits the decay after n steps to 1 - (1 + n) ** -2/3, so that short trainings move
 
 

@@ -26,7 +26,8 @@ def parse_yaml(source: str, text: str) -> JsonValue:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InvalidInput(source, [Problem(where, f"{error.problem or error.context} (in YAML)")]) from error
+        said = ", ".join(filter(None, (error.problem, error.context)))
+        raise InvalidInput(source, [Problem(where, f"{said} (in YAML)")]) from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise InvalidInput(source, [Problem("", f"is not YAML ({str(error).splitlines()[0]})")]) from error
     problem = next(_problems(value), None)

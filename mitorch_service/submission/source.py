@@ -41,8 +41,9 @@ class Source:
     """Reads the same configs as often as they are needed."""
 
     def __init__(self, path: str, folder: Path, stdin: BinaryIO) -> None:
-        """`path`: a folder (every *.json, *.yaml and *.yml in it and below), a file with one config per line, or `-` for `stdin`. A
-        stream, which can be read once only, is copied into an unnamed file in `folder` first. Raises InvalidInput."""
+        """`path`: a folder (every *.json, *.yaml and *.yml in it and below), a file with one config per line, or
+        `-` for `stdin`. A stream, which can be read once only, is copied into an unnamed file in `folder` first. Raises
+        InvalidInput."""
         self.name = "standard input" if path == "-" else path
         self._folder = Path(path) if path != "-" and Path(path).is_dir() else None
         self._path = Path(path)

@@ -17,10 +17,11 @@ from mitorch_service.training.data.image_list import ImageList
 def read_image_list(path: Path, name: str | None = None, classes: ClassList | None = None) -> ImageList:
     """Reads the data set at `path`, without looking for the images it names (`check_files` does).
 
-    ``.json``: COCO. ``.csv``: boxes, a label table, or a class for each image. A folder with ``Annotations/*.xml`` or the XML files themselves,
-    or a list in its ``ImageSets``: Pascal VOC. Another folder: one folder of images for each class. Any other file:
-    the text format. `name` is what messages call it (default: the path). `classes` are those of the training split; a
-    ``labels.txt`` beside `path` takes precedence. Raises DataError, with the line, for whatever does not fit.
+    ``.json``: COCO. ``.csv``: boxes, a label table, or a class for each image. A folder with ``Annotations/*.xml`` or
+    the XML files themselves, or a list in its ``ImageSets``: Pascal VOC. Another folder: one folder of images for each
+    class. Any other file: the text format. `name` is what messages call it (default: the path). `classes` are those of
+    the training split; a ``labels.txt`` beside `path` takes precedence. Raises DataError, with the line, for whatever
+    does not fit.
     """
     name = name or str(path)
     classes = read_class_list(path.parent / "labels.txt") or classes

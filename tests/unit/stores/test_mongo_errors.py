@@ -1,4 +1,4 @@
-"""Which errors of MongoDB pass by themselves, and how long the server asks to wait."""
+"""Errors of MongoDB that pass by themselves, and the time that the server asks to wait."""
 
 from __future__ import annotations
 

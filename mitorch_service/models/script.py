@@ -20,6 +20,7 @@ NO_DATASET = DatasetRef(name="-")
 PLACEHOLDERS = ("parameters", "parameters_file", "train", "val", "test")
 MAX_DIFF = 20_000  # characters
 MAX_PACKAGES = 500
+MAX_LEFT_OUT = 50
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _PARAMETER = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]*$")
@@ -46,6 +47,8 @@ class CodeRecord(ConfigSection):
     git: GitRecord | None = None  # None: not in a repository
     python: str  # the version on the submitting machine, as for the packages
     packages: Annotated[list[str], Field(max_length=MAX_PACKAGES)] = []  # name==version
+    # The first files and folders below `source` that are not in the archive, because they hold credentials.
+    left_out: Annotated[list[str], Field(max_length=MAX_LEFT_OUT)] = []
 
     @property
     def digest(self) -> str:

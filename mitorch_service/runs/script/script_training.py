@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.inherited_settings import MARK, close_settings_fd
 from mitorch_service.models.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost
@@ -46,6 +47,7 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
     """Runs the script in a copy of its code below the attempt's folder. Its exit code decides how it ends; an error of
     its own is in the returned end. Raises what keeps it from running: DataError, ArtifactError, StoreError, ValueError,
     OSError."""
+    close_settings_fd()  # the script could read it
     training, folder = context.training, context.folder
     config = ScriptConfig.model_validate(training.config)
     _unpack(context.artifacts, config, folder / "code")
@@ -117,6 +119,7 @@ def _variables(training: Training, output: Path, splits: Mapping[str, Path]) -> 
         "MITORCH_TRAINING": training.id,
         "MITORCH_ATTEMPT": str(training.attempt),
         "MITORCH_OUTPUT": str(output),
+        **({MARK: os.environ[MARK]} if MARK in os.environ else {}),
         **{f"MITORCH_{name.upper()}": str(path) for name, path in splits.items()},
     }
 

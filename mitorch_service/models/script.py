@@ -63,7 +63,7 @@ def _words(value: object) -> object:
 
 class ScriptSection(ConfigSection):
     """The program to run. In the command, ``{parameters_file}``, ``{train}``, ``{val}`` and ``{test}`` are replaced by
-    paths, and the word ``{parameters}`` by ``--name value`` for each parameter."""
+    paths, and the word ``{parameters}`` by ``--name=value`` for each parameter."""
 
     command: Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
     source: str | None = None  # a folder or file, relative to the config's; the command runs in a copy of it

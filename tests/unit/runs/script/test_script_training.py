@@ -171,7 +171,7 @@ def test_parameters_reach_the_script(machine: Machine) -> None:
     code = "import sys, json, os, mitorch_service as m\nprint(sys.argv[1:], m.parameters(), os.environ['A'])"
     training = machine.queued(code, parameters={"lr": 0.1, "deep": {"n": 2}}, script={"env": {"A": "one"}})
     machine.run(training)
-    assert "['--lr', '0.1', '--deep.n', '2'] {'lr': 0.1, 'deep': {'n': 2}} one" in machine.log(training)
+    assert "['--lr=0.1', '--deep.n=2'] {'lr': 0.1, 'deep': {'n': 2}} one" in machine.log(training)
 
 
 def test_credentials_do_not_reach_the_script_or_the_log(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,10 @@ from tests import azurite_server, coverage_measurement, mongodb_server
 from tests.marking import mark
 from tests.warm import servers
 
-_OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
+_OURS = (
+    *("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS"),
+    "MITORCH_SHARED_GROUP",
+)
 
 # Started in the background of a script (`nohup scripts/test &`), the suite ignores Ctrl-C, and so would every command
 # that it starts: those that are sent SIGINT would never end. A handler here, unlike SIG_IGN, is not inherited.

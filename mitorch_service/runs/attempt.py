@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from mitorch_service.runs.trial_stopping import TrialStopping
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.temporary_folders import temporary_folder
 
 log = logging.getLogger("mitorch")
 
@@ -118,8 +118,7 @@ def _log_limit(config: JsonObject) -> int:
 @contextmanager
 def _attempt_folder() -> Iterator[tuple[Path, BoundedLog]]:
     """A folder for this attempt's files, with everything that is logged meanwhile in its ``log.txt``."""
-    with tempfile.TemporaryDirectory(prefix="mitorch-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         handler = BoundedLog(folder / "log.txt")
         log.addHandler(handler)
         try:

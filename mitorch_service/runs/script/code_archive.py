@@ -88,7 +88,7 @@ def fetch_code(artifacts: ArtifactStore, digest: str, folder: Path) -> None:
         try:
             if _digest(file) != digest:
                 raise DataError(f"script.code: {key} is not what was submitted. Submit the script again.")
-            unpack(file, folder)
+            unpack(file, folder, MAX_FILES, MAX_BYTES)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise ArtifactError(key, str(folder), f"it cannot be unpacked ({error})") from error
 

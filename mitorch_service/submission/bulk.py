@@ -26,7 +26,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.submission.checked_copy import CheckedCopy, CheckedLine
 from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.receipt import Receipt, ReceiptFile, writing
-from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.submission.script_code import ConfigCheck, check_in
 from mitorch_service.submission.source import Digest, Digester, Entry
 from mitorch_service.submission.submission import Options, check_submission
 
@@ -96,7 +96,8 @@ class BulkSubmission:
                 digester.add(entry)
                 try:
                     data = parse_object(entry.place, entry.text)
-                    submission = check_submission(lookups, entry.place, data, self._options.dataset, extra_check)
+                    checks = check_in(entry.folder, extra_check)
+                    submission = check_submission(lookups, entry.place, data, self._options.dataset, checks)
                 except InvalidInput as error:
                     failures.add(entry.place, error.problems)
                 else:

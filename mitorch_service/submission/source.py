@@ -21,6 +21,7 @@ class Entry(NamedTuple):
 
     place: str  # "line 17", or a file's path within the folder
     text: bytes
+    folder: Path = Path()  # which the paths in it are relative to: its file's own
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Source:
                 yield from _lines(self._copied)
             else:
                 with self._path.open("rb") as file:
-                    yield from _lines(file)
+                    yield from _lines(file, self._path.parent)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -97,7 +98,7 @@ def _open_stream(path: str, stdin: BinaryIO) -> AbstractContextManager[BinaryIO]
     return nullcontext(stdin) if path == "-" else Path(path).open("rb")
 
 
-def _lines(file: BinaryIO) -> Iterator[Entry]:
+def _lines(file: BinaryIO, folder: Path = Path()) -> Iterator[Entry]:
     """The lines that are not blank; a line that is too long is cut just behind the limit, so that the check sees it."""
     number = 0
     while text := file.readline(MAX_CONFIG_BYTES + 2):
@@ -106,7 +107,7 @@ def _lines(file: BinaryIO) -> Iterator[Entry]:
         while not rest.endswith(b"\n") and (rest := file.readline(MAX_CONFIG_BYTES)):
             pass
         if text.strip():
-            yield Entry(f"line {number}", text.rstrip(b"\r\n"))
+            yield Entry(f"line {number}", text.rstrip(b"\r\n"), folder)
 
 
 def _files(folder: Path) -> Iterator[Entry]:
@@ -122,4 +123,4 @@ def _files(folder: Path) -> Iterator[Entry]:
             path = Path(where, name)
             with path.open("rb") as file:
                 place = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
-                yield Entry(place, file.read(MAX_CONFIG_BYTES + 1))
+                yield Entry(place, file.read(MAX_CONFIG_BYTES + 1), path.parent)

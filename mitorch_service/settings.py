@@ -53,6 +53,8 @@ class LocalCluster(_Cluster):
     slots: Annotated[int, Field(ge=0, le=1024, strict=True)] | None = (
         None  # None: one per GPU; without GPUs two, or one if the machine has one core
     )
+    # Seconds without a sign of life after which a run is ended as lost: it is stopped, or hangs as a whole.
+    max_silence: Annotated[float, Field(ge=10, allow_inf_nan=False, strict=True)] = 900.0
 
 
 class CreateProfile(BaseModel):

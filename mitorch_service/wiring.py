@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,14 +66,8 @@ def open_backends(settings: Settings) -> dict[str, Backend]:
 
 
 def _open_backend(cluster: ClusterConfig, settings: Settings) -> Backend:
-    if isinstance(cluster, AzureMLCluster) and cluster.sdk == "v2":
-        from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
-
-        return AzureMLV2Backend(cluster, settings.home, run_environment(settings))
     if isinstance(cluster, AzureMLCluster):
-        from mitorch_service.backends.azureml.backend import AzureMLBackend
-
-        return AzureMLBackend(cluster, settings.home, run_environment(settings))
+        return _open_azureml(cluster, settings)
     from mitorch_service.backends.local.backend import LocalBackend
 
     return LocalBackend(
@@ -80,9 +75,23 @@ def _open_backend(cluster: ClusterConfig, settings: Settings) -> Backend:
         settings.home,
         cluster.slots,
         run_environment(settings),
+        max_silence=cluster.max_silence,
         hidden=settings.secret_variables,
         access=settings.file_access,
     )
+
+
+def _open_azureml(cluster: AzureMLCluster, settings: Settings) -> Backend:
+    from mitorch_service.backends.azureml.code_snapshot import snapshot_folder
+
+    code = partial(snapshot_folder, access=settings.file_access)
+    if cluster.sdk == "v2":
+        from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
+
+        return AzureMLV2Backend(cluster, settings.home, run_environment(settings), code)
+    from mitorch_service.backends.azureml.backend import AzureMLBackend
+
+    return AzureMLBackend(cluster, settings.home, run_environment(settings), code)
 
 
 def open_datastores(cluster: AzureMLCluster) -> DatastoreRegistry:

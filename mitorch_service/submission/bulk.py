@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotAllowed, NotFound, Problem
+from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.models.validation import parse_object
@@ -51,8 +52,8 @@ class BulkSubmission:
     def alone(self) -> Iterator[None]:
         """Keeps other processes of this machine from the same submission. Raises NotAllowed while one has it."""
         with writing(self._lock):
-            self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = self._lock.open("w")
+            PRIVATE.make_folder(self._lock.parent)
+            lock = open(self._lock, "w", opener=FileAccess.like(self._lock.parent).opener)  # noqa: SIM115 - closed below
         with lock:
             if not self._try_lock(lock):
                 remedy = "Wait for it, or stop it and run this again."

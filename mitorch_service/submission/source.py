@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.file_access import PRIVATE
 from mitorch_service.models.validation import MAX_CONFIG_BYTES
 
 
@@ -45,7 +46,7 @@ class Source:
         self._path = Path(path)
         self._copied: BinaryIO | None = None
         if self._folder is None and not (path != "-" and self._path.is_file()):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            PRIVATE.make_folder(folder)
             with self._reading(), _open_stream(path, stdin) as stream:
                 self._copied = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the source
                 shutil.copyfileobj(stream, self._copied, 1 << 20)

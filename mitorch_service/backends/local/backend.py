@@ -236,7 +236,7 @@ class LocalBackend(Backend):
     def _stopped_before_start(self, folder: Path) -> bool:
         """Takes the token of a run whose supervisor has not taken it yet, so that the run will not start."""
         try:
-            (folder / "started").mkdir()
+            (folder / "started").mkdir(0o700)
         except FileExistsError:
             return False
         supervisor.write_end(folder, -signal.SIGTERM)

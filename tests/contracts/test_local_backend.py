@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from mitorch_service.backends.base import Capacity, RunRequest
+from mitorch_service.backends.local import supervisor as supervisor_module
 from mitorch_service.backends.local.backend import visible_gpus
 from mitorch_service.errors import BackendUnavailable
 from mitorch_service.file_access import FileAccess
@@ -131,15 +133,36 @@ def test_a_submission_that_died_half_way_is_completed_by_the_next(cluster: Local
     assert wait_for(backend, "run", ENDED) == RunState.SUCCEEDED
 
 
-def test_a_run_that_never_started_is_given_up_after_a_while(cluster: LocalCluster) -> None:
+def test_a_run_that_never_started_is_given_up_after_a_while_for_good(cluster: LocalCluster, tmp_path: Path) -> None:
     backend = cluster.backend()
     folder = cluster.folder("run")
     folder.mkdir(parents=True)
     long_ago = folder.stat().st_mtime - 3600
     os.utime(folder, (long_ago, long_ago))
-    status = backend.describe(["run"])["run"]
-    assert status is not None
-    assert (status.state, status.reason) == (RunState.KILLED, "its process never started")
+    for _ in range(2):
+        status = backend.describe(["run"])["run"]
+        assert status is not None
+        assert (status.state, status.reason) == (RunState.KILLED, "its process never started")
+    program = [
+        supervisor_module.__file__,
+        str(folder),
+        "1",
+        "900",
+        *shell(f"touch {tmp_path}/started"),
+    ]  # it was only slow
+    subprocess.run([sys.executable, *program], check=True)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_run_whose_supervisor_died_before_it_could_name_it_ends(cluster: LocalCluster) -> None:
+    backend = cluster.backend()
+    folder = cluster.folder("run")
+    (folder / "started").mkdir(parents=True)
+    with subprocess.Popen(SLEEP, env={**os.environ, "MITORCH_RUN": str(folder)}) as run:
+        long_ago = folder.stat().st_mtime - 3600
+        os.utime(folder, (long_ago, long_ago))
+        assert state(backend, "run") == RunState.KILLED
+        assert run.wait(20) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("pids", ["dead", "reused", "leader of another group"])

@@ -217,7 +217,7 @@ class LocalBackend(Backend):
         if processes is None:
             if time.time() - folder.stat().st_mtime < _START_SECONDS:
                 return RunStatus(RunState.PENDING)
-            return RunStatus(RunState.KILLED, "its process never started")
+            return self._give_up_start(folder)
         if _living(processes.supervisor) or _group(processes.run):
             return RunStatus(RunState.RUNNING)
         return _ended(folder) or self._end_remains(folder)
@@ -233,13 +233,21 @@ class LocalBackend(Backend):
             supervisor.write_end(folder, -signal.SIGKILL, reason)
         return RunStatus(RunState.KILLED, reason)
 
-    def _stopped_before_start(self, folder: Path) -> bool:
+    def _give_up_start(self, folder: Path) -> RunStatus:
+        """Sees to it that a run whose processes are not known neither starts later nor goes on."""
+        reason = "its process never started"
+        with suppress(OSError):
+            if not self._stopped_before_start(folder, reason):
+                supervisor.kill_marked(folder)
+        return RunStatus(RunState.KILLED, reason)
+
+    def _stopped_before_start(self, folder: Path, reason: str | None = None) -> bool:
         """Takes the token of a run whose supervisor has not taken it yet, so that the run will not start."""
         try:
             (folder / "started").mkdir(0o700)
         except FileExistsError:
             return False
-        supervisor.write_end(folder, -signal.SIGTERM)
+        supervisor.write_end(folder, -signal.SIGTERM, reason)
         return True
 
     def _write(self, path: Path, text: str) -> None:

@@ -268,7 +268,7 @@ def test_a_run_that_gives_no_sign_of_life_is_killed(cluster: LocalCluster) -> No
     assert wait_for(backend, "stopped", ENDED) == RunState.KILLED
     status = backend.describe(["stopped"])["stopped"]
     assert status is not None
-    assert status.reason == "it gave no sign of life for 0 s (stopped or hung) and was killed"
+    assert status.reason == "it gave no sign of life for 0.4 s (stopped or hung) and was killed"
     assert wait_for(backend, "alive", ENDED) == RunState.SUCCEEDED
 
 

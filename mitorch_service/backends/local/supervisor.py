@@ -105,7 +105,7 @@ class Silence:
                 silent = 0
             else:
                 return  # the run has ended
-        self.reason = f"it gave no sign of life for {self._max_seconds:.0f} s (stopped or hung) and was killed"
+        self.reason = f"it gave no sign of life for {self._max_seconds:g} s (stopped or hung) and was killed"
         self._end()
 
 

@@ -30,8 +30,8 @@ from mitorch_service.runs.script.code_record import installed_packages
 from mitorch_service.runs.script.command import Mask, script_command, script_environment
 from mitorch_service.runs.script.process import Graces, ScriptEnd, ScriptProcess
 from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
-from mitorch_service.runs.script.silence import Silence
 from mitorch_service.runs.search_decision import SearchDecision
+from mitorch_service.runs.silence import Silence
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
@@ -177,9 +177,7 @@ def _stopped(
 
 
 def _hung(seconds: float, artifacts: Mapping[str, str]) -> RunEnd:
-    message = (
-        f"the script gave no sign of life for {seconds:.0f} s (max_silence): it was stopped or hung, and was killed"
-    )
+    message = f"the script gave no sign of life for {seconds:g} s (max_silence): it was stopped or hung, and was killed"
     log.error("%s", message)
     return lost(TrainingErrorInfo(type="ScriptSilent", message=message), artifacts)
 

@@ -226,7 +226,7 @@ def test_a_script_that_is_stopped_or_hung_is_lost(machine: Machine, code: str) -
     assert machine.run(training) == EXIT_INFRASTRUCTURE
     row = machine.store.trainings.get_training(training.id)
     assert (row.status, row.attempts[0].outcome) == (TrainingStatus.NEW, AttemptOutcome.LOST)
-    assert "gave no sign of life for 0 s (max_silence): it was stopped or hung" in str(row.attempts[0].reason)
+    assert "gave no sign of life for 0.5 s (max_silence): it was stopped or hung" in str(row.attempts[0].reason)
 
 
 def test_a_long_log_keeps_its_limit(machine: Machine) -> None:

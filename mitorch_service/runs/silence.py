@@ -1,12 +1,14 @@
-"""Notices that a script is stopped or hung: it gives no sign of life for too long."""
+"""Notices that a training or script is stopped or hung: it gives no sign of life for too long."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from mitorch_service.runs.script.channel import Message
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 MAX_SILENCE = 3600.0  # seconds
 _LONGEST_STEP = 1.0  # seconds from one question to the next that count: this process may have been stopped as well
@@ -14,8 +16,8 @@ _SAMPLES = 20  # of the processor time, within the longest silence
 
 
 class Silence:
-    """Signs of life of one script, from any thread: lines of output and calls. If the config gives no limit, the use of
-    the processor is one, too: a script that computes for hours without a word is not hung."""
+    """Signs of life, from any thread: a script's lines of output and calls, a training's steps. If the config gives no
+    limit, the use of the processor is one, too: a script that computes for hours without a word is not hung."""
 
     def __init__(self, max_seconds: float | None, now: Callable[[], float] = time.monotonic) -> None:
         """`max_seconds`: the config's `max_silence`."""
@@ -41,10 +43,10 @@ class Silence:
         with self._lock:
             self._silent = self._sampled = 0.0
 
-    def around(self, answer: Callable[[Message], Message]) -> Callable[[Message], Message]:
+    def around(self, answer: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:
         """The same function for calls of the script, which is not silent as long as it waits for the answer."""
 
-        def call(message: Message) -> Message:
+        def call(message: Asked) -> Answer:
             with self._lock:
                 self._calls += 1
             try:

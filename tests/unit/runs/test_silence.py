@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mitorch_service.runs.script.channel import Message
-from mitorch_service.runs.script.silence import MAX_SILENCE, Silence
+from mitorch_service.runs.silence import MAX_SILENCE, Silence
 
 
 class Clock:

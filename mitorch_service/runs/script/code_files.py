@@ -129,7 +129,7 @@ def _is_pattern(line: str) -> bool:
 def _ignored(path: Path, is_folder: bool, specs: list[Spec]) -> bool:
     """Decides as git does: the last pattern that matches counts, and a deeper folder's file before a higher one's."""
     for base, spec in reversed(specs):
-        where = path if path.is_relative_to(base) else path.resolve()
+        where = path if path.is_relative_to(base) else path.parent.resolve() / path.name  # a link counts as itself
         ignored = spec.check_file(where.relative_to(base).as_posix() + "/" * is_folder).include
         if ignored is not None:
             return ignored

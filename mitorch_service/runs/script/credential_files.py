@@ -20,7 +20,7 @@ CREDENTIAL_PATTERNS = (
         ".dockercfg",
         ".terraform.d/",
     ),
-    *(".ssh/", ".gnupg/", ".password-store/", ".huggingface/", ".kaggle/", "kaggle.json", ".mitorch/"),
+    *(".ssh/", ".gnupg/", ".password-store/", ".huggingface/", ".kaggle/", "kaggle.json", ".mitorch/", "mitorch.db*"),
     *(".netrc", "_netrc", ".pgpass", ".my.cnf", ".mylogin.cnf", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd"),
     *(".boto", ".s3cfg", ".databrickscfg", ".vault-token", ".vault_pass", "local.settings.json"),
     *("credentials.json", "credentials.csv", "credentials.y*ml", "credentials.toml", "credentials.ini"),

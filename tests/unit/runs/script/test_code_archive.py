@@ -124,8 +124,10 @@ def test_credentials_alone_are_refused(tmp_path: Path, name: str) -> None:
         packed(tmp_path / name, tmp_path / "x")
 
 
-def test_links_lead_to_files_within_the_source_only(tmp_path: Path) -> None:
-    folder = write(tmp_path / "project", {"lib/net.py": "x = 1", ".env": "A=1"})
+def test_links_lead_to_files_within_the_source_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {".git/HEAD": "", ".gitignore": "*.bin\n"})
+    monkeypatch.chdir(write(tmp_path / "project", {"lib/net.py": "x = 1", ".env": "A=1"}).parent)
+    folder = Path("project")
     (folder / "net.py").symlink_to("lib/net.py")
     (folder / "settings").symlink_to(".env")  # a credential by another name
     (folder / "gone").symlink_to("nowhere")

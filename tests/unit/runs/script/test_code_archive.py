@@ -85,7 +85,8 @@ CREDENTIALS = [
         "gcp/service-account-7.json",
         "secrets.yaml",
         ".npmrc",
-        ".mitorch/mitorch.db",
+        ".mitorch/log",
+        "home/mitorch.db-wal",
     ),
 ]
 PRIVATE_KEYS = {

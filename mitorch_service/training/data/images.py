@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.batch import BoxTarget, Sample
+from mitorch_service.training.data.batch import BadImage, BoxTarget, Sample
 from mitorch_service.training.data.decoding import Picture, decode
 from mitorch_service.training.data.image_cache import ImageCache
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
@@ -30,14 +30,6 @@ class ImageKey:
 
     epoch: int
     index: int
-
-
-@dataclass(frozen=True)
-class BadImage:
-    """Takes the place of an image that cannot be loaded. The main process raises the error, as PyTorch would bury an
-    exception of a loading process in the text of its traceback."""
-
-    message: str
 
 
 class Images(Dataset[Sample | BadImage]):

@@ -114,6 +114,7 @@ def open_feed(
         pin_memory=device.type == "cuda",
         on_error=config.data.on_error,
         refill=training,
+        stall_timeout=config.data.stall_timeout,
     )
     mixing = build_mixing(steps if training else [], image_list.kind, len(image_list.classes), config.seed)
     return Feed(batches, network, device, mixing)

@@ -12,9 +12,9 @@ from torchvision.transforms.v2 import functional
 from mitorch_service.errors import DataError
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.augmentation.pipeline import build_augmentation, steps_for
-from mitorch_service.training.data.batch import Target
+from mitorch_service.training.data.batch import BadImage, Target
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.images import BadImage, ImageKey, Images
+from mitorch_service.training.data.images import ImageKey, Images
 from mitorch_service.training.data.loaders import EpochBatches
 
 _MEAN = (0.485, 0.456, 0.406)  # the fill color of erasing; a network may have another

@@ -38,14 +38,14 @@ class PickledBatch:
         try:
             return cls(bytes(ForkingPickler.dumps(loaded)))
         except _FAILURES as error:
-            return loaded._replace(batch=None, problem=_text(error))
+            return loaded._replace(batch=None, problem=failure_text(error))
 
     def load(self) -> Loaded:
         """The batch, or the problem that it cannot be received."""
         try:
             return cast("Loaded", pickle.loads(self._content))
         except _FAILURES as error:
-            return Loaded(None, problem=_text(error))
+            return Loaded(None, problem=failure_text(error))
 
     def pin_memory(self) -> Loaded:
         """The batch in page-locked memory. PyTorch's data loader calls it, in a thread of the main process."""
@@ -76,5 +76,8 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _text(error: BaseException) -> str:
-    return str(error) or f"{type(error).__name__}: the process has ended"
+def failure_text(error: BaseException) -> str:
+    """The cause of a delivery that failed, for `delivery_error`. The other end closes the connection without a word."""
+    if isinstance(error, EOFError | ConnectionError):
+        return "it closed the connection, having too many open files or having ended"
+    return str(error) or type(error).__name__

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.batch import BadImage, Batch, Sample
 from mitorch_service.training.data.cpu_count import usable_cores
-from mitorch_service.training.data.delivery import Loaded, PickledBatch, delivery_error, raise_file_limit
+from mitorch_service.training.data.delivery import Loaded, PickledBatch, delivery_error, failure_text, raise_file_limit
 from mitorch_service.training.data.images import ImageKey, Images
 from mitorch_service.training.seeding import derived_seed
 
@@ -171,7 +171,7 @@ class Batches:
             try:
                 return next(arriving)
             except (EOFError, ConnectionError) as error:
-                raise delivery_error(str(error) or "the process has ended") from error
+                raise delivery_error(failure_text(error)) from error
             except RuntimeError as error:
                 if not _is_timeout(error):
                     raise

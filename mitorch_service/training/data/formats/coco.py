@@ -14,6 +14,7 @@ from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.formats.json_stream import JsonError, stream_lists
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.regular_files import open_text
 
 log = logging.getLogger("mitorch")
 
@@ -50,8 +51,8 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
     """
     try:
         document = _read_document(path, name)
-        classes = classes or _class_list(document.categories, name)
-        return collect_boxes(document.entries(), name, "annotation", classes, _image_folders(path))
+        categories = _class_list(document.categories, name)
+        return collect_boxes(document.entries(), name, "annotation", classes or categories, _image_folders(path))
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
     except (JsonError, UnicodeDecodeError) as error:
@@ -63,7 +64,7 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
 def _read_document(path: Path, name: str) -> _Document:
     document = _Document(name)
     missing = set(_LISTS)
-    with path.open(encoding="utf-8-sig") as file:
+    with open_text(path) as file:
         for key, elements in stream_lists(file, _LISTS):  # in any order
             missing.discard(key)
             if key == "images":
@@ -121,8 +122,16 @@ class _Document:
     def entries(self) -> Iterator[Entry]:
         """An entry for each image, then one for each annotation. Raises DataError for an annotation of an unknown image
         or category."""
+        seen: set[str] = set()
         for number, (image, size) in self._images.items():
+            if image in seen:
+                raise DataError(
+                    f"{self._name}: two images have the file name {image!r}. Give each its own, with its folder, or "
+                    "make them one image with the annotations of both."
+                )
+            seen.add(image)
             yield Entry(number, image, size=size)
+        del seen
         names = {self._category_numbers[one["id"]]: str(one["name"]) for one in self.categories}
         sides = iter(self._boxes)
         boxes = zip(sides, sides, sides, sides, strict=True)

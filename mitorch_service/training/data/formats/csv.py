@@ -14,6 +14,7 @@ from mitorch_service.training.data.box_flaws import Corners
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.regular_files import open_text
 
 _Row = tuple[int, list[str]]  # its line and columns
 
@@ -63,7 +64,7 @@ def _rows(path: Path, name: str) -> Iterator[_Row]:
     """The rows that are not blank (spreadsheets leave some with commas only)."""
     csv.field_size_limit(_FIELD_LIMIT)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_text(path, newline="") as file:
             reader = csv.reader(file, skipinitialspace=True)
             yield from ((reader.line_num, row) for row in reader if any(row))
     except OSError as error:
@@ -107,12 +108,12 @@ def _box_entries(rows: Iterator[_Row], places: Sequence[int], columns: int, name
 
 def _box_entry(line: int, row: Sequence[str], places: Sequence[int]) -> Entry:
     """Raises ValueError or IndexError for a row that does not fit."""
-    image, label, x_min, y_min, x_max, y_max = [row[place] for place in places]
-    if not image.strip():
+    image, label, x_min, y_min, x_max, y_max = [row[place].strip() for place in places]
+    if not image:
         raise ValueError("no image")
-    if not label.strip():
+    if not label:
         return Entry(line, image)
-    return Entry(line, image, label.strip(), (float(x_min), float(y_min), float(x_max), float(y_max)))
+    return Entry(line, image, label, (float(x_min), float(y_min), float(x_max), float(y_max)))
 
 
 def _table_entries(rows: Iterator[_Row], header: list[str], name: str) -> Iterator[Entry]:
@@ -121,10 +122,13 @@ def _table_entries(rows: Iterator[_Row], header: list[str], name: str) -> Iterat
         where = f"{name}, line {line}"
         if len(row) <= max(image_at, label_at):
             raise DataError(f"{where}: has {len(row)} columns, fewer than the first line.")
-        yield Entry(line, row[image_at])
+        image = row[image_at].strip()
+        if not image:
+            raise DataError(f"{where}: {_TABLE[0]} is empty.")
+        yield Entry(line, image)
         for item in _literal(row[label_at], where):
             label, corners = _table_box(item, where)
-            yield Entry(line, row[image_at], label, corners if label else None)
+            yield Entry(line, image, label, corners if label else None)
 
 
 def _literal(text: str, where: str) -> list[object]:

@@ -24,6 +24,7 @@ from mitorch_service.training.data.formats.box_files import box_file_calls
 from mitorch_service.training.data.formats.entries import Entry
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.parallel_readers import results
+from mitorch_service.training.data.regular_files import open_text
 from mitorch_service.training.data.targets import ClassSetTargets, ClassTargets, Kind
 
 _MOST_UNNAMED_CLASSES = 100_000  # a larger label is a mistake, and would make a network to match
@@ -56,7 +57,7 @@ class _TextFile:
     def entries(self) -> Iterator[Entry]:
         """An entry for each line that is not blank, its place the number of the line (the first is 1)."""
         try:
-            with self.path.open(encoding="utf-8-sig") as file:
+            with open_text(self.path) as file:
                 for number, line in enumerate(map(str.strip, file), 1):
                     if not line:
                         continue

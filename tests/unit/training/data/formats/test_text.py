@@ -72,7 +72,14 @@ def test_a_huge_label_without_names_is_a_slip(tmp_path: Path) -> None:
         read(tmp_path, "a.png 20201130\n", labels=None)
 
 
-@pytest.mark.parametrize(("labels", "message"), [("", r"labels\.txt: is empty"), ("cat\n\ndog\n", "line 2: is empty")])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("", r"labels\.txt: is empty"),
+        ("cat\n\ndog\n", "line 2: is empty"),
+        ("a\nb\na \n", "line 3: 'a' is the name of line 1, too"),
+    ],
+)
 def test_refuses_a_bad_labels_txt(tmp_path: Path, labels: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, "a.png 0\n", labels)

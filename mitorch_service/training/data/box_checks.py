@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import zipfile
-from io import BytesIO
 
-from PIL import Image
-
+from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import BoxFlaws, Size
+from mitorch_service.training.data.decoding import DAMAGES, open_image, stored_size
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
+from mitorch_service.training.data.images import image_file
 from mitorch_service.training.data.targets import Boxes
 from mitorch_service.training.data.zip_index import ZipFiles
 
@@ -72,8 +71,7 @@ class _WrongSizes:
 def _stored_size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:
     """Width and height as stored, or None for a file that is not an image."""
     try:
-        file = location.path if location.entry is None else BytesIO(archives.read(location.path, location.entry))
-        with Image.open(file) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, KeyError, RuntimeError, zipfile.BadZipFile, Image.DecompressionBombError):
+        with open_image(image_file(location, archives)) as image:
+            return stored_size(image)
+    except (DataError, *DAMAGES):
         return None

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from mitorch_service.training.data.pixels import to_rgb
+from mitorch_service.training.data.regular_files import open_binary
 from mitorch_service.training.data.targets import Boxes
 
-_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+# Pillow's decoders raise all of these for damaged files
+DAMAGES = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    RuntimeError,  # of AVIF
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+_READ = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "MPO", "PPM"),
+    *("DIB", "DDS", "PCX", "PSD", "QOI", "SGI", "TGA"),
+)
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags
+Image.MAX_IMAGE_PIXELS = None  # `decode` has a limit of its own, which the config sets; Pillow's would also warn
+
 # By EXIF orientation: how to turn the stored pixels, and below the same for x and y in 0..1.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,29 +80,58 @@ class Picture:
         return Boxes(stored.labels[kept], np.ascontiguousarray(boxes[kept], np.float32))
 
 
-def decode(file: Path | BytesIO, shorter_side: int | None = None) -> Picture:
-    """Reads an image of any mode as RGB, turned by its EXIF orientation, with 16-bit grey scaled to 8.
+class TooManyPixels(ValueError):
+    """An image has more pixels than allowed."""
+
+
+def decode(file: Path | BytesIO, shorter_side: int | None = None, max_pixels: int | None = None) -> Picture:
+    """Reads an image of any mode as RGB (`to_rgb`), turned by its EXIF orientation.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size, in a fraction of the time, as long as its shorter
-    side keeps at least `shorter_side` pixels. Raises Pillow's errors.
+    side keeps at least `shorter_side` pixels. Raises TooManyPixels, OSError for a path (`open_binary`), and Pillow's
+    errors, which are `DAMAGES`.
     """
-    with Image.open(file) as image:
-        stored_size = image.size
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    with open_image(file) as image:
+        size = stored_size(image)
+        if max_pixels is not None and size[0] * size[1] > max_pixels:
+            raise TooManyPixels(f"{size[0]}x{size[1]} pixels")
+        orientation = _orientation(image)
         if shorter_side is not None and image.format == "JPEG":
-            factor = shorter_side / min(stored_size)
-            image.draft("RGB", (round(stored_size[0] * factor), round(stored_size[1] * factor)))
-        turn = _TURNS.get(orientation)
-        rgb = _as_rgb(image)
-    return Picture(
-        rgb.transpose(turn) if turn is not None else rgb, stored_size, orientation if turn is not None else 1
-    )
+            factor = shorter_side / min(size)
+            image.draft("RGB", (round(size[0] * factor), round(size[1] * factor)))
+        image.load()
+        turn = _TURNS.get(_orientation(image))  # none is left of a TIFF's, which Pillow applies itself
+        rgb = to_rgb(image)
+    return Picture(rgb.transpose(turn) if turn is not None else rgb, size, orientation)
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):  # Pillow would clip at 255
-        values = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # converting directly makes Pillow warn
-    return image.convert("RGB")
+@contextmanager
+def open_image(file: Path | BytesIO) -> Iterator[ImageFile.ImageFile]:
+    """Opens an image by its content, whatever its name, without reading its pixels. Raises as `decode` does."""
+    with file if isinstance(file, BytesIO) else open_binary(file) as opened:
+        try:
+            image = Image.open(opened, formats=_formats())
+        except UnidentifiedImageError:
+            raise UnidentifiedImageError(f"not an image in one of the formats {', '.join(_formats())}") from None
+        with image:
+            yield image
+
+
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height before the orientation is applied: of a TIFF, Pillow gives those after it."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+    return image.size
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's, 1 to 8; 1 for anything else."""
+    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The formats that are read: no vector graphics, for which Pillow starts Ghostscript, and no containers."""
+    Image.init()
+    return tuple(one for one in _READ if one in Image.OPEN)

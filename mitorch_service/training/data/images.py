@@ -6,6 +6,8 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -14,7 +16,7 @@ from torch.utils.data import Dataset
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.batch import BadImage, BoxTarget, Sample
-from mitorch_service.training.data.decoding import Picture, decode
+from mitorch_service.training.data.decoding import DAMAGES, Picture, TooManyPixels, decode
 from mitorch_service.training.data.image_cache import ImageCache
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.targets import Boxes
@@ -22,6 +24,16 @@ from mitorch_service.training.data.zip_index import ZipFiles
 from mitorch_service.training.seeding import derived_seed
 
 Transform = Callable[[Image.Image, Boxes | None], tuple[Tensor, Boxes | None]]
+
+
+class Limits(NamedTuple):
+    """The largest image that is read."""
+
+    pixels: int  # width times height
+    unpacked: int  # bytes of an entry in a zip archive
+
+
+DEFAULT_LIMITS = Limits(128_000_000, 1 << 30)
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Images(Dataset[Sample | BadImage]):
         *,
         shorter_side: int | None = None,
         cache: ImageCache | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """`shorter_side`: the size in pixels that decoding may shrink an image to (`decode`). `cache`: for decoded
         images."""
@@ -51,6 +64,7 @@ class Images(Dataset[Sample | BadImage]):
         self._seed = seed
         self._shorter_side = shorter_side
         self._cache = cache
+        self._limits = limits
 
     def __len__(self) -> int:
         return len(self.image_list)
@@ -78,7 +92,9 @@ class Images(Dataset[Sample | BadImage]):
         cached = self._cache.get(index) if self._cache is not None else None
         if cached is not None:
             return cached
-        picture = read_image(self.image_list.location(index), self.image_list.archives, self._shorter_side)
+        picture = read_image(
+            self.image_list.location(index), self.image_list.archives, self._shorter_side, self._limits
+        )
         if self._cache is not None:
             self._cache.put(index, picture)
         return picture
@@ -89,24 +105,42 @@ def _as_tensors(boxes: Boxes | None) -> BoxTarget:
     return {"boxes": torch.from_numpy(boxes.boxes), "labels": torch.from_numpy(boxes.labels)}
 
 
-def read_image(location: ImageLocation, archives: ZipFiles, shorter_side: int | None = None) -> Picture:
-    """Reads and decodes one image. Raises DataError with the file if it is missing, truncated or not an image."""
+def read_image(
+    location: ImageLocation, archives: ZipFiles, shorter_side: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Picture:
+    """Reads and decodes one image. Raises DataError with the file if it is missing, truncated, not an image, or beyond
+    the limits."""
+    file = image_file(location, archives, limits)
     try:
-        if location.entry is None:
-            return decode(location.path, shorter_side)
-        return decode(BytesIO(archives.read(location.path, location.entry)), shorter_side)
+        return decode(file, shorter_side, limits.pixels)
+    except FileNotFoundError:
+        raise DataError(f"the image {location} is missing.") from None
+    except TooManyPixels as error:
+        raise DataError(
+            f"the image {location} has {error}, more than data.max_pixels allows ({limits.pixels}). Raise that limit "
+            "in the config if the image is meant to be so large; else replace it, or remove its line."
+        ) from error
+    except DAMAGES as error:
+        raise DataError(f"the image {location} cannot be decoded ({error}). Replace it, or remove its line.") from error
+
+
+def image_file(location: ImageLocation, archives: ZipFiles, limits: Limits = DEFAULT_LIMITS) -> Path | BytesIO:
+    """The file of an image, or its unpacked entry. Raises DataError for an entry that cannot be unpacked."""
+    if location.entry is None:
+        return location.path
+    try:
+        archive = archives.at(location.path)
+        size = archive.size(location.entry)
+        if size > limits.unpacked:
+            raise DataError(
+                f"the image {location} has {size / 2**30:.3g} GiB when unpacked, more than data.max_unpacked_size "
+                f"allows ({limits.unpacked / 2**30:.3g}). Raise that limit in the config if it is meant so; else "
+                "replace it, or remove its line."
+            )
+        return BytesIO(archive.read(location.entry))
     except KeyError:
         raise DataError(f"the zip file {location.path} has no entry {location.entry!r}.") from None
     except FileNotFoundError:
         raise DataError(f"the image {location} is missing.") from None
-    # Pillow's decoders raise all of these for damaged files
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        RuntimeError,  # of AVIF
-        zipfile.BadZipFile,
-        Image.DecompressionBombError,
-    ) as error:
+    except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"the image {location} cannot be decoded ({error}). Replace it, or remove its line.") from error

@@ -10,6 +10,7 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ _END = struct.Struct("<4s6xHLLH")  # entries; size and offset of the directory
 _LOCATOR = struct.Struct("<4s4xQ4x")  # offset of the 64-bit end record
 _END_64 = struct.Struct("<4s28xQQQ")  # entries; size and offset of the directory
 _LONGEST_COMMENT = 0xFFFF
+_RARE_BLOCK = 4096  # bytes to read at a time: `zipfile` unpacks bzip2 and LZMA without a limit
 _IN_EXTRA = 0xFFFFFFFF  # the number does not fit: it is in the extra field, in 64 bits
 _UTF_8, _ENCRYPTED = 0x800, 0x1
 _ZIP64, _UNICODE_PATH = 0x1, 0x7075  # kinds of extra fields; the second is described in 4.6.9
@@ -92,9 +94,15 @@ class ZipIndex:
         entry = self._entry(name)
         return entry.size, entry.crc
 
+    def size(self, name: str) -> int:
+        """The number of bytes of an entry's content, which `read` never exceeds. Raises KeyError."""
+        return self._entry(name).size
+
     def read(self, name: str) -> bytes:
         """The content of an entry. Raises KeyError, OSError or BadZipFile."""
         entry = self._entry(name)
+        if entry.offset + entry.compressed > os.fstat(self._file).st_size:
+            raise zipfile.BadZipFile(f"File {name!r} reaches beyond the end of the archive.")
         header = os.pread(self._file, _HEADER.size, entry.offset)
         if len(header) < _HEADER.size or not header.startswith(b"PK\x03\x04"):
             raise zipfile.BadZipFile("Bad magic number for file header")
@@ -117,8 +125,12 @@ class ZipIndex:
     def _read_rare(self, name: str) -> bytes:
         """Leaves an encrypted or unusually compressed entry to the standard library, which reads or refuses it."""
         try:
-            with open_binary(self._path) as file, zipfile.ZipFile(file) as archive:
-                return archive.read(archive.infolist()[self._place(name)])
+            with (
+                open_binary(self._path) as file,
+                zipfile.ZipFile(file) as archive,
+                archive.open(archive.infolist()[self._place(name)]) as entry,
+            ):
+                return b"".join(iter(partial(entry.read, _RARE_BLOCK), b""))
         except RuntimeError as error:  # what zipfile raises for both; NotImplementedError is one, too
             raise zipfile.BadZipFile(str(error)) from error
 
@@ -237,9 +249,15 @@ def _key(name: str) -> int:
 
 def _unpacked(content: bytes, entry: _Entry, name: str) -> bytes:
     try:
-        unpacked = content if entry.method == zipfile.ZIP_STORED else zlib.decompress(content, -zlib.MAX_WBITS)
+        unpacked = content if entry.method == zipfile.ZIP_STORED else _inflated(content, entry.size)
     except zlib.error as error:
         raise zipfile.BadZipFile(f"Damaged content of file {name!r}: {error}") from error
     if zlib.crc32(unpacked) != entry.crc:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file {name!r}")
     return unpacked
+
+
+def _inflated(content: bytes, size: int) -> bytes:
+    """The first bytes of the unpacked content, one more than `size`: an archive may state less than comes out."""
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    return inflating.decompress(content, size + 1)

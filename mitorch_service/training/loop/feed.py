@@ -15,7 +15,7 @@ from mitorch_service.training.augmentation.pipeline import Augmentation, build_a
 from mitorch_service.training.data.batch import Batch
 from mitorch_service.training.data.image_cache import ImageCache
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.images import Images
+from mitorch_service.training.data.images import Images, Limits
 from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers
 from mitorch_service.training.networks.network import Network, has_batch_norm
 from mitorch_service.training.tasks.base import Task
@@ -127,7 +127,13 @@ def _images(config: TrainingConfig, image_list: ImageList, augmentation: Augment
         config.seed,
         shorter_side=augmentation.shorter_side if config.data.reduced_decoding else None,
         cache=ImageCache(len(image_list), cache_bytes) if cache_bytes else None,
+        limits=image_limits(config),
     )
+
+
+def image_limits(config: TrainingConfig) -> Limits:
+    """The limits that the section ``data`` sets."""
+    return Limits(config.data.max_pixels, int(config.data.max_unpacked_size * 2**30))
 
 
 def _cache_bytes(config: TrainingConfig, training: bool, world_size: int) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import random
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -131,6 +132,35 @@ def test_names_in_an_extra_field(tmp_path: Path) -> None:
         extra = b"\x01" + struct.pack("<L", crc) + "狗.png".encode()
         field = struct.pack("<HH", 0x7075, len(extra)) + extra
         assert ZipIndex(write_raw(tmp_path / "x.zip", raw, extra=field)).read(name) == b"content"
+
+
+@pytest.mark.parametrize(
+    ("method", "most"), [(zipfile.ZIP_DEFLATED, 1 << 20), (zipfile.ZIP_BZIP2, 1 << 27), (zipfile.ZIP_LZMA, 1 << 27)]
+)
+def test_no_more_is_unpacked_than_the_directory_states(tmp_path: Path, method: int, most: int) -> None:
+    """Or little more, of the methods for which `zipfile` has no limit."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
+        archive.writestr("a", bytes(1 << 24))
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    place = content.index(b"PK\x01\x02") + 24
+    content[place : place + 4] = struct.pack("<L", 7)
+    (tmp_path / "x.zip").write_bytes(content)
+    index = ZipIndex(tmp_path / "x.zip")
+    assert index.size("a") == 7
+    tracemalloc.start()
+    with pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
+        index.read("a")
+    assert tracemalloc.get_traced_memory()[1] < most
+    tracemalloc.stop()
+
+
+def test_an_entry_beyond_the_end_is_refused(tmp_path: Path) -> None:
+    content = bytearray(write(tmp_path / "x.zip", zipfile.ZIP_STORED).read_bytes())
+    place = content.index(b"PK\x01\x02") + 20
+    content[place : place + 4] = struct.pack("<L", 1 << 31)
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(zipfile.BadZipFile, match="reaches beyond the end"):
+        ZipIndex(tmp_path / "x.zip").read(next(iter(CONTENT)))
 
 
 def test_an_unusually_packed_entry_is_found_by_any_way_of_writing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.regular_files import open_text
 
 
@@ -32,7 +33,7 @@ class ClassIds:
         if name not in self.known and self._given is not None:
             known = ", ".join(self._given.names[:5]) + (", …" if len(self._given.names) > 5 else "")
             raise DataError(
-                f"{where}: class {name!r} is not in {self._given.source} ({known}). "
+                f"{where}: class {excerpt(name)} is not in {self._given.source} ({known}). "
                 "Add training images of it, or remove it here."
             )
         return self.known.setdefault(name, len(self.known))
@@ -54,7 +55,7 @@ def check_text(name: str, where: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{where}: the class {name!r} has a name that is not UTF-8. Rename it.") from None
+        raise DataError(f"{where}: the class {excerpt(name)} has a name that is not UTF-8. Rename it.") from None
 
 
 def read_class_list(path: Path) -> ClassList | None:
@@ -75,5 +76,7 @@ def read_class_list(path: Path) -> ClassList | None:
             raise DataError(f"{path}, line {number}: is empty. Each line names one class, in the order of the ids.")
         first = lines.setdefault(class_name, number)
         if first != number:
-            raise DataError(f"{path}, line {number}: {class_name!r} is the name of line {first}, too. Rename one.")
+            raise DataError(
+                f"{path}, line {number}: {excerpt(class_name)} is the name of line {first}, too. Rename one."
+            )
     return ClassList(tuple(names), path.name)

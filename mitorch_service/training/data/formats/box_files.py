@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import Corners, is_valid
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.image_list import ImageLocation, split_entry
 from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call
 from mitorch_service.training.data.regular_files import open_descriptor
@@ -81,10 +82,10 @@ class _BoxFiles:
                 class_id = int(label)
                 corners = float(x_min), float(y_min), float(x_max), float(y_max)
             except ValueError:
-                problem = f"{' '.join(values)!r} is not '<class id> x_min y_min x_max y_max'."
+                problem = f"{excerpt(' '.join(values))} is not '<class id> x_min y_min x_max y_max'."
                 raise DataError(f"{text}, line {number}: {problem}") from None
             if not 0 <= class_id < self._classes:
-                problem = f"class {label} is not one of the {self._classes} classes (from 0)."
+                problem = f"class {label[:20]} is not one of the {self._classes} classes (from 0)."
                 raise DataError(f"{text}, line {number}: {problem}")
             yield class_id, corners
 

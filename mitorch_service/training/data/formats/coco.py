@@ -11,6 +11,7 @@ from typing import NotRequired, TypedDict, cast
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import Size
 from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.formats.json_stream import JsonError, stream_lists
 from mitorch_service.training.data.image_list import ImageList
@@ -57,7 +58,7 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
         raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
     except (JsonError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: is not JSON ({error}).") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
         raise DataError(f"{name}: is not COCO's format ({type(error).__name__}: {error}).") from error
 
 
@@ -110,7 +111,7 @@ class _Document:
             try:
                 x, y, width, height = annotation["bbox"]
                 self._boxes.extend((float(x), float(y), float(width), float(height)))
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 where = f"{self._name}: annotation {annotation.get('id')}"
                 raise DataError(
                     f"{where} has no bbox [x, y, width, height]. Add it, or remove the annotation."
@@ -126,8 +127,8 @@ class _Document:
         for number, (image, size) in self._images.items():
             if image in seen:
                 raise DataError(
-                    f"{self._name}: two images have the file name {image!r}. Give each its own, with its folder, or "
-                    "make them one image with the annotations of both."
+                    f"{self._name}: two images have the file name {excerpt(image)}. Give each its own, with its "
+                    "folder, or make them one image with the annotations of both."
                 )
             seen.add(image)
             yield Entry(number, image, size=size)

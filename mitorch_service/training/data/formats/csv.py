@@ -12,6 +12,7 @@ from typing import cast
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import Corners
 from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.regular_files import open_text
@@ -103,7 +104,7 @@ def _box_entries(rows: Iterator[_Row], places: Sequence[int], columns: int, name
             yield _box_entry(line, row, places)
         except (ValueError, IndexError) as error:
             expected = "the image, a class and four numbers" if len(row) >= columns else f"{columns} columns"
-            raise DataError(f"{name}, line {line}: {','.join(row)!r} does not have {expected}.") from error
+            raise DataError(f"{name}, line {line}: {excerpt(','.join(row))} does not have {expected}.") from error
 
 
 def _box_entry(line: int, row: Sequence[str], places: Sequence[int]) -> Entry:
@@ -148,7 +149,9 @@ def _table_box(item: object, where: str) -> tuple[str, Corners]:
         label = str(box["type"] if "type" in box else box["label"])
         x_min, x_max = sorted((float(box["bottomX"]), float(box["topX"])))
         y_min, y_max = sorted((float(box["bottomY"]), float(box["topY"])))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         needed = "type (or label), bottomX, topX, bottomY and topY"
-        raise DataError(f"{where}: {item!r} is not a box with {needed} ({type(error).__name__}: {error}).") from error
+        raise DataError(
+            f"{where}: {excerpt(item)} is not a box with {needed} ({type(error).__name__}: {error})."
+        ) from error
     return label, (x_min, y_min, x_max, y_max)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data import loaders
-from mitorch_service.training.data.batch import Batch, Sample
-from mitorch_service.training.data.delivery import raise_file_limit
+from mitorch_service.training.data.batch import BadImage, Batch, Sample
+from mitorch_service.training.data.delivery import Loaded, PickledBatch, raise_file_limit
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import Images
@@ -190,6 +190,23 @@ def test_a_batch_travels_in_three_tensors_at_most() -> None:
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_batch_is_pinned_after_it_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the thread that PyTorch has for it where there is CUDA."""
+    pinned: list[torch.Size] = []
+
+    def pin(tensor: Tensor) -> Tensor:
+        pinned.append(tensor.shape)
+        return tensor.clone()
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    sent = PickledBatch.of(Loaded(Batch(torch.ones(2, 3, 4, 4), torch.tensor([0, 1])), (BadImage("bad"),)))
+    assert isinstance(sent, PickledBatch)
+    got = sent.pin_memory()
+    assert got.batch is not None
+    assert pinned == [(2, 3, 4, 4), (2,)]
+    assert got.bad == (BadImage("bad"),)
+
+
 def uneven(samples: Sequence[Sample]) -> Batch:
     """A batch of detection: images of different sizes, with boxes."""
     images = [torch.zeros(3, 4 + index, 5, dtype=torch.uint8) for index in range(len(samples))]
@@ -249,14 +266,14 @@ def test_the_limit_of_open_files_is_raised() -> None:
 
 
 def slow(samples: Sequence[Sample]) -> Batch:
-    time.sleep(0.3)
+    time.sleep(0.1)
     return collate(samples)
 
 
 def test_an_epoch_left_early_does_not_disturb_the_next(
     colors: tuple[ImageList, ImageList], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loaders, "_POLL", 0.1)
+    monkeypatch.setattr(loaders, "_POLL", 0.05)
     with Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), slow, workers=1, stall_timeout=20) as batches:
         next(batches.epoch(0))
         assert [len(batch) for batch in batches.epoch(1)] == [10, 10, 4]

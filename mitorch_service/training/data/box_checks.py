@@ -6,9 +6,8 @@ import logging
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import BoxFlaws, Size
-from mitorch_service.training.data.decoding import DAMAGES, open_image, stored_size
+from mitorch_service.training.data.image_files import DAMAGES, image_file, open_image, stored_size
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
-from mitorch_service.training.data.images import image_file
 from mitorch_service.training.data.targets import Boxes
 from mitorch_service.training.data.zip_index import ZipFiles
 

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image
 
+from mitorch_service.training.data.image_files import open_image, stored_size
 from mitorch_service.training.data.pixels import to_rgb
-from mitorch_service.training.data.regular_files import open_binary
 from mitorch_service.training.data.targets import Boxes
-
-# Pillow's decoders raise all of these for damaged files
-DAMAGES = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    RuntimeError,  # of AVIF
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-_READ = (
-    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "MPO", "PPM"),
-    *("DIB", "DDS", "PCX", "PSD", "QOI", "SGI", "TGA"),
-)
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags
-Image.MAX_IMAGE_PIXELS = None  # `decode` has a limit of its own, which the config sets; Pillow's would also warn
 
 # By EXIF orientation: how to turn the stored pixels, and below the same for x and y in 0..1.
 _TURNS = {
@@ -105,33 +77,7 @@ def decode(file: Path | BytesIO, shorter_side: int | None = None, max_pixels: in
     return Picture(rgb.transpose(turn) if turn is not None else rgb, size, orientation)
 
 
-@contextmanager
-def open_image(file: Path | BytesIO) -> Iterator[ImageFile.ImageFile]:
-    """Opens an image by its content, whatever its name, without reading its pixels. Raises as `decode` does."""
-    with file if isinstance(file, BytesIO) else open_binary(file) as opened:
-        try:
-            image = Image.open(opened, formats=_formats())
-        except UnidentifiedImageError:
-            raise UnidentifiedImageError(f"not an image in one of the formats {', '.join(_formats())}") from None
-        with image:
-            yield image
-
-
-def stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height before the orientation is applied: of a TIFF, Pillow gives those after it."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
-    return image.size
-
-
 def _orientation(image: Image.Image) -> int:
     """EXIF's, 1 to 8; 1 for anything else."""
     value = image.getexif().get(ExifTags.Base.Orientation, 1)
     return value if isinstance(value, int) and value in _TURNS else 1
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    """The formats that are read: no vector graphics, for which Pillow starts Ghostscript, and no containers."""
-    Image.init()
-    return tuple(one for one in _READ if one in Image.OPEN)

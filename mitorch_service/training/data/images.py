@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -16,24 +12,15 @@ from torch.utils.data import Dataset
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.batch import BadImage, BoxTarget, Sample
-from mitorch_service.training.data.decoding import DAMAGES, Picture, TooManyPixels, decode
+from mitorch_service.training.data.decoding import Picture, TooManyPixels, decode
 from mitorch_service.training.data.image_cache import ImageCache
+from mitorch_service.training.data.image_files import DAMAGES, DEFAULT_LIMITS, Limits, image_file
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.targets import Boxes
 from mitorch_service.training.data.zip_index import ZipFiles
 from mitorch_service.training.seeding import derived_seed
 
 Transform = Callable[[Image.Image, Boxes | None], tuple[Tensor, Boxes | None]]
-
-
-class Limits(NamedTuple):
-    """The largest image that is read."""
-
-    pixels: int  # width times height
-    unpacked: int  # bytes of an entry in a zip archive
-
-
-DEFAULT_LIMITS = Limits(128_000_000, 1 << 30)
 
 
 @dataclass(frozen=True)
@@ -121,26 +108,4 @@ def read_image(
             "in the config if the image is meant to be so large; else replace it, or remove its line."
         ) from error
     except DAMAGES as error:
-        raise DataError(f"the image {location} cannot be decoded ({error}). Replace it, or remove its line.") from error
-
-
-def image_file(location: ImageLocation, archives: ZipFiles, limits: Limits = DEFAULT_LIMITS) -> Path | BytesIO:
-    """The file of an image, or its unpacked entry. Raises DataError for an entry that cannot be unpacked."""
-    if location.entry is None:
-        return location.path
-    try:
-        archive = archives.at(location.path)
-        size = archive.size(location.entry)
-        if size > limits.unpacked:
-            raise DataError(
-                f"the image {location} has {size / 2**30:.3g} GiB when unpacked, more than data.max_unpacked_size "
-                f"allows ({limits.unpacked / 2**30:.3g}). Raise that limit in the config if it is meant so; else "
-                "replace it, or remove its line."
-            )
-        return BytesIO(archive.read(location.entry))
-    except KeyError:
-        raise DataError(f"the zip file {location.path} has no entry {location.entry!r}.") from None
-    except FileNotFoundError:
-        raise DataError(f"the image {location} is missing.") from None
-    except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"the image {location} cannot be decoded ({error}). Replace it, or remove its line.") from error

@@ -17,8 +17,9 @@ from torch import Tensor
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.batch import BadImage
 from mitorch_service.training.data.formats.registry import read_image_list
+from mitorch_service.training.data.image_files import Limits
 from mitorch_service.training.data.image_list import ImageLocation
-from mitorch_service.training.data.images import ImageKey, Images, Limits, read_image
+from mitorch_service.training.data.images import ImageKey, Images, read_image
 from mitorch_service.training.data.targets import Boxes
 from mitorch_service.training.data.zip_index import ZipFiles
 from tests.unit.training.pictures import png

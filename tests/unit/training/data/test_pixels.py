@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, features
 
-from mitorch_service.training.data.decoding import decode, open_image, stored_size
+from mitorch_service.training.data.decoding import decode
+from mitorch_service.training.data.image_files import open_image, stored_size
 from mitorch_service.training.data.targets import Boxes
 
 Pixels = NDArray[np.uint8]

@@ -87,6 +87,15 @@ def open_image(file: Path | BytesIO) -> Iterator[ImageFile.ImageFile]:
             yield image
 
 
+def read_size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:
+    """Width and height as stored, or None for a file that is not an image."""
+    try:
+        with open_image(image_file(location, archives)) as image:
+            return stored_size(image)
+    except (DataError, *DAMAGES):
+        return None
+
+
 def stored_size(image: Image.Image) -> tuple[int, int]:
     """Width and height before the orientation is applied: of a TIFF, Pillow gives those after it."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):

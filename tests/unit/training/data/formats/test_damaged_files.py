@@ -42,6 +42,7 @@ SETS: dict[str, tuple[dict[str, str], str]] = {
     "box file": ({"t.txt": "a.png a.txt\n", "a.txt": "0 1 2 3.5 4\n1 5 6 7 8\n"}, "a.txt"),
     "vott": ({"t.csv": "image,x1,y1,x2,y2,class\na.png,1,2,3,4,cat\nb.png,,,,,\n"}, "t.csv"),
     "seed": ({"t.csv": "filename,class,xmin,ymin,xmax,ymax\na.png,cat,1,2,3,4\nb.png,,0,0,0,0\n"}, "t.csv"),
+    "label csv": ({"t.csv": "filename,label\na.png,cat\nb.png,dog\n"}, "t.csv"),
     "table": ({"t.csv": TABLE}, "t.csv"),
     "coco": ({"t.json": json.dumps(COCO)}, "t.json"),
     "voc": ({"Annotations/a.xml": XML}, "Annotations/a.xml"),

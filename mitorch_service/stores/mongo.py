@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import pymongo
 from pymongo import ReadPreference, errors
 from pymongo.server_description import ServerDescription
+from pymongo.uri_parser import split_options
 
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
@@ -78,12 +78,12 @@ class MongoDatabase(Primitives):
         timeouts: dict[str, Any] = {key: value for key, value in TIMEOUTS.items() if key.lower() not in given}
         self._where = mask_secrets(uri)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # of an option that it does not know and would ignore
-                self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
-                    uri, tz_aware=True, appname="mitorch", **timeouts
-                )
-        except (errors.PyMongoError, ValueError, OSError, UserWarning) as error:  # OSError: of its files for TLS
+            if options := uri.partition("?")[2]:
+                split_options(options, validate=True, warn=False)  # raises for what the client would ignore
+            self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
+                uri, tz_aware=True, appname="mitorch", **timeouts
+            )
+        except (errors.PyMongoError, ValueError, OSError) as error:  # OSError: of its files for TLS
             problem = mask_secrets(str(error))
             if is_dns_failure(error):
                 raise self._unavailable(f"cannot be reached ({problem})") from error

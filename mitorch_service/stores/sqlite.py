@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.errors import StoreError
+from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import from_text, guard_holds, set_at, to_text, value_at
@@ -28,15 +29,15 @@ class SqliteStore(Store):
     """The store in the file at `path`, which is created if it is missing; None: in memory, for as long as this object
     lives."""
 
-    def __init__(self, path: Path | None) -> None:
-        super().__init__(SqliteDatabase(path))
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
+        super().__init__(SqliteDatabase(path, access))
 
 
 class SqliteDatabase(Primitives):
     """Each document as JSON text beside the columns by which it is found; see `SqliteConnection` for what survives."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._connection = SqliteConnection(path)
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
+        self._connection = SqliteConnection(path, access)
 
     def prepare(self) -> None:
         pass  # opening has created everything

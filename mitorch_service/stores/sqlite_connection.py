@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.file_access import FileAccess
 from mitorch_service.stores.sqlite_files import Opened, Refusal, SqliteFiles, State, connect
 from mitorch_service.stores.sqlite_schema import VERSION, statements
 
@@ -26,10 +27,10 @@ class SqliteConnection:
     any process at once, and a power cut except for the last moments before it. Whoever may only read the file reads it,
     and hinders nobody."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Opens the file at `path`, which is created if it is missing; None: in memory."""
+    def __init__(self, path: Path | None, access: FileAccess) -> None:
+        """Opens the file at `path`, which is created with this access if it is missing; None: in memory."""
         self.where = "in memory" if path is None else str(path)
-        self._files = None if path is None else SqliteFiles(path)
+        self._files = None if path is None else SqliteFiles(path, access)
         self.lock = threading.RLock()  # one connection, used by the run's reporting thread too
         self._connect()
 

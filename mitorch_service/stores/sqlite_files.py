@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.file_access import FileAccess
 
 _TRIES = 20  # to open what another user opens and closes at the same time
 _SHARING = (
-    "To share it, its owner runs chgrp TEAM and chmod 2770 on the folder, chgrp TEAM and chmod 660 on the file. "
-    "Or use MongoDB."
+    "To share it, its owner runs chgrp TEAM and chmod 2770 on the folder, chgrp TEAM and chmod 660 on the file, and "
+    "all set MITORCH_SHARED_GROUP. Or use MongoDB."
 )
 
 
@@ -61,15 +62,19 @@ class Opened:
 class SqliteFiles:
     """The file of a database and those that SQLite keeps beside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, access: FileAccess) -> None:
+        """`access`: of what is created."""
         self._path = path
+        self._access = access
         self._beside = tuple(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
 
     def connect(self) -> Opened:
         """Opens the database, to read only where this user may not write; makes file and folder if they are missing.
         Raises OSError, sqlite3.Error, StoreError."""
         if not self._path.exists():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._access.make_folder(self._path.parent)
+            with open(self._path, "ab", opener=self._access.opener):  # SQLite gives its mode to the files beside it
+                pass
         elif (refusal := self.refusal()) is not None:
             return self._connect_to_read(refusal)
         return Opened(connect(self._path))

@@ -37,6 +37,7 @@ def database() -> Iterator[Path]:
     with common_folder(OWNER) as folder:
         path = folder / "mitorch.db"
         OWNER.run(lambda: write(path))
+        path.chmod(0o644)
         yield path
 
 

@@ -76,6 +76,7 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
     trial = Trial(
         number=number,
         parameters=parameters,
+        options=space.options(point),
         objective=objectives[0],
         direction=job.search.resolved_direction(),
         objectives=list(objectives) if len(objectives) > 1 else [],

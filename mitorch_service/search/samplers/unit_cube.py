@@ -39,8 +39,10 @@ class UnitCube:
     def point(self, row: Iterable[float]) -> Point:
         """Returns the point of a row (width), with numbers that the ranges allow."""
         units = list(row)
-        expressions = {id(parameter.expression): self.columns[parameter.key] for parameter in self.space.parameters}
-        return self.space.point_from(lambda expression, _: _from_unit(expression, units[expressions[id(expression)]]))
+        keys = self.space.keys
+        return self.space.point_from(
+            lambda expression, _: _from_unit(expression, units[self.columns[keys[id(expression)]]])
+        )
 
     def snap(self, matrix: Matrix) -> Matrix:
         """Returns each row (n x width) moved to the nearest point of the space."""

@@ -118,6 +118,8 @@ class ActionApplier:
         if added:
             text = f"job {action.job_id[:8]}: {added} trials queued"
             self._events.note(text, PassCount.TRIALS_ADDED, amount=added)
+        if action.starts_job:
+            self._store.jobs.start_job(action.job_id, now)
 
     @apply.register
     def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:

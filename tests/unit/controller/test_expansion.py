@@ -87,6 +87,36 @@ def test_a_finite_space_has_no_point_twice(store: Store) -> None:
     assert len(drawn) == len(set(drawn)) == 12
 
 
+ALIKE: dict[str, Any] = {**CONFIG, "optimizer": {"_choice": [{"name": "sgd"}, {"name": "sgd", "momentum": 0.9}]}}
+
+
+def test_options_of_one_label_stay_apart_when_they_are_read_back(store: Store) -> None:
+    config = {**ALIKE, "batch_size": {"_choice": [32, 32]}, "seed": {"_choice": [1, 1.0]}}
+    job = searching(config, algorithm="grid", max_trials=20, max_concurrent=3)
+    while created := one_pass(store, job, 3):
+        for trial in created:
+            end(store, trial, 0.5)
+    rows = list(store.jobs.iterate_trials(job.id))
+    assert len(rows) == 8
+    assert [row.trial.options for row in rows] == [
+        {"optimizer": number // 4, "batch_size": number // 2 % 2, "seed": number % 2} for number in range(8)
+    ]
+    assert len({str(row.trial.parameters) for row in rows}) == 8
+    space = a_study(job).space
+    read = [space.at(record.point)[0] for record in read_history(store, job, space, 7)]
+    assert read == [{**store.trainings.get_training(row.id).config} for row in rows]
+
+
+def test_trials_that_were_stored_without_their_options_are_read_by_their_labels(store: Store) -> None:
+    job = searching({**ALIKE, "batch_size": {"_choice": [16, 32, {"_int": [1, 3]}]}}, algorithm="tpe", max_trials=9)
+    old = {"number": 0, "objective": "val_loss", "direction": "minimize", "value": 0.5}
+    parameters = {"optimizer": "option 1", "batch_size": "option 2", "batch_size:option": 2}
+    document = a_trial(job.id, 0).model_copy(update={"arrival": job.arrival}).to_document()
+    primitives(store).insert("trainings", [{**document, "trial": {**old, "parameters": parameters}}])
+    (record,) = read_history(store, job, a_study(job).space, 0)
+    assert record.point == {"optimizer": 1, "batch_size": 2, "batch_size:option": 2}
+
+
 @pytest.mark.parametrize("algorithm", ["auto", "random"])
 def test_an_exhausted_space_ends_the_job(store: Store, algorithm: str) -> None:
     job = searching(algorithm=algorithm, max_trials=50, max_concurrent=5)

@@ -104,4 +104,6 @@ def _features_of(kind: Choice | Range, units: Matrix) -> Matrix:
     indices = np.minimum((units * count).astype(int), count - 1)
     if order := kind.order():
         return np.asarray((np.argsort(order)[indices] + 0.5) / count)[:, None]
-    return np.asarray(np.eye(count)[indices] * np.sqrt(0.5))  # the distance of two options is 1
+    one_hot = np.zeros((len(units), count))
+    one_hot[np.arange(len(units)), indices] = np.sqrt(0.5)  # the distance of two options is 1
+    return one_hot

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import BEST, LATEST, read_history
@@ -13,8 +14,10 @@ from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.models.job import LEARNING, Job, SearchConfig
 from mitorch_service.models.status import OPEN, AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
-from mitorch_service.search.base import TrialState
-from mitorch_service.search.space.space import parse_space
+from mitorch_service.search.base import History, Sampler, TrialState
+from mitorch_service.search.samplers.random import random_point
+from mitorch_service.search.samplers.registry import sampler
+from mitorch_service.search.space.space import Point, parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.transitions import change_training
@@ -85,6 +88,23 @@ def test_a_finite_space_has_no_point_twice(store: Store) -> None:
             end(store, trial, random.Random(trial.id).random())
     drawn = [str(sorted(one.items())) for one in parameters(store, job)]
     assert len(drawn) == len(set(drawn)) == 12
+
+
+def test_suggestions_use_one_thread_and_leave_the_others_to_whom_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    class Recording(Sampler):
+        def propose(self, history: History, number: int, salt: int) -> Point:
+            seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+            return random_point(self.study.space, str(number))
+
+    monkeypatch.setattr("mitorch_service.controller.plan.expansion.sampler", lambda name, study: Recording(study))
+    job = searching(CONTINUOUS, algorithm="gp", max_trials=2)
+    assert sampler("gp", a_study(job))  # loads its libraries
+    with threadpool_limits(2, user_api="blas"):
+        assert len(expand(job, a_study(job), None, 0, NOW)) == 2
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+    assert set(seen) == {1}
 
 
 ALIKE: dict[str, Any] = {**CONFIG, "optimizer": {"_choice": [{"name": "sgd"}, {"name": "sgd", "momentum": 0.9}]}}

@@ -161,7 +161,7 @@ def argument_names(parameters: Mapping[str, object], prefix: str = "") -> Iterat
 
 
 def _argument_problems(parameters: Mapping[str, object]) -> Iterator[Problem]:
-    """What only a submission is checked for: queued scripts run as ever."""
+    """Checks of a submission only: scripts that are queued run as ever."""
     counts = Counter(argument_names(parameters))
     for name, count in counts.items():
         if not _PARAMETER.fullmatch(name):

@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TypeAlias, TypeGuard
 
 from mitorch_service.errors import Problem
@@ -51,6 +52,11 @@ class Choice:
             taken.add(shown(label))
             found[index] = label
         return tuple(found[index] for index in range(len(self.options)))
+
+    @cached_property
+    def ends(self) -> list[float]:
+        """The number of points up to each option, its own included; infinite from the first continuous one on."""
+        return list(accumulate(map(points, self.options)))
 
     def label(self, index: int) -> Scalar:
         """Returns the label of an option."""
@@ -138,6 +144,17 @@ class Range:
             return round(min(max(value, self.low), self.high))
         short = float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
         return min(max(short, float(self.low)), float(self.high))
+
+
+def points(node: Node) -> float:
+    """Returns the number of points of a part, an integer or infinity. Conditional parameters count where they are
+    active."""
+    if isinstance(node, Choice):
+        return node.ends[-1]
+    if isinstance(node, Range):
+        return int(node.count()) if node.count() < math.inf else math.inf
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return math.prod(map(points, parts))
 
 
 def shown(label: Scalar) -> str:

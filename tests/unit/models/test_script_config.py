@@ -97,7 +97,16 @@ def test_placeholders_are_filled_in() -> None:
 
 
 def test_a_placeholder_in_two_braces_is_its_text() -> None:
-    command = ["{{val}}", "a={{val}},{val}", "{{parameters}}", "{{out}}", "x={{out}}", "{{{val}}}", "{}", "{{}}"]
+    command: list[Any] = [
+        "{{val}}",
+        "a={{val}},{val}",
+        "{{parameters}}",
+        "{{out}}",
+        "x={{out}}",
+        "{{{val}}}",
+        "{}",
+        "{{}}",
+    ]
     assert script_command(command, {"lr": 1}, {"val": Path("/v.txt")}) == [
         *("{val}", "a={val},/v.txt", "{parameters}", "{out}", "x={{out}}", "{{val}}", "{}", "{{}}"),
     ]

@@ -170,6 +170,12 @@ class JobVerbs(Verbs):
         expect = {"front_version": (front_version,)}
         return self._database.change(change_job(job_id, ACTIVE_JOBS, status, at, expect, changes)) is not None
 
+    def add_artifacts(self, job_id: str, addresses: Mapping[str, str]) -> bool:
+        """Adds artifacts, by names without dots, to a completed job. False if it is gone."""
+        changes = {f"artifacts.{name}": address for name, address in addresses.items()}
+        guard = {"status": (JobStatus.COMPLETED,)}
+        return self._database.change(Guarded("jobs", job_id, guard, changes)) is not None
+
     def request_job_cancel(self, job_id: str, at: datetime) -> None:
         """Requests the end of a job: the controller creates no more trials, cancels those that have not ended, then
         ends it. Raises NotFound; NotAllowed if the job has ended."""

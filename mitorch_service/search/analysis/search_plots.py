@@ -57,13 +57,14 @@ def _pictures(history: History, objectives: Sequence[str], study: Any) -> Iterat
 
     for index, objective in enumerate(objectives):
         suffix = f"_{objective}" if len(objectives) > 1 else ""
-        target = {"target": partial(_value, index), "target_name": objective}
+        target: dict[str, Any] = {"target": partial(_value, index), "target_name": objective}
         shares = importance(of_objective(history, index))
         varying = [name for name in shares if shares[name] > 0] or list(shares)
-        shared = [name for name in varying if _everywhere(history, name)][:_MOST_PARAMETERS]
+        shared = [_plain(name) for name in varying if _everywhere(history, name)][:_MOST_PARAMETERS]
+        some = [*map(_plain, varying)][:_MOST_PARAMETERS]
         yield f"history{suffix}", partial(plots.plot_optimization_history, study, **target)
         if varying:
-            yield f"slice{suffix}", partial(plots.plot_slice, study, params=varying[:_MOST_PARAMETERS], **target)
+            yield f"slice{suffix}", partial(plots.plot_slice, study, params=some, **target)
             yield f"importance{suffix}", partial(_draw_shares, shares, objective)
         if len(shared) > 1:
             yield f"parallel{suffix}", partial(plots.plot_parallel_coordinate, study, params=shared, **target)
@@ -76,7 +77,7 @@ def _study(optuna: Any, history: History, objectives: Sequence[str]) -> Any:
     from mitorch_service.search.samplers.optuna_study import new_study
 
     space = history.study.space
-    distributions = {one.key: _distribution(optuna, one) for one in space.parameters}
+    distributions = {_plain(one.key): _distribution(optuna, one) for one in space.parameters}
     study = new_study(len(objectives), history.study.directions)
     for record in history.records:
         if record.number < 0:  # of an earlier search
@@ -98,15 +99,24 @@ def _readable(space: Space, record: TrialRecord) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for parameter in space.active(record.point):
         value, expression = record.point[parameter.name], parameter.expression
-        found[parameter.key] = shown(expression.label(int(value))) if isinstance(expression, Choice) else value
+        found[_plain(parameter.key)] = _labels(expression)[int(value)] if isinstance(expression, Choice) else value
     return found
+
+
+def _labels(choice: Choice) -> list[str]:
+    return [_plain(shown(label)) for label in choice.labels]
+
+
+def _plain(text: str) -> str:
+    """The text for matplotlib, to which two $ enclose a formula."""
+    return text.replace("$", r"\$")
 
 
 def _distribution(optuna: Any, parameter: Parameter) -> Any:
     """A distribution for the axis: steps do not matter."""
     known, expression = optuna.distributions, parameter.expression
     if isinstance(expression, Choice):
-        return known.CategoricalDistribution([*map(shown, expression.labels)])
+        return known.CategoricalDistribution(_labels(expression))
     if expression.integer:
         return known.IntDistribution(int(expression.low), int(expression.high), log=expression.log)
     return known.FloatDistribution(expression.low, expression.high, log=expression.log)
@@ -133,7 +143,7 @@ def _draw_shares(shares: Mapping[str, float], objective: str) -> Any:
 
     names = list(shares)[:_MOST_PARAMETERS][::-1]
     _, axes = pyplot.subplots()
-    axes.barh(names, [shares[name] for name in names])
+    axes.barh([*map(_plain, names)], [shares[name] for name in names])
     axes.set_title("Importance of parameters")
     axes.set_xlabel(f"share of the variation of {objective}")
     return axes

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import BEST, LATEST, read_history
 from mitorch_service.controller.plan.expansion import expand
@@ -236,6 +239,37 @@ def test_a_warm_start_brings_what_fits_and_measured_the_objective(store: Store) 
     assert [(record.number, record.state) for record in told] == [(n, TrialState.COMPLETED) for n in (-1, -2)]
     space, _ = parse_space(CONTINUOUS)
     assert all(space.at(record.point) for record in told)
+
+
+@pytest.mark.parametrize("picture", ["drawn", "broken"])
+def test_a_search_that_has_ended_leaves_its_pictures(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: str
+) -> None:
+    def draw(history: History, objectives: Sequence[str], folder: Path) -> list[Path]:
+        if picture == "broken":
+            raise ZeroDivisionError("of a library")
+        (folder / "history.png").write_text(f"{len(history.records)} {objectives}")
+        return [folder / "history.png"]
+
+    monkeypatch.setattr("mitorch_service.search.analysis.search_plots.draw_search", draw)
+    artifacts, job = FolderArtifactStore(tmp_path), searching(CONTINUOUS, algorithm="random")
+    store.jobs.add_job(job)
+    controller = Controller(store, {"fake": FakeBackend(slots=20)}, artifacts=artifacts)
+    controller.tick(NOW)
+    for row in store.queue.active_trainings().items:
+        store.runs.start_training(row.id, 1, "w", NOW)
+        store.runs.finish_training(row.id, 1, "w", NOW, RunEnd(AttemptOutcome.COMPLETED, trial_value=row.arrival % 7))
+    report = controller.tick(later(1))
+    done = store.jobs.get_job(job.id)
+    assert done.status == JobStatus.COMPLETED
+    failures = [event.text for event in report.events if event.failed]
+    if picture == "broken":
+        assert failures == [f"job {job.id[:8]}: its plots cannot be drawn: ZeroDivisionError('of a library')"]
+        assert done.artifacts == {}
+    else:
+        assert failures == []
+        assert Path(done.artifacts["plot_history"]).read_text() == "10 ('val_loss',)"
+        assert artifacts.keys(f"{job.id}/") == [f"{job.id}/plots/history.png"]
 
 
 def test_a_job_whose_time_is_over_says_so_and_ends_with_what_runs(store: Store) -> None:

@@ -57,7 +57,8 @@ def _pictures(history: History, objectives: Sequence[str], study: Any) -> Iterat
 
     for index, objective in enumerate(objectives):
         suffix = f"_{objective}" if len(objectives) > 1 else ""
-        target: dict[str, Any] = {"target": partial(_value, index), "target_name": objective}
+        chosen = partial(_value, index) if len(objectives) > 1 else None  # without one, the history shows the best
+        target: dict[str, Any] = {"target": chosen, "target_name": objective}
         shares = importance(of_objective(history, index))
         varying = [name for name in shares if shares[name] > 0] or list(shares)
         shared = [_plain(name) for name in varying if _everywhere(history, name)][:_MOST_PARAMETERS]

@@ -119,7 +119,10 @@ class Range:
         if self.step is not None and not self.log:
             return min(max(((value - self.low) / self.step + 0.5) / self.count(), 0.0), 1.0)
         low, high = self._ends()
-        scaled = (math.log(value / low) / math.log(high / low)) if self.log else (value - low) / (high - low)
+        if self.log:
+            scaled = _log_ratio(value, low) / _log_ratio(high, low)
+        else:
+            scaled = (value - low) / (high - low)
         return min(max(scaled, 0.0), 1.0)
 
     def from_unit(self, unit: float) -> float | int:
@@ -127,6 +130,8 @@ class Range:
         if self.step is not None and not self.log:
             return self.nth(min(int(unit * self.count()), int(self.count()) - 1))
         low, high = self._ends()
+        if self.log and math.isinf(high / low):
+            return self.snap(math.exp(math.log(low) + _log_ratio(high, low) * unit))
         return self.snap(low * (high / low) ** unit if self.log else low + (high - low) * unit)
 
     def _ends(self) -> tuple[float, float]:
@@ -223,6 +228,11 @@ def _check_step(kind: str, step: object, bounds: tuple[float, float], found: lis
         found.append(f"step must be above 0 and at most high - low (it is {step})")
     elif kind == "_int" and not float(step).is_integer():
         found.append(f"step must be a whole number with _int (it is {step})")
+
+
+def _log_ratio(high: float, low: float) -> float:
+    """The logarithm of high / low, also where the ratio is no finite number."""
+    return math.log(high) - math.log(low) if math.isinf(high / low) else math.log(high / low)
 
 
 def _is_plain(option: Node) -> TypeGuard[Scalar]:

@@ -119,10 +119,7 @@ class Range:
         if self.step is not None and not self.log:
             return min(max(((value - self.low) / self.step + 0.5) / self.count(), 0.0), 1.0)
         low, high = self._ends()
-        if self.log:
-            scaled = _log_ratio(value, low) / _log_ratio(high, low)
-        else:
-            scaled = (value - low) / (high - low)
+        scaled = _log_ratio(value, low) / _log_ratio(high, low) if self.log else (value - low) / (high - low)
         return min(max(scaled, 0.0), 1.0)
 
     def from_unit(self, unit: float) -> float | int:

@@ -14,7 +14,7 @@ from mitorch_service.backends.base import Backend
 from mitorch_service.controller.apply.attempt_end import AttemptEnds
 from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
 from mitorch_service.controller.apply.launch import Launcher
-from mitorch_service.controller.apply.search_plots import keep_plots
+from mitorch_service.controller.apply.search_plots import KeepPlots, keep_plots
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.observe.job_state import observe_job
 from mitorch_service.controller.observe.pareto_front import store_merge
@@ -37,7 +37,7 @@ from mitorch_service.controller.plan.actions import (
 )
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.plan_job import plan_job
-from mitorch_service.errors import MiTorchError, NotAllowed
+from mitorch_service.errors import NotAllowed
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus, TrainingStatus
 from mitorch_service.stores.base import Store
 
@@ -74,13 +74,6 @@ class EndJob:
     """Ends a job whose paused trials have left no checkpoints."""
 
     job_end: FinishJob
-
-
-@dataclass(frozen=True)
-class KeepPlots:
-    """Draws the pictures of a completed search, after everything else."""
-
-    job_id: str
 
 
 Step = Action | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | KeepPlots
@@ -218,13 +211,7 @@ class ActionApplier:
 
     @apply.register
     def _keep_plots(self, step: KeepPlots, now: datetime) -> None:
-        assert self._artifacts is not None  # else there is no such step
-        try:
-            keep_plots(self._store, self._artifacts, step.job_id)
-        except MiTorchError:
-            raise
-        except Exception as error:  # noqa: BLE001 - drawn by libraries from any values; the job has ended well
-            self._events.note_failure(f"job {step.job_id[:8]}: its plots cannot be drawn: {error!r}")
+        keep_plots(self._store, step, self._events)
 
     def _end(self, end: FinishJob, now: datetime) -> None:
         self._store.rungs.remove_rungs(end.job_id)  # all its trials have ended
@@ -235,7 +222,7 @@ class ActionApplier:
             reason = f": {end.error}" if end.error else ""
             self._events.note(f"job {end.job_id[:8]} {end.status}{reason}", PassCount.JOBS_ENDED)
         if ended and end.status == JobStatus.COMPLETED and self._artifacts is not None:
-            self._pending.append(KeepPlots(end.job_id))
+            self._pending.append(KeepPlots(end.job_id, self._artifacts))
 
     def _confirmed(self, action: Confirmed, now: datetime) -> Confirmed | None:
         """The action as a second observation of its job leads to it; None if that leads to none.

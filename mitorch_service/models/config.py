@@ -157,6 +157,8 @@ class TrainingConfig(ConfigSection):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # the same seed gives the same training
     num_workers: Annotated[int, Field(ge=0, le=256)] | None = None  # data loader processes; None: by data set size
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
+    # Seconds without a step after which the attempt is lost, as it hangs; in the queue only. None: no limit.
+    max_silence: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     resources: ResourcesConfig | None = None  # None: one node of any cluster
 
     @model_validator(mode="before")

@@ -5,6 +5,7 @@ pydantic-settings is not used, because its import would cost every command 80 ms
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from pydantic_core import ErrorDetails
 from mitorch_service.errors import SettingsError
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
+_USER_CHARACTERS = 200
 
 
 class _Cluster(BaseModel):
@@ -145,6 +147,7 @@ class Settings(BaseModel):
     db_name: str
     storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
+    user: str | None = None  # who submits
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
 
     @property
@@ -175,8 +178,16 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         db_name=_db_name(environ.get("MITORCH_DB_NAME") or "mitorch"),
         storage_url=_storage_url(environ.get("MITORCH_STORAGE_URL") or str(home / "artifacts")),
         clusters=_clusters(environ),
+        user=(environ.get("MITORCH_USER") or _os_user() or "")[:_USER_CHARACTERS] or None,
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
     )
+
+
+def _os_user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user that has no name
+        return None
 
 
 def _dotenv(path: Path) -> dict[str, str]:

@@ -31,6 +31,7 @@ def register(definitions: str, cluster: str | None) -> None:
 def list_(as_json: bool) -> None:
     """List all data sets."""
     from mitorch_service.cli.views.output import show_json, show_table
+    from mitorch_service.cli.views.page import Column
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -38,8 +39,15 @@ def list_(as_json: bool) -> None:
     if as_json:
         show_json([dataset.to_document() for dataset in listing.items])
         return
+    columns = (
+        Column("name", 0, 12),
+        Column("version"),
+        Column("splits", 2),
+        Column("train", 1, 16, keeps_end=True),
+        Column("registered", 3),
+    )
     rows = [(d.name, d.version, "/".join(d.splits()), d.train.path, d.created_at) for d in listing.items]
-    show_table("data sets", ("name", "version", "splits", "train", "registered"), rows)
+    show_table("data sets", columns, rows)
     for broken in listing.broken:
         click.echo(str(broken), err=True)
 

@@ -66,6 +66,7 @@ class RunVerbs(Verbs):
             train_loss=result.train_loss,
             val_loss=result.val_loss,
             metrics=result.metrics,
+            epoch_seconds=result.epoch_seconds,
             at=result.finished_at,
         )
         document = {

@@ -26,6 +26,9 @@ COMMANDS = {
 }
 
 
+_OWN_OUTPUT = ("train", "test", "run", "predict")
+
+
 class LazyGroup(click.Group):
     """The command `mitorch`: names and one-line helps are here, modules are imported when called."""
 
@@ -33,7 +36,10 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return load(cmd_name) if cmd_name in COMMANDS else None
+        if cmd_name not in COMMANDS:
+            return None
+        _guard_terminal(cmd_name)
+        return load(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -74,6 +80,15 @@ def run(command: click.Command, program: str) -> None:
     _end(code)
 
 
+def _guard_terminal(name: str) -> None:
+    """Keeps what others have written (names, errors, logs) from controlling the terminal. Commands that train print
+    their own libraries' output, such as progress bars."""
+    if name not in _OWN_OUTPUT:
+        from mitorch_service.cli.views.escapes import escape_output
+
+        escape_output()
+
+
 def _end(code: int) -> NoReturn:
     """Ends the process; without cleaning up if PyTorch is loaded, whose orderly shutdown takes more than a second, or
     pymongo, whose threads sleep half a second at a time before they end."""
@@ -99,10 +114,11 @@ def _add_debug(command: click.Command) -> None:
 
 def _show(error: BaseException) -> None:
     """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
+    from mitorch_service.cli.views.escapes import several_lines
     from mitorch_service.models.secrets import mask_secrets
 
     if "--debug" in sys.argv:
-        click.echo(mask_secrets("".join(traceback.format_exception(error))), err=True)
+        click.echo(several_lines(mask_secrets("".join(traceback.format_exception(error)))), err=True)
     prefix = "Error: "
     shown = ""
     current: BaseException | None = error
@@ -112,7 +128,7 @@ def _show(error: BaseException) -> None:
             text = f"{type(current).__name__}: {text}"
         message = getattr(current, "strerror", None) or str(current)
         if message[:60] not in shown:  # our messages often contain the driver's, or its beginning
-            click.echo(mask_secrets(prefix + text), err=True)
+            click.echo(several_lines(mask_secrets(prefix + text)), err=True)
         shown += text
         prefix = "  because: "
         current = current.__cause__
@@ -120,6 +136,7 @@ def _show(error: BaseException) -> None:
 
 def _entry(name: str) -> Callable[[], None]:
     def entry() -> None:
+        _guard_terminal(name)
         run(load(name), f"mi{name}")
 
     return entry

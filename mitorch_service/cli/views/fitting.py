@@ -10,7 +10,7 @@ from typing import Literal
 from mitorch_service.cli.views.page import Column
 
 GAP = 2  # between two columns
-_LEAST_WRAPPED = 20
+_LEAST_WRAPPED = 30
 _PIECES = re.compile(r"[^ ._/-]*[ ._/-]?")  # of a name, between which it may go on in the next line
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rich import box
@@ -27,6 +27,8 @@ _STYLES: Mapping[str, str] = {
     "pruned": "yellow",
     "paused": "yellow",
 }
+_ENOUGH_ROWS = 5  # of the main table of a low screen
+_LAYOUTS = ((20, True), (8, True), (6, False), (4, False))  # lines of fields, and whether lesser tables are shown
 _Line = list[Segment]
 
 
@@ -52,56 +54,68 @@ class FittedPage:
     def __init__(self, page: Page, heading: str) -> None:
         self._page = page
         self._heading = heading
+        self._drawn: dict[tuple[int, int], list[_Line]] = {}  # by width and height
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        height = options.height or console.size.height
-        options = options.update(height=None)
-        heading = console.render_lines(Text(self._heading, style="dim", no_wrap=True, overflow="ellipsis"), options)
-        lines = heading + self._lines(console, options, height - len(heading))
-        for number, line in enumerate(lines[:height]):
+        size = options.max_width, options.height or console.size.height - 1
+        if size not in self._drawn:
+            self._drawn = {size: self._draw(console, options.update(height=None), size[1])}
+        for number, line in enumerate(self._drawn[size]):
             if number:
                 yield Segment.line()
             yield from line
 
-    def _lines(self, console: Console, options: ConsoleOptions, height: int) -> list[_Line]:
-        blocks = self._page.blocks
-        width = options.max_width
-        whole = [line for block in blocks for line in console.render_lines(_draw(block, width), options, pad=False)]
-        if len(whole) <= height:
-            return whole
-        short = [_shortened(block, height) for block in blocks]
-        drawn = [console.render_lines(_draw(block, width, low=True), options, pad=False) for block in short]
-        room = height - sum(map(len, drawn))
-        rows = _share([block for block in short if isinstance(block, Table)], room)
-        lines: list[_Line] = []
-        for block, before in zip(blocks, drawn, strict=True):
+    def _draw(self, console: Console, options: ConsoleOptions, height: int) -> list[_Line]:
+        def lines(renderable: RenderableType) -> list[_Line]:
+            return console.render_lines(renderable, options, pad=False)
+
+        width, blocks = options.max_width, self._page.blocks
+        heading = lines(Text(self._heading, style="dim", no_wrap=True, overflow="ellipsis"))
+        room = height - len(heading)
+        if _row_count(blocks) <= room:
+            whole = [line for block in blocks for line in lines(_draw(block, width))]
+            if len(whole) <= room:
+                return heading + whole
+        for field_lines, all_tables in _LAYOUTS:
+            chosen = [block for block in blocks if all_tables or _is_main(block)]
+            short = [_shortened(block, room, field_lines) for block in chosen]
+            around = sum(len(lines(_draw(block, width, low=True))) for block in short) - _row_count(short)
+            left = room - around - sum(_few(block) for block in short)
+            if left >= _ENOUGH_ROWS * sum(_is_hungry(block) for block in short):
+                break
+        for index, block in enumerate(chosen):
             if isinstance(block, Table):
-                part = _some_rows(block, next(rows))
-                lines += console.render_lines(_draw(part, width, low=True), options, pad=False)
-            else:
-                lines += before
-        return lines
+                short[index] = _some_rows(block, _few(block) or left)
+        return [*heading, *(line for block in short for line in lines(_draw(block, width, low=True)))][:height]
 
 
-def _shortened(block: Block, height: int) -> Block:
-    """The block for a low screen; of a table only what stands around its rows."""
+def _is_hungry(block: Block) -> bool:
+    """Whether a table takes all the room that is left."""
+    return isinstance(block, Table) and block.most is None
+
+
+def _is_main(block: Block) -> bool:
+    return not isinstance(block, Table) or block.most is None
+
+
+def _few(block: Block) -> int:
+    """The rows of a table that is content with a few."""
+    return min(len(block.rows), block.most) if isinstance(block, Table) and block.most is not None else 0
+
+
+def _row_count(blocks: Sequence[Block]) -> int:
+    return sum(len(block.rows) for block in blocks if isinstance(block, Table))
+
+
+def _shortened(block: Block, height: int, most: int) -> Block:
+    """The block for a low screen, with at most so many fields or lines."""
     if isinstance(block, Table):
-        return replace(block, rows=())
-    most = max(3, height // 2 if isinstance(block, Fields) else height // 4)
+        return _some_rows(block, height)  # of which each takes a line
     if isinstance(block, Fields):
         shown = block.shown()
         more: list[tuple[str, str]] = [("…", f"{len(shown) - most + 1} more")]
         return Fields([*shown[: most - 1], *more] if len(shown) > most else shown)
     return replace(block, lines=block.lines[:most])
-
-
-def _share(tables: Sequence[Table], room: int) -> Iterator[int]:
-    """Yields how many rows each table gets of `room`: first those that are content with a few."""
-    given = [min(len(table.rows), table.most, max(0, room)) if table.most is not None else 0 for table in tables]
-    hungry = sum(table.most is None for table in tables) or 1
-    left = max(0, room - sum(given))
-    for table, few in zip(tables, given, strict=True):
-        yield few if table.most is not None else min(len(table.rows), left // hungry)
 
 
 def _some_rows(table: Table, room: int) -> Table:
@@ -139,8 +153,6 @@ def _draw_table(table: Table, width: int, low: bool) -> RenderableType:
         show_edge=False,
         pad_edge=False,
         padding=(0, 1, 0, 0),
-        caption=_left_out(headers, cells, fitted),
-        caption_justify="left",
     )
     for one in fitted:
         wraps = table.columns[one.index].wraps and not low
@@ -148,7 +160,7 @@ def _draw_table(table: Table, width: int, low: bool) -> RenderableType:
         grid.add_column(Text(name), width=one.width, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     for row in cells:
         grid.add_row(*(_draw_cell(table, row[one.index], one) for one in fitted))
-    return Group("", grid) if not low else grid
+    return grid if low else Group("", grid, *_left_out(headers, cells, fitted))
 
 
 def _draw_cell(table: Table, cell: str, fitted: Fitted) -> Text:
@@ -157,7 +169,7 @@ def _draw_cell(table: Table, cell: str, fitted: Fitted) -> Text:
     return Text(cell, style=_STYLES.get(cell, ""))
 
 
-def _left_out(headers: Sequence[str], cells: Sequence[Sequence[str]], fitted: Sequence[Fitted]) -> Text | None:
+def _left_out(headers: Sequence[str], cells: Sequence[Sequence[str]], fitted: Sequence[Fitted]) -> list[Text]:
     shown = {one.index for one in fitted}
     names = [header for index, header in enumerate(headers) if index not in shown and not is_empty(cells, index)]
-    return Text(f"no room for: {', '.join(names)}", style="dim") if names else None
+    return [Text(f"no room for: {', '.join(names)}", style="dim")] if names else []

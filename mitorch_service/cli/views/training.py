@@ -72,8 +72,9 @@ def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, o
     return [
         ("training", training.id),
         ("name", training.name),
-        ("tags", training.tags),
         ("status", training.status),
+        *_progress_fields(training, now),
+        ("tags", training.tags),
         ("submitted by", training.submitted_by),
         ("priority", training.priority),
         ("dataset", training.dataset),
@@ -82,7 +83,6 @@ def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, o
         ("final training of", refit and refit.job_id),
         ("parameters", parameters),
         *pausing_fields(training),
-        *_progress_fields(training, now),
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),

@@ -82,7 +82,7 @@ def _escaping(stream: TextIO) -> TextIO:
         return stream  # a test's
     stream.flush()
     return EscapingStream(
-        stream.buffer,
+        open(stream.fileno(), "wb", closefd=False),
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,

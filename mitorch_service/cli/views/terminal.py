@@ -135,10 +135,11 @@ def _draw(block: Block, width: int, low: bool = False) -> RenderableType:
 
 
 def _draw_fields(fields: Fields, low: bool) -> RenderableType:
+    shown = fields.shown()
     grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(no_wrap=True, style="dim", min_width=max((cell_len(name) for name, _ in shown), default=0))
     grid.add_column(no_wrap=low, overflow="ellipsis" if low else "fold")
-    for name, value in fields.shown():
+    for name, value in shown:
         grid.add_row(Text(name), Text(value, style=_STYLES.get(value, "")))
     return grid
 
@@ -147,8 +148,6 @@ def _draw_table(table: Table, width: int, low: bool) -> RenderableType:
     headers, cells = table.headers(), table.cells()
     fitted = fit_columns(table.columns, headers, cells, table.is_text, width, cell_len)
     grid = Grid(
-        title=Text(table.title, style="italic"),
-        title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -160,7 +159,8 @@ def _draw_table(table: Table, width: int, low: bool) -> RenderableType:
         grid.add_column(Text(name), width=one.width, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     for row in cells:
         grid.add_row(*(_draw_cell(table, row[one.index], one) for one in fitted))
-    return grid if low else Group("", grid, *_left_out(headers, cells, fitted))
+    title = Text(table.title, style="italic", no_wrap=True, overflow="ellipsis")
+    return Group(title, grid) if low else Group("", title, grid, *_left_out(headers, cells, fitted))
 
 
 def _draw_cell(table: Table, cell: str, fitted: Fitted) -> Text:

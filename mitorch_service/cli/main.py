@@ -36,10 +36,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        _guard_terminal(cmd_name)
-        return load(cmd_name)
+        return load(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -148,6 +145,7 @@ mitrain, mitest, mirun = map(_entry, ("train", "test", "run"))
 
 def mitorch() -> None:
     """Runs ``mitorch``: ``mitorch submit`` is ``misubmit``, and so on."""
+    _guard_terminal("".join(sys.argv[1:2]))
     group = LazyGroup("mitorch", help="A training job scheduler for PyTorch with no server of its own.")
     run(group, "mitorch")
 

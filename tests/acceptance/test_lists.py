@@ -52,6 +52,15 @@ def test_hostile_text_is_shown_and_does_not_reach_the_terminal(machine: Machine)
     assert refused.code == 1
 
 
+def test_a_log_is_shown_escaped_unless_it_is_asked_for_raw(machine: Machine) -> None:
+    command = ["printf", r"\033[31mred\033[0m\n"]
+    name = machine.write("printing.json", {"script": {"command": command}, "dataset": "digits"})
+    training = machine.ok("submit", name)
+    machine.ok("control", "run", "--until-idle", "--every", "0.2")
+    assert "\\x1b[31mred\\x1b[0m\n" in machine.ok("control", "logs", training)
+    assert "\x1b[31mred\x1b[0m\n" in machine.ok("control", "logs", training, "--raw")
+
+
 def test_explaining_and_watching_give_json(machine: Machine) -> None:
     explained = machine.run("submit", "training.json", "--explain", "--json").json
     assert (explained["kind"], explained["dataset"]) == ("training", "digits:1")

@@ -78,8 +78,8 @@ class _Raw(io.TextIOBase):
 
 
 def _escaping(stream: TextIO) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, EscapingStream):
-        return stream  # a test's
+    if type(stream) is not io.TextIOWrapper:
+        return stream  # a test's, or there is none
     stream.flush()
     return EscapingStream(
         open(stream.fileno(), "wb", closefd=False),

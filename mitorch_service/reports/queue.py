@@ -68,7 +68,7 @@ def main_result(training: TrainingRow) -> dict[str, float]:
 def _parts(
     store: Store, filter: TrainingFilter, limit: int
 ) -> tuple[Listing[TrainingRow], Listing[TrainingRow], Listing[TrainingRow]]:
-    """What is active, waits and has ended: of each at least as many as fit on the page, if there are."""
+    """Reads active, waiting and ended trainings: of each as many as fit on the page, if there are."""
     if filter.is_empty():
         ended: Listing[TrainingRow] = Listing()
         for status in ENDED:

@@ -19,7 +19,7 @@ _EPOCH_FIELDS = ("train_loss", "val_loss", "learning_rate", "epoch_seconds", "sa
 
 
 class CompareView(View):
-    """What differs in the configs of trainings, their metrics with the best marked, and their curves."""
+    """The differences between the configs of trainings, their metrics with the best marked, and their curves."""
 
     def __init__(self, store: Store, ids: Sequence[str]) -> None:
         self._store = store

@@ -88,7 +88,7 @@ Block = Table | Fields | Lines
 
 @dataclass(frozen=True)
 class Page:
-    """What a view shows at one moment."""
+    """The content of a view at one moment."""
 
     blocks: Sequence[Block] = field(default_factory=tuple)
     has_ended: bool = False  # it will not change any more

@@ -1,4 +1,4 @@
-"""Which columns and rows of a table are shown where there is not enough room."""
+"""Fitting tables: the columns and rows that are shown where there is not enough room."""
 
 from __future__ import annotations
 

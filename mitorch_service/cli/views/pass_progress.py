@@ -13,7 +13,7 @@ import click
 
 from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.escapes import one_line
-from mitorch_service.cli.views.page import Column, Page, Table, text
+from mitorch_service.cli.views.page import Column, Lines, Page, Table, text
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow, epochs_text
@@ -123,7 +123,9 @@ class LiveProgress(PassProgress):
 
         now = datetime.now(UTC)
         rows = [_active_row(training, now) for training in report.snapshot.active]
-        return FittedPage(Page([Table("active trainings", _COLUMNS, rows)]), _counts(report))
+        table = Table("active trainings", _COLUMNS, rows)
+        # In the empty line at its end the terminal shows ^C; behind a row as wide as the window it would begin a line.
+        return FittedPage(Page([table, Lines([""])]), _counts(report))
 
 
 def _active_row(training: TrainingRow, now: datetime) -> list[object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from mitorch_service.cli.views.fitting import GAP, Fitted, fit_columns, header_lines, keep_rows
 from mitorch_service.cli.views.page import Column
 
@@ -31,11 +29,10 @@ def test_less_important_columns_go_first() -> None:
     assert widths(20) == {"id": 8, "status": 9}
 
 
-@pytest.mark.parametrize("width", range(19, 120))
-def test_ids_statuses_and_numbers_are_whole_at_every_width(width: int) -> None:
-    found = widths(width)
-    assert (found["id"], found["status"]) == (8, 9)
-    assert found.get("value", 7) == 7
+def test_ids_statuses_and_numbers_are_whole_at_every_width() -> None:
+    for width in range(19, 120):
+        found = widths(width)
+        assert (found["id"], found["status"], found.get("value", 7)) == (8, 9, 7)
 
 
 def test_what_matters_most_is_shown_even_where_it_does_not_fit() -> None:

@@ -132,6 +132,11 @@ class LogitsEvaluator(Evaluator):
         return torch.cat(self._logits), torch.cat(self._targets)
 
 
+def score_dtype(logits: Tensor) -> torch.dtype:
+    """Returns float64 where the device has it: in float32 the scores of confident samples are all the same, 1."""
+    return torch.float32 if logits.device.type == "mps" else torch.float64
+
+
 def precision_recall_curve(scores: Tensor, positive: Tensor) -> tuple[list[float], list[float]]:
     """Returns recall, ascending, and precision of one class from its scores (N) and labels (N, 1 or True: positive)."""
     from torchmetrics.functional.classification import binary_precision_recall_curve

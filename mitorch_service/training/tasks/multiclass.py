@@ -17,7 +17,7 @@ from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
-from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve
+from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve, score_dtype
 
 
 class MulticlassTask(Task):
@@ -40,6 +40,11 @@ class MulticlassTask(Task):
         self, network: Network, classes: Sequence[str], config: TrainingConfig, device: torch.device
     ) -> LogitsEvaluator:
         return MulticlassEvaluator(network, classes)
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Returns the softmax (N, classes), which torchmetrics would leave out for logits that all lie in 0..1."""
+    return logits.softmax(1, dtype=score_dtype(logits))
 
 
 class MulticlassEvaluator(LogitsEvaluator):
@@ -69,7 +74,7 @@ class MulticlassEvaluator(LogitsEvaluator):
             multiclass_precision(logits, targets, count, average="none"),
             multiclass_recall(logits, targets, count, average="none"),
             multiclass_f1_score(logits, targets, count, average="none"),
-            multiclass_average_precision(logits, targets, count, average="none"),
+            multiclass_average_precision(probabilities(logits), targets, count, average="none"),
         )
 
     def overall_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
@@ -81,7 +86,7 @@ class MulticlassEvaluator(LogitsEvaluator):
         return {"top1_accuracy": top1.item(), "top5_accuracy": top5.item()}
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
-        return precision_recall_curve(logits.softmax(1)[:, index], targets == index)
+        return precision_recall_curve(probabilities(logits)[:, index], targets == index)
 
     def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
         from torchmetrics.functional.classification import multiclass_confusion_matrix

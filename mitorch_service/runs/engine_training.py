@@ -99,7 +99,7 @@ def _save_weights(context: AttemptContext, outcome: TrainingOutcome) -> Path:
     from mitorch_service.training.networks.weights import save_weights
 
     file = context.folder / "model.pth"
-    save_weights(outcome.state_dict, file)
+    save_weights(outcome.state_dict, file, outcome.metadata)
     return file
 
 

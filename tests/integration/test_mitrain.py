@@ -19,6 +19,7 @@ from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
 from mitorch_service.errors import DataError, InvalidInput, ModelError
 from mitorch_service.models.config import METRICS
+from mitorch_service.training.networks.weights import read_weights
 from tests.unit.training.pictures import write_colors
 from tests.warm.command import with_warm_code
 
@@ -65,7 +66,8 @@ def test_trains_writes_and_evaluates(folder: Path) -> None:
     assert lines[2].endswith(" images/s")
     assert lines[-1] == "weights  m.pth"
     weights = torch.load(folder / "m.pth", weights_only=True)
-    assert weights["fc.weight"].shape[0] == 3
+    assert weights["state_dict"]["fc.weight"].shape[0] == 3
+    assert weights["classes"] == ["red", "lime", "blue"]
 
     measured = json.loads(evaluate("-w", "m.pth", "--json").output)
     assert set(measured) == {"val_loss", *METRICS["multiclass_classification"]}
@@ -159,7 +161,7 @@ def test_a_training_that_is_killed_goes_on_when_it_is_started_again(
     again = train("-o", "cut.pth")
     assert "Resuming from a checkpoint: epoch 3, step 1." in again.output
     assert figures(killed.stdout) + figures(again.output) == figures(whole.output)
-    weights, expected = (torch.load(folder / name, weights_only=True) for name in ("cut.pth", "whole.pth"))
+    weights, expected = (read_weights(folder / name).state_dict for name in ("cut.pth", "whole.pth"))
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
     assert not (folder / "cut.pth.checkpoints").exists()
     assert (folder / "cut.pth.plots" / "curves.png").exists()

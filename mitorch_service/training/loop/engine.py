@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.weights_metadata import WeightsMetadata
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.splits import check_same_classes
 from mitorch_service.training.loop.checkpoint import Checkpoints
@@ -21,8 +22,10 @@ from mitorch_service.training.loop.reporter import NullReporter, Reporter, Train
 from mitorch_service.training.loop.segment import Segment
 from mitorch_service.training.loop.session import Length, Session
 from mitorch_service.training.loop.session_state import fingerprint
+from mitorch_service.training.loop.weights_metadata import describe_weights, other_classes
+from mitorch_service.training.networks.fitting import load_fitting
 from mitorch_service.training.networks.network import Network
-from mitorch_service.training.networks.weights import StateDict, load_fitting, read_weights
+from mitorch_service.training.networks.weights import StateDict, read_weights
 from mitorch_service.training.optimization.averages import some_batches
 from mitorch_service.training.seeding import seed_everything
 from mitorch_service.training.tasks.base import Task
@@ -39,6 +42,7 @@ class TrainingOutcome:
     paused: bool = False  # at the end of its segment; the evaluation is that of the weights
     history: list[EpochResult] = field(default_factory=list)  # of all epochs, including those before a resumption
     plots: list[Path] = field(default_factory=list)  # files, if a folder for them was given
+    metadata: WeightsMetadata | None = None  # to be saved beside the weights
 
 
 def train(
@@ -73,8 +77,8 @@ def train(
         task = task_for(config, train)
         network = task.build_network(config.model, len(train.classes))
         if base_weights is not None:
-            fit = load_fitting(network.module, read_weights(base_weights), str(base_weights))
-            reporter.note(f"Weights from {base_weights}: {fit}")
+            _load_base(network, base_weights, train, reporter)
+        metadata = describe_weights(config, network, train)
         learner = Learner(task, network.module, config, processes)
         at_most = 1 if fast_dev_run else None
         with _open_feeds(config, train, val, task, network, processes, at_most) as (feed, val_feed):
@@ -89,18 +93,25 @@ def train(
             reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
             while not session.is_over():
                 if session.is_paused():
-                    return _stopped(session, paused=True)
+                    return replace(_stopped(session, paused=True), metadata=metadata)
                 try:
                     if not _train_epoch(session, feed, reporter):
-                        return _stopped(session)
+                        return replace(_stopped(session), metadata=metadata)
                     learner.end_epoch(session.epoch + 1, lambda: some_batches(feed.epoch(session.epoch)))
                     evaluator = validation.run(learner.saved, learner.precision)
                     if evaluator is None:
-                        return _stopped(session)
+                        return replace(_stopped(session), metadata=metadata)
                     session.epoch_ended(validation.figures(evaluator))
                 except TrainingDiverged as error:
                     session.recover(error)
-            return _outcome(session, validation, plots)
+            return replace(_outcome(session, validation, plots), metadata=metadata)
+
+
+def _load_base(network: Network, path: Path, train: ImageList, reporter: Reporter) -> None:
+    weights = read_weights(path)
+    fit = load_fitting(network.module, weights.state_dict, str(path))
+    entry = f" ({weights.key})" if weights.key else ""
+    reporter.note(f"Weights from {path}{entry}: {fit}{other_classes(weights, train)}")
 
 
 @contextmanager

@@ -7,16 +7,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mitorch_service.errors import DataError
+from mitorch_service.errors import DataError, ModelError
 from mitorch_service.models.config import TrainingConfig
+from mitorch_service.training.data.class_order import in_class_order
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.device import best_device
 from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.feed import Feed, open_feed
 from mitorch_service.training.loop.learner import Learner
 from mitorch_service.training.loop.reporter import NullReporter, Reporter
+from mitorch_service.training.networks.fitting import load_all
 from mitorch_service.training.networks.network import Network
-from mitorch_service.training.networks.weights import StateDict, load_all, read_weights
+from mitorch_service.training.networks.weights import StateDict, Weights, read_weights
 from mitorch_service.training.optimization.precision import Precision
 from mitorch_service.training.seeding import seed_everything
 from mitorch_service.training.tasks.base import Evaluator, Task, open_task
@@ -34,26 +36,45 @@ def evaluate(
     """Returns ``val_loss`` and the metrics of `weights` on `data`, prepared as ``augmentation.val`` says; empty if the
     reporter asked to stop.
 
+    Classes are matched by name if the weights know theirs; else `data` must number them as the training did.
     `fast_dev_run` evaluates one batch only. `plots` is a folder for pictures. Raises DataError, and ModelError unless
     the weights fit the config's network exactly.
     """
+    reporter = reporter or NullReporter()
     seed_everything(config.seed)
     processes = Processes(device=best_device())
-    data = data.as_kind(open_task(config.task_type).kind)
+    read = read_weights(weights)
+    data = _as_known(read, data.as_kind(open_task(config.task_type).kind), config, str(weights), reporter)
     task = task_for(config, data)
     network = task.build_network(config.model, len(data.classes))
-    load_all(network.module, read_weights(weights), str(weights))
+    load_all(network.module, read.state_dict, str(weights))
     precision = Precision(config.precision, processes.device)
     module = precision.place(network.module)
     at_most = 1 if fast_dev_run else None
     with open_feed(config, data, task, network, processes.device, training=False, at_most=at_most) as feed:
-        validation = Validation(config, task, network, data.classes, feed, processes, reporter or NullReporter())
+        validation = Validation(config, task, network, data.classes, feed, processes, reporter)
         evaluator = validation.run(module, precision)
     if evaluator is None:
         return {}
     if plots is not None:
         _draw(evaluator, plots)
     return validation.figures(evaluator)
+
+
+def _as_known(weights: Weights, data: ImageList, config: TrainingConfig, source: str, reporter: Reporter) -> ImageList:
+    """Returns the data with the classes in the order of the weights."""
+    known = weights.metadata
+    if known is None:
+        return data
+    if known.task_type != config.task_type:
+        raise ModelError(
+            f"The weights in {source} are of task_type {known.task_type}, but the config says {config.task_type}. "
+            "Use the config they were trained with."
+        )
+    data, note = in_class_order(data, known.classes, named=known.classes_named, source=source)
+    if note:
+        reporter.note(note)
+    return data
 
 
 class Validation:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from mitorch_service.training.loop.evaluation import evaluate
-from mitorch_service.training.networks.weights import save_weights
+from mitorch_service.training.networks.weights import read_weights, save_weights
 from tests.unit.training.pictures import write_colors
 from tests.unit.training.recorder import Recorder
 
@@ -186,6 +187,37 @@ def test_evaluate_gives_the_figures_of_the_last_epoch(colors: Lists, tmp_path: P
     two = read_image_list(write_two_classes(tmp_path))
     with pytest.raises(ModelError, match=r"not those of this config and data set: .*fc\.weight \(3, .*\(2, "):
         evaluate(config(), two, tmp_path / "m.pth")
+
+
+def test_weights_know_their_classes_and_preprocessing(colors: Lists, tmp_path: Path) -> None:
+    outcome, _ = run(colors, max_epochs=1)
+    save_weights(outcome.state_dict, tmp_path / "m.pth", outcome.metadata)
+    read = read_weights(tmp_path / "m.pth").metadata
+    assert read is not None
+    assert (read.classes, read.task_type) == (colors[0].classes, "multiclass_classification")
+    assert TrainingConfig.model_validate(read.config) == config(max_epochs=1)
+    assert (read.preprocessing.input_size, read.preprocessing.transforms[0]["name"]) == (16, "resize")
+    assert len(read.preprocessing.mean) == 3
+
+    other = replace(colors[1], classes=("blue", "red", "lime"), targets=colors[1].targets.renumbered([1, 2, 0]))
+    recorder = Recorder()
+    assert evaluate(config(), other, tmp_path / "m.pth", reporter=recorder) == pytest.approx(outcome.evaluation)
+    assert "numbers the classes in another order" in recorder.notes[0]
+    with pytest.raises(ModelError, match="are of task_type multiclass_classification, but the config says multilabel"):
+        evaluate(config(task_type="multilabel_classification"), colors[1], tmp_path / "m.pth")
+    unknown = replace(colors[1], classes=("red", "lime", "violet"))
+    with pytest.raises(DataError, match=r"does not know: violet \(3 images\)"):
+        evaluate(config(), unknown, tmp_path / "m.pth")
+
+
+def test_base_weights_of_classes_in_another_order_are_told(colors: Lists, tmp_path: Path) -> None:
+    outcome, _ = run(colors, max_epochs=1)
+    assert outcome.metadata is not None
+    other = outcome.metadata.model_copy(update={"classes": ("lime", "red", "blue")})
+    save_weights(outcome.state_dict, tmp_path / "m.pth", other)
+    recorder = Recorder()
+    train(config(max_epochs=1), *colors, reporter=recorder, base_weights=tmp_path / "m.pth", fast_dev_run=True)
+    assert recorder.notes[0].endswith("92 tensors loaded. They are of the same classes in another order")
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -19,6 +19,7 @@ from mitorch_service.models.validation import check
 from mitorch_service.training.augmentation.builders import BUILDERS
 from mitorch_service.training.augmentation.options import AUGMENTATIONS_GROUP, ON_BATCHES, OPTIONS
 from mitorch_service.training.augmentation.presets import expand_presets
+from mitorch_service.training.augmentation.transforms import SeededStep
 from mitorch_service.training.data.targets import Boxes, Kind
 from mitorch_service.training.plugins import load_plugin
 
@@ -53,7 +54,7 @@ def steps_for(config: AugmentationConfig, kind: Kind, part: str) -> Sequence[Aug
 
 
 class Augmentation:
-    """The steps, applied in order. Draws from torch's global generator only."""
+    """The steps, applied in order. All that they draw follows from torch's global generator."""
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ def _build(step: AugmentationStep, size: int, kind: Kind, colour: Sequence[int])
     """Returns the transform, and the shorter side that it needs of an image, as a multiple of the input size."""
     if step.name not in OPTIONS:
         plugin: Callable[[dict[str, Any], int], v2.Transform] = load_plugin(AUGMENTATIONS_GROUP, step.name)
-        return plugin(step.options, size), _SPARE
+        return SeededStep(plugin(step.options, size)), _SPARE
     parsed, problems = check(OPTIONS[step.name], step.options)
     if parsed is None:
         found = [Problem(f"{step.name}.{problem.path}", problem.message) for problem in problems]

@@ -41,9 +41,11 @@ def command(
     image_list = read_split(data, train=read_split(train) if train is not None else None)
 
     with heavy_imports():
-        from mitorch_service.training.loop.evaluation import evaluate
+        from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
 
-    evaluation = evaluate(checked, image_list, weights, reporter=PlainReporter(), fast_dev_run=debug_run, plots=plots)
+    evaluation = figures_of_test(
+        evaluate(checked, image_list, weights, reporter=PlainReporter(), fast_dev_run=debug_run, plots=plots)
+    )
     if as_json:
         show_json(evaluation)
     else:

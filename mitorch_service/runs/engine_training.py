@@ -43,7 +43,7 @@ def _train(
 ) -> RunEnd:
     with heavy_imports():
         from mitorch_service.training.loop.engine import train
-        from mitorch_service.training.loop.evaluation import evaluate
+        from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
         from mitorch_service.training.loop.file_reporter import FileReporter
 
     config = engine_config(context.training)
@@ -72,8 +72,7 @@ def _train(
     weights = _save_weights(context, outcome)
     evaluation = dict(outcome.evaluation)
     if "test" in lists:
-        measured = evaluate(config, lists["test"], weights, reporter=reporter)
-        evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
+        evaluation |= figures_of_test(evaluate(config, lists["test"], weights, reporter=reporter, plots=plots / "test"))
     artifacts = {"model": context.put_file("model.pth", weights), **_store_plots(context, plots)}
     return finished(context.training, evaluation, artifacts)
 
@@ -104,11 +103,14 @@ def _save_weights(context: AttemptContext, outcome: TrainingOutcome) -> Path:
 
 
 def _store_plots(context: AttemptContext, folder: Path) -> dict[str, str]:
-    """Uploads each picture and table, by its name, and TensorBoard's files, and returns their addresses."""
+    """Uploads each picture and table, by its name, and TensorBoard's files, and returns their addresses. Those of the
+    test are named ``test_…``."""
     artifacts: dict[str, str] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.stem if path.parent == folder else "tensorboard"
-        artifacts[name] = context.put_file(path.relative_to(context.folder).as_posix(), path)
+        names = {folder: path.stem, folder / "test": f"test_{path.stem}"}
+        artifacts[names.get(path.parent, "tensorboard")] = context.put_file(
+            path.relative_to(context.folder).as_posix(), path
+        )
     return artifacts
 
 

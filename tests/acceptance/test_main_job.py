@@ -55,7 +55,7 @@ def test_the_weights_are_what_mitest_measures(machine: Machine) -> None:
     document = machine.query(training)
     tested = machine.ok("test", "training.json", "digits/test.txt", "-w", document["artifacts"]["model"], "--json")
     measured: dict[str, Any] = json.loads(tested)
-    assert measured["top1_accuracy"] == document["evaluation"]["test_top1_accuracy"]
+    assert measured["test_top1_accuracy"] == document["evaluation"]["test_top1_accuracy"]
 
 
 def test_a_base_training_is_started_from(machine: Machine) -> None:

@@ -18,6 +18,7 @@ from mitorch_service.models.config import AugmentationConfig, AugmentationStep
 from mitorch_service.models.validation import check
 from mitorch_service.training.augmentation.builders import BUILDERS
 from mitorch_service.training.augmentation.options import AUGMENTATIONS_GROUP, ON_BATCHES, OPTIONS
+from mitorch_service.training.augmentation.placement import Placement
 from mitorch_service.training.augmentation.presets import expand_presets
 from mitorch_service.training.augmentation.transforms import SeededStep
 from mitorch_service.training.data.targets import Boxes, Kind
@@ -39,6 +40,9 @@ _LEAST_VISIBLE = 0.1  # fraction of a box's area; boxes with less of it left aft
 _LEAST_SIDE = 1.0  # pixels; smaller boxes are not trained on
 _LEAST_MEASURED = 0.01  # pixels; in evaluation a box too small to be detected still counts as missed
 _SPARE = 2.0  # images are decoded at this many times the size needed, because the resizing after it filters better
+
+_FIXED = {"resize", "letterbox", "center_crop", "smallest_max_size"}  # steps that draw nothing and move pixels linearly
+_LONGEST_PROBE = 4096  # pixels of a side of the blank image that finds a placement
 
 _DETECTION = {
     "train": [AugmentationStep(name="random_iou_crop"), AugmentationStep(name="horizontal_flip")],
@@ -84,6 +88,22 @@ class Augmentation:
             tensor = transform(tensor)
         return tensor, boxes
 
+    def placement(self, size: tuple[int, int]) -> Placement:
+        """Returns where the steps put an image of this size, width and height in pixels; for fixed steps only."""
+        part = min(1.0, _LONGEST_PROBE / max(size))
+        image = Image.new("RGB", (max(1, round(size[0] * part)), max(1, round(size[1] * part))))
+        width, height = image.size
+        moved = tv_tensors.BoundingBoxes(
+            [[0, 0, width, height], [0, 0, width / 2, height / 2]],
+            format="XYXY",
+            canvas_size=(height, width),
+            dtype=torch.float32,
+            clamping_mode=None,
+        )
+        for transform in self._on_pictures:
+            image, moved = transform(image, moved)
+        return Placement.between(size, moved.as_subclass(Tensor))
+
     def _with_boxes(self, image: Image.Image, boxes: Boxes) -> tuple[Image.Image, Boxes]:
         corners = torch.from_numpy(boxes.boxes)
         visible = torch.ones(len(boxes))
@@ -124,6 +144,11 @@ def build_augmentation(
         detail *= part
     shorter_side = math.ceil(input_size * max(_SPARE, detail))
     return Augmentation(on_pictures, on_tensors, shorter_side, _LEAST_SIDE if training else _LEAST_MEASURED)
+
+
+def is_fixed(steps: Sequence[AugmentationStep]) -> bool:
+    """Returns whether the steps give an image of one size always the same place in the network's input."""
+    return all(step.name in _FIXED for step in expand_presets(steps))
 
 
 def _sized(steps: list[AugmentationStep], kind: Kind) -> list[AugmentationStep]:

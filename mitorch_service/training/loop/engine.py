@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config import METRICS, TrainingConfig, metrics_for
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.weights_metadata import WeightsMetadata
 from mitorch_service.training.data.image_list import ImageList
@@ -75,6 +75,7 @@ def train(
         reporter = reporter if reporter is not None and processes.first else NullReporter()
         seed_everything(config.seed)
         task = task_for(config, train)
+        _check_objective(config, train)
         network = task.build_network(config.model, len(train.classes))
         if base_weights is not None:
             _load_base(network, base_weights, train, reporter)
@@ -88,7 +89,7 @@ def train(
             session = Session(
                 config, learner, length, processes, reporter, kept, fingerprint(config, train, val), segment
             )
-            validation = Validation(config, task, network, val.classes, val_feed, processes, reporter)
+            validation = Validation(config, task, network, val, val_feed, processes, reporter)
             session.resume()
             reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
             while not session.is_over():
@@ -104,7 +105,18 @@ def train(
                     session.epoch_ended(validation.figures(evaluator))
                 except TrainingDiverged as error:
                     session.recover(error)
+            best_kept = config.keep_weights == "best"
+            if remark := session.selection.remark(session.epoch, session.evaluation, kept=best_kept):
+                reporter.note(remark)
             return replace(_outcome(session, validation, plots), metadata=metadata)
+
+
+def _check_objective(config: TrainingConfig, train: ImageList) -> None:
+    """Raises InvalidInput for a metric that says nothing about so few classes."""
+    name, classes = config.objective, len(train.classes)
+    if name in METRICS.get(config.task_type, ()) and name not in metrics_for(config.task_type, classes):
+        problem = f"{name} of {classes} classes is always 1 and compares nothing: take top1_accuracy or val_loss"
+        raise InvalidInput("config", [Problem("objective", problem)])
 
 
 def _load_base(network: Network, path: Path, train: ImageList, reporter: Reporter) -> None:

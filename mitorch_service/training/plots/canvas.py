@@ -36,3 +36,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
 def shorten(name: str, most: int = 18) -> str:
     """Truncates a class's name to `most` characters."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def shorten_path(path: str, most: int) -> str:
+    """Keeps the last `most` characters of a path."""
+    return path if len(path) <= most else f"…{path[1 - most :]}"

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _TEXT_HEIGHT = 0.06  # of a picture's
-_GAP = 0.16  # between pictures, of a picture's longer side
+_GAP = 0.25  # between pictures, of a picture's longer side: three lines of text
 _PITCH = 1 + _GAP
 _TITLE = 42  # characters in a line
+_TITLE_PAD = 12  # points above the first row's text
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Picture:
 
     title: str
     boxes: list[DrawnBox] = field(default_factory=list)
+    group: str = ""  # pictures of one group belong together
 
 
-def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], path: Path) -> Path:
+def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], title: str, path: Path) -> Path:
     """Draws the pictures and returns the path of the PNG.
 
     Each picture is pixels, uint8 (height, width, 3), their scale (pixels per pixel of the original image) and caption.
@@ -47,6 +49,7 @@ def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], path: Path) -> Pa
     axes = figure.subplots()  # one for all pictures: one for each takes several times as long to draw
     axes.set(xlim=(0, _COLUMNS * _PITCH - _GAP), ylim=(rows * _PITCH, 0), aspect="equal")
     axes.axis("off")
+    axes.set_title(title, loc="left", fontsize=10, pad=_TITLE_PAD)
     for place, (pixels, scale, picture) in enumerate(pictures):
         row, column = divmod(place, _COLUMNS)
         cell = _Cell(axes, column * _PITCH, (row + 1) * _PITCH - 1, *pixels.shape[1::-1])

@@ -15,6 +15,7 @@ from mitorch_service.training.data.batch import Batch, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
+from mitorch_service.training.plots.predictions import Row
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
 from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve, score_dtype
@@ -48,7 +49,7 @@ def probabilities(logits: Tensor) -> Tensor:
 
 
 class MulticlassEvaluator(LogitsEvaluator):
-    """Computes top-1 and top-5 accuracy (top n if there are n < 5 classes), and macro averages, over the classes that
+    """Computes top-1 accuracy, top-5 accuracy of six or more classes, and macro averages, over the classes that
     have samples, of precision, recall, F1 and one-vs-rest average precision. Uses torchmetrics."""
 
     task = MulticlassTask.name
@@ -88,13 +89,18 @@ class MulticlassEvaluator(LogitsEvaluator):
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
         return precision_recall_curve(probabilities(logits)[:, index], targets == index)
 
-    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+    def predictions(self, logits: Tensor, targets: Tensor) -> list[list[Row]]:
+        scores, labels = probabilities(logits).max(1)
+        rows = zip(targets.tolist(), labels.tolist(), scores.tolist(), strict=True)
+        return [[Row(self.classes[true], self.classes[taken], score, true == taken)] for true, taken, score in rows]
+
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor, split: str) -> list[Path]:
         from torchmetrics.functional.classification import multiclass_confusion_matrix
 
         counts = multiclass_confusion_matrix(logits, targets, len(self.classes)).numpy()
-        return [draw_confusion(counts, self.classes, folder / "confusion_matrix.png")]
+        return [draw_confusion(counts, self.classes, split, folder / "confusion_matrix.png")]
 
     def describe(self, logits: Tensor, target: Tensor) -> Picture:
         score, label = logits.softmax(0).max(0)
         true, taken = shorten(self.classes[int(target)]), shorten(self.classes[int(label)])
-        return Picture(f"{true}\ntaken for {taken} {score:.2f}")
+        return Picture(f"{true}\ntaken for {taken} {score:.2f}", group=f"{int(target)} {int(label)}")

@@ -14,6 +14,7 @@ from mitorch_service.models.config import ModelConfig, TrainingConfig
 from mitorch_service.training.data.batch import Batch, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
+from mitorch_service.training.plots.predictions import Row
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
 from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve, score_dtype
@@ -100,13 +101,26 @@ class MultilabelEvaluator(LogitsEvaluator):
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
         return precision_recall_curve(probabilities(logits[:, index]), targets[:, index])
 
-    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+    def predictions(self, logits: Tensor, targets: Tensor) -> list[list[Row]]:
+        """Returns a row for each class that a sample has or is predicted to have; for a sample without any, an empty
+        one."""
+        rows: list[list[Row]] = [[] for _ in logits]
+        scores, true = probabilities(logits), targets > 0
+        taken = scores > self._confidence
+        for sample, index in (true | taken).nonzero().tolist():
+            name, right, found = self.classes[index], bool(true[sample, index]), bool(taken[sample, index])
+            score = scores[sample, index].item()
+            rows[sample].append(Row(name if right else "", name if found else "", score, right == found))
+        return [one or [Row("", "", None, correct=True)] for one in rows]
+
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor, split: str) -> list[Path]:
         return []
 
     def describe(self, logits: Tensor, target: Tensor) -> Picture:
         taken = probabilities(logits) > self._confidence
         missed, wrong = (target > 0) & ~taken, (target == 0) & taken
-        return Picture(f"missed: {self._names(missed)}\nwrong: {self._names(wrong)}")
+        title = f"missed: {self._names(missed)}\nwrong: {self._names(wrong)}"
+        return Picture(title, group=title)
 
     def _names(self, chosen: Tensor) -> str:
         names = [shorten(self.classes[index], 12) for index in chosen.nonzero()[:, 0].tolist()]

@@ -48,8 +48,8 @@ class Selection:
         if kept:
             return f"The weights are those of epoch {self.epoch}, the best of {epochs} {values}."
         return (
-            f"Epoch {self.epoch} of {epochs} was the best {values}. The weights are those of the last: to keep the best, "
-            'set "keep_weights": "best".'
+            f"Epoch {self.epoch} of {epochs} was the best {values}. The weights are those of the last: "
+            'set "keep_weights" to "best" to keep the best.'
         )
 
     def state_dict(self) -> State:

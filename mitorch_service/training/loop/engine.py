@@ -18,9 +18,10 @@ from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.evaluation import Validation, task_for
 from mitorch_service.training.loop.feed import Feed, open_feed
 from mitorch_service.training.loop.learner import Learner
+from mitorch_service.training.loop.length import Length
 from mitorch_service.training.loop.reporter import NullReporter, Reporter, TrainingPlan
 from mitorch_service.training.loop.segment import Segment
-from mitorch_service.training.loop.session import Length, Session
+from mitorch_service.training.loop.session import Session
 from mitorch_service.training.loop.session_state import fingerprint
 from mitorch_service.training.loop.weights_metadata import describe_weights, other_classes
 from mitorch_service.training.networks.fitting import load_fitting

@@ -70,8 +70,8 @@ def test_a_last_epoch_that_is_not_the_best_is_told() -> None:
     run(chosen, [0.25, 0.75, 0.5])
     last = {"top1_accuracy": 0.5}
     assert chosen.remark(3, last, kept=False) == (
-        "Epoch 2 of 3 was the best (top1_accuracy 0.75, in the last 0.5). The weights are those of the last: to keep the "
-        'best, set "keep_weights": "best".'
+        "Epoch 2 of 3 was the best (top1_accuracy 0.75, in the last 0.5). The weights are those of the last: "
+        'set "keep_weights" to "best" to keep the best.'
     )
     assert chosen.remark(3, last, kept=True) == (
         "The weights are those of epoch 2, the best of 3 (top1_accuracy 0.75, in the last 0.5)."

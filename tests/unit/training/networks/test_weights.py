@@ -167,7 +167,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     assert "GLOBAL torch.nn.modules.container.Sequential" in str(caught.value)  # torch's own reason
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated, but its files are about
-        torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "m.pth"))
+        torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "m.pth"))  # type: ignore[no-untyped-call]
     with pytest.raises(ModelError, match=r"not a PyTorch weights file.*TorchScript"):
         read_weights(tmp_path / "m.pth")
 

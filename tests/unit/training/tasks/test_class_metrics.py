@@ -55,8 +55,8 @@ def test_accuracies() -> None:
 
 
 def test_top5_of_five_classes_is_left_out() -> None:
-    assert "top5_accuracy" not in evaluate(torch.eye(5), torch.tensor([1, 2, 0, 3, 4])).metrics()
-    assert evaluate(torch.eye(6), torch.tensor([1, 2, 0, 3, 4, 5])).metrics()["top5_accuracy"] == 1.0
+    measured = [evaluate(torch.eye(classes), torch.tensor([1, 2, 0])).metrics() for classes in (5, 6)]
+    assert ["top5_accuracy" in one for one in measured] == [False, True]
 
 
 def test_multiclass_as_scikit_learn_computes_it() -> None:

@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 import numpy as np
 import pytest
 import torch
-from faster_coco_eval import COCO, COCOeval_faster
+from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 from torch import Tensor, nn
@@ -111,7 +111,7 @@ def test_detection_is_as_in_coco(seed: int) -> None:
     assert measured.mean() == pytest.approx(np.nanmean(precision[1:]), abs=1e-9)
     for iou, place in ((30, 0), (50, 1), (75, 6), (90, 9)):
         assert measured.mean(iou) == pytest.approx(np.nanmean(precision[place]), abs=1e-9)
-    for label in np.flatnonzero(boxes):
+    for label in np.flatnonzero(boxes).tolist():
         assert measured.for_class(label)[1:] == pytest.approx(
             (precision[1:, :, label].mean(), precision[1, :, label].mean()), abs=1e-9
         )
@@ -165,11 +165,11 @@ def coco_precision(detections: list[Detection], targets: list[BoxTarget]) -> NDA
     truth.dataset = {
         "images": [{"id": image} for image in range(len(targets))],
         "categories": [{"id": one, "name": str(one)} for one in range(3)],
-        "annotations": annotations(targets),
+        "annotations": coco_rows(targets),
     }
     with redirect_stdout(io.StringIO()):
         truth.createIndex()
-        evaluation = COCOeval_faster(truth, truth.loadRes(annotations(detections)), "bbox")
+        evaluation = COCOeval_faster(truth, truth.loadRes(coco_rows(detections)), "bbox")
         evaluation.params.iouThrs = np.insert(evaluation.params.iouThrs, 0, 0.3)
         evaluation.evaluate()
         evaluation.accumulate()
@@ -177,7 +177,7 @@ def coco_precision(detections: list[Detection], targets: list[BoxTarget]) -> NDA
     return np.where(found < 0, np.nan, found)
 
 
-def annotations(images: list[Detection] | list[BoxTarget]) -> list[dict[str, object]]:
+def coco_rows(images: list[Detection] | list[BoxTarget]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for image, one in enumerate(images):
         for place, (x_min, y_min, x_max, y_max) in enumerate(one["boxes"].double().tolist()):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
+from hypothesis import given, settings, strategies
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 from torch import Tensor, nn
@@ -17,8 +19,10 @@ from mitorch_service.training.data.batch import Batch, BoxTarget
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.tasks.box_metrics import Detection, average_precisions, image_metrics
 from mitorch_service.training.tasks.classification import LogitsEvaluator
+from mitorch_service.training.tasks.detection_evaluator import DetectionEvaluator
 from mitorch_service.training.tasks.multiclass import MulticlassEvaluator
 from mitorch_service.training.tasks.multilabel import MultilabelEvaluator
+from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 CLASSES = 7
 NAMES = ("precision", "recall", "f1")
@@ -39,16 +43,21 @@ def evaluated(evaluator: LogitsEvaluator, logits: Tensor, targets: Tensor) -> Lo
     return evaluator
 
 
-def logits_of(seed: int, classes: int) -> Tensor:
-    """Logits of every scale: all within 0..1, usual, and so large that float32 scores are all 0 or 1."""
+SEEDS = strategies.integers(0, 2**32 - 1)
+SCALES = strategies.sampled_from([0, 8, 90])
+
+
+def logits_of(seed: int, scale: int, classes: int) -> Tensor:
+    """Logits of every scale: all within 0..1 (0), usual, and so large that float32 scores are all 0 or 1."""
     torch.manual_seed(seed)
     values = torch.rand(60, classes)
-    return values if seed % 3 == 0 else (values - 0.5) * (8 if seed % 3 == 1 else 90)
+    return values if scale == 0 else (values - 0.5) * scale
 
 
-@pytest.mark.parametrize("seed", range(9))
-def test_multiclass_is_as_in_scikit_learn(seed: int) -> None:
-    logits = logits_of(seed, CLASSES)
+@given(SEEDS, SCALES)
+@settings(max_examples=20)
+def test_multiclass_is_as_in_scikit_learn(seed: int, scale: int) -> None:
+    logits = logits_of(seed, scale, CLASSES)
     targets = torch.randint(CLASSES - 1, (60,))  # the last class has no samples
     evaluator = evaluated(MulticlassEvaluator(NETWORK, [f"c{index}" for index in range(CLASSES)]), logits, targets)
     measured, true, taken = evaluator.metrics(), targets.numpy(), logits.argmax(1).numpy()
@@ -68,11 +77,12 @@ def test_multiclass_is_as_in_scikit_learn(seed: int) -> None:
     assert evaluator.loss() == pytest.approx(loss.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("classes", [1, 2, CLASSES])
-@pytest.mark.parametrize("seed", range(3))
-def test_multilabel_is_as_in_scikit_learn(seed: int, classes: int) -> None:
-    logits = logits_of(seed, classes)
+@given(SEEDS, SCALES, strategies.sampled_from([1, 2, CLASSES]))
+@settings(max_examples=20)
+def test_multilabel_is_as_in_scikit_learn(seed: int, scale: int, classes: int) -> None:
+    logits = logits_of(seed, scale, classes)
     targets = (torch.rand(60, classes) > 0.6).float()
+    targets[0] = 1  # each class has a sample
     evaluator = evaluated(MultilabelEvaluator(NETWORK, [f"c{n}" for n in range(classes)], 0.55), logits, targets)
     measured, true, scores = evaluator.metrics(), targets.int().numpy(), logits.double().sigmoid().numpy()
     columns = range(classes)
@@ -101,7 +111,8 @@ def test_16_of_20_boxes_found_exactly() -> None:
     assert measured.mean(50) == measured.mean(90) == measured.for_class(0)[2] == pytest.approx(81 / 101)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@given(SEEDS)
+@settings(max_examples=20)
 def test_detection_is_as_in_coco(seed: int) -> None:
     detections, targets = boxes_of(seed)
     measured = average_precisions(detections, targets, 3)
@@ -117,7 +128,8 @@ def test_detection_is_as_in_coco(seed: int) -> None:
         )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@given(SEEDS)
+@settings(max_examples=20)
 def test_images_are_told_apart_as_in_scikit_learn(seed: int) -> None:
     detections, targets = boxes_of(seed)
     measured = image_metrics(detections, targets, 0.5)
@@ -129,6 +141,23 @@ def test_images_are_told_apart_as_in_scikit_learn(seed: int) -> None:
     counts = sklearn_metrics.confusion_matrix(true, taken, labels=[False, True]).ravel()
     names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
     assert [measured[f"image_{name}"] for name in names] == counts.tolist()
+
+
+@given(SEEDS)
+@settings(max_examples=10)
+def test_rates_of_each_class_are_as_in_coco(seed: int) -> None:
+    detections, targets = boxes_of(seed)
+    evaluator = DetectionEvaluator(NETWORK, "abc", 0.4)
+    evaluator.merge((detections, targets, [torch.tensor(1.0)], WorstMistakes((0.0,) * 3, (1.0,) * 3).state()))
+    kept = [{name: values[one["scores"] >= 0.4] for name, values in one.items()} for one in detections]
+    recall = np.array(coco_evaluation(kept, targets)["recall"])[1, :, 0, -1]
+    for label, row in enumerate(evaluator.per_class().values()):
+        taken = sum(int((one["labels"] == label).sum()) for one in kept)
+        if row["boxes"]:
+            right = recall[label] * row["boxes"]
+            assert row["recall"] == pytest.approx(recall[label])
+            assert row["precision"] == pytest.approx(right / max(taken, 1))
+            assert row["f1"] == pytest.approx(2 * right / (taken + row["boxes"]))
 
 
 def boxes_of(seed: int) -> tuple[list[Detection], list[BoxTarget]]:
@@ -160,7 +189,13 @@ def boxes_of(seed: int) -> tuple[list[Detection], list[BoxTarget]]:
 
 
 def coco_precision(detections: list[Detection], targets: list[BoxTarget]) -> NDArray[np.float64]:
-    """COCO's own evaluation with its own thresholds: (IoUs 0.3 and 0.5 to 0.95, recalls, 3 classes)."""
+    """The precisions of COCO's own evaluation: (IoUs 0.3 and 0.5 to 0.95, recalls, 3 classes)."""
+    found = np.array(coco_evaluation(detections, targets)["precision"][..., 0, -1])
+    return np.where(found < 0, np.nan, found)
+
+
+def coco_evaluation(detections: list[Detection], targets: list[BoxTarget]) -> dict[str, Any]:
+    """COCO's own evaluation with its own thresholds."""
     truth = COCO()
     truth.dataset = {
         "images": [{"id": image} for image in range(len(targets))],
@@ -173,8 +208,8 @@ def coco_precision(detections: list[Detection], targets: list[BoxTarget]) -> NDA
         evaluation.params.iouThrs = np.insert(evaluation.params.iouThrs, 0, 0.3)
         evaluation.evaluate()
         evaluation.accumulate()
-    found = np.array(evaluation.eval["precision"][..., 0, -1])
-    return np.where(found < 0, np.nan, found)
+    result: dict[str, Any] = evaluation.eval
+    return result
 
 
 def coco_rows(images: list[Detection] | list[BoxTarget]) -> list[dict[str, object]]:

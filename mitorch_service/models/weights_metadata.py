@@ -23,7 +23,7 @@ class Preprocessing(Document):
 
 
 class WeightsMetadata(Document):
-    """What the weights are of."""
+    """The description of the weights in a file."""
 
     task_type: str
     classes: tuple[str, ...]  # in the order of the network's outputs

@@ -42,12 +42,14 @@ def _train(
     paths: Mapping[str, Path],
 ) -> RunEnd:
     with heavy_imports():
-        from mitorch_service.training.loop.engine import train
+        from mitorch_service.training.loop.engine import check_objective, train
         from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
         from mitorch_service.training.loop.file_reporter import FileReporter
 
     config = engine_config(context.training)
     lists = read_splits(paths, str(dataset.ref))
+    for name in context.training.trial.all_objectives() if context.training.trial is not None else ():
+        check_objective(name, config.task_type, lists["train"])
     checkpoints = resume_point.open_checkpoints()
     plots = context.folder / "plots"
     with (

@@ -76,7 +76,7 @@ def train(
         reporter = reporter if reporter is not None and processes.first else NullReporter()
         seed_everything(config.seed)
         task = task_for(config, train)
-        _check_objective(config, train)
+        check_objective(config.objective, config.task_type, train)
         network = task.build_network(config.model, len(train.classes))
         if base_weights is not None:
             _load_base(network, base_weights, train, reporter)
@@ -112,10 +112,10 @@ def train(
             return replace(_outcome(session, validation, plots), metadata=metadata)
 
 
-def _check_objective(config: TrainingConfig, train: ImageList) -> None:
+def check_objective(name: str | None, task_type: str, train: ImageList) -> None:
     """Raises InvalidInput for a metric that says nothing about so few classes."""
-    name, classes = config.objective, len(train.classes)
-    if name in METRICS.get(config.task_type, ()) and name not in metrics_for(config.task_type, classes):
+    classes = len(train.classes)
+    if name in METRICS.get(task_type, ()) and name not in metrics_for(task_type, classes):
         problem = f"{name} of {classes} classes is always 1 and compares nothing: take top1_accuracy or val_loss"
         raise InvalidInput("config", [Problem("objective", problem)])
 

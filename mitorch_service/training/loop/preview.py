@@ -16,12 +16,14 @@ from mitorch_service.training.data.batch import Target
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import BadImage, ImageKey, Images
 from mitorch_service.training.data.loaders import EpochBatches
+from mitorch_service.training.plots.canvas import shorten_path
 
 _MEAN = (0.485, 0.456, 0.406)  # the fill color of erasing; a network may have another
 _SMALLEST = 160  # pixels of a tile's side
 _LARGEST = 320
 _GAP = 6
 _CAPTION = 14
+_FILE = 16  # characters of a file's name
 _COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 
 
@@ -63,7 +65,8 @@ def _tile(images: Images, key: ImageKey, classes: tuple[str, ...]) -> Image.Imag
     tile = Image.new("RGB", (image.width, image.height + _CAPTION), "white")
     tile.paste(image, (0, _CAPTION))
     draw = ImageDraw.Draw(tile)
-    draw.text((1, 0), _caption(target, classes), fill="black")
+    file = shorten_path(images.image_list.images[key.index], _FILE)
+    draw.text((1, 0), f"{file}  {_caption(target, classes)}", fill="black")
     if isinstance(target, dict):
         _draw_boxes(draw, target, scale, classes)
     return tile

@@ -75,7 +75,7 @@ def _load(path: Path) -> Any:
 
 def _harmless() -> list[Any]:
     """Returns the classes in other programs' checkpoints that hold values only: arguments, paths, NumPy's numbers."""
-    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
+    multiarray = (getattr(np, "_core", None) or np.core).multiarray  # NumPy 2, or 1
     numbers = [type(np.dtype(name)) for name in ("f2", "f4", "f8", "i4", "i8", "?")]
     scalars = [(multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     paths = [pathlib.PosixPath, pathlib.PurePosixPath, pathlib.PureWindowsPath]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from timm.utils.checkpoint_saver import CheckpointSaver
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from mitorch_service.errors import ArtifactError, ModelError
@@ -170,6 +172,18 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
         torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "m.pth"))  # type: ignore[no-untyped-call]
     with pytest.raises(ModelError, match=r"not a PyTorch weights file.*TorchScript"):
         read_weights(tmp_path / "m.pth")
+
+
+def test_a_checkpoint_that_timm_has_written(tmp_path: Path) -> None:
+    module = network()
+    optimizer, average = torch.optim.SGD(module.parameters(), 0.1, 0.9), ModelEmaV3(SAVED)
+    arguments = argparse.Namespace(model="x", lr=0.1, output=str(tmp_path))
+    saver = CheckpointSaver(module, optimizer, arguments, average, checkpoint_dir=str(tmp_path))
+    saver.save_checkpoint(3, metric=77.5)
+    read = read_weights(tmp_path / "last.pth.tar")
+    assert read.key == "state_dict_ema"
+    load_all(module, read.state_dict, "last.pth.tar")
+    assert torch.equal(module.state_dict()["2.weight"], SAVED.state_dict()["2.weight"])
 
 
 @pytest.mark.parametrize("legacy", [False, True])

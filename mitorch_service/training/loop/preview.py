@@ -16,7 +16,7 @@ from mitorch_service.training.data.batch import Target
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import BadImage, ImageKey, Images
 from mitorch_service.training.data.loaders import EpochBatches
-from mitorch_service.training.plots.canvas import shorten_path
+from mitorch_service.training.plots.canvas import drawable, shorten_path
 
 _MEAN = (0.485, 0.456, 0.406)  # the fill color of erasing; a network may have another
 _SMALLEST = 160  # pixels of a tile's side
@@ -82,7 +82,7 @@ def _caption(target: Target, classes: tuple[str, ...]) -> str:
         count = len(target["labels"])
         return f"{count} box{'es' * (count != 1)}"
     labels = target if isinstance(target, tuple) else (target,)
-    return ", ".join(classes[label] for label in labels) or "none"
+    return drawable(", ".join(classes[label] for label in labels)) or "none"
 
 
 def _draw_boxes(draw: ImageDraw.ImageDraw, target: dict[str, Tensor], scale: float, classes: tuple[str, ...]) -> None:
@@ -92,8 +92,9 @@ def _draw_boxes(draw: ImageDraw.ImageDraw, target: dict[str, Tensor], scale: flo
         left, top = x_min, y_min + _CAPTION
         draw.rectangle((left, top, max(left, x_max - 1), max(top, y_max - 1 + _CAPTION)), outline=color, width=2)
         place = (left + 3, top + 3)
-        draw.rectangle(draw.textbbox(place, classes[label]), fill="white")
-        draw.text(place, classes[label], fill=color)
+        name = drawable(classes[label])
+        draw.rectangle(draw.textbbox(place, name), fill="white")
+        draw.text(place, name, fill=color)
 
 
 def _sheet(tiles: list[Image.Image]) -> Image.Image:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mitorch_service.training.plots.canvas import new_figure, save_figure, shorten
+from mitorch_service.training.plots.canvas import drawable, new_figure, save_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
@@ -49,7 +49,7 @@ def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], title: str, path:
     axes = figure.subplots()  # one for all pictures: one for each takes several times as long to draw
     axes.set(xlim=(0, _COLUMNS * _PITCH - _GAP), ylim=(rows * _PITCH, 0), aspect="equal")
     axes.axis("off")
-    axes.set_title(title, loc="left", fontsize=10, pad=_TITLE_PAD)
+    axes.set_title(drawable(title), loc="left", fontsize=10, pad=_TITLE_PAD)
     for place, (pixels, scale, picture) in enumerate(pictures):
         row, column = divmod(place, _COLUMNS)
         cell = _Cell(axes, column * _PITCH, (row + 1) * _PITCH - 1, *pixels.shape[1::-1])
@@ -110,7 +110,7 @@ def _draw_box(cell: _Cell, box: DrawnBox, scale: float) -> None:
     else:
         place, side = bottom, "top" if bottom < cell.height - room else "bottom"
     label = {"facecolor": "k", "alpha": 0.6, "pad": 1, "lw": 0}
-    cell.write(left, place, box.text, va=side, color=edge.get_edgecolor(), fontsize=7, bbox=label)
+    cell.write(left, place, drawable(box.text), va=side, color=edge.get_edgecolor(), fontsize=7, bbox=label)
 
 
 def _edge(corners: tuple[float, float, float, float], true: bool) -> Rectangle:

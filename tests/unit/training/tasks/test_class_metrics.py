@@ -55,7 +55,7 @@ def test_accuracies() -> None:
 
 
 def test_top5_of_five_classes_is_left_out() -> None:
-    measured = [evaluate(torch.eye(classes), torch.tensor([1, 2, 0])).metrics() for classes in (5, 6)]
+    measured = [evaluate(torch.eye(classes)[:3], torch.tensor([1, 2, 0])).metrics() for classes in (5, 6)]
     assert ["top5_accuracy" in one for one in measured] == [False, True]
 
 

@@ -236,7 +236,7 @@ def test_predictions_name_their_files_also_if_images_are_left_out(tmp_path: Path
     images = read_image_list(write_colors(tmp_path, 9))
     for index in (0, 4):
         (tmp_path / "train" / f"{index}.png").write_bytes(b"")
-    given = config(data={"on_error": "skip"}, num_workers=2, batch_size=2)
+    given = config(data={"on_error": "skip"}, batch_size=2)
     evaluate(given, images, tmp_path / "m.pth", plots=tmp_path / "plots")
     with (tmp_path / "plots" / "predictions.csv").open(newline="") as file:
         labels = [(row["file"], row["label"]) for row in csv.DictReader(file)]

@@ -55,7 +55,7 @@ def logits_of(seed: int, scale: int, classes: int) -> Tensor:
 
 
 @given(SEEDS, SCALES)
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_multiclass_is_as_in_scikit_learn(seed: int, scale: int) -> None:
     logits = logits_of(seed, scale, CLASSES)
     targets = torch.randint(CLASSES - 1, (60,))  # the last class has no samples
@@ -78,7 +78,7 @@ def test_multiclass_is_as_in_scikit_learn(seed: int, scale: int) -> None:
 
 
 @given(SEEDS, SCALES, strategies.sampled_from([1, 2, CLASSES]))
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_multilabel_is_as_in_scikit_learn(seed: int, scale: int, classes: int) -> None:
     logits = logits_of(seed, scale, classes)
     targets = (torch.rand(60, classes) > 0.6).float()
@@ -112,7 +112,7 @@ def test_16_of_20_boxes_found_exactly() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_detection_is_as_in_coco(seed: int) -> None:
     detections, targets = boxes_of(seed)
     measured = average_precisions(detections, targets, 3)
@@ -129,7 +129,7 @@ def test_detection_is_as_in_coco(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_images_are_told_apart_as_in_scikit_learn(seed: int) -> None:
     detections, targets = boxes_of(seed)
     measured = image_metrics(detections, targets, 0.5)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from PIL import ExifTags
 
-from PIL import ExifTags, Image
-
+from mitorch_service.errors import DataError
+from mitorch_service.training.data.image_files import DAMAGES, image_file, open_image
 from mitorch_service.training.data.image_list import ImageLocation
 from mitorch_service.training.data.zip_index import ZipFiles
 
 _SWAPPED = (5, 6, 7, 8)  # EXIF orientations that turn an image on its side
 
 
-def upright_size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int]:
-    """Width and height as the image is to be seen, turned by its EXIF orientation. Raises Pillow's errors, OSError and
-    those of `ZipFiles.read`."""
-    file = location.path if location.entry is None else BytesIO(archives.read(location.path, location.entry))
-    with Image.open(file) as image:
-        width, height = image.size
-        turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in _SWAPPED
-    return (height, width) if turned else (width, height)  # Pillow turns a TIFF's size itself
+def upright_size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:
+    """Width and height as the image is to be seen, turned by its EXIF orientation; None if it cannot be read."""
+    try:
+        with open_image(image_file(location, archives)) as image:
+            width, height = image.size
+            # Pillow turns a TIFF's size itself
+            turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in _SWAPPED
+    except (DataError, *DAMAGES):
+        return None
+    return (height, width) if turned else (width, height)

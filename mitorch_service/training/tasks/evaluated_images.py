@@ -40,10 +40,8 @@ class EvaluatedImages:
         cannot be known: the validation's transforms are random, or the image's size cannot be read again."""
         if self.augmentation is None:
             return None
-        location = self.images.location(self.order[sample])
-        try:
-            size = upright_size(location, self.images.archives)
-        except Exception:  # noqa: BLE001 - of Pillow and zipfile; the image was read once, and its figures stand
+        size = upright_size(self.images.location(self.order[sample]), self.images.archives)
+        if size is None:
             return None
         if size not in self._placements:
             self._placements[size] = self.augmentation.placement(size)

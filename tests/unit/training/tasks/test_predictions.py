@@ -104,21 +104,22 @@ def test_detection_has_a_row_for_each_true_box_and_each_false_detection(tmp_path
     assert [(row.label, row.prediction, row.correct) for row in empty] == [("", "", True)]
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
 @pytest.mark.parametrize("steps", [["letterbox"], ["resize"], ["smallest_max_size"], ["center_crop"], []])
 @pytest.mark.parametrize(
     ("size", "orientation"), [((60, 40), 1), ((40, 60), 1), ((60, 40), 6), ((37, 91), 8), ((9, 5), 1)]
 )
 def test_boxes_come_back_to_the_pixels_of_the_upright_image(
-    tmp_path: Path, steps: list[str], size: tuple[int, int], orientation: int
+    tmp_path: Path, steps: list[str], size: tuple[int, int], orientation: int, name: str
 ) -> None:
     named = [AugmentationStep(name=name) for name in steps]
     augmentation = build_augmentation(named, 32, (0.5,) * 3, "detection", training=False)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", size).save(tmp_path / "a.jpg", exif=exif)
+    Image.new("RGB", size).save(tmp_path / name, exif=exif)
     middle = array("f", (size[0] * 0.4, size[1] * 0.45, size[0] * 0.6, size[1] * 0.55))
     targets = BoxTargets.grouped(1, array("q", [0]), array("q", [0]), middle)
-    data = ImageList("val", tmp_path, PackedStrings(["a.jpg"]), targets, ("cat",))
+    data = ImageList("val", tmp_path, PackedStrings([name]), targets, ("cat",))
     seen = Images(data, augmentation, 0)[ImageKey(0, 0)]
     assert isinstance(seen, tuple)
     assert isinstance(seen[1], dict)

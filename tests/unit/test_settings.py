@@ -237,3 +237,10 @@ def test_a_home_folder_whose_name_is_no_text_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", "/home/\udcff")
     with pytest.raises(SettingsError, match=r"^HOME: is not UTF-8 text"):
         read_settings({})
+
+
+def test_who_submits_is_the_user_unless_another_name_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "maria")
+    assert read_settings({}).user == "maria"
+    assert read_settings({"MITORCH_USER": "team vision"}).user == "team vision"
+    assert read_settings({"MITORCH_USER": "x" * 999}).user == "x" * 200

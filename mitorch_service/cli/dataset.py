@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 
 import click
 
+from mitorch_service.cli.completed_values import complete_datasets
+from mitorch_service.cli.suggesting_group import SuggestingGroup
 
-@click.group(name="midataset")
+
+@click.group(name="midataset", cls=SuggestingGroup)
 def command() -> None:
     """Register, list, show and remove data sets. A registered version never changes."""
 
@@ -45,7 +48,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("ref", metavar="NAME[:V]")
+@click.argument("ref", metavar="NAME[:V]", shell_complete=complete_datasets)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(ref: str, as_json: bool) -> None:
     """Show one data set; without a version, the newest."""
@@ -65,7 +68,7 @@ def show(ref: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("ref", metavar="NAME:V")
+@click.argument("ref", metavar="NAME:V", shell_complete=complete_datasets)
 def remove(ref: str) -> None:
     """Take one version out of the registry; its files stay. Refused while trainings that have not ended use it."""
     from mitorch_service.cli.arguments import dataset_ref
@@ -76,7 +79,7 @@ def remove(ref: str) -> None:
     click.echo(f"removed {remove_version(open_store(read_settings()), dataset_ref('NAME:V', ref))}")
 
 
-@command.group()
+@command.group(cls=SuggestingGroup)
 def datastore() -> None:
     """Blob containers that an Azure ML workspace knows by a name."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitorch_service.cli.completed_values import complete_datasets
+
 if TYPE_CHECKING:
     from mitorch_service.settings import Settings
     from mitorch_service.stores.base import Store
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Lower first.",
 )
-@click.option("--dataset", metavar="NAME[:V]", help="Overrides the file's; without a version, the newest.")
+@click.option(
+    "--dataset",
+    metavar="NAME[:V]",
+    shell_complete=complete_datasets,
+    help="Overrides the file's; without a version, the newest.",
+)
 @click.option("--name", help="A name for people.")
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="For filtering; may be given more than once.")
 @click.option("--explain", is_flag=True, help="Queue nothing: print what would run.")

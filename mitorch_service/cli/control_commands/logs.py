@@ -1,0 +1,34 @@
+"""micontrol logs."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from mitorch_service.cli.completed_values import complete_ids
+
+_SECONDS = 1.0
+
+
+@click.command()
+@click.argument("id", shell_complete=complete_ids)
+@click.option("--attempt", type=click.IntRange(1), help="Its number. [default: the current one]")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="The last N lines only. [default: 64 KB]")
+@click.option("--follow", is_flag=True, help="Print what is added, too, until the training has ended or Ctrl-C.")
+def logs(id: str, attempt: int | None, tail: int | None, follow: bool) -> None:
+    """Print the end of what a training's run has printed so far.
+
+    With --follow and without --attempt, the attempts that come after it, too.
+    """
+    from mitorch_service.reports.run_log import follow_log, read_log
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_backends, open_store
+
+    settings = read_settings()
+    store, backends = open_store(settings), open_backends(settings)
+    if not follow:
+        click.echo(read_log(store, backends, id, attempt, tail), nl=False)
+        return
+    for text in follow_log(store, backends, id, attempt, tail, lambda: time.sleep(_SECONDS)):
+        click.echo(text, nl=False)

@@ -19,7 +19,7 @@ def completed(machine: Machine, line: str) -> list[str]:
     environment = {"_MITORCH_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     answer = machine.run("x", **environment)
     assert (answer.code, answer.err) == (0, "")
-    return [item.partition(",")[2] for item in answer.out.splitlines()]
+    return [item.partition(",")[2] for item in answer.out.splitlines() if item]
 
 
 def test_commands_options_ids_and_names(machine: Machine) -> None:
@@ -87,10 +87,10 @@ def test_versions_and_short_help(bare_machine: Machine) -> None:
         ("control submit", "'mitorch submit'"),
         ("dataset lst", "'list'"),
         ("dataset datastore lit", "'list'"),
-        ("query --statsu new", "--status"),
+        ("query --limt 3", "'--limit'"),
     ],
 )
 def test_a_mistyped_command_names_the_nearest(bare_machine: Machine, words: str, meant: str) -> None:
     answer = bare_machine.run(*words.split())
     assert answer.code == 2
-    assert f"Did you mean {meant}?" in answer.err
+    assert f"Did you mean {meant}?" in answer.err, answer.err

@@ -62,6 +62,7 @@ def _job_fields(report: JobReport) -> list[tuple[str, object]]:
         ("job", job.id),
         ("name", job.name),
         ("tags", job.tags),
+        ("user note", job.user_note),
         ("status", job.status),
         ("priority", job.priority),
         ("dataset", job.dataset),

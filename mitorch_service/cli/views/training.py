@@ -57,6 +57,7 @@ def _training_fields(report: TrainingReport) -> list[tuple[str, object]]:
         ("training", training.id),
         ("name", training.name),
         ("tags", training.tags),
+        ("user note", training.user_note),
         ("status", training.status),
         ("priority", training.priority),
         ("dataset", training.dataset),

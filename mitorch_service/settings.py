@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import SettingsError
+from mitorch_service.wording.input_problem import input_problem
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 
@@ -314,7 +315,7 @@ def _cluster_problem(where: str, kind: str, detail: ErrorDetails) -> str:
         return f"{where}{'.'.join(path)}: unknown key; known: {', '.join(sorted(model.model_fields))}"
     secret = detail["type"] == "missing" or path[:1] == ["auth"] or not path
     value = "" if secret or isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
-    return f"{where}{'.'.join(path)}: {detail['msg'].removeprefix('Value error, ')}{value}"
+    return f"{where}{'.'.join(path)}: {input_problem(detail)}{value}"
 
 
 def _auth_of(variable: str, where: str, auth: Mapping[str, object], environ: Mapping[str, str]) -> str:

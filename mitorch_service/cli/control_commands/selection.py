@@ -83,7 +83,7 @@ class Asked:
 
     def _is_wanted(self, found: Selected, verb: str) -> bool:
         """Says what would be changed and asks. Raises click.UsageError where nobody can answer."""
-        from mitorch_service.models.counted import counted
+        from mitorch_service.wording.counted import counted
 
         jobs = sum(kind == "job" for kind, _ in found.items)
         trainings = len(found.items) - jobs

@@ -9,9 +9,9 @@ import click
 
 from mitorch_service.cli.views.output import show_json
 from mitorch_service.errors import MiTorchError
-from mitorch_service.models.counted import counted
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.operations.lifecycle import Change
+from mitorch_service.wording.counted import counted
 
 
 def cancel_text(change: Change) -> str:

@@ -7,10 +7,10 @@ import sys
 import click
 
 from mitorch_service.cli.views.output import show_json
-from mitorch_service.models.counted import counted
 from mitorch_service.operations.restoration import RestoreReport
 from mitorch_service.operations.retention import PruneReport
 from mitorch_service.stores.requests import Compaction
+from mitorch_service.wording.counted import counted
 
 
 def show_pruned(report: PruneReport, done: str) -> None:

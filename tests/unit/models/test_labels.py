@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mitorch_service.models.counted import counted
 from mitorch_service.models.labels import MAX_TAGS, changed_tags, check_tag, check_text
 
 
@@ -34,8 +33,3 @@ def test_what_is_no_tag(tag: str) -> None:
 
 def test_what_is_a_text() -> None:
     assert check_text("réseau 深い 🙂", 20)
-
-
-def test_counts_have_the_right_noun() -> None:
-    assert [counted(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
-    assert counted(2, "copy", "copies") == "2 copies"

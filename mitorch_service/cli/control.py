@@ -11,6 +11,7 @@ from mitorch_service.cli.completed_values import complete_ids
 from mitorch_service.cli.control_commands import change, label
 from mitorch_service.cli.control_commands.logs import logs
 from mitorch_service.cli.control_commands.restore import restore
+from mitorch_service.cli.number_types import Number
 from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 
@@ -32,7 +33,7 @@ command.add_command(restore)
 @command.command()
 @click.option(
     "--every",
-    type=click.FloatRange(0.05),
+    type=Number(0.05),
     help="Seconds between passes. [default: 1 with local clusters only, else 300]",
 )
 @click.option("--until-idle", is_flag=True, help="End once nothing is queued, running or to be expanded.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mitorch_service.cli.completed_values import complete_datasets, complete_ids, complete_jobs
+from mitorch_service.cli.number_types import WholeNumber
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ STATUSES = tuple(status.value for status in TrainingStatus)
 @click.option("--job", metavar="ID", shell_complete=complete_jobs, help="Only trials of this job.")
 @click.option("--dataset", metavar="NAME", shell_complete=complete_datasets, help="Only trainings on this data set.")
 @click.option("--tag", metavar="K=V", help="Only trainings with this tag.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="Rows to show.")
+@click.option("--limit", type=WholeNumber(1, 1_000_000), default=20, show_default=True, help="Rows to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--why", is_flag=True, help="Explain why the training or job ID waits, cluster by cluster.")
 @click.option("--watch", is_flag=True, help="Refresh every two seconds, until it has ended or Ctrl-C.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mitorch_service.cli.completed_values import complete_datasets
+from mitorch_service.cli.number_types import WholeNumber
 
 if TYPE_CHECKING:
     from mitorch_service.settings import Settings
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--priority",
-    type=click.IntRange(-(2**31), 2**31 - 1),
+    type=WholeNumber(-(2**31), 2**31 - 1),
     default=100,
     show_default=True,
     help="Lower first.",

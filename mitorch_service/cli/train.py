@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitorch_service.cli.number_types import Number, WholeNumber
+
 if TYPE_CHECKING:
     from mitorch_service.models.config import TrainingConfig
     from mitorch_service.training.data.image_list import ImageList
@@ -36,8 +38,8 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the weights here.")
 @click.option("--list-models", metavar="PATTERN", is_eager=True, expose_value=False, callback=list_models, help=_LIST)
-@click.option("--preview-augmentation", type=click.IntRange(1, 400), metavar="N", help=_PREVIEW)
-@click.option("--evict-at", type=click.FloatRange(0), metavar="EPOCHS", help=_EVICT)
+@click.option("--preview-augmentation", type=WholeNumber(1, 400), metavar="N", help=_PREVIEW)
+@click.option("--evict-at", type=Number(0), metavar="EPOCHS", help=_EVICT)
 @click.option("-d", "--debug-run", is_flag=True, help="One iteration of training and of validation.")
 def command(
     config: str,

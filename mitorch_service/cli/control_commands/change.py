@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from mitorch_service.cli.control_commands.selection import Asked, selection_options
+from mitorch_service.cli.number_types import WholeNumber
 from mitorch_service.models.status import ENDED, OPEN, RETRYABLE
 
 
@@ -58,7 +59,7 @@ def retry(asked: Asked) -> int:
 
 @click.command(cls=NumberLast)
 @selection_options(OPEN)
-@click.argument("n", type=click.IntRange(-(2**31), 2**31 - 1))
+@click.argument("n", type=WholeNumber(-(2**31), 2**31 - 1))
 def priority(asked: Asked, n: int) -> int:
     """Give trainings, or jobs with their waiting trials, the priority N; lower runs first."""
     from mitorch_service.cli.views.change import priority_text

@@ -7,14 +7,15 @@ import time
 import click
 
 from mitorch_service.cli.completed_values import complete_ids
+from mitorch_service.cli.number_types import WholeNumber
 
 _SECONDS = 1.0
 
 
 @click.command()
 @click.argument("id", shell_complete=complete_ids)
-@click.option("--attempt", type=click.IntRange(1), help="Its number. [default: the current one]")
-@click.option("--tail", type=click.IntRange(0), metavar="N", help="The last N lines only. [default: 64 KB]")
+@click.option("--attempt", type=WholeNumber(1), help="Its number. [default: the current one]")
+@click.option("--tail", type=WholeNumber(0), metavar="N", help="The last N lines only. [default: 64 KB]")
 @click.option("--follow", is_flag=True, help="Print what is added, too, until the training has ended or Ctrl-C.")
 def logs(id: str, attempt: int | None, tail: int | None, follow: bool) -> None:
     """Print the end of what a training's run has printed so far.

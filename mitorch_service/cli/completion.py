@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from mitorch_service.cli.parameter_types import Word
+
 
 @click.command(name="completion")
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.argument("shell", type=Word(("bash", "zsh", "fish")))
 def command(shell: str) -> None:
     """Print the script by which SHELL completes commands, options, ids and names.
 

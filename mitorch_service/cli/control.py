@@ -11,7 +11,7 @@ from mitorch_service.cli.completed_values import complete_ids
 from mitorch_service.cli.control_commands import change, label
 from mitorch_service.cli.control_commands.logs import logs
 from mitorch_service.cli.control_commands.restore import restore
-from mitorch_service.cli.number_types import Number
+from mitorch_service.cli.parameter_types import FilePath, Number
 from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 
@@ -51,7 +51,7 @@ def run(every: float | None, until_idle: bool) -> None:
 @click.option("--keep-best", is_flag=True, help="Keep the best trial (or Pareto front) of each job.")
 @click.option("--keep-artifacts", is_flag=True, help="Keep weights and logs, which are deleted otherwise.")
 @click.option(
-    "--archive", type=click.Path(dir_okay=False, path_type=Path), help="Append what is pruned to FILE.jsonl.gz."
+    "--archive", type=FilePath(dir_okay=False, path_type=Path), help="Append what is pruned to FILE.jsonl.gz."
 )
 @click.option("--delete", is_flag=True, help="Delete for good, without an archive.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be pruned.")

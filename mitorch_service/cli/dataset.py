@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from mitorch_service.cli.completed_values import complete_datasets
+from mitorch_service.cli.parameter_types import FilePath
 from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 
@@ -16,7 +17,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("definitions", type=click.Path(dir_okay=False))
+@click.argument("definitions", type=FilePath(dir_okay=False))
 @click.option("--cluster", help="Its workspace has the DATASTORE of azureml:// paths. [default: the only workspace]")
 def register(definitions: str, cluster: str | None) -> None:
     """Register the data sets in the JSON file DEFINITIONS, a list of {name, version, train, val[, test]}, each split

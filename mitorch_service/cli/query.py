@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mitorch_service.cli.completed_values import complete_datasets, complete_ids, complete_jobs
-from mitorch_service.cli.number_types import WholeNumber
+from mitorch_service.cli.parameter_types import WholeNumber, Word
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ STATUSES = tuple(status.value for status in TrainingStatus)
 
 @click.command(name="miquery")
 @click.argument("id", required=False, shell_complete=complete_ids)
-@click.option("--status", type=click.Choice(STATUSES), help="Only trainings in this status.")
+@click.option("--status", type=Word(STATUSES), help="Only trainings in this status.")
 @click.option("--job", metavar="ID", shell_complete=complete_jobs, help="Only trials of this job.")
 @click.option("--dataset", metavar="NAME", shell_complete=complete_datasets, help="Only trainings on this data set.")
 @click.option("--tag", metavar="K=V", help="Only trainings with this tag.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mitorch_service.cli.completed_values import complete_datasets
-from mitorch_service.cli.number_types import WholeNumber
+from mitorch_service.cli.parameter_types import FilePath, WholeNumber
 
 if TYPE_CHECKING:
     from mitorch_service.settings import Settings
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 @click.command(name="misubmit")
-@click.argument("config", required=False, type=click.Path(dir_okay=False, allow_dash=True))
+@click.argument("config", required=False, type=FilePath(dir_okay=False, allow_dash=True))
 @click.option(
     "--many",
     metavar="SOURCE",
-    type=click.Path(allow_dash=True),
+    type=FilePath(allow_dash=True),
     help="Instead of CONFIG: a file with one config per line, a folder with *.json files (and folders), or -.",
 )
 @click.option(

@@ -81,7 +81,7 @@ class ScriptSection(ConfigSection):
     @classmethod
     def _free_variables(cls, env: dict[str, str]) -> dict[str, str]:
         for name in env:
-            if not _VARIABLE.match(name):
+            if not _VARIABLE.fullmatch(name):
                 raise ValueError(f"{name!r} is not a valid name of an environment variable")
             if name.startswith("MITORCH_"):
                 raise ValueError(f"{name} is reserved: choose a name that does not begin with MITORCH_")
@@ -109,7 +109,7 @@ class ScriptConfig(ConfigSection):
     @classmethod
     def _plain_names(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name in parameters:
-            if not _PARAMETER.match(name):
+            if not _PARAMETER.fullmatch(name):
                 raise ValueError(f"the parameter {name!r} cannot be an argument: use letters, digits, _ . and -")
         return parameters
 

@@ -144,4 +144,11 @@ def _file_problems(splits: dict[str, DatasetSplit]) -> list[Problem]:
 def _missing(name: str, split: DatasetSplit) -> Sequence[Problem]:
     named = [(f"{name}.path", split.path)]
     named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(split.support_files)]
-    return [Problem(where, f"there is no file or folder {path}") for where, path in named if not Path(path).exists()]
+    return [Problem(where, f"there is no file or folder {path}") for where, path in named if not _exists(path)]
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that no file system can hold
+        return False

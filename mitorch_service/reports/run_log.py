@@ -25,7 +25,7 @@ def read_log(
     training = store.trainings.get_training(_training_id(store, id))
     attempt = _attempt(training, number)
     if attempt is None:
-        raise NotFound("attempt", f"{number or 1} of training {training.id}", f"It has {len(training.attempts)}.")
+        raise _no_attempt(training, number)
     return mask_secrets(_end(_backend(backends, attempt), attempt.run_name, lines))
 
 
@@ -47,7 +47,7 @@ def follow_log(
         training = store.trainings.get_training(whole)  # read before the log, which is complete once this has ended
         attempt = _attempt(training, number)
         if attempt is None and number is not None:
-            raise NotFound("attempt", f"{number} of training {whole}", f"It has {len(training.attempts)}.")
+            raise _no_attempt(training, number)
         if attempt is not None and shown is not None and attempt.number != shown.number:
             yield mask_secrets(_added(text, backends, shown) + text.rest())
             yield f"--- attempt {attempt.number}, cluster {attempt.cluster}\n"
@@ -95,6 +95,11 @@ def _training_id(store: Store, id: str) -> str:
 
 def _attempt(training: Training, number: int | None) -> Attempt | None:
     return next((one for one in reversed(training.attempts) if number in (None, one.number)), None)
+
+
+def _no_attempt(training: Training, number: int | None) -> NotFound:
+    remedy = f"It has {len(training.attempts)}." if training.attempts else "It has none yet: see miquery --why."
+    return NotFound(f"attempt {number or 1} of training", training.id, remedy)
 
 
 def _backend(backends: Mapping[str, Backend], attempt: Attempt) -> Backend:

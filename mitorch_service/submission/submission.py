@@ -145,7 +145,8 @@ def _check_training(
         problems = [Problem(", ".join(dict.fromkeys(names)), _NO_TRAINING)]
     else:
         problems += extra_check(config, data)
-    problems += lookups.base_problems(config.base if isinstance(config, TrainingConfig) else data.get("base"))
+    if not any(problem.path == "base" for problem in problems):
+        problems += lookups.base_problems(config.base if isinstance(config, TrainingConfig) else data.get("base"))
     dataset = lookups.pin(given or _dataset_of(data), problems, is_script(data))
     if problems or config is None or dataset is None:
         return None, problems

@@ -7,7 +7,7 @@ import time
 import click
 
 from mitorch_service.cli.completed_values import complete_ids
-from mitorch_service.cli.number_types import WholeNumber
+from mitorch_service.cli.parameter_types import WholeNumber
 
 _SECONDS = 1.0
 

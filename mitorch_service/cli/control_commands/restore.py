@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from mitorch_service.cli.parameter_types import FilePath
+
 
 @click.command()
-@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("archive", type=FilePath(dir_okay=False, path_type=Path))
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--dry-run", is_flag=True, help="Only print what would be restored.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

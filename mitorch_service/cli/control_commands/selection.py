@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mitorch_service.cli.completed_values import complete_ids, complete_jobs
+from mitorch_service.cli.parameter_types import Word
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -73,11 +74,14 @@ class Asked:
         return int(bool(refused))
 
     def _select(self, store: Store, scope: Scope) -> Selected:
+        from mitorch_service.operations.relabel import TagChange
         from mitorch_service.operations.selection import Selection, select
 
         if bool(self.ids) == self.filters:
             problem = "not both" if self.ids else "nothing is chosen"
             raise click.UsageError(f"Give IDs, or choose by --tag, --job and --status: {problem}.")
+        if self.tag is not None:
+            TagChange((self.tag,), ())
         status = None if self.status is None else TrainingStatus(self.status)
         return select(store, Selection(self.ids, self.tag, self.job, status), scope)
 
@@ -109,7 +113,7 @@ def selection_options(
     statuses: Iterable[TrainingStatus], metavar: str = "[ID]..."
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Adds the arguments; the command gets them as one `Asked`. `statuses`: those that the command can change."""
-    choices = click.Choice([status.value for status in statuses])
+    choices = Word([status.value for status in statuses])
     options: tuple[Callable[[Any], Any], ...] = (
         click.argument("ids", nargs=-1, metavar=metavar, shell_complete=complete_ids),
         click.option("--tag", metavar="K=V", help="All with this tag: trainings, and jobs with their trials."),

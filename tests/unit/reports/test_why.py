@@ -159,5 +159,5 @@ def test_a_job_is_told_why_it_gets_no_more_trials(
 ) -> None:
     job = a_job(search=SearchConfig(**search))
     reasons = why_job(a_job_state(job, counts, 2, None, cost=cost)).reasons
-    assert reasons[0].startswith(f"3 of {search['max_trials']} trials are created, ")
+    assert reasons[0].startswith(f"3 of {search['max_trials']} trials created, ")
     assert said in reasons[1]

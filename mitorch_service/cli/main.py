@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
@@ -62,10 +62,17 @@ def whole_names() -> dict[str, str]:
 
 
 def run(command: click.Command, program: str) -> None:
-    """Runs the command and ends the process: 0 done, 1 it failed, 2 wrong usage or an invalid file, 130 Ctrl-C."""
+    """Runs the command with the arguments of this process, and ends it."""
+    _end(call(command, program, sys.argv[1:]))
+
+
+def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
+    """Runs the command; returns the exit code: 0 done, 1 it failed, 2 wrong usage or an invalid file, 130 Ctrl-C."""
     code = 0
     try:
-        result = command.main(prog_name=program, standalone_mode=False, help_option_names=["-h", "--help"])
+        result = command.main(
+            list(arguments), prog_name=program, standalone_mode=False, help_option_names=["-h", "--help"]
+        )
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except click.exceptions.Exit as exit_:
@@ -87,7 +94,7 @@ def run(command: click.Command, program: str) -> None:
         _show(error)
         click.echo("This is a bug of mitorch-service: please report it with the output of --debug.", err=True)
         code = 1
-    _end(code)
+    return code
 
 
 def _end(code: int) -> NoReturn:

@@ -73,7 +73,7 @@ class DatasetDefinition(ConfigSection):
     def _plain_name(cls, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ValueError(
-                "must start with a letter or digit, hold letters, digits, space, . _ - only, and not end in a space"
+                "must begin with a letter or digit, hold letters, digits, space, . _ - only, and not end in a space"
             )
         return name
 

@@ -28,7 +28,7 @@ class TagChange:
             except ValueError as error:
                 problems.append(Problem(tag, str(error)))
         if problems:
-            raise InvalidInput("tags", problems)
+            raise InvalidInput("tag", problems)
 
     def __call__(self, tags: Sequence[str]) -> list[str]:
         """The tags after the change. Raises InvalidInput if these are too many."""

@@ -61,9 +61,7 @@ class CheckedCopy:
         SettingsError."""
         part = self._path.with_suffix(".part")
         try:
-            with writing(part):
-                file = part.open("wb")
-            with file:
+            with writing(part), part.open("wb") as file:  # what is buffered is written when it is closed, too
                 compressed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1)
 
                 def add(line: CheckedLine) -> None:

@@ -49,10 +49,15 @@ _WORDS = {  # type of the problem -> text, with the fields of its context
 
 def input_problem(detail: Mapping[str, Any]) -> str:
     """Returns the problem in our words. `detail`: an entry of ``ValidationError.errors()``."""
-    context = detail.get("ctx", {})
+    context = {name: _plain(value) for name, value in detail.get("ctx", {}).items()}
     if context.get("min_length") == 1:
         return _EMPTY
     words = _WORDS.get(detail["type"])
     if words is None:
         return str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return words.format_map(context)
+
+
+def _plain(value: object) -> object:
+    """A limit as people write it: 5, and not 5.0."""
+    return f"{value:g}" if isinstance(value, float) else value

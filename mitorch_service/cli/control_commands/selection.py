@@ -74,14 +74,13 @@ class Asked:
         return int(bool(refused))
 
     def _select(self, store: Store, scope: Scope) -> Selected:
-        from mitorch_service.operations.relabel import TagChange
         from mitorch_service.operations.selection import Selection, select
 
         if bool(self.ids) == self.filters:
             problem = "not both" if self.ids else "nothing is chosen"
             raise click.UsageError(f"Give IDs, or choose by --tag, --job and --status: {problem}.")
         if self.tag is not None:
-            TagChange((self.tag,), ())
+            _check_tag(self.tag)
         status = None if self.status is None else TrainingStatus(self.status)
         return select(store, Selection(self.ids, self.tag, self.job, status), scope)
 
@@ -107,6 +106,15 @@ class Asked:
             return True
         click.echo("nothing was changed", err=True)
         return False
+
+
+def _check_tag(tag: str) -> None:
+    from mitorch_service.models.labels import check_tag
+
+    try:
+        check_tag(tag)
+    except ValueError as error:
+        raise click.BadParameter(f"{tag!r}: {error}", param_hint="--tag") from error
 
 
 def selection_options(

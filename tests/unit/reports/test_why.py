@@ -131,11 +131,11 @@ STARTED = {"submitted_at": NOW, "started_at": NOW, "url": "https://ml.example/1"
                 status_times={"failed": later(60)},
                 error=TrainingErrorInfo(type="DataError", message="no such file"),
             ),
-            ["it failed 2026-11-20 12:31:15: no such file"],
+            ["it failed on 2026-11-20 12:31:15: no such file"],
         ),
         (
             a_training(status=TrainingStatus.CANCELED, status_times={"canceled": NOW}),
-            ["it was canceled 2026-11-20 12:30:15"],
+            ["it was canceled on 2026-11-20 12:30:15"],
         ),
         (a_training(status=TrainingStatus.COMPLETED, status_times={}), ["it was completed"]),
         (active(TrainingStatus.DIVERGED, of_attempt={"reason": "a loss of nan"}), ["it diverged: a loss of nan"]),

@@ -118,7 +118,12 @@ def _absolute(split: DatasetSplit, folder: Path) -> DatasetSplit:
 
 
 def _resolve(path: str, folder: Path) -> str:
-    return path if is_url(path) else str(folder / Path(path).expanduser())
+    if is_url(path):
+        return path
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError:  # ~ and the name of nobody: a file that is not there
+        return str(folder / path)
 
 
 def _is_remote(split: DatasetSplit) -> bool:

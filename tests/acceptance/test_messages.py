@@ -128,6 +128,8 @@ GROUPS: dict[str, list[Mistake]] = {
         submitted("script.comand: unknown key; did you mean 'command'?", {"script": {"comand": "x"}}),
         submitted("script: must be an object {…} with the keys ", {"script": "python x.py"}),
         submitted("the placeholder {trian} is not known; known: ", {"script": {"command": "python {trian}"}}),
+        submitted("script.source: File name too long", {"script": {"command": "x", "source": _LONG}}),
+        submitted("there is no such user on this machine", {"script": {"command": "x", "source": "~nobody_/x"}}),
         submitted(
             "'a\\n' cannot be an argument: use letters, digits, _ . and -",
             {"script": {"command": "x"}, "parameters": {"a\n": 1}},
@@ -146,6 +148,10 @@ GROUPS: dict[str, list[Mistake]] = {
         registered(
             "[0].train.path: there is no file or folder ",
             [{"name": "x", "version": 1, **SPLITS, "train": {"path": _LONG}}],
+        ),
+        registered(
+            "~nobody_/x",
+            [{"name": "x", "version": 1, **SPLITS, "train": {"path": "~nobody_/x"}}],
         ),
         registered("[0].version: digits:1 is registered already", [{"name": "digits", "version": 1, **SPLITS}]),
     ],
@@ -196,6 +202,10 @@ GROUPS: dict[str, list[Mistake]] = {
         called("query", "0.slots: must be 0 or more (it is -1)", MITORCH_CLUSTERS='[{"name":"a","slots":-1}]'),
         called("query", "0.name: is required", MITORCH_CLUSTERS='[{"slots":1}]'),
         called("query", "MITORCH_STORAGE_URL: the scheme 's3' is not known", MITORCH_STORAGE_URL="s3://x"),
+        called("query", "MITORCH_HOME: ~nobody_ is no home folder of this machine", MITORCH_HOME="~nobody_/x"),
+        called("query", "MITORCH_STORAGE_URL: ~nobody_ is no home", MITORCH_STORAGE_URL="~nobody_"),
+        called("query", "MITORCH_DB_URI: the path contains the character NUL", MITORCH_DB_URI="sqlite:////a%00b"),
+        called("query", "MITORCH_CLUSTERS: ~nobody_ is no home", MITORCH_CLUSTERS="~nobody_/x"),
         called("query", "MITORCH_DB_NAME: 'a.b' is not a valid name", MITORCH_DB_NAME="a.b"),
     ],
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.status import JobStatus, TrainingStatus
@@ -17,7 +18,7 @@ from tests.samples import NOW, a_job, a_result, a_trial
 
 
 def test_pruned_and_restored(store: Store, tmp_path: Path) -> None:
-    old = {"status_times": {"completed": NOW - timedelta(days=1)}}
+    old: dict[str, Any] = {"status_times": {"completed": NOW - timedelta(days=1)}}
     job = a_job(status=JobStatus.COMPLETED, **old)
     trials = [a_trial(job.id, number, status=TrainingStatus.COMPLETED, tags=["team=a"], **old) for number in range(3)]
     store.jobs.add_job(job)

@@ -7,7 +7,6 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from mitorch_service.cli.main import call, load
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.settings import read_settings
+from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.wiring import open_store
 from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training
@@ -66,8 +66,8 @@ def lines(draw: st.DrawFn) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home and a working folder, with a training and a job that have ended, and files."""
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The database of a home with a training and a job that have ended; there are files in the working folder."""
     folder = tmp_path_factory.mktemp("place")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -81,21 +81,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ended = {"status_times": {"failed": NOW}}
         store.queue.add_trainings([a_training(id=TRAINING, status=TrainingStatus.FAILED, **ended)])
         store.jobs.add_job(a_job(id=JOB, status=JobStatus.FAILED, **ended))
+        yield store
         store.close()
-        yield folder
 
 
 @settings(max_examples=100)
 @given(arguments=lines())
-def test_any_arguments(place: Path, arguments: list[str]) -> None:
-    before = contents()
+def test_any_arguments(store: Store, arguments: list[str]) -> None:
+    before = contents(store)
     code, out, err = called(arguments)
     assert code in (0, 1, 2), (code, out, err)
     assert "bug of mitorch-service" not in err, err
     assert "Traceback" not in err or "--debug" in arguments
     assert (code == 0) or err or out
     if code == 2 or (code == 1 and not out):
-        assert contents() == before
+        assert contents(store) == before
 
 
 def called(arguments: list[str]) -> tuple[int, str, str]:
@@ -107,17 +107,14 @@ def called(arguments: list[str]) -> tuple[int, str, str]:
         patch.setattr(sys, "argv", [program, *rest])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = call(load(program), f"mi{program}", rest)
-    return code, *(stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err))  # type: ignore[attr-defined]
+    said = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]  # type: ignore[attr-defined]
+    return code, said[0], said[1]
 
 
-def contents() -> Any:
+def contents(store: Store) -> Any:
     """What is in the database."""
-    store = open_store(read_settings())
-    try:
-        return (
-            store.trainings.list_trainings(TrainingFilter(), 100),
-            store.jobs.list_jobs(100),
-            store.datasets.list_datasets(),
-        )
-    finally:
-        store.close()
+    return (
+        store.trainings.list_trainings(TrainingFilter(), 100),
+        store.jobs.list_jobs(100),
+        store.datasets.list_datasets(),
+    )

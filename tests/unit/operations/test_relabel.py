@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mitorch_service.errors import InvalidInput
@@ -30,12 +32,13 @@ def test_what_is_wrong_changes_nothing(store: Store) -> None:
     store.queue.add_trainings([training])
     with pytest.raises(InvalidInput, match="2 problems"):
         TagChange(("team", "a=\0"), ())
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: set_name(store, "training", training.id, "x" * 201),
         lambda: set_name(store, "training", training.id, "a\nb"),
         lambda: set_note(store, "training", training.id, "x" * 2001),
         lambda: change_tags(store, "training", training.id, TagChange(tuple(f"{n}=1" for n in range(51)), ())),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(InvalidInput):
             change()
     assert store.trainings.get_training(training.id) == training

@@ -221,7 +221,8 @@ def _db_uri(uri: str) -> str:
     file = unquote(uri[len("sqlite:///") :])
     if not file or not uri.lower().startswith("sqlite:///"):
         raise SettingsError("MITORCH_DB_URI", "it names no file", "Write sqlite:///path/to/file.db.")
-    return f"sqlite:///{quote(str(_path('MITORCH_DB_URI', file)))}"  # absolute, as runs have other working folders
+    path = _path("MITORCH_DB_URI", file)  # absolute, as runs have other working folders
+    return f"sqlite:///{quote(str(path))}"
 
 
 def _db_name(name: str) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from mitorch_service.settings import read_settings
+from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine, _furnish
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING
 
@@ -235,7 +238,7 @@ def test_what_is_said(shared: Machine, ids: dict[str, str], group: str) -> None:
             shared.write("wrong.json", mistake.content)
         else:
             (shared.folder / "wrong.json").unlink(missing_ok=True)
-        arguments = [re.sub(r"\{(training|job)\}", lambda found: ids[found[1]], word) for word in mistake.arguments]
+        arguments = [ids.get(word.strip("{}"), word) for word in mistake.arguments]
         answer = shared.run(*arguments, **dict(mistake.settings))
         if (answer.code, answer.out) != (mistake.code, "") or mistake.said not in answer.err:
             wrong.append(f"{arguments}: {mistake.said!r} ({mistake.code}), but: {answer}")
@@ -245,10 +248,17 @@ def test_what_is_said(shared: Machine, ids: dict[str, str], group: str) -> None:
     assert contents(shared) == before
 
 
-def contents(machine: Machine) -> tuple[Any, ...]:
+def contents(machine: Machine) -> object:
     """What is in the database."""
-    queue = machine.run("query", "--json").json
-    return queue["trainings"], machine.run("control", "status", "--json").json["jobs"], machine.ok("dataset", "list")
+    store = open_store(read_settings({"MITORCH_HOME": str(machine.home)}))
+    try:
+        return (
+            store.trainings.list_trainings(TrainingFilter(), 100),
+            store.jobs.list_jobs(100),
+            store.datasets.list_datasets(),
+        )
+    finally:
+        store.close()
 
 
 def test_there_are_many() -> None:

@@ -107,7 +107,7 @@ def called(arguments: list[str]) -> tuple[int, str, str]:
         patch.setattr(sys, "argv", [program, *rest])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = call(load(program), f"mi{program}", rest)
-    said = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]  # type: ignore[attr-defined]
+    said = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]
     return code, said[0], said[1]
 
 

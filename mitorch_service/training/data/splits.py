@@ -86,5 +86,5 @@ def _log_duplicates(train: ImageList, other: ImageList) -> None:
     by_path, by_content = count_duplicates(train, other)
     if by_path or by_content:
         shared = f"{by_path} of {counted(len(other), 'image')} {are(by_path)} also in {train.name}"
-        copies = f", and {by_content} more {are(by_content)} copies of images there" if by_content else ""
+        copies = f", and {by_content} more of the same content" if by_content else ""
         log.warning("%s: %s%s. Metrics measured on them say little: remove them.", other.name, shared, copies)

@@ -1,4 +1,4 @@
-"""What a shell completes, and the help that every command gives."""
+"""Completion by the shell, and the help that every command gives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.acceptance.conftest import Machine
 
 
 def completed(machine: Machine, line: str) -> list[str]:
-    """What bash offers for the last word of the line."""
+    """Returns the words that bash offers for the last word of the line."""
     words = line.split(" ")
     environment = {"_MITORCH_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     answer = machine.run("x", **environment)

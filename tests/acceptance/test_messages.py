@@ -25,7 +25,7 @@ _LONG = "x" * 300
 
 @dataclass(frozen=True)
 class Mistake:
-    """What was done, and what is said."""
+    """A command with its file and settings, and the words that it must say."""
 
     arguments: Sequence[str]
     said: str
@@ -249,7 +249,7 @@ def test_what_is_said(shared: Machine, ids: dict[str, str], group: str) -> None:
 
 
 def contents(machine: Machine) -> object:
-    """What is in the database."""
+    """Returns the content of the database."""
     store = open_store(read_settings({"MITORCH_HOME": str(machine.home)}))
     try:
         return (

@@ -1,4 +1,4 @@
-"""What was pruned comes back into each database as it was."""
+"""Restoring from an archive into each database: as it was."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def called(arguments: list[str]) -> tuple[int, str, str]:
 
 
 def contents(store: Store) -> Any:
-    """What is in the database."""
+    """Returns the content of the database."""
     return (
         store.trainings.list_trainings(TrainingFilter(), 100),
         store.jobs.list_jobs(100),

@@ -1,4 +1,4 @@
-"""What was pruned comes back from its archive: documents, curves, fields that only others know."""
+"""Restoring from an archive: documents, curves, fields that only others know."""
 
 from __future__ import annotations
 

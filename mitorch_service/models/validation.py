@@ -116,20 +116,20 @@ def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
     current: object = model
     for step in location:
         if isinstance(step, int):
-            current = _first_model(current)
+            current = first_model(current)
         elif isinstance(current, type) and issubclass(current, BaseModel) and step in current.model_fields:
-            current = _first_model(current.model_fields[step].annotation)
+            current = first_model(current.model_fields[step].annotation)
     if isinstance(current, type) and issubclass(current, BaseModel):
         return list(current.model_fields)
     return []
 
 
-def _first_model(annotation: object) -> object:
+def first_model(annotation: object) -> object:
     """Returns the model class inside ``X | None``, ``list[X]`` or ``Annotated[X, …]``."""
     if not typing.get_args(annotation):
         return annotation
     for argument in typing.get_args(annotation):
-        found = _first_model(argument)
+        found = first_model(argument)
         if isinstance(found, type) and issubclass(found, BaseModel):
             return found
     return annotation

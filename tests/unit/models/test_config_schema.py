@@ -22,7 +22,8 @@ _CONFIGS = [path for path in sorted(_SAMPLES.glob("*.json")) if path.stem not in
 
 def accepts(data: Any) -> bool:
     """Whether the schema accepts a config."""
-    return jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
+    valid: bool = jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
+    return valid
 
 
 def test_it_is_a_schema() -> None:

@@ -33,7 +33,7 @@ command.add_command(restore)
 @command.command()
 @click.option(
     "--every",
-    type=Number(0.05),
+    type=Number(0.05, 1e6),
     help="Seconds between passes. [default: 1 with local clusters only, else 300]",
 )
 @click.option("--until-idle", is_flag=True, help="End once nothing is queued, running or to be expanded.")

@@ -11,7 +11,7 @@ from itertools import chain
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.observe.refit import read_refit
-from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed
+from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
@@ -144,11 +144,18 @@ def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) ->
     """Deletes document, results and files of an ended training. Raises NotFound; NotAllowed while it has not ended, or
     is a trial of an active job (which would create it again)."""
     job_id = store.trainings.get_training(training_id).belongs_to
-    if job_id is not None and any(job.id == job_id for job in store.jobs.active_jobs().items):
+    if job_id is not None and _is_active(store, job_id):
         remedy = f"Cancel job {job_id} first."
         raise NotAllowed("training", training_id, "a trial of an active job", "deleted", remedy)
     store.queue.delete_training(training_id)
     artifacts.delete(f"{training_id}/")
+
+
+def _is_active(store: Store, job_id: str) -> bool:
+    try:
+        return store.jobs.get_job(job_id).status in ACTIVE_JOBS
+    except (NotFound, BrokenDocument):
+        return False
 
 
 def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:

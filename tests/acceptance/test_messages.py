@@ -178,6 +178,7 @@ GROUPS: dict[str, list[Mistake]] = {
         called("dataset remove digits", "name the version to remove, such as digits:1"),
         called(f"dataset register {_LONG}", "is too long"),
         called("control run --every nan", "'nan' is not a finite number."),
+        called("control run --every 1e300", "1e+300 is not in the range"),
         called("control prune --older-than 1d", "Give --archive FILE to keep what is pruned in a file"),
         called("control prune --older-than 1 --delete", "1: write a whole number and h (hours), d (days)"),
         called("control status --since 3d", "--since belongs to --cost."),

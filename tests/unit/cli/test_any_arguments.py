@@ -25,8 +25,35 @@ from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training
 TRAINING, JOB = "11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000"
 WORDS = (
     *("", " ", "-", "--", ":", "digits", "digits:1", "digits:", "digits:99999999999999999999", "a=b", "=", "a=", "0"),
-    *("-1", "1.5", "nan", "inf", "1e999", "9" * 5000, "180d", "9" * 7 + "m", "new", "failed", "x" * 256, "é" * 200),
-    *("x" * 5000, "/dev/null", ".", "..", "/", "training.json", "job.json", "text.txt", "folder", "old.jsonl.gz"),
+    *(
+        "-1",
+        "1.5",
+        "nan",
+        "inf",
+        "1e999",
+        "1e300",
+        "9" * 5000,
+        "180d",
+        "9" * 7 + "m",
+        "new",
+        "failed",
+        "x" * 256,
+        "é" * 200,
+    ),
+    *(
+        "x" * 256,
+        "é" * 200,
+        "x" * 5000,
+        "/dev/null",
+        ".",
+        "..",
+        "/",
+        "training.json",
+        "job.json",
+        "text.txt",
+        "folder",
+        "old.jsonl.gz",
+    ),
     *("nowhere/x", "a\nb", "\x1b[31m", "\udcff", "*", "%s", "{}", TRAINING, JOB, TRAINING[:2], "1", "g"),
 )
 ENDLESS = {"--watch", "--follow", "--wait"}

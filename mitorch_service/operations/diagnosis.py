@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,6 +85,7 @@ class _Check:
 def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
     yield "database", partial(_database, settings, openers)
     yield "storage", partial(_storage, settings, openers)
+    yield "privacy", partial(_privacy, settings)
     for cluster in settings.clusters:
         yield f"cluster {cluster.name}", partial(_cluster, settings, openers, cluster)
 
@@ -103,6 +106,17 @@ def _storage(settings: Settings, openers: Openers) -> Iterator[Finding]:
     yield Finding("storage", True, f"writable, {openers.artifacts(settings).check()}")
     if settings.storage_folder is not None:
         yield from _out_of_reach(settings, "storage", "MITORCH_STORAGE_URL to a blob container")
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    """Reports files and folders that others can read, as earlier versions made them."""
+    others = stat.S_IRWXO | (stat.S_IRWXG if settings.shared_group is None else 0)
+    for path in filter(None, (settings.home, settings.sqlite_path, settings.storage_folder)):
+        with suppress(OSError):  # not there yet, or told by another check
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & others:
+                remedy = f"chmod -R go= {path}, or share it with a group: MITORCH_SHARED_GROUP"
+                yield Finding("privacy", True, f"{path} can be read by others (mode {mode:04o}): {remedy}")
 
 
 def _out_of_reach(settings: Settings, what: str, remedy: str) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +12,12 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import ArtifactError, ProcessLost, StaleAttempt, StoreError, TrainingDiverged
-from mitorch_service.models.base import new_id
+from mitorch_service.models.base import JsonObject, new_id
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import is_script
 from mitorch_service.runs.attempt_end import diverged, failed, logged_error, lost, record_end
+from mitorch_service.runs.bounded_log import LOG_LIMIT, BoundedLog
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.engine_training import run_engine
 from mitorch_service.runs.resume import ResumePoint, complete_curve, find_resume_point
@@ -28,6 +28,7 @@ from mitorch_service.runs.trial_stopping import TrialStopping
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.temporary_folders import temporary_folder
 
 log = logging.getLogger("mitorch")
 
@@ -48,7 +49,7 @@ def run_training(
     Without `dataset_files`, a data set from blob storage is kept for this run only. `epoch_ended` receives each epoch's
     result as well as the store; it must return at once and never raise.
     """
-    with _attempt_folder() as folder:
+    with _attempt_folder() as (folder, own_log):
         try:
             found = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
             resume_point = find_resume_point(artifacts, found)
@@ -57,6 +58,7 @@ def run_training(
                 lambda: store.runs.start_training(training_id, attempt, worker, clock(), resume_point.epochs),
                 START_PATIENCE,
             )
+            own_log.limit = _log_limit(training.config)
             persistently(lambda: complete_curve(store, training, resume_point.results), START_PATIENCE)
             files = dataset_files or DatasetFiles(folder / "datasets")
             context = AttemptContext(store, artifacts, files, training, worker, clock, stop, folder, epoch_ended)
@@ -108,16 +110,19 @@ def _train(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
             reporter.close()
 
 
+def _log_limit(config: JsonObject) -> int:
+    limit = config.get("log_limit")
+    return limit if isinstance(limit, int) else LOG_LIMIT
+
+
 @contextmanager
-def _attempt_folder() -> Iterator[Path]:
+def _attempt_folder() -> Iterator[tuple[Path, BoundedLog]]:
     """A folder for this attempt's files, with everything that is logged meanwhile in its ``log.txt``."""
-    with tempfile.TemporaryDirectory(prefix="mitorch-") as name:
-        folder = Path(name)
-        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    with temporary_folder() as folder:
+        handler = BoundedLog(folder / "log.txt")
         log.addHandler(handler)
         try:
-            yield folder
+            yield folder, handler
         finally:
             log.removeHandler(handler)
             handler.close()

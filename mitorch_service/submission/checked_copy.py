@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mitorch_service.file_access import FileAccess
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.submission.receipt import writing
@@ -61,7 +62,8 @@ class CheckedCopy:
         SettingsError."""
         part = self._path.with_suffix(".part")
         try:
-            with writing(part), part.open("wb") as file:  # what is buffered is written when it is closed, too
+            opener = FileAccess.like(part.parent).opener
+            with writing(part), open(part, "wb", opener=opener) as file:  # what is buffered is written at its end, too
                 compressed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1)
 
                 def add(line: CheckedLine) -> None:

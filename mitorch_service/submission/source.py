@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.file_access import PRIVATE
 from mitorch_service.models.validation import MAX_CONFIG_BYTES
 from mitorch_service.models.yaml_text import YAML_SUFFIXES
 from mitorch_service.submission.receipt import writing
@@ -24,6 +25,7 @@ class Entry(NamedTuple):
 
     place: str  # "line 17", or a file's path within the folder
     text: bytes
+    folder: Path = Path()  # which the paths in it are relative to: its file's own
 
 
 _SUFFIXES = (".json", *YAML_SUFFIXES)
@@ -64,7 +66,7 @@ class Source:
                 yield from _lines(self._copied)
             else:
                 with self._path.open("rb") as file:
-                    yield from _lines(file)
+                    yield from _lines(file, self._path.parent)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -103,7 +105,7 @@ class Digester:
 def _copy(stream: BinaryIO, folder: Path) -> BinaryIO:
     """An unnamed file with what the stream holds. Raises SettingsError where it cannot be written."""
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        PRIVATE.make_folder(folder)
         copied = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the source
     while data := stream.read(_CHUNK):
         with writing(folder):
@@ -116,7 +118,7 @@ def _open_stream(path: str, stdin: BinaryIO) -> AbstractContextManager[BinaryIO]
     return nullcontext(stdin) if path == "-" else Path(path).open("rb")
 
 
-def _lines(file: BinaryIO) -> Iterator[Entry]:
+def _lines(file: BinaryIO, folder: Path = Path()) -> Iterator[Entry]:
     """The lines that are not blank; a line that is too long is cut just behind the limit, so that the check sees it."""
     number = 0
     while text := file.readline(MAX_CONFIG_BYTES + 2):
@@ -125,7 +127,7 @@ def _lines(file: BinaryIO) -> Iterator[Entry]:
         while not rest.endswith(b"\n") and (rest := file.readline(MAX_CONFIG_BYTES)):
             pass
         if text.strip():
-            yield Entry(f"line {number}", text.rstrip(b"\r\n"))
+            yield Entry(f"line {number}", text.rstrip(b"\r\n"), folder)
 
 
 def _files(folder: Path) -> Iterator[Entry]:
@@ -141,4 +143,4 @@ def _files(folder: Path) -> Iterator[Entry]:
             path = Path(where, name)
             with path.open("rb") as file:
                 place = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
-                yield Entry(place, file.read(MAX_CONFIG_BYTES + 1))
+                yield Entry(place, file.read(MAX_CONFIG_BYTES + 1), path.parent)

@@ -63,7 +63,8 @@ class Trial(Document):
     """A training's role as a trial of its job."""
 
     number: int  # counted from 0
-    parameters: JsonObject  # the parameters suggested for this trial
+    parameters: JsonObject  # the parameters suggested for this trial, readable
+    options: dict[str, int] = Field(default_factory=dict, exclude_if=_is_empty)  # of its choices, by position
     objective: str  # the first, if there are several
     direction: Literal["minimize", "maximize"]
     value: float | None = None  # the final objective, if it is finite and the only one

@@ -172,6 +172,7 @@ def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
         store.queue.delete_training(row.id)
         artifacts.delete(f"{row.id}/")
     store.jobs.delete_job(job_id)
+    artifacts.delete(f"{job_id}/")
     return len(rows)
 
 

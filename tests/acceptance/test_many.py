@@ -280,5 +280,5 @@ def test_a_full_disk_under_the_copy_is_told_and_nothing_is_queued(
         assert "MITORCH_HOME: cannot write " in done.stderr
         assert "No space left on device). Make room there" in done.stderr
         assert seeds(store) == []
-        assert [path.name for path in folder.rglob("*") if path.is_file()] == ["ballast"]
+        assert not [path for path in folder.rglob("*") if path.suffix in (".new", ".part")]
     assert bare_machine.ok("submit", "--many", "many.jsonl") == "500 queued"

@@ -55,6 +55,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "counts": lambda store: store.trainings.count_trainings(),
     "counts of a job": lambda store: store.trainings.count_trainings(JOB),
     "curve": lambda store: store.runs.curve(new_id()),
+    "last record of a curve": lambda store: store.runs.last_result(new_id()),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
     "last trial": lambda store: store.jobs.last_trial_number(JOB),
     "best trials": lambda store: store.jobs.best_trials(JOB, "minimize", 5),

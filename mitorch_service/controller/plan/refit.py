@@ -34,7 +34,7 @@ class RefitState:
 
 def refit_training(job: Job, space: Space, best: BestTrial, now: datetime) -> Training:
     """Returns the final training to create. Raises ValueError if the winner's parameters are not of the job's space."""
-    point = space.point_of(best.parameters)
+    point = space.point_of(best.parameters, options=best.options)
     if point is None:
         raise ValueError(f"the parameters of its trial {best.number} are not of the space")
     return new_training(

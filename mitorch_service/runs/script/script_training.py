@@ -17,10 +17,11 @@ from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.inherited_settings import MARK, close_settings_fd
+from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost
-from mitorch_service.runs.context import START_PATIENCE, AttemptContext
+from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.resume import complete_curve
 from mitorch_service.runs.script.api import ADDRESS, CHECKPOINT, PARAMETERS
 from mitorch_service.runs.script.calls import ScriptCalls
@@ -81,7 +82,8 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
         return _hung(silence.max_seconds, artifacts)
     if ended.code != 0:
         return _failed(ended, screen.last, artifacts)
-    return finished(training, _evaluation(training, calls), {**artifacts, **_store_outputs(context, output)})
+    last = _last_result(context, calls, resumed=restored is not None)
+    return finished(training, _evaluation(training, last), {**artifacts, **_store_outputs(context, output)})
 
 
 class _Screen:
@@ -199,11 +201,17 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"  # a real-time signal has no name
 
 
-def _evaluation(training: Training, calls: ScriptCalls) -> dict[str, float] | None:
+def _last_result(context: AttemptContext, calls: ScriptCalls, resumed: bool) -> EpochResult | None:
+    """The last report; of a script that had none left to make when it resumed, the last that is recorded."""
+    if calls.recent or not resumed:
+        return calls.recent[-1] if calls.recent else None
+    return persistently(lambda: context.store.runs.last_result(context.training.id), END_PATIENCE)
+
+
+def _evaluation(training: Training, last: EpochResult | None) -> dict[str, float] | None:
     """The last reported numbers; the training loss only if it is an objective, or if nothing else was reported."""
-    if not calls.recent:
+    if last is None:
         return None
-    last = calls.recent[-1]
     measured = {**({} if last.val_loss is None else {"val_loss": last.val_loss}), **last.metrics}
     wanted = training.trial is not None and "train_loss" in training.trial.all_objectives()
     if not math.isnan(last.train_loss) and (wanted or not measured):

@@ -19,6 +19,7 @@ from mitorch_service.training.data.targets import ClassTargets
 
 _NO_CLASS = "an image beside the folders of the classes"
 _EMPTY = "a folder without an image"
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # names that no class has
 
 
 def read_class_folders(path: Path, name: str, classes: ClassList | None) -> ImageList:
@@ -35,6 +36,9 @@ def read_class_folders(path: Path, name: str, classes: ClassList | None) -> Imag
             f"{name}: the folder holds no data set. Looked for Annotations/*.xml or *.xml (Pascal VOC), and for "
             "folders with images, one for each class. Give text files, COCO's .json and .csv by the file's own path."
         )
+    if classes is None and len(ids.known) > 1 and {found.lower() for found in ids.known} <= _SPLITS:
+        where = " and ".join(f"{path / found}" for found in sorted(ids.known))
+        raise DataError(f"{name}: its folders are splits, not classes. Give each by its own path: {where}.")
     left_out.log()
     return ImageList(name, path, images, ClassTargets(labels), ids.finish(labels))
 

@@ -326,3 +326,11 @@ def test_boxes_in_parts_of_the_image_are_refused(tmp_path: Path) -> None:
         read_image_list(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text(f"{header}a.png,0.1,0.2,0.5,1.0,cat\nb.png,0,0,1,2,cat\n")
     assert len(read_image_list(tmp_path / "a.csv")) == 2
+
+
+def test_folders_of_splits_are_no_classes(tmp_path: Path) -> None:
+    for name in ("train", "Val"):
+        (tmp_path / name / "cat").mkdir(parents=True)
+        (tmp_path / name / "cat" / "a.png").write_bytes(png("red", (9, 8)))
+    with pytest.raises(DataError, match=r"its folders are splits, not classes.*/Val and .*/train\."):
+        read_image_list(tmp_path)

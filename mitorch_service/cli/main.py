@@ -31,6 +31,9 @@ COMMANDS = {
 PROGRAMS = ("mitorch", "misubmit", "miquery", "midataset", "micontrol", "mitrain", "mitest")  # that people call
 
 
+_OWN_OUTPUT = ("train", "test", "run", "predict")
+
+
 class LazyGroup(SuggestingGroup):
     """The command `mitorch`: names and one-line helps are here, modules are imported when called."""
 
@@ -99,6 +102,15 @@ def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
     return code
 
 
+def _guard_terminal(name: str) -> None:
+    """Keeps what others have written (names, errors, logs) from controlling the terminal. Commands that train print
+    their own libraries' output, such as progress bars."""
+    if name not in _OWN_OUTPUT:
+        from mitorch_service.cli.views.escapes import escape_output
+
+        escape_output()
+
+
 def _end(code: int) -> NoReturn:
     """Ends the process; without cleaning up if PyTorch is loaded, whose orderly shutdown takes more than a second, or
     pymongo, whose threads sleep half a second at a time before they end."""
@@ -131,10 +143,11 @@ def _add_version(command: click.Command) -> None:
 
 def _show(error: BaseException) -> None:
     """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
+    from mitorch_service.cli.views.escapes import several_lines
     from mitorch_service.models.secrets import mask_secrets
 
     if "--debug" in sys.argv:
-        click.echo(mask_secrets("".join(traceback.format_exception(error))), err=True)
+        click.echo(several_lines(mask_secrets("".join(traceback.format_exception(error)))), err=True)
     prefix = "Error: "
     shown = ""
     current: BaseException | None = error
@@ -144,7 +157,7 @@ def _show(error: BaseException) -> None:
             text = f"{type(current).__name__}: {text}"
         message = getattr(current, "strerror", None) or str(current)
         if message[:60] not in shown:  # our messages often contain the driver's, or its beginning
-            click.echo(mask_secrets(prefix + text), err=True)
+            click.echo(several_lines(mask_secrets(prefix + text)), err=True)
         shown += text
         prefix = "  because: "
         current = current.__cause__
@@ -152,6 +165,7 @@ def _show(error: BaseException) -> None:
 
 def _entry(name: str) -> Callable[[], None]:
     def entry() -> None:
+        _guard_terminal(name)
         run(load(name), f"mi{name}")
 
     return entry
@@ -163,6 +177,7 @@ mitrain, mitest, mirun = map(_entry, ("train", "test", "run"))
 
 def mitorch() -> None:
     """Runs ``mitorch``: ``mitorch submit`` is ``misubmit``, and so on."""
+    _guard_terminal("".join(sys.argv[1:2]))
     group = LazyGroup("mitorch", help="A training job scheduler for PyTorch with no server of its own.")
     _add_version(group)
     run(group, "mitorch")

@@ -174,6 +174,7 @@ class Job(Document):
     dataset: DatasetRef
     name: str | None = None
     tags: list[str] = Field(default_factory=list)
+    submitted_by: str | None = None  # a person's name
     config: JsonObject
     search: SearchConfig
     counts: dict[str, int] = Field(default_factory=dict)  # trials by status

@@ -112,6 +112,7 @@ class Progress(Document):
     train_loss: float | None = None
     val_loss: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
+    epoch_seconds: float | None = None  # that the epoch took
     at: UtcTime
 
 
@@ -153,6 +154,7 @@ class TrainingRow(Document):
     id: str
     status: TrainingStatus
     priority: int = DEFAULT_PRIORITY  # lower numbers first
+    submitted_by: str | None = None  # a person's name, of a trial the job's
     arrival: int  # microseconds since 1970 at submission, distinct within a process; orders the queue
     created_at: UtcTime
     status_times: dict[str, UtcTime] = Field(default_factory=dict)  # when each status was last entered

@@ -51,12 +51,14 @@ def _train(
     paths: Mapping[str, Path],
 ) -> RunEnd:
     with heavy_imports():
-        from mitorch_service.training.loop.engine import train
-        from mitorch_service.training.loop.evaluation import evaluate
+        from mitorch_service.training.loop.engine import check_objective, train
+        from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
         from mitorch_service.training.loop.file_reporter import FileReporter
 
     config = engine_config(context.training)
     lists = read_splits(paths, str(dataset.ref))
+    for name in context.training.trial.all_objectives() if context.training.trial is not None else ():
+        check_objective(name, config.task_type, lists["train"])
     checkpoints = resume_point.open_checkpoints()
     plots = context.folder / "plots"
     silence = None if config.max_silence is None else Silence(config.max_silence)
@@ -83,8 +85,7 @@ def _train(
     weights = _save_weights(context, outcome)
     evaluation = dict(outcome.evaluation)
     if "test" in lists:
-        measured = evaluate(config, lists["test"], weights, reporter=reporter)
-        evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
+        evaluation |= figures_of_test(evaluate(config, lists["test"], weights, reporter=reporter, plots=plots / "test"))
     artifacts = {"model": context.put_file("model.pth", weights), **_store_plots(context, plots)}
     return finished(context.training, evaluation, artifacts)
 
@@ -110,16 +111,19 @@ def _save_weights(context: AttemptContext, outcome: TrainingOutcome) -> Path:
     from mitorch_service.training.networks.weights import save_weights
 
     file = context.folder / "model.pth"
-    save_weights(outcome.state_dict, file)
+    save_weights(outcome.state_dict, file, outcome.metadata)
     return file
 
 
 def _store_plots(context: AttemptContext, folder: Path) -> dict[str, str]:
-    """Uploads each picture and table, by its name, and TensorBoard's files, and returns their addresses."""
+    """Uploads each picture and table, by its name, and TensorBoard's files, and returns their addresses. Those of the
+    test are named ``test_…``."""
     artifacts: dict[str, str] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.stem if path.parent == folder else "tensorboard"
-        artifacts[name] = context.put_file(path.relative_to(context.folder).as_posix(), path)
+        names = {folder: path.stem, folder / "test": f"test_{path.stem}"}
+        artifacts[names.get(path.parent, "tensorboard")] = context.put_file(
+            path.relative_to(context.folder).as_posix(), path
+        )
     return artifacts
 
 

@@ -46,9 +46,10 @@ class JobVerbs(Verbs):
         listing.items.sort(key=lambda job: (job.priority, job.arrival))
         return listing
 
-    def list_jobs(self, limit: int) -> Listing[Job]:
-        """Returns jobs, newest first."""
-        return self._database.read(Job, Query("jobs", order=(("arrival", -1), ("_id", -1)), limit=limit))
+    def list_jobs(self, limit: int, name: str | None = None) -> Listing[Job]:
+        """Returns jobs, newest first: all, or those with this name."""
+        where = {} if name is None else {"name": name}
+        return self._database.read(Job, Query("jobs", where, order=(("arrival", -1), ("_id", -1)), limit=limit))
 
     def iterate_jobs(self) -> Iterator[Job]:
         """Yields all jobs, oldest first, those that cannot be read left out: a page is held at a time."""

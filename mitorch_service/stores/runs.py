@@ -162,6 +162,7 @@ def _progress(result: EpochResult, max_epochs: int) -> Progress:
         train_loss=result.train_loss,
         val_loss=result.val_loss,
         metrics=result.metrics,
+        epoch_seconds=result.epoch_seconds,
         at=result.finished_at,
     )
 

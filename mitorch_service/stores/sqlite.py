@@ -107,7 +107,7 @@ class SqliteDatabase(Primitives):
     def count(self, query: Query) -> int:
         conditions, values = _conditions(query)
         with self._errors():
-            number: int = self._rows(f"SELECT count(*) FROM {query.collection} {conditions}", values)[0][0]
+            number: int = self._rows(f"SELECT count(*) FROM {_source(query)} {conditions}", values)[0][0]
         return number
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
@@ -266,8 +266,7 @@ class SqliteDatabase(Primitives):
         conditions, values = _conditions(query)
         columns = _columns(query)
         order = ", ".join(f"{columns[path]} {'ASC' if sign > 0 else 'DESC'}" for path, sign in query.order)
-        source = query.collection if "tags" not in query.where else _TAGGED
-        sql = f"SELECT body, {second} FROM {source} {conditions}"
+        sql = f"SELECT body, {second} FROM {_source(query)} {conditions}"
         if order:
             sql += f" ORDER BY {order}"
         if query.limit is not None:
@@ -366,6 +365,10 @@ def _names(collection: Collection) -> list[str]:
 def _tag_rows(training: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     """Returns the rows of a training in the table of tags."""
     return [(tag, training["arrival"], training["_id"]) for tag in training.get("tags") or ()]
+
+
+def _source(query: Query) -> str:
+    return _TAGGED if "tags" in query.where else query.collection
 
 
 def _columns(query: Query) -> dict[str, str]:

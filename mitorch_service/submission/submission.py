@@ -49,6 +49,7 @@ class Options:
     dataset: DatasetRef | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
+    user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,16 @@ class _Fields(TypedDict):
     priority: int
     name: str | None
     tags: list[str]
+    submitted_by: str | None
 
 
 def _fields(options: Options) -> _Fields:
-    return {"priority": options.priority, "name": options.name, "tags": list(options.tags)}
+    return {
+        "priority": options.priority,
+        "name": options.name,
+        "tags": list(options.tags),
+        "submitted_by": options.user,
+    }
 
 
 def _check_training(

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from mitorch_service.cli.views.escapes import raw_stream
 from mitorch_service.cli.views.output import show_json
 from mitorch_service.operations.restoration import RestoreReport
 from mitorch_service.operations.retention import PruneReport
@@ -36,7 +37,7 @@ def show_compaction(compaction: Compaction) -> None:
 def show_progress(report: PruneReport) -> None:
     """Counts on a terminal while pruning."""
     if sys.stderr.isatty():
-        click.echo(f"\r{counted(report.trainings, 'training')} …", nl=False, err=True)
+        click.echo(f"\r{counted(report.trainings, 'training')} …", nl=False, file=raw_stream(sys.stderr))
 
 
 def show_restored(report: RestoreReport, done: str) -> None:
@@ -56,4 +57,4 @@ def show_restored_json(report: RestoreReport) -> None:
 def show_restoring(report: RestoreReport) -> None:
     """Counts on a terminal while restoring."""
     if sys.stderr.isatty():
-        click.echo(f"\r{counted(report.trainings, 'training')} …", nl=False, err=True)
+        click.echo(f"\r{counted(report.trainings, 'training')} …", nl=False, file=raw_stream(sys.stderr))

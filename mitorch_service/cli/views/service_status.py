@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from mitorch_service.cli.views.output import show_json, show_table
+from mitorch_service.cli.views.page import Column
 from mitorch_service.reports.service_status import ClusterStatus, ServiceStatus
+
+_CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
+_JOB_COLUMNS = (
+    Column("job"),
+    Column("status"),
+    Column("priority", 3),
+    Column("name", 2, 12),
+    Column("trials", 1, 20),
+)
+_QUEUE_COLUMNS = (
+    Column("next"),
+    Column("priority", 1),
+    Column("dataset", 4, 10),
+    Column("name", 2, 12),
+    Column("job", 3),
+    Column("since", 5),
+)
 
 
 def show_status(status: ServiceStatus) -> None:
     """Prints clusters, counts, active jobs and the head of the queue as tables."""
     rows = [_cluster_row(name, cluster) for name, cluster in status.clusters.items()]
-    show_table("clusters", ("cluster", "nodes", "free", "state"), rows)
+    show_table("clusters", _CLUSTER_COLUMNS, rows)
     show_table("trainings", ("status", "count"), list(status.counts.items()))
     if status.jobs:
-        columns = ("job", "status", "priority", "name", "trials")
-        show_table("active jobs", columns, [(j.id[:8], j.status, j.priority, j.name, j.counts) for j in status.jobs])
+        show_table(
+            "active jobs", _JOB_COLUMNS, [(j.id[:8], j.status, j.priority, j.name, j.counts) for j in status.jobs]
+        )
     if status.queue:
         show_table(
             "head of the queue",
-            ("next", "priority", "dataset", "name", "job", "since"),
+            _QUEUE_COLUMNS,
             [
                 (r.id[:8], r.priority, r.dataset, r.name, r.job_id[:8] if r.job_id else None, r.created_at)
                 for r in status.queue

@@ -96,6 +96,7 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
         priority=job.priority,
         name=job.name,
         tags=job.tags,
+        submitted_by=job.submitted_by,
         job_id=job.id,
         trial=trial,
     )

@@ -46,6 +46,7 @@ def refit_training(job: Job, space: Space, best: BestTrial, now: datetime) -> Tr
         priority=job.priority,
         name=job.name,
         tags=job.tags,
+        submitted_by=job.submitted_by,
         refit=Refit(job_id=job.id, number=best.number, parameters=best.parameters),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import platform
 import signal
@@ -214,6 +213,6 @@ def _evaluation(training: Training, last: EpochResult | None) -> dict[str, float
         return None
     measured = {**({} if last.val_loss is None else {"val_loss": last.val_loss}), **last.metrics}
     wanted = training.trial is not None and "train_loss" in training.trial.all_objectives()
-    if not math.isnan(last.train_loss) and (wanted or not measured):
+    if last.train_loss is not None and (wanted or not measured):
         measured["train_loss"] = last.train_loss
     return measured

@@ -172,7 +172,7 @@ GROUPS: dict[str, list[Mistake]] = {
         called("query --limit many", "'many' is not a valid whole number"),
         called("query --tag x", "--tag: 1 problem\n  'x': write KEY=VALUE"),
         called("query --dataset :", "--dataset: 1 problem\n  ':': it names no data set"),
-        called("query zzz", "There is no training or job 'zzz'. An id is a GUID, or the beginning of one.", 1),
+        called("query zzz", "There is no training or job 'zzz'. Give an id, the beginning of one, or a whole name", 1),
         called("dataset show nope", "There is no data set 'nope'. Registered: digits:1.", 1),
         called("dataset show :", "NAME: 1 problem\n  ':': it names no data set"),
         called("dataset remove digits", "name the version to remove, such as digits:1"),

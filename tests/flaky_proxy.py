@@ -62,7 +62,7 @@ class FlakyProxy:
                     self.lost += 1
                     if self._loss == "request":
                         return
-                if self._answers and self._answered in request:
+                if self._answers and self._answered in request and not _is_unacknowledged(request):
                     self.answered += 1
                     client.sendall(_reply(request, self._answers.popleft()))
                     continue

@@ -18,6 +18,7 @@ from mitorch_service.backends.optional import HealthCheck
 from mitorch_service.errors import BackendError, MiTorchError, NoDatabase
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
+from mitorch_service.wording.counted import counted
 
 _TRAINING_PACKAGES = ("torch", "torchvision", "timm", "torchmetrics", "PIL")
 
@@ -50,7 +51,7 @@ def diagnose(read_settings: Callable[[], Settings], openers: Openers, seconds: f
         return [Finding("settings", False, str(error))]
     checks = [_Check(name, findings) for name, findings in _checks(settings, openers)]
     end = time.monotonic() + seconds
-    first = Finding("settings", True, f"home {settings.home}, {len(settings.clusters)} cluster(s)")
+    first = Finding("settings", True, f"home {settings.home}, {counted(len(settings.clusters), 'cluster')}")
     return [first, *(finding for check in checks for finding in check.wait(end, seconds)), _training_packages()]
 
 
@@ -102,7 +103,8 @@ def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
     store.prepare()
     store.check_writes()
     datasets = len(store.datasets.list_datasets().items)
-    text = f"{engine}; {sum(store.trainings.count_trainings().values())} trainings, {datasets} data sets"
+    trainings = sum(store.trainings.count_trainings().values())
+    text = f"{engine}; {counted(trainings, 'training')}, {counted(datasets, 'data set')}"
     yield Finding("database", True, text)
     if settings.sqlite_path is not None:
         yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")

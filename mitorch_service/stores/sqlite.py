@@ -160,6 +160,7 @@ class SqliteDatabase(Primitives):
             return None
         columns, apart = TABLES[change.collection].columns, TABLES[change.collection].apart
         before = {path: value_at(document, path) for path in columns}
+        tagged = _tag_rows(document) if change.collection == "trainings" and "tags" in change.set else None
         try:
             for path, value in change.set.items():
                 set_at(document, path, value)
@@ -173,6 +174,9 @@ class SqliteDatabase(Primitives):
         names = ", ".join(f"{name} = ?" for name in ("body", *row))
         values = (to_text(document), *row.values(), change.id)
         self._connection.db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
+        if tagged is not None:
+            self._untag(tagged)
+            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", _tag_rows(document))
         return document
 
     def _try_change(self, change: Guarded) -> bool:
@@ -231,9 +235,11 @@ class SqliteDatabase(Primitives):
             return False
         self._connection.db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
         if collection == "trainings":
-            sql = "DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?"
-            self._connection.db.executemany(sql, _tag_rows(document))
+            self._untag(_tag_rows(document))
         return True
+
+    def _untag(self, rows: Sequence[tuple[str, int, str]]) -> None:
+        self._connection.db.executemany("DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?", rows)
 
     def _remove_with_records(self, removal: Removal) -> bool:
         if not self._remove(removal.collection, removal.id, removal.expect):

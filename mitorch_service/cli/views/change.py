@@ -1,8 +1,17 @@
-"""Words the outcome of `micontrol cancel`, `retry`, `priority` and `delete`."""
+"""Words the outcome of the commands of `micontrol` that change trainings and jobs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from mitorch_service.cli.views.output import show_json
+from mitorch_service.errors import MiTorchError
+from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.operations.lifecycle import Change
+from mitorch_service.wording.counted import counted
 
 
 def cancel_text(change: Change) -> str:
@@ -13,7 +22,7 @@ def cancel_text(change: Change) -> str:
 
 def retry_text(change: Change) -> str:
     if change.kind == "job":
-        return f"job {change.id}: {change.trials} trials queued again"
+        return f"job {change.id}: {counted(change.trials, 'trial')} queued again"
     return f"training {change.id} queued again"
 
 
@@ -25,5 +34,29 @@ def priority_text(change: Change, priority: int) -> str:
 
 def delete_text(change: Change) -> str:
     if change.kind == "job":
-        return f"job {change.id} deleted with {change.trials} trials"
+        return f"job {change.id} deleted with {counted(change.trials, 'trial')}"
     return f"training {change.id} deleted"
+
+
+def tag_text(change: Change) -> str:
+    if change.kind == "job":
+        return f"job {change.id} tagged with {counted(change.trials, 'training')}"
+    return f"training {change.id} tagged"
+
+
+def label_text(change: Change, what: str, text: str | None) -> str:
+    return f"{change.kind} {change.id} has " + (f"no {what} any more" if text is None else f"the {what} {text}")
+
+
+def show_changes_json(changes: Sequence[Change], refused: Sequence[tuple[str, MiTorchError]]) -> None:
+    """Prints what was changed, and what was left as it is with the reason."""
+    left = [{"id": id, "reason": str(error)} for id, error in refused]
+    show_json({"changed": [asdict(change) for change in changes], "refused": left})
+
+
+def show_refusals(refused: Sequence[tuple[str, MiTorchError]], limit: int) -> None:
+    """Prints the first `limit` reasons, and how many more there are, on standard error."""
+    for _, error in refused[:limit]:
+        click.echo(mask_secrets(f"left as it is: {error}"), err=True)
+    if len(refused) > limit:
+        click.echo(f"… and {len(refused) - limit} more", err=True)

@@ -102,6 +102,10 @@ class StaleAttempt(MiTorchError):
         )
 
 
+_REPAIR = "`micontrol repair ID` keeps what can be read of it, `micontrol delete ID` removes it."
+_REPAIRS = {"training": _REPAIR, "job": _REPAIR, "data set": "Remove it with `midataset remove NAME:VERSION`."}
+
+
 class BrokenDocument(MiTorchError):
     """A stored document is invalid. `key`: its `_id`, of any type."""
 
@@ -109,7 +113,7 @@ class BrokenDocument(MiTorchError):
         self.kind = kind
         self.key = key
         self.reason = reason
-        super().__init__(f"The {kind} {key} in the database cannot be read: {reason}")
+        super().__init__(f"The {kind} {key} in the database cannot be read: {reason}. {_REPAIRS.get(kind, '')}".strip())
 
 
 class StoreError(MiTorchError):

@@ -139,7 +139,14 @@ class HookedDatabase(Primitives):
         self._before("put")
         return self._database.put(collection, document, fence)
 
-    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+    def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
+        self._before("replace")
+        self._database.replace(collection, document)
+
+    def mend(self, collection: Collection, id: object) -> bool:
+        return self._database.mend(collection, id)
+
+    def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
         self._before("remove")
         return self._database.remove(collection, id, expect)
 

@@ -29,6 +29,8 @@ def one_pass() -> int:
     report = controller.tick(datetime.now(UTC))
     for event in report.events:
         click.echo(event.text, err=event.failed)
+        if event.trace is not None:
+            click.echo(event.trace, err=True)
     if not report.events:
         click.echo("nothing to do")
     return int(any(event.failed for event in report.events))

@@ -37,11 +37,12 @@ class Controller:
 
     def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
         """Runs one pass. `in_time` is called before each step, never within one: once it returns False, the rest is
-        left to the next pass. Raises StoreUnavailable; records every other error in the report."""
+        left to the next pass. Raises StoreUnavailable; records every other error in the report, with the traceback of
+        one that nobody foresaw: it ends the step in which it arose, and no other."""
         events = EventLog()
         self._store.prepare()
         snapshot = self._observation(events).snapshot(now)
-        actions = plan(now, snapshot)
+        actions = plan(now, snapshot, events.collect_errors)
         applier = ActionApplier(self._store, self._backends, self._artifacts, events)
         complete = applier.apply_all(actions, now, in_time)
         return PassReport(snapshot, events.events, complete)

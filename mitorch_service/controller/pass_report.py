@@ -30,6 +30,7 @@ class Event:
     failed: bool = False
     counters: tuple[PassCount, ...] = ()  # that it adds to
     amount: int = 1  # that it adds
+    trace: str | None = None  # the traceback of an error that nobody foresaw
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
@@ -13,7 +13,7 @@ from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.population import Inheritance
-from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
@@ -128,6 +128,8 @@ def _read_old_pause(fields: object) -> object:
 class TrialRow(Document):
     """The fields of a trial that a search needs."""
 
+    stored_as: ClassVar[str] = "training"
+
     id: str
     status: TrainingStatus
     arrival: int
@@ -147,6 +149,8 @@ def epochs_text(done: int, of: int) -> str:
 
 class TrainingRow(Document):
     """A training without its config and error text, for tables, the queue and the controller."""
+
+    stored_as: ClassVar[str] = "training"
 
     id: str
     status: TrainingStatus
@@ -183,6 +187,13 @@ class TrainingRow(Document):
     def current_attempt(self) -> Attempt | None:
         """Returns the current attempt, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
+
+    def contradiction(self) -> str | None:
+        """Returns the reason why its status and its attempts cannot both be right; None if they can."""
+        least = 1 if self.status in ACTIVE else 0
+        if least <= self.attempt <= len(self.attempts):
+            return None
+        return f"it is {self.status}, but has no attempt {self.attempt}"
 
     def is_paused(self) -> bool:
         """Whether its search may still resume it, or might have until the job ended."""

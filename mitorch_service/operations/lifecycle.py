@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.observe.refit import read_refit
-from mitorch_service.errors import BackendError, NotAllowed
+from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
+from mitorch_service.operations.repair import damage_of, delete_damaged
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import Kind, TrainingFilter
 
-_PAGE = 500
+_ALL = 10_000_000  # trials
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,14 @@ def prioritise(store: Store, id: str, priority: int) -> Change:
 
 
 def delete(store: Store, artifacts: ArtifactStore, id: str) -> Change:
-    """Deletes an ended training or job with everything that belongs to it. Raises NotFound, AmbiguousId, NotAllowed."""
-    kind, whole = store.trainings.resolve_id(id)
+    """Deletes an ended training or job with everything that belongs to it, or a document that cannot be read. Raises
+    NotFound, AmbiguousId, NotAllowed."""
+    found = store.damaged.find(id)
+    kind, whole = found.kind, str(found.key)
+    if damage_of(found) is not None:
+        removed = _delete_trials(store, artifacts, whole) if kind == "job" else 0
+        delete_damaged(store, artifacts, found)
+        return Change(kind, whole, removed)
     if kind == "job":
         return Change(kind, whole, delete_job(store, artifacts, whole))
     delete_training(store, artifacts, whole)
@@ -166,11 +172,23 @@ def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
     still = store.jobs.open_trials(job_id, limit=1).items or (refit is not None and refit.status not in ENDED)
     if still:  # a single trial that was retried after the job's end
         raise NotAllowed("job", job_id, f"{job.status}, but not all its trials", "deleted", "Cancel these first.")
-    rows = list(trials(store, job_id))
-    for row in chain(rows, [refit] if refit is not None else []):
-        store.queue.delete_training(row.id)
-        artifacts.delete(f"{row.id}/")
+    if refit is not None:
+        store.queue.delete_training(refit.id)
+        artifacts.delete(f"{refit.id}/")
+    removed = _delete_trials(store, artifacts, job_id)
     store.jobs.delete_job(job_id)
+    return removed
+
+
+def _delete_trials(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
+    """Deletes the trials of a job, readable or not; returns how many."""
+    rows = list(store.trainings.iterate_trainings(TrainingFilter(job_id=job_id), _ALL))
+    for row in rows:
+        if isinstance(row, BrokenDocument):
+            store.damaged.remove("training", row.key)
+        else:
+            store.queue.delete_training(row.id)
+        artifacts.delete(f"{row.key if isinstance(row, BrokenDocument) else row.id}/")
     return len(rows)
 
 
@@ -189,11 +207,7 @@ def _refit(store: Store, job: Job) -> TrainingRow | None:
 
 
 def trials(store: Store, job_id: str, status: TrainingStatus | None = None) -> Iterator[TrainingRow]:
-    """All trials of a job, page by page."""
-    after: tuple[int, str] | None = None
-    while True:
-        rows = store.trainings.list_trainings(TrainingFilter(status, job_id), _PAGE, after).items
-        yield from rows
-        if len(rows) < _PAGE:
-            return
-        after = (rows[-1].arrival, rows[-1].id)
+    """All trials of a job that can be read, page by page."""
+    for row in store.trainings.iterate_trainings(TrainingFilter(status, job_id), _ALL):
+        if not isinstance(row, BrokenDocument):
+            yield row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mitorch_service.stores.costs import CostVerbs
+from mitorch_service.stores.damaged import DamagedVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
 from mitorch_service.stores.jobs import JobVerbs
 from mitorch_service.stores.pareto_fronts import FrontVerbs
@@ -34,6 +35,7 @@ class Store:
         self.datasets = DatasetVerbs(database)
         self.retention = RetentionVerbs(database)
         self.costs = CostVerbs(database)
+        self.damaged = DamagedVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
 

@@ -51,7 +51,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "counts of a job": lambda store: store.trainings.count_trainings(JOB),
     "curve": lambda store: store.runs.curve(new_id()),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
-    "last trial": lambda store: store.jobs.last_trial_number(JOB),
+    "last trial": lambda store: store.jobs.last_trial_number(JOB, 0),
     "best trials": lambda store: store.jobs.best_trials(JOB, "minimize", 5),
     "best trials, maximized": lambda store: store.jobs.best_trials(JOB, "maximize", 5),
     "best trials, later page": lambda store: store.jobs.best_trials(JOB, "minimize", 5, (0.5, new_id())),

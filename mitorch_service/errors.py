@@ -131,6 +131,8 @@ class ArtifactError(MiTorchError):
     """A file could not be read from or written to the artifact store."""
 
     def __init__(self, key: str, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
         super().__init__(f"Artifact {key} at {where}: {problem}")
 
 
@@ -164,6 +166,15 @@ class NoCapacity(BackendUnavailable):
 
     def __init__(self, cluster: str) -> None:
         super().__init__(cluster, "no free slot", "The training stays queued and is assigned later.")
+
+
+class MachineTrouble(MiTorchError):
+    """The disk of this machine or the artifact store cannot be written, which is no training's fault. `kept`: what was
+    trained is on this machine, and is delivered later."""
+
+    def __init__(self, problem: str, kept: bool = False) -> None:
+        self.kept = kept
+        super().__init__(problem)
 
 
 class DataError(MiTorchError):

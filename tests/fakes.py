@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
+from mitorch_service.errors import ArtifactError, BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
@@ -79,6 +81,18 @@ class FakeBackend(Backend):
     def _answer(self) -> None:
         if self.down:
             raise BackendUnavailable(self.cluster, "it does not answer", "Wait.")
+
+
+class FullStore(FolderArtifactStore):
+    """A folder of artifacts in which nothing more can be stored under keys that contain `refuses`, until that is
+    None."""
+
+    refuses: str | None = None
+
+    def put(self, key: str, source: Path) -> str:
+        if self.refuses is not None and self.refuses in key:
+            raise ArtifactError(key, "the folder", "No space left on device")
+        return super().put(key, source)
 
 
 def primitives(store: Store) -> Primitives:

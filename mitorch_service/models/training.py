@@ -18,6 +18,7 @@ from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
 DEFAULT_PRIORITY = 100
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
 MAX_REFUSED_ATTEMPTS = 5  # attempts that clusters refused to start
+MAX_BLOCKED_ATTEMPTS = 100  # in a row: about four days of a storage that cannot be written
 MAX_ATTEMPTS = 200  # of all kinds; bounds the size of the document
 
 
@@ -31,6 +32,10 @@ class Resources(Document):
     nodes: int = 1
     memory: float | None = None  # GiB per node
     cluster: ClusterNames | None = None  # only these
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class Attempt(Document):
@@ -48,10 +53,7 @@ class Attempt(Document):
     reason: str | None = None
     nodes: int = 1
     price: float | None = None  # per node and hour at the time of the claim; None: not recorded
-
-
-def _is_empty(value: object) -> bool:
-    return not value
+    kept: bool = Field(False, exclude_if=_is_empty)  # its finished work waits on its cluster to be delivered
 
 
 def _is_none(value: object) -> bool:
@@ -198,6 +200,16 @@ class TrainingRow(Document):
     def is_paused(self) -> bool:
         """Whether its search may still resume it, or might have until the job ended."""
         return self.status == TrainingStatus.PAUSED
+
+    def kept_on(self) -> str | None:
+        """Returns the cluster on whose disk its finished work waits to be delivered, or None."""
+        last = self.current_attempt()
+        return last.cluster if last is not None and last.kept and last.number > self.budget_from else None
+
+    def last_in_a_row(self, outcome: AttemptOutcome) -> int:
+        """Returns the number of last ended attempts since the last retry that ended with this outcome."""
+        ended = [a.outcome for a in self.attempts if a.number > self.budget_from and a.outcome is not None]
+        return next((n for n, one in enumerate(reversed(ended)) if one != outcome), len(ended))
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
         """Returns the number of attempts since the last retry that ended with this outcome."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.backends.base import Backend, Capacity
-from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff, refusals
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff, setbacks
 from mitorch_service.errors import BackendError
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import TrainingRow
@@ -58,6 +58,6 @@ def _cluster_status(backend: Backend, refusal: str | None) -> ClusterStatus:
 def _last_refusals(
     store: Store, queue: Sequence[TrainingRow], clusters: Iterable[str], now: datetime
 ) -> dict[str, str | None]:
-    active = store.queue.active_trainings().items if any(map(refusals, queue)) else ()
+    active = store.queue.active_trainings().items if any(map(setbacks, queue)) else ()
     backoff = ClusterBackoff(now, queue, active)
     return {name: backoff.last_refusal(name) for name in clusters}

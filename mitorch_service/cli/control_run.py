@@ -41,9 +41,9 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     answer at the start; later on it is waited for."""
     settings = read_settings()
     store = open_store(settings)
-    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
-    first = PassReport(controller.observe(datetime.now(UTC)))
     seconds = every or _default_seconds(settings)
+    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings), seconds)
+    first = PassReport(controller.observe(datetime.now(UTC)))
     with show_pass() as show:
         passes = _Passes(store, controller, show, first)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)

@@ -62,8 +62,10 @@ def command(
         repeat(view)
     elif as_json:
         view.show_json()
-    else:
-        view.show()
+    elif not view.show() and view.waits:
+        from mitorch_service.cli.views.controller import warn_of_missing_controller
+
+        warn_of_missing_controller(store)
 
 
 def _show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:

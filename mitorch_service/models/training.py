@@ -203,8 +203,12 @@ class TrainingRow(Document):
 
     def kept_on(self) -> str | None:
         """Returns the cluster on whose disk its finished work waits to be delivered, or None."""
-        last = self.current_attempt()
-        return last.cluster if last is not None and last.kept and last.number > self.budget_from else None
+        for attempt in reversed(self.attempts):
+            if attempt.outcome != AttemptOutcome.BLOCKED or attempt.number <= self.budget_from:
+                return None
+            if attempt.kept:
+                return attempt.cluster
+        return None
 
     def last_in_a_row(self, outcome: AttemptOutcome) -> int:
         """Returns the number of last ended attempts since the last retry that ended with this outcome."""

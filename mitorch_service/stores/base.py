@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mitorch_service.stores.controllers import ControllerVerbs
 from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.damaged import DamagedVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
@@ -36,6 +37,7 @@ class Store:
         self.retention = RetentionVerbs(database)
         self.costs = CostVerbs(database)
         self.damaged = DamagedVerbs(database)
+        self.controllers = ControllerVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
 

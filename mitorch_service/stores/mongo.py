@@ -48,6 +48,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     ],
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
+    "controllers": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
         [("job_id", 1), ("bracket", 1), ("paused", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
@@ -66,7 +67,7 @@ class MongoStore(Store):
 
 
 class MongoDatabase(Primitives):
-    """One database: five collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
+    """One database: six collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 
     def __init__(self, uri: str, name: str) -> None:

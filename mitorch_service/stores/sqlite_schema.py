@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ TABLES: dict[Collection, Table] = {
     "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival"}, apart="config"),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
+    "controllers": Table({}),
     "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
 
@@ -74,7 +75,9 @@ _PAUSED = (
     "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss, _id)",
 )
 _PAUSED_STATUS = ("INSERT OR IGNORE INTO training_counts VALUES ('', 'paused', 0)",)
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS}  # version -> what it adds to the one before
+_CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+# version -> what it adds to the one before
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _CONTROLLERS}
 
 DDL = (
     """CREATE TABLE trainings (
@@ -110,6 +113,7 @@ DDL = (
     *_RUNGS,
     *_UNMERGED,
     *_PAUSED,
+    *_CONTROLLERS,
 )
 
 

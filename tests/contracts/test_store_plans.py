@@ -28,6 +28,11 @@ def find_by_prefix(store: Store) -> None:
         store.trainings.resolve_id("00000000-0000")
 
 
+def find_damaged(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.damaged.find("00000000-0000")
+
+
 TRAININGS = 30_000
 COUNTERS = ("counts", "counts of a job")  # may be read where they are kept, without a query
 
@@ -80,6 +85,8 @@ READS: dict[str, Callable[[Store], Any]] = {
     "what is unchanged": lambda store: store.retention.unchanged([a_training(), a_training()]),
     "trials of a job": lambda store: store.retention.count_trials(JOB),
     "jobs that ended": lambda store: list(store.retention.ended_jobs(NOW)),
+    "the last pass of a controller": lambda store: store.controllers.last_pass(),
+    "a document by the id that people write": find_damaged,
     "studies": lambda store: list(store.studies.study_jobs()),
     "one study": lambda store: store.studies.study_job("00000000-0000"),
     "some trials of a study": lambda store: list(store.studies.study_trials_among([new_id(), new_id()])),

@@ -9,7 +9,7 @@ import click
 from mitorch_service.cli.views.base import View
 from mitorch_service.cli.views.output import show_table, stream_json, text
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.reports.queue import main_result, read_queue
 from mitorch_service.stores.base import Store
@@ -33,6 +33,7 @@ class QueueView(View):
             click.echo(str(broken), err=True)
         shown = [f"{report.counts[s]} {s}" for s in map(str, TrainingStatus) if s in report.counts]
         click.echo(", ".join(shown) or "nothing queued")
+        self.waits = any(status in report.counts for status in OPEN)
         return False
 
     def show_json(self) -> None:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import azurite_server, coverage_measurement, mongodb_server
@@ -15,6 +16,10 @@ from tests.marking import mark
 from tests.warm import servers
 
 _OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
+
+# The same examples each time: a run of CI says the same as the one before. Soak with a larger `max_examples`.
+hypothesis.settings.register_profile("ours", max_examples=50, deadline=None, database=None, derandomize=True)
+hypothesis.settings.load_profile("ours")
 
 # Started in the background of a script (`nohup scripts/test &`), the suite ignores Ctrl-C, and so would every command
 # that it starts: those that are sent SIGINT would never end. A handler here, unlike SIG_IGN, is not inherited.

@@ -96,7 +96,7 @@ class Floor:
         self._cuda = device.type == "cuda"
         self._layout = torch.channels_last if self._cuda else torch.contiguous_format
         module = timm.create_model(options.model, num_classes=CLASSES)
-        self._module = module.to(device, memory_format=self._layout).train()  # type: ignore[call-overload]
+        self._module = module.to(device, memory_format=self._layout).train()
         self._optimizer = torch.optim.SGD(self._module.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-5)
 
     def epoch(self) -> float:

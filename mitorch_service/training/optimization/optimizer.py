@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+from timm.optim import create_optimizer_v2
 from torch import nn, optim
 
 from mitorch_service.errors import InvalidInput, ModelError, Problem

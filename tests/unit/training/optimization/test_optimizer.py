@@ -100,7 +100,7 @@ def test_unknown_names_and_arguments_are_told() -> None:
 
 
 def test_names_are_those_that_timm_registers() -> None:
-    registered = {str(name) for name in timm.optim.list_optimizers()}  # type: ignore[attr-defined]
+    registered = {str(name) for name in timm.optim.list_optimizers()}
     unknown = {name for name in registered if unknown_optimizer_problem(name) is not None}
     assert unknown == {"adahessian"}
     assert unknown_optimizer_problem("lion") is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -71,7 +70,7 @@ class Controller:
         if self._recorded is not None and now - self._recorded < _RECORDED_EVERY:
             return
         failures = sum(event.failed for event in report.events)
-        host, process = platform.node(), os.getpid()
+        host, process = os.uname().nodename, os.getpid()
         self._store.controllers.record_pass(
             Heartbeat(
                 at=now,

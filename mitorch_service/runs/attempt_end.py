@@ -81,6 +81,8 @@ def block_attempt(store: Store, training_id: str, attempt: int, at: datetime, tr
         again = _may_retry(training, AttemptOutcome.BLOCKED)
         outcome = AttemptOutcome.BLOCKED if again else AttemptOutcome.FAILED
         status = TrainingStatus.NEW if again else TrainingStatus.FAILED
+        if training.cancel_requested_at is not None:
+            outcome, status = AttemptOutcome.CANCELED, TrainingStatus.CANCELED
         end = partial(
             store.queue.end_attempt, training_id, attempt, at, outcome, status, error, (TrainingStatus.QUEUED,)
         )

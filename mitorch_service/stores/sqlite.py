@@ -326,7 +326,7 @@ class SqliteDatabase(Primitives):
             raise BrokenDocument(collection.removesuffix("s"), id, f"its stored text is damaged ({error})") from error
 
     def _salvage(self, collection: Collection, id: object) -> StoredDocument | None:
-        """What can be read of a document whose text is none, or of another status than its row; None for any other."""
+        """Returns what can be read of a document whose text is none, or has another status than its row; else None."""
         table = TABLES[collection]
         names = ["CAST(body AS BLOB)", f"CAST({table.apart or 'NULL'} AS BLOB)", *table.columns.values()]
         for body, apart, *values in self._rows(f"SELECT {', '.join(names)} FROM {collection} WHERE _id = ?", (id,)):

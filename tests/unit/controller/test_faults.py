@@ -91,11 +91,11 @@ def test_a_fault_in_one_step_leaves_the_others(store: Store) -> None:
 
 def test_a_fault_with_one_job_leaves_the_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from mitorch_service.controller.plan import plan
+    from mitorch_service.controller.plan.plan_job import plan_job
 
     bad, good = a_job(), a_job()
     for job in (bad, good):
         store.jobs.add_job(job)
-    plan_job = plan.plan_job
 
     def faulty(now: Any, state: Any, *rest: Any) -> Any:
         return 1 / 0 if state.job.id == bad.id else plan_job(now, state, *rest)

@@ -17,6 +17,7 @@ from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training
 from mitorch_service.runs import delivery
 from mitorch_service.runs.machine_check import check_folder, find_trouble
 from tests.fakes import FullStore
+from tests.samples import NOW
 from tests.small_disk import tmpfs
 from tests.unit.runs.machine import SMALL, Machine
 from tests.unit.runs.script.machine import Machine as ScriptMachine
@@ -56,6 +57,14 @@ def test_a_storage_that_cannot_be_written_costs_nothing_before_the_training(scri
     fill(scripts, None)
     assert scripts.run(stored(scripts, training)) == 0
     assert stored(scripts, training).status == TrainingStatus.COMPLETED
+
+
+def test_one_that_was_canceled_does_not_wait_for_the_storage(scripts: ScriptMachine) -> None:
+    training = scripts.queued(REPORT)
+    scripts.store.queue.request_cancel(training.id, NOW)
+    fill(scripts, "")
+    scripts.run(training)
+    assert stored(scripts, training).status == TrainingStatus.CANCELED
 
 
 def test_what_a_script_has_done_is_kept_and_delivered_by_the_next_attempt(scripts: ScriptMachine) -> None:

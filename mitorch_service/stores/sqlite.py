@@ -17,16 +17,9 @@ from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import guard_holds, set_at, to_text, value_at
 from mitorch_service.stores.primitives import Primitives
-from mitorch_service.stores.requests import (
-    Collection,
-    Compaction,
-    Guarded,
-    Query,
-    QueryPlan,
-    Removal,
-    StoredDocument,
-)
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal, StoredDocument
 from mitorch_service.stores.salvage import check_status, parse_document, salvage_document
+from mitorch_service.stores.sqlite_query import column_names, conditions_of, query_columns, tag_rows
 from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements
 
 Result = TypeVar("Result")
@@ -88,11 +81,11 @@ class SqliteDatabase(Primitives):
             id = document["_id"]
             if id not in rows:
                 rows[id] = tuple(self._row(collection, document).values())
-                tags[id] = _tag_rows(document) if collection == "trainings" else []
+                tags[id] = tag_rows(document) if collection == "trainings" else []
         with self._transaction():
             for id in self._present(collection, list(rows)):
                 del rows[id], tags[id]
-            names = _names(collection)
+            names = column_names(collection)
             sql = f"INSERT INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
             self._db.executemany(sql, rows.values())
             self._db.executemany(
@@ -115,7 +108,7 @@ class SqliteDatabase(Primitives):
             yield document
 
     def count(self, query: Query) -> int:
-        conditions, values = _conditions(query)
+        conditions, values = conditions_of(query)
         with self._errors():
             number: int = self._rows(f"SELECT count(*) FROM {query.collection} {conditions}", values)[0][0]
         return number
@@ -269,7 +262,7 @@ class SqliteDatabase(Primitives):
         sql = f"INSERT INTO {collection} ({names}) VALUES ({marks}) ON CONFLICT (_id) DO UPDATE SET {sets}"
         self._db.execute(sql, tuple(row.values()))
         if collection == "trainings":
-            self._db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", _tag_rows(document))
+            self._db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
 
     def _row(self, collection: Collection, document: Mapping[str, Any]) -> dict[str, Any]:
         table = TABLES[collection]
@@ -292,8 +285,8 @@ class SqliteDatabase(Primitives):
     def _select(self, query: Query) -> tuple[str, tuple[Any, ...]]:
         apart = TABLES[query.collection].apart
         second = "NULL" if apart is None or apart in query.without else apart
-        conditions, values = _conditions(query)
-        columns = _columns(query)
+        conditions, values = conditions_of(query)
+        columns = query_columns(query)
         order = ", ".join(f"{columns[path]} {'ASC' if sign > 0 else 'DESC'}" for path, sign in query.order)
         source = query.collection if "tags" not in query.where else _TAGGED
         table = query.collection  # as bytes: text that is not UTF-8 would fail the whole query
@@ -314,7 +307,7 @@ class SqliteDatabase(Primitives):
         self._db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
         if collection == "trainings":
             sql = "DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?"
-            self._db.executemany(sql, _tag_rows(document))
+            self._db.executemany(sql, tag_rows(document))
         return True
 
     def _read(self, collection: Collection, id: object) -> StoredDocument | None:
@@ -398,46 +391,3 @@ class SqliteDatabase(Primitives):
             raise StoreError(
                 self._where, str(error), "Name another file in MITORCH_DB_URI, or move this one away."
             ) from error
-
-
-def _names(collection: Collection) -> list[str]:
-    """The columns of a table, in the order of `_row`."""
-    table = TABLES[collection]
-    return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
-
-
-def _tag_rows(training: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Returns the rows of a training in the table of tags."""
-    tags, arrival = training.get("tags"), training.get("arrival")
-    return [(tag, arrival, training["_id"]) for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-
-
-def _columns(query: Query) -> dict[str, str]:
-    """Dotted path -> column; a search by tag walks the table of tags, in its order."""
-    columns = {"_id": "_id", **TABLES[query.collection].columns}
-    if "tags" in query.where:
-        columns |= {"tags": "tagged.tag", "arrival": "tagged.arrival", "_id": "tagged._id"}
-    return columns
-
-
-def _conditions(query: Query) -> tuple[str, tuple[Any, ...]]:
-    columns = _columns(query)
-    parts: list[str] = []
-    values: list[Any] = []
-    for path, value in query.where.items():
-        if isinstance(value, tuple):
-            parts.append(f"{columns[path]} IN ({', '.join('?' * len(value))})")
-            values += value
-        else:
-            parts.append(f"{columns[path]} = ?")
-            values.append(value)
-    if query.between is not None:
-        path, low, high = query.between
-        parts.append(f"{columns[path]} >= ? AND {columns[path]} < ?")
-        values += [low, high]
-    if query.after is not None:
-        names = ", ".join(columns[path] for path, _ in query.order)
-        marks = ", ".join("?" * len(query.order))
-        parts.append(f"({names}) {'>' if query.order[0][1] > 0 else '<'} ({marks})")
-        values += query.after
-    return ("WHERE " + " AND ".join(parts) if parts else ""), tuple(values)

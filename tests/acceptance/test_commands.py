@@ -110,7 +110,7 @@ def test_watching_ends_with_the_training_or_with_ctrl_c(machine: Machine) -> Non
 
 def test_the_doctor_finds_what_is_wrong(machine: Machine) -> None:
     out = machine.ok("doctor")
-    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 7
     uri = "mongodb://someone:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=200"
     sick = machine.run("doctor", MITORCH_DB_URI=uri, MITORCH_STORAGE_URL="/proc/nowhere")
     assert sick.code == 1

@@ -47,6 +47,6 @@ class PassReport:
 
     @property
     def idle(self) -> bool:
-        """Whether there was nothing to run, to watch or to expand."""
+        """Whether there was nothing to run, to watch or to expand, as far as is known."""
         seen = self.snapshot
-        return not (seen.queue or seen.active or seen.jobs)
+        return not (seen.queue or seen.active or seen.jobs or seen.partial)

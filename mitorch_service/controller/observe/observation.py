@@ -41,19 +41,21 @@ class Observation:
         move: one that another pass moves meanwhile may be seen twice, which the guards resolve, but is never missed."""
         names = frozenset(self._backends)
         jobs: list[JobState] = []
+        partial = True
         with self._events.collect_errors("reading the jobs"):
-            jobs = self._read_jobs(now)
+            jobs, partial = self._read_jobs(now)
         capacities = self._read_capacities()
-        seen = Snapshot(configured=names, jobs=jobs, facts=self._facts)  # no node is known to be free
+        seen = Snapshot(configured=names, jobs=jobs, facts=self._facts, partial=True)  # no node is known to be free
         with self._events.collect_errors("reading the queue"):
             queue = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
             active = self._usable(self._store.queue.active_trainings(), now)
             runs = self._read_runs(active, capacities)
             hosts = self._read_hosts([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
-            seen = Snapshot(queue, active, runs, capacities, names, jobs, self._facts, hosts)
+            seen = Snapshot(queue, active, runs, capacities, names, jobs, self._facts, hosts, partial)
         return seen
 
-    def _read_jobs(self, now: datetime) -> list[JobState]:
+    def _read_jobs(self, now: datetime) -> tuple[list[JobState], bool]:
+        """The active jobs, and whether some could not be observed."""
         jobs = self._store.jobs.active_jobs()
         for broken in jobs.broken:
             with self._events.collect_errors(f"setting aside job {broken.key}"):
@@ -63,7 +65,7 @@ class Observation:
         for job in jobs.items:
             with self._events.collect_errors(f"job {job.id}"):
                 states.append(observe_job(self._store, job, now, self._events))
-        return states
+        return states, len(states) < len(jobs.items)
 
     def _read_capacities(self) -> dict[str, Capacity]:
         calls = {name: backend.capacity for name, backend in self._backends.items()}

@@ -106,3 +106,20 @@ def test_a_fault_with_one_job_leaves_the_others(store: Store, monkeypatch: pytes
     assert store.trainings.count_trainings(good.id) == {"new": 2, "queued": 2}
     kept: Job = store.jobs.get_job(bad.id)
     assert kept.status == "new"
+
+
+def test_a_pass_that_could_not_read_everything_is_not_idle(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mitorch_service.controller.observe import observation
+
+    def faulty(*arguments: Any) -> Any:
+        return 1 / 0
+
+    assert one_pass(store).idle
+    store.jobs.add_job(job := a_job())
+    monkeypatch.setattr(observation, "observe_job", faulty)
+    report = one_pass(store)
+    assert not report.idle
+    assert [event.text.split(":")[0] for event in report.events] == [f"job {job.id}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(store.queue, "queue_head", faulty)
+        assert not one_pass(store).idle

@@ -32,6 +32,7 @@ COMMANDS = {
     ("README.md", "mitrain training.json pictures/train"): f"{_DOCUMENTS_TEST}::test_the_first_use_without_the_service",
     ("scripts/samples/README.md", "source .venv/bin/activate"): f"{_DOCUMENTS_TEST}::test_the_tour",
     ("scripts/samples/README.md", "data=~/.mitorch"): f"{_DOCUMENTS_TEST}::test_training_without_the_service",
+    ("docs/data.md", "mitorch init"): f"{_DOCUMENTS_TEST}::test_a_folder_of_images",
     ("docs/data.md", "midataset register"): f"{_DOCUMENTS_TEST}::test_data_sets",
     ("docs/config.md", "mitrain --list-models"): f"{_DOCUMENTS_TEST}::test_models_and_augmentation",
     ("docs/config.md", "misubmit --many"): f"{_DOCUMENTS_TEST}::test_many_at_once",

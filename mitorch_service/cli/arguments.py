@@ -16,7 +16,7 @@ from mitorch_service.models.validation import MAX_CONFIG_BYTES, parse_object
 
 
 def read_config(path: str) -> tuple[str, dict[str, JsonValue]]:
-    """Reads the name and the JSON object of a config file; ``-`` reads standard input. Raises InvalidInput."""
+    """Reads the name and the object in a config file, JSON or YAML; ``-`` reads standard input. Raises InvalidInput."""
     name = "standard input" if path == "-" else path
     try:
         if path == "-":

@@ -24,6 +24,8 @@ COMMANDS = {
     "test": "Evaluate weights on a data set.",
     "run": "Run one queued training (started by a backend).",
     "doctor": "Check settings, database, storage and clusters.",
+    "init": "Write a config for a data set.",
+    "schema": "Print the JSON Schema of configs, for editors.",
 }
 
 

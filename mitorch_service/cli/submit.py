@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "--many",
     metavar="SOURCE",
     type=click.Path(allow_dash=True),
-    help="Instead of CONFIG: a file with one config per line, a folder with *.json files (and folders), or -.",
+    help="Instead of CONFIG: a file with one config per line, a folder with *.json or *.yaml files (and folders), -.",
 )
 @click.option(
     "--priority",

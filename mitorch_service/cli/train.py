@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _LIST = "Train nothing: print the models whose names contain PATTERN, or match it (*, ?)."
 _PREVIEW = "Train nothing: draw N augmented training images, with their boxes, into OUTPUT (a PNG)."
+_FRACTION = "Without VAL: the part of each class that is held out for validation (0.2). See OUTPUT.split."
+_DEFAULT_FRACTION = 0.2
 _EVICT = "A drill: kill this process after EPOCHS (2.5: in the third). The same command without it resumes."
 
 
@@ -30,7 +32,8 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
 @click.command(name="mitrain")
 @click.argument("config", type=click.Path(dir_okay=False, allow_dash=True))
 @click.argument("train", type=click.Path(path_type=Path))
-@click.argument("val", type=click.Path(path_type=Path))
+@click.argument("val", required=False, type=click.Path(path_type=Path))
+@click.option("--val-fraction", type=float, metavar="F", help=_FRACTION)
 @click.option(
     "-w", "--weights", type=click.Path(dir_okay=False, path_type=Path), help="Start from the weights that fit."
 )
@@ -42,35 +45,59 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
 def command(
     config: str,
     train: Path,
-    val: Path,
+    val: Path | None,
+    val_fraction: float | None,
     weights: Path | None,
     output: Path | None,
     preview_augmentation: int | None,
     evict_at: float | None,
     debug_run: bool,
 ) -> None:
-    """Train the config in the file CONFIG (- for standard input) on the data set TRAIN; validate on VAL.
+    """Train the config in the file CONFIG (JSON or YAML; - for standard input) on the data set TRAIN; validate on VAL.
 
-    Both are text files (one line per image), COCO's .json, .csv files of boxes, or folders: of Pascal VOC, or with a
-    folder of images for each class.
+    Both are text files (one line per image), COCO's .json, .csv files of boxes or labels, or folders: of Pascal VOC, or
+    with a folder of images for each class. Without VAL, a fifth of the images of each class is held out for it.
 
     Prints loss and metrics after each epoch. OUTPUT is a plain state_dict, which any PyTorch program reads; pictures
-    are in OUTPUT.plots. A training that was killed resumes from OUTPUT.checkpoints when it is started again.
+    are in OUTPUT.plots. A training that was killed resumes from OUTPUT.checkpoints when it is started again. Without
+    OUTPUT nothing is kept.
     """
     from mitorch_service.cli.train_local import train_here
     from mitorch_service.cli.training_config import read_training_config
-    from mitorch_service.training.data.splits import read_splits
+    from mitorch_service.training.data.holdout import write_split
 
     checked = read_training_config(config)
     _check_base(config, checked, weights)
     _check_input(config, checked)
     _check_output(output)
-    lists = read_splits({"train": train, "val": val})
+    lists = _read_data(train, val, val_fraction, checked.seed)
     if preview_augmentation is not None:
         _write_preview(checked, lists["train"], preview_augmentation, output)
         return
 
+    if output is None and not debug_run:
+        click.echo("Nothing of this training is kept: give -o OUTPUT for weights, charts and checkpoints.", err=True)
+    if output is not None and val is None:
+        write_split(output.with_name(f"{output.name}.split"), **lists)
     train_here(checked, lists, weights=weights, output=output, evict_at=evict_at, debug_run=debug_run)
+
+
+def _read_data(train: Path, val: Path | None, fraction: float | None, seed: int) -> dict[str, ImageList]:
+    from mitorch_service.errors import InvalidInput, Problem
+    from mitorch_service.training.data.splits import read_held_out, read_splits
+
+    if val is not None:
+        if fraction is not None:
+            raise InvalidInput("mitrain", [Problem("--val-fraction", "is for a training without VAL: leave out one")])
+        return read_splits({"train": train, "val": val})
+    fraction = _DEFAULT_FRACTION if fraction is None else fraction
+    if not 0 < fraction < 1:
+        problem = f"must be between 0 and 1, such as 0.2 (it is {fraction:g})"
+        raise InvalidInput("mitrain", [Problem("--val-fraction", problem)])
+    lists = read_held_out(train, fraction, seed)
+    images = f"{len(lists['train']):,} images to train on, {len(lists['val']):,} held out for validation"
+    click.echo(f"{images} (the seed {seed} chooses them)", err=True)
+    return lists
 
 
 def _write_preview(config: TrainingConfig, train: ImageList, count: int, output: Path | None) -> None:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_va
 from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.dataset import DatasetChoice
 from mitorch_service.models.optimization import (
+    DEFAULT_SCHEDULER,
     CheckpointConfig,
     EarlyStoppingConfig,
     EmaConfig,
@@ -17,9 +18,10 @@ from mitorch_service.models.optimization import (
     OptimizerConfig,
     PrecisionConfig,
     SwaConfig,
+    default_rate,
     precision_section,
 )
-from mitorch_service.models.training import ClusterNames
+from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, ClusterNames
 
 # multiclass_classification, multilabel_classification, object_detection, or a task of an installed package. Checked by
 # training/loop/config_check.py, where the engine is installed.
@@ -69,17 +71,22 @@ Guid = Annotated[str, AfterValidator(_guid)]
 class ModelConfig(ConfigSection):
     """The network: a timm classifier, a detector, or a model of an installed package (``mitrain --list-models``)."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]  # mitrain --list-models PATTERN lists them
     input_size: Annotated[int, Field(ge=8, le=4096)] = 224  # pixels, square
     pretrained: bool = False  # start from the hub's weights, to which the machine needs access
     options: dict[str, JsonValue] = {}  # further arguments of timm.create_model (drop_rate) or a torchvision detector
 
 
+def model_section(value: object) -> object:
+    """Expands the short form ``"resnet18"`` to ``{"name": "resnet18"}``."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class AugmentationStep(ConfigSection):
     """A named transform with its options."""
 
-    name: AugmentationName
-    options: dict[str, JsonValue] = {}
+    name: AugmentationName  # a transform of torchvision, or of an installed package
+    options: dict[str, JsonValue] = {}  # its arguments
 
 
 def augmentation_list(value: object) -> list[object]:
@@ -125,9 +132,9 @@ class ResourcesConfig(ConfigSection):
 class TrainingConfig(ConfigSection):
     """A complete training config. ``dataset`` may also be given on the command line."""
 
-    model: ModelConfig
+    model: Annotated[ModelConfig, BeforeValidator(model_section)]
     optimizer: OptimizerConfig = OptimizerConfig()
-    lr_scheduler: LrSchedulerConfig
+    lr_scheduler: LrSchedulerConfig = LrSchedulerConfig()
     gradient: GradientConfig = GradientConfig()
     ema: EmaConfig | None = None
     swa: SwaConfig | None = None
@@ -139,14 +146,15 @@ class TrainingConfig(ConfigSection):
     on_divergence: Literal["fail", "lower_lr"] = "fail"  # lower_lr: resume from the last good checkpoint at lr / 10
     augmentation: AugmentationConfig = AugmentationConfig()
     data: DataConfig = DataConfig()
+    # multiclass_classification, multilabel_classification, object_detection, or a task of an installed package
     task_type: TaskType = "multiclass_classification"
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 32  # of all processes together
-    max_epochs: Annotated[int, Field(ge=1, le=100_000)]
+    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = DEFAULT_MAX_EPOCHS  # passes over the training images
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # classification only, in training only
     eval_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5  # the score from which a detection or a label counts
     base: Guid | None = None  # start from the weights of this training
-    dataset: DatasetChoice | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    dataset: DatasetChoice | None = None  # a registered one, NAME or NAME:VERSION; or misubmit --dataset
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # the same seed gives the same training
     num_workers: Annotated[int, Field(ge=0, le=256)] | None = None  # data loader processes; None: by data set size
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
     resources: ResourcesConfig | None = None  # None: one node of any cluster
@@ -155,10 +163,23 @@ class TrainingConfig(ConfigSection):
     @classmethod
     def _input_size_at_top_level(cls, data: object) -> object:
         """Accepts ``input_size`` beside ``model``, as in the original MiTorch's files."""
-        if isinstance(data, dict) and "input_size" in data and isinstance(data.get("model"), dict):
+        model = model_section(data.get("model")) if isinstance(data, dict) and "input_size" in data else None
+        if isinstance(data, dict) and isinstance(model, dict):
             data = dict(data)
-            data["model"] = {"input_size": data.pop("input_size"), **data["model"]}
+            data["model"] = {"input_size": data.pop("input_size"), **model}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out_defaults(cls, data: object) -> object:
+        """Sets the learning rate and the epochs that are left out, so that the stored config names them: a later
+        version with other defaults changes nothing that is queued."""
+        if not isinstance(data, dict):
+            return data
+        scheduler = data.get("lr_scheduler", {})
+        if isinstance(scheduler, dict):
+            scheduler = {"name": DEFAULT_SCHEDULER, "base_lr": default_rate(data.get("optimizer")), **scheduler}
+        return {"max_epochs": DEFAULT_MAX_EPOCHS, **data, "lr_scheduler": scheduler}
 
     @model_validator(mode="before")
     @classmethod

@@ -46,10 +46,10 @@ def _is_none(value: object) -> bool:
 class SearchConfig(ConfigSection):
     """The search of a job."""
 
-    algorithm: Algorithm = "auto"
+    algorithm: Algorithm = "auto"  # see docs/search.md
     objective: Objectives = "val_loss"  # or the name of a metric, or several in a list
     direction: Directions = None  # a list for several objectives; None: minimize losses, maximize metrics
-    max_trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    max_trials: Annotated[int, Field(ge=1, le=1_000_000)]  # trainings that the search may create
     max_concurrent: Annotated[int, Field(ge=1)] | None = None  # unfinished trials at a time; None: no limit
     max_failed: Annotated[int, Field(ge=0)] | None = None  # the job fails with more failed trials; None: no limit
     max_time: Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=1e9)] | None = (
@@ -131,10 +131,10 @@ class SearchConfig(ConfigSection):
 class JobConfig(ConfigSection):
     """A job file, recognised by its key ``job_type``."""
 
-    job_type: Literal["search"]
+    job_type: Literal["search"]  # makes the file a job config
     config: dict[str, JsonValue]  # a training config whose leaves may be search space expressions
     search: SearchConfig
-    dataset: DatasetChoice | None = None
+    dataset: DatasetChoice | None = None  # as in a training config
 
 
 class BestTrial(Document):

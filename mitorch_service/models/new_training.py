@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.script import is_script
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.models.training import Training
+from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, Training
 
 
 def new_training(
@@ -26,7 +26,7 @@ def new_training(
         status_times={"new": now},
         dataset=dataset,
         config={key: value for key, value in config.items() if key != "dataset"},
-        max_epochs=config.get("max_epochs", 0) if is_script(config) else config["max_epochs"],
+        max_epochs=config.get("max_epochs", 0 if is_script(config) else DEFAULT_MAX_EPOCHS),
         max_retries=config.get("max_retries", 0),
         resources=config.get("resources"),
         **fields,

@@ -12,6 +12,19 @@ from mitorch_service.models.base import ConfigSection
 _SCHEDULER_ALIASES = {"cosine_annealing": "cosine", "linear_decreasing": "linear"}
 
 SchedulerName = Literal["cosine", "linear", "step", "multistep", "one_cycle", "plateau", "constant"]
+DEFAULT_SCHEDULER: SchedulerName = "cosine"
+_RATE = 0.01  # of sgd with momentum, for batches of some 32 images
+_ADAPTIVE_RATE = 0.001  # of Adam and its relatives, as in PyTorch
+
+
+def default_rate(optimizer: object) -> float:
+    """Returns the base_lr for the section `optimizer` of a config, as it was written."""
+    name = optimizer.get("name", "sgd") if isinstance(optimizer, dict) else "sgd"
+    return _RATE if name == "sgd" else _ADAPTIVE_RATE
+
+
+def _scheduler_name(value: object) -> object:
+    return _SCHEDULER_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 def _warmup_name(value: object) -> object:
@@ -24,10 +37,13 @@ class OptimizerConfig(ConfigSection):
     name: Annotated[str, Field(min_length=1)] = "sgd"  # sgd, adam, adamw, rmsprop, or one of timm's
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # sgd, rmsprop, and timm's optimizers with momentum
     nesterov: bool = False  # sgd only
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.999,
+    )  # Adam and its relatives
     alpha: Annotated[float, Field(ge=0, lt=1)] = 0.9  # rmsprop: smoothing of the squared gradient
     eps: Annotated[float, Field(gt=0, le=1)] | None = None  # None: the optimizer's default; rmsprop 0.0316
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5  # not of biases and normalisation layers
     backbone_factor: Annotated[float, Field(gt=0, le=1)] = 1.0  # the backbone's learning rate / the head's
     options: dict[str, JsonValue] = {}  # further arguments of PyTorch's or timm's optimizer, such as amsgrad
 
@@ -48,8 +64,8 @@ class OptimizerConfig(ConfigSection):
 class LrSchedulerConfig(ConfigSection):
     """The learning rate schedule, updated at every step."""
 
-    name: Annotated[SchedulerName, BeforeValidator(lambda v: _SCHEDULER_ALIASES.get(v, v) if isinstance(v, str) else v)]
-    base_lr: Annotated[float, Field(gt=0, le=100)]  # the maximum
+    name: Annotated[SchedulerName, BeforeValidator(_scheduler_name)] = DEFAULT_SCHEDULER  # the shape of the schedule
+    base_lr: Annotated[float, Field(gt=0, le=100)] = _RATE  # the maximum; 0.001 by default for others than sgd
     final_factor: Annotated[float, Field(ge=0, le=1)] = 0.0  # cosine, linear: final rate / base_lr
     step_size: Annotated[int, Field(ge=1)] | None = None  # step: epochs between drops; None: a third of max_epochs
     milestones: list[Annotated[int, Field(ge=1)]] = []  # multistep: epochs after which the rate drops
@@ -58,8 +74,9 @@ class LrSchedulerConfig(ConfigSection):
     rise: Annotated[float, Field(gt=0, lt=1)] = 0.3  # one_cycle: the fraction of the training in which the rate rises
     start_factor: Annotated[float, Field(gt=0, le=1)] = 0.04  # one_cycle: initial rate / base_lr
     end_factor: Annotated[float, Field(ge=0, le=1)] = 4e-6  # one_cycle: final rate / base_lr
-    warmup: Annotated[Literal["none", "constant", "linear"], BeforeValidator(_warmup_name)] = "none"
-    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    warmup: Annotated[Literal["none", "constant", "linear"], BeforeValidator(_warmup_name)] = "none"  # a rise
+    # to base_lr at the start: at one low rate (constant), or step by step (linear)
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0  # its length; may be a fraction
     warmup_steps: Annotated[int, Field(ge=0)] | None = None  # instead of warmup_epochs
     warmup_factor: Annotated[float, Field(ge=0, le=1)] = 0.01  # initial rate / base_lr
 
@@ -85,7 +102,7 @@ class GradientConfig(ConfigSection):
 class EmaConfig(ConfigSection):
     """An exponential moving average of the weights, which is validated and saved instead of them."""
 
-    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9998
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9998  # the weight of the average at each step
     warmup: bool = True  # limits the decay after n steps to 1 - (1 + n) ** -2/3, so that short trainings move
 
 

@@ -62,9 +62,9 @@ class ScriptSection(ConfigSection):
     """The program to run. In the command, ``{parameters_file}``, ``{train}``, ``{val}`` and ``{test}`` are replaced by
     paths, and the word ``{parameters}`` by ``--name value`` for each parameter."""
 
-    command: Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+    command: Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]  # text is split as by a shell
     source: str | None = None  # a folder or file, relative to the config's; the command runs in a copy of it
-    env: dict[str, str] = {}
+    env: dict[str, str] = {}  # further environment variables
     code: CodeRecord | None = None  # the contents of `source` at submission; written by misubmit
 
     @field_validator("command")
@@ -93,7 +93,7 @@ class ScriptConfig(ConfigSection):
 
     script: ScriptSection
     parameters: dict[str, JsonValue] = {}  # passed to the script as arguments or as a JSON file
-    dataset: DatasetChoice | None = None
+    dataset: DatasetChoice | None = None  # for {train}, {val} and {test}
     max_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0  # only shown, in the script's progress; 0: not known
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
     resources: ResourcesConfig | None = None  # None: one node of any cluster

@@ -16,6 +16,7 @@ from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
+DEFAULT_MAX_EPOCHS = 30
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
 MAX_REFUSED_ATTEMPTS = 5  # attempts that clusters refused to start
 MAX_BLOCKED_ATTEMPTS = 100  # in a row: about four days of a storage that cannot be written

@@ -13,6 +13,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.yaml_text import YAML_SUFFIXES, parse_yaml
 
 MAX_CONFIG_BYTES = 1_000_000  # a document may hold 16 MB in MongoDB; a config beyond 1 MB is a mistake
 MAX_DEPTH = 50  # levels of nested objects and lists; MongoDB allows 100, including those around a config
@@ -23,8 +24,9 @@ _SURROGATE = "contains half of a surrogate pair, which is not a character; remov
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse_json(source: str, text: bytes) -> JsonValue:
-    """Parses strict JSON in UTF-8. Raises InvalidInput, for syntax errors with line and column.
+def parse_config(source: str, text: bytes) -> JsonValue:
+    """Parses strict JSON in UTF-8, or YAML if the name `source` ends in .yaml or .yml. Raises InvalidInput, for syntax
+    errors with line and column.
 
     Also rejects duplicate keys, and values that databases cannot store: nested too deeply, lone surrogates, numbers
     beyond 64 bits.
@@ -35,14 +37,21 @@ def parse_json(source: str, text: bytes) -> JsonValue:
     if not text.strip():
         raise InvalidInput(source, [Problem("", "is empty; write a JSON object")])
     try:
-        value: JsonValue = json.loads(
-            text.decode("utf-8-sig"),
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-        )
+        decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(source, [Problem("", f"is not UTF-8 text ({error.reason})")]) from error
+    value = parse_yaml(source, decoded) if source.lower().endswith(YAML_SUFFIXES) else _parse_json(source, decoded)
+    problems = list(_not_storable(value, []))
+    if problems:
+        raise InvalidInput(source, problems)
+    return value
+
+
+def _parse_json(source: str, text: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_int=_integer
+        )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         hint = "plain JSON has no comments, no trailing commas, and only double quotes"
@@ -51,15 +60,12 @@ def parse_json(source: str, text: bytes) -> JsonValue:
         raise InvalidInput(source, [Problem("", _TOO_DEEP)]) from error
     except ValueError as error:
         raise InvalidInput(source, [Problem("", str(error))]) from error
-    problems = list(_not_storable(value, []))
-    if problems:
-        raise InvalidInput(source, problems)
     return value
 
 
 def parse_object(source: str, text: bytes) -> dict[str, JsonValue]:
-    """Parses as `parse_json` does. Raises InvalidInput for anything but an object."""
-    value = parse_json(source, text)
+    """Parses as `parse_config` does. Raises InvalidInput for anything but an object."""
+    value = parse_config(source, text)
     if not isinstance(value, dict):
         kinds = {list: "a list", str: "a string", type(None): "null", bool: "true or false"}
         kind = kinds.get(type(value), "a number")

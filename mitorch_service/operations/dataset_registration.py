@@ -20,7 +20,7 @@ from mitorch_service.models.dataset import (
 )
 from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import OPEN
-from mitorch_service.models.validation import check, parse_json
+from mitorch_service.models.validation import check, parse_config
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import TrainingFilter
@@ -42,7 +42,7 @@ class DatasetRegistry:
             content = Path(path).read_bytes()
         except OSError as error:
             raise InvalidInput(path, [Problem("", f"cannot be read: {error.strerror}")]) from error
-        datasets, problems = self._check_all(parse_json(path, content), Path(path).absolute().parent)
+        datasets, problems = self._check_all(parse_config(path, content), Path(path).absolute().parent)
         known = {dataset.id for dataset in self.store.datasets.list_datasets().items}
         for index, dataset in enumerate(datasets):
             if dataset.id in known:

@@ -75,7 +75,7 @@ def hours_per_epoch(earlier: Iterable[Training], models: Set[str], now: datetime
 def model_name(training: Training) -> str | None:
     """The name of the model in the config; None for a script."""
     model = training.config.get("model")
-    name = model.get("name") if isinstance(model, dict) else None
+    name = model.get("name") if isinstance(model, dict) else model
     return name if isinstance(name, str) else None
 
 

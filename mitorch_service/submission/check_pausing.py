@@ -9,6 +9,7 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.population import MAX_MEMBERS, MAX_STEPS
 from mitorch_service.models.script import is_script
+from mitorch_service.models.training import DEFAULT_MAX_EPOCHS
 from mitorch_service.search.samplers.pbt import VARIABLE, may_vary, population_steps
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space
@@ -22,7 +23,7 @@ def pausing_problems(search: SearchConfig, config: Mapping[str, Any], space: Spa
         yield Problem("search.population", 'belongs to the algorithm "pbt": remove it, or choose that')
     if search.resume_promoted:
         yield from _promotion_problems(search)
-    max_epochs = config.get("max_epochs")
+    max_epochs = config.get("max_epochs", None if is_script(config) else DEFAULT_MAX_EPOCHS)
     if search.pauses and (not isinstance(max_epochs, int) or max_epochs < 1):
         message = "must be a number, the same for all trials: they are compared after the same epochs"
         yield Problem("config.max_epochs", message)
@@ -57,7 +58,10 @@ def _population_problems(search: SearchConfig, config: Mapping[str, Any], space:
 
 
 def _step_problems(search: SearchConfig, config: Mapping[str, Any]) -> Iterator[Problem]:
-    max_epochs, step = config.get("max_epochs"), search.population.step
+    max_epochs, step = (
+        config.get("max_epochs", None if is_script(config) else DEFAULT_MAX_EPOCHS),
+        search.population.step,
+    )
     if not isinstance(max_epochs, int):
         return
     steps = len(population_steps(max_epochs, step))

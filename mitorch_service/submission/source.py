@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.validation import MAX_CONFIG_BYTES
+from mitorch_service.models.yaml_text import YAML_SUFFIXES
 
 
 class Entry(NamedTuple):
@@ -21,6 +22,9 @@ class Entry(NamedTuple):
 
     place: str  # "line 17", or a file's path within the folder
     text: bytes
+
+
+_SUFFIXES = (".json", *YAML_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,9 @@ class Source:
     """Reads the same configs as often as they are needed."""
 
     def __init__(self, path: str, folder: Path, stdin: BinaryIO) -> None:
-        """`path`: a folder (every *.json in it and below), a file with one config per line, or `-` for `stdin`. A
-        stream, which can be read once only, is copied into an unnamed file in `folder` first. Raises InvalidInput."""
+        """`path`: a folder (every *.json, *.yaml and *.yml in it and below), a file with one config per line, or
+        `-` for `stdin`. A stream, which can be read once only, is copied into an unnamed file in `folder` first. Raises
+        InvalidInput."""
         self.name = "standard input" if path == "-" else path
         self._folder = Path(path) if path != "-" and Path(path).is_dir() else None
         self._path = Path(path)
@@ -89,7 +94,9 @@ class Digester:
     def digest(self, source: str) -> Digest:
         """Raises InvalidInput if there was no entry."""
         if not self._total:
-            raise InvalidInput(source, [Problem("", "holds no config; write one JSON object a line, or *.json files")])
+            raise InvalidInput(
+                source, [Problem("", "holds no config; write one JSON object a line, or *.json or *.yaml files")]
+            )
         return Digest(self._hash.hexdigest(), self._total, self._first, self._last)
 
 
@@ -118,7 +125,7 @@ def _files(folder: Path) -> Iterator[Entry]:
 
     for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if name.endswith(".json") and not name.startswith(".")):
+        for name in sorted(name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")):
             path = Path(where, name)
             with path.open("rb") as file:
                 place = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")

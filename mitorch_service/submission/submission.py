@@ -19,7 +19,7 @@ from mitorch_service.models.legacy_formats import is_legacy_task, is_obdb
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.script import check_config, is_script
 from mitorch_service.models.status import JobStatus
-from mitorch_service.models.training import DEFAULT_PRIORITY, Training, next_arrival
+from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, DEFAULT_PRIORITY, Training, next_arrival
 from mitorch_service.models.validation import check
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
@@ -171,8 +171,13 @@ def _check_job(
     dataset = lookups.pin(given or _dataset_of(data) or _dataset_of(config), problems, is_script(config))
     if problems or job is None or dataset is None:
         return None, problems
-    whole, wrong = with_code(job.config, extra_check)
+    whole, wrong = with_code(_with_epochs(job.config), extra_check)
     return Submission(dataset, whole, _fix_search(job.search)), within_config(wrong)
+
+
+def _with_epochs(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Writes out the epochs that a search's config leaves out, as those of a single training are."""
+    return config if is_script(config) or "max_epochs" in config else {**config, "max_epochs": DEFAULT_MAX_EPOCHS}
 
 
 def _fix_search(search: SearchConfig) -> SearchConfig:

@@ -102,6 +102,23 @@ def test_the_first_use_without_the_service(photographer: Machine) -> None:
     assert "top1_accuracy" in out.rpartition("epoch 2/2")[2]
 
 
+def test_a_folder_of_images(photographer: Machine) -> None:
+    (photographer.folder / "pictures" / "train").rename(photographer.folder / "photos")
+    short = "sed -i 's/pretrained: true/pretrained: false/; s/max_epochs: [0-9]*/max_epochs: 1/' training.yaml\n"
+    commands = block("docs/data.md", "mitorch init").replace("mitrain", f"{short}mitrain")
+    out = shell(photographer, commands, photographer.folder)
+    assert "train    mitrain training.yaml photos" in out
+    assert "epoch 1/1" in out
+    schema = json.loads((photographer.folder / "mitorch.schema.json").read_text())
+    assert "TrainingConfig" in schema["$defs"]
+    split = photographer.folder / "runs" / "photos.pth.split"
+    assert [len((split / f"{name}.txt").read_text().splitlines()) for name in ("train", "val")] == [10, 2]
+    again = photographer.run("init", "photos", "-o", "training.yaml")
+    assert (again.code, "exists already" in again.err) == (2, True)
+    refused = photographer.run("train", "training.yaml", "photos", "--val-fraction", "1")
+    assert (refused.code, "--val-fraction: must be between 0 and 1" in refused.err) == (2, True)
+
+
 def test_the_tour(reader: Machine) -> None:
     out = shell(reader, block("scripts/samples/README.md", "mitorch doctor"))
     assert "ok    database: SQLite" in out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -100,6 +100,13 @@ class ImageList:
         if kind == "multilabel" and isinstance(self.targets, ClassTargets):
             return replace(self, targets=self.targets.as_sets())
         return self
+
+    def select(self, indices: Sequence[int], name: str) -> ImageList:
+        """The images with these indices, of one class each, in this order, as a list with another name."""
+        assert isinstance(self.targets, ClassTargets)
+        images = PackedStrings(self.images[index] for index in indices)
+        targets = ClassTargets(self.targets.labels[index] for index in indices)
+        return replace(self, name=name, images=images, targets=targets)
 
     def location(self, index: int) -> ImageLocation:
         return ImageLocation.parse(self.images[index], self.folder)

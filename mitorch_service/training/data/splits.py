@@ -12,6 +12,7 @@ from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.duplicates import count_duplicates
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
+from mitorch_service.training.data.holdout import hold_out
 from mitorch_service.training.data.image_list import ImageList
 
 log = logging.getLogger("mitorch")
@@ -45,6 +46,14 @@ def read_split(path: Path, name: str | None = None, train: ImageList | None = No
         check_same_classes(train, images)
         _log_duplicates(train, images)
     return images
+
+
+def read_held_out(path: Path, fraction: float, seed: int) -> dict[str, ImageList]:
+    """Reads a multiclass set of any format; returns a part of each class as ``val``, the rest as ``train``
+    (`hold_out`). Raises DataError as `read_split` does."""
+    train, val = hold_out(read_split(path), fraction, seed)
+    check_same_classes(train, val)
+    return {"train": train, "val": val}
 
 
 def check_same_classes(train: ImageList, val: ImageList) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mitorch_service.errors import Problem
-from mitorch_service.models.config import AugmentationStep, TrainingConfig, augmentation_list
+from mitorch_service.models.config import AugmentationStep, TrainingConfig, augmentation_list, model_section
 from mitorch_service.models.validation import check
 from mitorch_service.training.augmentation.options import check_augmentation
 from mitorch_service.training.networks.model_names import unknown_model_problem
@@ -39,6 +39,8 @@ def check_names(written: Mapping[str, object]) -> list[Problem]:
 
 def _name_in(written: Mapping[str, object], section: str) -> str | None:
     inner = written.get(section)
+    if section == "model":
+        inner = model_section(inner)
     name = inner.get("name") if isinstance(inner, dict) else None
     return name if isinstance(name, str) else None
 

@@ -25,7 +25,7 @@ from mitorch_service.models.validation import check
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.settings import read_settings
 from mitorch_service.training.loop.config_check import check_names
-from scripts import draw_flow, draw_states
+from scripts import config_reference, draw_flow, draw_states
 from tests import documents
 from tests.documents import COMMANDS, DOCUMENTS, README, README_WORDS, ROOT, Block, blocks
 
@@ -177,6 +177,10 @@ def test_the_picture_of_the_states_is_the_table_of_transitions() -> None:
 @pytest.mark.parametrize("picture", [draw_flow, draw_states], ids=lambda module: module.TARGET.name)
 def test_pictures_are_what_the_scripts_draw(picture: ModuleType) -> None:
     assert picture.TARGET.read_text("utf-8") == picture.draw()
+
+
+def test_the_reference_is_what_the_models_say() -> None:
+    assert config_reference.TARGET.read_text("utf-8") == config_reference.page()
 
 
 def test_units_of_systemd_can_be_read() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.job import JobConfig, SearchConfig
-from mitorch_service.models.validation import MAX_CONFIG_BYTES, MAX_DEPTH, check, nearest, parse_json, parse_object
+from mitorch_service.models.validation import MAX_CONFIG_BYTES, MAX_DEPTH, check, nearest, parse_config, parse_object
 from tests.samples import CONFIG
 
 
@@ -85,9 +85,6 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     assert set(problems(TrainingConfig, data)) == {
         "model.input_size",
         "optimizer.nam",
-        "lr_scheduler.name",
-        "lr_scheduler.base_lr",
-        "max_epochs",
         "foo",
     }
 
@@ -138,11 +135,11 @@ def test_true_and_false_stay_where_they_belong() -> None:
 def test_what_json_says_is_read(text: str) -> None:
     if text == "ä":
         text = '{"ä": "\N{GRINNING FACE}"}'
-    assert parse_json("file", text.encode()) == json.loads(text)
+    assert parse_config("file", text.encode()) == json.loads(text)
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
-    assert parse_json("file", b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    assert parse_config("file", b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +164,7 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 )
 def test_what_is_no_json_is_told(text: bytes, message: str) -> None:
     with pytest.raises(InvalidInput, match=r"^my\.json: 1 problem") as caught:
-        parse_json("my.json", text)
+        parse_config("my.json", text)
     assert message in str(caught.value)
     assert caught.value.exit_code == 2
 
@@ -186,7 +183,7 @@ def test_what_is_no_json_is_told(text: bytes, message: str) -> None:
 )
 def test_what_no_database_keeps_is_told_with_its_path(text: str, path: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse_json("file", text.encode())
+        parse_config("file", text.encode())
     (problem,) = caught.value.problems
     assert problem.path == path
     assert message in problem.message
@@ -195,12 +192,12 @@ def test_what_no_database_keeps_is_told_with_its_path(text: str, path: str, mess
 
 def test_fifty_levels_are_deep_enough_for_anyone() -> None:
     text = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
-    assert parse_json("file", text) == json.loads(text)
+    assert parse_config("file", text) == json.loads(text)
 
 
 def test_all_that_no_database_keeps_is_told_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse_json("file", b'{"a": 99999999999999999999, "b": [1e999], "c\\u0000": 1}')
+        parse_config("file", b'{"a": 99999999999999999999, "b": [1e999], "c\\u0000": 1}')
     assert [problem.path for problem in caught.value.problems] == ["a", "b[0]", ""]
 
 

@@ -78,6 +78,22 @@ def test_a_training_is_new_and_keeps_what_was_written() -> None:
     store.close()
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [({}, 0.01), ({"optimizer": {"name": "adamw"}}, 0.001)])
+def test_a_model_alone_is_trained_with_defaults_that_its_document_names(
+    store: Store, optimizer: dict[str, Any], rate: float
+) -> None:
+    document = training(store, {"model": "resnet18", "dataset": "digits", **optimizer})
+    assert document.config == {
+        "model": {"name": "resnet18"},
+        "lr_scheduler": {"name": "cosine", "base_lr": rate},
+        "max_epochs": 30,
+        **optimizer,
+    }
+    assert document.max_epochs == 30
+    config = {"model": {"_choice": ["resnet18", "resnet34"]}, **optimizer}
+    assert job(store, config=config).config == {**config, "max_epochs": 30}
+
+
 def test_a_file_submitted_twice_is_two_trainings_a_document_only_one(store: Store) -> None:
     one, two = training(store, FILE), training(store, FILE)
     for document in (one, two, two):

@@ -44,22 +44,22 @@ def read_csv(path: Path, name: str, classes: ClassList | None) -> ImageList:
 
 def _entries(path: Path, name: str) -> Iterator[Entry]:
     """Detects the kind of file by its first row, then yields every box and every image without one."""
-    rows = _rows(path, name)
-    first = next(rows, None)
+    lines = rows(path, name)
+    first = next(lines, None)
     if first is None:
         raise DataError(f"{name}: is empty.")
-    header = [column.strip().strip('"').lower() for column in first[1]]
+    header = header_of(first[1])
     if set(_TABLE) <= set(header):
-        return _table_entries(rows, header, name)
+        return _table_entries(lines, header, name)
     places = _places(header)
     if places is not None:
-        return _box_entries(rows, places, len(header), name)
+        return _box_entries(lines, places, len(header), name)
     if len(header) == len(_VOTT) and _is_number(header[1]):
-        return _box_entries(chain([first], rows), _VOTT_PLACES, len(header), name)
+        return _box_entries(chain([first], lines), _VOTT_PLACES, len(header), name)
     raise DataError(_unknown(header, name))
 
 
-def _rows(path: Path, name: str) -> Iterator[_Row]:
+def rows(path: Path, name: str) -> Iterator[_Row]:
     """The rows that are not blank (spreadsheets leave some with commas only)."""
     csv.field_size_limit(_FIELD_LIMIT)
     try:
@@ -70,6 +70,11 @@ def _rows(path: Path, name: str) -> Iterator[_Row]:
         raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{name}: is not a CSV file in UTF-8 ({error}).") from error
+
+
+def header_of(columns: list[str]) -> list[str]:
+    """The names of the columns as they are compared."""
+    return [column.strip().strip('"').lower() for column in columns]
 
 
 def _places(header: list[str]) -> tuple[int, ...] | None:
@@ -92,7 +97,7 @@ def _unknown(header: list[str], name: str) -> str:
     known = "; ".join(",".join((image, *corners, label)) for image, label, corners in _HEADERS)
     return (
         f"{name}: the first line ({','.join(header)[:200]}) is neither a header with {known} (in any order) or "
-        f"{','.join(_TABLE)}, nor a row {','.join(_VOTT)}."
+        f"{','.join(_TABLE)}, nor filename,label, nor a row {','.join(_VOTT)}."
     )
 
 

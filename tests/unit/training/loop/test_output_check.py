@@ -15,10 +15,16 @@ def test_a_place_that_can_be_written_to_is_left_as_it_was(tmp_path: Path) -> Non
     assert [file.name for file in tmp_path.iterdir()] == ["old.pth"]
 
 
+def test_its_folder_is_made(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "folder" / "m.pth")
+    assert [*(tmp_path / "new" / "folder").iterdir()] == []
+
+
 def test_places_that_cannot(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is a folder: give a file's path"):
         check_writable(tmp_path)
-    with pytest.raises(InvalidInput, match=r"cannot be written .*give a path in a folder that exists"):
-        check_writable(tmp_path / "absent" / "m.pth")
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match=r"cannot be written .*give a path in a folder of yours"):
+        check_writable(tmp_path / "file" / "m.pth")
     with pytest.raises(InvalidInput, match="cannot be written"):
         check_writable(Path("/proc/m.pth"))

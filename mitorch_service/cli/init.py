@@ -1,0 +1,44 @@
+"""mitorch init: writes a first config for a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="init")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    default="training.yaml",
+    show_default=True,
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="The config to write (- for standard output). One that exists is not replaced.",
+)
+def command(data: Path, output: Path) -> None:
+    """Look at the data set DATA (a folder per class, or any other format) and write a commented config for it: task,
+    input size, a sensible model and schedule.
+
+    Train it with: mitrain training.yaml DATA -o weights.pth
+    """
+    from mitorch_service.errors import InvalidInput, Problem
+    from mitorch_service.operations.first_config import first_config
+    from mitorch_service.training.data.splits import read_split
+    from mitorch_service.training.data.survey import survey
+
+    text = first_config(survey(read_split(data)), str(data))
+    if str(output) == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        problem = "exists already: remove it, or give another path with -o"
+        raise InvalidInput(str(output), [Problem("", problem)]) from None
+    except OSError as error:
+        raise InvalidInput(str(output), [Problem("", f"cannot be written: {error.strerror}")]) from error
+    click.echo(f"config   {output}\ntrain    mitrain {output} {data} -o weights.pth")

@@ -106,4 +106,4 @@ def _writable_home() -> None:
     """Sets HOME to a writable folder for azureml-core's caches, because an app's home may be missing or read-only."""
     home = Path.home()
     if not (home.is_dir() and os.access(home, os.W_OK)):
-        os.environ["HOME"] = tempfile.gettempdir()
+        os.environ["HOME"] = tempfile.mkdtemp(prefix="mitorch-home-")

@@ -26,8 +26,11 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import SettingsError
+from mitorch_service.file_access import FileAccess
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
+# They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS names.
+_SECRETS = ("MITORCH_DB_URI", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS", "MITORCH_AML_AUTH")
 
 
 class _Cluster(BaseModel):
@@ -50,6 +53,8 @@ class LocalCluster(_Cluster):
     slots: Annotated[int, Field(ge=0, le=1024, strict=True)] | None = (
         None  # None: one per GPU; without GPUs two, or one if the machine has one core
     )
+    # Seconds without a sign of life after which a run is ended as lost: it is stopped, or hangs as a whole.
+    max_silence: Annotated[float, Field(ge=10, allow_inf_nan=False, strict=True)] = 900.0
 
 
 class CreateProfile(BaseModel):
@@ -146,12 +151,19 @@ class Settings(BaseModel):
     storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
+    shared_group: int | None = None  # the id of the group that may read and write our files; None: nobody else may
+    secret_variables: tuple[str, ...] = ()  # the variables that hold addresses and passwords, for no script to see
 
     @property
     def storage_folder(self) -> Path | None:
         """The folder of the artifacts, or None if they are in blob storage."""
         remote = _is_connection_string(self.storage_url) or _scheme(self.storage_url) in ("http", "https")
         return None if remote else Path(self.storage_url)
+
+    @property
+    def file_access(self) -> FileAccess:
+        """Who may read and write what is created below the home, the database and the folder of the artifacts."""
+        return FileAccess(self.shared_group)
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -176,7 +188,27 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         storage_url=_storage_url(environ.get("MITORCH_STORAGE_URL") or str(home / "artifacts")),
         clusters=_clusters(environ),
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
+        shared_group=_group_id(environ.get("MITORCH_SHARED_GROUP") or ""),
+        secret_variables=(*_SECRETS, *_auth_variables(environ)),
     )
+
+
+def _group_id(name: str) -> int | None:
+    """The id of the group, given by its name or number."""
+    if not name:
+        return None
+    import grp
+
+    variable = "MITORCH_SHARED_GROUP"
+    try:
+        group = int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        remedy = "Name a group of this machine (getent group), or its number."
+        raise SettingsError(variable, f"the group {name!r} does not exist", remedy) from None
+    if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+        remedy = "Have yourself added to it and sign in again, or name another group."
+        raise SettingsError(variable, f"you are not a member of the group {name!r}", remedy)
+    return group
 
 
 def _dotenv(path: Path) -> dict[str, str]:
@@ -268,6 +300,13 @@ _AZUREML_REMEDY = (
     'Write a JSON list such as [{"name": "gpu", "kind": "azureml", "subscription_id": "…", "resource_group": "…", '
     '"workspace": "…", "auth": {"env": "MY_AUTH"}, "price": 0.9, "gpus": 1}], or a path to one.'
 )
+
+
+def _auth_variables(environ: Mapping[str, str]) -> list[str]:
+    """The variables that hold passwords of clusters."""
+    text = environ.get("MITORCH_CLUSTERS")
+    auths = [entry.get("auth") for entry in _cluster_list(text) if isinstance(entry, dict)] if text else []
+    return [str(auth["env"]) for auth in auths if isinstance(auth, dict)]
 
 
 def _cluster_list(text: str) -> list[object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def open_store(settings: Settings) -> Store:
     if path is not None:
         from mitorch_service.stores.sqlite import SqliteStore
 
-        return SqliteStore(path)
+        return SqliteStore(path, settings.file_access)
     from mitorch_service.stores.mongo import MongoStore
 
     return MongoStore(settings.db_uri, settings.db_name)
@@ -44,7 +45,7 @@ def open_artifacts(settings: Settings) -> ArtifactStore:
     if folder is not None:
         from mitorch_service.artifacts.folder import FolderArtifactStore
 
-        return FolderArtifactStore(folder)
+        return FolderArtifactStore(folder, settings.file_access)
     try:
         from mitorch_service.artifacts.blob.store import BlobArtifactStore
     except ModuleNotFoundError as error:
@@ -56,7 +57,7 @@ def open_dataset_files(settings: Settings) -> DatasetFiles:
     """The files of data sets; downloads are cached below the home. Nothing is touched until it is used."""
     from mitorch_service.artifacts.dataset_files import DatasetFiles
 
-    return DatasetFiles(settings.home / "cache" / "datasets")
+    return DatasetFiles(settings.home / "cache" / "datasets", access=settings.file_access)
 
 
 def open_backends(settings: Settings) -> dict[str, Backend]:
@@ -65,17 +66,32 @@ def open_backends(settings: Settings) -> dict[str, Backend]:
 
 
 def _open_backend(cluster: ClusterConfig, settings: Settings) -> Backend:
-    if isinstance(cluster, AzureMLCluster) and cluster.sdk == "v2":
-        from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
-
-        return AzureMLV2Backend(cluster, settings.home, run_environment(settings))
     if isinstance(cluster, AzureMLCluster):
-        from mitorch_service.backends.azureml.backend import AzureMLBackend
-
-        return AzureMLBackend(cluster, settings.home, run_environment(settings))
+        return _open_azureml(cluster, settings)
     from mitorch_service.backends.local.backend import LocalBackend
 
-    return LocalBackend(cluster.name, settings.home, cluster.slots, run_environment(settings))
+    return LocalBackend(
+        cluster.name,
+        settings.home,
+        cluster.slots,
+        run_environment(settings),
+        max_silence=cluster.max_silence,
+        hidden=settings.secret_variables,
+        access=settings.file_access,
+    )
+
+
+def _open_azureml(cluster: AzureMLCluster, settings: Settings) -> Backend:
+    from mitorch_service.backends.azureml.code_snapshot import snapshot_folder
+
+    code = partial(snapshot_folder, access=settings.file_access)
+    if cluster.sdk == "v2":
+        from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
+
+        return AzureMLV2Backend(cluster, settings.home, run_environment(settings), code)
+    from mitorch_service.backends.azureml.backend import AzureMLBackend
+
+    return AzureMLBackend(cluster, settings.home, run_environment(settings), code)
 
 
 def open_datastores(cluster: AzureMLCluster) -> DatastoreRegistry:
@@ -140,6 +156,7 @@ def run_environment(settings: Settings) -> dict[str, str]:
         "MITORCH_DB_URI": settings.db_uri,
         "MITORCH_DB_NAME": settings.db_name,
         "MITORCH_STORAGE_URL": settings.storage_url,
+        **({} if settings.shared_group is None else {"MITORCH_SHARED_GROUP": str(settings.shared_group)}),
     }
 
 
@@ -147,7 +164,15 @@ def open_node(environ: Mapping[str, str]) -> Node:
     """The machine that this run's process is on."""
     from mitorch_service.backends.azureml.v1.node import RUN_VARIABLE, AzureMLNode
 
-    return AzureMLNode(environ) if RUN_VARIABLE in environ else Node()
+    if RUN_VARIABLE in environ:
+        return AzureMLNode(environ)
+    from mitorch_service.inherited_settings import VARIABLE
+
+    if VARIABLE not in environ:
+        return Node()
+    from mitorch_service.backends.local.node import LocalNode
+
+    return LocalNode(environ)
 
 
 @contextmanager

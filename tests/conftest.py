@@ -15,7 +15,10 @@ from tests import azurite_server, coverage_measurement, mongodb_server
 from tests.marking import mark
 from tests.warm import servers
 
-_OURS = ("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS")
+_OURS = (
+    *("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS"),
+    "MITORCH_SHARED_GROUP",
+)
 
 # The same examples each time: a run of CI says the same as the one before. Soak with a larger `max_examples`.
 hypothesis.settings.register_profile("ours", max_examples=50, deadline=None, database=None, derandomize=True)

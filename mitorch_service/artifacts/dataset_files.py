@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.errors import ArtifactError, DataError, MissingExtra, Problem
+from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.sas import is_url, without_sas
 
@@ -23,10 +24,11 @@ _PARALLEL = 8  # requests at a time
 class DatasetFiles:
     """Downloads files once for all runs on this machine, as long as their ETags stay the same."""
 
-    def __init__(self, cache: Path, limit: int = CACHE_LIMIT) -> None:
+    def __init__(self, cache: Path, limit: int = CACHE_LIMIT, access: FileAccess = PRIVATE) -> None:
         """`limit`: bytes of unused files to keep in the folder `cache`; the least recently used are evicted first."""
         self._cache = cache
         self._limit = limit
+        self._access = access
 
     @contextmanager
     def local_paths(self, dataset: Dataset) -> Iterator[dict[str, Path]]:
@@ -66,7 +68,7 @@ class DatasetFiles:
         from mitorch_service.artifacts.blob.cache import BlobCache
 
         try:
-            return BlobCache(self._cache, self._limit)
+            return BlobCache(self._cache, self._limit, self._access)
         except OSError as error:
             remedy = f"{error.strerror or error}. Set MITORCH_HOME to a folder that can be written"
             raise ArtifactError("cache", str(self._cache), remedy) from error

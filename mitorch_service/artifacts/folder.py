@@ -11,27 +11,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.partial_files import PART, copy_file, remove_dead_parts
 from mitorch_service.errors import ArtifactError
-
-_PART = ".part-"  # the prefix of incomplete copies
+from mitorch_service.file_access import PRIVATE, FileAccess
 
 
 class FolderArtifactStore(ArtifactStore):
     """Writes each file next to its target, flushes it to disk, then renames it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, access: FileAccess = PRIVATE) -> None:
         self._root = Path(os.path.realpath(root))
+        self._access = access
+        self._swept: set[str] = set()  # the first parts of keys below which dead partial files were removed
 
     def put(self, key: str, source: Path) -> str:
         target = self._path(key)
         with self._errors(key):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _copy(source, target)
+            self._access.make_folder(target.parent)
+            self._sweep(key)
+            copy_file(source, target, self._access.opener)
         return str(target)
 
     def get(self, key: str, target: Path) -> None:
         with self._errors(key):
-            _copy(self._path(key), target)
+            copy_file(self._path(key), target)
 
     def exists(self, key: str) -> bool:
         with self._errors(key):
@@ -40,7 +43,7 @@ class FolderArtifactStore(ArtifactStore):
     def keys(self, prefix: str) -> list[str]:
         folder = self._path(prefix)
         with self._errors(prefix):
-            files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_PART))
+            files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(PART))
             return sorted(path.relative_to(self._root).as_posix() for path in files)
 
     def delete(self, prefix: str) -> int:
@@ -64,6 +67,13 @@ class FolderArtifactStore(ArtifactStore):
                 self.delete(f"{trial}/")
         return str(self._root)
 
+    def _sweep(self, key: str) -> None:
+        """Removes what killed processes have left among the files of the same training, once."""
+        first = key.partition("/")[0]
+        if first not in self._swept:
+            self._swept.add(first)
+            remove_dead_parts(self._root / first)
+
     def _path(self, key: str) -> Path:
         path = Path(os.path.normpath(self._root / key))
         if path == self._root or self._root not in path.parents:
@@ -76,16 +86,3 @@ class FolderArtifactStore(ArtifactStore):
             yield
         except OSError as error:
             raise ArtifactError(key, str(self._root), error.strerror or str(error)) from error
-
-
-def _copy(source: Path, target: Path) -> None:
-    temporary = target.parent / f"{_PART}{uuid.uuid4().hex}"  # not from tempfile, whose files only their owner may read
-    try:
-        with temporary.open("xb") as copy, source.open("rb") as original:
-            shutil.copyfileobj(original, copy, 1 << 20)
-            copy.flush()
-            os.fsync(copy.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

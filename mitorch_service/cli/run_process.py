@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
+from mitorch_service.runs.bounded_log import BoundedOutput
 from mitorch_service.runs.rank import run_rank
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
@@ -94,9 +94,7 @@ def _has_begun(store: Store, training_id: str, attempt: int) -> bool:
 
 def _log_to_stdout() -> None:
     logging.raiseExceptions = False  # a full disk under the log must not end the training
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(handler)
+    log.addHandler(BoundedOutput())
     log.setLevel(logging.INFO)
 
 

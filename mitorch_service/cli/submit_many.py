@@ -9,6 +9,7 @@ from mitorch_service.cli.views.many import ShownProgress, show_preview, show_res
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.many import bulk_folder, submit_many
+from mitorch_service.submission.receipt import writing
 from mitorch_service.submission.source import Source
 from mitorch_service.submission.submission import Options
 from mitorch_service.wiring import open_config_checks
@@ -27,6 +28,8 @@ def queue_many(
     """Queues what is not queued yet of the source at `path`, and prints how many that are. Raises InvalidInput, and
     queues nothing, if any of its configs is wrong."""
     folder = bulk_folder(settings)
+    with writing(folder):
+        settings.file_access.make_folder(folder)
     source = Source(path, folder, sys.stdin.buffer)
     checks = open_config_checks(settings)
     with submit_many(

@@ -118,6 +118,9 @@ class DataConfig(ConfigSection):
     cache_memory: Annotated[float, Field(ge=0, le=4096)] = 1.0  # GiB of decoded images cached per training; 0: none
     reduced_decoding: bool = True  # decode large JPEGs at 1/2, 1/4 or 1/8 of their size, if that is at least twice
     # the network's input; changes the pixels slightly
+    max_pixels: Annotated[int, Field(ge=1, le=2**40)] = 128_000_000  # width x height; a larger image counts as damaged
+    max_unpacked_size: Annotated[float, Field(gt=0, le=4096)] = 1.0  # GiB; a larger image in a zip counts as damaged
+    stall_timeout: Annotated[float, Field(gt=0, le=86400)] = 600.0  # seconds without a batch: then the training fails
 
 
 class ResourcesConfig(ConfigSection):
@@ -157,6 +160,8 @@ class TrainingConfig(ConfigSection):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # the same seed gives the same training
     num_workers: Annotated[int, Field(ge=0, le=256)] | None = None  # data loader processes; None: by data set size
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
+    # Seconds without a step after which the attempt is lost, as it hangs; in the queue only. None: no limit.
+    max_silence: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     resources: ResourcesConfig | None = None  # None: one node of any cluster
 
     @model_validator(mode="before")

@@ -20,6 +20,7 @@ NO_DATASET = DatasetRef(name="-")
 PLACEHOLDERS = ("parameters", "parameters_file", "train", "val", "test")
 MAX_DIFF = 20_000  # characters
 MAX_PACKAGES = 500
+MAX_LEFT_OUT = 50
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _PARAMETER = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]*$")
@@ -46,6 +47,8 @@ class CodeRecord(ConfigSection):
     git: GitRecord | None = None  # None: not in a repository
     python: str  # the version on the submitting machine, as for the packages
     packages: Annotated[list[str], Field(max_length=MAX_PACKAGES)] = []  # name==version
+    # The first files and folders below `source` that are not in the archive, because they hold credentials.
+    left_out: Annotated[list[str], Field(max_length=MAX_LEFT_OUT)] = []
 
     @property
     def digest(self) -> str:
@@ -60,7 +63,7 @@ def _words(value: object) -> object:
 
 class ScriptSection(ConfigSection):
     """The program to run. In the command, ``{parameters_file}``, ``{train}``, ``{val}`` and ``{test}`` are replaced by
-    paths, and the word ``{parameters}`` by ``--name value`` for each parameter."""
+    paths, and the word ``{parameters}`` by ``--name=value`` for each parameter."""
 
     command: Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]  # text is split as by a shell
     source: str | None = None  # a folder or file, relative to the config's; the command runs in a copy of it
@@ -96,6 +99,11 @@ class ScriptConfig(ConfigSection):
     dataset: DatasetChoice | None = None  # for {train}, {val} and {test}
     max_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0  # only shown, in the script's progress; 0: not known
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
+    # Seconds without output or call after which the script counts as hung; None: an hour, without computing either.
+    max_silence: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    log_limit: Annotated[int, Field(ge=10_000)] = (
+        20_000_000  # bytes of the log that are kept: its beginning and its end
+    )
     resources: ResourcesConfig | None = None  # None: one node of any cluster
 
     @field_validator("resources")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import stat
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -91,6 +93,7 @@ def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callabl
     yield "database", partial(_database, settings, openers)
     yield "storage", partial(_storage, settings, openers)
     yield "temporary folder", _temporary_files
+    yield "privacy", partial(_privacy, settings)
     for cluster in settings.clusters:
         yield f"cluster {cluster.name}", partial(_cluster, settings, openers, cluster)
 
@@ -136,6 +139,17 @@ def _temporary_files() -> Iterator[Finding]:
         yield Finding("temporary folder", False, f"cannot be written ({error}). {remedy}")
         return
     yield Finding("temporary folder", True, f"writable, {where}, {shutil.disk_usage(where).free / 1e9:.1f} GB free")
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    """Reports files and folders that others can read, as earlier versions made them."""
+    others = stat.S_IRWXO | (stat.S_IRWXG if settings.shared_group is None else 0)
+    for path in filter(None, (settings.home, settings.sqlite_path, settings.storage_folder)):
+        with suppress(OSError):  # not there yet, or told by another check
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & others:
+                remedy = f"chmod -R go= {path}, or share it with a group: MITORCH_SHARED_GROUP"
+                yield Finding("privacy", True, f"{path} can be read by others (mode {mode:04o}): {remedy}")
 
 
 def _out_of_reach(settings: Settings, what: str, remedy: str) -> Iterator[Finding]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -20,12 +19,13 @@ from mitorch_service.errors import (
     StoreError,
     TrainingDiverged,
 )
-from mitorch_service.models.base import new_id
+from mitorch_service.models.base import JsonObject, new_id
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import is_script
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.runs.attempt_end import block_attempt, blocked, diverged, failed, logged_error, lost, record_end
+from mitorch_service.runs.bounded_log import LOG_LIMIT, BoundedLog
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Work, deliver, forget_kept, kept_work
 from mitorch_service.runs.engine_training import run_engine
@@ -38,6 +38,7 @@ from mitorch_service.runs.trial_stopping import TrialStopping
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.temporary_folders import temporary_folder
 
 log = logging.getLogger("mitorch")
 
@@ -63,7 +64,7 @@ def run_training(
     settings of that moment.
     """
     try:
-        with _attempt_folder() as folder:
+        with _attempt_folder() as (folder, own_log):
             check_machine(artifacts, folder)
             found = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
             kept = kept_work(undelivered, found)
@@ -73,6 +74,7 @@ def run_training(
             training = persistently(
                 lambda: store.runs.start_training(training_id, attempt, worker, clock(), epochs), START_PATIENCE
             )
+            own_log.limit = _log_limit(training.config)
             persistently(lambda: complete_curve(store, training, resume_point.results), START_PATIENCE)
             files = dataset_files or DatasetFiles(folder / "datasets")
             context = AttemptContext(
@@ -146,21 +148,24 @@ def _trained(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
             reporter.close()
 
 
+def _log_limit(config: JsonObject) -> int:
+    limit = config.get("log_limit")
+    return limit if isinstance(limit, int) else LOG_LIMIT
+
+
 @contextmanager
-def _attempt_folder() -> Iterator[Path]:
+def _attempt_folder() -> Iterator[tuple[Path, BoundedLog]]:
     """A folder for this attempt's files, with everything that is logged meanwhile in its ``log.txt``. Raises
     MachineTrouble."""
-    try:
-        temporary = tempfile.TemporaryDirectory(prefix="mitorch-", ignore_cleanup_errors=True)
-        folder = Path(temporary.name)
-        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    except OSError as error:
-        raise folder_trouble(error) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(handler)
-    try:
-        with temporary:
-            yield folder
-    finally:
-        log.removeHandler(handler)
-        handler.close()
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+            handler = BoundedLog(folder / "log.txt")
+        except OSError as error:
+            raise folder_trouble(error) from error
+        log.addHandler(handler)
+        try:
+            yield folder, handler
+        finally:
+            log.removeHandler(handler)
+            handler.close()

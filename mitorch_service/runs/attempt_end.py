@@ -24,6 +24,7 @@ from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_BLOCKED_ATTEMPTS, MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo
+from mitorch_service.runs.bounded_log import last_lines
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.resume import delete_checkpoints
 from mitorch_service.runs.search_decision import SearchDecision
@@ -127,7 +128,7 @@ def _with_log(context: AttemptContext, end: RunEnd) -> RunEnd:
         log.error("%s", error)  # the training's own end matters more than its log
     if end.error is None:
         return replace(end, artifacts=artifacts)
-    lines = context.log_file.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+    lines = last_lines(context.log_file, _LOG_TAIL_LINES)
     return replace(end, artifacts=artifacts, error=end.error.model_copy(update={"log_tail": lines}))
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mitorch_service.errors import DataError
+from mitorch_service.errors import DataError, MiTorchError
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
-from mitorch_service.runs.attempt_end import canceled, ended_by_search, finished
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.training import TrainingErrorInfo
+from mitorch_service.runs.attempt_end import canceled, ended_by_search, finished, lost, record_end
 from mitorch_service.runs.context import END_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Upload, Work, deliver, patiently
 from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.runs.resume import ResumePoint
 from mitorch_service.runs.search_decision import paused
+from mitorch_service.runs.silence import Silence
+from mitorch_service.runs.step_watch import StepWatch
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.training.data.splits import read_splits
@@ -24,6 +30,9 @@ from mitorch_service.training.torch_imports import heavy_imports
 
 if TYPE_CHECKING:
     from mitorch_service.training.loop.engine import TrainingOutcome
+
+
+log = logging.getLogger("mitorch")
 
 
 def run_engine(context: AttemptContext, resume_point: ResumePoint, reporter: StoreReporter) -> RunEnd:
@@ -51,9 +60,11 @@ def _train(
     lists = read_splits(paths, str(dataset.ref))
     checkpoints = resume_point.open_checkpoints()
     plots = context.folder / "plots"
+    silence = None if config.max_silence is None else Silence(config.max_silence)
     with (
         checkpoints,
-        FileReporter(reporter, plots, resume_point.results) as file_reporter,
+        StepWatch(reporter, silence, lambda reason: _end_as_lost(context, reason)) as watched,
+        FileReporter(watched, plots, resume_point.results) as file_reporter,
         local_processes(wanted_processes(config)),
     ):
         outcome = train(
@@ -127,3 +138,14 @@ def _fetch_base(context: AttemptContext, config: TrainingConfig) -> Path | None:
         raise DataError(f"base: the weights of training {config.base} are no longer in the artifact store.")
     context.artifacts.get(key, target)
     return target
+
+
+def _end_as_lost(context: AttemptContext, reason: str) -> None:
+    """Records the end of a training that hangs, and ends this process."""
+    log.error("%s", reason)
+    try:
+        record_end(context, lost(TrainingErrorInfo(type="TrainingHangs", message=reason)))
+    except MiTorchError as error:
+        log.error("%s", error)  # the next pass finds the attempt lost
+    finally:
+        os._exit(EXIT_INFRASTRUCTURE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def find_trouble(artifacts: ArtifactStore, folder: Path) -> MachineTrouble | Non
         for path in folder.iterdir():
             if path.name != "log.txt":
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        Path(tempfile.gettempdir()).mkdir(exist_ok=True)  # which may have been among them
         check_machine(artifacts, folder)
     except OSError as error:
         return folder_trouble(error)

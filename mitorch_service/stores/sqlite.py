@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mitorch_service.errors import BrokenDocument, StoreError, StoreUnavailable
+from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import guard_holds, set_at, to_text, value_at
@@ -36,20 +37,20 @@ class SqliteStore(Store):
     """The store in the file at `path`, which is created if it is missing; None: in memory, for as long as this object
     lives."""
 
-    def __init__(self, path: Path | None) -> None:
-        super().__init__(SqliteDatabase(path))
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
+        super().__init__(SqliteDatabase(path, access))
 
 
 class SqliteDatabase(Primitives):
     """WAL journal, `BEGIN IMMEDIATE` around every write, `synchronous=NORMAL`: what was written survives the death of
     any process at once, and a power cut except for the last moments before it."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
         self._where = "in memory" if path is None else str(path)
         self._lock = threading.RLock()  # one connection, used by the run's reporting thread too
         with self._errors():
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _create(path, access)
             self._db = sqlite3.connect(
                 ":memory:" if path is None else path,
                 timeout=0,  # see _patiently
@@ -391,3 +392,11 @@ class SqliteDatabase(Primitives):
             raise StoreError(
                 self._where, str(error), "Name another file in MITORCH_DB_URI, or move this one away."
             ) from error
+
+
+def _create(path: Path, access: FileAccess) -> None:
+    """Creates the file, empty, if it is missing; SQLite gives its mode to the files that it keeps beside it."""
+    access.make_folder(path.parent)
+    if not path.exists():
+        with open(path, "ab", opener=access.opener):
+            pass

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotAllowed, NotFound, Problem
+from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.models.validation import parse_object
@@ -26,7 +27,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.submission.checked_copy import CheckedCopy, CheckedLine
 from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.receipt import Receipt, ReceiptFile, writing
-from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.submission.script_code import ConfigCheck, check_in
 from mitorch_service.submission.source import Digest, Digester, Entry
 from mitorch_service.submission.submission import Options, check_submission
 
@@ -51,8 +52,8 @@ class BulkSubmission:
     def alone(self) -> Iterator[None]:
         """Keeps other processes of this machine from the same submission. Raises NotAllowed while one has it."""
         with writing(self._lock):
-            self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = self._lock.open("w")
+            PRIVATE.make_folder(self._lock.parent)
+            lock = open(self._lock, "w", opener=FileAccess.like(self._lock.parent).opener)  # noqa: SIM115 - closed below
         with lock:
             if not self._try_lock(lock):
                 remedy = "Wait for it, or stop it and run this again."
@@ -96,7 +97,8 @@ class BulkSubmission:
                 digester.add(entry)
                 try:
                     data = parse_object(entry.place, entry.text)
-                    submission = check_submission(lookups, entry.place, data, self._options.dataset, extra_check)
+                    checks = check_in(entry.folder, extra_check)
+                    submission = check_submission(lookups, entry.place, data, self._options.dataset, checks)
                 except InvalidInput as error:
                     failures.add(entry.place, error.problems)
                 else:

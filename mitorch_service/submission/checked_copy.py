@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mitorch_service.file_access import FileAccess
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.submission.receipt import writing
@@ -62,7 +63,7 @@ class CheckedCopy:
         part = self._path.with_suffix(".part")
         try:
             with writing(part):
-                file = part.open("wb")
+                file = open(part, "wb", opener=FileAccess.like(part.parent).opener)  # noqa: SIM115 - closed below
             with file:
                 compressed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -28,6 +29,11 @@ class ConfigChecks(CodeKeeper):
     def __call__(self, config: AnyConfig | None, written: Mapping[str, JsonValue]) -> list[Problem]:
         names = [] if is_script(written) else check_names(written)
         return names + self._check_resources(config, written)
+
+    def relative_to(self, folder: Path) -> ConfigChecks:
+        other = copy(self)
+        other._folder = folder
+        return other
 
     def keep(self, source: str) -> CodeRecord:
         path = self._folder / Path(source).expanduser()

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mitorch_service.errors import SettingsError
+from mitorch_service.file_access import FileAccess
 
 
 class Receipt(BaseModel):
@@ -45,7 +46,8 @@ class ReceiptFile:
         """Replaces the file atomically. Raises SettingsError."""
         new = self._path.with_suffix(".new")
         with writing(new):
-            new.write_text(receipt.model_dump_json())
+            with open(new, "w", opener=FileAccess.like(new.parent).opener) as file:
+                file.write(receipt.model_dump_json())
             new.replace(self._path)
 
 

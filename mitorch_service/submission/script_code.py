@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -22,9 +23,18 @@ class CodeKeeper(ABC):
         """The problems of a config; `config` is None if its form is wrong, and then only `written` is checked."""
 
     @abstractmethod
+    def relative_to(self, folder: Path) -> CodeKeeper:
+        """The same, for a config whose paths are relative to the folder."""
+
+    @abstractmethod
     def keep(self, source: str) -> CodeRecord:
         """Keeps the code at `script.source`; the same code once. Raises ValueError with a remedy, or OSError, if it
         cannot be read, ArtifactError if it cannot be stored."""
+
+
+def check_in(folder: Path, check: ConfigCheck) -> ConfigCheck:
+    """The check of a config whose paths are relative to the folder."""
+    return check.relative_to(folder) if isinstance(check, CodeKeeper) else check
 
 
 def with_code(config: dict[str, JsonValue], keeper: object) -> tuple[dict[str, JsonValue], list[Problem]]:

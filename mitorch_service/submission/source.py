@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.file_access import PRIVATE
 from mitorch_service.models.validation import MAX_CONFIG_BYTES
 from mitorch_service.models.yaml_text import YAML_SUFFIXES
 
@@ -22,6 +23,7 @@ class Entry(NamedTuple):
 
     place: str  # "line 17", or a file's path within the folder
     text: bytes
+    folder: Path = Path()  # which the paths in it are relative to: its file's own
 
 
 _SUFFIXES = (".json", *YAML_SUFFIXES)
@@ -49,7 +51,7 @@ class Source:
         self._path = Path(path)
         self._copied: BinaryIO | None = None
         if self._folder is None and not (path != "-" and self._path.is_file()):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            PRIVATE.make_folder(folder)
             with self._reading(), _open_stream(path, stdin) as stream:
                 self._copied = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the source
                 shutil.copyfileobj(stream, self._copied, 1 << 20)
@@ -64,7 +66,7 @@ class Source:
                 yield from _lines(self._copied)
             else:
                 with self._path.open("rb") as file:
-                    yield from _lines(file)
+                    yield from _lines(file, self._path.parent)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -104,7 +106,7 @@ def _open_stream(path: str, stdin: BinaryIO) -> AbstractContextManager[BinaryIO]
     return nullcontext(stdin) if path == "-" else Path(path).open("rb")
 
 
-def _lines(file: BinaryIO) -> Iterator[Entry]:
+def _lines(file: BinaryIO, folder: Path = Path()) -> Iterator[Entry]:
     """The lines that are not blank; a line that is too long is cut just behind the limit, so that the check sees it."""
     number = 0
     while text := file.readline(MAX_CONFIG_BYTES + 2):
@@ -113,7 +115,7 @@ def _lines(file: BinaryIO) -> Iterator[Entry]:
         while not rest.endswith(b"\n") and (rest := file.readline(MAX_CONFIG_BYTES)):
             pass
         if text.strip():
-            yield Entry(f"line {number}", text.rstrip(b"\r\n"))
+            yield Entry(f"line {number}", text.rstrip(b"\r\n"), folder)
 
 
 def _files(folder: Path) -> Iterator[Entry]:
@@ -129,4 +131,4 @@ def _files(folder: Path) -> Iterator[Entry]:
             path = Path(where, name)
             with path.open("rb") as file:
                 place = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
-                yield Entry(place, file.read(MAX_CONFIG_BYTES + 1))
+                yield Entry(place, file.read(MAX_CONFIG_BYTES + 1), path.parent)

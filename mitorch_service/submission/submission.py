@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
@@ -21,6 +21,7 @@ from mitorch_service.models.script import check_config, is_script
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, DEFAULT_PRIORITY, Training, next_arrival
 from mitorch_service.models.validation import check
+from mitorch_service.search.space.expressions import KNOWN
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.check_job import (
@@ -141,8 +142,8 @@ def _check_training(
     lookups: Lookups, data: Mapping[str, JsonValue], given: DatasetRef | None, extra_check: ConfigCheck
 ) -> tuple[Submission | None, list[Problem]]:
     config, problems = check_config(data)
-    if config is None and (names := [parameter.name for parameter in parse_space(data)[0].parameters]):
-        problems = [Problem(", ".join(dict.fromkeys(names)), _NO_TRAINING)]
+    if names := list(_expressions(data, "")):  # some fields would take them for plain values
+        problems = [Problem(", ".join(names), _NO_TRAINING)]
     else:
         problems += extra_check(config, data)
     problems += lookups.base_problems(config.base if isinstance(config, TrainingConfig) else data.get("base"))
@@ -151,6 +152,19 @@ def _check_training(
         return None, problems
     whole, problems = with_code(config.model_dump(mode="json", exclude_unset=True), extra_check)
     return Submission(dataset, whole), problems
+
+
+def _expressions(value: JsonValue | Mapping[str, JsonValue], path: str) -> Iterator[str]:
+    """The paths of the outermost search-space expressions."""
+    if isinstance(value, Mapping):
+        if not value.keys().isdisjoint(KNOWN):
+            yield path
+            return
+        for key, item in value.items():
+            yield from _expressions(item, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _expressions(item, f"{path}[{index}]")
 
 
 def _check_job(

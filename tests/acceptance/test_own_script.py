@@ -126,3 +126,27 @@ def test_many_scripts_share_their_code(example: Machine) -> None:
     example.write("many.jsonl", "\n".join(lines))
     assert "30 queued" in example.ok("submit", "--many", "many.jsonl")
     assert len(list((example.home / "artifacts" / "code").iterdir())) == 1
+
+
+def test_paths_of_many_scripts_are_relative_to_their_files(bare_machine: Machine) -> None:
+    config = {"script": {"command": "python train.py", "source": "train.py"}}
+    for name in ("a", "b/deep"):
+        (bare_machine.folder / "configs" / name).mkdir(parents=True)
+        bare_machine.write(f"configs/{name}/train.py", f"print({name!r})")
+        bare_machine.write(f"configs/{name}/script.json", config)
+    bare_machine.write("configs/a/many.jsonl", json.dumps(config))
+    assert "2 queued" in bare_machine.ok("submit", "--many", "configs")
+    assert len(list((bare_machine.home / "artifacts" / "code").iterdir())) == 2
+    assert "1 queued" in bare_machine.ok("submit", "--many", "configs/a/many.jsonl")
+    assert len(list((bare_machine.home / "artifacts" / "code").iterdir())) == 2
+
+
+def test_what_is_not_stored_is_told(bare_machine: Machine) -> None:
+    bare_machine.write("train.py", "print('x')")
+    bare_machine.write(".env", "MITORCH_SHARED_GROUP=")
+    bare_machine.write("script.json", {"script": {"command": "python train.py", "source": "."}})
+    for arguments in (["--explain"], []):
+        answer = bare_machine.run("submit", "script.json", *arguments)
+        assert answer.code == 0, answer
+        assert "Warning: .: not stored with the code, as they hold credentials: .env" in answer.err
+    assert "left out" in bare_machine.ok("query", answer.out.strip())

@@ -16,6 +16,7 @@ import psutil
 from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.backends.local.backend import LocalBackend
 from mitorch_service.backends.local.supervisor import process_start
+from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.run_state import RunState
 
 _SUBMIT = """
@@ -63,10 +64,24 @@ class LocalCluster:
         grace: float = 30.0,
         environment: Mapping[str, str] | None = None,
         cluster: str = "cluster",
+        *,
+        max_silence: float = 900.0,
+        hidden: Sequence[str] = (),
+        access: FileAccess = PRIVATE,
     ) -> Backend:
         """One more object for the same cluster: what another controller, or a restarted one, has."""
-        self._backends.append(LocalBackend(cluster, self.home, slots, environment or {}, grace))
-        return self._backends[-1]
+        backend = LocalBackend(
+            cluster,
+            self.home,
+            slots,
+            environment or {},
+            grace,
+            max_silence=max_silence,
+            hidden=hidden,
+            access=access,
+        )
+        self._backends.append(backend)
+        return backend
 
     def submit_elsewhere(self, request: RunRequest, processes: int = 1, slots: int = 2) -> list[str]:
         """Submits from other processes, all at the same moment, and waits for their end; returns what they say."""

@@ -139,6 +139,9 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_there(
         feed.write(bytes(17 << 20))
         eventually(subject.some_arrived)
         assert artifacts.exists(KEY) == (before is not None)
+        (tmp_path / "other").write_bytes(b"other")
+        subject.open().put("d0c5/other.txt", tmp_path / "other")
+        assert subject.some_arrived()  # the first put of another process spares what is being written
         writer.send_signal(signal.SIGKILL)
         writer.wait()
     assert artifacts.exists(KEY) == (before is not None)
@@ -146,8 +149,9 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_there(
         artifacts.get(KEY, tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == before
     (tmp_path / "new").write_bytes(b"new")
-    artifacts.put(KEY, tmp_path / "new")
-    assert artifacts.keys("d0c5/") == [KEY]
+    subject.open().put(KEY, tmp_path / "new")
+    assert artifacts.keys("d0c5/") == [KEY, "d0c5/other.txt"]
+    assert len(subject.files()) == 2  # and what the killed writer left is gone
     assert artifacts.delete("d0c5/") >= 1
     assert not artifacts.exists(KEY)
 
@@ -273,8 +277,22 @@ def test_a_folder_may_be_named_in_a_roundabout_way(tmp_path: Path, source: Path,
     assert FolderArtifactStore(tmp_path / "artifacts").exists(KEY)
 
 
-def test_a_colleague_may_read_what_the_folder_lets_them(tmp_path: Path, source: Path) -> None:
+def test_a_part_of_another_machine_stays_for_a_day(tmp_path: Path, source: Path) -> None:
+    root = tmp_path / "artifacts"
+    (root / "d0c5").mkdir(parents=True)
+    parts = [root / "d0c5" / f".part-{name}" for name in ("0123abcd-new", "0123abcd-old")]
+    for part in parts:
+        part.touch()
+    os.utime(parts[1], (0, 0))
+    FolderArtifactStore(root).put(KEY, source)
+    assert [part.exists() for part in parts] == [True, False]
+
+
+def test_a_copy_has_the_mode_of_its_folder_not_of_the_store(tmp_path: Path, source: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()  # as this process makes files
-    address = FolderArtifactStore(tmp_path / "artifacts").put(KEY, source)
-    assert stat.S_IMODE(Path(address).stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+    store = FolderArtifactStore(tmp_path / "artifacts")
+    address = store.put(KEY, source)
+    store.get(KEY, tmp_path / "back")
+    assert stat.S_IMODE((tmp_path / "back").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+    assert stat.S_IMODE(Path(address).stat().st_mode) == 0o600  # see tests/unit/test_file_access.py for a group

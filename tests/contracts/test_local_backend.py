@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,13 @@ import psutil
 import pytest
 
 from mitorch_service.backends.base import Capacity, RunRequest
+from mitorch_service.backends.local import supervisor as supervisor_module
 from mitorch_service.backends.local.backend import visible_gpus
 from mitorch_service.errors import BackendUnavailable
+from mitorch_service.file_access import FileAccess
 from mitorch_service.models.run_state import RunState
 from tests.contracts.backend_suite import ENDED, SLEEP
-from tests.contracts.local_cluster import LocalCluster, eventually, lives, shell, state, wait_for
+from tests.contracts.local_cluster import LocalCluster, eventually, lives, python, shell, state, wait_for
 from tests.contracts.process_backend_suite import ProcessBackendContract
 
 
@@ -130,15 +133,36 @@ def test_a_submission_that_died_half_way_is_completed_by_the_next(cluster: Local
     assert wait_for(backend, "run", ENDED) == RunState.SUCCEEDED
 
 
-def test_a_run_that_never_started_is_given_up_after_a_while(cluster: LocalCluster) -> None:
+def test_a_run_that_never_started_is_given_up_after_a_while_for_good(cluster: LocalCluster, tmp_path: Path) -> None:
     backend = cluster.backend()
     folder = cluster.folder("run")
     folder.mkdir(parents=True)
     long_ago = folder.stat().st_mtime - 3600
     os.utime(folder, (long_ago, long_ago))
-    status = backend.describe(["run"])["run"]
-    assert status is not None
-    assert (status.state, status.reason) == (RunState.KILLED, "its process never started")
+    for _ in range(2):
+        status = backend.describe(["run"])["run"]
+        assert status is not None
+        assert (status.state, status.reason) == (RunState.KILLED, "its process never started")
+    program = [
+        supervisor_module.__file__,
+        str(folder),
+        "1",
+        "900",
+        *shell(f"touch {tmp_path}/started"),
+    ]  # it was only slow
+    subprocess.run([sys.executable, *program], check=True)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_run_whose_supervisor_died_before_it_could_name_it_ends(cluster: LocalCluster) -> None:
+    backend = cluster.backend()
+    folder = cluster.folder("run")
+    (folder / "started").mkdir(parents=True)
+    with subprocess.Popen(SLEEP, env={**os.environ, "MITORCH_RUN": str(folder)}) as run:
+        long_ago = folder.stat().st_mtime - 3600
+        os.utime(folder, (long_ago, long_ago))
+        assert state(backend, "run") == RunState.KILLED
+        assert run.wait(20) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("pids", ["dead", "reused", "leader of another group"])
@@ -192,15 +216,88 @@ def test_gpus_are_those_that_the_environment_names(given: str, gpus: list[str]) 
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": given}) == gpus
 
 
-def test_settings_reach_the_run_and_no_file(cluster: LocalCluster) -> None:
+def test_settings_reach_the_run_and_no_file_or_environment(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret = "mongodb://user:hunter2@db.example/"
-    backend = cluster.backend(environment={"MITORCH_DB_URI": secret})
-    backend.submit(RunRequest("run", shell("echo ${#MITORCH_DB_URI}; exit 1")))
-    wait_for(backend, "run", ENDED)
-    assert backend.logs("run") == f"{len(secret)}\n"
+    for name in ("MITORCH_DB_URI", "VISION_AUTH"):  # as whoever starts the controller has them
+        monkeypatch.setenv(name, secret)
+    backend = cluster.backend(environment={"MITORCH_DB_URI": secret}, hidden=["VISION_AUTH"])
+    show = "import os; print(os.pread(int(os.environ['MITORCH_SETTINGS_FD']), 999, 0).decode(), flush=True)"
+    backend.submit(RunRequest("run", python(f"{show}; import time; time.sleep(600)")))
+    eventually(lambda: backend.logs("run") != "")
+    assert json.loads(backend.logs("run")) == {"MITORCH_DB_URI": secret}
+    supervisor, run = cluster.processes("run")
+    for pid in (supervisor, run):
+        assert b"hunter2" not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert not [link for link in Path(f"/proc/{supervisor}/fd").iterdir() if "settings" in str(link.readlink())]
+    (cluster.folder("run") / "log.txt").write_text("")
     files = [path for path in cluster.home.rglob("*") if path.is_file()]
-    assert len(files) >= 4  # log, processes, exit code, slot
+    assert len(files) >= 3  # log, processes, slot
     assert not [path for path in files if b"hunter2" in path.read_bytes()]
+
+
+ELSEWHERE = """
+import os, subprocess, sys, time
+command = [sys.executable, "-S", "-E", "-c", "import time; time.sleep(600)"]
+print(subprocess.Popen(command, start_new_session=True).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("without_supervisor", [False, True])
+def test_what_a_killed_run_has_started_in_other_sessions_ends_with_it(
+    cluster: LocalCluster, without_supervisor: bool
+) -> None:
+    backend = cluster.backend(slots=1)
+    backend.submit(RunRequest("run", python(ELSEWHERE)))
+    eventually(lambda: backend.logs("run").endswith("\n"))
+    daemon = int(backend.logs("run"))
+    supervisor, run = cluster.processes("run")
+    for pid in [supervisor, run] if without_supervisor else [run]:
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(backend, "run", ENDED) == RunState.KILLED  # only now does a pass start the next attempt
+    assert not lives(daemon)
+
+
+def test_a_run_that_gives_no_sign_of_life_is_killed(cluster: LocalCluster) -> None:
+    backend = cluster.backend(slots=2, max_silence=0.4)
+    beat = "import os, time\nfile = int(os.environ['MITORCH_ALIVE'].split(':')[0])\n"
+    backend.submit(RunRequest("alive", python(beat + "for _ in range(60): os.write(file, b'.'); time.sleep(0.02)")))
+    backend.submit(RunRequest("stopped", python(beat + "os.write(file, b'.'); os.kill(os.getpid(), 19)")))
+    assert wait_for(backend, "stopped", ENDED) == RunState.KILLED
+    status = backend.describe(["stopped"])["stopped"]
+    assert status is not None
+    assert status.reason == "it gave no sign of life for 0.4 s (stopped or hung) and was killed"
+    assert wait_for(backend, "alive", ENDED) == RunState.SUCCEEDED
+
+
+def test_a_stopped_supervisor_does_not_keep_a_run_from_being_canceled(cluster: LocalCluster) -> None:
+    backend = cluster.backend(grace=0.1)
+    backend.submit(RunRequest("run", SLEEP))
+    supervisor, run = cluster.processes("run")
+    os.kill(supervisor, signal.SIGSTOP)
+
+    def canceled() -> bool:
+        backend.cancel("run")
+        return not lives(run)
+
+    eventually(canceled)
+
+
+@pytest.mark.parametrize("group", [None, os.getegid()])
+def test_folders_and_files_are_private_or_the_groups(cluster: LocalCluster, group: int | None) -> None:
+    umask = os.umask(0)
+    try:
+        backend = cluster.backend(access=FileAccess(group))
+        backend.submit(RunRequest("run", shell("umask; echo x > results; exit 0")))
+        wait_for(backend, "run", ENDED)
+    finally:
+        os.umask(umask)
+    assert backend.logs("run") in ("0000\n", "0\n")  # what it writes elsewhere is its own affair
+    (cluster.folder("run") / "results").unlink()
+    modes = {(path.is_dir(), oct(path.stat().st_mode & 0o7777)) for path in [cluster.home, *cluster.home.rglob("*")]}
+    assert modes == ({(True, "0o700"), (False, "0o600")} if group is None else {(True, "0o2770"), (False, "0o660")})
 
 
 @pytest.mark.parametrize("slot_file_is_there", [False, True])

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 
-from tests.warm.server import Order, send_order, wait_status
+from tests.warm.server import Order, inherited, send_order, wait_status
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _NO_SERVER = 70
@@ -49,7 +49,7 @@ def _relay(server: str, command: list[str]) -> None:
     order = Order(command, sys.orig_argv, dict(os.environ), os.getcwd())  # noqa: PTH109
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(server)
-        child = send_order(connection, order, [0, 1, 2])
+        child = send_order(connection, order, [0, 1, 2, *inherited(order.environment)])
         for number in _SIGNALS:
             signal.signal(number, lambda received, _: os.kill(child, received))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ from pathlib import Path
 from tests.quick_pictures import write_pixel
 
 _MESSAGE_BYTES = 1 << 20
+_DESCRIPTORS = (
+    "MITORCH_SETTINGS_FD",
+    "MITORCH_ALIVE",
+)  # variables that name descriptors; not imported: a relay is quick
 _GUARD = Path(__file__).parents[1] / "azureml_emulator" / "guard" / "sitecustomize.py"
 
 
@@ -34,8 +39,14 @@ class Order:
     folder: str
 
 
+def inherited(environment: Mapping[str, str]) -> list[int]:
+    """The descriptors that the environment of a run names."""
+    return [int(environment[name].partition(":")[0]) for name in _DESCRIPTORS if name in environment]
+
+
 def send_order(connection: socket.socket, order: Order, streams: list[int]) -> int:
     """Has the command started; returns its process id. The connection ends with an exit status (`wait_status`).
+    `streams`: the standard ones, then those that are inherited.
 
     Raises ConnectionError if the server has ended.
     """
@@ -94,7 +105,7 @@ def serve(path: str, lock: int) -> Order:
 def _accept(listener: socket.socket) -> tuple[socket.socket, bytes, list[int]] | None:
     """Takes an order with its standard streams; None where whoever would have sent it was killed."""
     connection, _ = listener.accept()
-    message, streams, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 3)
+    message, streams, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 3 + len(_DESCRIPTORS))
     if not message:
         connection.close()
         return None
@@ -120,11 +131,14 @@ def _become(order: Order, connection: socket.socket, streams: list[int]) -> Orde
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
     os.environ.clear()
     os.environ.update(order.environment)
+    for number, stream in enumerate(streams[:3]):
+        os.dup2(stream, number)
+        os.close(stream)
+    for name, stream in zip((name for name in _DESCRIPTORS if name in os.environ), streams[3:], strict=False):
+        _, colon, rest = os.environ[name].partition(":")
+        os.environ[name] = f"{stream}{colon}{rest}"
     os.chdir(order.folder)
     sys.path[1:1] = filter(None, order.environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv[:], sys.orig_argv[:] = order.arguments, order.original

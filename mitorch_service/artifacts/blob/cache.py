@@ -16,6 +16,7 @@ from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob import BlobClient
 
 from mitorch_service.artifacts.blob.download import Advance, BlobVersion, download_version
+from mitorch_service.file_access import PRIVATE, FileAccess
 
 _TRIES = 5  # if the blob is replaced during the download, or another process evicts the copy between two steps
 
@@ -34,14 +35,15 @@ class BlobCache:
     locked by its process, and removed once that has died.
     """
 
-    def __init__(self, root: Path, limit: int) -> None:
+    def __init__(self, root: Path, limit: int, access: FileAccess = PRIVATE) -> None:
         """`limit`: bytes of files to keep, not counting files in use."""
         self._files = root / "files"
         self._views = root / "views"
         self._lock = root / "lock"
         self._limit = limit
+        self._access = access
         for folder in (self._files, self._views):
-            folder.mkdir(parents=True, exist_ok=True)
+            access.make_folder(folder)
 
     @contextmanager
     def view(self) -> Iterator[Path]:
@@ -49,8 +51,8 @@ class BlobCache:
         folder = self._views / uuid.uuid4().hex
         with self._alone():
             self._sweep()
-            lock = _locked(folder.with_suffix(".lock"))
-            folder.mkdir()
+            lock = self._locked(folder.with_suffix(".lock"))
+            self._access.make_folder(folder)
         with lock:
             try:
                 yield folder
@@ -67,7 +69,7 @@ class BlobCache:
             for path, stat in unused:
                 if not missing or (total <= self._limit and shutil.disk_usage(self._files).free > size):
                     return
-                if _evict(path):
+                if self._evict(path):
                     total -= stat.st_size
             free = shutil.disk_usage(self._files).free
             if free < size:
@@ -102,14 +104,34 @@ class BlobCache:
 
     def _sweep(self) -> None:
         for path in self._views.glob("*.lock"):
-            with suppress(BlockingIOError), _locked(path, wait=False):
+            with suppress(BlockingIOError), self._locked(path, wait=False):
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
                 path.unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with _locked(self._lock):
+        with self._locked(self._lock):
             yield
+
+    def _evict(self, path: Path) -> bool:
+        """Removes the file, unless a process is downloading it."""
+        try:
+            with self._locked(path, wait=False):
+                path.unlink(missing_ok=True)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _locked(self, path: Path, wait: bool = True) -> BinaryIO:
+        """Opens and locks the file for this process and its forks. Without `wait`, raises BlockingIOError if it is
+        locked."""
+        file = open(path, "ab", opener=self._access.opener)  # noqa: SIM115 - the caller closes it
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
 
 def _unused(folder: Path) -> list[tuple[Path, os.stat_result]]:
@@ -120,25 +142,3 @@ def _unused(folder: Path) -> list[tuple[Path, os.stat_result]]:
             files.append((path, path.stat()))
     unused = (item for item in files if item[1].st_nlink == 1)
     return sorted(unused, key=lambda item: item[1].st_mtime)
-
-
-def _locked(path: Path, wait: bool = True) -> BinaryIO:
-    """Opens and locks the file for this process and its forks. Without `wait`, raises BlockingIOError if it is
-    locked."""
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _evict(path: Path) -> bool:
-    """Removes the file, unless a process is downloading it."""
-    try:
-        with _locked(path, wait=False):
-            path.unlink(missing_ok=True)
-    except BlockingIOError:
-        return False
-    return True

@@ -9,20 +9,27 @@ import base64
 import hashlib
 import shutil
 import tempfile
+import time
+import uuid
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import distribution
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from mitorch_service.file_access import PRIVATE, FileAccess
+
 ENTRY = "node_entry.py"
 _PACKAGE, _DISTRIBUTION = "mitorch_service", "mitorch-service"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: mitorch-service\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+_PART = ".part-"
+_PART_SECONDS = 3600.0  # to write a snapshot takes less than one
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every file in the wheel, so that the same content gives the same bytes
 
 
-def snapshot_folder(home: Path) -> Path:
+def snapshot_folder(home: Path, access: FileAccess = PRIVATE) -> Path:
     """Writes the snapshot below ``<home>/snapshots``, unless it exists; returns its folder, named by a hash.
 
     Several processes may call this at the same time. Raises OSError.
@@ -36,7 +43,7 @@ def snapshot_folder(home: Path) -> Path:
     }
     folder = home / "snapshots" / content_hash(content)
     if not folder.is_dir():
-        _write(folder, content)
+        _write(folder, content, access)
     return folder
 
 
@@ -48,13 +55,19 @@ def content_hash(content: Mapping[str, bytes]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write(folder: Path, content: Mapping[str, bytes]) -> None:
-    """Writes the folder atomically."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+def _write(folder: Path, content: Mapping[str, bytes], access: FileAccess) -> None:
+    """Writes the folder atomically, and removes what killed processes have left."""
+    access.make_folder(folder.parent)
+    for left in folder.parent.glob(f"{_PART}*"):
+        with suppress(OSError):
+            if left.stat().st_mtime < time.time() - _PART_SECONDS:
+                shutil.rmtree(left)
+    temporary = folder.parent / f"{_PART}{uuid.uuid4().hex}"
+    access.make_folder(temporary)
     try:
         for name, data in content.items():
-            (temporary / name).write_bytes(data)
+            with open(temporary / name, "wb", opener=access.opener) as file:
+                file.write(data)
         temporary.rename(folder)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)

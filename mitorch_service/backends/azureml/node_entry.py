@@ -1,6 +1,6 @@
 """The entry point on a node: unpacks our package from the code snapshot, then replaces itself by ``mirun``.
 
-Copied into the snapshot and started by its path, so that it must not import the package:
+Copied into the snapshot and started by its path, so that it imports the package from the wheel beside it only:
 ``python node_entry.py run ID --attempt N``. Installs dependencies only if the environment lacks any (our Docker images
 have them all).
 """
@@ -12,7 +12,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -33,11 +32,24 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(f"installing {wheel.name}: the environment has no {', '.join(missing)}\n")
         if not install(wheel, here / "requirements.txt"):
             return EXIT_INFRASTRUCTURE
-    folder = tempfile.mkdtemp(prefix="mitorch-package-")
-    zipfile.ZipFile(wheel).extractall(folder)  # takes precedence over a version in the environment
+    folder = unpacked(wheel)  # takes precedence over a version in the environment
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "mitorch_service.cli.main", *arguments])
+
+
+def unpacked(wheel: Path) -> str:
+    """Unpacks our package into a temporary folder that is locked until the run ends. The next start on this machine
+    removes it; this one removes those of runs that have ended."""
+    sys.path.insert(0, str(wheel))
+    from mitorch_service.temporary_folders import make_locked_folder, remove_dead_folders
+
+    remove_dead_folders()
+    folder, lock = make_locked_folder()
+    os.set_inheritable(lock, True)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return str(folder)
 
 
 def is_there(module: str) -> bool:
@@ -50,10 +62,12 @@ def is_there(module: str) -> bool:
 
 def install(wheel: Path, requirements: Path) -> bool:
     """Installs the wheel and its dependencies; one process per node installs while the others wait."""
-    with Path(tempfile.gettempdir(), "mitorch-install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        program = [sys.executable, "-m", "pip", "install", "--no-input", "--constraint", str(requirements)]
-        return subprocess.run([*program, f"{wheel}[train,azure]"], check=False).returncode == 0
+    lock = os.open(sys.prefix, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    program = [sys.executable, "-m", "pip", "install", "--no-input", "--constraint", str(requirements)]
+    done = subprocess.run([*program, f"{wheel}[train,azure]"], check=False)
+    os.close(lock)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

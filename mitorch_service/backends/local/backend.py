@@ -25,10 +25,13 @@ import psutil
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.local import supervisor
 from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
+from mitorch_service.file_access import PRIVATE, FileAccess
+from mitorch_service.inherited_settings import MARK, VARIABLE, write_settings
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 
 GRACE_SECONDS = 30.0  # from SIGTERM to SIGKILL
+MAX_SILENCE = 900.0  # seconds
 _START_SECONDS = 60.0  # a supervisor that has not written its process ids by then has died
 _SAME_START = 2.0  # tolerance between two readings of a process's start (unit: see supervisor.process_start)
 _ROOM = 65536  # bytes that must be free on the disk to start a run
@@ -54,8 +57,14 @@ class LocalBackend(Backend):
         slots: int | None,
         environment: Mapping[str, str],
         grace: float = GRACE_SECONDS,
+        *,
+        max_silence: float = MAX_SILENCE,
+        hidden: Sequence[str] = (),
+        access: FileAccess = PRIVATE,
     ) -> None:
-        """`environment`: settings that the runs need, by variable; passed on but not stored. `grace`: seconds."""
+        """`environment`: settings that the runs need, by variable; passed on by a descriptor, not stored. `grace`:
+        seconds. `max_silence`: seconds without a sign of life, after which a run is killed. `hidden`: variables of this
+        process that runs must not see."""
         self._cluster = cluster
         self._home = home
         self._runs = home / "runs"
@@ -64,6 +73,9 @@ class LocalBackend(Backend):
         self._slots = slots if slots is not None else len(self._gpus) or min(2, os.cpu_count() or 1)
         self._environment = dict(environment)
         self._grace = grace
+        self._max_silence = max_silence
+        self._hidden = {*hidden, *environment, MARK, supervisor.SIGN_OF_LIFE}
+        self._access = access
         self._children: list[subprocess.Popen[bytes]] = []  # kept to reap those that have ended
 
     def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:
@@ -83,7 +95,7 @@ class LocalBackend(Backend):
                 return str(folder)
             self._check_room()
             slot = self._take_slot(request.name)
-            folder.mkdir(parents=True, exist_ok=True)
+            self._access.make_folder(folder)
             try:
                 self._spawn(request, folder, slot)
             except OSError:
@@ -106,16 +118,17 @@ class LocalBackend(Backend):
             by_force = request.exists() and time.time() - request.stat().st_mtime > self._grace
             if not request.exists():
                 with suppress(OSError):  # a run is canceled even if the disk is full
-                    request.touch()
+                    self._write(request, "")
             processes = _read_processes(folder)
             if processes is None:
                 return
             parent = _living(processes.supervisor)
-            if parent is not None:
+            if parent is not None and not by_force:
                 parent.send_signal(signal.SIGTERM)
                 return
             for process in _group(processes.run):
-                process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
 
     def logs(self, name: str, max_bytes: int = 65536) -> str:
         path = self._runs / name / "log.txt"
@@ -132,17 +145,23 @@ class LocalBackend(Backend):
             return Capacity(self._slots, len(self._free_slots()), self._gpus_of_a_slot())
 
     def _spawn(self, request: RunRequest, folder: Path, slot: int) -> None:
-        program = [sys.executable, supervisor.__file__, str(folder), str(self._grace), *request.command]
-        # The supervisor prints nothing; the run opens its log itself.
-        child = subprocess.Popen(
-            program,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={**os.environ, **self._environment, **self._slot_environment(slot)},
-            start_new_session=True,
-        )
+        limits = (str(self._grace), str(self._max_silence))
+        inherited = {name: value for name, value in os.environ.items() if name not in self._hidden}
+        settings = write_settings(self._environment)
+        try:
+            # The supervisor prints nothing; the run opens its log itself.
+            child = subprocess.Popen(
+                [sys.executable, supervisor.__file__, str(folder), *limits, *request.command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=folder,
+                env={**inherited, **self._slot_environment(slot), VARIABLE: str(settings)},
+                pass_fds=[settings],
+                start_new_session=True,
+            )
+        finally:
+            os.close(settings)
         self._children.append(child)
 
     def _slot_environment(self, slot: int) -> dict[str, str]:
@@ -164,7 +183,7 @@ class LocalBackend(Backend):
         """Raises OSError if the disk is full, because the supervisor could not report it."""
         trial = self._slots_folder / "room"
         try:
-            trial.write_bytes(bytes(_ROOM))
+            self._write(trial, "\0" * _ROOM)
         finally:
             trial.unlink(missing_ok=True)
 
@@ -174,7 +193,7 @@ class LocalBackend(Backend):
         if not free and not mine:
             raise NoCapacity(self._cluster)
         slot = (mine or free)[0]
-        (self._slots_folder / str(slot)).write_text(name)
+        self._write(self._slots_folder / str(slot), name)
         return slot
 
     def _free_slots(self) -> list[int]:
@@ -198,28 +217,50 @@ class LocalBackend(Backend):
         if processes is None:
             if time.time() - folder.stat().st_mtime < _START_SECONDS:
                 return RunStatus(RunState.PENDING)
-            return RunStatus(RunState.KILLED, "its process never started")
+            return self._give_up_start(folder)
         if _living(processes.supervisor) or _group(processes.run):
             return RunStatus(RunState.RUNNING)
-        gone = "its processes disappeared without an exit code (killed, or the machine was restarted)"
-        return _ended(folder) or RunStatus(RunState.KILLED, gone)
+        return _ended(folder) or self._end_remains(folder)
 
-    def _stopped_before_start(self, folder: Path) -> bool:
+    def _end_remains(self, folder: Path) -> RunStatus:
+        """Ends what is left of a run whose supervisor and process are gone, so that no second attempt runs beside it;
+        records the end, so that nothing is searched for again."""
+        supervisor.kill_marked(folder)
+        reason = "its processes disappeared without an exit code (killed, or the machine was restarted)"
+        if supervisor.marked_processes(folder):
+            return RunStatus(RunState.RUNNING)  # one that cannot be killed now, as it waits for a disk
+        with suppress(OSError):
+            supervisor.write_end(folder, -signal.SIGKILL, reason)
+        return RunStatus(RunState.KILLED, reason)
+
+    def _give_up_start(self, folder: Path) -> RunStatus:
+        """Sees to it that a run whose processes are not known neither starts later nor goes on."""
+        reason = "its process never started"
+        with suppress(OSError):
+            if not self._stopped_before_start(folder, reason):
+                supervisor.kill_marked(folder)
+        return RunStatus(RunState.KILLED, reason)
+
+    def _stopped_before_start(self, folder: Path, reason: str | None = None) -> bool:
         """Takes the token of a run whose supervisor has not taken it yet, so that the run will not start."""
         try:
-            (folder / "started").mkdir()
+            (folder / "started").mkdir(0o700)
         except FileExistsError:
             return False
-        supervisor.write_end(folder, -signal.SIGTERM)
+        supervisor.write_end(folder, -signal.SIGTERM, reason)
         return True
+
+    def _write(self, path: Path, text: str) -> None:
+        with open(path, "w", opener=self._access.opener) as file:
+            file.write(text)
 
     def _reap(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        self._slots_folder.mkdir(parents=True, exist_ok=True)
-        with (self._slots_folder / "lock").open("w") as lock:
+        self._access.make_folder(self._slots_folder)
+        with open(self._slots_folder / "lock", "w", opener=self._access.opener) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -254,6 +295,8 @@ def _ended(folder: Path) -> RunStatus | None:
         return RunStatus(RunState.SUCCEEDED, exit_code=0)
     if code > 0:
         return RunStatus(RunState.FAILED, f"it ended with exit code {code}", code)
+    if exit_.get("reason"):
+        return RunStatus(RunState.KILLED, str(exit_["reason"]))
     name = _signal_name(-code)
     hint = ": often the machine ran out of memory" if -code == signal.SIGKILL else ""
     return RunStatus(RunState.KILLED, f"it was killed by {name}{hint}")

@@ -37,6 +37,8 @@ def _code_fields(code: CodeRecord) -> list[tuple[str, object]]:
         ("code", f"{code.archive}, {code.files} file{'s' * (code.files != 1)}, {code.size / 1e6:.2f} MB"),
         ("submitted with", f"Python {code.python}, {len(code.packages)} packages (--json lists them)"),
     ]
+    if code.left_out:
+        fields.append(("left out", ", ".join(code.left_out)))
     if code.git is not None:
         changed = f", {len(code.git.diff.splitlines())} lines of changes (--json)" if code.git.diff else ", unchanged"
         where = " ".join(filter(None, [code.git.branch, code.git.remote]))

@@ -10,10 +10,14 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError, DataError
 from mitorch_service.runs.script.tar_files import unpack
+
+if TYPE_CHECKING:
+    from mitorch_service.runs.script.code_files import CodeFiles
 
 MAX_BYTES = 100_000_000  # unpacked
 MAX_FILES = 10_000
@@ -29,6 +33,7 @@ class CodeArchive:
     digest: str  # SHA-256 of the tar file before compression, so that it does not depend on the compressing library
     files: int
     size: int  # bytes, unpacked
+    left_out: tuple[str, ...] = ()  # names of files and folders that hold credentials
 
     @property
     def key(self) -> str:
@@ -41,26 +46,27 @@ def code_key(digest: str) -> str:
 
 
 def pack_code(source: Path, target: Path) -> CodeArchive:
-    """Writes the file, or the folder's files that are not ignored, to `target`. Raises ValueError, with a remedy, if
-    the code is too large, not found or empty; OSError if it cannot be read."""
+    """Writes the file, or the folder's files that are not ignored and hold no credentials, to `target`. Raises
+    ValueError, with a remedy, if the code is too large, not found or empty, or has links that lead out of it; OSError
+    if it cannot be read."""
     from mitorch_service.runs.script.code_files import code_files
 
     if not source.exists():
         raise ValueError(f"{source} does not exist: give a folder or a file, relative to the config's own folder")
-    root = source if source.is_dir() else source.parent
-    files = sorted(code_files(source) if source.is_dir() else [source], key=lambda path: path.relative_to(root).parts)
+    found = code_files(source)
+    files = sorted(found.files, key=lambda path: path.relative_to(found.root).parts)
     sizes = {path: path.stat().st_size for path in files}
-    _check_size(root, sizes)
+    _check_size(found, sizes)
     with tempfile.TemporaryFile() as plain:
         with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for path in files:
-                _add(tar, path, path.relative_to(root).as_posix())
+                _add(tar, path, found.name(path))
         plain.seek(0)
         digest = hashlib.file_digest(plain, "sha256").hexdigest()
         plain.seek(0)
         with target.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
             shutil.copyfileobj(plain, packed, _CHUNK)
-    return CodeArchive(target, digest, len(files), sum(sizes.values()))
+    return CodeArchive(target, digest, len(files), sum(sizes.values()), tuple(found.left_out))
 
 
 def store_code(artifacts: ArtifactStore, archive: CodeArchive) -> None:
@@ -82,14 +88,16 @@ def fetch_code(artifacts: ArtifactStore, digest: str, folder: Path) -> None:
         try:
             if _digest(file) != digest:
                 raise DataError(f"script.code: {key} is not what was submitted. Submit the script again.")
-            unpack(file, folder)
+            unpack(file, folder, MAX_FILES, MAX_BYTES)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise ArtifactError(key, str(folder), f"it cannot be unpacked ({error})") from error
 
 
-def _check_size(root: Path, sizes: dict[Path, int]) -> None:
+def _check_size(found: CodeFiles, sizes: dict[Path, int]) -> None:
+    root = found.root
     if not sizes:
-        raise ValueError(f"{root} contains no file, or only files that .gitignore or .mitorchignore exclude")
+        others = f", or that hold credentials ({', '.join(found.left_out)})" if found.left_out else ""
+        raise ValueError(f"{root} contains no file, or only files that .gitignore or .mitorchignore exclude{others}")
     total = sum(sizes.values())
     if total <= MAX_BYTES and len(sizes) <= MAX_FILES:
         return

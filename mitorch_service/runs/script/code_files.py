@@ -1,12 +1,18 @@
-"""The files of a folder that are a script's code: all that .gitignore and .mitorchignore do not exclude."""
+"""The files of a folder that are a script's code: all that .gitignore and .mitorchignore do not exclude, except those
+that hold credentials."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
+
+from mitorch_service.runs.script.credential_files import holds_private_key, is_credential_name
 
 _IGNORE_FILES = (".gitignore", ".mitorchignore")
 _NEVER = (".git/", ".hg/", ".svn/", "__pycache__/", "*.pyc", ".ipynb_checkpoints/", ".DS_Store")
@@ -14,30 +20,73 @@ _NEVER = (".git/", ".hg/", ".svn/", "__pycache__/", "*.pyc", ".ipynb_checkpoints
 Spec = tuple[Path, GitIgnoreSpec]  # patterns, and the folder that they are relative to
 
 
-def code_files(folder: Path) -> Iterator[Path]:
-    """The files below the folder, in no particular order; ignored folders are not read.
+@dataclass
+class CodeFiles:
+    """The code in a folder, or one file of it; paths begin with the folder as it was given."""
 
-    Raises ValueError for a link to a folder that is not ignored: its contents may be anything, of any size.
+    root: Path
+    files: list[Path] = field(default_factory=list)  # in no particular order
+    left_out: list[str] = field(default_factory=list)  # names of files and folders (with a /) of credentials
+
+    def name(self, path: Path) -> str:
+        """The path below the root."""
+        return path.relative_to(self.root).as_posix()
+
+
+def code_files(source: Path) -> CodeFiles:
+    """Finds the code in a folder, or the file itself; ignored folders are not read.
+
+    Raises ValueError, with a remedy, for links that are not ignored and lead out of the folder or to a folder, whose
+    contents may be anything, of any size; and for a file that holds credentials. Raises OSError.
     """
-    yield from _walk(folder, [(folder, GitIgnoreSpec.from_lines(_NEVER)), *_above(folder)])
+    if source.is_dir():
+        found = CodeFiles(source)
+        _walk(source, [(source, GitIgnoreSpec.from_lines(_NEVER)), *_above(source)], found)
+        return found
+    if is_credential_name(source.name) or holds_private_key(source, source.stat().st_size):
+        raise ValueError(f"{source} holds credentials, which are never stored as code: give the script's own file")
+    return CodeFiles(source.parent, [source])
 
 
-def _walk(folder: Path, above: list[Spec]) -> Iterator[Path]:
+def _walk(folder: Path, above: list[Spec], found: CodeFiles) -> None:
     specs = [*above, *_specs(folder)]
     with os.scandir(folder) as entries:
-        found = list(entries)
-    for entry in found:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    for entry in listed:
         path = Path(entry.path)
         if _ignored(path, entry.is_dir(), specs):
             continue
-        if entry.is_dir() and entry.is_symlink():
-            remedy = "exclude it in .mitorchignore, and pass its path in script.env or parameters"
-            raise ValueError(f"{path} is a link to a folder: {remedy}")
         if entry.is_dir():
-            if not (path / "pyvenv.cfg").exists():  # a virtual environment is no code of the user's
-                yield from _walk(path, specs)
+            _walk_into(path, entry.is_symlink(), specs, found)
         elif entry.is_file():
-            yield path
+            if _holds_credentials(found.root, path, entry):
+                found.left_out.append(found.name(path))
+            else:
+                found.files.append(path)
+
+
+def _walk_into(folder: Path, is_link: bool, specs: list[Spec], found: CodeFiles) -> None:
+    if not is_link and (folder / "pyvenv.cfg").exists():
+        return  # a virtual environment is no code of the user's
+    if is_credential_name(found.name(folder), is_folder=True):
+        found.left_out.append(f"{found.name(folder)}/")
+    elif is_link:
+        remedy = "exclude it in .mitorchignore, and pass its path in script.env or parameters"
+        raise ValueError(f"{folder} is a link to a folder: {remedy}")
+    else:
+        _walk(folder, specs, found)
+
+
+def _holds_credentials(root: Path, path: Path, entry: os.DirEntry[str]) -> bool:
+    """Whether a file, or what a link leads to, holds credentials. Raises ValueError for a link out of the root."""
+    names = [path.relative_to(root).as_posix()]
+    if entry.is_symlink():
+        target, whole = path.resolve(), root.resolve()
+        if not target.is_relative_to(whole):
+            remedy = "copy the file, exclude the link in .mitorchignore, or name a folder that holds both as the source"
+            raise ValueError(f"{path} is a link out of {root}, to {target}: {remedy}")
+        names.append(target.relative_to(whole).as_posix())
+    return any(map(is_credential_name, names)) or holds_private_key(path, entry.stat().st_size)
 
 
 def _above(folder: Path) -> list[Spec]:
@@ -55,13 +104,32 @@ def _above(folder: Path) -> list[Spec]:
 def _specs(folder: Path) -> list[Spec]:
     paths = [folder / name for name in _IGNORE_FILES]
     texts = [path.read_text("utf-8", "replace") for path in paths if path.is_file()]
-    return [(folder, GitIgnoreSpec.from_lines(text.splitlines())) for text in texts]
+    return [(folder, ignore_spec(text.splitlines())) for text in texts]
+
+
+def ignore_spec(lines: Iterable[str]) -> GitIgnoreSpec:
+    """The patterns of an ignore file. As in git, a line that is no valid pattern matches nothing."""
+    lines = list(lines)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of re, about what a pattern may mean later
+        try:
+            return GitIgnoreSpec.from_lines(lines)
+        except (ValueError, re.error):
+            return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
+
+
+def _is_pattern(line: str) -> bool:
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 def _ignored(path: Path, is_folder: bool, specs: list[Spec]) -> bool:
     """Decides as git does: the last pattern that matches counts, and a deeper folder's file before a higher one's."""
     for base, spec in reversed(specs):
-        where = path if path.is_relative_to(base) else path.resolve()
+        where = path if path.is_relative_to(base) else path.parent.resolve() / path.name  # a link counts as itself
         ignored = spec.check_file(where.relative_to(base).as_posix() + "/" * is_folder).include
         if ignored is not None:
             return ignored

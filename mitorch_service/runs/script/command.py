@@ -29,14 +29,14 @@ def script_command(command: Sequence[str], parameters: Mapping[str, object], pat
 
 
 def parameter_arguments(parameters: Mapping[str, object], prefix: str = "") -> list[str]:
-    """``--name value`` for each parameter: text as it is, anything else as JSON. An object's members become
-    ``--name.member``; null is left out."""
+    """``--name=value`` for each parameter, in one word, so that a value may begin with a dash: text as it is, anything
+    else as JSON. An object's members become ``--name.member``; null is left out."""
     words: list[str] = []
     for name, value in parameters.items():
         if isinstance(value, Mapping):
             words += parameter_arguments(value, f"{prefix}{name}.")
         elif value is not None:
-            words += [f"--{prefix}{name}", value if isinstance(value, str) else json.dumps(value)]
+            words.append(f"--{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}")
     return words
 
 

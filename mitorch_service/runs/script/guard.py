@@ -7,6 +7,7 @@ It ends as the script does: with its exit code, or by its signal.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ import sys
 import threading
 
 EXIT_NOT_STARTED = 127  # as in a shell
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def guard(command: list[str]) -> int:
@@ -22,13 +24,27 @@ def guard(command: list[str]) -> int:
     # A handler: an ignored signal would be ignored by the script, too. The script gets the signal as well, being in
     # the same group.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    prepare = None if sys.platform != "linux" else _DeathWithParent()
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=prepare)  # noqa: PLW1509 - no threads yet
     except OSError as error:
         os.write(1, f"{command[0]} could not be started: {error.strerror}\n".encode())
         return EXIT_NOT_STARTED
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     return child.wait()
+
+
+class _DeathWithParent:
+    """Has the kernel kill the process in which it is called when this one is killed."""
+
+    def __init__(self) -> None:
+        self._prctl = ctypes.CDLL(None).prctl
+        self._parent = os.getpid()
+
+    def __call__(self) -> None:
+        self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != self._parent:  # it was killed before
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _end_with_the_run() -> None:

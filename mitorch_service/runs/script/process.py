@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
+import psutil
+
 from mitorch_service.runs.script import guard
 
 _POLL_SECONDS = 0.2
@@ -34,6 +36,7 @@ class ScriptEnd:
 
     code: int  # negative for a signal
     by_signal_of_ours: bool
+    was_silent: bool = False  # stopped or hung: it was killed
 
 
 class ScriptProcess:
@@ -58,18 +61,40 @@ class ScriptProcess:
         self._output = threading.Thread(target=self._pump, name="output", daemon=True)
         self._output.start()
 
-    def wait(self, should_stop: Callable[[], bool], asks: Callable[[], bool], graces: Graces) -> ScriptEnd:
+    def wait(
+        self,
+        should_stop: Callable[[], bool],
+        asks: Callable[[], bool],
+        graces: Graces,
+        is_silent: Callable[[], bool] = lambda: False,
+    ) -> ScriptEnd:
         """Waits for the end. Once `should_stop` is true, a script that `asks` gets time to end by itself; then every
-        script gets SIGTERM, and later SIGKILL."""
+        script gets SIGTERM, and later SIGKILL. One that `is_silent` is killed."""
         while not should_stop():
             if self._ends_within(_POLL_SECONDS):
                 return ScriptEnd(self._guard.returncode, False)
+            if is_silent():
+                self._signal(signal.SIGKILL)
+                return ScriptEnd(self._guard.wait(), False, was_silent=True)
         if self._ends_within(graces.asked if asks() else 0.0):
             return ScriptEnd(self._guard.returncode, False)
         self._signal(signal.SIGTERM)
         if not self._ends_within(graces.terminated):
             self._signal(signal.SIGKILL)
         return ScriptEnd(self._guard.wait(), True)
+
+    def processor_seconds(self) -> float:
+        """The processor time that the script and its children have used; of those that live."""
+        try:
+            processes = psutil.Process(self._guard.pid).children(recursive=True)
+        except psutil.Error:
+            return 0.0
+        total = 0.0
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
 
     def close(self) -> None:
         """Kills the rest of the group, and returns when all of its output is shown."""

@@ -68,7 +68,7 @@ class ScriptCheckpoints:
         with self._lock, tempfile.TemporaryDirectory(prefix="mitorch-checkpoint-") as folder:
             file = Path(folder, "checkpoint.tar")
             with tarfile.open(file, "w", dereference=True) as tar:
-                tar.add(path, f"{_FILES}/{path.name}")
+                tar.add(path, f"{_FILES}/{path.name}", filter=_plain)
                 plain = [result.to_document() for result in results]
                 _add(tar, _RESULTS, json.dumps(plain, default=str).encode())
             mine = [one.number for one in self._listed() if one.attempt == self._attempt]
@@ -125,6 +125,11 @@ class ScriptCheckpoints:
 
     def _key(self, name: CheckpointName) -> str:
         return f"{self._prefix}{name}/checkpoint.tar"
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """The member; None for a pipe, a socket or a device, which cannot be restored."""
+    return member if member.isreg() or member.isdir() else None
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -10,13 +10,14 @@ import platform
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError
+from mitorch_service.inherited_settings import MARK, close_settings_fd
 from mitorch_service.models.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo
@@ -33,6 +34,7 @@ from mitorch_service.runs.script.command import Mask, script_command, script_env
 from mitorch_service.runs.script.process import Graces, ScriptEnd, ScriptProcess
 from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
 from mitorch_service.runs.search_decision import SearchDecision
+from mitorch_service.runs.silence import Silence
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
@@ -49,6 +51,7 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
     """Runs the script in a copy of its code below the attempt's folder. Its exit code decides how it ends; an error of
     its own is in the returned end. Raises what keeps it from running: DataError, ArtifactError, StoreError, ValueError,
     OSError."""
+    close_settings_fd()  # the script could read it
     training, folder = context.training, context.folder
     config = ScriptConfig.model_validate(training.config)
     _unpack(context.artifacts, config, folder / "code")
@@ -60,8 +63,9 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
         whole = [result for result in restored.results if result.epoch <= restored.epoch]
         persistently(lambda: complete_curve(context.store, training, whole), START_PATIENCE)
     calls = ScriptCalls(reporter, checkpoints, context.clock, 0 if restored is None else restored.epoch)
-    screen = _Screen(Mask(config.script.env))
-    with _splits(context) as splits, ScriptChannel(calls.answer) as channel:
+    silence = Silence(config.max_silence)
+    screen = _Screen(Mask(config.script.env), silence.heard)
+    with _splits(context) as splits, ScriptChannel(silence.around(calls.answer)) as channel:
         parameters = _write_parameters(config, folder)
         paths = {"parameters_file": parameters, **splits}
         command = script_command(config.script.command, config.parameters, paths)
@@ -71,11 +75,14 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
         environment = script_environment(os.environ, config.script.env, variables, Path(sys.executable))
         log.info("script: %s", screen.masked(" ".join(command)))
         with ScriptProcess(command, folder / "code", environment, screen) as process:
-            ended = process.wait(reporter.should_stop, lambda: calls.asks, Graces())
+            silence.begin(process.processor_seconds)
+            ended = process.wait(reporter.should_stop, lambda: calls.asks, Graces(), silence.is_too_long)
     artifacts = {"checkpoint": checkpoints.address} if checkpoints.address else {}
     uploads = [_record(context)]
     if ended.by_signal_of_ours or (calls.told_to_stop and reporter.should_stop()):
         end = _stopped(context, reporter.decision, checkpoints, artifacts)
+    elif ended.was_silent:
+        end = _hung(silence.max_seconds, artifacts)
     elif ended.code != 0:
         end = _failed(ended, screen.last, artifacts)
     else:
@@ -99,11 +106,13 @@ def _delivered(context: AttemptContext, work: Work) -> RunEnd:
 class _Screen:
     """Copies the script's output to the log, and remembers the last line."""
 
-    def __init__(self, masked: Mask) -> None:
+    def __init__(self, masked: Mask, heard: Callable[[], None]) -> None:
         self.masked = masked
+        self._heard = heard
         self._lines: deque[str] = deque(maxlen=1)
 
     def __call__(self, line: str) -> None:
+        self._heard()
         shown = self.masked(line)
         if shown.strip():
             self._lines.append(shown.strip())
@@ -136,6 +145,7 @@ def _variables(training: Training, output: Path, splits: Mapping[str, Path]) -> 
         "MITORCH_TRAINING": training.id,
         "MITORCH_ATTEMPT": str(training.attempt),
         "MITORCH_OUTPUT": str(output),
+        **({MARK: os.environ[MARK]} if MARK in os.environ else {}),
         **{f"MITORCH_{name.upper()}": str(path) for name, path in splits.items()},
     }
 
@@ -183,6 +193,12 @@ def _stopped(
         restart = f"it then restarts from epoch {kept + 1}, as it has stored no checkpoint since"
         decision = replace(decision, reason=f"{decision.reason}; {restart}")
     return ended_by_search(decision, None, artifacts)
+
+
+def _hung(seconds: float, artifacts: Mapping[str, str]) -> RunEnd:
+    message = f"the script gave no sign of life for {seconds:g} s (max_silence): it was stopped or hung, and was killed"
+    log.error("%s", message)
+    return lost(TrainingErrorInfo(type="ScriptSilent", message=message), artifacts)
 
 
 def _failed(ended: ScriptEnd, last_line: str, artifacts: Mapping[str, str]) -> RunEnd:

@@ -15,6 +15,14 @@ Target = int | tuple[int, ...] | BoxTarget
 Sample = tuple[Tensor, Target]
 
 
+@dataclass(frozen=True)
+class BadImage:
+    """Takes the place of an image that cannot be loaded. The main process raises the error, as PyTorch would bury an
+    exception of a loading process in the text of its traceback."""
+
+    message: str
+
+
 @dataclass
 class Batch:
     """N images with their targets.
@@ -37,6 +45,13 @@ class Batch:
         """Copies the batch to page-locked memory, from which a GPU copies by itself. PyTorch's data loader calls it."""
         return self._each(torch.Tensor.pin_memory)
 
+    def __reduce__(self) -> tuple[Callable[..., Batch], tuple[object, ...]]:
+        """Packs the batch into at most three tensors: between processes each takes an open file at both ends."""
+        if isinstance(self.targets, Tensor):
+            return _unpacked, (_packed(self.images), self.targets)
+        boxes, labels = ([one[name] for one in self.targets] for name in ("boxes", "labels"))
+        return _unpacked, (_packed(self.images), _packed(boxes), _packed(labels))
+
     def _each(self, apply: Callable[[Tensor], Tensor]) -> Batch:
         images = apply(self.images) if isinstance(self.images, Tensor) else [apply(one) for one in self.images]
         if isinstance(self.targets, Tensor):
@@ -48,3 +63,31 @@ def stack_images(samples: Sequence[Sample]) -> Tensor | list[Tensor]:
     """One tensor (N, 3, H, W) if all images have the same size, else a list of N."""
     images = [image for image, _ in samples]
     return torch.stack(images) if len({image.shape for image in images}) == 1 else images
+
+
+_Packed = tuple[Tensor, list[torch.Size]]  # the elements of several tensors, one after the other, and their shapes
+
+
+def _packed(tensors: Tensor | list[Tensor]) -> Tensor | _Packed:
+    if isinstance(tensors, Tensor):
+        return tensors
+    return torch.cat([one.reshape(-1) for one in tensors]), [one.shape for one in tensors]
+
+
+def _unpacked(images: Tensor | _Packed, targets: Tensor | _Packed, labels: _Packed | None = None) -> Batch:
+    pixels = images if isinstance(images, Tensor) else _parts(images)
+    if isinstance(targets, Tensor):
+        return Batch(pixels, _own(targets))
+    boxes, classes = (_parts((_own(values), shapes)) for values, shapes in (targets, labels or targets))
+    return Batch(pixels, [{"boxes": one, "labels": other} for one, other in zip(boxes, classes, strict=True)])
+
+
+def _parts(packed: _Packed) -> list[Tensor]:
+    values, shapes = packed
+    parts = torch.split(values, [shape.numel() for shape in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _own(values: Tensor) -> Tensor:
+    """Copies what is in shared memory: evaluators keep an epoch's targets, which would keep its files open."""
+    return values.clone() if values.is_shared() else values  # type: ignore[no-untyped-call]

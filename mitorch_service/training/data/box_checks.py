@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-import zipfile
-from io import BytesIO
-
-from PIL import Image
 
 from mitorch_service.training.data.box_flaws import BoxFlaws, Size
-from mitorch_service.training.data.image_list import ImageList, ImageLocation
+from mitorch_service.training.data.image_files import read_size
+from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.targets import Boxes
-from mitorch_service.training.data.zip_index import ZipFiles
 
 log = logging.getLogger("mitorch")
 
@@ -32,7 +28,7 @@ def log_boxes_outside_images(images: ImageList) -> None:
         target = images.target(index)
         if not isinstance(target, Boxes) or not len(target):
             continue
-        size = _stored_size(images.location(index), images.archives)
+        size = read_size(images.location(index), images.archives)
         stated = images.stated_size(index)
         if size is None or size == stated:  # unreadable, or clipped when the file was read
             continue
@@ -67,13 +63,3 @@ class _WrongSizes:
                 self._count,
                 self._first,
             )
-
-
-def _stored_size(location: ImageLocation, archives: ZipFiles) -> tuple[int, int] | None:
-    """Width and height as stored, or None for a file that is not an image."""
-    try:
-        file = location.path if location.entry is None else BytesIO(archives.read(location.path, location.entry))
-        with Image.open(file) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, KeyError, RuntimeError, zipfile.BadZipFile, Image.DecompressionBombError):
-        return None

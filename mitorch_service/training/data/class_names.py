@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.data.excerpts import excerpt
+from mitorch_service.training.data.regular_files import open_text
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,12 @@ class ClassIds:
 
     def id(self, name: str, where: str) -> int:
         """The class's id. Raises DataError, starting with `where`, for a name that is not in the given list."""
+        if name not in self.known and not name.isascii():
+            check_text(name, where)
         if name not in self.known and self._given is not None:
             known = ", ".join(self._given.names[:5]) + (", …" if len(self._given.names) > 5 else "")
             raise DataError(
-                f"{where}: class {name!r} is not in {self._given.source} ({known}). "
+                f"{where}: class {excerpt(name)} is not in {self._given.source} ({known}). "
                 "Add training images of it, or remove it here."
             )
         return self.known.setdefault(name, len(self.known))
@@ -46,18 +50,33 @@ class ClassIds:
         return names
 
 
-def read_class_list(path: Path) -> ClassList | None:
-    """Reads a ``labels.txt``, one name per line; None if there is no such file. Raises DataError if it is not UTF-8 or
-    has an empty line."""
-    if not path.exists():
-        return None
+def check_text(name: str, where: str) -> None:
+    """Raises DataError for the name of a class that no document can hold."""
     try:
-        names = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{where}: the class {excerpt(name)} has a name that is not UTF-8. Rename it.") from None
+
+
+def read_class_list(path: Path) -> ClassList | None:
+    """Reads a ``labels.txt``, one name per line; None if there is no such file. Raises DataError if it is not UTF-8,
+    has an empty line, or a name twice."""
+    try:
+        with open_text(path) as file:
+            names = [name.strip() for name in file.read().rstrip().split("\n")]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
     if names == [""]:
         raise DataError(f"{path}: is empty. Name one class per line, or remove the file.")
+    lines: dict[str, int] = {}
     for number, class_name in enumerate(names, 1):
-        if not class_name.strip():
+        if not class_name:
             raise DataError(f"{path}, line {number}: is empty. Each line names one class, in the order of the ids.")
-    return ClassList(tuple(class_name.strip() for class_name in names), path.name)
+        first = lines.setdefault(class_name, number)
+        if first != number:
+            raise DataError(
+                f"{path}, line {number}: {excerpt(class_name)} is the name of line {first}, too. Rename one."
+            )
+    return ClassList(tuple(names), path.name)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from mitorch_service.training.data.image_files import open_image, stored_size
+from mitorch_service.training.data.pixels import to_rgb
 from mitorch_service.training.data.targets import Boxes
 
-_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 # By EXIF orientation: how to turn the stored pixels, and below the same for x and y in 0..1.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,29 +52,32 @@ class Picture:
         return Boxes(stored.labels[kept], np.ascontiguousarray(boxes[kept], np.float32))
 
 
-def decode(file: Path | BytesIO, shorter_side: int | None = None) -> Picture:
-    """Reads an image of any mode as RGB, turned by its EXIF orientation, with 16-bit grey scaled to 8.
+class TooManyPixels(ValueError):
+    """An image has more pixels than allowed."""
+
+
+def decode(file: Path | BytesIO, shorter_side: int | None = None, max_pixels: int | None = None) -> Picture:
+    """Reads an image of any mode as RGB (`to_rgb`), turned by its EXIF orientation.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size, in a fraction of the time, as long as its shorter
-    side keeps at least `shorter_side` pixels. Raises Pillow's errors.
+    side keeps at least `shorter_side` pixels. Raises TooManyPixels, OSError for a path (`open_binary`), and Pillow's
+    errors, which are `DAMAGES`.
     """
-    with Image.open(file) as image:
-        stored_size = image.size
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    with open_image(file) as image:
+        size = stored_size(image)
+        if max_pixels is not None and size[0] * size[1] > max_pixels:
+            raise TooManyPixels(f"{size[0]}x{size[1]} pixels")
+        orientation = _orientation(image)
         if shorter_side is not None and image.format == "JPEG":
-            factor = shorter_side / min(stored_size)
-            image.draft("RGB", (round(stored_size[0] * factor), round(stored_size[1] * factor)))
-        turn = _TURNS.get(orientation)
-        rgb = _as_rgb(image)
-    return Picture(
-        rgb.transpose(turn) if turn is not None else rgb, stored_size, orientation if turn is not None else 1
-    )
+            factor = shorter_side / min(size)
+            image.draft("RGB", (round(size[0] * factor), round(size[1] * factor)))
+        image.load()
+        turn = _TURNS.get(_orientation(image))  # none is left of a TIFF's, which Pillow applies itself
+        rgb = to_rgb(image)
+    return Picture(rgb.transpose(turn) if turn is not None else rgb, size, orientation)
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):  # Pillow would clip at 255
-        values = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # converting directly makes Pillow warn
-    return image.convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    """EXIF's, 1 to 8; 1 for anything else."""
+    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if isinstance(value, int) and value in _TURNS else 1

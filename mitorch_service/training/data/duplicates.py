@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
+from mitorch_service.training.data.regular_files import open_binary
 from mitorch_service.training.data.zip_index import ZipFiles
 
 _MOST_FILES = 20_000  # whose sizes are looked up; beyond, only paths are compared
@@ -43,8 +46,8 @@ def _count_copies(
 ) -> int:
     zipped = set(_checksums(train, archives))
     copies = sum(checksum in zipped for checksum in _checksums(rest, rest_archives))
-    sizes = {location: location.path.stat().st_size for location in (*train, *rest) if location.entry is None}
-    train_sizes = {sizes[location] for location in train if location.entry is None}
+    sizes = dict(_file_sizes((*train, *rest)))
+    train_sizes = {sizes[location] for location in train if location in sizes}
     candidates = [location for location in rest if sizes.get(location) in train_sizes]
     wanted = {sizes[location] for location in candidates}
     originals = [location for location in train if sizes.get(location) in wanted]
@@ -61,5 +64,15 @@ def _checksums(locations: Iterable[ImageLocation], archives: ZipFiles) -> Iterat
             yield archives.at(location.path).checksum(location.entry)
 
 
+def _file_sizes(locations: Iterable[ImageLocation]) -> Iterator[tuple[ImageLocation, int]]:
+    """Size in bytes of each plain file. What is no file, such as a pipe, is left to whoever loads it."""
+    for location in locations:
+        if location.entry is None:
+            status = location.path.stat()
+            if stat.S_ISREG(status.st_mode):
+                yield location, status.st_size
+
+
 def _hash(location: ImageLocation) -> bytes:
-    return hashlib.blake2b(location.path.read_bytes(), digest_size=16).digest()
+    with open_binary(location.path) as file:
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).digest()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 
 import torch
 from PIL import Image
@@ -13,9 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.batch import BoxTarget, Sample
-from mitorch_service.training.data.decoding import Picture, decode
+from mitorch_service.training.data.batch import BadImage, BoxTarget, Sample
+from mitorch_service.training.data.decoding import Picture, TooManyPixels, decode
 from mitorch_service.training.data.image_cache import ImageCache
+from mitorch_service.training.data.image_files import DAMAGES, DEFAULT_LIMITS, Limits, image_file
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.targets import Boxes
 from mitorch_service.training.data.zip_index import ZipFiles
@@ -32,14 +31,6 @@ class ImageKey:
     index: int
 
 
-@dataclass(frozen=True)
-class BadImage:
-    """Takes the place of an image that cannot be loaded. The main process raises the error, as PyTorch would bury an
-    exception of a loading process in the text of its traceback."""
-
-    message: str
-
-
 class Images(Dataset[Sample | BadImage]):
     """Decodes and augments images. The same key gives the same pixels in any process and any order."""
 
@@ -51,6 +42,7 @@ class Images(Dataset[Sample | BadImage]):
         *,
         shorter_side: int | None = None,
         cache: ImageCache | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """`shorter_side`: the size in pixels that decoding may shrink an image to (`decode`). `cache`: for decoded
         images."""
@@ -59,6 +51,7 @@ class Images(Dataset[Sample | BadImage]):
         self._seed = seed
         self._shorter_side = shorter_side
         self._cache = cache
+        self._limits = limits
 
     def __len__(self) -> int:
         return len(self.image_list)
@@ -86,7 +79,9 @@ class Images(Dataset[Sample | BadImage]):
         cached = self._cache.get(index) if self._cache is not None else None
         if cached is not None:
             return cached
-        picture = read_image(self.image_list.location(index), self.image_list.archives, self._shorter_side)
+        picture = read_image(
+            self.image_list.location(index), self.image_list.archives, self._shorter_side, self._limits
+        )
         if self._cache is not None:
             self._cache.put(index, picture)
         return picture
@@ -97,24 +92,20 @@ def _as_tensors(boxes: Boxes | None) -> BoxTarget:
     return {"boxes": torch.from_numpy(boxes.boxes), "labels": torch.from_numpy(boxes.labels)}
 
 
-def read_image(location: ImageLocation, archives: ZipFiles, shorter_side: int | None = None) -> Picture:
-    """Reads and decodes one image. Raises DataError with the file if it is missing, truncated or not an image."""
+def read_image(
+    location: ImageLocation, archives: ZipFiles, shorter_side: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Picture:
+    """Reads and decodes one image. Raises DataError with the file if it is missing, truncated, not an image, or beyond
+    the limits."""
+    file = image_file(location, archives, limits)
     try:
-        if location.entry is None:
-            return decode(location.path, shorter_side)
-        return decode(BytesIO(archives.read(location.path, location.entry)), shorter_side)
-    except KeyError:
-        raise DataError(f"the zip file {location.path} has no entry {location.entry!r}.") from None
+        return decode(file, shorter_side, limits.pixels)
     except FileNotFoundError:
         raise DataError(f"the image {location} is missing.") from None
-    # Pillow's decoders raise all of these for damaged files
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        RuntimeError,  # of AVIF
-        zipfile.BadZipFile,
-        Image.DecompressionBombError,
-    ) as error:
+    except TooManyPixels as error:
+        raise DataError(
+            f"the image {location} has {error}, more than data.max_pixels allows ({limits.pixels}). Raise that limit "
+            "in the config if the image is meant to be so large; else replace it, or remove its line."
+        ) from error
+    except DAMAGES as error:
         raise DataError(f"the image {location} cannot be decoded ({error}). Replace it, or remove its line.") from error

@@ -6,16 +6,18 @@ import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.batch import Batch, Sample
+from mitorch_service.training.data.batch import BadImage, Batch, Sample
 from mitorch_service.training.data.cpu_count import usable_cores
-from mitorch_service.training.data.images import BadImage, ImageKey, Images
+from mitorch_service.training.data.delivery import Loaded, PickledBatch, delivery_error, failure_text, raise_file_limit
+from mitorch_service.training.data.images import ImageKey, Images
 from mitorch_service.training.seeding import derived_seed
 
 # Measured on one core of 2023: decoding and augmenting a small image, and each pixel of the input in addition.
@@ -23,18 +25,13 @@ _SECONDS_PER_IMAGE = 3e-4
 _SECONDS_PER_PIXEL = 1e-7
 _WORTH_WORKERS = 5.0  # seconds of loading per epoch: below, processes cost more time than they save
 _PREFETCHED = 4  # batches that each process keeps ready, as some take longer than others
+_POLL = 5.0  # seconds after which a wait for a batch looks whether the processes are alive
+_STALL_TOLD = 60.0  # seconds without a batch after which a warning is logged, and again
 
 log = logging.getLogger("mitorch")
 
 OnError = Literal["fail", "skip"]
 Collate = Callable[[list[Sample]], Batch]
-
-
-class Loaded(NamedTuple):
-    """One batch from a loading process."""
-
-    batch: Batch | None  # None if no image of it could be loaded
-    bad: tuple[BadImage, ...] = ()
 
 
 class EpochBatches(Sampler[list[ImageKey]]):
@@ -94,7 +91,7 @@ class Batches:
 
     An image that cannot be loaded raises DataError (``fail``), or is left out and its message kept (``skip``); with
     `refill`, for training, another image of the batch takes its place. `pin_memory` puts batches into memory that CUDA
-    copies from directly.
+    copies from directly. `stall_timeout`: seconds without a batch from the processes after which it gives up.
     """
 
     def __init__(
@@ -107,11 +104,14 @@ class Batches:
         pin_memory: bool = False,
         on_error: OnError = "fail",
         refill: bool = False,
+        stall_timeout: float = 600.0,
     ) -> None:
         self._images = images
         self._order = order
         self._on_error = on_error
-        self._loader = _loader(images, order, _Collator(collate, refill), workers, pin_memory)
+        self._open = partial(_loader, images, order, _Collator(collate, refill), workers, pin_memory)
+        self._loader = self._open()
+        self._stall_timeout = stall_timeout
         self.bad: dict[str, None] = {}  # messages of the images left out, in order, each once
 
     def __len__(self) -> int:
@@ -124,11 +124,11 @@ class Batches:
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """Yields the batches of one epoch (0 is the first), starting with batch `first`. Raises DataError for an image
-        that cannot be loaded (``fail``), and for a batch of which none can."""
+        that cannot be loaded (``fail``), for a batch of which none can, and for one that does not arrive."""
         self._order.epoch = number
         self._order.first = first
         known = len(self.bad)
-        for loaded in self._loader:
+        for loaded in self._arriving():
             self._check(loaded)
             if loaded.batch is not None:
                 yield loaded.batch
@@ -144,17 +144,62 @@ class Batches:
         self._images.close()
         del self._loader
         if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
-            raise DataError(
-                f"A process that loads images has died ({str(error).strip()}), most often because memory ran out. "
-                "Lower num_workers, data.cache_memory or batch_size."
-            ) from error
+            raise delivery_error(str(error)) from error
+
+    def _arriving(self) -> Iterator[Loaded]:
+        arriving = self._start()
+        while True:
+            try:
+                loaded = self._next(arriving)
+            except StopIteration:
+                return
+            yield loaded.load() if isinstance(loaded, PickledBatch) else loaded
+
+    def _start(self) -> Iterator[Loaded | PickledBatch]:
+        try:
+            return iter(self._loader)
+        except RuntimeError as error:
+            if not _is_timeout(error):
+                raise
+            self._loader = self._open()  # processes still busy with an epoch that was left early
+            return iter(self._loader)
+
+    def _next(self, arriving: Iterator[Loaded | PickledBatch]) -> Loaded | PickledBatch:
+        """The next batch. Raises StopIteration, or DataError if there is none for too long or a process has died."""
+        waited = 0.0
+        while True:
+            try:
+                return next(arriving)
+            except (EOFError, ConnectionError) as error:
+                raise delivery_error(failure_text(error)) from error
+            except RuntimeError as error:
+                if not _is_timeout(error):
+                    raise
+            waited += _POLL
+            if waited >= self._stall_timeout:
+                raise _stalled(waited)
+            if waited % _STALL_TOLD == 0:
+                log.warning("no batch of images for %g s; giving up after %g s", waited, self._stall_timeout)
 
     def _check(self, loaded: Loaded) -> None:
+        if loaded.problem:
+            raise delivery_error(loaded.problem)
         if loaded.bad and self._on_error == "fail":
             raise DataError(f"{loaded.bad[0].message} To train without such images, set data.on_error to 'skip'.")
         self.bad |= dict.fromkeys(bad.message for bad in loaded.bad)
         if loaded.batch is None:
             raise DataError(f"No image of a whole batch can be loaded: {loaded.bad[0].message}")
+
+
+def _is_timeout(error: RuntimeError) -> bool:
+    return str(error).startswith("DataLoader timed out")
+
+
+def _stalled(seconds: float) -> DataError:
+    return DataError(
+        f"No batch of images has arrived for {seconds:g} s. The processes that load them hang, most often on storage "
+        "that does not answer, or in an augmentation step. Where batches take so long, raise data.stall_timeout."
+    )
 
 
 def default_workers(images: int, input_size: int) -> int:
@@ -167,17 +212,20 @@ def default_workers(images: int, input_size: int) -> int:
 def _loader(
     images: Images, order: EpochBatches, collate: _Collator, workers: int, pin_memory: bool
 ) -> DataLoader[Sample | BadImage]:
+    if workers:
+        raise_file_limit()
     with warnings.catch_warnings():  # more processes than cores are the choice of the config
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         return DataLoader(
             images,
             batch_sampler=order,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=_Sender(collate) if workers else collate,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
             worker_init_fn=_freeze_garbage_collector if workers else None,
             prefetch_factor=_PREFETCHED if workers else None,
+            timeout=_POLL if workers else 0,
             generator=torch.Generator().manual_seed(0),  # else it draws a seed from the network's generator
         )
 
@@ -203,3 +251,13 @@ class _Collator:
         if self._refill:
             good += [good[index % len(good)] for index in range(len(bad))]
         return Loaded(self._collate(good), bad)
+
+
+class _Sender:
+    """Collates in a loading process, and pickles there as well."""
+
+    def __init__(self, collate: _Collator) -> None:
+        self._collate = collate
+
+    def __call__(self, loaded: list[Sample | BadImage]) -> PickledBatch | Loaded:
+        return PickledBatch.of(self._collate(loaded))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from io import BytesIO
-
-from PIL import Image
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.data.image_files import read_size
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.targets import Kind
 
@@ -47,15 +45,8 @@ def survey(images: ImageList) -> Survey:
 
 
 def _shorter_side(images: ImageList, index: int) -> int | None:
-    location = images.location(index)
-    try:
-        if location.entry is None:
-            with Image.open(location.path) as image:
-                return min(image.size)
-        with Image.open(BytesIO(images.archives.read(location.path, location.entry))) as image:
-            return min(image.size)
-    except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError):
-        return None  # a damaged image is the training's business; the others tell the size
+    size = read_size(images.location(index), images.archives)
+    return min(size) if size is not None else None  # a damaged image is the training's business; the others tell
 
 
 def _box_side(images: ImageList, sample: range) -> int | None:

@@ -14,6 +14,7 @@ from mitorch_service.training.augmentation.mixing import Mixing, build_mixing
 from mitorch_service.training.augmentation.pipeline import Augmentation, build_augmentation, steps_for
 from mitorch_service.training.data.batch import Batch
 from mitorch_service.training.data.image_cache import ImageCache
+from mitorch_service.training.data.image_files import Limits
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import Images
 from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers
@@ -114,6 +115,7 @@ def open_feed(
         pin_memory=device.type == "cuda",
         on_error=config.data.on_error,
         refill=training,
+        stall_timeout=config.data.stall_timeout,
     )
     mixing = build_mixing(steps if training else [], image_list.kind, len(image_list.classes), config.seed)
     return Feed(batches, network, device, mixing)
@@ -126,7 +128,13 @@ def _images(config: TrainingConfig, image_list: ImageList, augmentation: Augment
         config.seed,
         shorter_side=augmentation.shorter_side if config.data.reduced_decoding else None,
         cache=ImageCache(len(image_list), cache_bytes) if cache_bytes else None,
+        limits=image_limits(config),
     )
+
+
+def image_limits(config: TrainingConfig) -> Limits:
+    """The limits that the section ``data`` sets."""
+    return Limits(config.data.max_pixels, int(config.data.max_unpacked_size * 2**30))
 
 
 def _cache_bytes(config: TrainingConfig, training: bool, world_size: int) -> int:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from mitorch_service.inherited_settings import settings_fd
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 
@@ -43,8 +44,13 @@ def local_processes(processes: int, command: Sequence[str] | None = None) -> Ite
         return
     environment = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     program = list(command or [sys.executable, *sys.orig_argv[1:]])
+    settings = settings_fd(os.environ)
     started = [
-        subprocess.Popen(program, env={**os.environ, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        subprocess.Popen(
+            program,
+            env={**os.environ, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            pass_fds=[] if settings is None else [settings],
+        )
         for rank in range(1, processes)
     ]
     done = threading.Event()

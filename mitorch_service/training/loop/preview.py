@@ -12,10 +12,11 @@ from torchvision.transforms.v2 import functional
 from mitorch_service.errors import DataError
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.augmentation.pipeline import build_augmentation, steps_for
-from mitorch_service.training.data.batch import Target
+from mitorch_service.training.data.batch import BadImage, Target
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.images import BadImage, ImageKey, Images
+from mitorch_service.training.data.images import ImageKey, Images
 from mitorch_service.training.data.loaders import EpochBatches
+from mitorch_service.training.loop.feed import image_limits
 
 _MEAN = (0.485, 0.456, 0.406)  # the fill color of erasing; a network may have another
 _SMALLEST = 160  # pixels of a tile's side
@@ -33,7 +34,9 @@ def write_preview(config: TrainingConfig, train: ImageList, count: int, path: Pa
     """
     steps = steps_for(config.augmentation, train.kind, "train")
     augmentation = build_augmentation(steps, config.model.input_size, _MEAN, train.kind)
-    images = Images(train, augmentation, config.seed, shorter_side=augmentation.shorter_side)
+    images = Images(
+        train, augmentation, config.seed, shorter_side=augmentation.shorter_side, limits=image_limits(config)
+    )
     tiles = [_tile(images, key, train.classes) for key in _first_keys(config, len(train), count)]
     images.close()
     try:

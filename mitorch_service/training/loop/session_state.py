@@ -13,7 +13,8 @@ from mitorch_service.training.loop.checkpoint import State
 # Parts of the config that do not change the numbers: a training may resume with others.
 _WITHOUT_EFFECT: dict[str, bool | set[str]] = {
     **dict.fromkeys(("checkpoint", "dataset", "base", "max_retries", "num_workers", "resources"), True),
-    "data": {"cache_memory", "on_error"},  # with images that cannot be loaded, "fail" has no numbers
+    # with images that cannot be loaded, "fail" has no numbers
+    "data": {"cache_memory", "max_pixels", "max_unpacked_size", "on_error", "stall_timeout"},
 }
 
 

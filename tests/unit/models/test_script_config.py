@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,23 @@ def test_a_config_without_environment_is_shown_as_it_is() -> None:
 def test_parameters_become_arguments() -> None:
     parameters = {"lr": 1e-05, "name": "a b", "flag": True, "layers": [1, 2], "optimizer": {"beta": 0.9}, "none": None}
     assert parameter_arguments(parameters) == [
-        *("--lr", "1e-05", "--name", "a b", "--flag", "true", "--layers", "[1, 2]", "--optimizer.beta", "0.9"),
+        *("--lr=1e-05", "--name=a b", "--flag=true", "--layers=[1, 2]", "--optimizer.beta=0.9"),
     ]
+
+
+@pytest.mark.parametrize("value", [-2.1e-05, -1, "-O2", "--fast", "-", "a=b", "", "[-1]"])
+def test_argparse_reads_any_value_back(value: object) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--x", type=type(value))
+    parser.add_argument("-O", action="store_true")
+    assert parser.parse_args(parameter_arguments({"x": value})).x == value
 
 
 def test_placeholders_are_filled_in() -> None:
     paths = {"parameters_file": Path("/p.json"), "train": Path("/d/train.txt")}
     command = ["python", "--data={train}", "{parameters_file}", "{parameters}", '{"json": {"a": 1}}']
     assert script_command(command, {"lr": 1}, paths) == [
-        *("python", "--data=/d/train.txt", "/p.json", "--lr", "1", '{"json": {"a": 1}}'),
+        *("python", "--data=/d/train.txt", "/p.json", "--lr=1", '{"json": {"a": 1}}'),
     ]
     with pytest.raises(ValueError, match="val} is a file of the data set, which has none"):
         script_command(["{val}"], {}, paths)

@@ -42,6 +42,13 @@ def test_all_is_well(store: Store, tmp_path: Path) -> None:
     assert found["cluster local"].text == "local, 3 of 3 slots free"
 
 
+def test_a_home_that_others_can_read_is_told(store: Store, tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    finding = findings(store, tmp_path)["privacy"]
+    assert finding.text.startswith(f"{tmp_path} can be read by others (mode 0750): chmod -R go= {tmp_path}, or share")
+    assert finding.ok  # it may be meant so
+
+
 def test_one_failure_hides_no_other(store: Store, tmp_path: Path) -> None:
     def away(settings: Settings) -> Store:
         raise StoreUnavailable("here", "is away", "Start it.")

@@ -137,3 +137,11 @@ def test_resources_are_checked_as_of_a_training(store: Store, folder: Path) -> N
     data = {**SCRIPT, "resources": {"cluster": "there"}}
     with pytest.raises(InvalidInput, match="'there' is not in MITORCH_CLUSTERS"):
         build_submission(store, "my.json", data, Options(), NOW, open_config_checks(settings, folder))
+
+
+@pytest.mark.parametrize("data", [SPACE, {**SCRIPT, "parameters": {"deep": {"lr": {"_uniform": "wrong"}}}}])
+def test_a_space_without_a_search_is_refused(store: Store, folder: Path, data: dict[str, Any]) -> None:
+    ((path, message),) = problems(store, folder, data).items()
+    assert path in ("parameters.lr, parameters.kind", "parameters.deep.lr")
+    assert 'write {"job_type": "search"' in message
+    assert archives(folder) == []

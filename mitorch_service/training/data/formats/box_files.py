@@ -12,11 +12,15 @@ from pathlib import Path
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import Corners, is_valid
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.image_list import ImageLocation, split_entry
 from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call
+from mitorch_service.training.data.regular_files import open_descriptor
 from mitorch_service.training.data.zip_index import ZipFiles
 
 _BLOCK = 1 << 14  # bytes; few files are larger
+_MOST_BYTES = 1 << 26  # of a file; a million boxes
+_TOO_LARGE = "more than 64 MiB: no boxes of one image"
 
 
 @dataclass
@@ -65,6 +69,8 @@ class _BoxFiles:
                 found.counts.append(len(found.labels) - before)
         except DataError as error:
             found.problem = str(error)
+            whole = sum(found.counts)  # boxes before the file with the problem
+            del found.labels[whole:], found.corners[4 * whole :]
         return found
 
     def _boxes(self, text: str) -> Iterator[tuple[int, Corners]]:
@@ -76,10 +82,10 @@ class _BoxFiles:
                 class_id = int(label)
                 corners = float(x_min), float(y_min), float(x_max), float(y_max)
             except ValueError:
-                problem = f"{' '.join(values)!r} is not '<class id> x_min y_min x_max y_max'."
+                problem = f"{excerpt(' '.join(values))} is not '<class id> x_min y_min x_max y_max'."
                 raise DataError(f"{text}, line {number}: {problem}") from None
             if not 0 <= class_id < self._classes:
-                problem = f"class {label} is not one of the {self._classes} classes (from 0)."
+                problem = f"class {label[:20]} is not one of the {self._classes} classes (from 0)."
                 raise DataError(f"{text}, line {number}: {problem}")
             yield class_id, corners
 
@@ -87,22 +93,30 @@ class _BoxFiles:
         name, entry = split_entry(text)
         path = name if name.startswith("/") else f"{self._folder}/{name}"  # a Path for each of a million costs seconds
         try:
-            content = _read(path) if entry is None else self._archives.read(path, entry)
+            content = _read(path) if entry is None else self._unpacked(path, entry)
             return content.decode().removeprefix("\ufeff")
         except (FileNotFoundError, KeyError):
             raise DataError(f"the box file {ImageLocation(Path(path), entry)} is missing.") from None
         except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
             raise DataError(f"the box file {ImageLocation(Path(path), entry)} cannot be read ({error}).") from error
 
+    def _unpacked(self, path: str, entry: str) -> bytes:
+        archive = self._archives.at(path)
+        if archive.size(entry) > _MOST_BYTES:
+            raise OSError(_TOO_LARGE)
+        return archive.read(entry)
+
 
 def _read(path: str) -> bytes:
     """Reads the whole file with fewer system calls than a buffered one makes."""
-    file = os.open(path, os.O_RDONLY)
+    file = open_descriptor(path)
     try:
         content = block = os.read(file, _BLOCK)
-        while len(block) == _BLOCK:
+        while len(block) == _BLOCK and len(content) <= _MOST_BYTES:
             block = os.read(file, _BLOCK)
             content += block
-        return content
     finally:
         os.close(file)
+    if len(content) > _MOST_BYTES:
+        raise OSError(_TOO_LARGE)
+    return content

@@ -11,9 +11,11 @@ from typing import NotRequired, TypedDict, cast
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import Size
 from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.formats.json_stream import JsonError, stream_lists
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.regular_files import open_text
 
 log = logging.getLogger("mitorch")
 
@@ -50,20 +52,20 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
     """
     try:
         document = _read_document(path, name)
-        classes = classes or _class_list(document.categories, name)
-        return collect_boxes(document.entries(), name, "annotation", classes, _image_folders(path))
+        categories = _class_list(document.categories, name)
+        return collect_boxes(document.entries(), name, "annotation", classes or categories, _image_folders(path))
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
     except (JsonError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: is not JSON ({error}).") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
         raise DataError(f"{name}: is not COCO's format ({type(error).__name__}: {error}).") from error
 
 
 def _read_document(path: Path, name: str) -> _Document:
     document = _Document(name)
     missing = set(_LISTS)
-    with path.open(encoding="utf-8-sig") as file:
+    with open_text(path) as file:
         for key, elements in stream_lists(file, _LISTS):  # in any order
             missing.discard(key)
             if key == "images":
@@ -109,7 +111,7 @@ class _Document:
             try:
                 x, y, width, height = annotation["bbox"]
                 self._boxes.extend((float(x), float(y), float(width), float(height)))
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 where = f"{self._name}: annotation {annotation.get('id')}"
                 raise DataError(
                     f"{where} has no bbox [x, y, width, height]. Add it, or remove the annotation."
@@ -121,8 +123,16 @@ class _Document:
     def entries(self) -> Iterator[Entry]:
         """An entry for each image, then one for each annotation. Raises DataError for an annotation of an unknown image
         or category."""
+        seen: set[str] = set()
         for number, (image, size) in self._images.items():
+            if image in seen:
+                raise DataError(
+                    f"{self._name}: two images have the file name {excerpt(image)}. Give each its own, with its "
+                    "folder, or make them one image with the annotations of both."
+                )
+            seen.add(image)
             yield Entry(number, image, size=size)
+        del seen
         names = {self._category_numbers[one["id"]]: str(one["name"]) for one in self.categories}
         sides = iter(self._boxes)
         boxes = zip(sides, sides, sides, sides, strict=True)

@@ -12,8 +12,10 @@ from typing import cast
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_flaws import Corners
 from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.regular_files import open_text
 
 _Row = tuple[int, list[str]]  # its line and columns
 
@@ -63,7 +65,7 @@ def rows(path: Path, name: str) -> Iterator[_Row]:
     """The rows that are not blank (spreadsheets leave some with commas only)."""
     csv.field_size_limit(_FIELD_LIMIT)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_text(path, newline="") as file:
             reader = csv.reader(file, skipinitialspace=True)
             yield from ((reader.line_num, row) for row in reader if any(row))
     except OSError as error:
@@ -107,17 +109,17 @@ def _box_entries(rows: Iterator[_Row], places: Sequence[int], columns: int, name
             yield _box_entry(line, row, places)
         except (ValueError, IndexError) as error:
             expected = "the image, a class and four numbers" if len(row) >= columns else f"{columns} columns"
-            raise DataError(f"{name}, line {line}: {','.join(row)!r} does not have {expected}.") from error
+            raise DataError(f"{name}, line {line}: {excerpt(','.join(row))} does not have {expected}.") from error
 
 
 def _box_entry(line: int, row: Sequence[str], places: Sequence[int]) -> Entry:
     """Raises ValueError or IndexError for a row that does not fit."""
-    image, label, x_min, y_min, x_max, y_max = [row[place] for place in places]
-    if not image.strip():
+    image, label, x_min, y_min, x_max, y_max = [row[place].strip() for place in places]
+    if not image:
         raise ValueError("no image")
-    if not label.strip():
+    if not label:
         return Entry(line, image)
-    return Entry(line, image, label.strip(), (float(x_min), float(y_min), float(x_max), float(y_max)))
+    return Entry(line, image, label, (float(x_min), float(y_min), float(x_max), float(y_max)))
 
 
 def _table_entries(rows: Iterator[_Row], header: list[str], name: str) -> Iterator[Entry]:
@@ -126,10 +128,13 @@ def _table_entries(rows: Iterator[_Row], header: list[str], name: str) -> Iterat
         where = f"{name}, line {line}"
         if len(row) <= max(image_at, label_at):
             raise DataError(f"{where}: has {len(row)} columns, fewer than the first line.")
-        yield Entry(line, row[image_at])
+        image = row[image_at].strip()
+        if not image:
+            raise DataError(f"{where}: {_TABLE[0]} is empty.")
+        yield Entry(line, image)
         for item in _literal(row[label_at], where):
             label, corners = _table_box(item, where)
-            yield Entry(line, row[image_at], label, corners if label else None)
+            yield Entry(line, image, label, corners if label else None)
 
 
 def _literal(text: str, where: str) -> list[object]:
@@ -149,7 +154,9 @@ def _table_box(item: object, where: str) -> tuple[str, Corners]:
         label = str(box["type"] if "type" in box else box["label"])
         x_min, x_max = sorted((float(box["bottomX"]), float(box["topX"])))
         y_min, y_max = sorted((float(box["bottomY"]), float(box["topY"])))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         needed = "type (or label), bottomX, topX, bottomY and topY"
-        raise DataError(f"{where}: {item!r} is not a box with {needed} ({type(error).__name__}: {error}).") from error
+        raise DataError(
+            f"{where}: {excerpt(item)} is not a box with {needed} ({type(error).__name__}: {error})."
+        ) from error
     return label, (x_min, y_min, x_max, y_max)

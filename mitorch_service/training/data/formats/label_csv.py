@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.class_names import ClassIds, ClassList
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.csv import header_of, rows
 from mitorch_service.training.data.formats.image_folders import first_folder_with
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
@@ -40,11 +41,11 @@ def read_label_csv(path: Path, name: str, columns: tuple[int, int], classes: Cla
             raise DataError(f"{name}, line {line}: has {len(row)} columns, fewer than the first line.")
         image, label = (row[column].strip() for column in columns)
         if not image or not label:
-            raise DataError(f"{name}, line {line}: {row[columns[0]]!r} has no {'label' if image else 'image'}.")
+            raise DataError(f"{name}, line {line}: {excerpt(row[columns[0]])} has no {'label' if image else 'image'}.")
         class_id = ids.id(label, f"{name}, line {line}")
         if seen.setdefault(hash(image), class_id) != class_id:
             problem = "has another class on a line before. Write sets with several classes per image as text files."
-            raise DataError(f"{name}, line {line}: {image!r} {problem}")
+            raise DataError(f"{name}, line {line}: {excerpt(image)} {problem}")
         images.append(image)
         labels.append(class_id)
     if not labels:

@@ -12,6 +12,7 @@ from mitorch_service.training.data.formats.label_csv import find_columns, read_l
 from mitorch_service.training.data.formats.text import read_text
 from mitorch_service.training.data.formats.voc import find_voc, read_voc
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.regular_files import is_folder
 
 
 def read_image_list(path: Path, name: str | None = None, classes: ClassList | None = None) -> ImageList:
@@ -32,6 +33,6 @@ def read_image_list(path: Path, name: str | None = None, classes: ClassList | No
         return read_label_csv(path, name, columns, classes) if columns else read_csv(path, name, classes)
     if (voc := find_voc(path)) is not None:
         return read_voc(voc, name, classes)
-    if path.is_dir():
+    if is_folder(path):
         return read_class_folders(path, name, classes)
     return read_text(path, name, classes)

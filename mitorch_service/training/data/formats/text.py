@@ -20,13 +20,16 @@ from typing import cast
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_collector import BoxCollector
 from mitorch_service.training.data.class_names import ClassList
+from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.box_files import box_file_calls
 from mitorch_service.training.data.formats.entries import Entry
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.parallel_readers import results
+from mitorch_service.training.data.regular_files import open_text
 from mitorch_service.training.data.targets import ClassSetTargets, ClassTargets, Kind
 
 _MOST_UNNAMED_CLASSES = 100_000  # a larger label is a mistake, and would make a network to match
+_MOST_DIGITS = 18
 _LABELS_KEPT = 10_000  # whose ids need not be parsed again
 _IDS = re.compile(r"\d+(,\d*)+")
 _BOX_FILE = re.compile(r".*[@/\\].*|.*\.[A-Za-z]\w*")  # a path, or a name with an extension
@@ -56,13 +59,13 @@ class _TextFile:
     def entries(self) -> Iterator[Entry]:
         """An entry for each line that is not blank, its place the number of the line (the first is 1)."""
         try:
-            with self.path.open(encoding="utf-8-sig") as file:
+            with open_text(self.path) as file:
                 for number, line in enumerate(map(str.strip, file), 1):
                     if not line:
                         continue
                     columns = line.rsplit(None, 1) if '"' not in line else _split_quoted(line)
                     if len(columns) != 2:
-                        raise self.error(number, f"{line!r} is not '<image> <label id>'.")
+                        raise self.error(number, f"{excerpt(line)} is not '<image> <label id>'.")
                     yield Entry(number, columns[0], columns[1])
         except OSError as error:
             raise DataError(f"{self.name}: cannot be read ({error.strerror}). Check the path.") from error
@@ -117,14 +120,19 @@ def _class_ids(classes: ClassList | None, label: str) -> tuple[int, ...]:
     """Parses one id or several with commas. Raises ValueError with the problem."""
     ids: tuple[int, ...]
     if label.isdecimal():
-        ids = (int(label),)
+        ids = (_number(label),)
     elif _IDS.fullmatch(label):
-        ids = tuple(int(one) for one in label.split(",") if one)
+        ids = tuple(_number(one) for one in label.split(",") if one)
     else:
         raise ValueError(_label_problem(label))
     if max(ids) >= _class_limit(classes):
         raise ValueError(_too_large(max(ids), classes))
     return ids
+
+
+def _number(digits: str) -> int:
+    """The number, or one beyond all limits for digits that Python would not convert."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
 
 
 def _class_limit(classes: ClassList | None) -> int:
@@ -134,13 +142,15 @@ def _class_limit(classes: ClassList | None) -> int:
 
 def _label_problem(label: str) -> str:
     if label.removeprefix("-").isdecimal():
-        return f"label {label} is negative. Number the classes from 0."
+        return f"label {label[:20]} is negative. Number the classes from 0."
     if _kind(label) == "detection":
-        return f"{label!r} is a box file; the lines before it have class ids. Give all images the same kind."
-    return f"label {label!r} is not a whole number. Write the class's line in labels.txt, counted from 0."
+        return f"{excerpt(label)} is a box file; the lines before it have class ids. Give all images the same kind."
+    return f"label {excerpt(label)} is not a whole number. Write the class's line in labels.txt, counted from 0."
 
 
 def _too_large(label: int, classes: ClassList | None) -> str:
+    if label >= 10**_MOST_DIGITS:
+        return f"a label has more than {_MOST_DIGITS} digits. Number the classes from 0."
     if classes is None:
         return f"label {label} is too large. Number the classes from 0, and name them in labels.txt."
     count = len(classes.names)
@@ -153,7 +163,7 @@ def _read_boxes(file: _TextFile, entries: Iterable[Entry]) -> ImageList:
     box_files, lines = PackedStrings(), array("Q")
     for entry in entries:
         if _kind(entry.label) != "detection":
-            raise file.error(entry.place, f"{entry.label!r} is not a box file, which the lines before it have.")
+            raise file.error(entry.place, f"{excerpt(entry.label)} is not a box file, which the lines before it have.")
         boxes.new_image(entry.image)
         box_files.append(entry.label)
         lines.append(cast("int", entry.place))

@@ -39,7 +39,7 @@ class Machine:
         store_code(self.artifacts, archive)
         record = code_record(source, archive).model_dump(mode="json")
         section = {"command": ["python", "train.py", "{parameters}"], "code": record, **(script or {})}
-        config = {"script": section, "parameters": fields.pop("parameters", {})}
+        config = {"script": section, "parameters": fields.pop("parameters", {}), **fields.pop("limits", {})}
         values = {"config": config, "dataset": NO_DATASET, "max_epochs": 0, **fields}
         training = a_trial(new_id(), 0, **values) if trial else a_training(**values)
         self.store.queue.add_trainings([training])

@@ -15,7 +15,8 @@ from mitorch_service.models.script import MAX_DIFF
 from mitorch_service.runs.script import code_archive
 from mitorch_service.runs.script.code_archive import CodeArchive, fetch_code, pack_code, store_code
 from mitorch_service.runs.script.code_files import code_files
-from mitorch_service.runs.script.code_record import code_record, git_record
+from mitorch_service.runs.script.code_record import code_record
+from mitorch_service.runs.script.git_state import git_record
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
@@ -29,7 +30,8 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 def names(folder: Path) -> set[str]:
     """The files of the folder that count as code."""
-    return {path.relative_to(folder).as_posix() for path in code_files(folder)}
+    found = code_files(folder)
+    return {found.name(path) for path in found.files}
 
 
 def packed(source: Path, target: Path) -> CodeArchive:
@@ -45,12 +47,13 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_what_is_ignored_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
     write(
-        tmp_path, {"train.py": "", "lib/net.py": "", "data/big.bin": "", "lib/data/x.bin": "", "a.log": "", "b.log": ""}
+        folder, {"train.py": "", "lib/net.py": "", "data/big.bin": "", "lib/data/x.bin": "", "a.log": "", "b.log": ""}
     )
-    write(tmp_path, {".gitignore": "*.log\n!b.log\n/data/\n", "lib/.mitorchignore": "data\n"})
-    write(tmp_path, {"__pycache__/x.pyc": "", ".git/HEAD": "", "venv/pyvenv.cfg": "", "venv/lib.py": ""})
-    assert names(tmp_path) == {"train.py", "lib/net.py", "b.log", ".gitignore", "lib/.mitorchignore"}
+    write(folder, {".gitignore": "*.log\n!b.log\n/data/\n", "lib/.mitorchignore": "data\n"})
+    write(folder, {"__pycache__/x.pyc": "", ".git/HEAD": "", "venv/pyvenv.cfg": "", "venv/lib.py": ""})
+    assert names(folder) == {"train.py", "lib/net.py", "b.log", ".gitignore", "lib/.mitorchignore"}
 
 
 def test_the_patterns_of_the_repository_count_below_it_too(tmp_path: Path) -> None:
@@ -71,6 +74,88 @@ def test_a_link_to_a_folder_is_refused_unless_it_is_ignored(tmp_path: Path) -> N
         names(folder)
     write(folder, {".mitorchignore": "data/\n"})
     assert names(folder) == {"train.py", ".mitorchignore"}
+
+
+CREDENTIALS = [
+    *(".env", ".ENV", ".env.production", "prod.env", "deploy/.netrc", ".aws/credentials", "lib/.ssh/config"),
+    *(
+        "id_rsa",
+        "keys/server.key",
+        "a.p12",
+        "gcp/service-account-7.json",
+        "secrets.yaml",
+        ".npmrc",
+        ".mitorch/log",
+        "home/mitorch.db-wal",
+    ),
+]
+PRIVATE_KEYS = {
+    "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n",
+    "chain.pem": "subject=x\n-----BEGIN CERTIFICATE-----\nM\n-----BEGIN RSA PRIVATE KEY-----\nM\n",
+    "robot.json": '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\\nM"}',
+    "putty": "PuTTY-User-Key-File-3: ssh-ed25519\n",
+}
+HARMLESS = {
+    "train.py": 'KEY = "-----BEGIN PRIVATE KEY-----"\n',
+    "ca.pem": "-----BEGIN CERTIFICATE-----\nM\n",
+    "id_rsa.pub": "ssh-rsa M",
+    ".env.example": "TOKEN=",
+    "credentials/__init__.py": "",
+    "environment.yml": "",
+    "keys.json": "{}",
+}
+
+
+def test_credentials_are_never_packed_and_are_told(tmp_path: Path) -> None:
+    files = {**dict.fromkeys(CREDENTIALS, "x"), **PRIVATE_KEYS, **HARMLESS, ".mitorchignore": "!.env\n!*.key\n"}
+    folder = write(tmp_path / "project", files)
+    assert names(folder) == {*HARMLESS, ".mitorchignore"}
+    left_out = packed(folder, tmp_path / "x").left_out
+    folders = {".aws/", "lib/.ssh/", ".mitorch/"}
+    expected = {name for name in (*CREDENTIALS, *PRIVATE_KEYS) if not any(one in f"{name}/" for one in folders)}
+    assert set(left_out) == expected | folders
+    write(folder, {".mitorchignore": ".env*\n"})
+    assert ".env" not in code_files(folder).left_out  # what is ignored needs no telling
+
+
+@pytest.mark.parametrize("name", [".env", "key"])
+def test_credentials_alone_are_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {".env": "A=1", "key": PRIVATE_KEYS["deploy_key"]})
+    with pytest.raises(ValueError, match=f"{name} holds credentials, which are never stored as code"):
+        packed(tmp_path / name, tmp_path / "x")
+
+
+def test_links_lead_to_files_within_the_source_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {".git/HEAD": "", ".gitignore": "*.bin\n"})
+    monkeypatch.chdir(write(tmp_path / "project", {"lib/net.py": "x = 1", ".env": "A=1"}).parent)
+    folder = Path("project")
+    (folder / "net.py").symlink_to("lib/net.py")
+    (folder / "settings").symlink_to(".env")  # a credential by another name
+    (folder / "gone").symlink_to("nowhere")
+    archive, artifacts = packed(folder, tmp_path / "x"), FolderArtifactStore(tmp_path / "artifacts")
+    assert archive.left_out == (".env", "settings")
+    store_code(artifacts, archive)
+    fetch_code(artifacts, archive.digest, tmp_path / "copy")
+    assert (tmp_path / "copy" / "net.py").read_text() == "x = 1"
+    assert not (tmp_path / "copy" / "net.py").is_symlink()
+    (folder / "shadow").symlink_to(write(tmp_path, {"else/shadow": "s"}) / "else" / "shadow")
+    with pytest.raises(
+        ValueError, match=r"shadow is a link out of .*project, to .*/else/shadow: copy the file, exclude"
+    ):
+        packed(folder, tmp_path / "y")
+    write(folder, {".mitorchignore": "shadow\n"})
+    assert "shadow" not in names(folder)
+
+
+ODD = ["!", "\\", "a\\", "[", "[z-a]", "[[:foo:]]x", "!\\", "/", "x***", "[[a]", "keep.log", "*.tmp"]
+
+
+def test_lines_of_ignore_files_that_git_accepts_are_accepted(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"keep.log": "", "a.tmp": "", "a": "", "train.py": "", "sub/[": "", "[z-a]": ""})
+    git(folder, "init")
+    write(folder, {".gitignore": "\n".join(ODD) + "\n"})
+    listed = git(folder, "ls-files", "--others", "--exclude-standard", "-z").strip("\0").split("\0")
+    assert names(folder) == set(listed)
 
 
 def test_the_same_code_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -162,6 +247,37 @@ def test_the_state_of_the_repository_is_noted(tmp_path: Path) -> None:
     long = git_record(folder)
     assert long is not None
     assert (len(long.diff), long.diff_is_whole) == (MAX_DIFF, False)
+
+
+def test_the_settings_of_a_repository_execute_nothing(tmp_path: Path) -> None:
+    folder = write(tmp_path / "project", {"train.py": "lr = 1\n", ".gitattributes": "*.py filter=evil diff=evil\n"})
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "commit", "--message", "first")
+    write(folder, {"train.py": "lr = 2\n"})
+    touch = f"touch {tmp_path}/executed; cat"
+    for name in ("core.fsmonitor", "core.sshCommand", "filter.evil.clean", "filter.evil.smudge", "filter.evil.process"):
+        git(folder, "config", name, touch)
+    for name in ("diff.evil.textconv", "diff.evil.command", "diff.external", "core.pager", "filter.evil.required"):
+        git(folder, "config", name, "true" if name.endswith("required") else touch)
+    hook = write(folder, {".git/hooks/post-index-change": f"#!/bin/sh\n{touch}\n"}) / ".git/hooks/post-index-change"
+    hook.chmod(0o755)
+    record = git_record(folder)
+    assert record is not None
+    assert "-lr = 1\n+lr = 2" in record.diff
+    assert not (tmp_path / "executed").exists()
+
+
+def test_changes_of_credentials_are_not_noted(tmp_path: Path) -> None:
+    folder = write(tmp_path / "project", {"a/train.py": "lr = 1\n", "a/prod.env": "A=1\n"})
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "commit", "--message", "first")
+    write(folder, {"a/train.py": "lr = 2\n", "a/prod.env": "A=hush\n"})
+    record = git_record(folder / "a")
+    assert record is not None
+    assert "+lr = 2" in record.diff
+    assert "hush" not in record.diff
 
 
 def test_python_and_packages_are_noted(tmp_path: Path) -> None:

@@ -137,6 +137,25 @@ process.wait(lambda: False, lambda: False, Graces())
     assert all(gone(int(line)) for line in lines if line.isdecimal())
 
 
+def test_it_ends_when_guard_and_run_are_killed_together(tmp_path: Path) -> None:
+    run = f"""
+import os, sys
+from pathlib import Path
+from mitorch_service.runs.script.process import Graces, ScriptProcess
+command = [sys.executable, "-c", {("import os; print(os.getppid(), os.getpid())" + chr(10) + ENDLESS)!r}]
+process = ScriptProcess(command, Path({str(tmp_path)!r}), dict(os.environ), lambda line: print(line, flush=True))
+process.wait(lambda: False, lambda: False, Graces())
+"""
+    with subprocess.Popen([sys.executable, "-c", run], stdout=subprocess.PIPE, text=True, process_group=0) as parent:
+        assert parent.stdout is not None
+        guard, script = map(int, parent.stdout.readline().split())
+        for pid in (parent.pid, guard):
+            os.kill(pid, signal.SIGSTOP)  # so that neither has time to end the script
+        for pid in (parent.pid, guard):
+            os.kill(pid, signal.SIGKILL)
+    assert gone(script)
+
+
 def gone(pid: int) -> bool:
     """Whether the process ends soon, or has."""
 

@@ -171,7 +171,7 @@ def test_parameters_reach_the_script(machine: Machine) -> None:
     code = "import sys, json, os, mitorch_service as m\nprint(sys.argv[1:], m.parameters(), os.environ['A'])"
     training = machine.queued(code, parameters={"lr": 0.1, "deep": {"n": 2}}, script={"env": {"A": "one"}})
     machine.run(training)
-    assert "['--lr', '0.1', '--deep.n', '2'] {'lr': 0.1, 'deep': {'n': 2}} one" in machine.log(training)
+    assert "['--lr=0.1', '--deep.n=2'] {'lr': 0.1, 'deep': {'n': 2}} one" in machine.log(training)
 
 
 def test_credentials_do_not_reach_the_script_or_the_log(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +218,24 @@ def test_a_script_without_code_runs_in_an_empty_folder(machine: Machine) -> None
     training = machine.queued("", script=command)
     assert machine.run(training) == 0
     assert "here []" in machine.log(training)
+
+
+@pytest.mark.parametrize("code", ["os.kill(os.getpid(), 19)", "while True: pass"])
+def test_a_script_that_is_stopped_or_hung_is_lost(machine: Machine, code: str) -> None:
+    training = machine.queued(f"import os\nprint('last words', flush=True)\n{code}", limits={"max_silence": 0.3})
+    assert machine.run(training) == EXIT_INFRASTRUCTURE
+    row = machine.store.trainings.get_training(training.id)
+    assert (row.status, row.attempts[0].outcome) == (TrainingStatus.NEW, AttemptOutcome.LOST)
+    assert "gave no sign of life for 0.3 s (max_silence): it was stopped or hung" in str(row.attempts[0].reason)
+
+
+def test_a_long_log_keeps_its_limit(machine: Machine) -> None:
+    code = "for n in range(600): print(f'line {n:05}')"
+    training = machine.queued(code + "\nraise SystemExit(1)", limits={"log_limit": 10_000})
+    machine.run(training)
+    done = machine.store.trainings.get_training(training.id)
+    assert len(Path(done.artifacts["log"]).read_bytes()) < 11_000
+    assert "line 00000" in machine.log(training)
+    assert "line 00599" in machine.log(training)
+    assert done.error is not None
+    assert any("line 00599" in line for line in done.error.log_tail)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import random
+import subprocess
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -13,9 +15,11 @@ from PIL import Image, features
 from torch import Tensor
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.data.batch import BadImage
 from mitorch_service.training.data.formats.registry import read_image_list
+from mitorch_service.training.data.image_files import Limits
 from mitorch_service.training.data.image_list import ImageLocation
-from mitorch_service.training.data.images import BadImage, ImageKey, Images, read_image
+from mitorch_service.training.data.images import ImageKey, Images, read_image
 from mitorch_service.training.data.targets import Boxes
 from mitorch_service.training.data.zip_index import ZipFiles
 from tests.unit.training.pictures import png
@@ -81,6 +85,49 @@ def test_damaged_avif_is_named(tmp_path: Path) -> None:
             read_image(ImageLocation(tmp_path / "a.avif"), ZipFiles())
         except DataError as error:
             assert "a.avif cannot be decoded" in str(error)
+
+
+def encapsulated_postscript(size: tuple[int, int]) -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", size).save(buffer, "EPS")
+    return buffer.getvalue()
+
+
+def test_the_content_decides_not_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow has a program draw vector graphics, which may run for ever."""
+    monkeypatch.setattr(subprocess, "Popen", None)
+    (tmp_path / "a.png").write_bytes(encapsulated_postscript((9, 8)))
+    with pytest.raises(DataError, match=r"a\.png cannot be decoded \(not an image in one of the formats JPEG, PNG,"):
+        read_image(ImageLocation(tmp_path / "a.png"), ZipFiles())
+    (tmp_path / "b.jpg").write_bytes(png("red"))
+    assert read_image(ImageLocation(tmp_path / "b.jpg"), ZipFiles()).stored_size == (9, 8)
+
+
+def test_an_image_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png("red", (40, 30)))
+    location = ImageLocation(tmp_path / "a.png")
+    assert read_image(location, ZipFiles(), limits=Limits(1200, 1)).stored_size == (40, 30)
+    message = r"a\.png has 40x30 pixels, more than data\.max_pixels allows \(1199\)\. Raise that limit in the config"
+    with pytest.raises(DataError, match=message):
+        read_image(location, ZipFiles(), limits=Limits(1199, 1))
+
+
+def test_an_image_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", png("red") + bytes(1 << 20))
+    location = ImageLocation(tmp_path / "x.zip", "a.png")
+    assert read_image(location, ZipFiles(), limits=Limits(100, 1 << 21)).stored_size == (9, 8)
+    message = r"x\.zip@a\.png has 0\.000977 GiB when unpacked, more than data\.max_unpacked_size allows \(0\.000488\)"
+    with pytest.raises(DataError, match=message):
+        read_image(location, ZipFiles(), limits=Limits(100, 1 << 19))
+
+
+def test_only_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    expected = {"/dev/zero": "a device", str(tmp_path / "pipe.png"): "a pipe", "a\0b.png": "a name that no file"}
+    for name, problem in (expected | {"x" * 300: "File name too long"}).items():
+        with pytest.raises(DataError, match=f"cannot be decoded .*{problem}"):
+            read_image(ImageLocation(Path(name)), ZipFiles())
 
 
 def test_what_is_missing_is_named(tmp_path: Path, archive: Path) -> None:

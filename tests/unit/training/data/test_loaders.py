@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
+import resource
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.batch import Batch, Sample
+from mitorch_service.training.data import loaders
+from mitorch_service.training.data.batch import BadImage, Batch, Sample
+from mitorch_service.training.data.delivery import Loaded, PickledBatch, raise_file_limit
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import Images
@@ -134,3 +140,140 @@ def test_a_loading_process_that_dies_is_told(colors: tuple[ImageList, ImageList]
         Batches(images, EpochBatches(24, 10), die, workers=1) as batches,
     ):
         list(batches.epoch(0))
+
+
+def exit_quietly(samples: Sequence[Sample]) -> Batch:
+    os._exit(0)
+
+
+def test_a_loading_process_that_ends_is_told(
+    colors: tuple[ImageList, ImageList], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders, "_POLL", 0.2)
+    with (
+        pytest.raises(DataError, match=r"loads images has died .*exited unexpectedly"),
+        Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), exit_quietly, workers=1) as batches,
+    ):
+        list(batches.epoch(0))
+
+
+def hang(samples: Sequence[Sample]) -> Batch:
+    time.sleep(60)
+    return collate(samples)
+
+
+def test_a_feed_that_stalls_is_told_then_fails(
+    colors: tuple[ImageList, ImageList], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loaders, "_POLL", 0.1)
+    monkeypatch.setattr(loaders, "_STALL_TOLD", 0.1)
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)  # for which it waits at the end
+    batches = Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), hang, workers=1, stall_timeout=0.2)
+    with pytest.raises(DataError, match=r"No batch of images .* for 0\.2 s.*raise data\.stall_timeout"), batches:
+        list(batches.epoch(0))
+    assert caplog.messages == ["no batch of images for 0.1 s; giving up after 0.2 s"]
+
+
+def boxes_of(count: int) -> dict[str, Tensor]:
+    return {"boxes": torch.rand(count, 4), "labels": torch.arange(count)}
+
+
+def test_a_batch_travels_in_three_tensors_at_most() -> None:
+    images = [torch.randint(0, 255, (3, 4 + index, 5), dtype=torch.uint8) for index in range(9)]
+    sent = Batch(images, [boxes_of(index % 3) for index in range(9)])
+    assert pickle.dumps(sent).count(b"_rebuild_tensor") == 1  # the name is written once, then referred to
+    got = pickle.loads(pickle.dumps(sent))
+    assert all(map(torch.equal, images, got.images))
+    for one, other in zip(sent.targets, got.targets, strict=True):
+        assert isinstance(one, dict)
+        assert [other[name].shape for name in one] == [value.shape for value in one.values()]
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_batch_is_pinned_after_it_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the thread that PyTorch has for it where there is CUDA."""
+    pinned: list[torch.Size] = []
+
+    def pin(tensor: Tensor) -> Tensor:
+        pinned.append(tensor.shape)
+        return tensor.clone()
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    sent = PickledBatch.of(Loaded(Batch(torch.ones(2, 3, 4, 4), torch.tensor([0, 1])), (BadImage("bad"),)))
+    assert isinstance(sent, PickledBatch)
+    got = sent.pin_memory()
+    assert got.batch is not None
+    assert pinned == [(2, 3, 4, 4), (2,)]
+    assert got.bad == (BadImage("bad"),)
+
+
+def uneven(samples: Sequence[Sample]) -> Batch:
+    """A batch of detection: images of different sizes, with boxes."""
+    images = [torch.zeros(3, 4 + index, 5, dtype=torch.uint8) for index in range(len(samples))]
+    return Batch(images, [boxes_of(index) for index in range(len(samples))])
+
+
+@pytest.fixture
+def leave_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Sets how many files this process may still open."""
+    monkeypatch.setattr(loaders, "raise_file_limit", lambda: None)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def leave(count: int) -> None:
+        used = {int(file.name) for file in Path("/proc/self/fd").iterdir()}
+        free = (number for number in range(soft) if number not in used)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next(islice(free, count, None)), hard))
+
+    yield leave
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_detection_needs_few_open_files(
+    colors: tuple[ImageList, ImageList], leave_files: Callable[[int], None]
+) -> None:
+    kept = []
+    with Batches(Images(colors[0], noise, 5), EpochBatches(24, 12), uneven, workers=2, stall_timeout=5) as batches:
+        leave_files(60)
+        for number in range(30):  # an evaluator keeps all targets
+            kept += [batch.targets for batch in batches.epoch(number)]
+    assert len(kept) == 60
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_too_few_open_files_are_told(
+    colors: tuple[ImageList, ImageList], leave_files: Callable[[int], None], later: bool
+) -> None:
+    """Also where only the main process has too few, as it opens further ones while the processes run."""
+    with (
+        pytest.raises(DataError, match=r"did not arrive .*Raise the limit of open files, which is \d+ \(ulimit -n\)"),
+        Batches(Images(colors[0], noise, 5), EpochBatches(24, 2), uneven, workers=1, stall_timeout=5) as batches,
+    ):
+        leave_files(60 if later else 15)
+        arriving = batches.epoch(0)
+        next(arriving)
+        leave_files(1)
+        list(arriving)
+
+
+def test_the_limit_of_open_files_is_raised() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+        raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(65536, hard), hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def slow(samples: Sequence[Sample]) -> Batch:
+    time.sleep(0.1)
+    return collate(samples)
+
+
+def test_an_epoch_left_early_does_not_disturb_the_next(
+    colors: tuple[ImageList, ImageList], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders, "_POLL", 0.05)
+    with Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), slow, workers=1, stall_timeout=20) as batches:
+        next(batches.epoch(0))
+        assert [len(batch) for batch in batches.epoch(1)] == [10, 10, 4]

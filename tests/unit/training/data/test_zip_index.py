@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pickle
 import random
+import struct
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,89 @@ def test_travels_as_its_path(tmp_path: Path) -> None:
     index = ZipIndex(write(tmp_path / "x.zip"))
     name = next(iter(CONTENT))
     assert pickle.loads(pickle.dumps(index)).read(name) == CONTENT[name]
+
+
+def write_raw(path: Path, name: bytes, flags: int = 0, extra: bytes = b"") -> Path:
+    """An archive with one entry, its name in these bytes, which `zipfile` writes in UTF-8 with the flag only."""
+    placeholder = b"_" * len(name)
+    with zipfile.ZipFile(path, "w") as archive:
+        info = zipfile.ZipInfo(placeholder.decode())
+        info.extra = extra
+        archive.writestr(info, b"content")
+    content = path.read_bytes().replace(placeholder, name)
+    for start in (content.index(b"PK\x03\x04") + 6, content.index(b"PK\x01\x02") + 8):
+        content = content[:start] + struct.pack("<H", flags) + content[start + 2 :]
+    path.write_bytes(content)
+    return path
+
+
+APART = "e\u0301"  # é as macOS writes it: the letter, then the accent
+
+
+@pytest.mark.parametrize(
+    ("raw", "flags"),
+    [
+        ("bilder/é狗.png".encode(), 0),  # Info-ZIP, Finder
+        (f"bilder/{APART}狗.png".encode(), 0),  # Finder
+        (f"bilder/{APART}狗.png".encode(), 0x800),
+        ("bilder\\é狗.png".encode(), 0x800),  # .NET before 4.6
+    ],
+)
+def test_names_however_they_are_written(tmp_path: Path, raw: bytes, flags: int) -> None:
+    index = ZipIndex(write_raw(tmp_path / "x.zip", raw, flags))
+    for name in ("bilder/é狗.png", f"bilder/{APART}狗.png"):
+        assert index.has([name]) == [True]
+        assert index.read(name) == b"content"
+        assert index.checksum(name)[0] == 7
+
+
+def test_names_in_the_encoding_of_dos(tmp_path: Path) -> None:
+    assert ZipIndex(write_raw(tmp_path / "x.zip", "é.png".encode("cp437"))).read("é.png") == b"content"
+
+
+def test_names_in_an_extra_field(tmp_path: Path) -> None:
+    """Info-ZIP's, which counts only while it fits the name in the header."""
+    raw = "狗.png".encode("gbk")
+    for crc, name in ((zlib.crc32(raw), "狗.png"), (5, raw.decode("cp437"))):
+        extra = b"\x01" + struct.pack("<L", crc) + "狗.png".encode()
+        field = struct.pack("<HH", 0x7075, len(extra)) + extra
+        assert ZipIndex(write_raw(tmp_path / "x.zip", raw, extra=field)).read(name) == b"content"
+
+
+@pytest.mark.parametrize(
+    ("method", "most"), [(zipfile.ZIP_DEFLATED, 1 << 20), (zipfile.ZIP_BZIP2, 1 << 25), (zipfile.ZIP_LZMA, 1 << 25)]
+)
+def test_no_more_is_unpacked_than_the_directory_states(tmp_path: Path, method: int, most: int) -> None:
+    """Or little more, of the methods for which `zipfile` has no limit."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
+        archive.writestr("a", bytes(1 << 22))
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    place = content.index(b"PK\x01\x02") + 24
+    content[place : place + 4] = struct.pack("<L", 7)
+    (tmp_path / "x.zip").write_bytes(content)
+    index = ZipIndex(tmp_path / "x.zip")
+    assert index.size("a") == 7
+    tracemalloc.start()
+    with pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
+        index.read("a")
+    assert tracemalloc.get_traced_memory()[1] < most
+    tracemalloc.stop()
+
+
+def test_an_entry_beyond_the_end_is_refused(tmp_path: Path) -> None:
+    content = bytearray(write(tmp_path / "x.zip", zipfile.ZIP_STORED).read_bytes())
+    place = content.index(b"PK\x01\x02") + 20
+    content[place : place + 4] = struct.pack("<L", 1 << 31)
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(zipfile.BadZipFile, match="reaches beyond the end"):
+        ZipIndex(tmp_path / "x.zip").read(next(iter(CONTENT)))
+
+
+def test_an_unusually_packed_entry_is_found_by_any_way_of_writing(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a", b"other")
+        archive.writestr(f"{APART}.png", b"content")
+    assert ZipIndex(tmp_path / "x.zip").read("é.png") == b"content"
 
 
 @pytest.mark.parametrize("length", [0, 10, 21, 22, 1000])

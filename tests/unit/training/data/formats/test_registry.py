@@ -164,6 +164,12 @@ def test_csv(tmp_path: Path, text: str, images: str) -> None:
     check_files(found)
 
 
+@pytest.mark.parametrize("text", [seed().replace(".png", ".png "), table().replace(".png", ".png ")])
+def test_blanks_behind_an_image_do_not_count(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    assert shown(read_image_list(tmp_path / "a.csv")) == SHOWN
+
+
 def test_rows_of_one_image_need_not_be_together(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a.png,1,1,2,2,x\nb.png,3,3,4,4,y\na.png,5,5,6,6,z\n")
     found = read_image_list(tmp_path / "a.csv")
@@ -225,6 +231,7 @@ def test_boxes_beyond_images_of_known_size_are_told(tmp_path: Path, caplog: pyte
         ("a.csv", "name,what\n", r"the first line \(name,what\) is neither a header with image,x1,y1,x2,y2,class"),
         ("a.csv", "image,x1,y1,x2,y2,class\na,1,2,x,4,c\n", "line 2: 'a,1,2,x,4,c' does not have the image, a class"),
         ("a.csv", "image,x1,y1,x2,y2,class\na,1\n", "line 2: 'a,1' does not have 6 columns"),
+        ("a.csv", "image_url,label\n ,[]\n", "line 2: image_url is empty"),
         ("a.csv", "image_url,label\na,5\n", "line 2: the label is not a list"),
         ("a.csv", "image_url,label\na,\"[{'type': 'x'}]\"\n", "line 2: .* is not a box with type"),
         ("a.csv", "image_url,label\na,__import__('os')\n", "line 2: the label is not a list"),
@@ -319,3 +326,11 @@ def test_boxes_in_parts_of_the_image_are_refused(tmp_path: Path) -> None:
         read_image_list(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text(f"{header}a.png,0.1,0.2,0.5,1.0,cat\nb.png,0,0,1,2,cat\n")
     assert len(read_image_list(tmp_path / "a.csv")) == 2
+
+
+def test_folders_of_splits_are_no_classes(tmp_path: Path) -> None:
+    for name in ("train", "Val"):
+        (tmp_path / name / "cat").mkdir(parents=True)
+        (tmp_path / name / "cat" / "a.png").write_bytes(png("red", (9, 8)))
+    with pytest.raises(DataError, match=r"its folders are splits, not classes.*/Val and .*/train\."):
+        read_image_list(tmp_path)

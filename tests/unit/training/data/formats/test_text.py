@@ -72,7 +72,14 @@ def test_a_huge_label_without_names_is_a_slip(tmp_path: Path) -> None:
         read(tmp_path, "a.png 20201130\n", labels=None)
 
 
-@pytest.mark.parametrize(("labels", "message"), [("", r"labels\.txt: is empty"), ("cat\n\ndog\n", "line 2: is empty")])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("", r"labels\.txt: is empty"),
+        ("cat\n\ndog\n", "line 2: is empty"),
+        ("a\nb\na \n", "line 3: 'a' is the name of line 1, too"),
+    ],
+)
 def test_refuses_a_bad_labels_txt(tmp_path: Path, labels: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, "a.png 0\n", labels)
@@ -132,6 +139,23 @@ def test_refuses_a_bad_line_of_boxes(tmp_path: Path, line: str, message: str) ->
     with pytest.raises(DataError) as caught:
         read(tmp_path, "a.png a.txt\n")
     assert message.replace("train.txt", "pets train, line 1") in str(caught.value)
+
+
+@pytest.mark.parametrize("first", ["0 1 1 2 2", "0 3 3 2 2"])  # the second is inverted: then boxes are looked at singly
+def test_a_file_of_boxes_that_is_cut(tmp_path: Path, first: str) -> None:
+    (tmp_path / "a.txt").write_text(f"{first}\n0 1 1 2")
+    with pytest.raises(DataError, match=r"^pets train, line 1: a\.txt, line 2: '0 1 1 2' is not '<class id>"):
+        read(tmp_path, "a.png a.txt\n")
+
+
+def test_a_file_too_large_for_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box_files, "_MOST_BYTES", 100)
+    (tmp_path / "a.txt").write_text("0 1 1 2 2\n" * 11)
+    with zipfile.ZipFile(tmp_path / "boxes.zip", "w") as archive:
+        archive.write(tmp_path / "a.txt", "a.txt")
+    for name in ("a.txt", "boxes.zip@a.txt"):
+        with pytest.raises(DataError, match=r"a\.txt cannot be read \(more than 64 MiB: no boxes of one image\)"):
+            read(tmp_path, f"a.png {name}\n")
 
 
 def test_many_files_of_boxes_are_read_as_few_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ pydantic-settings is not used, because its import would cost every command 80 ms
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import FileAccess
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
+_USER_CHARACTERS = 200
 # They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS names.
 _SECRETS = ("MITORCH_DB_URI", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS", "MITORCH_AML_AUTH")
 
@@ -150,6 +152,7 @@ class Settings(BaseModel):
     db_name: str
     storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
+    user: str | None = None  # who submits
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
     shared_group: int | None = None  # the id of the group that may read and write our files; None: nobody else may
     secret_variables: tuple[str, ...] = ()  # the variables that hold addresses and passwords, for no script to see
@@ -187,10 +190,18 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         db_name=_db_name(environ.get("MITORCH_DB_NAME") or "mitorch"),
         storage_url=_storage_url(environ.get("MITORCH_STORAGE_URL") or str(home / "artifacts")),
         clusters=_clusters(environ),
+        user=(environ.get("MITORCH_USER") or _os_user() or "")[:_USER_CHARACTERS] or None,
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
         shared_group=_group_id(environ.get("MITORCH_SHARED_GROUP") or ""),
         secret_variables=(*_SECRETS, *_auth_variables(environ)),
     )
+
+
+def _os_user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user that has no name
+        return None
 
 
 def _group_id(name: str) -> int | None:

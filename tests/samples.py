@@ -59,8 +59,8 @@ def a_result(epoch: int, **fields: Any) -> EpochResult:
     """The result of one epoch."""
     values: dict[str, Any] = {
         "epoch": epoch,
-        "train_loss": 1.0 / epoch,
-        "val_loss": 1.5 / epoch,
+        "train_loss": 1.0 / max(epoch, 1),
+        "val_loss": 1.5 / max(epoch, 1),
         "metrics": {"top1_accuracy": 0.9},
         "learning_rate": 0.01,
         "epoch_seconds": 1.25,

@@ -115,14 +115,16 @@ def repair(id: str, as_json: bool) -> None:
 @command.command()
 @click.argument("id")
 @click.option("--attempt", type=click.IntRange(1), help="Its number. [default: the current one]")
-def logs(id: str, attempt: int | None) -> None:
-    """Print the end of what a training's run has printed so far."""
+@click.option("--raw", is_flag=True, help="Send control characters, such as those of colours, to the terminal.")
+def logs(id: str, attempt: int | None, raw: bool) -> None:
+    """Print the end of what a training's run has printed so far. Control characters are shown as \\x1b."""
+    from mitorch_service.cli.views.log import show_log
     from mitorch_service.reports.run_log import read_log
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_backends, open_store
 
     settings = read_settings()
-    click.echo(read_log(open_store(settings), open_backends(settings), id, attempt), nl=False)
+    show_log(read_log(open_store(settings), open_backends(settings), id, attempt), raw)
 
 
 @command.command()

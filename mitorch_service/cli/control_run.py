@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -10,10 +11,10 @@ import click
 from mitorch_service.cli.views.output import text
 from mitorch_service.cli.views.pass_progress import PassProgress, show_pass
 from mitorch_service.controller.loop import Controller, run
-from mitorch_service.controller.pass_report import PassReport
+from mitorch_service.controller.pass_report import Event, PassReport
 from mitorch_service.errors import StoreUnavailable
 from mitorch_service.models.training import Training
-from mitorch_service.reports.endings import ended_between
+from mitorch_service.reports.endings import AttemptEnd, ended_between
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
@@ -61,8 +62,9 @@ class _Passes:
     def tick(self) -> PassReport:
         try:
             report = self._controller.tick(datetime.now(UTC))
-            for training in ended_between(self._store, self._last.snapshot, report.snapshot):
-                self._show.note(_ending_text(training), failed=False)
+            for end in ended_between(self._store, self._last.snapshot, report.snapshot):
+                if not _is_told(end, self._last.events):
+                    self._show.note(_ending_text(end), failed=False)
         except StoreUnavailable as error:
             self._show.note(str(error), failed=True)
             return PassReport(self._last.snapshot)
@@ -70,7 +72,23 @@ class _Passes:
         return report
 
 
-def _ending_text(training: Training) -> str:
+def _is_told(end: Training | AttemptEnd, events: Sequence[Event]) -> bool:
+    """Whether the pass before has ended this attempt itself, and said so."""
+    number = end.attempt if isinstance(end, Training) else end.number
+    told = f"training {_id(end)[:8]}: attempt {number} "
+    return any(event.text.startswith(told) for event in events)
+
+
+def _id(end: Training | AttemptEnd) -> str:
+    return end.id if isinstance(end, Training) else end.training_id
+
+
+def _ending_text(training: Training | AttemptEnd) -> str:
+    if isinstance(training, AttemptEnd):
+        why = f": {training.reason}" if training.reason else ""
+        return (
+            f"training {training.training_id[:8]}: attempt {training.number} {training.outcome}{why}; it is tried again"
+        )
     result = training.error.message if training.error is not None else text(training.evaluation)
     return f"training {training.id[:8]} {training.status}" + (f": {result}" if result != "-" else "")
 

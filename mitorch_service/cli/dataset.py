@@ -31,6 +31,7 @@ def register(definitions: str, cluster: str | None) -> None:
 def list_(as_json: bool) -> None:
     """List all data sets."""
     from mitorch_service.cli.views.output import show_json, show_table
+    from mitorch_service.cli.views.page import Column
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -38,8 +39,15 @@ def list_(as_json: bool) -> None:
     if as_json:
         show_json([dataset.to_document() for dataset in listing.items])
         return
+    columns = (
+        Column("name", 0, 12),
+        Column("version"),
+        Column("splits", 2),
+        Column("train", 1, 16, keeps_end=True),
+        Column("registered", 3),
+    )
     rows = [(d.name, d.version, "/".join(d.splits()), d.train.path, d.created_at) for d in listing.items]
-    show_table("data sets", ("name", "version", "splits", "train", "registered"), rows)
+    show_table("data sets", columns, rows)
     for broken in listing.broken:
         click.echo(str(broken), err=True)
 
@@ -48,9 +56,10 @@ def list_(as_json: bool) -> None:
 @click.argument("ref", metavar="NAME[:V]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(ref: str, as_json: bool) -> None:
-    """Show one data set; without a version, the newest."""
+    """Show one data set with its classes, as counted when it was registered; without a version, the newest."""
     from mitorch_service.cli.arguments import dataset_ref
-    from mitorch_service.cli.views.output import show_fields, show_json
+    from mitorch_service.cli.views.dataset import show_dataset
+    from mitorch_service.cli.views.output import show_json
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -58,10 +67,7 @@ def show(ref: str, as_json: bool) -> None:
     if as_json:
         show_json(dataset.to_document())
         return
-    fields: list[tuple[str, object]] = [("data set", dataset.ref), ("registered", dataset.created_at)]
-    for name, split in dataset.splits().items():
-        fields += [(name, split.path), (f"{name} files", split.support_files)]
-    show_fields(fields)
+    show_dataset(dataset)
 
 
 @command.command()

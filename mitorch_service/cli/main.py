@@ -30,6 +30,7 @@ COMMANDS = {
 
 
 _DISK_REMEDY = "Make room on that disk, make it writable, or name another folder in TMPDIR or MITORCH_HOME."
+_OWN_OUTPUT = ("train", "test", "run", "predict")
 
 
 class LazyGroup(click.Group):
@@ -87,6 +88,15 @@ def _is_of_a_disk(error: Exception) -> bool:
     return full or "No usable temporary directory" in str(error)
 
 
+def _guard_terminal(name: str) -> None:
+    """Keeps what others have written (names, errors, logs) from controlling the terminal. Commands that train print
+    their own libraries' output, such as progress bars."""
+    if name not in _OWN_OUTPUT:
+        from mitorch_service.cli.views.escapes import escape_output
+
+        escape_output()
+
+
 def _end(code: int) -> NoReturn:
     """Ends the process; without cleaning up if PyTorch is loaded, whose orderly shutdown takes more than a second, or
     pymongo, whose threads sleep half a second at a time before they end."""
@@ -112,10 +122,11 @@ def _add_debug(command: click.Command) -> None:
 
 def _show(error: BaseException) -> None:
     """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
+    from mitorch_service.cli.views.escapes import several_lines
     from mitorch_service.models.secrets import mask_secrets
 
     if "--debug" in sys.argv:
-        click.echo(mask_secrets("".join(traceback.format_exception(error))), err=True)
+        click.echo(several_lines(mask_secrets("".join(traceback.format_exception(error)))), err=True)
     prefix = "Error: "
     shown = ""
     current: BaseException | None = error
@@ -125,7 +136,7 @@ def _show(error: BaseException) -> None:
             text = f"{type(current).__name__}: {text}"
         message = getattr(current, "strerror", None) or str(current)
         if message[:60] not in shown:  # our messages often contain the driver's, or its beginning
-            click.echo(mask_secrets(prefix + text), err=True)
+            click.echo(several_lines(mask_secrets(prefix + text)), err=True)
         shown += text
         prefix = "  because: "
         current = current.__cause__
@@ -133,6 +144,7 @@ def _show(error: BaseException) -> None:
 
 def _entry(name: str) -> Callable[[], None]:
     def entry() -> None:
+        _guard_terminal(name)
         run(load(name), f"mi{name}")
 
     return entry
@@ -144,6 +156,7 @@ mitrain, mitest, mirun = map(_entry, ("train", "test", "run"))
 
 def mitorch() -> None:
     """Runs ``mitorch``: ``mitorch submit`` is ``misubmit``, and so on."""
+    _guard_terminal("".join(sys.argv[1:2]))
     group = LazyGroup("mitorch", help="A training job scheduler for PyTorch with no server of its own.")
     run(group, "mitorch")
 

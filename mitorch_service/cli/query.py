@@ -10,6 +10,7 @@ import click
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:
+    from mitorch_service.cli.views.base import View
     from mitorch_service.settings import Settings
     from mitorch_service.stores.base import Store
 
@@ -17,55 +18,89 @@ STATUSES = tuple(status.value for status in TrainingStatus)
 
 
 @click.command(name="miquery")
-@click.argument("id", required=False)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--status", type=click.Choice(STATUSES), help="Only trainings in this status.")
 @click.option("--job", metavar="ID", help="Only trials of this job.")
 @click.option("--dataset", metavar="NAME", help="Only trainings on this data set.")
 @click.option("--tag", metavar="K=V", help="Only trainings with this tag.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="Rows to show.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--name", help="Only trainings (with --jobs: jobs) of this name.")
+@click.option("--jobs", is_flag=True, help="List jobs in place of trainings.")
+@click.option("--all", "all_trials", is_flag=True, help="Of a job all trials, failed and pruned ones too.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), help="Rows to show. [default: 20; with --all: 10000]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one in each line.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the curves of the trainings ID as CSV.")
 @click.option("--why", is_flag=True, help="Explain why the training or job ID waits, cluster by cluster.")
 @click.option("--watch", is_flag=True, help="Refresh every two seconds, until it has ended or Ctrl-C.")
 def command(
-    id: str | None,
+    ids: tuple[str, ...],
     status: str | None,
     job: str | None,
     dataset: str | None,
     tag: str | None,
-    limit: int,
+    name: str | None,
+    jobs: bool,
+    all_trials: bool,
+    limit: int | None,
     as_json: bool,
+    as_csv: bool,
     why: bool,
     watch: bool,
 ) -> None:
-    """Show one training (status, attempts, curve, evaluation, cost), one job (best trial, leaderboard, cost), or the
-    newest trainings. An ID may be shortened to a unique prefix.
+    """Show one training (status, attempts, curve, evaluation, cost), one job (best trial, leaderboard, cost), several
+    trainings side by side, or the queue: what runs, what comes next, what ended (with --json the newest first). An ID
+    may be shortened to a unique prefix, or be a name. Times are UTC.
 
     With --why: the place in the queue and, for each cluster, the reason why the training cannot start there now. A
     pass considers one training more than there are free nodes; where some of these want certain clusters, 100 or four
     times the free nodes.
     """
-    if why and (id is None or watch):
-        raise click.UsageError("--why needs the ID of a training or job, and goes without --watch.")
+    filters = {"--status": status, "--job": job, "--dataset": dataset, "--tag": tag, "--name": name}
+    _refuse_contradictions(ids, [option for option, value in filters.items() if value], jobs, all_trials)
+    _refuse_formats(ids, as_json, as_csv, why, watch)
+    from mitorch_service.cli.views.open_view import Choice, open_comparison, open_view
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
     settings = read_settings()
     store = open_store(settings)
     if why:
-        _show_why(store, settings, str(id), as_json)
-        return
-    from mitorch_service.cli.views.open_view import open_view
-    from mitorch_service.cli.views.watch import repeat
+        _show_why(store, settings, ids[0], as_json)
+    elif as_csv:
+        open_comparison(store, ids).show_csv()
+    else:
+        choice = Choice(ids, status, job, dataset, tag, name, jobs, all_trials, limit)
+        _show(store, open_view(store, choice), as_json, watch)
 
-    view = open_view(store, id, status, job, dataset, tag, limit)
+
+def _refuse_contradictions(ids: tuple[str, ...], filters: list[str], jobs: bool, all_trials: bool) -> None:
+    if ids and (filters or jobs):
+        raise click.UsageError(f"{(filters or ['--jobs'])[0]} filters a list: give it without an ID.")
+    if jobs and (wrong := [option for option in filters if option != "--name"]):
+        raise click.UsageError(f"{wrong[0]} filters trainings: of jobs there is --name only.")
+    if all_trials and len(ids) != 1:
+        raise click.UsageError("--all belongs to the ID of one job.")
+
+
+def _refuse_formats(ids: tuple[str, ...], as_json: bool, as_csv: bool, why: bool, watch: bool) -> None:
+    if why and (len(ids) != 1 or watch or as_csv):
+        raise click.UsageError("--why needs the ID of one training or job, and goes without --watch and --csv.")
+    if as_csv and (not ids or as_json or watch):
+        raise click.UsageError("--csv needs the IDs of trainings, and goes without --json and --watch.")
+
+
+def _show(store: Store, view: View, as_json: bool, watch: bool) -> None:
     if watch:
-        repeat(view)
+        from mitorch_service.cli.views import watch as watching
+
+        (watching.watch_json if as_json else watching.watch)(view)
     elif as_json:
         view.show_json()
-    elif not view.show() and view.waits:
-        from mitorch_service.cli.views.controller import warn_of_missing_controller
+    else:
+        view.show()
+        if view.waits and not view.has_ended():
+            from mitorch_service.cli.views.controller import warn_of_missing_controller
 
-        warn_of_missing_controller(store)
+            warn_of_missing_controller(store)
 
 
 def _show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:

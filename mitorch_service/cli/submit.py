@@ -66,7 +66,9 @@ def command(
     from mitorch_service.wiring import open_store
 
     settings = read_settings()
-    options = Options(priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags))
+    options = Options(
+        priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags), settings.user
+    )
     warn_of_storage_expiry(settings.storage_url, datetime.now(UTC))
     store = open_store(settings)
     if many is None:

@@ -37,7 +37,7 @@ def queue_obdb(
     if ignored:
         click.echo(f"{source}: without a meaning here: {', '.join(ignored)}", err=True)
     if explain:
-        show_group_explanation(store, group)
+        show_group_explanation(source, store, group, as_json)
         return 0
     show_group(source, group, submit_group(store, group), as_json)
     warn_of_missing_controller(store)

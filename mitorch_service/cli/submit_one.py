@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from mitorch_service.models.job import Job
+from mitorch_service.models.training import Training
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission, submit
@@ -31,9 +33,7 @@ def queue_one(
     checks = open_config_checks(settings, folder, upload=not explain)
     document = build_submission(store, source, data, options, datetime.now(UTC), checks)
     if explain:
-        from mitorch_service.cli.views.explanation import explanation
-
-        click.echo("\n".join(explanation(document, store)))
+        _explain(document, store, as_json)
         return 0
     from mitorch_service.cli.views.controller import warn_of_missing_controller
     from mitorch_service.cli.views.submitted import show_submitted, wait_for
@@ -42,3 +42,13 @@ def queue_one(
     show_submitted(document, as_json)
     warn_of_missing_controller(store)
     return wait_for(store, document) if wait else 0
+
+
+def _explain(document: Training | Job, store: Store, as_json: bool) -> None:
+    from mitorch_service.cli.views.explanation import explanation, explanation_json
+    from mitorch_service.cli.views.output import show_json
+
+    if as_json:
+        show_json(explanation_json(document, store))
+    else:
+        click.echo("\n".join(explanation(document, store)))

@@ -28,11 +28,12 @@ def command(
 ) -> None:
     """Evaluate WEIGHTS of the config in the file CONFIG (- for standard input) on the data set DATA.
 
-    Needs --train where nothing but the training's own data set names its classes: folders, CSV, and Pascal VOC.
+    The weights know their classes, which DATA's are matched with by name. Weights of other programs do not: they need
+    --train where only the training's own data set names its classes, as with folders, CSV, and Pascal VOC.
     """
     from mitorch_service.cli.training_config import read_training_config
     from mitorch_service.cli.views.output import show_json
-    from mitorch_service.cli.views.training_progress import show_evaluation
+    from mitorch_service.cli.views.training_progress import PlainReporter, show_evaluation
     from mitorch_service.training.data.splits import read_split
     from mitorch_service.training.torch_imports import heavy_imports
 
@@ -40,9 +41,11 @@ def command(
     image_list = read_split(data, train=read_split(train) if train is not None else None)
 
     with heavy_imports():
-        from mitorch_service.training.loop.evaluation import evaluate
+        from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
 
-    evaluation = evaluate(checked, image_list, weights, fast_dev_run=debug_run, plots=plots)
+    evaluation = figures_of_test(
+        evaluate(checked, image_list, weights, reporter=PlainReporter(), fast_dev_run=debug_run, plots=plots)
+    )
     if as_json:
         show_json(evaluation)
     else:

@@ -58,9 +58,9 @@ def command(
     Both are text files (one line per image), COCO's .json, .csv files of boxes or labels, or folders: of Pascal VOC, or
     with a folder of images for each class. Without VAL, a fifth of the images of each class is held out for it.
 
-    Prints loss and metrics after each epoch. OUTPUT is a plain state_dict, which any PyTorch program reads; pictures
-    are in OUTPUT.plots. A training that was killed resumes from OUTPUT.checkpoints when it is started again. Without
-    OUTPUT nothing is kept.
+    Prints loss and metrics after each epoch. OUTPUT has a state_dict, which any PyTorch program reads, and its classes;
+    pictures are in OUTPUT.plots. A training that was killed resumes from OUTPUT.checkpoints when it is started again.
+    Without OUTPUT nothing is kept.
     """
     from mitorch_service.cli.train_local import train_here
     from mitorch_service.cli.training_config import read_training_config

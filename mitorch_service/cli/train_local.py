@@ -63,7 +63,7 @@ def train_here(
     if kept is not None:
         click.echo(f"plots    {_plots(kept)}")
     if output is not None:
-        weight_files.save_weights(outcome.state_dict, output)
+        weight_files.save_weights(outcome.state_dict, output, outcome.metadata)
         click.echo(f"weights  {output}")
     if checkpoints is not None and kept is not None:
         _delete_checkpoints(checkpoints, kept)

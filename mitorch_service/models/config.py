@@ -52,6 +52,14 @@ METRICS: dict[str, tuple[str, ...]] = {
         "image_true_negatives",
     ),
 }
+_TOP = 5  # guesses of top5_accuracy
+
+
+def metrics_for(task_type: str, classes: int) -> tuple[str, ...]:
+    """Returns the metrics of a built-in task that can differ from 1 with so many classes: top-5 of five is always 1."""
+    return tuple(name for name in METRICS[task_type] if name != "top5_accuracy" or classes > _TOP)
+
+
 # Checked by training/augmentation/options.py, because installed packages may add augmentations.
 AugmentationName = Annotated[str, Field(min_length=1)]
 

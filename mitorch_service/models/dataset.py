@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from mitorch_service.models.base import ConfigSection, Document, UtcTime
 from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
+MAX_COUNTED_CLASSES = 1000  # bounds the size of the document
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._ -]*$")
 
 
@@ -85,6 +86,22 @@ class SasToken(Document):
     token: str = Field(repr=False)
 
 
+class ClassCount(Document):
+    """A class of a split, and how many images show it (detection: how many boxes)."""
+
+    name: str
+    count: int
+
+
+class SplitContents(Document):
+    """The contents of a split, as they were read at registration."""
+
+    kind: str  # multiclass, multilabel or detection
+    images: int
+    classes: int  # how many there are
+    counts: list[ClassCount] = Field(default_factory=list, max_length=MAX_COUNTED_CLASSES)  # of the first classes
+
+
 class Dataset(Document):
     """A registered data set; ``_id`` is ``name:version``, so that the pair is unique.
 
@@ -101,6 +118,7 @@ class Dataset(Document):
     val: DatasetSplit
     test: DatasetSplit | None = None
     created_at: UtcTime
+    contents: dict[str, SplitContents] = Field(default_factory=dict)  # by split; without those in blob storage
     sas_tokens: list[SasToken] = Field(default=[], repr=False)
 
     @property

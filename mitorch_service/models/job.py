@@ -39,6 +39,10 @@ def _switched(value: object) -> object:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 def _is_none(value: object) -> bool:
     return value is None
 
@@ -144,6 +148,7 @@ class BestTrial(Document):
     number: int
     value: float
     parameters: JsonObject
+    options: dict[str, int] = Field(default_factory=dict, exclude_if=_is_empty)  # of its choices, by position
     model: str | None = None  # the address of its weights, or of its final training's
     refit: str | None = None  # the id of its final training (`search.refit`), once that is completed
     refit_value: float | None = None  # the objective of the final training
@@ -171,6 +176,7 @@ class Job(Document):
     dataset: DatasetRef
     name: str | None = None
     tags: list[str] = Field(default_factory=list)
+    submitted_by: str | None = None  # a person's name
     config: JsonObject
     search: SearchConfig
     counts: dict[str, int] = Field(default_factory=dict)  # trials by status

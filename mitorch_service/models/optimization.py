@@ -103,7 +103,7 @@ class EmaConfig(ConfigSection):
     """An exponential moving average of the weights, which is validated and saved instead of them."""
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9998  # the weight of the average at each step
-    warmup: bool = True  # limits the decay after n steps to 1 - (1 + n) ** -2/3, so that short trainings move
+    warmup: bool = True  # limits the decay in step n to 1 - n ** -2/3, as timm does, so that short trainings move
 
 
 class SwaConfig(ConfigSection):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -43,3 +43,4 @@ class MemberReplacement:
     config: Mapping[str, Any]
     inheritance: Inheritance
     lineage_index: int  # of the inheritance in the member's lineage
+    options: Mapping[str, int] = field(default_factory=dict)  # of its choices now, by position

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import math
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from mitorch_service.models.base import Document, UtcTime
+
+
+def _known(value: object) -> object:
+    """Up to version 0.1 a rate that a script does not report was stored as NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+Rate = Annotated[float | None, BeforeValidator(_known)]  # None: not reported, as by scripts
 
 
 class EpochResult(Document):
     """The result of an epoch. Losses may be NaN or infinite in the epoch in which a training diverges."""
 
     epoch: int  # counted from 1
-    train_loss: float  # mean over the epoch's samples
+    train_loss: float | None  # mean over the epoch's samples; None: a script did not report it
     val_loss: float | None = None  # mean over the validation samples
     metrics: dict[str, float] = Field(default_factory=dict)  # of the validation set: top1_accuracy, ...
-    learning_rate: float  # of the first parameter group, at the epoch's last step
-    epoch_seconds: float  # training and validation
-    samples_per_second: float  # in training, without validation
+    learning_rate: Rate = None  # of the first parameter group, at the epoch's last step
+    epoch_seconds: Rate = None  # training and validation
+    samples_per_second: Rate = None  # in training, without validation
     finished_at: UtcTime
     note: str | None = None  # explains the curve to a reader, such as a lowered learning rate

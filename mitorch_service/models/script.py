@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, JsonValue, field_validator
@@ -18,11 +19,14 @@ from mitorch_service.models.validation import check
 # Replaces the data set of a script without one; no data set can be registered under this name.
 NO_DATASET = DatasetRef(name="-")
 PLACEHOLDERS = ("parameters", "parameters_file", "train", "val", "test")
+DATASET_FILES = ("train", "val", "test")
 MAX_DIFF = 20_000  # characters
 MAX_PACKAGES = 500
 MAX_LEFT_OUT = 50
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_ESCAPED = re.compile(r"^\{(\{[a-z_]+\})\}$")  # a whole word
+_IN_WORD = re.compile(r"\{(\{(?:parameters|parameters_file|train|val|test)\})\}|\{(parameters_file|train|val|test)\}")
 _PARAMETER = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]*$")
 _SECRET = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|PWD|CREDENTIALS?|(API|ACCESS|ACCOUNT|PRIVATE)_?KEY|SAS|AUTH)$")
 _MASK = "***"
@@ -63,7 +67,7 @@ def _words(value: object) -> object:
 
 class ScriptSection(ConfigSection):
     """The program to run. In the command, ``{parameters_file}``, ``{train}``, ``{val}`` and ``{test}`` are replaced by
-    paths, and the word ``{parameters}`` by ``--name=value`` for each parameter."""
+    paths, and the word ``{parameters}`` by ``--name=value`` for each parameter; ``{{val}}`` is the text ``{val}``."""
 
     command: Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]  # text is split as by a shell
     source: str | None = None  # a folder or file, relative to the config's; the command runs in a copy of it
@@ -77,14 +81,15 @@ class ScriptSection(ConfigSection):
             name = re.fullmatch(r"\{([a-z_]+)\}", word)
             if name and name[1] not in PLACEHOLDERS:
                 known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
-                raise ValueError(f"the placeholder {word} is not known; known: {known}")
+                text = f"or write {{{word}}} for the text {word} itself"
+                raise ValueError(f"the placeholder {word} is not known; known: {known}; {text}")
         return command
 
     @field_validator("env")
     @classmethod
     def _free_variables(cls, env: dict[str, str]) -> dict[str, str]:
         for name in env:
-            if not _VARIABLE.match(name):
+            if not _VARIABLE.fullmatch(name):
                 raise ValueError(f"{name!r} is not a valid name of an environment variable")
             if name.startswith("MITORCH_"):
                 raise ValueError(f"{name} is reserved: choose a name that does not begin with MITORCH_")
@@ -117,7 +122,7 @@ class ScriptConfig(ConfigSection):
     @classmethod
     def _plain_names(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name in parameters:
-            if not _PARAMETER.match(name):
+            if not _PARAMETER.fullmatch(name):
                 raise ValueError(f"the parameter {name!r} cannot be an argument: use letters, digits, _ . and -")
         return parameters
 
@@ -127,7 +132,52 @@ AnyConfig = TrainingConfig | ScriptConfig
 
 def check_config(data: Mapping[str, JsonValue]) -> tuple[AnyConfig | None, list[Problem]]:
     """Validates the config of a training or of a script; returns it, or None with all problems."""
-    return check(ScriptConfig, data) if is_script(data) else check(TrainingConfig, data)
+    if not is_script(data):
+        return check(TrainingConfig, data)
+    config, problems = check(ScriptConfig, data)
+    return config, problems if config is None else list(_argument_problems(config.parameters))
+
+
+def filled(word: str, value: Callable[[str], str]) -> str:
+    """Returns a word of a command with the `value` of each placeholder in it; an escaped one becomes its text."""
+    escaped = _ESCAPED.match(word)
+    return escaped[1] if escaped else _IN_WORD.sub(lambda found: found[1] or value(found[2]), word)
+
+
+def dataset_files(config: Mapping[str, JsonValue]) -> list[str]:
+    """Returns the splits whose files the command of a valid config names."""
+    script = config.get("script")
+    command = _words(script.get("command")) if isinstance(script, dict) else None
+    names: set[str] = set()
+
+    def note(name: str) -> str:
+        names.add(name)
+        return name
+
+    for word in command if isinstance(command, list) else ():
+        filled(word, note)
+    return [name for name in DATASET_FILES if name in names]
+
+
+def argument_names(parameters: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Yields the name of each parameter as an argument: a member of an object is ``object.member``."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from argument_names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _argument_problems(parameters: Mapping[str, object]) -> Iterator[Problem]:
+    """Checks of a submission only: scripts that are queued run as ever."""
+    counts = Counter(argument_names(parameters))
+    for name, count in counts.items():
+        if not _PARAMETER.fullmatch(name):
+            message = f"the parameter {name!r} cannot be an argument: use letters, digits, _ . and -"
+            yield Problem("parameters", message)
+        elif count > 1:
+            message = 'is the name of two parameters: write either the key "a.b" or "a": {"b": …}, not both'
+            yield Problem(f"parameters.{name}", message)
 
 
 def is_script(config: Mapping[str, JsonValue]) -> bool:

@@ -65,7 +65,8 @@ class Trial(Document):
     """A training's role as a trial of its job."""
 
     number: int  # counted from 0
-    parameters: JsonObject  # the parameters suggested for this trial
+    parameters: JsonObject  # the parameters suggested for this trial, readable
+    options: dict[str, int] = Field(default_factory=dict, exclude_if=_is_empty)  # of its choices, by position
     objective: str  # the first, if there are several
     direction: Literal["minimize", "maximize"]
     value: float | None = None  # the final objective, if it is finite and the only one
@@ -113,6 +114,7 @@ class Progress(Document):
     train_loss: float | None = None
     val_loss: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
+    epoch_seconds: float | None = None  # that the epoch took
     at: UtcTime
 
 
@@ -158,6 +160,7 @@ class TrainingRow(Document):
     id: str
     status: TrainingStatus
     priority: int = DEFAULT_PRIORITY  # lower numbers first
+    submitted_by: str | None = None  # a person's name, of a trial the job's
     arrival: int  # microseconds since 1970 at submission, distinct within a process; orders the queue
     created_at: UtcTime
     status_times: dict[str, UtcTime] = Field(default_factory=dict)  # when each status was last entered

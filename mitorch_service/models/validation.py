@@ -160,18 +160,19 @@ def _not_storable(value: object, location: list[int | str]) -> Iterator[Problem]
                 yield Problem(path_text(location), f"the key {key!r} {wrong}")
             else:
                 yield from _not_storable(item, [*location, key])
-    elif isinstance(value, str) and _has_lone_surrogate(value):
-        yield Problem(path_text(location), f"the text {value[:40]!r} {_SURROGATE}")
+    elif isinstance(value, str) and (wrong := _wrong_text(value)):
+        yield Problem(path_text(location), f"the text {value[:40]!r} {wrong}")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         yield Problem(path_text(location), f"{_shorten(value)} does not fit into a 64-bit integer")
     elif isinstance(value, float) and not math.isfinite(value):
         yield Problem(path_text(location), "does not fit into a 64-bit number; write a smaller one")
 
 
-def _wrong_text(key: str) -> str | None:
-    if "\0" in key:
+def _wrong_text(text: str) -> str | None:
+    """NUL ends a text in arguments, paths and the keys of BSON."""
+    if "\0" in text:
         return "contains the character NUL; remove it"
-    return _SURROGATE if _has_lone_surrogate(key) else None
+    return _SURROGATE if _has_lone_surrogate(text) else None
 
 
 def _has_lone_surrogate(text: str) -> bool:

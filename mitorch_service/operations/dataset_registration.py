@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +10,14 @@ from pathlib import Path
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
 from mitorch_service.models.dataset import (
+    MAX_COUNTED_CLASSES,
+    ClassCount,
     Dataset,
     DatasetDefinition,
     DatasetRef,
     DatasetSplit,
     SasToken,
+    SplitContents,
     dataset_id,
     detach_sas_tokens,
 )
@@ -75,8 +78,9 @@ class DatasetRegistry:
         resolved, problems = self.datastores.resolve(definition.splits())
         splits = {name: _absolute(split, folder) for name, split in resolved.items()}
         problems += self.files.problems(splits)
-        problems += _file_problems({name: split for name, split in splits.items() if not _is_remote(split)})
-        return (None if problems else _build(definition, splits)), problems
+        lists, wrong = _read_files({name: split for name, split in splits.items() if not _is_remote(split)})
+        problems += wrong
+        return (None if problems else _build(definition, splits, lists)), problems
 
 
 def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
@@ -93,7 +97,7 @@ def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
     return dataset.ref
 
 
-def _build(definition: DatasetDefinition, splits: dict[str, DatasetSplit]) -> Dataset:
+def _build(definition: DatasetDefinition, splits: dict[str, DatasetSplit], lists: Mapping[str, ImageList]) -> Dataset:
     """The document, with its SAS tokens apart from its paths."""
     tokens: dict[str, SasToken] = {}
     shown: dict[str, DatasetSplit] = {}
@@ -106,8 +110,16 @@ def _build(definition: DatasetDefinition, splits: dict[str, DatasetSplit]) -> Da
         version=definition.version,
         created_at=datetime.now(UTC),
         sas_tokens=list(tokens.values()),
+        contents={name: _contents(images) for name, images in lists.items()},
         **shown,
     )
+
+
+def _contents(images: ImageList) -> SplitContents:
+    shown = images.targets.images_per_class()
+    names = images.classes[:MAX_COUNTED_CLASSES]
+    counts = [ClassCount(name=name, count=shown[label]) for label, name in enumerate(names)]
+    return SplitContents(kind=images.kind, images=len(images), classes=len(images.classes), counts=counts)
 
 
 def _absolute(split: DatasetSplit, folder: Path) -> DatasetSplit:
@@ -125,7 +137,7 @@ def _is_remote(split: DatasetSplit) -> bool:
     return any(map(is_url, (split.path, *split.support_files)))
 
 
-def _file_problems(splits: dict[str, DatasetSplit]) -> list[Problem]:
+def _read_files(splits: dict[str, DatasetSplit]) -> tuple[dict[str, ImageList], list[Problem]]:
     """Reads every split of this machine, with the training's classes, and checks that each image exists."""
     problems: list[Problem] = []
     lists: dict[str, ImageList] = {}
@@ -138,7 +150,7 @@ def _file_problems(splits: dict[str, DatasetSplit]) -> list[Problem]:
             lists[name] = read_split(Path(split.path), split.path, lists.get("train"))
         except DataError as error:
             problems.append(Problem(f"{name}.path", str(error)))
-    return problems
+    return lists, problems
 
 
 def _missing(name: str, split: DatasetSplit) -> Sequence[Problem]:

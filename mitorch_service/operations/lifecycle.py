@@ -177,6 +177,7 @@ def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
         artifacts.delete(f"{refit.id}/")
     removed = _delete_trials(store, artifacts, job_id)
     store.jobs.delete_job(job_id)
+    artifacts.delete(f"{job_id}/")
     return removed
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.controller.observe.pareto_front import current_front
 from mitorch_service.errors import ArtifactError, BrokenDocument, NotFound
+from mitorch_service.models.job import Job
 from mitorch_service.models.objectives import Direction
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import TrainingRow, Trial, run_name
@@ -85,7 +86,8 @@ def prune(
     while jobs := list(islice(empty, _PAGE)):
         if archive is not None:
             archive.add({"job": document} for _, document in jobs)
-        report.jobs += sum(store.retention.remove_ended_job(job) for job, _ in jobs)
+        bare_jobs = [job for job, _ in jobs if _remove_plots(artifacts, job, options, report)]
+        report.jobs += sum(map(store.retention.remove_ended_job, bare_jobs))
         wait()
     return report
 
@@ -170,6 +172,18 @@ def _remove_files(
         report.failed.append(f"training {row.id} stays: {error}")
         if len(report.failed) > _FAILURES:
             raise
+        return False
+    return True
+
+
+def _remove_plots(artifacts: ArtifactStore, job: Job, options: PruneOptions, report: PruneReport) -> bool:
+    """Deletes the pictures of a search; False if that failed: its job stays for the next time."""
+    if options.keep_artifacts or not any(name.startswith("plot_") for name in job.artifacts):
+        return True
+    try:
+        artifacts.delete(f"{job.id}/")
+    except ArtifactError as error:
+        report.failed.append(f"job {job.id} stays: {error}")
         return False
     return True
 

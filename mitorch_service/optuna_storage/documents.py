@@ -133,8 +133,8 @@ def value_changes(step: int, value: float, now: datetime) -> dict[str, Any]:
 
 
 def value_record(step: int, value: float, now: datetime) -> dict[str, Any]:
-    """An intermediate value as the result of an epoch; fields that the script does not report are NaN."""
-    unknown = dict.fromkeys(("train_loss", "learning_rate", "epoch_seconds", "samples_per_second"), math.nan)
+    """An intermediate value as the result of an epoch; fields that the script does not report are None."""
+    unknown = dict.fromkeys(("train_loss", "learning_rate", "epoch_seconds", "samples_per_second"))
     at = to_utc_milliseconds(now)
     return {"attempt": MAX_ATTEMPTS, "epoch": step, "metrics": {OBJECTIVE: value}, "finished_at": at, **unknown}
 

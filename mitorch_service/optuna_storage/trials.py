@@ -73,7 +73,8 @@ class TrialView:
 
     def _parameters(self, document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         if self.space is not None:
-            return parameters_of(self.space, document["trial"]["parameters"])
+            trial = document["trial"]
+            return parameters_of(self.space, trial["parameters"], trial.get("options") or {})
         stored = from_fields((document.get("optuna") or {}).get("params"))
         distributions = {name: json_to_distribution(text) for name, (_, text) in stored.items()}
         return {name: distributions[name].to_external_repr(raw) for name, (raw, _) in stored.items()}, distributions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.controller.observe.refit import read_refit
@@ -14,6 +14,7 @@ from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.reports.cost import accounts_of_job, cost_of_job
 from mitorch_service.reports.leaderboard import read_leaderboard
+from mitorch_service.reports.remaining import job_remaining
 from mitorch_service.reports.search_effort import Effort
 from mitorch_service.reports.search_insight import SearchInsight
 from mitorch_service.stores.base import Store
@@ -40,6 +41,7 @@ class JobReport:
     effort: Effort
     importance: Mapping[str, Mapping[str, float]]  # objective -> parameter -> share of the variation
     warnings: list[str]
+    remaining: timedelta | None  # estimated
 
     @property
     def has_front(self) -> bool:
@@ -64,6 +66,7 @@ def read_job(store: Store, job_id: str, now: datetime) -> JobReport:
         effort=insight.effort,
         importance=insight.importances(),
         warnings=insight.warnings(),
+        remaining=job_remaining(job, counts, accounts, now),
     )
 
 

@@ -10,8 +10,11 @@ from pydantic import JsonValue
 from mitorch_service.controller.observe.pareto_front import current_front
 from mitorch_service.models.job import Job
 from mitorch_service.models.pareto_front import FrontTrial
-from mitorch_service.models.training import TrainingRow
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.training import TrainingRow, TrialRow
 from mitorch_service.stores.base import Store
+
+_LOOKED_AT = 10_000  # trials of a job
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,19 @@ class Standing:
     number: int
     training_id: str
     epochs: int | None  # done; None if the training was deleted
+    parameters: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Unranked:
+    """A trial without a final value: it has not ended, was stopped early, or failed."""
+
+    number: int
+    training_id: str
+    status: TrainingStatus
+    epochs: int
+    best: float | None  # that it has reached so far, where its search compares trials
+    reason: str | None  # of its end
     parameters: dict[str, JsonValue]
 
 
@@ -55,9 +71,21 @@ def read_front(store: Store, job: Job, limit: int) -> ParetoFront:
     return ParetoFront(trials, store.fronts.trials_of_front(trials[:limit]))
 
 
-def parameter_names(standings: Iterable[Standing]) -> list[str]:
+def read_unranked(store: Store, job: Job, limit: int) -> list[Unranked]:
+    """The latest `limit` trials without a final value, the latest first; they are looked for among 10,000."""
+    rows = store.jobs.latest_trials(job.id, _LOOKED_AT)
+    return [_unranked(row) for row in rows if row.trial.value is None and row.trial.values is None][:limit]
+
+
+def parameter_names(trials: Iterable[Standing | Unranked]) -> list[str]:
     """The names of all parameters, in the order in which they first appear."""
-    return list(dict.fromkeys(name for standing in standings for name in standing.parameters))
+    return list(dict.fromkeys(name for trial in trials for name in trial.parameters))
+
+
+def _unranked(row: TrialRow) -> Unranked:
+    best = max(row.trial.curve.items(), key=lambda item: int(item[0]), default=(0, None))[1]
+    reason = None if row.error is None else row.error.message
+    return Unranked(row.trial.number, row.id, row.status, _epochs(row), best, reason, row.trial.parameters)
 
 
 def _standing(row: TrainingRow) -> Standing | None:
@@ -72,5 +100,5 @@ def _front_standing(trial: FrontTrial, row: TrainingRow | None) -> Standing:
     return Standing(trial.values, trial.number, trial.training_id, epochs, trial.parameters)
 
 
-def _epochs(row: TrainingRow) -> int:
+def _epochs(row: TrainingRow | TrialRow) -> int:
     return row.progress.epoch if row.progress else 0

@@ -112,16 +112,19 @@ def _activity(training: Training) -> list[str]:
         progress = training.progress
         epochs = f", {epochs_text(progress.epoch, progress.max_epochs)} epochs done" if progress else ""
         since = attempt.started_at or attempt.queued_at
-        return [f"it has been running on {where} since {since:%Y-%m-%d %H:%M:%S}{epochs}", *asked]
+        return [f"it has been running on {where} since {since:%Y-%m-%d %H:%M:%S} UTC{epochs}", *asked]
     if attempt.submitted_at is None:
         return [f"it was assigned to {where}, which has not accepted it yet: the next pass asks again", *asked]
     since = attempt.submitted_at
-    return [f"{where} has had its run since {since:%Y-%m-%d %H:%M:%S}, but it has not reported its start yet", *asked]
+    return [
+        f"{where} has had its run since {since:%Y-%m-%d %H:%M:%S} UTC, but it has not reported its start yet",
+        *asked,
+    ]
 
 
 def _ending(training: Training) -> str:
     at = training.status_times.get(training.status)
-    when = "" if at is None else f" {at:%Y-%m-%d %H:%M:%S}"
+    when = "" if at is None else f" {at:%Y-%m-%d %H:%M:%S} UTC"
     if training.error is not None:
         return f"it {_HOW[training.status]}{when}: {training.error.message}"
     last = training.current_attempt()

@@ -52,12 +52,14 @@ def _train(
     paths: Mapping[str, Path],
 ) -> RunEnd:
     with heavy_imports():
-        from mitorch_service.training.loop.engine import train
-        from mitorch_service.training.loop.evaluation import evaluate
+        from mitorch_service.training.loop.engine import check_objective, train
+        from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
         from mitorch_service.training.loop.file_reporter import FileReporter
 
     config = engine_config(context.training)
     lists = read_splits(paths, str(dataset.ref))
+    for name in context.training.trial.all_objectives() if context.training.trial is not None else ():
+        check_objective(name, config.task_type, lists["train"])
     checkpoints = resume_point.open_checkpoints()
     plots = context.folder / "plots"
     silence = None if config.max_silence is None else Silence(config.max_silence)
@@ -84,8 +86,7 @@ def _train(
     weights = _save_weights(context, outcome)
     evaluation = dict(outcome.evaluation)
     if "test" in lists:
-        measured = evaluate(config, lists["test"], weights, reporter=reporter)
-        evaluation |= {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
+        evaluation |= figures_of_test(evaluate(config, lists["test"], weights, reporter=reporter, plots=plots / "test"))
     uploads = [_model(context, weights), *_plots(context, plots)]
     return deliver(context, Work(finished(context.training, evaluation, {}), uploads, outcome.epochs))
 
@@ -113,7 +114,8 @@ def _save_weights(context: AttemptContext, outcome: TrainingOutcome) -> Path:
     from mitorch_service.training.networks.weights import save_weights
 
     file = context.folder / "model.pth"
-    patiently(context, lambda: save_weights(outcome.state_dict, file))  # on a full disk they wait in memory
+    # on a full disk they wait in memory
+    patiently(context, lambda: save_weights(outcome.state_dict, file, outcome.metadata))
     return file
 
 
@@ -122,11 +124,13 @@ def _model(context: AttemptContext, weights: Path) -> Upload:
 
 
 def _plots(context: AttemptContext, folder: Path) -> list[Upload]:
-    """Each picture and table, by its name, and TensorBoard's files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {path: path.stem if path.parent == folder else "tensorboard" for path in files}
-    start = f"{context.training.id}/"
-    return [Upload(names[path], start + path.relative_to(context.folder).as_posix(), path) for path in files]
+    """Each picture and table, by its name, and TensorBoard's files. Those of the test are named ``test_…``."""
+    start, uploads = f"{context.training.id}/", []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        names = {folder: path.stem, folder / "test": f"test_{path.stem}"}
+        key = start + path.relative_to(context.folder).as_posix()
+        uploads.append(Upload(names.get(path.parent, "tensorboard"), key, path))
+    return uploads
 
 
 def _fetch_base(context: AttemptContext, config: TrainingConfig) -> Path | None:

@@ -72,9 +72,9 @@ class StoreReporter(Reporter):
         pass  # a record for each step would be too much for the database
 
     def epoch_ended(self, result: EpochResult) -> None:
-        val = "-" if result.val_loss is None else f"{result.val_loss:.4f}"
+        train, val = ("-" if loss is None else f"{loss:.4f}" for loss in (result.train_loss, result.val_loss))
         metrics = "".join(f"  {name} {value:.4f}" for name, value in result.metrics.items())
-        log.info("epoch %d  train_loss %.4f  val_loss %s%s", result.epoch, result.train_loss, val, metrics)
+        log.info("epoch %d  train_loss %s  val_loss %s%s", result.epoch, train, val, metrics)
         self._waiting.put(result)
         if self._also is not None:
             self._also(result)

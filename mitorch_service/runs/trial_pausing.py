@@ -10,7 +10,7 @@ import math
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.runs.search_decision import SearchDecision, paused
-from mitorch_service.runs.trial_stopping import loss_of, measured
+from mitorch_service.runs.trial_stopping import is_last, loss_of, measured
 from mitorch_service.stores.base import Store
 
 
@@ -25,6 +25,7 @@ class TrialPausing:
         self._max_epochs = training.max_epochs
         self._trial = trial
         self._job_id = job_id
+        self._from_zero = False  # whether the epochs are counted from 0
         self.decision: SearchDecision | None = None  # set once the trial pauses
         results = store.runs.curve(training.id).items
         passed = [rung for rung in trial.rungs if results and rung <= results[-1].epoch]
@@ -40,17 +41,17 @@ class TrialPausing:
 
     def ends_after(self, result: EpochResult) -> bool:
         """Whether the trial pauses after this epoch; may be repeated. Raises StoreError, StaleAttempt."""
+        self._from_zero |= result.epoch == 0
+        pause_at = None if is_last(result.epoch, self._max_epochs, self._from_zero) else self._trial.pause_at
         while self._left and self._left[0] <= result.epoch:  # a script may report some epochs only
-            self._record(self._left[0], measured(result, self._trial.objective))
+            self._record(self._left[0], measured(result, self._trial.objective), self._left[0] == pause_at)
             self._left.pop(0)
-        pause_at = self._trial.pause_at
-        if pause_at is not None and result.epoch >= pause_at:
-            self.decision = paused(pause_at, self._max_epochs)
+        if self.decision is None and pause_at is not None and result.epoch >= pause_at:
+            self.decision = paused(result.epoch, self._max_epochs)
         return self.decision is not None
 
-    def _record(self, rung: int, value: float | None) -> None:
+    def _record(self, rung: int, value: float | None, pauses: bool) -> None:
         loss = loss_of(math.nan if value is None else value, self._trial.direction)
         if value is not None:
             self._store.rungs.record_trial_value(self._id, self._attempt, rung, value)
-        pauses = rung == self._trial.pause_at
         self._store.rungs.record_rung(self._job_id, self._trial.number, self._attempt, 0, rung, loss, pauses)

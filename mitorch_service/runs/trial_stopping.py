@@ -8,7 +8,7 @@ from mitorch_service.models.objectives import Direction
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
 from mitorch_service.runs.search_decision import SearchDecision, pruned
-from mitorch_service.search.stopping.base import Question, Standing, best_so_far
+from mitorch_service.search.stopping.base import Question, Standing, best_so_far, last_epochs
 from mitorch_service.search.stopping.registry import stopper
 from mitorch_service.stores.base import Store
 
@@ -48,17 +48,17 @@ class TrialStopping:
         """Whether the trial ends with this epoch; may be repeated. Raises StoreError, StaleAttempt."""
         if not self._add(result):
             return False
-        losses = [loss_of(value, self._trial.direction) for value in self._values.values()]
-        epochs = len(losses)
-        question = self._stopper.question(self._trial.number, losses)
-        if epochs in self._observed or question is not None:
-            best = self._sign * best_so_far(losses)
-            self._store.rungs.record_trial_value(self._id, self._attempt, epochs, best)
-        if question is None or epochs == self._max_epochs:
+        epochs = [epoch for epoch in sorted(self._values) if epoch <= result.epoch]
+        losses = [loss_of(self._values[epoch], self._trial.direction) for epoch in epochs]
+        question = self._stopper.question(self._trial.number, losses, epochs)
+        before, now = last_epochs(losses, epochs)
+        if question is not None or any(before < epoch <= now for epoch in self._observed):
+            self._store.rungs.record_trial_value(self._id, self._attempt, now, self._sign * best_so_far(losses))
+        if question is None or is_last(now, self._max_epochs, from_zero=epochs[0] == 0):
             return False
         standing = self._compare(question)
         if self._stopper.stops(question, standing):
-            self.decision = pruned(epochs, standing.better, standing.reached - 1)
+            self.decision = pruned(now, standing.better, standing.reached - 1)
         return self.decision is not None
 
     def _add(self, result: EpochResult) -> bool:
@@ -85,6 +85,11 @@ def measured(result: EpochResult, objective: str) -> float | None:
     if objective == "train_loss":
         return result.train_loss
     return result.metrics.get(objective)
+
+
+def is_last(epoch: int, max_epochs: int, from_zero: bool) -> bool:
+    """Whether nothing follows this epoch, so that stopping would save nothing; a script may count from 0."""
+    return max_epochs > 0 and epoch >= max_epochs - from_zero
 
 
 def loss_of(value: float, direction: Direction) -> float:

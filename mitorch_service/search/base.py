@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from mitorch_service.search.space.expressions import Choice
+from mitorch_service.search.space.expressions import Choice, Range
 from mitorch_service.search.space.size import point_with_number, size
 from mitorch_service.search.space.space import Point, Space
 
+_LARGEST = 1e50  # a loss that is used as it is
 RETRIES = 4  # of a sampler that proposed a point of a finite space that was tried before
 
 
@@ -58,10 +59,11 @@ class Study:
     initial_trials: int | None = None  # that must have ended before a sampler uses its model; None: its own default
 
     def losses(self, values: Iterable[float]) -> tuple[float, ...]:
-        """Returns one loss for each objective (lower is better); infinity for a value that is not finite."""
+        """Returns one loss for each objective (lower is better); infinity for a value that is not finite. Losses beyond
+        1e50, such as penalties, grow with their logarithm only, so that models can square and multiply them."""
         pairs = zip(values, self.directions, strict=False)
         signed = (value if direction == "minimize" else -value for value, direction in pairs)
-        return tuple(value if math.isfinite(value) else math.inf for value in signed)
+        return tuple(_bounded(value) if math.isfinite(value) else math.inf for value in signed)
 
 
 class History:
@@ -128,6 +130,13 @@ def seed_of(study: Study, number: int, salt: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
+def _bounded(loss: float) -> float:
+    """The same order, within ±3e52: the product of five such losses, as of a hypervolume, is finite."""
+    if abs(loss) <= _LARGEST:
+        return loss
+    return math.copysign(_LARGEST * (1 + math.log10(abs(loss) / _LARGEST)), loss)
+
+
 def _key(point: Point) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(point.items()))
 
@@ -139,11 +148,13 @@ def _enqueued(sampler: Sampler, history: History, number: int) -> Point | None:
     whole = study.space.point_of(study.enqueue[number])
     if whole is not None:
         return whole
-    proposed = sampler.propose(history, number, 0)
-    return study.space.point_of(
-        study.enqueue[number],
-        lambda expression, name: proposed.get(name, 0 if isinstance(expression, Choice) else expression.from_unit(0.5)),
-    )
+    keys, proposed = study.space.keys, study.space.by_key(sampler.propose(history, number, 0))
+
+    def draw(expression: Choice | Range, _: str) -> float:
+        middle = 0 if isinstance(expression, Choice) else expression.from_unit(0.5)
+        return proposed.get(keys[id(expression)], middle)
+
+    return study.space.point_of(study.enqueue[number], draw)
 
 
 def _untried(sampler: Sampler, history: History, number: int) -> Point:

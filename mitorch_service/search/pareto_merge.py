@@ -52,8 +52,13 @@ def _most_crowded(kept: dict[int, Losses]) -> int:
     distance = dict.fromkeys(kept, 0.0)
     for column in range(len(next(iter(kept.values())))):
         order = sorted(kept, key=lambda number: (kept[number][column], number))
-        span = kept[order[-1]][column] - kept[order[0]][column] or 1.0
+        span = _half_gap(kept[order[0]][column], kept[order[-1]][column]) or 1.0
         distance[order[0]] = distance[order[-1]] = math.inf
         for before, number, after in zip(order, order[1:], order[2:], strict=False):
-            distance[number] += (kept[after][column] - kept[before][column]) / span
+            distance[number] += _half_gap(kept[before][column], kept[after][column]) / span
     return min(distance, key=lambda number: (distance[number], -number))
+
+
+def _half_gap(low: float, high: float) -> float:
+    """Half of the difference, which is finite for all finite numbers."""
+    return high / 2 - low / 2

@@ -28,8 +28,9 @@ class DatasetVerbs(Verbs):
         return found
 
     def list_datasets(self) -> Listing[Dataset]:
-        """Returns all versions by name, the newest first."""
-        return self._database.read(Dataset, Query("datasets", order=(("name", 1), ("version", -1))))
+        """Returns all versions by name, the newest first, without their contents."""
+        query = Query("datasets", order=(("name", 1), ("version", -1)), without=("contents",))
+        return self._database.read(Dataset, query)
 
     def remove_dataset(self, ref: DatasetRef) -> None:
         """Removes one version from the registry; its files stay. Raises NotFound."""

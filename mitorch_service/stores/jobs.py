@@ -46,9 +46,10 @@ class JobVerbs(Verbs):
         listing.items.sort(key=lambda job: (job.priority, job.arrival))
         return listing
 
-    def list_jobs(self, limit: int) -> Listing[Job]:
-        """Returns jobs, newest first."""
-        return self._database.read(Job, Query("jobs", order=(("arrival", -1), ("_id", -1)), limit=limit))
+    def list_jobs(self, limit: int, name: str | None = None) -> Listing[Job]:
+        """Returns jobs, newest first: all, or those with this name."""
+        where = {} if name is None else {"name": name}
+        return self._database.read(Job, Query("jobs", where, order=(("arrival", -1), ("_id", -1)), limit=limit))
 
     def last_trial_number(self, job_id: str, arrival: int) -> int | None:
         """The highest trial number created so far, or None before the first. A trial's arrival is its job's (`arrival`)
@@ -132,14 +133,24 @@ class JobVerbs(Verbs):
         """Sets the note on an active job for its owner. False if it has ended meanwhile."""
         return self._change_active(job_id, {"note": note})
 
+    def start_job(self, job_id: str, at: datetime) -> bool:
+        """`new` -> `running`, when its first trials are queued. False if another pass was faster, or it has ended."""
+        change = change_job(job_id, (JobStatus.NEW,), JobStatus.RUNNING, at, {}, {})
+        return self._database.change(change) is not None
+
     def update_job(self, job_id: str, counts: Mapping[str, int], best: BestTrial | None, at: datetime) -> bool:
-        """Records the progress of an active job. False if it has ended meanwhile."""
+        """Records the progress of an active job, which is `running` from the first time on. False if it has ended
+        meanwhile."""
         changes = {
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
         }
-        change = change_job(job_id, ACTIVE_JOBS, JobStatus.RUNNING, at, {}, changes)
-        return self._database.change(change) is not None
+        for before in (JobStatus.RUNNING, JobStatus.NEW, JobStatus.RUNNING):  # another pass may start it in between
+            since = at if before == JobStatus.NEW else None
+            change = change_job(job_id, (before,), JobStatus.RUNNING, since, {}, changes)
+            if self._database.change(change) is not None:
+                return True
+        return False
 
     def finish_job(
         self,
@@ -165,6 +176,12 @@ class JobVerbs(Verbs):
         }
         expect = {"front_version": (front_version,)}
         return self._database.change(change_job(job_id, ACTIVE_JOBS, status, at, expect, changes)) is not None
+
+    def add_artifacts(self, job_id: str, addresses: Mapping[str, str]) -> bool:
+        """Adds artifacts, by names without dots, to a completed job. False if it is gone."""
+        changes = {f"artifacts.{name}": address for name, address in addresses.items()}
+        guard = {"status": (JobStatus.COMPLETED,)}
+        return self._database.change(Guarded("jobs", job_id, guard, changes)) is not None
 
     def request_job_cancel(self, job_id: str, at: datetime) -> None:
         """Requests the end of a job: the controller creates no more trials, cancels those that have not ended, then

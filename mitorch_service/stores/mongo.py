@@ -41,10 +41,12 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
         [("job_id", 1), ("trial.value", 1), ("_id", 1)],
         [("dataset.name", 1), ("arrival", -1), ("_id", -1)],
         [("tags", 1), ("arrival", -1), ("_id", -1)],
+        [("name", 1), ("arrival", -1), ("_id", -1)],
     ],
     "jobs": [
         [("status", 1), ("priority", 1), ("arrival", 1)],
         [("arrival", -1), ("_id", -1)],
+        [("name", 1), ("arrival", -1), ("_id", -1)],
     ],
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],

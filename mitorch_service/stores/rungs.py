@@ -112,6 +112,7 @@ class RungVerbs(Verbs):
         if replacement is not None:
             changes["config"] = dict(replacement.config)
             changes["trial.parameters"] = replacement.inheritance.after
+            changes["trial.options"] = dict(replacement.options)
             changes[f"trial.lineage.{replacement.lineage_index}"] = replacement.inheritance.to_document()
         expect = {"attempt": (row.attempt,), "cancel_requested_at": (None,)}
         change = change_training(row.id, (row.status,), TrainingStatus.NEW, at, expect, changes)

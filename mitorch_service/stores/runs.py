@@ -46,14 +46,20 @@ class RunVerbs(Verbs):
     def start_training(
         self, training_id: str, attempt: int, worker: str, at: datetime, resume_epoch: int = 0
     ) -> Training:
-        """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped. Raises StaleAttempt
-        when the attempt is not current, was canceled, or another process has started it."""
+        """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped, and the last one that
+        is left is the progress. Raises StaleAttempt when the attempt is not current, was canceled, or another process
+        has started it."""
         changes = {f"attempts.{attempt - 1}.started_at": at, "worker": worker, "error": None}
         expect = {"worker": (None, worker), "cancel_requested_at": (None,)}
         if self._database.change(_sign_of_life(training_id, attempt, at, expect, changes)) is None:
             raise StaleAttempt(training_id, attempt)
         self._database.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
         training = self._database.read_one(Training, "trainings", training_id)
+        last = self.last_result(training_id) if resume_epoch else None
+        if training is not None and last is not None:
+            progress = _progress(last, training.max_epochs)
+            self._database.change(_sign_of_life(training_id, attempt, None, {}, {"progress": progress.to_document()}))
+            training = training.model_copy(update={"progress": progress})
         if training is None:
             raise StaleAttempt(training_id, attempt)
         return training
@@ -61,14 +67,7 @@ class RunVerbs(Verbs):
     def record_epoch(self, training_id: str, attempt: int, max_epochs: int, result: EpochResult) -> bool:
         """Stores an epoch's result (a repeat overwrites it) and shows it as the training's progress. Returns whether
         the run was asked to stop. Raises StaleAttempt."""
-        progress = Progress(
-            epoch=result.epoch,
-            max_epochs=max_epochs,
-            train_loss=result.train_loss,
-            val_loss=result.val_loss,
-            metrics=result.metrics,
-            at=result.finished_at,
-        )
+        progress = _progress(result, max_epochs)
         document = {
             "_id": _result_id(training_id, result.epoch),
             "training_id": training_id,
@@ -127,6 +126,11 @@ class RunVerbs(Verbs):
         """Returns all recorded epochs of a training, first to last."""
         return self._database.read(EpochResult, _results(training_id))
 
+    def last_result(self, training_id: str) -> EpochResult | None:
+        """Returns the recorded result with the highest epoch; None if there is none that can be read."""
+        query = replace(_results(training_id), order=(("_id", -1),), limit=1)
+        return next(iter(self._database.read(EpochResult, query).items), None)
+
     def curve_records(self, training_id: str) -> Iterator[StoredDocument]:
         """Yields the recorded epochs as they are stored, reading a thousand at a time."""
         first = f"{training_id}:"
@@ -151,6 +155,18 @@ def _sign_of_life(
     expect = {"fence": (attempt,), **expect}
     return change_training(
         training_id, OPEN, TrainingStatus.RUNNING, at, expect, {**reopened_attempt(attempt), **changes}
+    )
+
+
+def _progress(result: EpochResult, max_epochs: int) -> Progress:
+    return Progress(
+        epoch=result.epoch,
+        max_epochs=max_epochs,
+        train_loss=result.train_loss,
+        val_loss=result.val_loss,
+        metrics=result.metrics,
+        epoch_seconds=result.epoch_seconds,
+        at=result.finished_at,
     )
 
 

@@ -20,12 +20,11 @@ from mitorch_service.stores.document_paths import guard_holds, set_at, to_text, 
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal, StoredDocument
 from mitorch_service.stores.salvage import check_status, parse_document, salvage_document
-from mitorch_service.stores.sqlite_query import column_names, conditions_of, query_columns, tag_rows
+from mitorch_service.stores.sqlite_query import column_names, conditions_of, query_columns, source_of, tag_rows
 from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements
 
 Result = TypeVar("Result")
 
-_TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
 _BUSY_SECONDS = 60.0  # how long a writer waits for the others; each holds the file for a millisecond or so
 _CHECKPOINT_MILLISECONDS = 2000  # while it waits for readers nobody can write
 _INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
@@ -111,7 +110,7 @@ class SqliteDatabase(Primitives):
     def count(self, query: Query) -> int:
         conditions, values = conditions_of(query)
         with self._errors():
-            number: int = self._rows(f"SELECT count(*) FROM {query.collection} {conditions}", values)[0][0]
+            number: int = self._rows(f"SELECT count(*) FROM {source_of(query)} {conditions}", values)[0][0]
         return number
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
@@ -289,8 +288,8 @@ class SqliteDatabase(Primitives):
         conditions, values = conditions_of(query)
         columns = query_columns(query)
         order = ", ".join(f"{columns[path]} {'ASC' if sign > 0 else 'DESC'}" for path, sign in query.order)
-        source = query.collection if "tags" not in query.where else _TAGGED
         table = query.collection  # as bytes: text that is not UTF-8 would fail the whole query
+        source = source_of(query)
         sql = f"SELECT {table}._id, CAST(body AS BLOB), CAST({second} AS BLOB) FROM {source} {conditions}"
         if order:
             sql += f" ORDER BY {order}"

@@ -8,6 +8,8 @@ from typing import Any
 from mitorch_service.stores.requests import Collection, Query
 from mitorch_service.stores.sqlite_schema import TABLES
 
+_TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
+
 
 def column_names(collection: Collection) -> list[str]:
     """The columns of a table, in the order of `_row`."""
@@ -19,6 +21,11 @@ def tag_rows(training: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Returns the rows of a training in the table of tags."""
     tags, arrival = training.get("tags"), training.get("arrival")
     return [(tag, arrival, training["_id"]) for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def source_of(query: Query) -> str:
+    """Returns the tables that a query reads."""
+    return _TAGGED if "tags" in query.where else query.collection
 
 
 def query_columns(query: Query) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ TABLES: dict[Collection, Table] = {
             "trial.value": "trial_value",
             "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
+            "name": "name",
         },
         apart="config",
     ),
-    "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival"}, apart="config"),
+    "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival", "name": "name"}, apart="config"),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
     "controllers": Table({}),
@@ -75,9 +76,18 @@ _PAUSED = (
     "CREATE INDEX rungs_standing ON rungs (job_id, bracket, epochs, loss, _id)",
 )
 _PAUSED_STATUS = ("INSERT OR IGNORE INTO training_counts VALUES ('', 'paused', 0)",)
+_NAMES = tuple(
+    statement.format(table=table)
+    for table in ("trainings", "jobs")
+    for statement in (
+        "ALTER TABLE {table} ADD COLUMN name TEXT",
+        "UPDATE {table} SET name = json_extract(body, '$.name') WHERE json_valid(body)",
+        "CREATE INDEX {table}_name ON {table} (name, arrival, _id) WHERE name IS NOT NULL",
+    )
+)
 _CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
 # version -> what it adds to the one before
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _CONTROLLERS}
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS}
 
 DDL = (
     """CREATE TABLE trainings (
@@ -114,6 +124,7 @@ DDL = (
     *_UNMERGED,
     *_PAUSED,
     *_CONTROLLERS,
+    *_NAMES,
 )
 
 

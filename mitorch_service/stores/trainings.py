@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
@@ -14,7 +14,9 @@ from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Listing, Query
 
 Kind = Literal["training", "job"]
+_COLLECTIONS: tuple[tuple[Kind, Literal["trainings", "jobs"]], ...] = (("training", "trainings"), ("job", "jobs"))
 _SHOWN_CANDIDATES = 5
+_MOST_COUNTED = 10_000  # documents that are looked at to count them by status
 _PAGE = 1000
 
 
@@ -26,6 +28,21 @@ class TrainingFilter:
     job_id: str | None = None
     dataset: str | None = None  # its name
     tag: str | None = None  # key=value
+    name: str | None = None
+
+    def is_empty(self) -> bool:
+        """Whether it lets all pass."""
+        return not self.where()
+
+    def matches(self, row: TrainingRow) -> bool:
+        """Whether a training passes."""
+        return (
+            self.status in (None, row.status)
+            and self.job_id in (None, row.job_id)
+            and self.dataset in (None, row.dataset.name)
+            and (self.tag is None or self.tag in row.tags)
+            and self.name in (None, row.name)
+        )
 
     def where(self) -> dict[str, object]:
         fields = {
@@ -33,8 +50,17 @@ class TrainingFilter:
             "job_id": self.job_id,
             "dataset.name": self.dataset,
             "tags": self.tag,
+            "name": self.name,
         }
         return {path: value for path, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Matches:
+    """How many trainings pass a filter."""
+
+    total: int
+    by_status: Mapping[str, int] | None  # None: too many to count apart
 
 
 class TrainingVerbs(Verbs):
@@ -48,7 +74,11 @@ class TrainingVerbs(Verbs):
         return training
 
     def list_trainings(
-        self, filter: TrainingFilter, limit: int, after: tuple[int, str] | None = None
+        self,
+        filter: TrainingFilter,
+        limit: int,
+        after: tuple[int, str] | None = None,
+        without: tuple[str, ...] = ("config", "error", "attempts"),
     ) -> Listing[TrainingRow]:
         """Returns trainings, newest first. `after` is the (arrival, id) of the last row of the page before: rows that
         are added meanwhile neither repeat nor hide any."""
@@ -58,18 +88,19 @@ class TrainingVerbs(Verbs):
             order=(("arrival", -1), ("_id", -1)),
             after=after,
             limit=limit,
-            without=("config", "error", "attempts"),
+            without=without,
         )
         return self._database.read(TrainingRow, query)
 
     def iterate_trainings(self, filter: TrainingFilter, limit: int) -> Iterator[TrainingRow | BrokenDocument]:
-        """Yields at most `limit`, newest first, unreadable ones among them; holds a page at a time."""
+        """Yields at most `limit` with their attempts, newest first, unreadable ones among them; holds a page at a
+        time."""
         left, overlap = limit, 0
         after: tuple[int, str] | None = None
         known: set[object] = set()
         while left > 0:
             wanted = min(_PAGE, left) + overlap
-            page = self.list_trainings(filter, wanted, after)
+            page = self.list_trainings(filter, wanted, after, without=("config", "error"))
             new = [broken for broken in page.broken if broken.key not in known]
             known.update(broken.key for broken in new)
             yield from new
@@ -85,18 +116,46 @@ class TrainingVerbs(Verbs):
         """Counts trainings by status, of all or of one job."""
         return self._database.count_statuses(job_id)
 
+    def count_matches(self, filter: TrainingFilter) -> Matches:
+        """Counts the trainings that pass, by status where few do: their number alone is read from an index."""
+        if filter == TrainingFilter(filter.status, filter.job_id):
+            counts = self.count_trainings(filter.job_id)
+            if filter.status is not None:
+                counts = {status: n for status, n in counts.items() if status == filter.status}
+            return Matches(sum(counts.values()), counts)
+        total = self._count(filter)
+        if total > _MOST_COUNTED or filter.status is not None:
+            return Matches(total, None if filter.status is None else {filter.status.value: total})
+        parts = {status.value: self._count(replace(filter, status=status)) for status in TrainingStatus}
+        return Matches(total, {status: n for status, n in parts.items() if n})
+
+    def _count(self, filter: TrainingFilter) -> int:
+        return self._database.count(Query("trainings", filter.where()))
+
+    def find_named(self, name: str) -> list[tuple[Kind, str]]:
+        """Returns the newest trainings and jobs with this name, at most five of each. Trials of these jobs, which have
+        their names, are left out."""
+        found: list[tuple[Kind, str, str | None]] = []
+        for kind, collection in _COLLECTIONS:
+            query = Query(
+                collection,
+                {"name": name},
+                order=(("arrival", -1), ("_id", -1)),
+                limit=_SHOWN_CANDIDATES,
+                without=("config", "error", "attempts"),
+            )
+            found += [(kind, document["_id"], document.get("job_id")) for document in self._database.find(query)]
+        jobs = {id for kind, id, _ in found if kind == "job"}
+        return [(kind, id) for kind, id, job in found if job is None or job not in jobs]
+
     def resolve_id(self, prefix: str) -> tuple[Kind, str]:
         """Returns the kind and id of the one training or job whose id starts with `prefix`. Raises NotFound,
         AmbiguousId."""
         wanted = prefix.strip().lower()
         if not re.fullmatch(r"[0-9a-f-]{1,36}", wanted):
             raise NotFound("training or job", prefix, "An id is a GUID, or the beginning of one.")
-        kinds: tuple[tuple[Kind, Literal["trainings", "jobs"]], ...] = (
-            ("training", "trainings"),
-            ("job", "jobs"),
-        )
         found: list[tuple[Kind, str]] = []
-        for kind, collection in kinds:
+        for kind, collection in _COLLECTIONS:
             query = Query(
                 collection,
                 between=("_id", wanted, wanted + "g"),  # g follows f, the last hexadecimal digit

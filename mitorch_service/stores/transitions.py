@@ -64,7 +64,7 @@ def change_job(
     job_id: object,
     before: Iterable[JobStatus],
     after: JobStatus,
-    at: datetime,
+    at: datetime | None,
     expect: Expected,
     changes: Mapping[str, object],
 ) -> Guarded:

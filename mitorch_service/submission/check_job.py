@@ -49,8 +49,13 @@ def algorithm_problems(lookups: Lookups, job: JobConfig, space: Space) -> list[P
     # imported here, as the submission of a training needs neither
     from mitorch_service.submission.check_pausing import pausing_problems
     from mitorch_service.submission.check_search import search_problems
+    from mitorch_service.submission.check_stopping import stopping_problems
 
-    own = [*search_problems(job.search, space), *pausing_problems(job.search, job.config, space)]
+    own = [
+        *search_problems(job.search, space),
+        *pausing_problems(job.search, job.config, space),
+        *stopping_problems(job.search, space),
+    ]
     return own + list(filter(None, map(lookups.warm_start, job.search.warm_start)))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mitorch_service.errors import AmbiguousId, NotFound, Problem
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.search.samplers.registry import check_installed
-from mitorch_service.search.space.expressions import Choice
+from mitorch_service.search.space.misfits import misfits
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space
 from mitorch_service.stores.base import Store
@@ -49,5 +49,5 @@ def _enqueue_problems(search: SearchConfig, space: Space) -> Iterator[Problem]:
         unknown = sorted(set(parameters) - known)
         if unknown:
             yield Problem(path, f"there is no parameter {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        elif space.point_of(parameters, lambda e, _: 0 if isinstance(e, Choice) else e.low) is None:
-            yield Problem(path, f"{parameters} has a value that is not of the space: see the expressions of config")
+        elif wrong := misfits(space, parameters):
+            yield Problem(path, f"{parameters} has a value that is not of the space: {'; '.join(wrong)}")

@@ -95,7 +95,7 @@ def _check(
 ) -> Receipt:
     if bulk.is_checked():
         if receipt.content != digest.content:
-            began = f"{receipt.started_at:%Y-%m-%d %H:%M:%S}"
+            began = f"{receipt.started_at:%Y-%m-%d %H:%M:%S} UTC"
             progress.note(f"{source.name} has changed: continuing with what was checked at {began}")
         return receipt
     with progress.phase("checking", digest.total) as advance:

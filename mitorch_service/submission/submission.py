@@ -33,6 +33,7 @@ from mitorch_service.submission.check_job import (
 )
 from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.script_code import ConfigCheck, with_code
+from mitorch_service.submission.script_files import file_problems
 
 _NO_TRAINING = (
     "holds expressions, which belong to a search: write "
@@ -48,6 +49,7 @@ class Options:
     dataset: DatasetRef | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
+    user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,16 @@ class _Fields(TypedDict):
     priority: int
     name: str | None
     tags: list[str]
+    submitted_by: str | None
 
 
 def _fields(options: Options) -> _Fields:
-    return {"priority": options.priority, "name": options.name, "tags": list(options.tags)}
+    return {
+        "priority": options.priority,
+        "name": options.name,
+        "tags": list(options.tags),
+        "submitted_by": options.user,
+    }
 
 
 def _check_training(
@@ -148,6 +156,8 @@ def _check_training(
         problems += extra_check(config, data)
     problems += lookups.base_problems(config.base if isinstance(config, TrainingConfig) else data.get("base"))
     dataset = lookups.pin(given or _dataset_of(data), problems, is_script(data))
+    if not problems and is_script(data):
+        problems += file_problems(lookups, [data], dataset)
     if problems or config is None or dataset is None:
         return None, problems
     whole, problems = with_code(config.model_dump(mode="json", exclude_unset=True), extra_check)
@@ -183,6 +193,8 @@ def _check_job(
     if job is not None and not problems:
         problems += final_training_problems(lookups, job, space, extra_check)
     dataset = lookups.pin(given or _dataset_of(data) or _dataset_of(config), problems, is_script(config))
+    if not problems and is_script(config):
+        problems += within_config(file_problems(lookups, space.corners(), dataset))
     if problems or job is None or dataset is None:
         return None, problems
     whole, wrong = with_code(_with_epochs(job.config), extra_check)

@@ -6,6 +6,8 @@ import hashlib
 import os
 import random
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,12 +31,28 @@ def derived_seed(seed: int, *keys: int) -> int:
 
 
 def seed_process(seed: int, rank: int, *position: int) -> None:
-    """Seeds each process of a distributed training differently (for dropout).
+    """Seeds Python, NumPy and PyTorch of each process of a distributed training differently (for dropout).
 
     Rank 0 at the start of a training keeps the numbers of a single-process training.
     """
     if rank > 0 or position:
-        torch.manual_seed(derived_seed(seed, rank, *position))
+        own = derived_seed(seed, rank, *position)
+        torch.manual_seed(own)
+        random.seed(own)
+        np.random.seed(own % 2**32)
+
+
+@contextmanager
+def others_seeded(seed: int) -> Iterator[None]:
+    """Seeds Python and NumPy, whose numbers third-party code may draw, and restores them afterwards."""
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def random_state() -> dict[str, Any]:

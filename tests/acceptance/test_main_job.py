@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import signal
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import ENDLESS_TRAINING, TINY_SEARCH, TINY_TRAINING
@@ -55,7 +58,12 @@ def test_the_weights_are_what_mitest_measures(machine: Machine) -> None:
     document = machine.query(training)
     tested = machine.ok("test", "training.json", "digits/test.txt", "-w", document["artifacts"]["model"], "--json")
     measured: dict[str, Any] = json.loads(tested)
-    assert measured["top1_accuracy"] == document["evaluation"]["test_top1_accuracy"]
+    assert measured["test_top1_accuracy"] == document["evaluation"]["test_top1_accuracy"]
+    for split, name in (("", "top1_accuracy"), ("test_", "test_top1_accuracy")):
+        with Path(document["artifacts"][f"{split}predictions"]).open(newline="") as file:
+            correct = [row["correct"] == "1" for row in csv.DictReader(file)]
+        assert sum(correct) / len(correct) == pytest.approx(document["evaluation"][name], abs=1e-6)
+    assert {"test_confusion_matrix", "test_per_class"} <= document["artifacts"].keys()
 
 
 def test_a_base_training_is_started_from(machine: Machine) -> None:

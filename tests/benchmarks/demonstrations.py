@@ -125,7 +125,7 @@ def alone(folder: Path, name: str, environment: dict[str, str]) -> None:
     seconds = time.monotonic() - begin
     for split in ("val", "test"):
         tested = run(environment, "mitest", splits[0], data / f"{split}.txt", "-w", weights, "--json")
-        report(f"{name}, mitrain: {split} {FIGURES[name]}", json.loads(tested)[FIGURES[name]], "")
+        report(f"{name}, mitrain: {split} {FIGURES[name]}", json.loads(tested)[f"test_{FIGURES[name]}"], "")
     report(f"{name}, mitrain: whole process", seconds, "s")
 
 

@@ -17,7 +17,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mitorch_service.cli.views.open_view import open_view
+from mitorch_service.cli.views.open_view import Choice, open_view
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.pareto_front import current_front
 from mitorch_service.errors import NotAllowed
@@ -60,12 +60,12 @@ def test_the_example_runs_and_miquery_shows_the_study(
     monkeypatch.setenv("COLUMNS", "200")
     example = textwrap.dedent((storage_module.__doc__ or "").partition("::\n")[2].partition("\nA study is")[0])
     exec(compile(example, "example", "exec"), {"__name__": "example"})
-    open_view(store, job_id_of("mine")[:8], None, None, None, None, 3).show()
+    open_view(store, Choice((job_id_of("mine")[:8],), limit=3)).show()
     shown = capsys.readouterr().out
     assert "20 of 1000000: 20 completed" in shown
     assert "An Optuna script's study" in shown
     assert any(line.split()[-1:] == ["X"] for line in shown.splitlines())  # a column of the leaderboard
-    open_view(store, None, None, job_id_of("mine"), None, None, 3).show()
+    open_view(store, Choice(job=job_id_of("mine"), limit=3)).show()
     assert "20 completed" in capsys.readouterr().out
 
 
@@ -269,7 +269,7 @@ def test_several_objectives(
     (best,) = current_front(store, job)
     assert best.values == study.trials[best.number].values
     assert best.number == min(study.trials[:5], key=lambda trial: trial.params["x"]).number
-    open_view(store, job.id, None, None, None, None, 3).show()
+    open_view(store, Choice((job.id,), limit=3)).show()
     shown = capsys.readouterr().out
     assert "Pareto front: 1 trial\n" in shown and "VALUE_0" in shown.upper()
 

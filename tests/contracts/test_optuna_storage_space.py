@@ -44,6 +44,16 @@ def test_parameters_of_one_name_in_different_options_are_told_apart() -> None:
     assert parameters_of(space, {"model": "of another space"}) == ({}, {})
 
 
+def test_options_that_are_equal_to_optuna_are_told_apart() -> None:
+    space, _ = parse_space({"x": {"_choice": [1, True, 2, 2, {"name": "true"}]}})
+    found = []
+    for index in range(5):
+        values, distributions = parameters_of(space, {}, {"x": index})
+        found.append(values["x"])
+        assert distributions["x"].to_internal_repr(values["x"]) == index
+    assert found == ["1", "true", "2", "2 (option 3)", "option 4"]
+
+
 def test_numbers_lead_back_and_fit_a_float() -> None:
     job_id = "ffffffff-47ea-57aa-b79f-fa9b99c81e40"
     assert prefix_of(study_id_of(job_id)) == job_id[:8]

@@ -12,7 +12,7 @@ from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Query
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.trainings import Matches, TrainingFilter
 from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_result, a_training, a_trial, an_attempt
 
@@ -39,6 +39,28 @@ def test_pages_stay_right_while_rows_are_added(store: Store) -> None:
     assert len(seen) == len({row.id for row in seen}) == 10
     assert {row.id for row in seen} == {t.id for t in trainings}
     assert [(r.arrival, r.id) for r in seen] == sorted(((r.arrival, r.id) for r in seen), reverse=True)
+
+
+def test_names_find_trainings_and_jobs_and_count(store: Store) -> None:
+    job = a_job(name="sweep")
+    store.jobs.add_job(job)
+    named, other = a_training(name="first"), a_training(name="second")
+    store.queue.add_trainings([named, other, a_training(), a_trial(job.id, 0, name="sweep")])
+    assert store.trainings.find_named("first") == [("training", named.id)]
+    assert store.trainings.find_named("sweep") == [("job", job.id)]
+    assert [row.id for row in store.trainings.list_trainings(TrainingFilter(name="first"), 5).items] == [named.id]
+    assert [one.id for one in store.jobs.list_jobs(5, "sweep").items] == [job.id]
+    assert store.trainings.count_matches(TrainingFilter(name="sweep")) == Matches(1, {"new": 1})
+    assert store.trainings.count_matches(TrainingFilter(dataset="digits")) == Matches(4, {"new": 4})
+
+
+def test_what_is_read_for_programs_has_its_attempts(store: Store) -> None:
+    training = a_training()
+    store.queue.add_trainings([training])
+    store.queue.claim_training(training.id, an_attempt(training))
+    (row,) = store.trainings.iterate_trainings(EVERYTHING, 5)
+    assert isinstance(row, TrainingRow)
+    assert [attempt.number for attempt in row.attempts] == [1]
 
 
 def test_filters_select_and_combine(store: Store) -> None:

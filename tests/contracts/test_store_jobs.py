@@ -53,6 +53,20 @@ def test_progress_and_end_of_a_job_are_recorded_while_it_is_active(store: Store)
     assert back.status_times["completed"] == later(2)
 
 
+def test_a_job_has_been_running_since_it_started(store: Store) -> None:
+    job, other = a_job(), a_job()
+    store.jobs.add_job(job)
+    store.jobs.add_job(other)
+    assert store.jobs.start_job(job.id, later(1))
+    assert not store.jobs.start_job(job.id, later(2))
+    for seconds in (3, 4):
+        assert store.jobs.update_job(job.id, {"running": seconds}, None, later(seconds))
+        assert store.jobs.update_job(other.id, {"running": seconds}, None, later(seconds))
+    back = store.jobs.get_job(job.id)
+    assert (back.status, back.counts, back.status_times["running"]) == (JobStatus.RUNNING, {"running": 4}, later(1))
+    assert store.jobs.get_job(other.id).status_times["running"] == later(3)
+
+
 def test_the_last_trial_number_is_found(store: Store) -> None:
     job = new_id()
     assert store.jobs.last_trial_number(job, 1000) is None

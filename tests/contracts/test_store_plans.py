@@ -48,6 +48,12 @@ READS: dict[str, Callable[[Store], Any]] = {
     "by job, later page": lambda store: store.trainings.list_trainings(TrainingFilter(job_id=JOB), 10, AFTER),
     "by data set": lambda store: store.trainings.list_trainings(TrainingFilter(dataset="digits"), 10),
     "by tag": lambda store: store.trainings.list_trainings(TrainingFilter(tag="team=a"), 10),
+    "by name": lambda store: store.trainings.list_trainings(TrainingFilter(name="first"), 10),
+    "names": lambda store: store.trainings.find_named("first"),
+    "jobs by name": lambda store: store.jobs.list_jobs(10, "sweep"),
+    "counts of a tag": lambda store: store.trainings.count_matches(TrainingFilter(tag="team=a")),
+    "counts of a data set": lambda store: store.trainings.count_matches(TrainingFilter(dataset="digits")),
+    "counts of a name": lambda store: store.trainings.count_matches(TrainingFilter(name="first")),
     "by data set, later page": lambda store: store.trainings.list_trainings(
         TrainingFilter(dataset="digits"), 10, AFTER
     ),
@@ -55,6 +61,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "counts": lambda store: store.trainings.count_trainings(),
     "counts of a job": lambda store: store.trainings.count_trainings(JOB),
     "curve": lambda store: store.runs.curve(new_id()),
+    "last record of a curve": lambda store: store.runs.last_result(new_id()),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
     "last trial": lambda store: store.jobs.last_trial_number(JOB, 0),
     "best trials": lambda store: store.jobs.best_trials(JOB, "minimize", 5),
@@ -118,7 +125,8 @@ def fill(store: Store) -> None:
         documents = []
         for number in range(begin, begin + 10_000):
             dataset = DatasetRef(name="digits" if number % 10 == 0 else f"set {number % 10}", version=1)
-            document = a_training(tags=[f"team={number % 100}"], dataset=dataset).to_document()
+            name = f"name {number % 1000}" if number % 3 else None
+            document = a_training(tags=[f"team={number % 100}"], dataset=dataset, name=name).to_document()
             documents.append({**document, "status": statuses[number % len(statuses)].value})
         primitives(store).insert("trainings", documents)
     for version in range(30):

@@ -68,6 +68,20 @@ def test_a_curve_is_in_the_order_of_its_epochs(store: Store) -> None:
     assert [result.epoch for result in store.runs.curve(training.id).items] == [1, 2, 9, 10, 11, 100]
 
 
+def test_an_attempt_that_resumes_shows_the_last_result_before_it(store: Store) -> None:
+    training = started(store)
+    for epoch in (1, 2, 9, 10, 11):
+        store.runs.record_epoch(training.id, 1, 12, a_result(epoch))
+    assert store.runs.last_result(training.id) == a_result(11)
+    store.runs.retry_attempt(training.id, 1, "worker", NOW, RunEnd(AttemptOutcome.LOST))
+    store.queue.claim_training(training.id, an_attempt(training, 2))
+    resumed = store.runs.start_training(training.id, 2, "worker", NOW, resume_epoch=10)
+    assert resumed == store.trainings.get_training(training.id)
+    assert resumed.progress is not None
+    assert (resumed.progress.epoch, resumed.progress.val_loss) == (10, a_result(10).val_loss)
+    assert store.runs.last_result(training.id) == a_result(10)
+
+
 def test_recording_tells_that_a_stop_was_asked_for(store: Store) -> None:
     training = started(store)
     assert store.runs.record_epoch(training.id, 1, 3, a_result(1)) is False

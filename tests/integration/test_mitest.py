@@ -12,7 +12,7 @@ from PIL import Image
 
 from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
-from mitorch_service.models.config import METRICS, ModelConfig
+from mitorch_service.models.config import ModelConfig, metrics_for
 from mitorch_service.training.networks.network import build_detection_network, build_network
 from mitorch_service.training.networks.weights import save_weights
 from tests.unit.training.shapes import SHAPES, draw_shapes, write_detection
@@ -37,8 +37,8 @@ def test_evaluates_a_detector_by_class_and_draws(tmp_path: Path, monkeypatch: py
     done = CliRunner().invoke(mitest.command, ["c.json", "train.txt", "-w", "m.pth", "--plots", "plots"])
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert lines[0].startswith("val_loss ")
-    assert any(line.startswith("mAP_50 ") for line in lines)
+    assert lines[0].startswith("test_loss ")
+    assert any(line.startswith("test_mAP_50 ") for line in lines)
     table = lines[lines.index("# classes") + 1 :]
     assert table[0].split() == ["CLASS", "BOXES", "MAP", "MAP_50", "PRECISION", "RECALL", "F1"]
     assert [line.split()[0] for line in table[1:4]] == list(SHAPES)
@@ -46,6 +46,7 @@ def test_evaluates_a_detector_by_class_and_draws(tmp_path: Path, monkeypatch: py
         "confusion_matrix.png",
         "per_class.csv",
         "precision_recall.png",
+        "predictions.csv",
         "worst_mistakes.png",
     }
 
@@ -63,7 +64,10 @@ def test_a_folder_of_folders_gets_the_classes_of_the_training(tmp_path: Path, mo
     assert "are not those of this config and data set" in str(alone.exception)
     done = CliRunner().invoke(mitest.command, ["c.json", "val", "-w", "m.pth", "--train", "train", "--json"])
     assert done.exit_code == 0, done.exception
-    assert set(json.loads(done.output)) == {"val_loss", *METRICS["multiclass_classification"]}
+    assert set(json.loads(done.output)) == {
+        "test_loss",
+        *(f"test_{name}" for name in metrics_for("multiclass_classification", 3)),
+    }
 
 
 def test_models_are_listed_without_a_config() -> None:

@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
 from mitorch_service.errors import DataError, InvalidInput, ModelError
-from mitorch_service.models.config import METRICS
+from mitorch_service.models.config import metrics_for
+from mitorch_service.training.networks.weights import read_weights
 from tests.unit.training.pictures import write_colors
 from tests.warm.command import with_warm_code
 
@@ -60,17 +61,18 @@ def test_trains_writes_and_evaluates(folder: Path) -> None:
     assert lines[0].startswith("24 images in 3 steps, 9 for validation, 3 classes, ")
     assert lines[1].startswith("epoch 1/2  train_loss ")
     assert [word for word in lines[2].split() if word.isidentifier()] == [
-        "epoch", "train_loss", "val_loss", *METRICS["multiclass_classification"][:4], "s",
+        "epoch", "train_loss", "val_loss", *metrics_for("multiclass_classification", 3)[:4], "s",
     ]  # fmt: skip
     assert lines[2].endswith(" images/s")
     assert lines[-1] == "weights  m.pth"
     weights = torch.load(folder / "m.pth", weights_only=True)
-    assert weights["fc.weight"].shape[0] == 3
+    assert weights["state_dict"]["fc.weight"].shape[0] == 3
+    assert weights["classes"] == ["red", "lime", "blue"]
 
     measured = json.loads(evaluate("-w", "m.pth", "--json").output)
-    assert set(measured) == {"val_loss", *METRICS["multiclass_classification"]}
-    assert f"val_loss                 {measured['val_loss']:.4f}" in lines
-    assert f"val_loss                 {measured['val_loss']:.4f}" in evaluate("-w", "m.pth").output
+    assert set(measured) == {"test_loss", *(f"test_{name}" for name in metrics_for("multiclass_classification", 3))}
+    assert f"val_loss                 {measured['test_loss']:.4f}" in lines
+    assert f"test_loss                {measured['test_loss']:.4f}" in evaluate("-w", "m.pth").output
 
     again = train("-d", "-w", "m.pth")
     assert "Weights from m.pth: 92 tensors loaded" in again.output
@@ -159,7 +161,7 @@ def test_a_training_that_is_killed_goes_on_when_it_is_started_again(
     again = train("-o", "cut.pth")
     assert "Resuming from a checkpoint: epoch 3, step 1." in again.output
     assert figures(killed.stdout) + figures(again.output) == figures(whole.output)
-    weights, expected = (torch.load(folder / name, weights_only=True) for name in ("cut.pth", "whole.pth"))
+    weights, expected = (read_weights(folder / name).state_dict for name in ("cut.pth", "whole.pth"))
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
     assert not (folder / "cut.pth.checkpoints").exists()
     assert (folder / "cut.pth.plots" / "curves.png").exists()

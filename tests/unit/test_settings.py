@@ -178,3 +178,10 @@ def test_a_clusters_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "clusters.json").write_bytes(b"\xff\xfe[")
     with pytest.raises(SettingsError, match="MITORCH_CLUSTERS: is not JSON"):
         read_settings({"MITORCH_CLUSTERS": str(tmp_path / "clusters.json")})
+
+
+def test_who_submits_is_the_user_unless_another_name_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "maria")
+    assert read_settings({}).user == "maria"
+    assert read_settings({"MITORCH_USER": "team vision"}).user == "team vision"
+    assert read_settings({"MITORCH_USER": "x" * 999}).user == "x" * 200

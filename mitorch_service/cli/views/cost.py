@@ -9,6 +9,7 @@ from typing import TypeVar
 import click
 
 from mitorch_service.cli.views.output import show_json, show_table
+from mitorch_service.cli.views.page import Column
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.reports.cost import MAX_SUMMED_TRIALS, CostReport
 
@@ -20,11 +21,13 @@ Name = TypeVar("Name", str, date, str | None)
 def show_costs(report: CostReport) -> None:
     """Prints node hours and costs by cluster, day and job."""
     bill = report.bill
-    _show_part("by cluster", "cluster", sorted(bill.by_cluster.items()))
-    _show_part("by day", "day", sorted(bill.by_day.items()))
+    priced = bill.total.cost > 0
+    _show_part("by cluster", "cluster", sorted(bill.by_cluster.items()), priced)
+    _show_part("by day", "day UTC", sorted(bill.by_day.items()), priced)
     jobs = [(job or "none", cost) for job, cost in report.jobs()[:_SHOWN_JOBS]]
-    _show_part(f"by job, the {_SHOWN_JOBS} dearest", "job", jobs)
-    total = f"{bill.total.cost:.2f} for {bill.total.node_hours:.2f} node hours"
+    _show_part(f"by job, the {_SHOWN_JOBS} dearest", "job", jobs, priced)
+    total = f"{bill.total.node_hours:.2f} node hours"
+    total = f"{bill.total.cost:.2f} for {total}" if priced else f"{total} (no price is set in MITORCH_CLUSTERS)"
     click.echo(f"{total} of what was submitted since {report.since:%Y-%m-%d %H:%M} UTC")
     if report.unreadable:
         click.echo(f"{report.unreadable} trainings cannot be read and are left out", err=True)
@@ -49,7 +52,7 @@ def cost_fields(cost: Cost | None) -> list[tuple[str, object]]:
     """The cost of one training or job; None: it was not added up."""
     if cost is None:
         return [("cost", f"not added up: more than {MAX_SUMMED_TRIALS} trials; see micontrol status --cost")]
-    return [("node hours", f"{cost.node_hours:.2f}"), ("cost", f"{cost.cost:.2f}")]
+    return [("node hours", f"{cost.node_hours:.2f}"), ("cost", f"{cost.cost:.2f}" if cost.cost else None)]
 
 
 def cost_json(cost: Cost | None) -> dict[str, float | None]:
@@ -59,9 +62,10 @@ def cost_json(cost: Cost | None) -> dict[str, float | None]:
     return {"node_hours": cost.node_hours, "cost": cost.cost}
 
 
-def _show_part(title: str, column: str, costs: Iterable[tuple[object, Cost]]) -> None:
-    rows = [(name, f"{cost.node_hours:.2f}", f"{cost.cost:.2f}") for name, cost in costs]
-    show_table(f"cost {title}", (column, "node hours", "cost"), rows)
+def _show_part(title: str, column: str, costs: Iterable[tuple[object, Cost]], priced: bool) -> None:
+    """`priced`: else there is nothing to tell beside the time."""
+    rows = [(name, f"{cost.node_hours:.2f}", f"{cost.cost:.2f}")[: 2 + priced] for name, cost in costs]
+    show_table(f"cost {title}", (Column(column), Column("node hours"), Column("cost"))[: 2 + priced], rows)
 
 
 def _part_json(costs: Mapping[Name, Cost]) -> dict[str, object]:

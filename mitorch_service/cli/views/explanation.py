@@ -28,6 +28,42 @@ def explanation(document: Training | Job, store: Store | None = None) -> list[st
     return _job_lines(forecast(document, store))
 
 
+def explanation_json(document: Training | Job, store: Store | None = None) -> dict[str, object]:
+    """The same for programs."""
+    config = without_record(document.config)
+    if isinstance(document, Training):
+        return {"kind": "training", "dataset": str(document.dataset), "epochs": document.max_epochs, "config": config}
+    from mitorch_service.reports.forecast import forecast
+    from mitorch_service.search.analysis.space_summary import idle_expressions
+
+    found = forecast(document, store)
+    return {
+        "kind": "job",
+        "dataset": str(document.dataset),
+        "search": document.search.model_dump(mode="json"),
+        "config": config,
+        "epochs": found.all_epochs or None,
+        "epochs_run": round(found.run_epochs) or None,
+        "rungs": found.rungs,
+        "node_hours": found.node_hours,
+        "never_matters": [f"{problem.path} {problem.message}" for problem in idle_expressions(found.space)],
+        "trials": [_trial_json(found, trial) for trial in found.trials],
+    }
+
+
+def _trial_json(forecast: Forecast, training: Training) -> dict[str, object]:
+    from mitorch_service.search.analysis.space_summary import inactive
+
+    number, parameters = (training.trial.number, training.trial.parameters) if training.trial else (None, {})
+    config = without_record(training.config)
+    return {
+        "number": number,
+        "parameters": parameters,
+        "inactive": list(inactive(forecast.space, parameters)),
+        "config": config,
+    }
+
+
 def _training_lines(training: Training) -> list[str]:
     what = f"One training on {training.dataset}, {training.max_epochs} epochs:"
     if is_script(training.config):

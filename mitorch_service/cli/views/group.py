@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mitorch_service.cli.views.explanation import explanation
+from mitorch_service.cli.views.explanation import explanation, explanation_json
 from mitorch_service.cli.views.output import show_json
 from mitorch_service.cli.views.submitted import document_json
 from mitorch_service.stores.base import Store
@@ -26,8 +26,15 @@ def show_group(source: str, group: Group, added: int, as_json: bool) -> None:
         click.echo(document.id)
 
 
-def show_group_explanation(store: Store, group: Group) -> None:
+def show_group_explanation(source: str, store: Store, group: Group, as_json: bool) -> None:
     """Prints what each document of a group would do."""
+    if as_json:
+        submissions = [
+            {"variant": name, "queued_before": name in group.present, **explanation_json(document, store)}
+            for name, document in group.documents.items()
+        ]
+        show_json({"source": source, "submissions": submissions})
+        return
     for name, document in group.documents.items():
         queued = " (is queued already)" if name in group.present else ""
         click.echo("\n".join([f"{name}{queued}:", *(f"  {line}" for line in explanation(document, store))]))

@@ -26,11 +26,12 @@ class ShownProgress(Progress):
             of = "" if total is None else f" of {total}"
             yield _Throttled(lambda done: click.echo(f"{name}: {done}{of}", err=True), _LINE_SECONDS)
             return
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from mitorch_service.cli.views.terminal import open_console
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with Progress(*columns, console=open_console(stderr=True)) as bar:
             task = bar.add_task(name, total=total)
             advance = _Throttled(lambda done: bar.update(task, completed=done), _BAR_SECONDS)
             yield advance
@@ -87,4 +88,4 @@ def show_result(result: ManyResult, as_json: bool) -> None:
         click.echo(f"{queued} queued" + (f", {before} were before" if before else ""))
     else:
         finished = text(receipt.finished_at)
-        click.echo(f"0 queued: all {before} already queued on {finished} UTC; --again queues it once more")
+        click.echo(f"0 queued: all {before} already queued on {finished}; --again queues it once more")

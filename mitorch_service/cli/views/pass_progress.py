@@ -11,10 +11,26 @@ from typing import Any
 
 import click
 
-from mitorch_service.cli.views.output import text
+from mitorch_service.cli.views.duration import duration_text
+from mitorch_service.cli.views.escapes import one_line
+from mitorch_service.cli.views.page import Column, Lines, Page, Table, text
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow, epochs_text
+from mitorch_service.reports.remaining import training_remaining
+
+_BAR = 16  # characters
+_COLUMNS = (
+    Column("training"),
+    Column("status"),
+    Column("name", 3, 10),
+    Column("epoch"),
+    Column("", 7),
+    Column("left", 2),
+    Column("train loss", 5),
+    Column("val loss", 4),
+    Column("metrics", 6, 16),
+)
 
 
 class PassProgress(ABC):
@@ -37,7 +53,9 @@ def show_pass() -> Iterator[PassProgress]:
         return
     from rich.live import Live
 
-    with Live(refresh_per_second=4) as live:
+    from mitorch_service.cli.views.terminal import open_console
+
+    with Live(console=open_console(), refresh_per_second=4) as live:
         yield LiveProgress(live)
 
 
@@ -64,7 +82,7 @@ class PlainProgress(PassProgress):
         self._counts = counts
 
     def note(self, text: str, failed: bool) -> None:
-        click.echo(f"{datetime.now(UTC):%H:%M:%S} {text}", err=failed)
+        click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC {one_line(text)}", err=failed)
         sys.stdout.flush()
 
     def _epoch(self, training: TrainingRow) -> None:
@@ -97,30 +115,38 @@ class LiveProgress(PassProgress):
     def note(self, text: str, failed: bool) -> None:
         from rich.text import Text
 
-        self._live.console.print(Text(f"{datetime.now(UTC):%H:%M:%S} {text}", style="red" if failed else ""))
+        line = f"{datetime.now(UTC):%H:%M:%S} UTC {one_line(text)}"
+        self._live.console.print(Text(line, style="red" if failed else ""), soft_wrap=True)
 
     def _table(self, report: PassReport) -> Any:
-        from rich import box
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
+        from mitorch_service.cli.views.terminal import FittedPage
 
-        table = Table(title=_counts(report), title_justify="left", box=box.SIMPLE_HEAD)
-        for column in ("training", "status", "name", "epoch", "", "train loss", "val loss", "metrics"):
-            table.add_column(column)
-        for training in report.snapshot.active:
-            progress = training.progress
-            done = 0 if progress is None else progress.epoch
-            table.add_row(
-                training.id[:8],
-                training.status,
-                text(training.name),
-                epochs_text(done, training.max_epochs),
-                ProgressBar(training.max_epochs or None, done, width=20, pulse=not training.max_epochs),
-                text(progress and progress.train_loss),
-                text(progress and progress.val_loss),
-                text(progress and progress.metrics),
-            )
-        return table
+        now = datetime.now(UTC)
+        rows = [_active_row(training, now) for training in report.snapshot.active]
+        table = Table("active trainings", _COLUMNS, rows)
+        # In the empty line at its end the terminal shows ^C; behind a row as wide as the window it would begin a line.
+        return FittedPage(Page([table, Lines([""])]), _counts(report))
+
+
+def _active_row(training: TrainingRow, now: datetime) -> list[object]:
+    progress = training.progress
+    done = 0 if progress is None else progress.epoch
+    return [
+        training.id[:8],
+        training.status,
+        training.name,
+        epochs_text(done, training.max_epochs),
+        _bar(done, training.max_epochs),
+        duration_text(training_remaining(training, now)),
+        progress and progress.train_loss,
+        progress and progress.val_loss,
+        progress and progress.metrics,
+    ]
+
+
+def _bar(done: int, of: int) -> str:
+    filled = round(_BAR * min(done / of, 1)) if of else 0
+    return "━" * filled + "·" * (_BAR - filled)
 
 
 def _counts(report: PassReport) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mitorch_service.cli.views.output import show_table, text
+from mitorch_service.cli.views.page import Column, Table, text
 from mitorch_service.models.training import Training
 
 
@@ -21,13 +21,13 @@ def pausing_fields(training: Training) -> list[tuple[str, object]]:
     return [("paused" if training.is_paused() else "pauses", f"after epoch {trial.pause_at} of {training.max_epochs}")]
 
 
-def show_lineage(training: Training) -> None:
-    """Prints the trials that a member of a population was copied from, and the changes of its parameters."""
+def lineage_tables(training: Training) -> list[Table]:
+    """The trials that a member of a population was copied from, and the changes of its parameters; empty for others."""
     lineage = (training.trial and training.trial.lineage) or ()
     rows = []
     for one in lineage:
         names = [name for name in {**one.before, **one.after} if one.before.get(name) != one.after.get(name)]
         changed = ", ".join(f"{name} {text(one.before.get(name))} → {text(one.after.get(name))}" for name in names)
         rows.append([one.epoch, one.parent_number, one.parent[:8], changed])
-    if rows:
-        show_table("lineage", ("after epoch", "from trial", "id", "parameters"), rows)
+    columns = (Column("after epoch"), Column("from trial"), Column("id"), Column("parameters", wraps=True))
+    return [Table("lineage", columns, rows, keep="last", most=3)] if rows else []

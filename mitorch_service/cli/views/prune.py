@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from mitorch_service.cli.views.escapes import raw_stream
 from mitorch_service.operations.retention import PruneReport
 from mitorch_service.stores.requests import Compaction
 
@@ -33,4 +34,4 @@ def show_compaction(compaction: Compaction) -> None:
 def show_progress(report: PruneReport) -> None:
     """Counts on a terminal while pruning."""
     if sys.stderr.isatty():
-        click.echo(f"\r{report.trainings} trainings …", nl=False, err=True)
+        click.echo(f"\r{report.trainings} trainings …", nl=False, file=raw_stream(sys.stderr))

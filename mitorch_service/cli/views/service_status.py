@@ -7,11 +7,36 @@ from datetime import datetime
 import click
 
 from mitorch_service.cli.views.output import show_json, show_table
+from mitorch_service.cli.views.page import Column
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.reports.service_status import ClusterStatus, ServiceStatus
 
-_RUNNING = ("training", "status", "cluster", "epoch", "name", "job", "since")
+_CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
+_JOB_COLUMNS = (
+    Column("job"),
+    Column("status"),
+    Column("priority", 3),
+    Column("name", 2, 12),
+    Column("trials", 1, 20),
+)
+_RUNNING_COLUMNS = (
+    Column("training"),
+    Column("status"),
+    Column("cluster", 2, 12),
+    Column("epoch", 1),
+    Column("name", 3, 12),
+    Column("job", 4),
+    Column("since", 5),
+)
+_QUEUE_COLUMNS = (
+    Column("next"),
+    Column("priority", 1),
+    Column("dataset", 4, 10),
+    Column("name", 2, 12),
+    Column("job", 3),
+    Column("since", 5),
+)
 
 
 def show_status(status: ServiceStatus, now: datetime) -> None:
@@ -20,17 +45,18 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
     missing = missing_controller(status.controller, now)
     click.echo(f"controller: {missing or pass_text(status.controller, now)}")
     rows = [_cluster_row(name, cluster) for name, cluster in status.clusters.items()]
-    show_table("clusters", ("cluster", "nodes", "free", "state"), rows)
+    show_table("clusters", _CLUSTER_COLUMNS, rows)
     show_table("trainings", ("status", "count"), list(status.counts.items()))
     if status.jobs:
-        columns = ("job", "status", "priority", "name", "trials")
-        show_table("active jobs", columns, [(j.id[:8], j.status, j.priority, j.name, j.counts) for j in status.jobs])
+        show_table(
+            "active jobs", _JOB_COLUMNS, [(j.id[:8], j.status, j.priority, j.name, j.counts) for j in status.jobs]
+        )
     if status.running:
-        show_table("running", _RUNNING, [_running_row(row) for row in status.running])
+        show_table("running", _RUNNING_COLUMNS, [_running_row(row) for row in status.running])
     if status.queue:
         show_table(
             "head of the queue",
-            ("next", "priority", "dataset", "name", "job", "since"),
+            _QUEUE_COLUMNS,
             [
                 (r.id[:8], r.priority, r.dataset, r.name, r.job_id[:8] if r.job_id else None, r.created_at)
                 for r in status.queue

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import click
 
+from mitorch_service.cli.views.escapes import one_line
 from mitorch_service.cli.views.output import show_json
 from mitorch_service.models.job import Job
+from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 
@@ -31,7 +33,7 @@ def document_json(document: Training | Job) -> dict[str, object]:
 def wait_for(store: Store, document: Training | Job) -> int:
     """Waits for the end and prints the status; returns the exit code, 0 if it completed."""
     status = _wait(store, document)
-    click.echo(status, err=True)
+    click.echo(_end_text(store, document, status), err=True)
     return 0 if status == "completed" else 1
 
 
@@ -39,8 +41,16 @@ def wait_for_all(store: Store, documents: Mapping[str, Training | Job]) -> int:
     """Waits for several, by name; returns 0 if all completed."""
     statuses = {name: _wait(store, document) for name, document in documents.items()}
     for name, status in statuses.items():
-        click.echo(f"{name}: {status}", err=True)
+        click.echo(f"{name}: {_end_text(store, documents[name], status)}", err=True)
     return 0 if set(statuses.values()) == {"completed"} else 1
+
+
+def _end_text(store: Store, document: Training | Job, status: str) -> str:
+    """The status, with the reason where it is not completed."""
+    from mitorch_service.reports.endings import reason_of
+
+    reason = None if status == "completed" else reason_of(store, document)
+    return one_line(mask_secrets(f"{status}: {reason}" if reason else status))
 
 
 def _wait(store: Store, document: Training | Job) -> str:

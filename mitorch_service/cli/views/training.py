@@ -1,24 +1,33 @@
-"""Prints one training (`miquery ID`)."""
+"""Shows one training (`miquery ID`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-
-import click
 
 from mitorch_service.cli.views.base import View
 from mitorch_service.cli.views.cost import cost_fields, cost_json
-from mitorch_service.cli.views.output import show_fields, show_table, stream_json
-from mitorch_service.cli.views.paused_trials import pausing_fields, show_lineage
+from mitorch_service.cli.views.duration import duration_text
+from mitorch_service.cli.views.page import Block, Column, Fields, Lines, Page, Table
+from mitorch_service.cli.views.paused_trials import lineage_tables, pausing_fields
 from mitorch_service.cli.views.script import script_fields
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import masked_config
-from mitorch_service.models.training import Attempt
+from mitorch_service.models.status import ENDED
+from mitorch_service.models.training import Attempt, Training, epochs_text
+from mitorch_service.reports.remaining import training_remaining
 from mitorch_service.reports.training import TrainingReport, read_curve, read_training
 from mitorch_service.stores.base import Store
 
-_METRICS_SHOWN = 5  # as columns of a curve; --json has all
+_ATTEMPT_COLUMNS = (
+    Column("attempt"),
+    Column("cluster", 2, 10),
+    Column("queued", 5),
+    Column("started", 4),
+    Column("ended", 3),
+    Column("outcome"),
+    Column("reason", 1, wraps=True),
+)
 
 
 class TrainingView(View):
@@ -28,27 +37,34 @@ class TrainingView(View):
         self._store = store
         self._id = id
 
-    def show(self) -> bool:
-        report = read_training(self._store, self._id, datetime.now(UTC))
+    def read(self) -> Page:
+        now = datetime.now(UTC)
+        report = read_training(self._store, self._id, now)
         training = report.training
-        show_fields(_training_fields(report))
-        _show_attempts(training.attempts)
-        show_lineage(training)
-        _show_curve(list(read_curve(self._store, self._id)))
-        if training.error is not None:
-            click.echo(f"\n{training.error.type}: {training.error.message}")
-            for line in training.error.log_tail:
-                click.echo(f"  {line}")
-        return report.has_ended
+        curve = list(read_curve(self._store, self._id))
+        blocks: list[Block] = [
+            Fields(_training_fields(report, now)),
+            *_attempt_tables(training.attempts),
+            *lineage_tables(training),
+            *_curve_blocks(training, curve),
+            *_error_lines(training),
+        ]
+        return Page(blocks, report.has_ended)
 
-    def show_json(self) -> None:
-        report = read_training(self._store, self._id, datetime.now(UTC))
+    def has_ended(self) -> bool:
+        return self._store.trainings.get_training(self._id).status in ENDED
+
+    def fields(self) -> Iterable[tuple[str, object]]:
+        now = datetime.now(UTC)
+        report = read_training(self._store, self._id, now)
+        remaining = training_remaining(report.training, now)
         document = {**report.training.to_document(), "config": masked_config(report.training.config)}
+        document["remaining_seconds"] = remaining and round(remaining.total_seconds())
         curve = (result.to_document() for result in read_curve(self._store, self._id))
-        stream_json({**document, **cost_json(report.cost), "curve": curve}.items())
+        return {**document, **cost_json(report.cost), "curve": curve}.items()
 
 
-def _training_fields(report: TrainingReport) -> list[tuple[str, object]]:
+def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, object]]:
     training = report.training
     trial = training.trial
     refit = training.refit
@@ -56,8 +72,10 @@ def _training_fields(report: TrainingReport) -> list[tuple[str, object]]:
     return [
         ("training", training.id),
         ("name", training.name),
-        ("tags", training.tags),
         ("status", training.status),
+        *_progress_fields(training, now),
+        ("tags", training.tags),
+        ("submitted by", training.submitted_by),
         ("priority", training.priority),
         ("dataset", training.dataset),
         ("job", training.job_id),
@@ -75,21 +93,41 @@ def _training_fields(report: TrainingReport) -> list[tuple[str, object]]:
     ]
 
 
-def _show_attempts(attempts: Sequence[Attempt]) -> None:
-    columns = ("attempt", "cluster", "queued", "started", "ended", "outcome", "reason")
-    if attempts:
-        show_table("attempts", columns, [_attempt_row(attempt) for attempt in attempts])
+def _progress_fields(training: Training, now: datetime) -> list[tuple[str, object]]:
+    progress = training.progress
+    if progress is None or training.status in ENDED:
+        return []
+    left = duration_text(training_remaining(training, now))
+    done = f"{epochs_text(progress.epoch, training.max_epochs)} epochs done"
+    return [("progress", f"{done}, about {left} left" if left else done)]
 
 
-def _show_curve(curve: list[EpochResult]) -> None:
+def _attempt_tables(attempts: Sequence[Attempt]) -> list[Table]:
+    rows = [_attempt_row(attempt) for attempt in attempts]
+    return [Table("attempts", _ATTEMPT_COLUMNS, rows, keep="last", most=3)] if rows else []
+
+
+def _curve_blocks(training: Training, curve: Sequence[EpochResult]) -> list[Block]:
+    """The curve, the objective of a trial first among its metrics, and the notes on its epochs."""
     if not curve:
-        return
-    names = list(curve[0].metrics)[:_METRICS_SHOWN]
-    columns = ("epoch", "train loss", "val loss", *names, "learning rate", "seconds", "images/s")
-    show_table("curve", columns, [_epoch_row(result, names) for result in curve])
-    for result in curve:
-        if result.note is not None:
-            click.echo(f"epoch {result.epoch}: {result.note}")
+        return []
+    objectives = training.trial.all_objectives() if training.trial else []
+    names = dict.fromkeys(name for result in curve for name in result.metrics)
+    ordered = sorted(names, key=lambda name: name not in objectives)
+    columns = [Column("epoch"), Column("train loss", 1), Column("val loss", 1)]
+    columns += [Column(name, 2 + number) for number, name in enumerate(ordered)]
+    columns += [Column(name, 1000 + number) for number, name in enumerate(("learning rate", "seconds", "images/s"))]
+    notes = [f"epoch {result.epoch}: {result.note}" for result in curve if result.note is not None]
+    rows = [_epoch_row(result, ordered) for result in curve]
+    return [Table("curve", columns, rows, keep="thinned"), *([Lines(notes)] if notes else [])]
+
+
+def _error_lines(training: Training) -> list[Lines]:
+    error = training.error
+    if error is None:
+        return []
+    message = f"{error.type}: {error.message}".splitlines()
+    return [Lines(["", *message[:1], *(f"  {line}" for line in [*message[1:], *error.log_tail])])]
 
 
 def _attempt_row(attempt: Attempt) -> list[object]:
@@ -104,7 +142,7 @@ def _attempt_row(attempt: Attempt) -> list[object]:
     ]
 
 
-def _epoch_row(result: EpochResult, names: list[str]) -> list[object]:
+def _epoch_row(result: EpochResult, names: Sequence[str]) -> list[object]:
     metrics = [result.metrics.get(name) for name in names]
     rest = [result.learning_rate, result.epoch_seconds, result.samples_per_second]
     return [result.epoch, result.train_loss, result.val_loss, *metrics, *rest]

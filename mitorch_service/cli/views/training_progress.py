@@ -108,9 +108,9 @@ def _plan_line(plan: TrainingPlan) -> str:
 
 
 def _epoch_line(result: EpochResult, epochs: int) -> str:
-    parts = [f"epoch {result.epoch}/{epochs}", f"train_loss {result.train_loss:.4f}"]
-    if result.val_loss is not None:
-        parts.append(f"val_loss {result.val_loss:.4f}")
-    parts += [f"{name} {value:.4f}" for name, value in islice(result.metrics.items(), _METRICS_SHOWN)]
-    parts += [f"{result.epoch_seconds:.1f} s", f"{result.samples_per_second:.0f} images/s"]
-    return "  ".join(parts)
+    measured = {"train_loss": result.train_loss, "val_loss": result.val_loss}
+    measured |= dict(islice(result.metrics.items(), _METRICS_SHOWN))
+    parts = [f"{name} {value:.4f}" for name, value in measured.items() if value is not None]
+    parts += [] if result.epoch_seconds is None else [f"{result.epoch_seconds:.1f} s"]
+    parts += [] if result.samples_per_second is None else [f"{result.samples_per_second:.0f} images/s"]
+    return "  ".join([f"epoch {result.epoch}/{epochs}", *parts])

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import click
-
-from mitorch_service.cli.views.output import show_fields, show_json, show_table
+from mitorch_service.cli.views.output import show_json, show_page
+from mitorch_service.cli.views.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.reports.why import Why
 from mitorch_service.stores.trainings import Kind
+
+_COLUMNS = (Column("cluster", 0, 12), Column("why not there", wraps=True))
 
 
 def show_why(kind: Kind, why: Why) -> None:
     """Prints the reasons, and a table of the clusters."""
-    show_fields([(kind, why.id), ("status", why.status)])
-    for reason in why.reasons:
-        click.echo(reason)
+    blocks: list[Block] = [Fields([(kind, why.id), ("status", why.status)]), Lines(why.reasons)]
     if why.clusters:
-        show_table("clusters", ("cluster", "why not there"), list(why.clusters.items()))
+        blocks.append(Table("clusters", _COLUMNS, list(why.clusters.items())))
+    show_page(Page(blocks))
 
 
 def show_why_json(why: Why) -> None:

@@ -14,6 +14,7 @@ from mitorch_service.backends.base import Backend
 from mitorch_service.controller.apply.attempt_end import AttemptEnds
 from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
 from mitorch_service.controller.apply.launch import Launcher
+from mitorch_service.controller.apply.search_plots import KeepPlots, keep_plots
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.observe.job_state import observe_job
 from mitorch_service.controller.observe.pareto_front import store_merge
@@ -37,7 +38,7 @@ from mitorch_service.controller.plan.actions import (
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.plan_job import plan_job
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
+from mitorch_service.models.status import ACTIVE_JOBS, JobStatus, TrainingStatus
 from mitorch_service.stores.base import Store
 
 Confirmed = TypeVar("Confirmed", AddRefit, FinishJob)
@@ -75,7 +76,7 @@ class EndJob:
     job_end: FinishJob
 
 
-Step = Action | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob
+Step = Action | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | KeepPlots
 
 
 class ActionApplier:
@@ -119,6 +120,8 @@ class ActionApplier:
         if added:
             text = f"job {action.job_id[:8]}: {added} trials queued"
             self._events.note(text, PassCount.TRIALS_ADDED, amount=added)
+        if action.starts_job:
+            self._store.jobs.start_job(action.job_id, now)
 
     @apply.register
     def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:
@@ -207,6 +210,10 @@ class ActionApplier:
     def _launch_batch(self, step: LaunchBatch, now: datetime) -> None:
         self._launcher.launch(step.launches, now)
 
+    @apply.register
+    def _keep_plots(self, step: KeepPlots, now: datetime) -> None:
+        keep_plots(self._store, step, self._events)
+
     def _end(self, end: FinishJob, now: datetime) -> None:
         self._store.rungs.remove_rungs(end.job_id)  # all its trials have ended
         ended = self._store.jobs.finish_job(
@@ -215,6 +222,8 @@ class ActionApplier:
         if ended:
             reason = f": {end.error}" if end.error else ""
             self._events.note(f"job {end.job_id[:8]} {end.status}{reason}", PassCount.JOBS_ENDED)
+        if ended and end.status == JobStatus.COMPLETED and self._artifacts is not None:
+            self._pending.append(KeepPlots(end.job_id, self._artifacts))
 
     def _confirmed(self, action: Confirmed, now: datetime) -> Confirmed | None:
         """The action as a second observation of its job leads to it; None if that leads to none.

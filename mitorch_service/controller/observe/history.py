@@ -48,7 +48,8 @@ def records(space: Space, rows: Iterable[TrialRow | TrainingRow], keep_canceled:
     """Returns the trials that have a point of the space. A canceled one takes up its point, but has no value."""
     found = []
     for row in rows:
-        point = None if row.trial is None else space.point_of(row.trial.parameters)
+        trial = row.trial
+        point = None if trial is None else space.point_of(trial.parameters, options=trial.options)
         if row.trial is not None and point is not None and (keep_canceled or row.status != TrainingStatus.CANCELED):
             found.append(_record(row.trial, row.status, point))
     return found

@@ -75,6 +75,7 @@ def _best_trial(store: Store, job: Job) -> BestTrial | None:
                 number=row.trial.number,
                 value=row.trial.value,
                 parameters=row.trial.parameters,
+                options=row.trial.options,
                 model=row.artifacts.get("model"),
             )
     return None

@@ -40,6 +40,7 @@ def best_of_highest_rung(store: Store, job: Job) -> BestTrial | None:
                     number=record.number,
                     value=row.trial.curve.get(str(epochs), record.loss),
                     parameters=row.trial.parameters,
+                    options=row.trial.options,
                     model=row.artifacts.get("model"),
                 )
     return None

@@ -19,6 +19,7 @@ class AddTrials:
 
     job_id: str
     trainings: tuple[Training, ...]
+    starts_job: bool = False  # the job is new, and running from now on
 
 
 @dataclass(frozen=True)

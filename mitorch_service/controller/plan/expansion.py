@@ -11,6 +11,7 @@ from mitorch_service.models.new_training import new_training
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.search.base import History, Study, TrialRecord, suggest
 from mitorch_service.search.samplers.registry import sampler
+from mitorch_service.search.samplers.threads import one_blas_thread
 from mitorch_service.search.space.space import Point, Space
 
 TRIALS_A_PASS = 200  # bounds the time of a pass; the next one creates more
@@ -36,11 +37,12 @@ def expand(
     history = History(study, records)
     first = 0 if last_number is None else last_number + 1
     trials: list[Training] = []
-    for number in range(first, first + room(job, last_number, open_count, failed)):
-        point = suggest(algorithm, history, number)
-        if point is None:
-            break
-        trials.append(_trial(job, study.space, point, number, now))
+    with one_blas_thread():
+        for number in range(first, first + room(job, last_number, open_count, failed)):
+            point = suggest(algorithm, history, number)
+            if point is None:
+                break
+            trials.append(_trial(job, study.space, point, number, now))
     return tuple(trials)
 
 
@@ -76,6 +78,7 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
     trial = Trial(
         number=number,
         parameters=parameters,
+        options=space.options(point),
         objective=objectives[0],
         direction=job.search.resolved_direction(),
         objectives=list(objectives) if len(objectives) > 1 else [],
@@ -93,6 +96,7 @@ def _trial(job: Job, space: Space, point: Point, number: int, now: datetime) -> 
         priority=job.priority,
         name=job.name,
         tags=job.tags,
+        submitted_by=job.submitted_by,
         job_id=job.id,
         trial=trial,
     )

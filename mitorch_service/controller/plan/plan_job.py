@@ -81,7 +81,7 @@ def _add_trials(now: datetime, state: JobState) -> list[Action] | None:
         return [_finish_unusable(state, str(error))]
     if not resumed and not created:
         return None
-    added = [AddTrials(state.job.id, created)] if created else []
+    added = [AddTrials(state.job.id, created, state.job.status == JobStatus.NEW)] if created else []
     return [*resumed, *added, *_progress(state)]
 
 

@@ -97,7 +97,7 @@ class PopulationPlan(PausedTrials):
         """The members that reached the step, and those that are lost there, with an infinite loss."""
         members: list[Member] = []
         for number, member in sorted(self.members.items()):
-            point = self.study.space.point_of(member.trial.parameters)
+            point = self.study.space.point_of(member.trial.parameters, options=member.trial.options)
             lost = member.is_lost_at(epochs)
             if point is not None and (lost or number in self.losses[epochs]):
                 members.append(Member(number, point, math.inf if lost else self.losses[epochs][number]))
@@ -113,4 +113,5 @@ class PopulationPlan(PausedTrials):
             after=parameters,
         )
         stored = {key: value for key, value in config.items() if key != "dataset"}  # as new_training does
-        return MemberReplacement(stored, inheritance, len(member.trial.lineage or ()))
+        options = self.study.space.options(decision.point)
+        return MemberReplacement(stored, inheritance, len(member.trial.lineage or ()), options)

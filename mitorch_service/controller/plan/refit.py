@@ -34,7 +34,7 @@ class RefitState:
 
 def refit_training(job: Job, space: Space, best: BestTrial, now: datetime) -> Training:
     """Returns the final training to create. Raises ValueError if the winner's parameters are not of the job's space."""
-    point = space.point_of(best.parameters)
+    point = space.point_of(best.parameters, options=best.options)
     if point is None:
         raise ValueError(f"the parameters of its trial {best.number} are not of the space")
     return new_training(
@@ -46,6 +46,7 @@ def refit_training(job: Job, space: Space, best: BestTrial, now: datetime) -> Tr
         priority=job.priority,
         name=job.name,
         tags=job.tags,
+        submitted_by=job.submitted_by,
         refit=Refit(job_id=job.id, number=best.number, parameters=best.parameters),
     )
 

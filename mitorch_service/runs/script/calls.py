@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -59,11 +58,10 @@ class ScriptCalls:
             result = EpochResult(
                 epoch=checked_epoch(message["epoch"]),
                 train_loss=_number(message, "train_loss"),
-                val_loss=None if message.get("val_loss") is None else _number(message, "val_loss"),
+                val_loss=_number(message, "val_loss"),
                 metrics=checked_metrics(metrics),
                 learning_rate=_number(message, "learning_rate"),
                 epoch_seconds=max(0.0, (now - self._epoch_began).total_seconds()),
-                samples_per_second=math.nan,
                 finished_at=now,
             )
             self._epoch = result.epoch
@@ -90,7 +88,7 @@ class ScriptCalls:
         return {"stop": stop}
 
 
-def _number(message: Message, name: str) -> float:
-    """NaN for a number that is not reported."""
+def _number(message: Message, name: str) -> float | None:
+    """None for a number that is not reported."""
     value = message.get(name)
-    return math.nan if value is None else checked_number(name, value)
+    return None if value is None else checked_number(name, value)

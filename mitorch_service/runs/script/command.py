@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mitorch_service.models.script import is_secret
+from mitorch_service.models.script import filled, is_secret
 from mitorch_service.models.secrets import mask_secrets
 
 _PARAMETERS = "{parameters}"
@@ -63,10 +63,9 @@ class Mask:
 
 
 def _filled(word: str, paths: Mapping[str, Path]) -> str:
-    def path(match: re.Match[str]) -> str:
-        name = match[1]
+    def path(name: str) -> str:
         if name not in paths:
             raise ValueError(f"script.command: {{{name}}} is a file of the data set, which has none; remove it")
         return str(paths[name])
 
-    return re.sub(r"\{(parameters_file|train|val|test)\}", path, word)
+    return filled(word, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import platform
 import signal
@@ -18,11 +17,12 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError
 from mitorch_service.inherited_settings import MARK, close_settings_fd
+from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost
-from mitorch_service.runs.context import START_PATIENCE, AttemptContext
+from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Upload, Work, deliver
 from mitorch_service.runs.resume import complete_curve
 from mitorch_service.runs.script.api import ADDRESS, CHECKPOINT, PARAMETERS
@@ -86,7 +86,8 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
     elif ended.code != 0:
         end = _failed(ended, screen.last, artifacts)
     else:
-        end = finished(training, _evaluation(training, calls), artifacts)
+        last = _last_result(context, calls, resumed=restored is not None)
+        end = finished(training, _evaluation(training, last), artifacts)
         uploads += _outputs(context, output)
     epochs = calls.recent[-1].epoch if calls.recent else 0 if restored is None else restored.epoch
     return _delivered(context, Work(end, uploads, epochs))
@@ -218,13 +219,19 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"  # a real-time signal has no name
 
 
-def _evaluation(training: Training, calls: ScriptCalls) -> dict[str, float] | None:
+def _last_result(context: AttemptContext, calls: ScriptCalls, resumed: bool) -> EpochResult | None:
+    """The last report; of a script that had none left to make when it resumed, the last that is recorded."""
+    if calls.recent or not resumed:
+        return calls.recent[-1] if calls.recent else None
+    return persistently(lambda: context.store.runs.last_result(context.training.id), END_PATIENCE)
+
+
+def _evaluation(training: Training, last: EpochResult | None) -> dict[str, float] | None:
     """The last reported numbers; the training loss only if it is an objective, or if nothing else was reported."""
-    if not calls.recent:
+    if last is None:
         return None
-    last = calls.recent[-1]
     measured = {**({} if last.val_loss is None else {"val_loss": last.val_loss}), **last.metrics}
     wanted = training.trial is not None and "train_loss" in training.trial.all_objectives()
-    if not math.isnan(last.train_loss) and (wanted or not measured):
+    if last.train_loss is not None and (wanted or not measured):
         measured["train_loss"] = last.train_loss
     return measured

@@ -36,8 +36,9 @@ def _idle(parameter: Parameter) -> list[str]:
     if not isinstance(parameter.expression, Choice):
         return []
     texts = [repr(option) if not _is_plain(option) else json.dumps(option) for option in parameter.expression.options]
-    again = [index for index, text in enumerate(texts) if text in texts[:index]]
-    return [f"option {index} is the same as option {texts.index(texts[index])}: it is tried twice" for index in again]
+    first: dict[str, int] = {}
+    found = [(index, first.setdefault(text, index)) for index, text in enumerate(texts)]
+    return [f"option {index} is the same as option {same}: it is tried twice" for index, same in found if same < index]
 
 
 def _is_plain(option: object) -> bool:

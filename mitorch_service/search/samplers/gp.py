@@ -113,8 +113,8 @@ def log_expected_improvement(z: Matrix) -> Matrix:
 
 
 def _is_near(features: Matrix, others: Matrix, distance: float) -> Matrix:
-    squares = ((features[:, None, :] - others[None, :, :]) ** 2).sum(axis=2)
-    return np.asarray(squares.min(axis=1) < distance**2)
+    lengths = (features**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
+    return np.asarray((lengths - 2 * features @ others.T).min(axis=1) < distance**2)
 
 
 def _around(rows: Matrix, scale: float, generator: np.random.Generator) -> Matrix:

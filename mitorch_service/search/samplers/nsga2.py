@@ -29,17 +29,20 @@ class Nsga2Sampler(Sampler):
         return self._child(points[_winner(parents, generator)], points[_winner(parents, generator)], generator)
 
     def _child(self, one: Point, other: Point, generator: random.Random) -> Point:
-        """Takes each parameter from either parent; mutates one of them, on average, to a random value."""
+        """Takes each parameter from either parent that has it; mutates one of them, on average, to a random value. The
+        parameter of another branch may have the same name: its value may be outside of this one's range."""
         mutation = 1 / max(len(one), 1)
+        space = self.study.space
+        parents = [space.by_key(parent) for parent in (one, other)]
 
         def inherit(expression: Choice | Range, name: str) -> float:
-            values = [parent[name] for parent in (one, other) if name in parent]
+            key = space.keys[id(expression)]
+            values = [parent[key] for parent in parents if key in parent]
             if not values or generator.random() < mutation:
                 return draw(expression, f"{generator.random()}/{name}")
-            value = generator.choice(values)
-            return min(value, len(expression.options) - 1) if isinstance(expression, Choice) else value
+            return generator.choice(values)
 
-        return self.study.space.point_from(inherit)
+        return space.point_from(inherit)
 
 
 def _winner(parents: list[int], generator: random.Random) -> int:

@@ -8,16 +8,18 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from mitorch_service.models.objectives import Direction
 from mitorch_service.search.samplers.distributions import distribution, to_distribution
 from mitorch_service.search.space.space import Point, Space
 
 
-def new_study(objectives: int) -> optuna.Study:
-    """Returns an empty study that minimizes `objectives` values, without Optuna's log line on stderr."""
+def new_study(objectives: int, directions: Sequence[Direction] = ()) -> optuna.Study:
+    """Returns an empty study of `objectives` values, which are minimized unless `directions` says otherwise, without
+    Optuna's log line on stderr."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        return optuna.create_study(directions=["minimize"] * objectives)
+        return optuna.create_study(directions=list(directions) or ["minimize"] * objectives)
     finally:
         optuna.logging.set_verbosity(verbosity)
 

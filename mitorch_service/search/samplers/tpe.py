@@ -34,7 +34,6 @@ class TpeSampler(Sampler):
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
-        self._keys = {id(parameter.expression): parameter.key for parameter in study.space.parameters}
         self._distributions = {p.key: distribution(p.expression) for p in study.space.parameters}
         self._width = UnitCube(study.space).width
 
@@ -67,7 +66,7 @@ class TpeSampler(Sampler):
         trial = study.ask()
 
         def draw(expression: Choice | Range, _: str) -> float:
-            key = self._keys[id(expression)]
+            key = self.study.space.keys[id(expression)]
             return from_distribution(expression, suggested(trial, key, self._distributions[key]))
 
         point = self.study.space.point_from(draw)

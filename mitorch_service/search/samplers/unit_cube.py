@@ -39,8 +39,10 @@ class UnitCube:
     def point(self, row: Iterable[float]) -> Point:
         """Returns the point of a row (width), with numbers that the ranges allow."""
         units = list(row)
-        expressions = {id(parameter.expression): self.columns[parameter.key] for parameter in self.space.parameters}
-        return self.space.point_from(lambda expression, _: _from_unit(expression, units[expressions[id(expression)]]))
+        keys = self.space.keys
+        return self.space.point_from(
+            lambda expression, _: _from_unit(expression, units[self.columns[keys[id(expression)]]])
+        )
 
     def snap(self, matrix: Matrix) -> Matrix:
         """Returns each row (n x width) moved to the nearest point of the space."""
@@ -102,4 +104,6 @@ def _features_of(kind: Choice | Range, units: Matrix) -> Matrix:
     indices = np.minimum((units * count).astype(int), count - 1)
     if order := kind.order():
         return np.asarray((np.argsort(order)[indices] + 0.5) / count)[:, None]
-    return np.asarray(np.eye(count)[indices] * np.sqrt(0.5))  # the distance of two options is 1
+    one_hot = np.zeros((len(units), count))
+    one_hot[np.arange(len(units)), indices] = np.sqrt(0.5)  # the distance of two options is 1
+    return one_hot

@@ -9,8 +9,12 @@ Expressions are objects with one key that begins with ``_``, and sometimes ``ste
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import TypeAlias, TypeGuard
 
 from mitorch_service.errors import Problem
@@ -25,34 +29,63 @@ Node: TypeAlias = "Scalar | Choice | Range | list[Node] | dict[str, Node]"
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several options; the parameters inside an option exist only while it is chosen."""
+    """One of several options; the parameters inside an option exist only while it is chosen.
+
+    An option is identified by its index. Its label is for people; no two look the same.
+    """
 
     options: tuple[Node, ...]
 
+    @cached_property
+    def labels(self) -> tuple[Scalar, ...]:
+        """The options as a parameter's values: a plain value itself, a sub-config's name if that is unique, else its
+        place; a plain value that repeats an earlier one also has its place."""
+        names = Counter(map(_name, self.options))
+        names.update(shown(option) for option in self.options if _is_plain(option))
+        taken: set[str] = set()
+        found: dict[int, Scalar] = {}
+        for index in sorted(range(len(self.options)), key=lambda index: not _is_plain(self.options[index])):
+            option, name = self.options[index], _name(self.options[index])
+            label = option if _is_plain(option) else name if name and names[name] == 1 else f"option {index}"
+            while shown(label) in taken:
+                label = f"{shown(label)} (option {index})"
+            taken.add(shown(label))
+            found[index] = label
+        return tuple(found[index] for index in range(len(self.options)))
+
+    @cached_property
+    def ends(self) -> list[float]:
+        """The number of points up to each option, its own included; infinite from the first continuous one on."""
+        return list(accumulate(map(points, self.options)))
+
     def label(self, index: int) -> Scalar:
-        """Returns the option as a parameter's value: a plain value itself, a sub-config's name if it is unique."""
-        option = self.options[index]
-        if not isinstance(option, dict | list | Choice | Range):
-            return option
-        names = [o.get("name") if isinstance(o, dict) else None for o in self.options]
-        name = names[index]
-        return name if isinstance(name, str) and names.count(name) == 1 else f"option {index}"
+        """Returns the label of an option."""
+        return self.labels[index]
 
     def order(self) -> list[int]:
         """Returns the options' indices by rising value if all are numbers, two or more; else an empty list."""
+        return self._order
+
+    def raw(self, value: object) -> int:
+        """Returns the index of the option with the label `value`. Raises ValueError if there is none."""
+        known = isinstance(value, bool | int | float | str | None)
+        index = self._indices.get((type(value), value)) if known else None
+        if index is None and isinstance(value, int | float) and not isinstance(value, bool):
+            index = self._indices.get((float, value), self._indices.get((int, value)))
+        if index is None:
+            raise ValueError(f"{value!r} is none of {list(self.labels)}")
+        return index
+
+    @cached_property
+    def _indices(self) -> dict[tuple[type, object], int]:
+        return {(type(label), label): index for index, label in enumerate(self.labels)}  # True equals 1
+
+    @cached_property
+    def _order(self) -> list[int]:
         numbers = [o for o in self.options if isinstance(o, int | float) and not isinstance(o, bool)]
         if len(numbers) < 2 or len(numbers) < len(self.options):
             return []
         return sorted(range(len(numbers)), key=lambda index: numbers[index])
-
-    def raw(self, value: object) -> int:
-        """Returns the index of the option with the label `value`. Raises ValueError if there is none."""
-        labels = [self.label(index) for index in range(len(self.options))]
-        equal = [index for index, label in enumerate(labels) if label == value]
-        alike = [index for index in equal if type(labels[index]) is type(value)]  # True equals 1
-        if not equal:
-            raise ValueError(f"{value!r} is none of {labels}")
-        return (alike or equal)[0]
 
 
 @dataclass(frozen=True)
@@ -86,7 +119,7 @@ class Range:
         if self.step is not None and not self.log:
             return min(max(((value - self.low) / self.step + 0.5) / self.count(), 0.0), 1.0)
         low, high = self._ends()
-        scaled = (math.log(value / low) / math.log(high / low)) if self.log else (value - low) / (high - low)
+        scaled = _log_ratio(value, low) / _log_ratio(high, low) if self.log else (value - low) / (high - low)
         return min(max(scaled, 0.0), 1.0)
 
     def from_unit(self, unit: float) -> float | int:
@@ -94,6 +127,8 @@ class Range:
         if self.step is not None and not self.log:
             return self.nth(min(int(unit * self.count()), int(self.count()) - 1))
         low, high = self._ends()
+        if self.log and math.isinf(high / low):
+            return self.snap(math.exp(math.log(low) + _log_ratio(high, low) * unit))
         return self.snap(low * (high / low) ** unit if self.log else low + (high - low) * unit)
 
     def _ends(self) -> tuple[float, float]:
@@ -111,6 +146,22 @@ class Range:
             return round(min(max(value, self.low), self.high))
         short = float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
         return min(max(short, float(self.low)), float(self.high))
+
+
+def points(node: Node) -> float:
+    """Returns the number of points of a part, an integer or infinity. Conditional parameters count where they are
+    active."""
+    if isinstance(node, Choice):
+        return node.ends[-1]
+    if isinstance(node, Range):
+        return int(node.count()) if node.count() < math.inf else math.inf
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return math.prod(map(points, parts))
+
+
+def shown(label: Scalar) -> str:
+    """Returns a label as people see it: 1 and "1" look the same."""
+    return label if isinstance(label, str) else json.dumps(label)
 
 
 def parse_expressions(value: object, path: str, problems: list[Problem]) -> Node:
@@ -174,6 +225,21 @@ def _check_step(kind: str, step: object, bounds: tuple[float, float], found: lis
         found.append(f"step must be above 0 and at most high - low (it is {step})")
     elif kind == "_int" and not float(step).is_integer():
         found.append(f"step must be a whole number with _int (it is {step})")
+
+
+def _log_ratio(high: float, low: float) -> float:
+    """The logarithm of high / low, also where the ratio is no finite number."""
+    return math.log(high) - math.log(low) if math.isinf(high / low) else math.log(high / low)
+
+
+def _is_plain(option: Node) -> TypeGuard[Scalar]:
+    return not isinstance(option, dict | list | Choice | Range)
+
+
+def _name(option: Node) -> str | None:
+    """The name of a sub-config."""
+    name = option.get("name") if isinstance(option, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

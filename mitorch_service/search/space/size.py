@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_right
 
-from mitorch_service.search.space.expressions import Choice, Node, Range
+from mitorch_service.search.space.expressions import Choice, Node, Range, points
 from mitorch_service.search.space.space import Point, Space
 
 
 def size(space: Space) -> float:
     """Returns the number of points, an integer or infinity. Conditional parameters count where they are active."""
-    return _size(space.root)
+    return points(space.root)
 
 
 def point_with_number(space: Space, number: int) -> Point:
@@ -38,23 +38,14 @@ def _parts(node: Node) -> list[Node]:
     return node if isinstance(node, list) else []
 
 
-def _size(node: Node) -> float:
-    if isinstance(node, Choice):
-        return sum(map(_size, node.options))
-    if isinstance(node, Range):
-        return int(node.count()) if node.count() < math.inf else math.inf
-    return math.prod(map(_size, _parts(node)))
-
-
 def _unrank(node: Node, digits: _Digits, drawn: dict[int, float]) -> None:
     if isinstance(node, Choice):
-        rest = digits.take(int(_size(node)))
-        for index, option in enumerate(node.options):
-            if rest < (count := int(_size(option))):
-                drawn[id(node)] = index
-                return _unrank(option, _Digits(rest), drawn)
-            rest -= count
-    elif isinstance(node, Range):
+        rest = digits.take(int(node.ends[-1]))
+        index = bisect_right(node.ends, rest)
+        drawn[id(node)] = index
+        before = int(node.ends[index - 1]) if index else 0
+        return _unrank(node.options[index], _Digits(rest - before), drawn)
+    if isinstance(node, Range):
         drawn[id(node)] = node.nth(digits.take(int(node.count())))
     for part in reversed(_parts(node)):
         _unrank(part, digits, drawn)

@@ -12,7 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mitorch_service.search.stopping.base import Question, Standing, Stopper, best_so_far, rungs_before
+from mitorch_service.search.stopping.base import (
+    Question,
+    Standing,
+    Stopper,
+    best_so_far,
+    last_epochs,
+    rungs_before,
+)
 
 _GRACE = 8  # no trial stops in the first 1/8 of the epochs
 _WHOLE_EVERY, _WHOLE = 8, 5  # trials whose number has this remainder run to their end
@@ -26,10 +33,12 @@ class Asha(Stopper):
         self.factor, self.spares = factor, spares
         self.rungs = rungs_before(max_epochs, factor, max_epochs // _GRACE if min_epochs is None else min_epochs)
 
-    def question(self, number: int, curve: Sequence[float]) -> Question | None:
-        if len(curve) not in self.rungs or (self.spares and number % _WHOLE_EVERY == _WHOLE):
+    def question(self, number: int, curve: Sequence[float], epochs: Sequence[int] | None = None) -> Question | None:
+        before, now = last_epochs(curve, epochs)
+        passed = [rung for rung in self.rungs if before < rung <= now]
+        if not passed or (self.spares and number % _WHOLE_EVERY == _WHOLE):
             return None
-        return Question(len(curve), best_so_far(curve))
+        return Question(passed[-1], best_so_far(curve))
 
     def stops(self, question: Question, standing: Standing) -> bool:
         return standing.better >= max(standing.reached // self.factor, 1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 class Question:
     """The comparison that decides whether a trial continues."""
 
-    epochs: int  # after which the losses are compared
+    epochs: int  # after which the losses are compared; the trial's next report may have come later
     loss: float  # the trial's own
     bracket: int = 0  # only trials of the same bracket are compared
 
@@ -44,8 +44,9 @@ class Stopper(ABC):
         return 0
 
     @abstractmethod
-    def question(self, number: int, curve: Sequence[float]) -> Question | None:
-        """Returns the comparison after the last epoch of the curve (losses from epoch 1 on); None: it continues."""
+    def question(self, number: int, curve: Sequence[float], epochs: Sequence[int] | None = None) -> Question | None:
+        """Returns the comparison after the last epoch of the curve; None: it continues. `epochs`: those of its losses,
+        ascending, as a script may report some only; None: 1, 2, 3…"""
 
     @abstractmethod
     def stops(self, question: Question, standing: Standing) -> bool:
@@ -54,6 +55,12 @@ class Stopper(ABC):
     def observed_epochs(self, max_epochs: int) -> list[int]:
         """Returns the epochs at which the sampler gets the values of stopped trials: 1, 3, 9…, or the rungs."""
         return rungs(1, 3, max_epochs)
+
+
+def last_epochs(curve: Sequence[float], epochs: Sequence[int] | None) -> tuple[int, int]:
+    """Returns the epoch of the report before the last one (0: there is none), and that of the last one."""
+    known = range(1, len(curve) + 1) if epochs is None else epochs
+    return (known[-2] if len(known) > 1 else 0), known[-1]
 
 
 def best_so_far(curve: Sequence[float]) -> float:

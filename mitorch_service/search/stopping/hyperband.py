@@ -25,9 +25,9 @@ class Hyperband(Stopper):
     def bracket(self, number: int) -> int:
         return self._turns[number % len(self._turns)]
 
-    def question(self, number: int, curve: Sequence[float]) -> Question | None:
+    def question(self, number: int, curve: Sequence[float], epochs: Sequence[int] | None = None) -> Question | None:
         bracket = self.bracket(number)
-        question = self.brackets[bracket].question(number, curve)
+        question = self.brackets[bracket].question(number, curve, epochs)
         return None if question is None else Question(question.epochs, question.loss, bracket)
 
     def stops(self, question: Question, standing: Standing) -> bool:

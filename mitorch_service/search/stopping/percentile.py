@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mitorch_service.search.stopping.base import Question, Standing, Stopper, best_so_far
+from mitorch_service.search.stopping.base import Question, Standing, Stopper, best_so_far, last_epochs
 
 
 class Percentile(Stopper):
@@ -14,10 +14,10 @@ class Percentile(Stopper):
     def __init__(self, percentile: float = 50.0, min_epochs: int = 1, min_trials: int = 5, every: int = 1) -> None:
         self.percentile, self.min_epochs, self.min_trials, self.every = percentile, min_epochs, min_trials, every
 
-    def question(self, number: int, curve: Sequence[float]) -> Question | None:
-        epochs = len(curve)
-        due = epochs >= self.min_epochs and (epochs - self.min_epochs) % self.every == 0
-        return Question(epochs, best_so_far(curve)) if due else None
+    def question(self, number: int, curve: Sequence[float], epochs: Sequence[int] | None = None) -> Question | None:
+        before, now = last_epochs(curve, epochs)
+        due = now - (now - self.min_epochs) % self.every
+        return Question(due, best_so_far(curve)) if due >= self.min_epochs and due > before else None
 
     def stops(self, question: Question, standing: Standing) -> bool:
         others = standing.reached - 1

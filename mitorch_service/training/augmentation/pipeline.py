@@ -18,7 +18,9 @@ from mitorch_service.models.config import AugmentationConfig, AugmentationStep
 from mitorch_service.models.validation import check
 from mitorch_service.training.augmentation.builders import BUILDERS
 from mitorch_service.training.augmentation.options import AUGMENTATIONS_GROUP, ON_BATCHES, OPTIONS
+from mitorch_service.training.augmentation.placement import Placement
 from mitorch_service.training.augmentation.presets import expand_presets
+from mitorch_service.training.augmentation.transforms import SeededStep
 from mitorch_service.training.data.targets import Boxes, Kind
 from mitorch_service.training.plugins import load_plugin
 
@@ -39,6 +41,9 @@ _LEAST_SIDE = 1.0  # pixels; smaller boxes are not trained on
 _LEAST_MEASURED = 0.01  # pixels; in evaluation a box too small to be detected still counts as missed
 _SPARE = 2.0  # images are decoded at this many times the size needed, because the resizing after it filters better
 
+_FIXED = {"resize", "letterbox", "center_crop", "smallest_max_size"}  # steps that draw nothing and move pixels linearly
+_LONGEST_PROBE = 4096  # pixels of a side of the blank image that finds a placement
+
 _DETECTION = {
     "train": [AugmentationStep(name="random_iou_crop"), AugmentationStep(name="horizontal_flip")],
     "val": [AugmentationStep(name="letterbox")],
@@ -53,7 +58,7 @@ def steps_for(config: AugmentationConfig, kind: Kind, part: str) -> Sequence[Aug
 
 
 class Augmentation:
-    """The steps, applied in order. Draws from torch's global generator only."""
+    """The steps, applied in order. All that they draw follows from torch's global generator."""
 
     def __init__(
         self,
@@ -82,6 +87,22 @@ class Augmentation:
         for transform in self._on_tensors:
             tensor = transform(tensor)
         return tensor, boxes
+
+    def placement(self, size: tuple[int, int]) -> Placement:
+        """Returns where the steps put an image of this size, width and height in pixels; for fixed steps only."""
+        part = min(1.0, _LONGEST_PROBE / max(size))
+        image = Image.new("RGB", (max(1, round(size[0] * part)), max(1, round(size[1] * part))))
+        width, height = image.size
+        moved = tv_tensors.BoundingBoxes(
+            [[0, 0, width, height], [0, 0, width / 2, height / 2]],
+            format="XYXY",
+            canvas_size=(height, width),
+            dtype=torch.float32,
+            clamping_mode=None,
+        )
+        for transform in self._on_pictures:
+            image, moved = transform(image, moved)
+        return Placement.between(size, moved.as_subclass(Tensor))
 
     def _with_boxes(self, image: Image.Image, boxes: Boxes) -> tuple[Image.Image, Boxes]:
         corners = torch.from_numpy(boxes.boxes)
@@ -125,6 +146,11 @@ def build_augmentation(
     return Augmentation(on_pictures, on_tensors, shorter_side, _LEAST_SIDE if training else _LEAST_MEASURED)
 
 
+def is_fixed(steps: Sequence[AugmentationStep]) -> bool:
+    """Returns whether the steps give an image of one size always the same place in the network's input."""
+    return all(step.name in _FIXED for step in expand_presets(steps))
+
+
 def _sized(steps: list[AugmentationStep], kind: Kind) -> list[AugmentationStep]:
     names = {step.name for step in steps}
     crop = max((place for place, step in enumerate(steps) if step.name == "random_iou_crop"), default=-1)
@@ -142,7 +168,7 @@ def _build(step: AugmentationStep, size: int, kind: Kind, colour: Sequence[int])
     """Returns the transform, and the shorter side that it needs of an image, as a multiple of the input size."""
     if step.name not in OPTIONS:
         plugin: Callable[[dict[str, Any], int], v2.Transform] = load_plugin(AUGMENTATIONS_GROUP, step.name)
-        return plugin(step.options, size), _SPARE
+        return SeededStep(plugin(step.options, size)), _SPARE
     parsed, problems = check(OPTIONS[step.name], step.options)
     if parsed is None:
         found = [Problem(f"{step.name}.{problem.path}", problem.message) for problem in problems]

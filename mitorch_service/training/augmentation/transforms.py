@@ -1,4 +1,4 @@
-"""Transforms that torchvision lacks, or lacks for boxes. All draw from torch's global generator only."""
+"""Transforms that torchvision lacks, or lacks for boxes. All that they draw follows from torch's global generator."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
+
+from mitorch_service.training.seeding import others_seeded
 
 _GREY = 114  # padding, in 0..255
 _GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
@@ -111,6 +113,19 @@ class JpegArtefacts(v2.Transform):  # type: ignore[misc]
         buffer = BytesIO()
         inpt.save(buffer, "JPEG", quality=params["quality"])
         return Image.open(buffer).convert("RGB")
+
+
+class SeededStep(v2.Transform):  # type: ignore[misc]
+    """A step of another package, which may draw from NumPy or `random`: seeds both with a number of torch's generator,
+    so that an image is the same in every process and after a resumption."""
+
+    def __init__(self, step: Any) -> None:
+        super().__init__()
+        self._step = step
+
+    def forward(self, *inputs: Any) -> Any:
+        with others_seeded(int(torch.randint(2**62, ()))):
+            return self._step(*inputs)
 
 
 class _MovesBoxes:

@@ -21,6 +21,7 @@ class BadImage:
     exception of a loading process in the text of its traceback."""
 
     message: str
+    index: int  # in the data set
 
 
 @dataclass

@@ -61,7 +61,7 @@ class Images(Dataset[Sample | BadImage]):
         try:
             picture = self._picture(key.index)
         except DataError as error:
-            return BadImage(f"{self.image_list.name}: {error}")
+            return BadImage(f"{self.image_list.name}: {error}", key.index)
         target = self.image_list.target(key.index)
         with torch.random.fork_rng(devices=[]):  # leaves the network's random numbers untouched
             torch.default_generator.manual_seed(derived_seed(self._seed, key.epoch, key.index))

@@ -113,6 +113,7 @@ class Batches:
         self._loader = self._open()
         self._stall_timeout = stall_timeout
         self.bad: dict[str, None] = {}  # messages of the images left out, in order, each once
+        self._left_out: set[int] = set()  # their numbers in the data set, of the last epoch
 
     def __len__(self) -> int:
         return len(self._order)
@@ -128,12 +129,18 @@ class Batches:
         self._order.epoch = number
         self._order.first = first
         known = len(self.bad)
+        self._left_out.clear()  # one that could not be read may be back
         for loaded in self._arriving():
             self._check(loaded)
             if loaded.batch is not None:
                 yield loaded.batch
         if new := list(self.bad)[known:]:
             log.warning("%d images cannot be loaded and are left out (data.on_error); the first: %s", len(new), new[0])
+
+    def delivered(self, number: int) -> list[int]:
+        """The images of the last epoch, whose number is given, in its order: if it was whole and without `refill`."""
+        self._order.epoch, self._order.first = number, 0
+        return [key.index for keys in self._order for key in keys if key.index not in self._left_out]
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +194,7 @@ class Batches:
         if loaded.bad and self._on_error == "fail":
             raise DataError(f"{loaded.bad[0].message} To train without such images, set data.on_error to 'skip'.")
         self.bad |= dict.fromkeys(bad.message for bad in loaded.bad)
+        self._left_out |= {bad.index for bad in loaded.bad}
         if loaded.batch is None:
             raise DataError(f"No image of a whole batch can be loaded: {loaded.bad[0].message}")
 

@@ -48,6 +48,10 @@ class Targets(ABC):
         """The number of images that show each class (detection: of its boxes); classes without any are left out."""
 
     @abstractmethod
+    def renumbered(self, numbers: Sequence[int]) -> Targets:
+        """The same targets, with `numbers[label]` for each label."""
+
+    @abstractmethod
     def blocks(self) -> tuple[array[int] | array[float], ...]:
         """The whole content, for a digest."""
 
@@ -78,6 +82,9 @@ class ClassTargets(Targets):
     def images_per_class(self) -> Counter[int]:
         return Counter(self.labels)
 
+    def renumbered(self, numbers: Sequence[int]) -> ClassTargets:
+        return ClassTargets(array("i", (numbers[label] for label in self.labels)))
+
     def blocks(self) -> tuple[array[int], ...]:
         return (self.labels,)
 
@@ -106,6 +113,9 @@ class ClassSetTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
+
+    def renumbered(self, numbers: Sequence[int]) -> ClassSetTargets:
+        return ClassSetTargets([numbers[label] for label in self[index]] for index in range(len(self)))
 
     def blocks(self) -> tuple[array[int], ...]:
         return self._ends, self._labels
@@ -147,6 +157,9 @@ class BoxTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
+
+    def renumbered(self, numbers: Sequence[int]) -> BoxTargets:
+        return BoxTargets(self._ends, array("q", (numbers[label] for label in self._labels)), self._corners)
 
     def blocks(self) -> tuple[array[int] | array[float], ...]:
         return self._ends, self._labels, self._corners

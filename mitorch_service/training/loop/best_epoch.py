@@ -39,6 +39,19 @@ class Selection:
             return f"{self.objective} was not a number in any epoch: the validation set has nothing to measure it on"
         return f"{self.objective} was best in epoch {self.epoch}"
 
+    def remark(self, epochs: int, evaluation: dict[str, float], *, kept: bool) -> str:
+        """Returns a sentence if the last of `epochs` is not the best one, else an empty one. `kept`: the weights of the
+        best epoch are those that are saved; `evaluation`: of the last epoch."""
+        if self.best is None or evaluation.get(self.objective) == self.best or (kept and self.is_over()):
+            return ""  # of one that stopped early with its best weights, it was told then
+        values = f"({self.objective} {self.best:.4g}, in the last {evaluation.get(self.objective, math.nan):.4g})"
+        if kept:
+            return f"The weights are those of epoch {self.epoch}, the best of {epochs} {values}."
+        return (
+            f"Epoch {self.epoch} of {epochs} was the best {values}. The weights are those of the last: "
+            'set "keep_weights" to "best" to keep the best.'
+        )
+
     def state_dict(self) -> State:
         return {"best": self.best, "epoch": self.epoch, "plateau": self._plateau}
 

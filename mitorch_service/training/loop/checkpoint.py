@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import pickle
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from torch import Tensor
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.checkpoint_keys import CHECKPOINT, SHARED
 from mitorch_service.errors import ArtifactError
+from mitorch_service.training.loop.state_check import is_whole
 
 State = dict[str, Any]  # nested dicts, lists and tuples of tensors, numbers, strings and None
 
@@ -159,8 +159,9 @@ class Checkpoints:
                     raise
                 return None
             state = read_state(file)
-        if state is None:
+        if not is_whole(state):
             log.warning("the checkpoint %s is damaged: it is skipped", key)
+            return None
         return state
 
     def _key(self, number: int) -> str:
@@ -182,7 +183,7 @@ def read_shared(artifacts: ArtifactStore, training_id: str, epoch: int) -> State
         file = Path(folder, "state.pt")
         artifacts.get(key, file)
         state = read_state(file)
-    if state is None:
+    if state is None or not is_whole(state):
         raise ArtifactError(key, "the artifact store", "it is damaged")
     return state
 
@@ -207,7 +208,7 @@ def read_state(path: Path) -> State | None:
         file.seek(len(_MAGIC) + _DIGEST)
         try:
             state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError):  # written by another version of PyTorch
+        except Exception:  # noqa: BLE001 - of torch's parsers, any; of another version of PyTorch, or no state at all
             return None
     return state if isinstance(state, dict) else None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config import METRICS, TrainingConfig, metrics_for
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.weights_metadata import WeightsMetadata
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.splits import check_same_classes
 from mitorch_service.training.loop.checkpoint import Checkpoints
@@ -17,12 +18,15 @@ from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.evaluation import Validation, task_for
 from mitorch_service.training.loop.feed import Feed, open_feed
 from mitorch_service.training.loop.learner import Learner
+from mitorch_service.training.loop.length import Length
 from mitorch_service.training.loop.reporter import NullReporter, Reporter, TrainingPlan
 from mitorch_service.training.loop.segment import Segment
-from mitorch_service.training.loop.session import Length, Session
+from mitorch_service.training.loop.session import Session
 from mitorch_service.training.loop.session_state import fingerprint
+from mitorch_service.training.loop.weights_metadata import describe_weights, other_classes
+from mitorch_service.training.networks.fitting import load_fitting
 from mitorch_service.training.networks.network import Network
-from mitorch_service.training.networks.weights import StateDict, load_fitting, read_weights
+from mitorch_service.training.networks.weights import StateDict, read_weights
 from mitorch_service.training.optimization.averages import some_batches
 from mitorch_service.training.seeding import seed_everything
 from mitorch_service.training.tasks.base import Task
@@ -39,6 +43,7 @@ class TrainingOutcome:
     paused: bool = False  # at the end of its segment; the evaluation is that of the weights
     history: list[EpochResult] = field(default_factory=list)  # of all epochs, including those before a resumption
     plots: list[Path] = field(default_factory=list)  # files, if a folder for them was given
+    metadata: WeightsMetadata | None = None  # to be saved beside the weights
 
 
 def train(
@@ -71,10 +76,11 @@ def train(
         reporter = reporter if reporter is not None and processes.first else NullReporter()
         seed_everything(config.seed)
         task = task_for(config, train)
+        check_objective(config.objective, config.task_type, train)
         network = task.build_network(config.model, len(train.classes))
         if base_weights is not None:
-            fit = load_fitting(network.module, read_weights(base_weights), str(base_weights))
-            reporter.note(f"Weights from {base_weights}: {fit}")
+            _load_base(network, base_weights, train, reporter)
+        metadata = describe_weights(config, network, train)
         learner = Learner(task, network.module, config, processes)
         at_most = 1 if fast_dev_run else None
         with _open_feeds(config, train, val, task, network, processes, at_most) as (feed, val_feed):
@@ -84,23 +90,41 @@ def train(
             session = Session(
                 config, learner, length, processes, reporter, kept, fingerprint(config, train, val), segment
             )
-            validation = Validation(config, task, network, val.classes, val_feed, processes, reporter)
+            validation = Validation(config, task, network, val, val_feed, processes, reporter)
             session.resume()
             reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
             while not session.is_over():
                 if session.is_paused():
-                    return _stopped(session, paused=True)
+                    return replace(_stopped(session, paused=True), metadata=metadata)
                 try:
                     if not _train_epoch(session, feed, reporter):
-                        return _stopped(session)
+                        return replace(_stopped(session), metadata=metadata)
                     learner.end_epoch(session.epoch + 1, lambda: some_batches(feed.epoch(session.epoch)))
                     evaluator = validation.run(learner.saved, learner.precision)
                     if evaluator is None:
-                        return _stopped(session)
+                        return replace(_stopped(session), metadata=metadata)
                     session.epoch_ended(validation.figures(evaluator))
                 except TrainingDiverged as error:
                     session.recover(error)
-            return _outcome(session, validation, plots)
+            best_kept = config.keep_weights == "best"
+            if remark := session.selection.remark(session.epoch, session.evaluation, kept=best_kept):
+                reporter.note(remark)
+            return replace(_outcome(session, validation, plots), metadata=metadata)
+
+
+def check_objective(name: str | None, task_type: str, train: ImageList) -> None:
+    """Raises InvalidInput for a metric that says nothing about so few classes."""
+    classes = len(train.classes)
+    if name in METRICS.get(task_type, ()) and name not in metrics_for(task_type, classes):
+        problem = f"{name} of {classes} classes is always 1 and compares nothing: take top1_accuracy or val_loss"
+        raise InvalidInput("config", [Problem("objective", problem)])
+
+
+def _load_base(network: Network, path: Path, train: ImageList, reporter: Reporter) -> None:
+    weights = read_weights(path)
+    fit = load_fitting(network.module, weights.state_dict, str(path))
+    entry = f" ({weights.key})" if weights.key else ""
+    reporter.note(f"Weights from {path}{entry}: {fit}{other_classes(weights, train)}")
 
 
 @contextmanager

@@ -49,6 +49,10 @@ class Feed:
         """The problem of each image that was skipped so far (``data.on_error: skip``)."""
         return list(self._batches.bad)
 
+    def delivered(self, number: int) -> list[int]:
+        """The numbers of the images of a validation's last epoch, in the order in which it yielded them."""
+        return self._batches.delivered(number)
+
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """The batches of one epoch (0 is the first), from the batch `first` on. Raises DataError (`Batches`)."""
         prepared = (partial(self._prepare, batch, number, at) for at, batch in self._numbered(number, first))

@@ -88,12 +88,11 @@ class FileReporter(Reporter):
 
 
 def _scalars(result: EpochResult) -> dict[str, float]:
-    losses = {"loss/train": result.train_loss}
-    if result.val_loss is not None:
-        losses["loss/val"] = result.val_loss
+    losses = {"loss/train": result.train_loss, "loss/val": result.val_loss}
     speed = {
         "training/learning_rate": result.learning_rate,
         "training/epoch_seconds": result.epoch_seconds,
         "training/samples_per_second": result.samples_per_second,
     }
-    return {**losses, **{f"val/{name}": value for name, value in result.metrics.items()}, **speed}
+    metrics = {f"val/{name}": value for name, value in result.metrics.items()}
+    return {name: value for name, value in {**losses, **metrics, **speed}.items() if value is not None}

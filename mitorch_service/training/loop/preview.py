@@ -17,12 +17,14 @@ from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images import ImageKey, Images
 from mitorch_service.training.data.loaders import EpochBatches
 from mitorch_service.training.loop.feed import image_limits
+from mitorch_service.training.plots.canvas import drawable, shorten_path
 
 _MEAN = (0.485, 0.456, 0.406)  # the fill color of erasing; a network may have another
 _SMALLEST = 160  # pixels of a tile's side
 _LARGEST = 320
 _GAP = 6
 _CAPTION = 14
+_FILE = 16  # characters of a file's name
 _COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 
 
@@ -66,7 +68,8 @@ def _tile(images: Images, key: ImageKey, classes: tuple[str, ...]) -> Image.Imag
     tile = Image.new("RGB", (image.width, image.height + _CAPTION), "white")
     tile.paste(image, (0, _CAPTION))
     draw = ImageDraw.Draw(tile)
-    draw.text((1, 0), _caption(target, classes), fill="black")
+    file = shorten_path(images.image_list.images[key.index], _FILE)
+    draw.text((1, 0), f"{file}  {_caption(target, classes)}", fill="black")
     if isinstance(target, dict):
         _draw_boxes(draw, target, scale, classes)
     return tile
@@ -82,7 +85,7 @@ def _caption(target: Target, classes: tuple[str, ...]) -> str:
         count = len(target["labels"])
         return f"{count} box{'es' * (count != 1)}"
     labels = target if isinstance(target, tuple) else (target,)
-    return ", ".join(classes[label] for label in labels) or "none"
+    return drawable(", ".join(classes[label] for label in labels)) or "none"
 
 
 def _draw_boxes(draw: ImageDraw.ImageDraw, target: dict[str, Tensor], scale: float, classes: tuple[str, ...]) -> None:
@@ -92,8 +95,9 @@ def _draw_boxes(draw: ImageDraw.ImageDraw, target: dict[str, Tensor], scale: flo
         left, top = x_min, y_min + _CAPTION
         draw.rectangle((left, top, max(left, x_max - 1), max(top, y_max - 1 + _CAPTION)), outline=color, width=2)
         place = (left + 3, top + 3)
-        draw.rectangle(draw.textbbox(place, classes[label]), fill="white")
-        draw.text(place, classes[label], fill=color)
+        name = drawable(classes[label])
+        draw.rectangle(draw.textbbox(place, name), fill="white")
+        draw.text(place, name, fill=color)
 
 
 def _sheet(tiles: list[Image.Image]) -> Image.Image:

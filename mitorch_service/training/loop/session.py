@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
 from datetime import datetime
 
-from mitorch_service.errors import TrainingDiverged
+from mitorch_service.errors import ArtifactError, TrainingDiverged
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.loop.best_epoch import Selection
@@ -16,6 +15,7 @@ from mitorch_service.training.loop.checkpoint import INHERITED, Checkpoints, Sta
 from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.epoch_progress import BadLoss, EpochProgress
 from mitorch_service.training.loop.learner import Learner
+from mitorch_service.training.loop.length import Length
 from mitorch_service.training.loop.reporter import Reporter
 from mitorch_service.training.loop.segment import Segment
 from mitorch_service.training.loop.session_state import results_in
@@ -27,20 +27,6 @@ _FORMAT = 2
 _MAX_RECOVERIES = 2  # of a training that diverged
 _LOWERED = 0.1  # the factor of its learning rate for each recovery
 _AGREE_EVERY = 10  # steps between two exchanges of several processes
-
-
-@dataclass(frozen=True)
-class Length:
-    """The length of a training."""
-
-    epochs: int
-    steps: int  # of an epoch
-    images: int  # of an epoch, including those of a skipped last batch
-    batch_size: int  # of all processes together
-
-    def batch(self, step: int) -> int:
-        """The number of images in a step's batch, of all processes together."""
-        return min(self.batch_size, self.images - step * self.batch_size)
 
 
 class Session:
@@ -90,12 +76,28 @@ class Session:
                 "The checkpoint is of another config or data set: the training starts from its first epoch."
             )
             found = None
+        if found is not None and not self._can_load(found):
+            found = None
         if found is not None:
-            self._load(found)
             whose = f" of {self._segment.origin}" if INHERITED in found else ""
             self._reporter.note(f"Resuming from a checkpoint{whose}: epoch {self.epoch + 1}, step {self.step + 1}.")
         if self._config.on_divergence == "lower_lr":
             self._good = found or in_main_memory(self._state())
+
+    def _can_load(self, found: State) -> bool:
+        """Loads the state, or leaves everything as it was and says why. Raises ArtifactError for an inherited one: the
+        first epoch is no substitute for it."""
+        before = in_main_memory(self._state())
+        try:
+            self._load(found)
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            reason = f"it cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]}"
+            if INHERITED in found:
+                raise ArtifactError("checkpoint", str(self._segment.origin), reason) from error
+            self._reporter.note(f"The checkpoint is damaged ({reason}). The training starts from its first epoch.")
+            self._load(before)
+            return False
+        return True
 
     def is_over(self) -> bool:
         return self.epoch >= self.length.epochs or self.selection.is_over()

@@ -1,117 +1,132 @@
-"""Reads and writes weights files: plain state_dicts, readable by any PyTorch program."""
+"""Reads and writes weights files: a state_dict beside its metadata, or what other programs write."""
 
 from __future__ import annotations
 
+import argparse
 import os
+import pathlib
 import pickle
 import re
 import warnings
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from mitorch_service.errors import ArtifactError, ModelError
+from mitorch_service.models.weights_metadata import FORMAT, FORMAT_KEY, WeightsMetadata
 
 StateDict = dict[str, Tensor]
 
-_MOST_NAMED = 8
-_BACKBONE = re.compile(r"^backbone\.(body\.)*")
+# Where other programs keep the weights in a checkpoint. Averages come first: they are what was validated.
+_KEYS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model", "module", "weights")
+_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DDP, and of torch.compile
+_PYTHON_OBJECT = re.compile(r"Unsupported (global|class)[^.]*?: GLOBAL [\w.]+(?= )")
+_NOT_WEIGHTS = ("n_averaged",)  # torch's AveragedModel counts its updates
+_REMEDY = "Save the weights alone: torch.save(model.state_dict(), …)."
 
 
 @dataclass(frozen=True)
-class Fit:
-    """The result of loading a file's weights into a network."""
+class Weights:
+    """The content of a weights file."""
 
-    loaded: int
-    missing: list[str] = field(default_factory=list)  # in the network only: these keep their initial values
-    unexpected: list[str] = field(default_factory=list)  # in the file only
-    wrong_shape: list[str] = field(default_factory=list)  # "head.weight (10, 64) in the file, (4, 64) in the network"
-
-    @property
-    def complete(self) -> bool:
-        """Whether file and network have the same tensors."""
-        return not (self.missing or self.unexpected or self.wrong_shape)
+    state_dict: StateDict
+    metadata: WeightsMetadata | None = None  # None: another program wrote it, or an older version of this one
+    key: str | None = None  # of the checkpoint's entry that the weights are; None: the whole file
 
     def __str__(self) -> str:
-        parts = [f"{self.loaded} tensors loaded"]
-        parts += _some("not in the file", self.missing)
-        parts += _some("not in the network", self.unexpected)
-        parts += _some("of another shape", self.wrong_shape)
-        return "; ".join(parts)
+        return f"{len(self.state_dict)} tensors" + (f" ({self.key})" if self.key else "")
 
 
-def read_weights(path: Path) -> StateDict:
-    """Reads a plain state_dict or a checkpoint's ``state_dict``, without the ``module.`` prefix of DDP.
+def read_weights(path: Path) -> Weights:
+    """Reads a file of `save_weights`, a plain state_dict, or the weights in a checkpoint of timm, torchvision or
+    Lightning, without the prefixes that DDP and torch.compile put before the names.
 
     Executes no code from the file (`weights_only`). Raises ModelError if the file does not exist or has no weights.
     """
+    content = _load(path)
+    key, found = _weights_in(content)
+    if not found:
+        raise ModelError(f"{path} contains no state_dict (names with tensors). {_REMEDY}")
+    weights = {_WRAPPERS.sub("", name): tensor for name, tensor in found.items() if name not in _NOT_WEIGHTS}
+    metadata = _metadata_in(content, path)
+    return Weights(weights, metadata, key if metadata is None else None)
+
+
+def _load(path: Path) -> Any:
     try:
         with warnings.catch_warnings():  # about pickles of other programs: they load or they do not
             warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_harmless()):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"The weights file {path} does not exist. Check the path.") from None
     except OSError as error:
-        raise ModelError(f"The weights file {path} cannot be read ({error.strerror}).") from error
-    # the exception depends on where torch gives up on a file of another format
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError):
-        raise ModelError(
-            f"{path} is not a PyTorch weights file, or it is damaged. Write one: torch.save(model.state_dict(), …)."
-        ) from None
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError(
-            f"{path} contains no state_dict (names with tensors). Write one: torch.save(model.state_dict(), …)."
+        raise ModelError(f"The weights file {path} cannot be read ({error.strerror or error}).") from error
+    except Exception as error:  # noqa: BLE001 - the parsers of torch and pickle raise whatever a damaged byte leads to
+        raise _unreadable(path, error) from None
+
+
+def _harmless() -> list[Any]:
+    """Returns the classes in other programs' checkpoints that hold values only: arguments, paths, NumPy's numbers."""
+    multiarray = (getattr(np, "_core", None) or np.core).multiarray  # NumPy 2, or 1
+    numbers = [type(np.dtype(name)) for name in ("f2", "f4", "f8", "i4", "i8", "?")]
+    scalars = [(multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    paths = [pathlib.PosixPath, pathlib.PurePosixPath, pathlib.PureWindowsPath]
+    return [argparse.Namespace, defaultdict, dict, *paths, np.dtype, *numbers, *scalars]
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    """Tells a file with Python objects from a damaged one, in torch's own words."""
+    words = str(error) if isinstance(error, (RuntimeError, pickle.UnpicklingError)) else ""  # others say a key or so
+    reason = (words.rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__).splitlines()[0]
+    if code := _PYTHON_OBJECT.search(reason):
+        return ModelError(
+            f"{path} is not a PyTorch weights file that can be read without running code from it "
+            f"({code.group(0)}). {_REMEDY}"
         )
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    return ModelError(f"{path} is not a PyTorch weights file, or it is damaged ({reason.split('. ')[0]}). {_REMEDY}")
 
 
-def load_fitting(module: nn.Module, weights: StateDict, source: str) -> Fit:
-    """Copies each tensor whose name and shape match the network's; also from a classifier into a detector's backbone
-    and back. Raises ModelError if none matches."""
-    own = module.state_dict()
-    weights = _renamed(weights, own)
-    fitting = {name: weights[name] for name in own if name in weights and weights[name].shape == own[name].shape}
-    fit = Fit(
-        loaded=len(fitting),
-        missing=[name for name in own if name not in weights],
-        unexpected=[name for name in weights if name not in own],
-        wrong_shape=[
-            f"{name} {tuple(weights[name].shape)} in the file, {tuple(own[name].shape)} in the network"
-            for name in own
-            if name in weights and name not in fitting
-        ],
-    )
-    if not fitting:
-        raise ModelError(f"None of the weights in {source} fits the network: {fit}. Are they of another model?")
-    module.load_state_dict(fitting, strict=False)
-    return fit
+def _weights_in(content: object) -> tuple[str | None, StateDict]:
+    """Returns the key of the weights in a checkpoint, None for a plain state_dict, and the weights, empty if there are
+    none."""
+    if not isinstance(content, Mapping):
+        return None, {}
+    for key in _KEYS:
+        inner = content.get(key)
+        if isinstance(inner, Mapping) and (found := _tensors(inner)):
+            return key, found
+    whole = all(isinstance(value, Tensor) for value in content.values())
+    return None, _tensors(content) if whole else {}
 
 
-def _renamed(weights: StateDict, own: StateDict) -> StateDict:
-    """Renames the file's tensors to the network's names. A detector's backbone has the prefix ``backbone.body.``, under
-    which timm joins the first two parts of some names (``stages.0.`` → ``stages_0.``)."""
-    known = {_canonical(name): name for name in own}
-    found = {known.get(_canonical(name), name): tensor for name, tensor in weights.items() if name not in own}
-    return {**found, **{name: tensor for name, tensor in weights.items() if name in own}}
+def _tensors(content: Mapping[Any, Any]) -> StateDict:
+    return {name: value for name, value in content.items() if isinstance(value, Tensor) and isinstance(name, str)}
 
 
-def _canonical(name: str) -> str:
-    return _BACKBONE.sub("", name).replace(".", "_")
-
-
-def load_all(module: nn.Module, weights: StateDict, source: str) -> None:
-    """Copies every tensor. Raises ModelError with the differences unless file and network have the same tensors."""
-    fit = load_fitting(module, weights, source)
-    if not fit.complete:
+def _metadata_in(content: Any, path: Path) -> WeightsMetadata | None:
+    if FORMAT_KEY not in content:
+        return None
+    version = content[FORMAT_KEY]
+    if not isinstance(version, int) or version > FORMAT:
         raise ModelError(
-            f"The weights in {source} are not those of this config and data set: {fit}. "
-            "Use the config they were trained with, and its labels.txt beside the data set's file."
+            f"{path} is of a newer format ({version}) than this mitorch-service reads. Update the package."
         )
+    try:
+        return WeightsMetadata.model_validate({str(key): content[key] for key in content if key != "state_dict"})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ModelError(
+            f"{path} is damaged: its {where} cannot be read ({problem['msg']}). Write it again."
+        ) from error
 
 
 def cpu_state_dict(module: nn.Module) -> StateDict:
@@ -119,21 +134,18 @@ def cpu_state_dict(module: nn.Module) -> StateDict:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
 
 
-def save_weights(weights: StateDict, path: Path) -> None:
-    """Writes the file atomically. Raises ArtifactError if it cannot be written."""
+def save_weights(weights: StateDict, path: Path, metadata: WeightsMetadata | None = None) -> None:
+    """Writes the file atomically: the weights under ``state_dict`` beside the metadata, which torch.load reads with
+    `weights_only`; without metadata the weights alone. Raises ArtifactError if it cannot be written."""
+    content: Mapping[str, Any] = weights
+    if metadata is not None:
+        content = {FORMAT_KEY: FORMAT, **metadata.model_dump(mode="json"), "state_dict": OrderedDict(weights)}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        torch.save(weights, temporary)
+        torch.save(content, temporary)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a failed write
         problem = f"the weights cannot be written ({error}). Free space there, or choose another folder."
         raise ArtifactError(path.name, str(path.parent), problem) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _some(what: str, names: list[str]) -> list[str]:
-    """Lists up to three names; of more, the modules that they belong to."""
-    shown = names if len(names) <= 3 else list(dict.fromkeys(".".join(name.split(".")[:2]) for name in names))
-    text = ", ".join(shown[:_MOST_NAMED]) + ", …" * (len(shown) > _MOST_NAMED)
-    return [f"{len(names)} {what} ({text})"] if names else []

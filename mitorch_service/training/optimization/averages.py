@@ -47,7 +47,10 @@ class Average:
 
 
 class Ema(Average):
-    """Exponential moving average (Polyak and Juditsky 1992), including the statistics of normalisation layers."""
+    """Exponential moving average (Polyak and Juditsky 1992), including the statistics of normalisation layers.
+
+    It is timm's, with steps counted as in its training script: the first update, number 1, copies the weights.
+    """
 
     def __init__(self, config: EmaConfig, module: nn.Module) -> None:
         self._ema = ModelEmaV3(module, decay=config.decay, use_warmup=config.warmup)

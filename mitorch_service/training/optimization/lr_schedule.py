@@ -16,15 +16,16 @@ def learning_rate(config: LrSchedulerConfig, step: int, steps_per_epoch: int, ma
     rises from there to base_lr (Goyal et al. 2017, section 2.2). After it, ``cosine`` (Loshchilov and Hutter 2017,
     equation 5) and ``linear`` fall from base_lr over the remaining steps, reaching ``base_lr * final_factor`` just
     after the last. ``step`` and ``multistep`` count epochs from the start of the training, including the warm-up, so
-    that a drop happens in the epoch that the config names. ``one_cycle`` (Smith and Topin 2017, with cosines as in
-    PyTorch) rises to base_lr over a fraction `rise` of the steps, then falls to ``base_lr * end_factor``.
+    that a drop happens in the epoch that the config names. ``one_cycle`` (Smith and Topin 2017) is PyTorch's
+    OneCycleLR without its cycle of the momentum: it reaches base_lr in the last step of the fraction `rise`, and
+    ``base_lr * end_factor`` in the last of all.
     """
     total = steps_per_epoch * max_epochs
     warmup_steps = _warmup_steps(config, steps_per_epoch)
     if step < warmup_steps:
         return config.base_lr * _warmup(config, step / warmup_steps)
     if config.name == "one_cycle":
-        return config.base_lr * _one_cycle(config, step / max(1, total - 1))
+        return config.base_lr * _one_cycle(config, step, total)
     done = (step - warmup_steps) / max(1, total - warmup_steps)
     return config.base_lr * _decay(config, done, epoch=step // steps_per_epoch, max_epochs=max_epochs)
 
@@ -68,10 +69,11 @@ def _warmup(config: LrSchedulerConfig, done: float) -> float:
     return config.warmup_factor + (1 - config.warmup_factor) * done
 
 
-def _one_cycle(config: LrSchedulerConfig, done: float) -> float:
-    if done < config.rise:
-        return _between(config.start_factor, 1.0, done / config.rise)
-    return _between(1.0, config.end_factor, (done - config.rise) / (1 - config.rise))
+def _one_cycle(config: LrSchedulerConfig, step: int, total: int) -> float:
+    top = max(0.0, config.rise * total - 1)  # 0: too short to rise
+    if step < top:
+        return _between(config.start_factor, 1.0, step / top)
+    return _between(1.0, config.end_factor, (step - top) / ((total - 1 - top) or 1))
 
 
 def _decay(config: LrSchedulerConfig, done: float, *, epoch: int, max_epochs: int) -> float:

@@ -34,5 +34,17 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def shorten(name: str, most: int = 18) -> str:
-    """Truncates a class's name to `most` characters."""
+    """Truncates a class's name to `most` characters, and makes it drawable."""
+    name = drawable(name)
     return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def shorten_path(path: str, most: int) -> str:
+    """Keeps the last `most` characters of a path, and makes it drawable."""
+    path = drawable(path)
+    return path if len(path) <= most else f"…{path[1 - most :]}"
+
+
+def drawable(text: str) -> str:
+    """Replaces what no font has: line ends, control characters, bytes that are not UTF-8."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mitorch_service.training.plots.canvas import new_figure, save_figure, shorten
+from mitorch_service.training.plots.canvas import new_figure, save_figure, shorten, shorten_path
 
 _MOST = 40  # classes: of more, only the most confused are drawn
 _WITH_NUMBERS = 20
+_SPLIT = 40  # characters of a split's name
 
 
-def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str], path: Path) -> Path:
+def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str], split: str, path: Path) -> Path:
     """Draws counts (K, K), one row per true class, coloured by the fraction of the row; returns the path of the PNG."""
     shown = _shown(counts)
     part, names = counts[np.ix_(shown, shown)], [shorten(classes[index]) for index in shown]
@@ -28,7 +29,7 @@ def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str], path: Path
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     more = f" ({len(shown)} of {len(counts)} classes, the most confused)" if len(shown) < len(counts) else ""
-    axes.set_title(f"confusion matrix{more}", loc="left", fontsize=10)
+    axes.set_title(f"confusion matrix{more}\n{shorten_path(split, _SPLIT)}", loc="left", fontsize=10)
     if len(shown) <= _WITH_NUMBERS:
         for row, column in np.ndindex(*part.shape):
             dark = fraction[row, column] > 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,17 +22,21 @@ def draw_curves(results: Sequence[EpochResult], path: Path) -> Path:
     figure = new_figure(9, 10)
     losses, metrics, rates = figure.subplots(3, 1, sharex=True, height_ratios=[4, 4, 2])
     epochs = [result.epoch for result in results]
-    _draw(losses, epochs, [("train", [one.train_loss for one in results]), ("val", _val_losses(results))], "loss")
+    _draw(losses, epochs, _losses(results), "loss")
     _draw(metrics, epochs, _metrics(results), "validation metrics")
     metrics.set_ylim(-0.02, 1.02)
-    _draw(rates, epochs, [("learning rate", [one.learning_rate for one in results])], "learning rate")
+    _draw(rates, epochs, [("learning rate", _known(one.learning_rate for one in results))], "learning rate")
     rates.set_xlabel("epoch")
     rates.xaxis.get_major_locator().set_params(integer=True)
     return save_figure(figure, path)
 
 
-def _val_losses(results: Sequence[EpochResult]) -> list[float]:
-    return [math.nan if one.val_loss is None else one.val_loss for one in results]
+def _losses(results: Sequence[EpochResult]) -> list[Line]:
+    return [("train", _known(one.train_loss for one in results)), ("val", _known(one.val_loss for one in results))]
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
 
 
 def _metrics(results: Sequence[EpochResult]) -> list[Line]:

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mitorch_service.training.plots.canvas import new_figure, save_figure, shorten
+from mitorch_service.training.plots.canvas import drawable, new_figure, save_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
 
 _COLUMNS = 4
 _TEXT_HEIGHT = 0.06  # of a picture's
-_GAP = 0.16  # between pictures, of a picture's longer side
+_GAP = 0.25  # between pictures, of a picture's longer side: three lines of text
 _PITCH = 1 + _GAP
 _TITLE = 42  # characters in a line
+_TITLE_PAD = 12  # points above the first row's text
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Picture:
 
     title: str
     boxes: list[DrawnBox] = field(default_factory=list)
+    group: str = ""  # pictures of one group belong together
 
 
-def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], path: Path) -> Path:
+def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], title: str, path: Path) -> Path:
     """Draws the pictures and returns the path of the PNG.
 
     Each picture is pixels, uint8 (height, width, 3), their scale (pixels per pixel of the original image) and caption.
@@ -47,6 +49,7 @@ def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], path: Path) -> Pa
     axes = figure.subplots()  # one for all pictures: one for each takes several times as long to draw
     axes.set(xlim=(0, _COLUMNS * _PITCH - _GAP), ylim=(rows * _PITCH, 0), aspect="equal")
     axes.axis("off")
+    axes.set_title(drawable(title), loc="left", fontsize=10, pad=_TITLE_PAD)
     for place, (pixels, scale, picture) in enumerate(pictures):
         row, column = divmod(place, _COLUMNS)
         cell = _Cell(axes, column * _PITCH, (row + 1) * _PITCH - 1, *pixels.shape[1::-1])
@@ -107,7 +110,7 @@ def _draw_box(cell: _Cell, box: DrawnBox, scale: float) -> None:
     else:
         place, side = bottom, "top" if bottom < cell.height - room else "bottom"
     label = {"facecolor": "k", "alpha": 0.6, "pad": 1, "lw": 0}
-    cell.write(left, place, box.text, va=side, color=edge.get_edgecolor(), fontsize=7, bbox=label)
+    cell.write(left, place, drawable(box.text), va=side, color=edge.get_edgecolor(), fontsize=7, bbox=label)
 
 
 def _edge(corners: tuple[float, float, float, float], true: bool) -> Rectangle:

@@ -10,7 +10,7 @@ from pathlib import Path
 def write_table(per_class: Mapping[str, Mapping[str, float]], path: Path) -> Path:
     """Writes a header and one row per class; returns the path."""
     names = list(next(iter(per_class.values()), {}))
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["class", *names])
         for one, metrics in per_class.items():

@@ -17,6 +17,7 @@ from mitorch_service.training.data.batch import Batch, Sample
 from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plugins import load_plugin
+from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
 from mitorch_service.training.tasks.task_names import BUILT_IN, TASKS_GROUP, unknown_task_problem
 
 
@@ -39,16 +40,17 @@ class Evaluator(ABC):
 
     @abstractmethod
     def metrics(self) -> dict[str, float]:
-        """Returns the metrics that `models.config.METRICS` lists for the task; all NaN without samples, or if an output
-        was not finite."""
+        """Returns the metrics that `models.config.metrics_for` lists for the task; all NaN without samples, or if an
+        output was not finite."""
 
     @abstractmethod
     def per_class(self) -> dict[str, dict[str, float]]:
         """Returns the metrics of each class, by class name; NaN where a class has no samples."""
 
     @abstractmethod
-    def plots(self, folder: Path) -> list[Path]:
-        """Writes PNG files and a ``per_class.csv`` into an existing folder; returns their paths.
+    def plots(self, folder: Path, images: EvaluatedImages) -> list[Path]:
+        """Writes PNG files, a ``per_class.csv`` and a ``predictions.csv`` into an existing folder; returns their paths.
+        `images` are the samples, in their order.
 
         Raises MissingExtra if matplotlib is not installed.
         """

@@ -20,7 +20,8 @@ from mitorch_service.training.data.batch import BoxTarget
 
 Detection = dict[str, Tensor]  # "boxes" float32 (K, 4), "scores" float32 (K), "labels" int64 (K)
 
-_IOUS = (0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+# The thresholds of pycocotools, to the last bit: a recall or an IoU often falls exactly on one of them.
+_IOUS = (0.3, *np.linspace(0.5, 0.95, 10).tolist())
 _COCO = slice(1, None)  # 0.5 to 0.95
 _RECALLS = np.linspace(0, 1, 101)
 _MATCHED = 0.5  # the smallest IoU at which a detection matches a box
@@ -36,7 +37,7 @@ class AveragePrecisions:
     def mean(self, iou: int | None = None) -> float:
         """Returns mAP over the classes that have boxes, at one IoU (in hundredths) or averaged over COCO's ten
         (0.5 to 0.95); NaN without any box."""
-        chosen = self.precision[_COCO if iou is None else [_IOUS.index(iou / 100)]]
+        chosen = self.precision[_COCO if iou is None else [_place(iou)]]
         return float(np.nanmean(chosen)) if self.boxes.any() else float("nan")
 
     def for_class(self, index: int) -> tuple[int, float, float]:
@@ -60,6 +61,11 @@ class Match:
     error: float  # the number of missed boxes plus the scores of the wrong detections
 
 
+def _place(iou: int) -> int:
+    """Returns the index of an IoU, in hundredths."""
+    return [round(100 * one) for one in _IOUS].index(iou)
+
+
 def average_precisions(
     detections: Sequence[Detection], targets: Sequence[BoxTarget], classes: int
 ) -> AveragePrecisions:
@@ -71,7 +77,11 @@ def average_precisions(
     precision = np.full((len(_IOUS), len(_RECALLS), classes), np.nan)
     if len(labels):
         metric = MeanAveragePrecision(
-            iou_thresholds=list(_IOUS), extended_summary=True, backend="faster_coco_eval", sync_on_compute=False
+            iou_thresholds=list(_IOUS),
+            rec_thresholds=_RECALLS.tolist(),  # torchmetrics' own are rounded to float32, and so miss some recalls
+            extended_summary=True,
+            backend="faster_coco_eval",
+            sync_on_compute=False,
         )
         metric.warn_on_many_detections = False
         metric.update(list(detections), list(targets))

@@ -13,13 +13,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from mitorch_service.models.config import METRICS
+from mitorch_service.models.config import metrics_for
 from mitorch_service.training.data.batch import Batch
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.precision_recall import draw_precision_recall
+from mitorch_service.training.plots.predictions import Row, write_predictions
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.plots.table import write_table
 from mitorch_service.training.tasks.base import Evaluator
+from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
 from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 _CLASS_METRICS = ("samples", "precision", "recall", "f1", "average_precision")
@@ -52,7 +54,7 @@ class LogitsEvaluator(Evaluator):
 
     def metrics(self) -> dict[str, float]:
         if not self._usable():
-            return dict.fromkeys(METRICS[self.task], math.nan)
+            return dict.fromkeys(metrics_for(self.task, len(self.classes)), math.nan)
         logits, targets = self._all()
         with _no_warnings():
             by_class = self.class_metrics(logits, targets)
@@ -60,7 +62,7 @@ class LogitsEvaluator(Evaluator):
         present = by_class[0] > 0
         names = ("precision", "recall", "f1", "average_precision")
         means = {name: column[present].mean().item() for name, column in zip(names, by_class[1:], strict=True)}
-        return {name: {**overall, **means}[name] for name in METRICS[self.task]}
+        return {name: {**overall, **means}[name] for name in metrics_for(self.task, len(self.classes))}
 
     def per_class(self) -> dict[str, dict[str, float]]:
         if not self._usable():
@@ -70,7 +72,7 @@ class LogitsEvaluator(Evaluator):
         rows = zip(*columns, strict=True)
         return {one: dict(zip(_CLASS_METRICS, row, strict=True)) for one, row in zip(self.classes, rows, strict=True)}
 
-    def plots(self, folder: Path) -> list[Path]:
+    def plots(self, folder: Path, images: EvaluatedImages) -> list[Path]:
         if not self._usable():
             return []
         logits, targets = (kept.cpu() for kept in self._all())
@@ -82,9 +84,10 @@ class LogitsEvaluator(Evaluator):
         ]
         return [
             write_table(per_class, folder / "per_class.csv"),
-            draw_precision_recall(curves, "precision and recall", folder / "precision_recall.png"),
-            *self.extra_plots(folder, logits, targets),
-            *self._worst.draw(folder, lambda index: self.describe(logits[index], targets[index])),
+            write_predictions(self._rows(logits, targets, images), folder / "predictions.csv"),
+            draw_precision_recall(curves, "precision and recall", images.split, folder / "precision_recall.png"),
+            *self.extra_plots(folder, logits, targets, images.split),
+            *self._worst.draw(folder, lambda index: self.describe(logits[index], targets[index]), images),
         ]
 
     def state(self) -> Any:
@@ -118,18 +121,31 @@ class LogitsEvaluator(Evaluator):
         """Returns recall, ascending, and precision of one class that has samples."""
 
     @abstractmethod
-    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+    def predictions(self, logits: Tensor, targets: Tensor) -> list[list[Row]]:
+        """Returns the predictions for each sample."""
+
+    @abstractmethod
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor, split: str) -> list[Path]:
         """Draws the plots that only this task has; returns their paths."""
 
     @abstractmethod
     def describe(self, logits: Tensor, target: Tensor) -> Picture:
         """Returns the caption of one sample, given its logits and target (both (classes), or a scalar target)."""
 
+    def _rows(self, logits: Tensor, targets: Tensor, images: EvaluatedImages) -> Iterator[tuple[str, Row]]:
+        rows = self.predictions(logits, targets)
+        return ((images.file(sample), row) for sample in images.in_order() for row in rows[sample])
+
     def _usable(self) -> bool:
         return bool(self._logits) and all(bool(one.isfinite().all()) for one in self._logits)
 
     def _all(self) -> tuple[Tensor, Tensor]:
         return torch.cat(self._logits), torch.cat(self._targets)
+
+
+def score_dtype(logits: Tensor) -> torch.dtype:
+    """Returns float64 where the device has it: in float32 the scores of confident samples are all the same, 1."""
+    return torch.float32 if logits.device.type == "mps" else torch.float64
 
 
 def precision_recall_curve(scores: Tensor, positive: Tensor) -> tuple[list[float], list[float]]:

@@ -21,6 +21,7 @@ from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
 from mitorch_service.training.plots.precision_recall import draw_precision_recall
+from mitorch_service.training.plots.predictions import Row, write_predictions
 from mitorch_service.training.plots.sheet import DrawnBox, Picture
 from mitorch_service.training.plots.table import write_table
 from mitorch_service.training.tasks.base import Evaluator
@@ -31,6 +32,8 @@ from mitorch_service.training.tasks.box_metrics import (
     image_metrics,
     match,
 )
+from mitorch_service.training.tasks.box_predictions import box_rows
+from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
 from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 _TORCHVISION = (GeneralizedRCNN, RetinaNet, FCOS, SSD)
@@ -91,7 +94,7 @@ class DetectionEvaluator(Evaluator):
             for index, one in enumerate(self.classes)
         }
 
-    def plots(self, folder: Path) -> list[Path]:
+    def plots(self, folder: Path, images: EvaluatedImages) -> list[Path]:
         if not self._usable():
             return []
         precisions = average_precisions(self._detections, self._targets, len(self.classes))
@@ -104,9 +107,12 @@ class DetectionEvaluator(Evaluator):
         with_background = (*self.classes, "(nothing)")
         return [
             write_table(self.per_class(), folder / "per_class.csv"),
-            draw_precision_recall(curves, "precision and recall at IoU 0.5", folder / "precision_recall.png"),
-            draw_confusion(counts, with_background, folder / "confusion_matrix.png"),
-            *self._worst.draw(folder, self._describe),
+            write_predictions(self._rows(images), folder / "predictions.csv", boxes=True),
+            draw_precision_recall(
+                curves, "precision and recall at IoU 0.5", images.split, folder / "precision_recall.png"
+            ),
+            draw_confusion(counts, with_background, images.split, folder / "confusion_matrix.png"),
+            *self._worst.draw(folder, self._describe, images),
         ]
 
     def state(self) -> Any:
@@ -123,6 +129,13 @@ class DetectionEvaluator(Evaluator):
         values = (value for one in self._detections for value in (one["boxes"], one["scores"]))
         return bool(self._targets) and all(bool(value.isfinite().all()) for value in values)
 
+    def _rows(self, images: EvaluatedImages) -> Iterator[tuple[str, Row]]:
+        for sample in images.in_order():
+            detection, target = self._detections[sample], self._targets[sample]
+            boxes, true_boxes = (images.original(sample, one["boxes"]) for one in (detection, target))
+            for row in box_rows(detection, target, self.classes, self._confidence, boxes, true_boxes):
+                yield images.file(sample), row
+
     def _describe(self, index: int) -> Picture:
         target, detection = self._targets[index], self._detections[index]
         found = match(detection, target, self._confidence)
@@ -133,7 +146,8 @@ class DetectionEvaluator(Evaluator):
         shown = found.considered
         for corners, label, score in zip(*(detection[name][shown].tolist() for name in _PARTS), strict=True):
             boxes.append(DrawnBox(tuple(corners), f"{shorten(self.classes[label], 12)} {score:.2f}", true=False))
-        return Picture(f"{found.missed} missed, {found.wrong} wrong", boxes)
+        title = f"{found.missed} missed, {found.wrong} wrong"
+        return Picture(title, boxes, group=title)
 
 
 _PARTS = ("boxes", "labels", "scores")

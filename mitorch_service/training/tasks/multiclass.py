@@ -15,9 +15,10 @@ from mitorch_service.training.data.batch import Batch, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
+from mitorch_service.training.plots.predictions import Row
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
-from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve
+from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve, score_dtype
 
 
 class MulticlassTask(Task):
@@ -42,8 +43,13 @@ class MulticlassTask(Task):
         return MulticlassEvaluator(network, classes)
 
 
+def probabilities(logits: Tensor) -> Tensor:
+    """Returns the softmax (N, classes), which torchmetrics would leave out for logits that all lie in 0..1."""
+    return logits.softmax(1, dtype=score_dtype(logits))
+
+
 class MulticlassEvaluator(LogitsEvaluator):
-    """Computes top-1 and top-5 accuracy (top n if there are n < 5 classes), and macro averages, over the classes that
+    """Computes top-1 accuracy, top-5 accuracy of six or more classes, and macro averages, over the classes that
     have samples, of precision, recall, F1 and one-vs-rest average precision. Uses torchmetrics."""
 
     task = MulticlassTask.name
@@ -69,7 +75,7 @@ class MulticlassEvaluator(LogitsEvaluator):
             multiclass_precision(logits, targets, count, average="none"),
             multiclass_recall(logits, targets, count, average="none"),
             multiclass_f1_score(logits, targets, count, average="none"),
-            multiclass_average_precision(logits, targets, count, average="none"),
+            multiclass_average_precision(probabilities(logits), targets, count, average="none"),
         )
 
     def overall_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
@@ -81,15 +87,20 @@ class MulticlassEvaluator(LogitsEvaluator):
         return {"top1_accuracy": top1.item(), "top5_accuracy": top5.item()}
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
-        return precision_recall_curve(logits.softmax(1)[:, index], targets == index)
+        return precision_recall_curve(probabilities(logits)[:, index], targets == index)
 
-    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+    def predictions(self, logits: Tensor, targets: Tensor) -> list[list[Row]]:
+        scores, labels = probabilities(logits).max(1)
+        rows = zip(targets.tolist(), labels.tolist(), scores.tolist(), strict=True)
+        return [[Row(self.classes[true], self.classes[taken], score, true == taken)] for true, taken, score in rows]
+
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor, split: str) -> list[Path]:
         from torchmetrics.functional.classification import multiclass_confusion_matrix
 
         counts = multiclass_confusion_matrix(logits, targets, len(self.classes)).numpy()
-        return [draw_confusion(counts, self.classes, folder / "confusion_matrix.png")]
+        return [draw_confusion(counts, self.classes, split, folder / "confusion_matrix.png")]
 
     def describe(self, logits: Tensor, target: Tensor) -> Picture:
         score, label = logits.softmax(0).max(0)
         true, taken = shorten(self.classes[int(target)]), shorten(self.classes[int(label)])
-        return Picture(f"{true}\ntaken for {taken} {score:.2f}")
+        return Picture(f"{true}\ntaken for {taken} {score:.2f}", group=f"{int(target)} {int(label)}")

@@ -14,9 +14,10 @@ from mitorch_service.models.config import ModelConfig, TrainingConfig
 from mitorch_service.training.data.batch import Batch, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
+from mitorch_service.training.plots.predictions import Row
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
-from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve
+from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve, score_dtype
 
 
 class MultilabelTask(Task):
@@ -45,6 +46,11 @@ class MultilabelTask(Task):
         return MultilabelEvaluator(network, classes, config.eval_confidence)
 
 
+def probabilities(logits: Tensor) -> Tensor:
+    """Returns the sigmoid, of the same shape."""
+    return logits.to(score_dtype(logits)).sigmoid()
+
+
 class MultilabelEvaluator(LogitsEvaluator):
     """Computes macro averages, over the classes that have samples, of average precision, and of precision, recall and
     F1 at scores above `confidence`. Uses torchmetrics.
@@ -63,7 +69,7 @@ class MultilabelEvaluator(LogitsEvaluator):
         return binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
 
     def mistaken(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return ((logits.sigmoid() > self._confidence) != (targets > 0)).any(1)
+        return ((probabilities(logits) > self._confidence) != (targets > 0)).any(1)
 
     def class_metrics(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         from torchmetrics.functional.classification import (
@@ -73,14 +79,18 @@ class MultilabelEvaluator(LogitsEvaluator):
             multilabel_recall,
         )
 
-        count, true, scores = len(self.classes), targets.long(), logits.sigmoid()
-        return (
+        count, true, scores = max(2, len(self.classes)), targets.long(), probabilities(logits)
+        if len(self.classes) == 1:  # torchmetrics takes two or more: the only one twice
+            true, scores = true.repeat(1, 2), scores.repeat(1, 2)
+        columns = (
             true.sum(0),
             multilabel_precision(scores, true, count, self._confidence, average="none"),
             multilabel_recall(scores, true, count, self._confidence, average="none"),
             multilabel_f1_score(scores, true, count, self._confidence, average="none"),
             multilabel_average_precision(scores, true, count, average="none"),
         )
+        support, precision, recall, f1, average = (column[: len(self.classes)] for column in columns)
+        return support, precision, recall, f1, average
 
     def overall_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         taken, true = logits > 0, targets > 0
@@ -89,15 +99,28 @@ class MultilabelEvaluator(LogitsEvaluator):
         return {"accuracy_50": jaccard.mean().item()}
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
-        return precision_recall_curve(logits[:, index].sigmoid(), targets[:, index])
+        return precision_recall_curve(probabilities(logits[:, index]), targets[:, index])
 
-    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor) -> list[Path]:
+    def predictions(self, logits: Tensor, targets: Tensor) -> list[list[Row]]:
+        """Returns a row for each class that a sample has or is predicted to have; for a sample without any, an empty
+        one."""
+        rows: list[list[Row]] = [[] for _ in logits]
+        scores, true = probabilities(logits), targets > 0
+        taken = scores > self._confidence
+        for sample, index in (true | taken).nonzero().tolist():
+            name, right, found = self.classes[index], bool(true[sample, index]), bool(taken[sample, index])
+            score = scores[sample, index].item()
+            rows[sample].append(Row(name if right else "", name if found else "", score, right == found))
+        return [one or [Row("", "", None, correct=True)] for one in rows]
+
+    def extra_plots(self, folder: Path, logits: Tensor, targets: Tensor, split: str) -> list[Path]:
         return []
 
     def describe(self, logits: Tensor, target: Tensor) -> Picture:
-        taken = logits.sigmoid() > self._confidence
+        taken = probabilities(logits) > self._confidence
         missed, wrong = (target > 0) & ~taken, (target == 0) & taken
-        return Picture(f"missed: {self._names(missed)}\nwrong: {self._names(wrong)}")
+        title = f"missed: {self._names(missed)}\nwrong: {self._names(wrong)}"
+        return Picture(title, group=title)
 
     def _names(self, chosen: Tensor) -> str:
         names = [shorten(self.classes[index], 12) for index in chosen.nonzero()[:, 0].tolist()]

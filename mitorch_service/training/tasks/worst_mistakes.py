@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mitorch_service.training.plots.canvas import shorten_path
 from mitorch_service.training.plots.sheet import Picture, draw_sheet
+from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
 
 _KEPT = 16  # pictures: four rows of four
 _SIDE = 160  # pixels of the longer side
+_FILE = 34  # characters of a file's name
+_SPLIT = 80
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,9 @@ class WorstMistakes:
                 self._keep(error, self._seen + place, images[place])
         self._seen += len(errors)
 
-    def draw(self, folder: Path, describe: Callable[[int], Picture]) -> list[Path]:
-        """Draws ``worst_mistakes.png``, largest error first, with the caption that `describe` returns for each sample.
+    def draw(self, folder: Path, describe: Callable[[int], Picture], images: EvaluatedImages) -> list[Path]:
+        """Draws ``worst_mistakes.png``, with the file of each sample and the caption from `describe`: those of a group
+        together, the largest error first.
 
         Without mistakes, removes the file of an earlier training and returns no path.
         """
@@ -51,8 +56,16 @@ class WorstMistakes:
         if not self._kept:
             path.unlink(missing_ok=True)
             return []
-        pictures = [(self._colours(one.picture), one.scale, describe(one.index)) for one in self._kept]
-        return [draw_sheet(pictures, path)]
+        described = [(one, describe(one.index)) for one in self._kept]
+        places: dict[str, int] = {}
+        for _, picture in described:
+            places.setdefault(picture.group, len(places))
+        described.sort(key=lambda one: places[one[1].group])
+        pictures = [
+            (self._colours(one.picture), one.scale, _with_file(picture, images.file(one.index)))
+            for one, picture in described
+        ]
+        return [draw_sheet(pictures, f"worst mistakes, {shorten_path(images.split, _SPLIT)}", path)]
 
     def state(self) -> Any:
         """Returns everything kept, picklable."""
@@ -80,3 +93,7 @@ class WorstMistakes:
         """Denormalises to uint8 (height, width, 3)."""
         values = (picture * self._std + self._mean).clamp(0, 1)
         return (values * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def _with_file(picture: Picture, file: str) -> Picture:
+    return replace(picture, title=f"{shorten_path(file, _FILE)}\n{picture.title}")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import BEST, LATEST, read_history
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.models.job import LEARNING, Job, SearchConfig
 from mitorch_service.models.status import OPEN, AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
-from mitorch_service.search.base import TrialState
-from mitorch_service.search.space.space import parse_space
+from mitorch_service.search.base import History, Sampler, TrialState
+from mitorch_service.search.samplers.random import random_point
+from mitorch_service.search.samplers.registry import sampler
+from mitorch_service.search.space.space import Point, parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.transitions import change_training
@@ -85,6 +91,53 @@ def test_a_finite_space_has_no_point_twice(store: Store) -> None:
             end(store, trial, random.Random(trial.id).random())
     drawn = [str(sorted(one.items())) for one in parameters(store, job)]
     assert len(drawn) == len(set(drawn)) == 12
+
+
+def test_suggestions_use_one_thread_and_leave_the_others_to_whom_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    class Recording(Sampler):
+        def propose(self, history: History, number: int, salt: int) -> Point:
+            seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+            return random_point(self.study.space, str(number))
+
+    monkeypatch.setattr("mitorch_service.controller.plan.expansion.sampler", lambda name, study: Recording(study))
+    job = searching(CONTINUOUS, algorithm="gp", max_trials=2)
+    assert sampler("gp", a_study(job))  # loads its libraries
+    with threadpool_limits(2, user_api="blas"):
+        assert len(expand(job, a_study(job), None, 0, NOW)) == 2
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+    assert set(seen) == {1}
+
+
+ALIKE: dict[str, Any] = {**CONFIG, "optimizer": {"_choice": [{"name": "sgd"}, {"name": "sgd", "momentum": 0.9}]}}
+
+
+def test_options_of_one_label_stay_apart_when_they_are_read_back(store: Store) -> None:
+    config = {**ALIKE, "batch_size": {"_choice": [32, 32]}, "seed": {"_choice": [1, 1.0]}}
+    job = searching(config, algorithm="grid", max_trials=20, max_concurrent=3)
+    while created := one_pass(store, job, 3):
+        for trial in created:
+            end(store, trial, 0.5)
+    rows = list(store.jobs.iterate_trials(job.id))
+    assert len(rows) == 8
+    assert [row.trial.options for row in rows] == [
+        {"optimizer": number // 4, "batch_size": number // 2 % 2, "seed": number % 2} for number in range(8)
+    ]
+    assert len({str(row.trial.parameters) for row in rows}) == 8
+    space = a_study(job).space
+    read = [space.at(record.point)[0] for record in read_history(store, job, space, 7)]
+    assert read == [{**store.trainings.get_training(row.id).config} for row in rows]
+
+
+def test_trials_that_were_stored_without_their_options_are_read_by_their_labels(store: Store) -> None:
+    job = searching({**ALIKE, "batch_size": {"_choice": [16, 32, {"_int": [1, 3]}]}}, algorithm="tpe", max_trials=9)
+    old = {"number": 0, "objective": "val_loss", "direction": "minimize", "value": 0.5}
+    parameters = {"optimizer": "option 1", "batch_size": "option 2", "batch_size:option": 2}
+    document = a_trial(job.id, 0).model_copy(update={"arrival": job.arrival}).to_document()
+    primitives(store).insert("trainings", [{**document, "trial": {**old, "parameters": parameters}}])
+    (record,) = read_history(store, job, a_study(job).space, 0)
+    assert record.point == {"optimizer": 1, "batch_size": 2, "batch_size:option": 2}
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "random"])
@@ -186,6 +239,37 @@ def test_a_warm_start_brings_what_fits_and_measured_the_objective(store: Store) 
     assert [(record.number, record.state) for record in told] == [(n, TrialState.COMPLETED) for n in (-1, -2)]
     space, _ = parse_space(CONTINUOUS)
     assert all(space.at(record.point) for record in told)
+
+
+@pytest.mark.parametrize("picture", ["drawn", "broken"])
+def test_a_search_that_has_ended_leaves_its_pictures(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: str
+) -> None:
+    def draw(history: History, objectives: Sequence[str], folder: Path) -> list[Path]:
+        if picture == "broken":
+            raise ZeroDivisionError("of a library")
+        (folder / "history.png").write_text(f"{len(history.records)} {objectives}")
+        return [folder / "history.png"]
+
+    monkeypatch.setattr("mitorch_service.search.analysis.search_plots.draw_search", draw)
+    artifacts, job = FolderArtifactStore(tmp_path), searching(CONTINUOUS, algorithm="random")
+    store.jobs.add_job(job)
+    controller = Controller(store, {"fake": FakeBackend(slots=20)}, artifacts=artifacts)
+    controller.tick(NOW)
+    for row in store.queue.active_trainings().items:
+        store.runs.start_training(row.id, 1, "w", NOW)
+        store.runs.finish_training(row.id, 1, "w", NOW, RunEnd(AttemptOutcome.COMPLETED, trial_value=row.arrival % 7))
+    report = controller.tick(later(1))
+    done = store.jobs.get_job(job.id)
+    assert done.status == JobStatus.COMPLETED
+    failures = [event.text for event in report.events if event.failed]
+    if picture == "broken":
+        assert failures == [f"job {job.id[:8]}: its plots cannot be drawn: ZeroDivisionError('of a library')"]
+        assert done.artifacts == {}
+    else:
+        assert failures == []
+        assert Path(done.artifacts["plot_history"]).read_text() == "10 ('val_loss',)"
+        assert artifacts.keys(f"{job.id}/") == [f"{job.id}/plots/history.png"]
 
 
 def test_a_job_whose_time_is_over_says_so_and_ends_with_what_runs(store: Store) -> None:

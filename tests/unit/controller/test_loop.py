@@ -282,6 +282,23 @@ def test_an_ended_job_shows_its_final_counts_and_best_whatever_a_late_pass_write
     assert done.best is not None
 
 
+def test_a_job_runs_from_the_pass_that_queues_its_first_trials(store: Store) -> None:
+    job = a_job(search=SearchConfig(algorithm="random", max_trials=3, max_concurrent=1, seed=0))
+    store.jobs.add_job(job)
+    backend = FakeBackend("local", slots=1)
+    for seconds in (0, 60, 120):
+        Controller(store, {"local": backend}).tick(later(seconds))
+        running = store.jobs.get_job(job.id)
+        assert (running.status, running.status_times["running"]) == (JobStatus.RUNNING, NOW)
+        (row,) = store.queue.active_trainings().items
+        store.runs.start_training(row.id, 1, "worker", later(seconds))
+        store.runs.finish_training(row.id, 1, "worker", later(seconds), end(0.5))
+        backend.end(run_name(row.id, 1), RunState.SUCCEEDED, exit_code=0)
+    Controller(store, {"local": backend}).tick(later(180))
+    done = store.jobs.get_job(job.id)
+    assert (done.status, done.status_times["running"]) == (JobStatus.COMPLETED, NOW)
+
+
 def test_a_database_that_does_not_answer_ends_the_pass(store: Store, backend: FakeBackend) -> None:
     def fail(operation: str) -> None:
         raise StoreUnavailable("at db", "does not answer", "Wait.")

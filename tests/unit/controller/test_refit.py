@@ -24,7 +24,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.submission.submission import Options, build_submission
 from tests.fakes import FakeBackend, HookedStore, primitives
-from tests.samples import NOW, SPACE, a_dataset, a_job, later
+from tests.samples import CONFIG, NOW, SPACE, a_dataset, a_job, later
 
 REFIT = {"max_epochs": 200, "early_stopping": {"max_plateau_count": 5}}
 
@@ -78,6 +78,24 @@ class Service:
 @pytest.fixture
 def service(store: Store) -> Service:
     return Service(store)
+
+
+def test_the_final_training_has_the_winners_option_whatever_its_label(service: Service) -> None:
+    options = [{"name": "sgd"}, {"name": "sgd", "momentum": 0.9}, "sgd"]
+    config = {**CONFIG, "optimizer": {"_choice": options}, "batch_size": {"_choice": [8, 8.0, "8"]}}
+    search = SearchConfig(algorithm="grid", max_trials=9, max_concurrent=1, seed=3, refit={"max_epochs": 9})
+    job = a_job(config=config, search=search)
+    service.store.jobs.add_job(job)
+    for number in range(9):
+        service.tick()
+        service.finish(value=0.1 if number == 4 else 0.5)
+    service.tick()
+    best = service.store.jobs.get_job(job.id).best
+    assert best is not None
+    assert (best.number, best.options) == (4, {"optimizer": 1, "batch_size": 1})
+    refit = service.store.trainings.get_training(refit_id(job.id))
+    assert refit.config["optimizer"] == {"name": "sgd", "momentum": 0.9}
+    assert isinstance(refit.config["batch_size"], float)
 
 
 def test_the_winner_is_trained_once_more_and_the_job_has_its_weights(service: Service) -> None:

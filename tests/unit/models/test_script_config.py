@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.script import ScriptConfig, check_config, is_secret, masked_config
+from mitorch_service.models.script import ScriptConfig, check_config, dataset_files, is_secret, masked_config
 from mitorch_service.runs.script.command import Mask, parameter_arguments, script_command, script_environment
 
 SCRIPT: dict[str, Any] = {"script": {"command": "python train.py {parameters}"}}
@@ -41,6 +41,15 @@ def test_a_command_in_text_is_cut_into_words() -> None:
         ({"script": {"command": "x", "env": {"MITORCH_DB_URI": "1"}}}, "script.env", "MITORCH_DB_URI is reserved"),
         ({"script": {"command": "x", "sources": "."}}, "script.sources", "did you mean 'source'?"),
         ({**SCRIPT, "parameters": {"a b": 1}}, "parameters", "'a b' cannot be an argument"),
+        ({**SCRIPT, "parameters": {"a\n": 1}}, "parameters", "'a\\n' cannot be an argument"),
+        ({**SCRIPT, "parameters": {"a": {"b c": 1}}}, "parameters", "'a.b c' cannot be an argument"),
+        (
+            {**SCRIPT, "parameters": {"opt.lr": 1, "opt": {"lr": 2}}},
+            "parameters.opt.lr",
+            'is the name of two parameters: write either the key "a.b" or "a": {"b": …}, not both',
+        ),
+        ({"script": {"command": "x", "env": {"A\n": "1"}}}, "script.env", "is not a valid name"),
+        ({"script": {"command": "x {out}"}}, "script.command", "or write {{out}} for the text {out} itself"),
         ({**SCRIPT, "resources": {"nodes": 2}}, "resources", "a script runs on one node"),
         ({**SCRIPT, "model": {"name": "x"}}, "model", "unknown key"),
         ({**SCRIPT, "max_epochs": -1}, "max_epochs", "greater than or equal to 0"),
@@ -94,6 +103,25 @@ def test_placeholders_are_filled_in() -> None:
     ]
     with pytest.raises(ValueError, match="val} is a file of the data set, which has none"):
         script_command(["{val}"], {}, paths)
+
+
+def test_a_placeholder_in_two_braces_is_its_text() -> None:
+    command: list[Any] = [
+        "{{val}}",
+        "a={{val}},{val}",
+        "{{parameters}}",
+        "{{out}}",
+        "x={{out}}",
+        "{{{val}}}",
+        "{}",
+        "{{}}",
+    ]
+    assert script_command(command, {"lr": 1}, {"val": Path("/v.txt")}) == [
+        *("{val}", "a={val},/v.txt", "{parameters}", "{out}", "x={{out}}", "{{val}}", "{}", "{{}}"),
+    ]
+    assert dataset_files({"script": {"command": command}}) == ["val"]
+    assert dataset_files({"script": {"command": "a {{val}} --x={train} {test}"}}) == ["train", "test"]
+    assert dataset_files({"script": {"command": "a {{val}} {parameters_file}"}}) == []
 
 
 def test_our_credentials_stay_out_of_the_environment() -> None:

@@ -131,7 +131,7 @@ def test_true_and_false_stay_where_they_belong() -> None:
     assert config.model.options == options
 
 
-@pytest.mark.parametrize("text", ["ä", '"\\u00e4"', "[1, 2.5, -3e2, null, true]", "9223372036854775807", '"\\u0000"'])
+@pytest.mark.parametrize("text", ["ä", '"\\u00e4"', "[1, 2.5, -3e2, null, true]", "9223372036854775807", '"\\u0001"'])
 def test_what_json_says_is_read(text: str) -> None:
     if text == "ä":
         text = '{"ä": "\N{GRINNING FACE}"}'
@@ -176,6 +176,7 @@ def test_what_is_no_json_is_told(text: bytes, message: str) -> None:
         ('{"a": -9223372036854775809}', "a", "does not fit into a 64-bit integer"),
         ('{"a": 1e999}', "a", "does not fit into a 64-bit number"),
         ('{"a": {"b\\u0000c": 1}}', "a", "the key 'b\\x00c' contains the character NUL"),
+        ('{"a": {"b": ["c", "d\\u0000"]}}', "a.b[1]", "the text 'd\\x00' contains the character NUL; remove it"),
         ('{"a": "x\\ud800y"}', "a", "the text 'x\\ud800y' contains half of a surrogate pair"),
         ('{"\\udfff": 1}', "", "the key '\\udfff' contains half of a surrogate pair"),
         ('{"a": ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "}", "a[0][0]…", "is nested deeper than 50 levels"),

@@ -197,7 +197,10 @@ def test_a_job_is_deleted_with_all_its_trials(store: Store, backend: FakeBackend
     lifecycle.cancel_job(store, {"local": backend}, job.id, NOW)
     for second in range(3):
         Controller(store, {"local": backend}).tick(later(second))
+    (tmp_path / "picture").write_text("of the search")
+    files.put(f"{job.id}/plots/history.png", tmp_path / "picture")
     assert lifecycle.delete_job(store, files, job.id) == 4
+    assert files.keys(f"{job.id}/") == []
     assert store.trainings.count_trainings() == {}
     with pytest.raises(NotFound):
         store.jobs.get_job(job.id)

@@ -201,6 +201,17 @@ def test_the_best_trial_stays_though_pages_lie_between(place: Place) -> None:
     assert len(place.lines()) == 451
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_plots_of_a_search_go_with_its_job(place: Place, tmp_path: Path, keep: bool) -> None:
+    times = {"completed": OLD}
+    job = a_job(status=JobStatus.COMPLETED, status_times=times, artifacts={"plot_history": "x"})
+    place.store.jobs.add_job(job)
+    (tmp_path / "picture").write_text("of the search")
+    place.artifacts.put(f"{job.id}/plots/history.png", tmp_path / "picture")
+    assert place.prune(PruneOptions(NOW, keep_artifacts=keep)).jobs == 1
+    assert bool(place.artifacts.keys(f"{job.id}/")) == keep
+
+
 def test_of_several_objectives_the_front_stays(place: Place) -> None:
     search = SearchConfig(max_trials=9, objective=["val_loss", "f1"])
     job = a_job(status=JobStatus.COMPLETED, status_times={"completed": OLD}, search=search)

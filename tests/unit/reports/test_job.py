@@ -7,12 +7,20 @@ from typing import Any
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.models.job import BestTrial, Job, SearchConfig
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.models.training import Progress, Trial
+from mitorch_service.models.training import Progress, TrainingErrorInfo, Trial
 from mitorch_service.reports.job import Best, read_job
-from mitorch_service.reports.leaderboard import iterate_leaders, parameter_names, read_front, read_leaderboard
+from mitorch_service.reports.jobs import read_jobs
+from mitorch_service.reports.leaderboard import (
+    Unranked,
+    iterate_leaders,
+    parameter_names,
+    read_front,
+    read_leaderboard,
+    read_unranked,
+)
 from mitorch_service.stores.base import Store
 from tests.fakes import primitives
-from tests.samples import NOW, a_job, a_training, an_attempt, later
+from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later
 
 SPACE: dict[str, Any] = {"lr": {"_uniform": [0, 1]}, "max_epochs": 10}
 
@@ -80,3 +88,39 @@ def test_several_objectives_have_a_front(store: Store) -> None:
     assert (standing.values, standing.training_id, standing.epochs) == ([0.25, 0.5], second, 10)
     report = read_job(store, job.id, NOW)
     assert (report.best, report.has_front) == (None, True)
+
+
+def test_trials_without_a_final_value_are_told_with_the_reason_in_its_own_words(store: Store) -> None:
+    job = a_job()
+    store.jobs.add_job(job)
+    completed(store, job, 0, [0.5], lr=0.1)
+    failed = a_trial(
+        job.id, 1, status=TrainingStatus.FAILED, error=TrainingErrorInfo(type="X", message="out of memory")
+    )
+    pruned = a_trial(job.id, 2, status=TrainingStatus.PRUNED, progress=Progress(epoch=3, max_epochs=10, at=NOW))
+    assert pruned.trial is not None
+    stopped = pruned.trial.model_copy(update={"curve": {"1": 0.9, "10": 0.7, "3": 0.8}})
+    store.queue.add_trainings([failed, pruned.model_copy(update={"trial": stopped})])
+    found = read_unranked(store, job, 10)
+    assert found == [
+        Unranked(2, pruned.id, TrainingStatus.PRUNED, 3, 0.7, None, {"lr": 0.1}),
+        Unranked(1, failed.id, TrainingStatus.FAILED, 0, None, "out of memory", {"lr": 0.1}),
+    ]
+    assert read_unranked(store, job, 1) == found[:1]
+
+
+def test_jobs_are_listed_active_ones_by_priority_then_the_newest(store: Store) -> None:
+    jobs = [
+        a_job(status=status, priority=priority, name=name)
+        for status, priority, name in [
+            ("running", 100, "a"),
+            ("completed", 1, "b"),
+            ("new", 50, "a"),
+            ("failed", 1, "a"),
+        ]
+    ]
+    for job in jobs:
+        store.jobs.add_job(job)
+    assert [job.id for job in read_jobs(store, 10).items] == [jobs[index].id for index in (2, 0, 3, 1)]
+    assert [job.id for job in read_jobs(store, 10, "a").items] == [jobs[index].id for index in (2, 0, 3)]
+    assert [job.id for job in read_jobs(store, 1).items] == [jobs[2].id]

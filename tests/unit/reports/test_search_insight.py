@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from mitorch_service.cli.views.search import effort_json, search_fields
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.training import Attempt, Progress, TrainingErrorInfo, Trial
@@ -54,6 +56,21 @@ def test_a_search_says_what_mattered_and_what_was_saved_and_what_went_wrong(stor
         ("time", None),
     ]
     assert str(fields[2][1]).startswith("lr ")
+
+
+def test_a_penalty_beyond_all_squares_is_only_a_very_bad_value(store: Store) -> None:
+    job = a_job(config=SPACE, search=SearchConfig(max_trials=50, seed=0))
+    space, _ = parse_space(SPACE)
+    for number in range(30):
+        parameters = {**space.at(random_point(space, f"0/{number}"))[1], "lr": number / 30}
+        value = (1e155, 1e308, 1.7e308)[number % 3] if number > 20 else parameters["lr"]
+        trial = Trial(number=number, parameters=parameters, objective="val_loss", direction="minimize", value=value)
+        training = a_training(job_id=job.id, trial=trial)
+        primitives(store).insert("trainings", [{**training.to_document(), "status": "completed"}])
+    insight = SearchInsight(store, job, NOW)
+    shares = insight.importance()
+    assert list(shares) == ["lr", "decay"]
+    assert sum(shares.values()) == pytest.approx(1)
 
 
 def test_time_is_told_against_what_it_would_have_taken(store: Store) -> None:

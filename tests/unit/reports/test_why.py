@@ -114,14 +114,14 @@ STARTED = {"submitted_at": NOW, "started_at": NOW, "url": "https://ml.example/1"
         (active(QUEUED), ["it was assigned to gpu-east, which has not accepted it yet: the next pass asks again"]),
         (
             active(QUEUED, of_attempt={"submitted_at": NOW}),
-            ["gpu-east has had its run since 2026-11-20 12:30:15, but it has not reported its start yet"],
+            ["gpu-east has had its run since 2026-11-20 12:30:15 UTC, but it has not reported its start yet"],
         ),
         (
             active(
                 RUNNING, of_attempt=STARTED, progress=Progress(epoch=3, max_epochs=9, at=NOW), cancel_requested_at=NOW
             ),
             [
-                "it has been running on gpu-east (https://ml.example/1) since 2026-11-20 12:30:15, 3/9 epochs done",
+                "it has been running on gpu-east (https://ml.example/1) since 2026-11-20 12:30:15 UTC, 3/9 epochs done",
                 "it was asked to stop",
             ],
         ),
@@ -131,11 +131,11 @@ STARTED = {"submitted_at": NOW, "started_at": NOW, "url": "https://ml.example/1"
                 status_times={"failed": later(60)},
                 error=TrainingErrorInfo(type="DataError", message="no such file"),
             ),
-            ["it failed 2026-11-20 12:31:15: no such file"],
+            ["it failed 2026-11-20 12:31:15 UTC: no such file"],
         ),
         (
             a_training(status=TrainingStatus.CANCELED, status_times={"canceled": NOW}),
-            ["it was canceled 2026-11-20 12:30:15"],
+            ["it was canceled 2026-11-20 12:30:15 UTC"],
         ),
         (a_training(status=TrainingStatus.COMPLETED, status_times={}), ["it was completed"]),
         (active(TrainingStatus.DIVERGED, of_attempt={"reason": "a loss of nan"}), ["it diverged: a loss of nan"]),

@@ -93,6 +93,34 @@ def test_the_search_is_told_the_best_value_up_to_each_rung(store: Store) -> None
     assert told.curve == {"1": 0.1, "3": 0.6}
 
 
+EAGER = [EarlyStopping(rule="patient", patience=1), EarlyStopping(rule="median", min_trials=1)]
+
+
+def test_a_script_that_reports_some_epochs_is_judged_by_those(store: Store) -> None:
+    job, rule = a_job(), EarlyStopping(rule="asha", factor=2, min_epochs=1)  # rungs 1, 2 and 4 of 9 epochs
+    stops: dict[int, int | None] = {}
+    for number, level in enumerate((0.1, 0.2, 0.3)):
+        trial = running_trial(store, job, number, rule)
+        stopping = TrialStopping(store, trial)
+        stops[number] = next((e for e in (3, 6, 9) if stopping.ends_after(a_result(e, val_loss=level + 1 / e))), None)
+        if stopping.decision is not None:
+            assert stopping.decision.reason.startswith(f"stopped early after epoch {stops[number]}: ")
+    assert stops == {0: None, 1: 3, 2: 3}
+    row = store.jobs.latest_trials(job.id, 3)[-1]
+    assert row.trial.curve == {"3": 0.1 + 1 / 3, "6": 0.1 + 1 / 6}  # the rungs 2 and 4 were passed
+    assert [store.rungs.count_rung(job.id, rung) for rung in (1, 2, 4)] == [0, 3, 1]
+
+
+@pytest.mark.parametrize("rule", EAGER)
+@pytest.mark.parametrize("epochs", [(3, 6, 9), (9,), (0, 4, 8), range(9), range(1, 10)], ids=str)
+def test_no_trial_is_pruned_after_its_last_epoch(store: Store, rule: EarlyStopping, epochs: Sequence[int]) -> None:
+    job = a_job()
+    for number in range(6):
+        stopping = TrialStopping(store, running_trial(store, job, number, rule))
+        ended = [epoch for epoch in epochs if stopping.ends_after(a_result(epoch, val_loss=number + epoch))]
+        assert epochs[-1] not in ended or len(ended) > 1  # the decision was made before
+
+
 def test_a_number_that_is_none_loses_and_disables_nothing(store: Store) -> None:
     job = a_job()
     assert run(store, running_trial(store, job, 0), [math.nan] * 9) == 9  # the best so far

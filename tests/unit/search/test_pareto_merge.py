@@ -31,6 +31,13 @@ def brute_force(trials: list[FrontTrial]) -> set[int]:
     return {n for n, mine in losses.items() if not any(dominates(other, mine) for other in losses.values())}
 
 
+def test_a_front_with_huge_values_keeps_its_ends_and_drops_the_most_crowded() -> None:
+    pairs = [(-1.7e308, 1.7e308), (-1e308, 1e308), (0.0, 0.0), (1.0, -1.0), (1.7e308, -1.7e308)]
+    trials = [trial(number, *pair) for number, pair in enumerate(pairs)]
+    kept = merged([], trials, ["minimize", "minimize"], most=4)
+    assert [one.number for one in kept] == [0, 1, 3, 4]
+
+
 @pytest.mark.parametrize("objectives", [2, 3, 4])
 def test_pieces_in_any_order_give_the_front_of_all(objectives: int) -> None:
     directions: list[Direction] = ["minimize"] * objectives

@@ -36,6 +36,7 @@ def test_a_file_without_the_status_paused_counts_it_from_now_on(tmp_path: Path) 
     path, training = tmp_path / "test.db", a_training()
     SqliteStore(path).close()
     with sqlite3.connect(path) as old:
+        _forget_names(old)
         old.execute("DELETE FROM training_counts WHERE status = 'paused'")
         old.execute("PRAGMA user_version = 4")
     old.close()
@@ -43,3 +44,27 @@ def test_a_file_without_the_status_paused_counts_it_from_now_on(tmp_path: Path) 
     store.queue.add_trainings([training.model_copy(update={"status": TrainingStatus.PAUSED})])
     assert store.trainings.count_trainings() == {"paused": 1}
     store.close()
+
+
+def test_the_names_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_path: Path) -> None:
+    path, training, job, damaged = tmp_path / "test.db", a_training(name="first"), a_job(name="sweep"), a_training()
+    store = SqliteStore(path)
+    store.queue.add_trainings([training, damaged])
+    store.jobs.add_job(job)
+    store.close()
+    with sqlite3.connect(path) as old:
+        _forget_names(old)
+        old.execute("UPDATE trainings SET body = '{\"name\": ' WHERE _id = ?", (damaged.id,))
+        old.execute("PRAGMA user_version = 5")
+    old.close()
+    store = SqliteStore(path)
+    assert store.trainings.find_named("first") == [("training", training.id)]
+    assert store.trainings.find_named("sweep") == [("job", job.id)]
+    store.close()
+
+
+def _forget_names(database: sqlite3.Connection) -> None:
+    """Takes out what version 6 adds."""
+    for table in ("trainings", "jobs"):
+        database.execute(f"DROP INDEX {table}_name")
+        database.execute(f"ALTER TABLE {table} DROP COLUMN name")

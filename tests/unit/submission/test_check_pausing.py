@@ -45,6 +45,15 @@ def test_a_script_may_be_promoted_where_its_epochs_are_known(store: Store) -> No
     assert submitted(store, {**SCRIPT, "max_epochs": 9}, resume_promoted=True).search.pauses
 
 
+@pytest.mark.parametrize("stopping", [True, {"rule": "hyperband"}])
+@pytest.mark.parametrize("epochs", [{}, {"max_epochs": 0}, {"max_epochs": {"_choice": [9, 0]}}])
+def test_rungs_of_a_script_need_its_epochs(store: Store, stopping: Any, epochs: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"config\.max_epochs: is needed by '(asha|hyperband)', which compares"):
+        submitted(store, {**SCRIPT, **epochs}, early_stopping=stopping)
+    assert submitted(store, {**SCRIPT, "max_epochs": {"_choice": [9, 3]}}, early_stopping=stopping)
+    assert submitted(store, SCRIPT, early_stopping={"rule": "median"})
+
+
 CHOSEN = {**NINE, "max_epochs": {"_choice": [3, 9]}}
 OPTIMIZERS = {**NINE, "optimizer": {"_choice": [{"name": "adamw"}, {"name": "sgd"}]}}
 PBT = {"algorithm": "pbt"}

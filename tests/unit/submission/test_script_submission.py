@@ -99,6 +99,36 @@ def test_a_data_set_is_pinned_where_one_is_named(store: Store, folder: Path) -> 
     assert "is not registered" in problems(store, folder, {**SCRIPT, "dataset": "letters"})["dataset"]
 
 
+@pytest.mark.parametrize("name", ["train", "val", "test"])
+def test_a_file_of_a_data_set_needs_one_that_has_it(store: Store, folder: Path, name: str) -> None:
+    store.datasets.add_dataset(a_dataset())
+    script = {"command": f"python a.py --on={{{name}}} {{parameters}}", "source": "code"}
+    training, job = {**SCRIPT, "script": script}, {**JOB, "config": {**SPACE, "script": script}}
+    why = f'{{{name}}} is a file of the data set, and the config has no dataset: add "dataset": "NAME", or write '
+    assert problems(store, folder, training)["script.command"].startswith(why + f"{{{{{name}}}}} for the text")
+    assert problems(store, folder, job)["config.script.command"].startswith(why)
+    for document in (training, job):
+        if name == "test":
+            found = problems(store, folder, {**document, "dataset": "digits"})
+            assert "the data set digits:1 has none: remove it, or write {{test}} for" in str(found)
+        else:
+            assert submitted(store, folder, {**document, "dataset": "digits"})
+    literal = {**script, "command": f"python a.py {{{{{name}}}}} --on={{{{{name}}}}}"}
+    assert submitted(store, folder, {**SCRIPT, "script": literal})
+
+
+def test_a_parameter_has_one_spelling(store: Store, folder: Path) -> None:
+    lr: dict[str, Any] = {"_loguniform": [0.1, 1]}
+    for both in ({"opt.lr": lr, "opt": {"lr": lr}}, {"opt.lr": 1, "opt": {"lr": lr}}):
+        found = problems(store, folder, {**JOB, "config": {**SPACE, "parameters": both}})
+        assert list(found) == ["config.parameters.opt.lr"]
+        assert "is the name of two parameters" in found["config.parameters.opt.lr"]
+    for one in ({"opt.lr": lr}, {"opt": {"lr": lr}}):
+        document = submitted(store, folder, {**JOB, "config": {**SPACE, "parameters": one}})
+        assert isinstance(document, Job)
+        assert "parameters.opt.lr" in str(explanation(document))
+
+
 def test_any_objective_may_be_reported(store: Store, folder: Path) -> None:
     document = submitted(store, folder, {**JOB, "search": {"max_trials": 1, "objective": "reward"}})
     assert isinstance(document, Job)

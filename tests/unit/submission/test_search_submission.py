@@ -93,6 +93,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a rule": ({"early_stopping": {"rule": "none"}}, "search.early_stopping.rule"),
     "a parameter": ({"enqueue": [{"lr": 1}]}, "search.enqueue[0]: there is no parameter lr; known: batch_size, lr_"),
     "a value": ({"enqueue": [{}, {"batch_size": 128}]}, "search.enqueue[1]: {'batch_size': 128} has a value"),
+    "a value between two steps": (
+        {"enqueue": [{"optimizer": "sgd", "optimizer.momentum": 0.95}]},
+        "optimizer.momentum is 0.95, outside of 0.5 to 0.9; the nearest is 0.9",
+    ),
+    "a parameter of another option": (
+        {"enqueue": [{"optimizer": "adamw", "optimizer.momentum": 0.9}]},
+        'optimizer.momentum exists only where optimizer is "sgd": add that, or remove it',
+    ),
     "initial trials of what does not learn": (
         {"algorithm": "random", "initial_trials": 3},
         "search: initial_trials is for algorithms that learn (auto, tpe, gp, cmaes",

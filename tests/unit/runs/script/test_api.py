@@ -72,7 +72,7 @@ def test_a_report_is_an_epoch(run: Run) -> None:
 def test_what_is_not_reported_is_not_known(run: Run) -> None:
     mitorch_service.report(2, val_loss=float("nan"))
     (result,) = run.listener.results
-    assert math.isnan(result.train_loss)
+    assert (result.train_loss, result.learning_rate, result.samples_per_second) == (None, None, None)
     assert result.val_loss is not None
     assert math.isnan(result.val_loss)
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_comes_back(run: Run, kind: str, tmp_path: Path) -> None:
     assert restored is not None
     assert (restored.path.name, restored.epoch) == ("state", 3)
     assert [result.epoch for result in restored.results] == [1, 2, 3]
-    assert math.isnan(restored.results[0].train_loss)
+    assert restored.results[0].train_loss is None
     assert (restored.path if kind == "file" else restored.path / "model.txt").read_text() == "state 3"
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from mitorch_service.models.base import new_id
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
+from mitorch_service.runs.trial_pausing import TrialPausing
+from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Guarded
 from tests.fakes import primitives
-from tests.samples import later
+from tests.samples import a_result, a_trial, an_attempt, later
 from tests.unit.runs.script.machine import Machine
 
 OBEDIENT = """
@@ -49,6 +54,26 @@ def test_a_script_pauses_and_goes_on_from_what_it_has_kept(machine: Machine, kee
     assert [result.epoch for result in results] == [1, 2, 3, 4]
     attempts = [int(record["attempt"]) for record in machine.store.runs.curve_records(trial.id)]
     assert attempts == ([1, 1, 2, 2] if keeps else [2, 2, 2, 2])
+
+
+@pytest.mark.parametrize(("epochs", "paused"), [((3, 4), 3), ((4,), None), ((0, 3), None)])
+def test_a_script_that_reports_some_epochs_pauses_after_the_first_behind_its_rung_but_not_after_the_last(
+    store: Store, epochs: Sequence[int], paused: int | None
+) -> None:
+    training = a_trial(new_id(), 0, max_epochs=4)
+    store.queue.add_trainings([training])
+    store.queue.claim_training(training.id, an_attempt(training))
+    training = store.runs.start_training(training.id, 1, "worker", later(1))
+    assert training.trial is not None
+    trial = training.trial.model_copy(update={"pause_at": 2, "rungs": [1, 2]})
+    pausing = TrialPausing(store, training, trial, "job")
+    assert [epoch for epoch in epochs if pausing.ends_after(a_result(epoch, val_loss=epoch))][:1] == (
+        [] if paused is None else [paused]
+    )
+    if pausing.decision is not None:
+        assert pausing.decision.reason == f"paused after epoch {paused} of 4 until its search resumes it"
+    assert [record.loss for record in store.rungs.rung_records("job", 2, 9)] == [max(epochs[0], 3)]
+    assert store.rungs.count_rung("job", 2, paused=True) == (paused is not None)
 
 
 def _pausing(machine: Machine, training: Training) -> Training:

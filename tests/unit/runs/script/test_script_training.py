@@ -112,6 +112,38 @@ def test_the_next_attempt_goes_on_from_the_checkpoint(machine: Machine) -> None:
     assert "/checkpoints/a0002-" in done.artifacts["checkpoint"]
 
 
+ALL_DONE = """
+import mitorch_service as m, os
+from pathlib import Path
+if m.last_checkpoint() is None:
+    for epoch in (1, 2):
+        m.report(epoch=epoch, train_loss=2 / epoch, val_loss=1 / epoch, metrics={"a": epoch})
+        Path("state").write_text(str(epoch))
+        m.checkpoint("state")
+if AGAIN:
+    m.checkpoint(m.last_checkpoint() or "state")
+if os.environ["MITORCH_ATTEMPT"] in KILLED:
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(("killed", "again"), [("1", False), ("12", True)])
+def test_a_script_that_was_killed_after_its_last_report_has_its_value(
+    machine: Machine, killed: str, again: bool
+) -> None:
+    training = machine.queued(ALL_DONE.replace("KILLED", repr(killed)).replace("AGAIN", str(again)), trial=True)
+    for _ in killed:
+        assert machine.run(training) == EXIT_INFRASTRUCTURE
+        training = machine.claim(training)
+    assert machine.run(training) == 0
+    done = machine.store.trainings.get_training(training.id)
+    assert (done.status, done.evaluation) == (TrainingStatus.COMPLETED, {"val_loss": 0.5, "a": 2.0})
+    assert done.trial is not None
+    assert done.trial.value == 0.5
+    assert done.progress is not None
+    assert done.progress.epoch == 2
+
+
 def test_results_behind_the_checkpoint_are_dropped(machine: Machine) -> None:
     code = (
         "import mitorch_service as m, sys\nif m.last_checkpoint(): sys.exit()\nopen('s', 'w').close()\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from itertools import combinations
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mitorch_service.search.base import History, TrialRecord, TrialState, suggest
+from mitorch_service.search.samplers.pbt import explored
 from mitorch_service.search.samplers.random import suggest as random_suggestion
 from mitorch_service.search.samplers.registry import ALGORITHMS, sampler
 from mitorch_service.search.samplers.unit_cube import UnitCube
@@ -120,6 +122,63 @@ def test_several_objectives_are_searched_together(name: str) -> None:
     records = searched(sampler(name, study), lambda c: (c["x"] ** 2 + c["y"], -((c["x"] - 1) ** 2) - c["y"]), 40)
     late = [record.point["y"] for record in records[25:]]
     assert sum(late) / len(late) < 0.2  # y is bad for both
+
+
+HUGE = (1.0, 0.5, 1e308, 2.0, -1.0, 1e155, 1e200, 0.3, 1.7e308, 3.0, 0.7, 1e308)
+
+
+@pytest.mark.parametrize("objectives", [1, 3])
+@pytest.mark.parametrize("name", ANYWHERE)
+def test_a_huge_value_is_only_a_very_bad_one(name: str, objectives: int) -> None:
+    if objectives > 1 and name in ("gp", "cmaes", "pbt"):
+        return
+    study = study_of(NUMBERS, directions=("minimize",) * objectives, initial_trials=4)
+    drawn = searched(sampler("random", study), lambda config: (0.0,) * objectives, 36)
+    records = [completed(n, r.point, *[HUGE[(n + k) % 12] for k in range(objectives)]) for n, r in enumerate(drawn)]
+    with np.errstate(over="raise", invalid="raise"):
+        assert suggest(sampler(name, study), History(study, records), 36) is not None
+        worst = [completed(n, r.point, *[1.7e308 - n * 1e306] * objectives) for n, r in enumerate(drawn)]
+        assert suggest(sampler(name, study), History(study, worst), 36) is not None
+
+
+def test_huge_losses_keep_their_order() -> None:
+    study = study_of(NUMBERS, directions=("maximize",))
+    ordered = [1e308, 1e155, 1e51, 1e50, 1.0, -1e50, -1e60, -1.7e308]
+    losses = [study.losses([value])[0] for value in ordered]
+    assert losses == sorted(losses)
+    assert len(set(losses)) == len(losses)
+    assert math.isfinite(losses[-1] ** 5)
+
+
+BRANCHES = {"o": {"_choice": [{"name": "a", "lr": {"_uniform": [0, 1]}}, {"name": "b", "lr": {"_uniform": [10, 11]}}]}}
+
+
+def test_branches_that_share_a_name_inherit_only_what_is_theirs() -> None:
+    """Otherwise a number of the other branch becomes an end of this one's range."""
+    study = study_of(BRANCHES, directions=("minimize", "minimize"), max_trials=200)
+    records = searched(sampler("nsga2", study), lambda config: (config["o"]["lr"] % 1, -(config["o"]["lr"] % 1)), 120)
+    assert not [record.point for record in records if record.point["o.lr"] in (0, 1, 10, 11)]
+    explorations = [explored(study, {"o": n % 2, "o.lr": 10 * (n % 2) + 0.5}, random.Random(n)) for n in range(200)]
+    assert not [point for point in explorations if point["o"] == 0 and point["o.lr"] in (0, 1)]
+    study = study_of(BRANCHES, enqueue=tuple({"o": "ab"[number % 2]} for number in range(40)))
+    records = searched(sampler("random", study), lambda config: (0.0,), 40)
+    assert not [record.point for record in records if record.point["o.lr"] in (0, 1, 10, 11)]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_finite_space_with_options_of_one_label_ends_after_its_points(name: str) -> None:
+    study = study_of({"x": {"_choice": ["sgd", {"name": "sgd"}, 1, 1, True]}})
+    asked, records = sampler(name, study), list[TrialRecord]()
+    for number in range(8):
+        point = suggest(asked, History(study, records), number)
+        if point is None:
+            break
+        config, parameters = study.space.at(point)
+        stored = study.space.point_of(parameters, options=study.space.options(point))
+        assert stored is not None
+        assert study.space.at(stored) == (config, parameters)
+        records.append(completed(number, stored, float(number)))
+    assert len(records) == 5
 
 
 @pytest.mark.parametrize("name", ["auto", "random"])

@@ -60,7 +60,13 @@ def test_a_finite_space_is_counted_and_numbered() -> None:
 
 @pytest.mark.parametrize(
     "bounds",
-    [Range(0, 1), Range(1e-4, 1, log=True), Range(1, 9, integer=True, step=2), Range(1, 64, log=True, integer=True)],
+    [
+        Range(0, 1),
+        Range(1e-300, 1e18, log=True),
+        Range(1e-4, 1, log=True),
+        Range(1, 9, integer=True, step=2),
+        Range(1, 64, log=True, integer=True),
+    ],
 )
 def test_a_range_fills_the_unit_interval(bounds: Range) -> None:
     assert bounds.from_unit(0.0) == bounds.low

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.size import point_with_number
 from mitorch_service.search.space.space import Space, parse_space
 
 NESTED = {
@@ -84,11 +85,74 @@ def test_a_choice_of_one_option_is_still_a_parameter() -> None:
         (({"name": "a"}, {"name": "a"}, {"name": "b"}), ["option 0", "option 1", "b"]),
         (({"x": 1}, [1, 2], 3), ["option 0", "option 1", 3]),
         (({"name": 1}, {"name": ["a"]}), ["option 0", "option 1"]),
+        (("sgd", {"name": "sgd"}, {"name": "adam"}), ["sgd", "option 1", "adam"]),
+        (({"name": "sgd"}, "sgd"), ["option 0", "sgd"]),
+        ((1, 1.0, "1", 1), [1, 1.0, "1 (option 2)", "1 (option 3)"]),
+        (({"x": 1}, "option 0", "option 0"), ["option 0 (option 0)", "option 0", "option 0 (option 2)"]),
+        (("a", "a", "a (option 1)"), ["a", "a (option 1)", "a (option 1) (option 2)"]),
     ],
 )
 def test_an_option_is_shown_as_itself_by_its_name_or_by_its_place(options: tuple[Any, ...], labels: list[Any]) -> None:
     choice = Choice(options)
-    assert [choice.label(index) for index in range(len(options))] == labels
+    assert [repr(choice.label(index)) for index in range(len(options))] == [*map(repr, labels)]
+    assert [choice.raw(label) for label in labels] == list(range(len(options)))
+
+
+def test_a_number_is_found_as_whole_or_not_but_never_as_a_truth_value() -> None:
+    assert Choice((1, 2.0)).raw(1.0) == 0
+    assert Choice((1, 2.0)).raw(2) == 1
+    for value in (True, "1", [1], {"a": 1}):
+        with pytest.raises(ValueError, match="is none of"):
+            Choice((1, 2)).raw(value)
+
+
+ALIKE = {"x": {"_choice": ["sgd", {"name": "sgd"}, 1, 1, True, {"a": {"_choice": [0, 0]}}]}}
+
+
+def test_options_are_identified_by_their_place_whatever_they_are_called() -> None:
+    space = parsed(ALIKE)
+    points = [point_with_number(space, number) for number in range(7)]
+    assert len({repr(point) for point in points}) == 7
+    for point in points:
+        config, parameters = space.at(point)
+        assert space.point_of(parameters) == point
+        assert space.point_of(dict.fromkeys(parameters, "renamed"), options=space.options(point)) == point
+        assert space.at(space.point_of({}, options=space.options(point)) or {})[0] == config
+    assert space.point_of({"x": "sgd"}, options={"x": 99}) == {"x": 0}  # of another space
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"opt.lr": {"_int": [1, 2]}, "opt": {"lr": {"_int": [1, 2]}}}, "opt.lr"),
+        ({"a[0]": {"_int": [1, 2]}, "a": [{"_int": [1, 2]}]}, "a[0]"),
+        ({"x:option": {"_int": [1, 2]}, "x": {"_choice": [0, {"_int": [1, 2]}]}}, "x:option"),
+        ({"o": {"_choice": [{"a.b": {"_int": [1, 2]}, "a": {"b": {"_choice": [1, 2]}}}]}}, "o.a.b"),
+    ],
+)
+def test_a_name_of_two_parameters_is_refused(config: dict[str, Any], name: str) -> None:
+    _, problems = parse_space(config)
+    assert [problem.path for problem in problems] == [name]
+    assert "is the name of two parameters" in problems[0].message
+
+
+def test_options_that_exclude_each_other_may_use_one_name() -> None:
+    parsed({"o": {"_choice": [{"a.b": {"_int": [1, 2]}}, {"a": {"b": {"_int": [1, 2]}}}]}})
+
+
+def test_each_of_many_options_is_looked_at_a_few_times_only() -> None:
+    looks = 0
+
+    class Option(dict[str, Any]):
+        def get(self, *arguments: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return super().get(*arguments)
+
+    choice = Choice(tuple(Option(name=f"m{number}") for number in range(1000)))
+    for index in range(1000):
+        assert choice.raw(choice.label(index)) == index
+    assert looks < 10_000
 
 
 @pytest.mark.parametrize(

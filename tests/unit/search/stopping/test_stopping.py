@@ -91,6 +91,40 @@ def test_successive_halving_asks_at_its_rungs_only() -> None:
     assert rule.stops(question, Standing(9, 3))
 
 
+EVERY_EIGHTH = [8, 16, 24, 32, 40]
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked"),
+    [
+        (Asha(40), [5, 10, 20, None, None]),
+        (Asha(40, factor=4), [None, 10, None, None, None]),
+        (Asha(40, min_epochs=1), [5, 10, 20, None, None]),
+        (Percentile(), EVERY_EIGHTH),
+        (Percentile(min_epochs=10, every=5), [None, 15, 20, 30, 40]),
+        (Percentile(min_epochs=9, every=10), [None, 9, 19, 29, 39]),
+    ],
+)
+def test_rungs_are_passed_by_the_epochs_that_are_reported(rule: Stopper, asked: list[int | None]) -> None:
+    losses = [1.0] * 5
+    questions = [rule.question(0, losses[:count], EVERY_EIGHTH[:count]) for count in range(1, 6)]
+    assert [question and question.epochs for question in questions] == asked
+
+
+@pytest.mark.parametrize("rule", [Asha(16), Hyperband(16), Percentile(every=3), Patient(3)])
+def test_a_report_of_each_epoch_is_the_default(rule: Stopper) -> None:
+    losses = [math.sin(epoch) for epoch in range(16)]
+    for count in range(1, 17):
+        assert rule.question(1, losses[:count]) == rule.question(1, losses[:count], list(range(1, count + 1)))
+
+
+def test_patience_is_in_epochs_however_many_are_reported() -> None:
+    rule = Patient(patience=20)
+    assert rule.question(0, [3.0, 3.5, 3.6], [8, 16, 24]) is None  # 16 epochs since the best one
+    assert rule.question(0, [3.0, 3.5, 3.6, 3.7], [8, 16, 24, 32]) == Question(32, math.inf)
+    assert rule.question(0, [3.0, 3.5, 2.9, 3.7], [8, 16, 24, 32]) is None
+
+
 @pytest.mark.parametrize(
     ("max_epochs", "expected"), [(1, []), (2, [1]), (10, [1, 2, 5]), (27, [3, 6, 13]), (100, [12, 25, 50])]
 )

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +15,9 @@ from mitorch_service.models.config import AugmentationConfig, AugmentationStep
 from mitorch_service.training import plugins
 from mitorch_service.training.augmentation.options import ON_BATCHES, OPTIONS, check_augmentation
 from mitorch_service.training.augmentation.pipeline import build_augmentation
+from mitorch_service.training.data.formats.registry import read_image_list
+from mitorch_service.training.data.images import ImageKey, Images
+from tests.unit.training.pictures import write_colors
 
 NAMES = [name for name in OPTIONS if name not in ON_BATCHES]
 MEAN = (0.5, 0.4, 0.3)
@@ -144,26 +150,62 @@ def test_decoding_leaves_what_the_network_sees() -> None:
 
 
 PLUGIN = """
+import random
+
+import numpy as np
+import torch
+from PIL import Image
 from torchvision.transforms import v2
 
 def build(options, input_size):
     return v2.RandomInvert(options["p"])
+
+def build_noise(options, input_size):
+    return lambda image: Image.new("RGB", image.size, (np.random.randint(256), random.randrange(256), draw()))
+
+def draw():
+    return int(torch.randint(256, ()))
 """
 
 
-def test_an_installed_package_adds_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package with the steps negative and noise."""
     (tmp_path / "their_augmentations.py").write_text(PLUGIN)
     metadata = tmp_path / "their_augmentations-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: their-augmentations\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(
-        "[mitorch_service.augmentations]\nnegative = their_augmentations:build\n"
+        "[mitorch_service.augmentations]\nnegative = their_augmentations:build\nnoise = their_augmentations:build_noise"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     plugins._plugins.cache_clear()
-    try:
-        assert problems_in(AugmentationConfig.model_validate({"train": ["negative"]})) == []
-        pixels = build(("negative", {"p": 1}))(Image.new("RGB", (16, 16), "white"))
-    finally:
-        plugins._plugins.cache_clear()
+    yield
+    plugins._plugins.cache_clear()
+
+
+@pytest.mark.usefixtures("plugin")
+def test_an_installed_package_adds_a_name() -> None:
+    assert problems_in(AugmentationConfig.model_validate({"train": ["negative"]})) == []
+    pixels = build(("negative", {"p": 1}))(Image.new("RGB", (16, 16), "white"))
     assert pixels.amax().item() == 0
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_step_that_draws_from_numpy_and_random_depends_on_the_image_alone(tmp_path: Path) -> None:
+    """The state of the process, which differs between workers and after a resumption, does not matter, and stays."""
+    images = Images(read_image_list(write_colors(tmp_path, 3)), build_augmentation([NOISE], 16, MEAN), seed=5)
+
+    def colours(seed: int, order: list[int]) -> dict[int, list[int]]:
+        random.seed(seed)
+        np.random.seed(seed)
+        drawn = {index: images[ImageKey(1, index)][0][:, 0, 0].tolist() for index in order}  # type: ignore[index]
+        assert (random.random(), np.random.rand()) == (random.Random(seed).random(), np.random.RandomState(seed).rand())
+        return drawn
+
+    first = colours(1, [0, 1, 2])
+    assert first == colours(2, [2, 0, 1])
+    assert len(set(map(tuple, first.values()))) == 3
+
+
+NOISE = AugmentationStep(name="noise")

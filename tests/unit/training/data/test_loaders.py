@@ -199,12 +199,12 @@ def test_a_batch_is_pinned_after_it_arrived(monkeypatch: pytest.MonkeyPatch) -> 
         return tensor.clone()
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    sent = PickledBatch.of(Loaded(Batch(torch.ones(2, 3, 4, 4), torch.tensor([0, 1])), (BadImage("bad"),)))
+    sent = PickledBatch.of(Loaded(Batch(torch.ones(2, 3, 4, 4), torch.tensor([0, 1])), (BadImage("bad", 2),)))
     assert isinstance(sent, PickledBatch)
     got = sent.pin_memory()
     assert got.batch is not None
     assert pinned == [(2, 3, 4, 4), (2,)]
-    assert got.bad == (BadImage("bad"),)
+    assert got.bad == (BadImage("bad", 2),)
 
 
 def uneven(samples: Sequence[Sample]) -> Batch:

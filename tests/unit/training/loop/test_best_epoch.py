@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.best_epoch import Selection
@@ -59,6 +63,50 @@ def test_the_best_weights_are_kept_with_their_evaluation(colors: tuple[ImageList
     assert outcome.epochs == 3
     assert outcome.evaluation["val_loss"] == recorder.results[0].val_loss
     assert recorder.notes == ["Stopped early after epoch 3: val_loss was best in epoch 1."]
+
+
+def test_a_last_epoch_that_is_not_the_best_is_told() -> None:
+    chosen = selection("top1_accuracy")
+    run(chosen, [0.25, 0.75, 0.5])
+    last = {"top1_accuracy": 0.5}
+    assert chosen.remark(3, last, kept=False) == (
+        "Epoch 2 of 3 was the best (top1_accuracy 0.75, in the last 0.5). The weights are those of the last: "
+        'set "keep_weights" to "best" to keep the best.'
+    )
+    assert chosen.remark(3, last, kept=True) == (
+        "The weights are those of epoch 2, the best of 3 (top1_accuracy 0.75, in the last 0.5)."
+    )
+    run(chosen, [0.75])
+    assert chosen.remark(4, {"top1_accuracy": 0.75}, kept=False) == ""
+    assert selection().remark(3, {}, kept=False) == ""
+
+
+def test_a_training_says_that_its_last_epoch_is_not_the_best(colors: tuple[ImageList, ImageList]) -> None:
+    values: dict[str, Any] = {
+        "model": {"name": "test_resnet", "input_size": 16},
+        "optimizer": {"name": "sgd", "momentum": 0},
+        "lr_scheduler": {"name": "constant", "base_lr": 2, "warmup": "constant", "warmup_factor": 1e-5},
+        "augmentation": {"train": "resize", "val": "resize"},
+        "batch_size": 8,
+        "max_epochs": 2,
+    }
+    recorder = Recorder()
+    train(TrainingConfig.model_validate(values), *colors, reporter=recorder)
+    assert recorder.notes[0].startswith("Epoch 1 of 2 was the best (val_loss ")
+
+
+@pytest.mark.parametrize("classes", [3, 6])
+def test_an_objective_that_is_always_1_is_refused(classes: int, colors: tuple[ImageList, ImageList]) -> None:
+    names = ("red", "lime", "blue", "d", "e", "f")[:classes]
+    lists = [replace(one, classes=names) for one in colors]
+    values = {**CONFIG, "model": {"name": "test_resnet", "input_size": 16}, "objective": "top5_accuracy"}
+    given = TrainingConfig.model_validate(values)
+    if classes == 6:
+        outcome = train(given, *lists, fast_dev_run=True)
+        assert "top5_accuracy" in outcome.evaluation
+        return
+    with pytest.raises(InvalidInput, match="objective: top5_accuracy of 3 classes is always 1"):
+        train(given, *lists, fast_dev_run=True)
 
 
 def test_an_objective_that_is_never_a_number_is_told() -> None:

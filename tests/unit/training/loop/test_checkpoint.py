@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import torch
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError
-from mitorch_service.training.loop.checkpoint import Checkpoints, in_main_memory, read_state, write_state
+from mitorch_service.training.loop.checkpoint import (
+    Checkpoints,
+    State,
+    in_main_memory,
+    read_shared,
+    read_state,
+    write_state,
+)
 from mitorch_service.training.seeding import random_state, restore_random_state
+from tests.samples import a_result
 
 
 @pytest.fixture
@@ -19,11 +28,20 @@ def artifacts(tmp_path: Path) -> FolderArtifactStore:
     return FolderArtifactStore(tmp_path)
 
 
+def a_state(epoch: int) -> State:
+    """A whole state of a training after some epochs."""
+    parts: State = {name: {} for name in ("learner", "plateau", "selection", "evaluation", "best_evaluation")}
+    more = {"format": 2, "fingerprint": "f", "step": 0, "random": [], "progress": [], "lowered": 0, "note": None}
+    history = [a_result(number + 1).model_dump_json() for number in range(epoch)]
+    weights = torch.full((3,), float(epoch))
+    return {**parts, **more, "epoch": epoch, "history": history, "best": None, "weights": weights}
+
+
 def save(artifacts: FolderArtifactStore, *epochs: int) -> None:
     with Checkpoints(artifacts, "id/") as checkpoints:
         checkpoints.latest()
         for epoch in epochs:
-            checkpoints.save({"epoch": epoch, "weights": torch.full((3,), float(epoch))})
+            checkpoints.save(a_state(epoch))
             checkpoints.wait()
 
 
@@ -67,6 +85,40 @@ def test_a_damaged_one_falls_back_to_the_one_before(
         path.write_bytes(b"")
     assert latest(artifacts) is None
     assert "every checkpoint is damaged: the training starts from its first epoch" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learner": 3},
+        {"epoch": "two"},
+        {"epoch": -1},
+        {"history": ["{}", "{}"]},
+        {"history": [b"x", None]},
+        {"history": []},
+        {"format": None},
+    ],
+)
+def test_a_state_of_the_right_digest_without_its_parts_is_skipped(
+    artifacts: FolderArtifactStore, tmp_path: Path, change: State
+) -> None:
+    save(artifacts, 1, 2)
+    write_state({**a_state(2), **change}, files(tmp_path)[-1])
+    assert latest(artifacts) == 1
+    shared = tmp_path / "id" / "shared-000002" / "state.pt"
+    shared.parent.mkdir()
+    write_state({**a_state(2), **change}, shared)
+    with pytest.raises(ArtifactError, match="it is damaged"):
+        read_shared(artifacts, "id", 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04\x95", b"PK\x03\x04", b"\x80\x02]q\x00."])
+def test_the_right_digest_of_no_state_at_all_is_skipped(
+    artifacts: FolderArtifactStore, tmp_path: Path, content: bytes
+) -> None:
+    save(artifacts, 1, 2)
+    files(tmp_path)[-1].write_bytes(b"mitorch1" + hashlib.sha256(content).digest() + content)
+    assert latest(artifacts) == 1
 
 
 def test_deleted_are_the_checkpoints_and_nothing_else(artifacts: FolderArtifactStore, tmp_path: Path) -> None:

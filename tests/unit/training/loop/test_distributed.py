@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.loop import engine
 from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
-from tests.unit.training.pictures import write_colors
+from tests.unit.training.pictures import COLORS, write_colors
 from tests.unit.training.recorder import Recorder
 from tests.warm.command import with_warm_code
 
@@ -57,18 +58,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def train(folder: Path, processes: int, **fields: Any) -> tuple[engine.TrainingOutcome, Recorder]:
+def train(
+    folder: Path, processes: int, plots: Path | None = None, **fields: Any
+) -> tuple[engine.TrainingOutcome, Recorder]:
     given, recorder = CONFIG | fields, Recorder()
     command = [sys.executable, "-c", COMPANION, str(folder), json.dumps(given)]
     lists = [read_image_list(folder / name) for name in ("train.txt", "val.txt")]
     with local_processes(processes, command):
-        outcome = engine.train(TrainingConfig.model_validate(given), *lists, reporter=recorder)
+        outcome = engine.train(TrainingConfig.model_validate(given), *lists, reporter=recorder, plots=plots)
     return outcome, recorder
 
 
 def test_two_processes_give_the_losses_of_one(folder: Path) -> None:
     alone, told_alone = train(folder, 1)
-    shared, told = train(folder, 2)
+    shared, told = train(folder, 2, folder / "plots")
     assert told.plans[0].device == "cpu and 1 more"
     assert len(told.results) == 2
     for one, other in zip(told.results, told_alone.results, strict=True):
@@ -78,6 +81,9 @@ def test_two_processes_give_the_losses_of_one(folder: Path) -> None:
     for name, tensor in alone.state_dict.items():
         assert tensor.numpy() == pytest.approx(shared.state_dict[name].numpy(), abs=1e-5)
     assert json.loads((folder / "companion.json").read_text()) == shared.evaluation
+    with (folder / "plots" / "predictions.csv").open(newline="") as file:
+        labels = [(row["file"], row["label"]) for row in csv.DictReader(file)]
+    assert labels == [(f"val/{index}.png", COLORS[index % 3]) for index in range(9)]
 
 
 def test_gpus_that_are_not_there_are_not_asked_for() -> None:

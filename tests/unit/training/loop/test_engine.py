@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,13 @@ import pytest
 import torch
 
 from mitorch_service.errors import DataError, ModelError, TrainingDiverged
-from mitorch_service.models.config import METRICS, TrainingConfig
+from mitorch_service.models.config import TrainingConfig, metrics_for
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from mitorch_service.training.loop.evaluation import evaluate
-from mitorch_service.training.networks.weights import save_weights
-from tests.unit.training.pictures import write_colors
+from mitorch_service.training.networks.weights import read_weights, save_weights
+from tests.unit.training.pictures import COLORS, write_colors
 from tests.unit.training.recorder import Recorder
 
 Lists = tuple[ImageList, ImageList]
@@ -48,7 +50,7 @@ def test_reports_plan_steps_and_epochs(colors: Lists) -> None:
     assert first.train_loss == pytest.approx(sum(recorder.losses[:3]) / 3)
     assert last.learning_rate == pytest.approx(0.01 * 0.5 * (1 + math.cos(math.pi * 5 / 6)))
     assert last.samples_per_second > 0
-    assert last.metrics.keys() == set(METRICS["multiclass_classification"])
+    assert last.metrics.keys() == set(metrics_for("multiclass_classification", 3))
     assert outcome.evaluation == {"val_loss": last.val_loss, **last.metrics}
     assert (outcome.epochs, outcome.stopped) == (2, False)
     assert all(tensor.device.type == "cpu" for tensor in outcome.state_dict.values())
@@ -188,6 +190,37 @@ def test_evaluate_gives_the_figures_of_the_last_epoch(colors: Lists, tmp_path: P
         evaluate(config(), two, tmp_path / "m.pth")
 
 
+def test_weights_know_their_classes_and_preprocessing(colors: Lists, tmp_path: Path) -> None:
+    outcome, _ = run(colors, max_epochs=1)
+    save_weights(outcome.state_dict, tmp_path / "m.pth", outcome.metadata)
+    read = read_weights(tmp_path / "m.pth").metadata
+    assert read is not None
+    assert (read.classes, read.task_type) == (colors[0].classes, "multiclass_classification")
+    assert TrainingConfig.model_validate(read.config) == config(max_epochs=1)
+    assert (read.preprocessing.input_size, read.preprocessing.transforms[0]["name"]) == (16, "resize")
+    assert len(read.preprocessing.mean) == 3
+
+    other = replace(colors[1], classes=("blue", "red", "lime"), targets=colors[1].targets.renumbered([1, 2, 0]))
+    recorder = Recorder()
+    assert evaluate(config(), other, tmp_path / "m.pth", reporter=recorder) == pytest.approx(outcome.evaluation)
+    assert "numbers the classes in another order" in recorder.notes[0]
+    with pytest.raises(ModelError, match="are of task_type multiclass_classification, but the config says multilabel"):
+        evaluate(config(task_type="multilabel_classification"), colors[1], tmp_path / "m.pth")
+    unknown = replace(colors[1], classes=("red", "lime", "violet"))
+    with pytest.raises(DataError, match=r"does not know: violet \(3 images\)"):
+        evaluate(config(), unknown, tmp_path / "m.pth")
+
+
+def test_base_weights_of_classes_in_another_order_are_told(colors: Lists, tmp_path: Path) -> None:
+    outcome, _ = run(colors, max_epochs=1)
+    assert outcome.metadata is not None
+    other = outcome.metadata.model_copy(update={"classes": ("lime", "red", "blue")})
+    save_weights(outcome.state_dict, tmp_path / "m.pth", other)
+    recorder = Recorder()
+    train(config(max_epochs=1), *colors, reporter=recorder, base_weights=tmp_path / "m.pth", fast_dev_run=True)
+    assert recorder.notes[0].endswith("92 tensors loaded. They are of the same classes in another order")
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_truncated_image_ends_the_training_and_is_named(tmp_path: Path, workers: int) -> None:
     images = read_image_list(write_colors(tmp_path, 9))
@@ -195,6 +228,19 @@ def test_a_truncated_image_ends_the_training_and_is_named(tmp_path: Path, worker
     bad.write_bytes(bad.read_bytes()[:100])
     with pytest.raises(DataError, match=r"4\.png cannot be decoded"):
         train(config(num_workers=workers), images, images)
+
+
+def test_predictions_name_their_files_also_if_images_are_left_out(tmp_path: Path, colors: Lists) -> None:
+    outcome, _ = run(colors, max_epochs=1)
+    save_weights(outcome.state_dict, tmp_path / "m.pth", outcome.metadata)
+    images = read_image_list(write_colors(tmp_path, 9))
+    for index in (0, 4):
+        (tmp_path / "train" / f"{index}.png").write_bytes(b"")
+    given = config(data={"on_error": "skip"}, batch_size=2)
+    evaluate(given, images, tmp_path / "m.pth", plots=tmp_path / "plots")
+    with (tmp_path / "plots" / "predictions.csv").open(newline="") as file:
+        labels = [(row["file"], row["label"]) for row in csv.DictReader(file)]
+    assert labels == [(f"train/{index}.png", COLORS[index % 3]) for index in (1, 2, 3, 5, 6, 7, 8)]
 
 
 def test_a_class_that_is_only_validated_is_refused(tmp_path: Path, colors: Lists) -> None:

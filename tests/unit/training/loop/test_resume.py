@@ -11,7 +11,7 @@ import torch
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
-from mitorch_service.training.loop.checkpoint import Checkpoints
+from mitorch_service.training.loop.checkpoint import Checkpoints, read_state, write_state
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from tests.unit.training.loop.interrupted import CLOCK, Lists, config
 from tests.unit.training.pictures import write_colors
@@ -50,6 +50,32 @@ class Drill:
         assert outcome.state_dict.keys() == expected.state_dict.keys()
         assert all(torch.equal(tensor, expected.state_dict[name]) for name, tensor in outcome.state_dict.items())
         return second
+
+
+@pytest.mark.parametrize("part", ["learner", "random", "selection"])
+def test_a_state_that_cannot_be_loaded_starts_from_the_first_epoch(
+    tmp_path: Path, multiclass: Lists, part: str
+) -> None:
+    """Its digest and its parts are right, what is in them is not: as if there were no checkpoint."""
+    drill, given = Drill(tmp_path / "artifacts", multiclass), config(max_epochs=1)
+    whole = drill.train(given, Recorder(), "whole")
+    with pytest.raises(Killed):
+        drill.train(config(max_epochs=1, **MID_EPOCH), Recorder(kill_at=(1, 3)))
+    for file in (tmp_path / "artifacts" / "cut").glob("checkpoint-*/state.pt"):
+        state = read_state(file)
+        assert state is not None
+        damaged: dict[str, Any] = {
+            "learner": {**state["learner"], "optimizer": {"state": {}, "param_groups": []}},
+            "random": [{"python": 3}],
+            "selection": {},
+        }
+        write_state({**state, part: damaged[part]}, file)
+    recorder = Recorder()
+    outcome = drill.train(given, recorder)
+    assert "cannot be loaded: " in recorder.notes[0]
+    assert recorder.steps[0][:2] == (1, 1)
+    assert outcome.evaluation == whole.evaluation
+    assert all(torch.equal(tensor, whole.state_dict[name]) for name, tensor in outcome.state_dict.items())
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from mitorch_service.models.config import ModelConfig
 from mitorch_service.training.data.batch import BoxTarget
 from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.detectors.families import build_detector
+from mitorch_service.training.networks.fitting import load_fitting
 from mitorch_service.training.networks.network import build_detection_network
-from mitorch_service.training.networks.weights import load_fitting
 from tests.unit.training.shapes import draw_shapes
 
 _FEW = (

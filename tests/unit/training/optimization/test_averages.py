@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from mitorch_service.errors import DataError
@@ -34,6 +35,22 @@ def test_the_moving_average_is_what_the_formula_says() -> None:
     assert weight(average.module()) == pytest.approx(2.0)
     average.step_ended(module)
     assert weight(average.module()) == pytest.approx(3.5)
+
+
+@pytest.mark.parametrize("warmup", [True, False])
+def test_the_moving_average_is_that_of_timms_training_script(warmup: bool) -> None:
+    """The script counts an update, then calls the average with that number; in step n the decay is 1 - n ** -2/3."""
+    module = nn.Linear(1, 1)
+    set_weight(module, 0.0)
+    ours, theirs = Ema(EmaConfig(decay=0.9, warmup=warmup), module), ModelEmaV3(module, decay=0.9, use_warmup=warmup)
+    expected = 0.0
+    for step in range(1, 60):
+        set_weight(module, float(step % 7))
+        ours.step_ended(module)
+        theirs.update(module, step=step)
+        decay = min(0.9, 1 - step ** (-2 / 3)) if warmup else 0.9 * (step > 1)
+        expected = decay * expected + (1 - decay) * (step % 7)
+        assert weight(ours.module()) == pytest.approx(weight(theirs.module)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_mean_is_of_the_last_epochs() -> None:

@@ -81,16 +81,23 @@ def test_the_final_factor_is_where_cosine_and_linear_end() -> None:
     assert rate(30, name="linear", final_factor=0.5) == pytest.approx(1.5)
 
 
-def test_one_cycle_is_that_of_pytorch() -> None:
+@pytest.mark.parametrize("rise", [0.3, 0.05, 0.5, 0.333, 0.99])
+def test_one_cycle_is_that_of_pytorch(rise: float) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     theirs = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=2.0, total_steps=STEPS * EPOCHS, cycle_momentum=False
+        optimizer, max_lr=2.0, total_steps=STEPS * EPOCHS, pct_start=rise, cycle_momentum=False
     )
     for step in range(STEPS * EPOCHS):
-        ours = rate(step, name="one_cycle", rise=(0.3 * 60 - 1) / 59)  # PyTorch counts the top's step otherwise
-        assert ours == pytest.approx(theirs.get_last_lr()[0], rel=1e-6)
+        assert rate(step, name="one_cycle", rise=rise) == pytest.approx(theirs.get_last_lr()[0], rel=1e-9)
         optimizer.step()
         theirs.step()
+
+
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_a_cycle_too_short_to_rise_starts_at_its_top(total: int) -> None:
+    config = LrSchedulerConfig.model_validate({"name": "one_cycle", "base_lr": 2.0, "end_factor": 0})
+    rates = [learning_rate(config, step, total, 1) for step in range(total)]
+    assert rates == pytest.approx([2.0, 1.0, 0.0] if total == 3 else [2.0, 0.0][:total])
 
 
 def test_a_warm_up_in_steps() -> None:

@@ -10,10 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.image_list import ImageList, PackedStrings
+from mitorch_service.training.data.targets import ClassTargets
 from mitorch_service.training.networks.network import Network
+from mitorch_service.training.plots.sheet import Picture
+from mitorch_service.training.tasks import worst_mistakes
 from mitorch_service.training.tasks.classification import LogitsEvaluator
+from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
 from mitorch_service.training.tasks.multiclass import MulticlassEvaluator
 from mitorch_service.training.tasks.multilabel import MultilabelEvaluator
+
+SAMPLES = EvaluatedImages(ImageList("val", Path(), PackedStrings(["a.png", "b.png"]), ClassTargets([0, 1]), ()), [0, 1])
 
 
 class Given(nn.Module):
@@ -47,8 +54,9 @@ def test_accuracies() -> None:
     assert metrics["top5_accuracy"] == 0.75
 
 
-def test_top5_of_fewer_classes_is_top_n() -> None:
-    assert evaluate(torch.eye(3), torch.tensor([1, 2, 0])).metrics()["top5_accuracy"] == 1.0
+def test_top5_of_five_classes_is_left_out() -> None:
+    measured = [evaluate(torch.eye(classes)[:3], torch.tensor([1, 2, 0])).metrics() for classes in (5, 6)]
+    assert ["top5_accuracy" in one for one in measured] == [False, True]
 
 
 def test_multiclass_as_scikit_learn_computes_it() -> None:
@@ -98,9 +106,28 @@ def test_what_is_not_finite_gives_nan_and_no_exception(value: float) -> None:
     assert all(math.isnan(metric) for metric in evaluator.metrics().values())
 
 
+def test_mistakes_of_a_kind_are_drawn_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def draw_sheet(pictures: list[tuple[object, float, Picture]], title: str, path: Path) -> Path:
+        drawn.extend([title, *(picture.title for _, _, picture in pictures)])
+        return path
+
+    monkeypatch.setattr(worst_mistakes, "draw_sheet", draw_sheet)
+    logits = torch.tensor([[5.0, 0.0, 0.0], [0.0, 0.0, 4.0], [3.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
+    data = ImageList("digits:1 val", Path(), PackedStrings("abcd"), ClassTargets([0] * 4), ())
+    evaluate(logits, torch.tensor([1, 0, 1, 1])).plots(tmp_path, EvaluatedImages(data, [3, 2, 1, 0]))
+    assert [text.replace("\n", " ") for text in drawn] == [
+        "worst mistakes, digits:1 val",
+        "d class 1 taken for class 0 0.99",
+        "b class 1 taken for class 0 0.91",
+        "c class 0 taken for class 2 0.96",
+    ]
+
+
 def test_without_mistakes_no_sheet_of_before_stays(tmp_path: Path) -> None:
     logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    drawn = evaluate(logits, torch.tensor([1, 1])).plots(tmp_path)
+    drawn = evaluate(logits, torch.tensor([1, 1])).plots(tmp_path, SAMPLES)
     assert tmp_path / "worst_mistakes.png" in drawn
-    assert tmp_path / "worst_mistakes.png" not in evaluate(logits, torch.tensor([0, 1])).plots(tmp_path)
+    assert tmp_path / "worst_mistakes.png" not in evaluate(logits, torch.tensor([0, 1])).plots(tmp_path, SAMPLES)
     assert not (tmp_path / "worst_mistakes.png").exists()

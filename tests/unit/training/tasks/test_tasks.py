@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.config import METRICS, TrainingConfig
+from mitorch_service.models.config import TrainingConfig, metrics_for
 from mitorch_service.training.data.batch import Batch, Sample
+from mitorch_service.training.data.image_list import ImageList, PackedStrings
+from mitorch_service.training.data.targets import ClassTargets
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.tasks.base import Evaluator, Task, open_task
+from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
 from mitorch_service.training.tasks.task_names import unknown_task_problem
 from tests.unit.training.shapes import SHAPES, Drawing, draw_shapes
 
@@ -100,10 +103,10 @@ def test_evaluation_changes_neither_the_network_nor_the_random_numbers(task: Tas
 def test_metrics_are_those_that_a_search_may_ask_for(task: Task) -> None:
     network = network_of(task)
     evaluator = evaluated(task, network, batch_of(task, 3))
-    assert tuple(evaluator.metrics()) == METRICS[task.name]
+    assert tuple(evaluator.metrics()) == metrics_for(task.name, len(SHAPES))
     assert tuple(evaluator.per_class()) == SHAPES
     nothing = evaluated(task, network)
-    assert tuple(nothing.metrics()) == METRICS[task.name]
+    assert tuple(nothing.metrics()) == metrics_for(task.name, len(SHAPES))
     assert all(math.isnan(value) for value in (nothing.loss(), *nothing.metrics().values()))
 
 
@@ -139,8 +142,11 @@ def test_half_precision(task: Task) -> None:
 
 
 def test_plots(task: Task, tmp_path: Path) -> None:
-    names = {path.name for path in evaluated(task, network_of(task), batch_of(task, 6)).plots(tmp_path)}
-    assert {"per_class.csv", "precision_recall.png", "worst_mistakes.png"} <= names
+    images = EvaluatedImages(ImageList("val", Path(), PackedStrings("abcdef"), ClassTargets([0] * 6), SHAPES), range(6))
+    names = {path.name for path in evaluated(task, network_of(task), batch_of(task, 6)).plots(tmp_path, images)}
+    assert {"per_class.csv", "precision_recall.png", "predictions.csv", "worst_mistakes.png"} <= names
+    rows = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert list(dict.fromkeys(row.partition(",")[0] for row in rows)) == ["file", *"abcdef"]
     assert ("confusion_matrix.png" in names) == (task.kind != "multilabel")
     assert {path.name for path in tmp_path.iterdir()} == names
     assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in names if name.endswith("png"))

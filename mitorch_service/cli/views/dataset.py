@@ -1,0 +1,37 @@
+"""Prints one data set (`midataset show`)."""
+
+from __future__ import annotations
+
+from mitorch_service.cli.views.output import show_page
+from mitorch_service.cli.views.page import Block, Column, Fields, Lines, Page, Table
+from mitorch_service.models.dataset import Dataset
+
+
+def show_dataset(dataset: Dataset) -> None:
+    """Prints its files, and the classes of each split with their counts."""
+    blocks: list[Block] = [Fields(_fields(dataset))]
+    if dataset.contents:
+        blocks += _class_blocks(dataset)
+    else:
+        blocks.append(Lines(["its classes were not counted when it was registered (files in blob storage are not)"]))
+    show_page(Page(blocks))
+
+
+def _fields(dataset: Dataset) -> list[tuple[str, object]]:
+    fields: list[tuple[str, object]] = [("data set", dataset.ref), ("registered", dataset.created_at)]
+    for name, split in dataset.splits().items():
+        fields += [(name, split.path), (f"{name} files", split.support_files)]
+        if (contents := dataset.contents.get(name)) is not None:
+            fields.append((f"{name} images", f"{contents.images:,}, {contents.kind}, {contents.classes:,} classes"))
+    return fields
+
+
+def _class_blocks(dataset: Dataset) -> list[Block]:
+    counts = {split: {one.name: one.count for one in found.counts} for split, found in dataset.contents.items()}
+    names = dict.fromkeys(name for split in counts.values() for name in split)
+    rows = [[name, *(split.get(name) for split in counts.values())] for name in names]
+    what = "boxes" if any(found.kind == "detection" for found in dataset.contents.values()) else "images"
+    columns = [Column("class", 0, 12), *map(Column, counts)]
+    table = Table(f"classes, with the number of their {what}", columns, rows)
+    more = max(found.classes for found in dataset.contents.values()) - len(rows)
+    return [table, *([Lines([f"… and {more:,} more classes"])] if more > 0 else [])]

@@ -1,0 +1,105 @@
+"""Compares trainings: what differs in their configs, their metrics, their curves."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mitorch_service.models.objectives import usual_direction
+from mitorch_service.models.result import EpochResult
+from mitorch_service.models.script import masked_config
+from mitorch_service.models.training import Training
+from mitorch_service.reports.training import read_curve
+from mitorch_service.stores.base import Store
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of each training; None where it was not measured."""
+
+    values: Sequence[float | None]
+    best: frozenset[int]  # which of them are best; empty if there is nothing to compare
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several trainings side by side."""
+
+    trainings: Sequence[Training]
+    differences: Mapping[str, Sequence[object]]  # dotted path in the config -> the value of each, None: it has none
+    metrics: Mapping[str, Metric]  # of the evaluation, or of the last epoch reported
+    curves: Sequence[Sequence[EpochResult]]
+
+    def shown_measures(self) -> list[str]:
+        """The measures whose curves tell most: the validation loss, and the objective or the first metric."""
+        objectives = [name for one in self.trainings if one.trial for name in one.trial.all_objectives()]
+        metrics = [name for curve in self.curves for result in curve for name in result.metrics]
+        wanted = ["val_loss", *objectives, *metrics[:1]]
+        return [name for name in dict.fromkeys(wanted) if self._is_measured(name)][:2]
+
+    def _is_measured(self, name: str) -> bool:
+        return any(measure(result, name) is not None for curve in self.curves for result in curve)
+
+
+def read_comparison(store: Store, ids: Sequence[str]) -> Comparison:
+    """Reads the trainings with these ids, and their curves. Raises NotFound, BrokenDocument."""
+    trainings = [store.trainings.get_training(id) for id in ids]
+    return Comparison(
+        trainings=trainings,
+        differences=_differences([_settings(training) for training in trainings]),
+        metrics=_metrics([_measured(training) for training in trainings]),
+        curves=[list(read_curve(store, id)) for id in ids],
+    )
+
+
+def measure(result: EpochResult, name: str) -> float | None:
+    """One measure of an epoch, a loss or a metric."""
+    return {"train_loss": result.train_loss, "val_loss": result.val_loss, **result.metrics}.get(name)
+
+
+def _settings(training: Training) -> dict[str, object]:
+    """The data set and the config, flat."""
+    return {"dataset": str(training.dataset), **_flat(masked_config(training.config))}
+
+
+def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, item in value.items():
+        path = f"{prefix}{name}"
+        found |= _flat(item, f"{path}.") if isinstance(item, dict) and item else {path: item}
+    return found
+
+
+def _differences(settings: Sequence[Mapping[str, object]]) -> dict[str, Sequence[object]]:
+    paths = dict.fromkeys(path for one in settings for path in one)
+    table = {path: [one.get(path) for one in settings] for path in paths}
+    return {
+        path: values
+        for path, values in table.items()
+        if len({json.dumps(value, sort_keys=True) for value in values}) > 1
+    }
+
+
+def _measured(training: Training) -> Mapping[str, float]:
+    if training.evaluation is not None:
+        return training.evaluation
+    progress = training.progress
+    if progress is None:
+        return {}
+    losses = {"train_loss": progress.train_loss, "val_loss": progress.val_loss}
+    return {**{name: loss for name, loss in losses.items() if loss is not None}, **progress.metrics}
+
+
+def _metrics(measured: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
+    names = dict.fromkeys(name for one in measured for name in one)
+    return {name: _metric(name, [one.get(name) for one in measured]) for name in names}
+
+
+def _metric(name: str, values: Sequence[float | None]) -> Metric:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if len(known) < 2 or min(known) == max(known):
+        return Metric(values, frozenset())
+    best = min(known) if usual_direction(name) == "minimize" else max(known)
+    return Metric(values, frozenset(index for index, value in enumerate(values) if value == best))

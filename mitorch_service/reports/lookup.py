@@ -1,0 +1,45 @@
+"""Finds what a person names: by the beginning of an id, or by a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mitorch_service.errors import AmbiguousId, NotAllowed, NotFound
+from mitorch_service.stores.base import Store
+
+_REMEDY = "Give an id, the beginning of one, or a whole name; miquery and miquery --jobs list them."
+
+
+@dataclass(frozen=True)
+class Found:
+    """One document by its id, or several by their name."""
+
+    kind: Literal["training", "job", "trainings", "jobs"]
+    key: str
+
+
+def look_up(store: Store, key: str) -> Found:
+    """Returns the one training or job whose id starts with `key`, or else those with this name; of a job's name, which
+    its trials have too, the job. Raises NotFound, AmbiguousId."""
+    try:
+        return Found(*store.trainings.resolve_id(key))
+    except (NotFound, AmbiguousId) as error:
+        named = store.trainings.find_named(key)
+        if not named and isinstance(error, NotFound):
+            raise NotFound("training or job", key, _REMEDY) from None
+        if not named:
+            raise
+    if len(named) == 1:
+        return Found(*named[0])
+    return Found("jobs" if all(kind == "job" for kind, _ in named) else "trainings", key)
+
+
+def look_up_training(store: Store, key: str) -> str:
+    """Returns the id of one training. Raises NotFound, AmbiguousId; NotAllowed for a job."""
+    found = look_up(store, key)
+    if found.kind == "training":
+        return found.key
+    if found.kind == "job":
+        raise NotAllowed("job", found.key, "no training", "compared", "Give the ids of trainings or trials.")
+    raise AmbiguousId(key, [id for _, id in store.trainings.find_named(key)])

@@ -1,0 +1,21 @@
+"""Costs as they are printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from mitorch_service.cli.views.cost import cost_fields, show_costs
+from mitorch_service.controller.observe.cost import Bill, Cost
+from mitorch_service.reports.cost import CostReport
+from tests.samples import NOW
+
+
+def test_without_a_price_no_cost_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    hours = Bill(by_cluster={"local": Cost(2.0)}, total=Cost(2.0))
+    show_costs(CostReport(NOW, hours, 0))
+    out = capsys.readouterr().out
+    assert "CLUSTER  NODE_HOURS\nlocal    2.00\n" in out
+    assert "2.00 node hours (no price is set in MITORCH_CLUSTERS)" in out
+    assert ("cost", None) in cost_fields(Cost(2.0))
+    show_costs(CostReport(NOW, Bill(by_cluster={"local": Cost(2.0, 1.5)}, total=Cost(2.0, 1.5)), 0))
+    assert "CLUSTER  NODE_HOURS  COST\nlocal    2.00        1.50\n" in capsys.readouterr().out

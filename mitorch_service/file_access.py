@@ -33,7 +33,7 @@ class FileAccess:
         try:
             folder.mkdir(_PRIVATE_FOLDER)
         except FileNotFoundError:
-            if folder.parent == folder:
+            if folder.parent.is_dir():  # no folder can be made there, as below /proc
                 raise
             self.make_folder(folder.parent)
             if not folder.is_dir():

@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import FileAccess
+from mitorch_service.wording.input_problem import input_problem
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 _USER_CHARACTERS = 200
@@ -183,7 +184,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     if environ is None:
         environ = {**_dotenv(Path(".env")), **os.environ}
-    home = Path(environ.get("MITORCH_HOME") or "~/.mitorch").expanduser().absolute()
+    home = _path("MITORCH_HOME", environ.get("MITORCH_HOME") or "~/.mitorch")
     return Settings(
         home=home,
         db_uri=_db_uri(environ.get("MITORCH_DB_URI") or f"sqlite:///{quote(str(home / 'mitorch.db'))}"),
@@ -202,6 +203,17 @@ def _os_user() -> str | None:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user that has no name
         return None
+
+
+def _path(variable: str, text: str) -> Path:
+    """Returns the absolute path. Raises SettingsError for ``~`` and the name of nobody, and for NUL."""
+    if "\0" in text:
+        raise SettingsError(variable, "the path contains the character NUL", "Remove it.")
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        shown = text.partition("/")[0]
+        raise SettingsError(variable, f"{shown} is no home folder of this machine", "Write the whole path.") from error
 
 
 def _group_id(name: str) -> int | None:
@@ -252,7 +264,8 @@ def _db_uri(uri: str) -> str:
     file = unquote(uri[len("sqlite:///") :])
     if not file or not uri.lower().startswith("sqlite:///"):
         raise SettingsError("MITORCH_DB_URI", "it names no file", "Write sqlite:///path/to/file.db.")
-    return f"sqlite:///{quote(str(Path(file).expanduser().absolute()))}"  # absolute, as runs have other working folders
+    path = _path("MITORCH_DB_URI", file)  # absolute, as runs have other working folders
+    return f"sqlite:///{quote(str(path))}"
 
 
 def _db_name(name: str) -> str:
@@ -286,7 +299,7 @@ def _storage_url(url: str) -> str:
         return url
     if scheme not in ("", "file"):
         raise SettingsError("MITORCH_STORAGE_URL", f"the scheme {scheme!r} is not known", remedy)
-    return str(Path(url.removeprefix("file://")).expanduser().absolute())
+    return str(_path("MITORCH_STORAGE_URL", url.removeprefix("file://")))
 
 
 def _is_connection_string(url: str) -> bool:
@@ -328,7 +341,7 @@ def _cluster_list(text: str) -> list[object]:
     variable = "MITORCH_CLUSTERS"
     try:
         inline = text.lstrip().startswith(("[", "{"))
-        data = json.loads(text if inline else Path(text).expanduser().read_text("utf-8"))
+        data = json.loads(text if inline else _path(variable, text).read_text("utf-8"))
     except OSError as error:
         path = text if set(text).isdisjoint('{}[]"') else "it as the path of a file"
         raise SettingsError(variable, f"cannot read {path}: {error.strerror}", _LOCAL_REMEDY) from None
@@ -364,7 +377,7 @@ def _cluster_problem(where: str, kind: str, detail: ErrorDetails) -> str:
         return f"{where}{'.'.join(path)}: unknown key; known: {', '.join(sorted(model.model_fields))}"
     secret = detail["type"] == "missing" or path[:1] == ["auth"] or not path
     value = "" if secret or isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
-    return f"{where}{'.'.join(path)}: {detail['msg'].removeprefix('Value error, ')}{value}"
+    return f"{where}{'.'.join(path)}: {input_problem(detail)}{value}"
 
 
 def _auth_of(variable: str, where: str, auth: Mapping[str, object], environ: Mapping[str, str]) -> str:

@@ -34,7 +34,7 @@ def dataset_ref(argument: str, text: str) -> DatasetRef:
     try:
         return DatasetRef.parse(text)
     except ValueError as error:
-        raise InvalidInput(argument, [Problem(text, str(error))]) from error
+        raise InvalidInput(argument, [Problem(repr(text), str(error))]) from error
 
 
 def age(argument: str, text: str) -> timedelta:

@@ -7,8 +7,16 @@ from pathlib import Path
 
 import click
 
+from mitorch_service.cli.completed_values import complete_ids
+from mitorch_service.cli.control_commands import change, label
+from mitorch_service.cli.control_commands.logs import logs
+from mitorch_service.cli.control_commands.repair import repair
+from mitorch_service.cli.control_commands.restore import restore
+from mitorch_service.cli.parameter_types import FilePath, Number
+from mitorch_service.cli.suggesting_group import SuggestingGroup
 
-@click.group(name="micontrol", invoke_without_command=True)
+
+@click.group(name="micontrol", cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
     """Without a command: one pass, which assigns new trainings, watches active ones, expands jobs."""
@@ -18,10 +26,16 @@ def command(context: click.Context) -> None:
         context.exit(one_pass())
 
 
+for _other in (change.cancel, change.retry, change.priority, change.delete, label.tag, label.name, label.note, logs):
+    command.add_command(_other)
+for _other in (restore, repair):
+    command.add_command(_other)
+
+
 @command.command()
 @click.option(
     "--every",
-    type=click.FloatRange(0.05),
+    type=Number(0.05, 1e6),
     help="Seconds between passes. [default: 1 with local clusters only, else 300]",
 )
 @click.option("--until-idle", is_flag=True, help="End once nothing is queued, running or to be expanded.")
@@ -33,108 +47,13 @@ def run(every: float | None, until_idle: bool) -> None:
 
 
 @command.command()
-@click.argument("id")
-def cancel(id: str) -> None:
-    """Cancel a training, or a job with all its trials."""
-    from mitorch_service.cli.views.change import cancel_text
-    from mitorch_service.operations import lifecycle
-    from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_backends, open_store
-
-    settings = read_settings()
-    change = lifecycle.cancel(open_store(settings), open_backends(settings), id, datetime.now(UTC))
-    click.echo(cancel_text(change))
-
-
-@command.command()
-@click.argument("id")
-def retry(id: str) -> None:
-    """Queue a failed, canceled, pruned, paused or diverged training again, or all such trials of an active job except
-    paused ones, which their search resumes."""
-    from mitorch_service.cli.views.change import retry_text
-    from mitorch_service.operations import lifecycle
-    from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_store
-
-    click.echo(retry_text(lifecycle.retry(open_store(read_settings()), id, datetime.now(UTC))))
-
-
-@command.command()
-@click.argument("id")
-@click.argument("n", type=click.IntRange(-(2**31), 2**31 - 1))
-def priority(id: str, n: int) -> None:
-    """Give a training, or a job with its waiting trials, the priority N; lower runs first. (-- before a negative N)"""
-    from mitorch_service.cli.views.change import priority_text
-    from mitorch_service.operations import lifecycle
-    from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_store
-
-    click.echo(priority_text(lifecycle.prioritise(open_store(read_settings()), id, n), n))
-
-
-@command.command()
-@click.argument("id")
-def delete(id: str) -> None:
-    """Delete an ended training, or an ended job with all its trials: documents, results and artifacts."""
-    from mitorch_service.cli.views.change import delete_text
-    from mitorch_service.operations import lifecycle
-    from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_artifacts, open_store
-
-    settings = read_settings()
-    click.echo(delete_text(lifecycle.delete(open_store(settings), open_artifacts(settings), id)))
-
-
-@command.command()
-@click.argument("id")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def repair(id: str, as_json: bool) -> None:
-    """Make a training or job readable again whose document is damaged: keep what can be read, name what is lost. What
-    cannot be repaired is removed by delete."""
-    from mitorch_service.cli.views.change import repair_text
-    from mitorch_service.cli.views.output import show_json
-    from mitorch_service.operations.repair import repair as repair_it
-    from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_store
-
-    done = repair_it(open_store(read_settings()), id, datetime.now(UTC))
-    if as_json:
-        show_json(
-            {
-                "kind": done.kind,
-                "id": done.id,
-                "status": done.status,
-                "repaired": done.was_damaged,
-                "lost": [*done.lost],
-            }
-        )
-    else:
-        click.echo(repair_text(done))
-
-
-@command.command()
-@click.argument("id")
-@click.option("--attempt", type=click.IntRange(1), help="Its number. [default: the current one]")
-@click.option("--raw", is_flag=True, help="Send control characters, such as those of colours, to the terminal.")
-def logs(id: str, attempt: int | None, raw: bool) -> None:
-    """Print the end of what a training's run has printed so far. Control characters are shown as \\x1b."""
-    from mitorch_service.cli.views.log import show_log
-    from mitorch_service.reports.run_log import read_log
-    from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_backends, open_store
-
-    settings = read_settings()
-    show_log(read_log(open_store(settings), open_backends(settings), id, attempt), raw)
-
-
-@command.command()
 @click.option(
     "--older-than", required=True, metavar="AGE", help="Prune what ended longer ago: 12h, 180d, 26w, 6m (months)."
 )
 @click.option("--keep-best", is_flag=True, help="Keep the best trial (or Pareto front) of each job.")
 @click.option("--keep-artifacts", is_flag=True, help="Keep weights and logs, which are deleted otherwise.")
 @click.option(
-    "--archive", type=click.Path(dir_okay=False, path_type=Path), help="Append what is pruned to FILE.jsonl.gz."
+    "--archive", type=FilePath(dir_okay=False, path_type=Path), help="Append what is pruned to FILE.jsonl.gz."
 )
 @click.option("--delete", is_flag=True, help="Delete for good, without an archive.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be pruned.")
@@ -199,7 +118,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
 
 
 @command.command(name="register-model")
-@click.argument("id")
+@click.argument("id", shell_complete=complete_ids)
 @click.option("--name", required=True, help="Name of the model: letters, digits, - _ . only.")
 @click.option("--cluster", help="Use its workspace. [default: where the training ran, or the only one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

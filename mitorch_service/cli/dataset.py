@@ -6,14 +6,18 @@ from datetime import UTC, datetime
 
 import click
 
+from mitorch_service.cli.completed_values import complete_datasets
+from mitorch_service.cli.parameter_types import FilePath
+from mitorch_service.cli.suggesting_group import SuggestingGroup
 
-@click.group(name="midataset")
+
+@click.group(name="midataset", cls=SuggestingGroup)
 def command() -> None:
     """Register, list, show and remove data sets. A registered version never changes."""
 
 
 @command.command()
-@click.argument("definitions", type=click.Path(dir_okay=False))
+@click.argument("definitions", type=FilePath(dir_okay=False))
 @click.option("--cluster", help="Its workspace has the DATASTORE of azureml:// paths. [default: the only workspace]")
 def register(definitions: str, cluster: str | None) -> None:
     """Register the data sets in the JSON file DEFINITIONS, a list of {name, version, train, val[, test]}, each split
@@ -53,7 +57,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("ref", metavar="NAME[:V]")
+@click.argument("ref", metavar="NAME[:V]", shell_complete=complete_datasets)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(ref: str, as_json: bool) -> None:
     """Show one data set with its classes, as counted when it was registered; without a version, the newest."""
@@ -71,7 +75,7 @@ def show(ref: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("ref", metavar="NAME:V")
+@click.argument("ref", metavar="NAME:V", shell_complete=complete_datasets)
 def remove(ref: str) -> None:
     """Take one version out of the registry; its files stay. Refused while trainings that have not ended use it."""
     from mitorch_service.cli.arguments import dataset_ref
@@ -82,7 +86,7 @@ def remove(ref: str) -> None:
     click.echo(f"removed {remove_version(open_store(read_settings()), dataset_ref('NAME:V', ref))}")
 
 
-@command.group()
+@command.group(cls=SuggestingGroup)
 def datastore() -> None:
     """Blob containers that an Azure ML workspace knows by a name."""
 

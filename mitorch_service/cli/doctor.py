@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from mitorch_service.cli.parameter_types import Number
+
 
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1),
+    type=Number(0.1, 1e6),
     default=60.0,
     show_default=True,
     help="Seconds for each part; all are checked at the same time.",

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
+from mitorch_service.cli.parameter_types import FilePath
+
 
 @click.command(name="init")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=FilePath(path_type=Path))
 @click.option(
     "-o",
     "--output",
     default="training.yaml",
     show_default=True,
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FilePath(dir_okay=False, allow_dash=True, path_type=Path),
     help="The config to write (- for standard output). One that exists is not replaced.",
 )
 def command(data: Path, output: Path) -> None:

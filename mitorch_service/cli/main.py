@@ -8,11 +8,12 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
 
+from mitorch_service.cli.suggesting_group import SuggestingGroup
 from mitorch_service.errors import MiTorchError
 
 COMMANDS = {
@@ -26,14 +27,16 @@ COMMANDS = {
     "doctor": "Check settings, database, storage and clusters.",
     "init": "Write a config for a data set.",
     "schema": "Print the JSON Schema of configs, for editors.",
+    "completion": "Print the script by which bash, zsh or fish completes commands and ids.",
 }
+PROGRAMS = ("mitorch", "misubmit", "miquery", "midataset", "micontrol", "mitrain", "mitest")  # that people call
 
 
 _DISK_REMEDY = "Make room on that disk, make it writable, or name another folder in TMPDIR or MITORCH_HOME."
 _OWN_OUTPUT = ("train", "test", "run", "predict")
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """The command `mitorch`: names and one-line helps are here, modules are imported when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,21 +51,41 @@ class LazyGroup(click.Group):
 
 
 def load(name: str) -> click.Command:
-    """The command of this name, with --debug added to it and to its sub-commands."""
+    """The command of this name, with --debug added to it and to its sub-commands, and --version to it."""
     command: click.Command = importlib.import_module(f"mitorch_service.cli.{name}").command
     _add_debug(command)
+    _add_version(command)
     return command
 
 
+def whole_names() -> dict[str, str]:
+    """All commands and sub-commands, and how each is called: ``cancel`` by ``mitorch control cancel``."""
+    names = {name: f"mitorch {name}" for name in COMMANDS}
+    for name in ("control", "dataset"):
+        command = load(name)
+        if isinstance(command, click.Group):
+            names |= {below: f"mitorch {name} {below}" for below in command.commands if below not in names}
+    return names
+
+
 def run(command: click.Command, program: str) -> None:
-    """Runs the command and ends the process: 0 done, 1 it failed, 2 wrong usage or an invalid file, 130 Ctrl-C."""
+    """Runs the command with the arguments of this process, and ends it."""
+    _end(call(command, program, sys.argv[1:]))
+
+
+def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
+    """Runs the command; returns the exit code: 0 done, 1 it failed, 2 wrong usage or an invalid file, 130 Ctrl-C."""
     code = 0
     try:
-        result = command.main(prog_name=program, standalone_mode=False)
+        result = command.main(
+            list(arguments), prog_name=program, standalone_mode=False, help_option_names=["-h", "--help"]
+        )
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
+    except SystemExit as exit_:  # what a shell asks for when it completes a line ends so
+        code = int(exit_.code or 0)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -79,7 +102,7 @@ def run(command: click.Command, program: str) -> None:
         bug = "This is a bug of mitorch-service: please report it with the output of --debug."
         click.echo(_DISK_REMEDY if _is_of_a_disk(error) else bug, err=True)
         code = 1
-    _end(code)
+    return code
 
 
 def _is_of_a_disk(error: Exception) -> bool:
@@ -120,6 +143,13 @@ def _add_debug(command: click.Command) -> None:
         command.params.append(option)
 
 
+def _add_version(command: click.Command) -> None:
+    if any(parameter.name == "version" for parameter in command.params):
+        return
+    show = click.version_option(package_name="mitorch-service", message="%(package)s %(version)s")
+    show(command)
+
+
 def _show(error: BaseException) -> None:
     """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
     from mitorch_service.cli.views.escapes import several_lines
@@ -158,6 +188,7 @@ def mitorch() -> None:
     """Runs ``mitorch``: ``mitorch submit`` is ``misubmit``, and so on."""
     _guard_terminal("".join(sys.argv[1:2]))
     group = LazyGroup("mitorch", help="A training job scheduler for PyTorch with no server of its own.")
+    _add_version(group)
     run(group, "mitorch")
 
 

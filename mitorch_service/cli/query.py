@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitorch_service.cli.completed_values import complete_datasets, complete_ids, complete_jobs
+from mitorch_service.cli.parameter_types import WholeNumber, Word
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -18,15 +20,15 @@ STATUSES = tuple(status.value for status in TrainingStatus)
 
 
 @click.command(name="miquery")
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--status", type=click.Choice(STATUSES), help="Only trainings in this status.")
-@click.option("--job", metavar="ID", help="Only trials of this job.")
-@click.option("--dataset", metavar="NAME", help="Only trainings on this data set.")
+@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=complete_ids)
+@click.option("--status", type=Word(STATUSES), help="Only trainings in this status.")
+@click.option("--job", metavar="ID", shell_complete=complete_jobs, help="Only trials of this job.")
+@click.option("--dataset", metavar="NAME", shell_complete=complete_datasets, help="Only trainings on this data set.")
 @click.option("--tag", metavar="K=V", help="Only trainings with this tag.")
 @click.option("--name", help="Only trainings (with --jobs: jobs) of this name.")
 @click.option("--jobs", is_flag=True, help="List jobs in place of trainings.")
 @click.option("--all", "all_trials", is_flag=True, help="Of a job all trials, failed and pruned ones too.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), help="Rows to show. [default: 20; with --all: 10000]")
+@click.option("--limit", type=WholeNumber(1, 1_000_000), help="Rows to show. [default: 20; with --all: 10000]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one in each line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the curves of the trainings ID as CSV.")
 @click.option("--why", is_flag=True, help="Explain why the training or job ID waits, cluster by cluster.")

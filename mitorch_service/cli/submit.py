@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitorch_service.cli.completed_values import complete_datasets
+from mitorch_service.cli.parameter_types import FilePath, WholeNumber
+
 if TYPE_CHECKING:
     from mitorch_service.settings import Settings
     from mitorch_service.stores.base import Store
@@ -15,21 +18,26 @@ if TYPE_CHECKING:
 
 
 @click.command(name="misubmit")
-@click.argument("config", required=False, type=click.Path(dir_okay=False, allow_dash=True))
+@click.argument("config", required=False, type=FilePath(dir_okay=False, allow_dash=True))
 @click.option(
     "--many",
     metavar="SOURCE",
-    type=click.Path(allow_dash=True),
+    type=FilePath(allow_dash=True),
     help="Instead of CONFIG: a file with one config per line, a folder with *.json or *.yaml files (and folders), -.",
 )
 @click.option(
     "--priority",
-    type=click.IntRange(-(2**31), 2**31 - 1),
+    type=WholeNumber(-(2**31), 2**31 - 1),
     default=100,
     show_default=True,
     help="Lower first.",
 )
-@click.option("--dataset", metavar="NAME[:V]", help="Overrides the file's; without a version, the newest.")
+@click.option(
+    "--dataset",
+    metavar="NAME[:V]",
+    shell_complete=complete_datasets,
+    help="Overrides the file's; without a version, the newest.",
+)
 @click.option("--name", help="A name for people.")
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="For filtering; may be given more than once.")
 @click.option("--explain", is_flag=True, help="Queue nothing: print what would run.")

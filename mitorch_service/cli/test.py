@@ -6,21 +6,23 @@ from pathlib import Path
 
 import click
 
+from mitorch_service.cli.parameter_types import FilePath
+
 
 @click.command(name="mitest")
-@click.argument("config", type=click.Path(dir_okay=False, allow_dash=True))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("config", type=FilePath(dir_okay=False, allow_dash=True))
+@click.argument("data", type=FilePath(path_type=Path))
 @click.option(
     "-w",
     "--weights",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     required=True,
     help="The file that mitrain -o or a training of the service wrote.",
 )
-@click.option("-t", "--train", type=click.Path(path_type=Path), help="The training's data set: DATA gets its classes.")
+@click.option("-t", "--train", type=FilePath(path_type=Path), help="The training's data set: DATA gets its classes.")
 @click.option("-d", "--debug-run", is_flag=True, help="One batch only.")
 @click.option(
-    "--plots", type=click.Path(file_okay=False, path_type=Path), help="Draw charts, and the worst mistakes, here."
+    "--plots", type=FilePath(file_okay=False, path_type=Path), help="Draw charts, and the worst mistakes, here."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitorch_service.cli.parameter_types import FilePath, Number, WholeNumber
+
 if TYPE_CHECKING:
     from mitorch_service.models.config import TrainingConfig
     from mitorch_service.training.data.image_list import ImageList
@@ -30,17 +32,15 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
 
 
 @click.command(name="mitrain")
-@click.argument("config", type=click.Path(dir_okay=False, allow_dash=True))
-@click.argument("train", type=click.Path(path_type=Path))
-@click.argument("val", required=False, type=click.Path(path_type=Path))
-@click.option("--val-fraction", type=float, metavar="F", help=_FRACTION)
-@click.option(
-    "-w", "--weights", type=click.Path(dir_okay=False, path_type=Path), help="Start from the weights that fit."
-)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the weights here.")
+@click.argument("config", type=FilePath(dir_okay=False, allow_dash=True))
+@click.argument("train", type=FilePath(path_type=Path))
+@click.argument("val", required=False, type=FilePath(path_type=Path))
+@click.option("--val-fraction", type=Number(), metavar="F", help=_FRACTION)
+@click.option("-w", "--weights", type=FilePath(dir_okay=False, path_type=Path), help="Start from the weights that fit.")
+@click.option("-o", "--output", type=FilePath(dir_okay=False, path_type=Path), help="Write the weights here.")
 @click.option("--list-models", metavar="PATTERN", is_eager=True, expose_value=False, callback=list_models, help=_LIST)
-@click.option("--preview-augmentation", type=click.IntRange(1, 400), metavar="N", help=_PREVIEW)
-@click.option("--evict-at", type=click.FloatRange(0), metavar="EPOCHS", help=_EVICT)
+@click.option("--preview-augmentation", type=WholeNumber(1, 400), metavar="N", help=_PREVIEW)
+@click.option("--evict-at", type=Number(0), metavar="EPOCHS", help=_EVICT)
 @click.option("-d", "--debug-run", is_flag=True, help="One iteration of training and of validation.")
 def command(
     config: str,

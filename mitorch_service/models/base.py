@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from mitorch_service.errors import BrokenDocument
+from mitorch_service.wording.input_problem import input_problem
 
 
 def to_utc_milliseconds(value: datetime) -> datetime:
@@ -67,7 +68,7 @@ class Document(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise BrokenDocument(cls.stored_as, key, f"{where}: {first['msg']}") from error
+            raise BrokenDocument(cls.stored_as, key, f"{where}: {input_problem(first)}") from error
 
 
 class ConfigSection(BaseModel):

@@ -12,7 +12,7 @@ from mitorch_service.models.base import ConfigSection, Document, UtcTime
 from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
 MAX_COUNTED_CLASSES = 1000  # bounds the size of the document
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._ -]*$")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._ -]*[A-Za-z0-9._-])?")
 
 
 class DatasetRef(Document):
@@ -26,11 +26,14 @@ class DatasetRef(Document):
 
     @classmethod
     def parse(cls, text: str) -> DatasetRef:
-        """Parses ``NAME`` or ``NAME:VERSION``. Raises ValueError for a version that is not a number."""
+        """Parses ``NAME`` or ``NAME:VERSION``. Raises ValueError for an empty name, or a version that is not a
+        number."""
         name, colon, version = text.strip().rpartition(":")
+        if not (name if colon else version):
+            raise ValueError("it names no data set: write NAME or NAME:NUMBER")
         if not colon:
             return cls(name=version)
-        if not version.isdecimal():
+        if not re.fullmatch(r"[0-9]{1,18}", version):
             raise ValueError(f"the version {version!r} is not a number: write NAME or NAME:NUMBER")
         return cls(name=name, version=int(version))
 
@@ -69,8 +72,10 @@ class DatasetDefinition(ConfigSection):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if not _NAME.match(name):
-            raise ValueError("must start with a letter or digit and hold letters, digits, space, . _ - only")
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                "must begin with a letter or digit, hold letters, digits, space, . _ - only, and not end in a space"
+            )
         return name
 
     def splits(self) -> dict[str, DatasetSplit]:

@@ -187,6 +187,7 @@ class Job(Document):
     cancel_requested_at: UtcTime | None = None
     settled: SettledCost | None = None  # only if the search has a max_cost
     note: str | None = None  # something that a person should know, but not an error
+    user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
     artifacts: dict[str, str] = Field(
         default_factory=dict
     )  # of a completed one: "model", the best trial's weights; of a front each

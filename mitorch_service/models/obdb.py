@@ -12,7 +12,8 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.dataset import DatasetChoice
 from mitorch_service.models.job import MAX_INITIAL
-from mitorch_service.models.validation import check, nearest
+from mitorch_service.models.validation import check
+from mitorch_service.wording.suggestion import did_you_mean
 
 # Keys for obdb's own environment (databases, folders, class lists, plots), which have no meaning here.
 WITHOUT_MEANING = (
@@ -176,6 +177,5 @@ def _missing(settings: ObdbSettings, variants: Mapping[str, Variant]) -> list[Pr
 
 
 def _unknown(key: str, known: list[str]) -> Problem:
-    near = nearest(key, known)
-    hint = f"did you mean {near!r}? " if near else ""
+    hint = did_you_mean(key, known)
     return Problem(key, f"unknown key; {hint}known: {', '.join(ObdbSettings.model_fields)}, and one for each variant")

@@ -182,6 +182,7 @@ class TrainingRow(Document):
     evaluation: dict[str, float] | None = None
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
+    user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
 
     _old_pause = model_validator(mode="before")(_read_old_pause)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import typing
@@ -14,6 +13,8 @@ from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.yaml_text import YAML_SUFFIXES, parse_yaml
+from mitorch_service.wording.input_problem import input_problem
+from mitorch_service.wording.suggestion import did_you_mean, nearest_words
 
 MAX_CONFIG_BYTES = 1_000_000  # a document may hold 16 MB in MongoDB; a config beyond 1 MB is a mistake
 MAX_DEPTH = 50  # levels of nested objects and lists; MongoDB allows 100, including those around a config
@@ -83,8 +84,7 @@ def check(model: type[Model], data: object) -> tuple[Model | None, list[Problem]
 
 def nearest(word: str, known: typing.Iterable[str]) -> str | None:
     """Returns the most similar known word, or None if none is similar."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    return next(iter(nearest_words(word, known)), None)
 
 
 def _problem(model: type[BaseModel], detail: ErrorDetails) -> Problem:
@@ -97,18 +97,18 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> Problem:
     value = _shorten(detail["input"])
     if detail["type"] == "literal_error":
         allowed = [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        near = nearest(str(detail["input"]), allowed)
-        hint = f"did you mean {near!r}? " if near else ""
-        return Problem(path, f"{value} is not known; {hint}known: {', '.join(allowed)}")
-    message = detail["msg"].removeprefix("Value error, ")
+        return Problem(
+            path, f"{value} is not known; {did_you_mean(str(detail['input']), allowed)}known: {', '.join(allowed)}"
+        )
+    message = input_problem(detail)
+    if detail["type"] in ("model_type", "model_attributes_type") and (known := _fields_at(model, location)):
+        message += f" with the keys {', '.join(sorted(known))}"
     return Problem(path, f"{message} (it is {value})")
 
 
 def _unknown_key(model: type[BaseModel], location: list[int | str]) -> str:
     known = _fields_at(model, location[:-1])
-    near = nearest(str(location[-1]), known)
-    hint = f"did you mean {near!r}? " if near else ""
-    return f"unknown key; {hint}known: {', '.join(sorted(known))}"
+    return f"unknown key; {did_you_mean(str(location[-1]), known)}known: {', '.join(sorted(known))}"
 
 
 def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
@@ -116,20 +116,20 @@ def _fields_at(model: type[BaseModel], location: list[int | str]) -> list[str]:
     current: object = model
     for step in location:
         if isinstance(step, int):
-            current = _first_model(current)
+            current = first_model(current)
         elif isinstance(current, type) and issubclass(current, BaseModel) and step in current.model_fields:
-            current = _first_model(current.model_fields[step].annotation)
+            current = first_model(current.model_fields[step].annotation)
     if isinstance(current, type) and issubclass(current, BaseModel):
         return list(current.model_fields)
     return []
 
 
-def _first_model(annotation: object) -> object:
+def first_model(annotation: object) -> object:
     """Returns the model class inside ``X | None``, ``list[X]`` or ``Annotated[X, …]``."""
     if not typing.get_args(annotation):
         return annotation
     for argument in typing.get_args(annotation):
-        found = _first_model(argument)
+        found = first_model(argument)
         if isinstance(found, type) and issubclass(found, BaseModel):
             return found
     return annotation

@@ -18,7 +18,7 @@ from mitorch_service.errors import ArtifactError, InvalidInput, Problem
 Line = Mapping[str, Any]  # stored documents, as the database's driver gives them
 Key = tuple[str, object, str, datetime]
 
-_GZIP = 31  # zlib's number for gzip members
+GZIP = 31  # zlib's number for gzip members
 _CHUNK = 1 << 20
 _BEGINS = (b'{"training":', b'{"job":')  # of a line
 
@@ -52,7 +52,7 @@ class Archive:
     def add(self, lines: Iterable[Line]) -> None:
         """Appends the lines that the last page before this prune does not hold already, and syncs them to disk. Raises
         ArtifactError, without having added any."""
-        packer = zlib.compressobj(wbits=_GZIP)
+        packer = zlib.compressobj(wbits=GZIP)
         packed = [packer.compress(_to_line(line)) for line in lines if _key(line) not in self._last]
         if packed:
             self._write(b"".join([*packed, packer.flush()]))
@@ -78,7 +78,7 @@ class Archive:
     def _recover(self) -> None:
         """Truncates the file behind its last whole member, and remembers the lines in that."""
         self._file.seek(0)
-        unpacker = zlib.decompressobj(_GZIP)
+        unpacker = zlib.decompressobj(GZIP)
         end = position = 0
         text = bytearray()
         last = b""
@@ -95,7 +95,7 @@ class Archive:
                     end = position - len(data)
                     last = bytes(text)
                     text = bytearray()
-                    unpacker = zlib.decompressobj(_GZIP)
+                    unpacker = zlib.decompressobj(GZIP)
         try:
             self._last = {_key(json.loads(line)) for line in last.splitlines()}
         except (LookupError, TypeError, ValueError) as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.validation import nearest
 from mitorch_service.settings import AzureMLCluster, Settings
+from mitorch_service.wording.suggestion import did_you_mean
 
 Workspace = tuple[str, str, str]  # subscription, resource group, workspace
 
@@ -30,8 +30,7 @@ def choose_cluster(settings: Settings, name: str | None, workspace: Workspace | 
 def _named(clusters: list[AzureMLCluster], name: str) -> AzureMLCluster:
     found = {cluster.name: cluster for cluster in clusters}
     if name not in found:
-        near = nearest(name, found)
-        hint = f"did you mean {near!r}? " if near else ""
+        hint = did_you_mean(name, found)
         raise _refused(f"{name!r} is no cluster of kind azureml; {hint}there are: {', '.join(found)}")
     return found[name]
 

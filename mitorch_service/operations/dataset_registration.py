@@ -130,7 +130,12 @@ def _absolute(split: DatasetSplit, folder: Path) -> DatasetSplit:
 
 
 def _resolve(path: str, folder: Path) -> str:
-    return path if is_url(path) else str(folder / Path(path).expanduser())
+    if is_url(path):
+        return path
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError:  # ~ and the name of nobody: a file that is not there
+        return str(folder / path)
 
 
 def _is_remote(split: DatasetSplit) -> bool:
@@ -156,4 +161,11 @@ def _read_files(splits: dict[str, DatasetSplit]) -> tuple[dict[str, ImageList], 
 def _missing(name: str, split: DatasetSplit) -> Sequence[Problem]:
     named = [(f"{name}.path", split.path)]
     named += [(f"{name}.support_files[{i}]", path) for i, path in enumerate(split.support_files)]
-    return [Problem(where, f"there is no file or folder {path}") for where, path in named if not Path(path).exists()]
+    return [Problem(where, f"there is no file or folder {path}") for where, path in named if not _exists(path)]
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that no file system can hold
+        return False

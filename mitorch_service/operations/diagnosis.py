@@ -23,6 +23,7 @@ from mitorch_service.errors import BackendError, MiTorchError
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
+from mitorch_service.wording.counted import counted
 
 _HEAD = 100  # trainings of the queue whose attempts tell which clusters cannot write
 _ROOM = 256 << 10  # bytes
@@ -57,7 +58,7 @@ def diagnose(read_settings: Callable[[], Settings], openers: Openers, seconds: f
         return [Finding("settings", False, str(error))]
     checks = [_Check(name, findings) for name, findings in _checks(settings, openers)]
     end = time.monotonic() + seconds
-    first = Finding("settings", True, f"home {settings.home}, {len(settings.clusters)} cluster(s)")
+    first = Finding("settings", True, f"home {settings.home}, {counted(len(settings.clusters), 'cluster')}")
     return [first, *(finding for check in checks for finding in check.wait(end, seconds)), _training_packages()]
 
 
@@ -103,7 +104,8 @@ def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
     engine = store.ping()
     store.prepare()
     datasets = len(store.datasets.list_datasets().items)
-    text = f"{engine}; {sum(store.trainings.count_trainings().values())} trainings, {datasets} data sets"
+    trainings = sum(store.trainings.count_trainings().values())
+    text = f"{engine}; {counted(trainings, 'training')}, {counted(datasets, 'data set')}"
     yield Finding("database", True, text)
     yield from _controller(store)
     if settings.sqlite_path is not None:

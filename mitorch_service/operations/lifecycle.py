@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from datetime import datetime
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.observe.refit import read_refit
-from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed
+from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
@@ -17,12 +18,10 @@ from mitorch_service.operations.repair import damage_of, delete_damaged
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import Kind, TrainingFilter
 
-_ALL = 10_000_000  # trials
-
 
 @dataclass(frozen=True)
 class Change:
-    """A training or job that was changed, found by its id or the beginning of it."""
+    """A training or job that was changed."""
 
     kind: Kind
     id: str
@@ -30,47 +29,42 @@ class Change:
     is_final: bool = True  # False: a canceled training's run must end first
 
 
-def cancel(store: Store, backends: Mapping[str, Backend], id: str, now: datetime) -> Change:
-    """Cancels a training or job. Raises NotFound, AmbiguousId, NotAllowed."""
-    kind, whole = store.trainings.resolve_id(id)
+def cancel(store: Store, backends: Mapping[str, Backend], kind: Kind, id: str, now: datetime) -> Change:
+    """Cancels a training or job. Raises NotFound, NotAllowed."""
     if kind == "job":
-        return Change(kind, whole, cancel_job(store, backends, whole, now), is_final=False)
-    row = cancel_training(store, backends, whole, now)
-    return Change(kind, whole, is_final=row.status == TrainingStatus.CANCELED)
+        return Change(kind, id, cancel_job(store, backends, id, now), is_final=False)
+    row = cancel_training(store, backends, id, now)
+    return Change(kind, id, is_final=row.status == TrainingStatus.CANCELED)
 
 
-def retry(store: Store, id: str, now: datetime) -> Change:
-    """Queues an ended training, or the failed trials of an active job, again. Raises NotFound, AmbiguousId,
-    NotAllowed."""
-    kind, whole = store.trainings.resolve_id(id)
+def retry(store: Store, kind: Kind, id: str, now: datetime) -> Change:
+    """Queues an ended training, or the failed trials of an active job, again. Raises NotFound, NotAllowed."""
     if kind == "job":
-        return Change(kind, whole, retry_job(store, whole, now))
-    retry_training(store, whole, now)
-    return Change(kind, whole)
+        return Change(kind, id, retry_job(store, id, now))
+    retry_training(store, id, now)
+    return Change(kind, id)
 
 
-def prioritise(store: Store, id: str, priority: int) -> Change:
-    """Changes the priority of a training, or of a job and its open trials. Raises NotFound, AmbiguousId, NotAllowed."""
-    kind, whole = store.trainings.resolve_id(id)
+def prioritise(store: Store, kind: Kind, id: str, priority: int) -> Change:
+    """Changes the priority of a training, or of a job and its open trials. Raises NotFound, NotAllowed."""
     if kind == "job":
-        return Change(kind, whole, prioritise_job(store, whole, priority))
-    store.queue.set_priority(whole, priority)
-    return Change(kind, whole)
+        return Change(kind, id, prioritise_job(store, id, priority))
+    store.queue.set_priority(id, priority)
+    return Change(kind, id)
 
 
-def delete(store: Store, artifacts: ArtifactStore, id: str) -> Change:
+def delete(store: Store, artifacts: ArtifactStore, kind: Kind, id: str) -> Change:
     """Deletes an ended training or job with everything that belongs to it, or a document that cannot be read. Raises
-    NotFound, AmbiguousId, NotAllowed."""
+    NotFound, NotAllowed."""
     found = store.damaged.find(id)
-    kind, whole = found.kind, str(found.key)
     if damage_of(found) is not None:
-        removed = _delete_trials(store, artifacts, whole) if kind == "job" else 0
+        removed = _delete_trials(store, artifacts, id) if kind == "job" else 0
         delete_damaged(store, artifacts, found)
-        return Change(kind, whole, removed)
+        return Change(kind, id, removed)
     if kind == "job":
-        return Change(kind, whole, delete_job(store, artifacts, whole))
-    delete_training(store, artifacts, whole)
-    return Change(kind, whole)
+        return Change(kind, id, delete_job(store, artifacts, id))
+    delete_training(store, artifacts, id)
+    return Change(kind, id)
 
 
 def cancel_training(store: Store, backends: Mapping[str, Backend], training_id: str, now: datetime) -> TrainingRow:
@@ -156,11 +150,18 @@ def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) ->
     """Deletes document, results and files of an ended training. Raises NotFound; NotAllowed while it has not ended, or
     is a trial of an active job (which would create it again)."""
     job_id = store.trainings.get_training(training_id).belongs_to
-    if job_id is not None and any(job.id == job_id for job in store.jobs.active_jobs().items):
+    if job_id is not None and _is_active(store, job_id):
         remedy = f"Cancel job {job_id} first."
         raise NotAllowed("training", training_id, "a trial of an active job", "deleted", remedy)
     store.queue.delete_training(training_id)
     artifacts.delete(f"{training_id}/")
+
+
+def _is_active(store: Store, job_id: str) -> bool:
+    try:
+        return store.jobs.get_job(job_id).status in ACTIVE_JOBS
+    except (NotFound, BrokenDocument):
+        return False
 
 
 def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
@@ -183,7 +184,7 @@ def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
 
 def _delete_trials(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
     """Deletes the trials of a job, readable or not; returns how many."""
-    rows = list(store.trainings.iterate_trainings(TrainingFilter(job_id=job_id), _ALL))
+    rows = list(store.trainings.iterate_trainings(TrainingFilter(job_id=job_id), sys.maxsize))
     for row in rows:
         if isinstance(row, BrokenDocument):
             store.damaged.remove("training", row.key)
@@ -209,6 +210,12 @@ def _refit(store: Store, job: Job) -> TrainingRow | None:
 
 def trials(store: Store, job_id: str, status: TrainingStatus | None = None) -> Iterator[TrainingRow]:
     """All trials of a job that can be read, page by page."""
-    for row in store.trainings.iterate_trainings(TrainingFilter(status, job_id), _ALL):
+    for row in store.trainings.iterate_trainings(TrainingFilter(status, job_id), sys.maxsize):
         if not isinstance(row, BrokenDocument):
             yield row
+
+
+def trainings_of(store: Store, job_id: str) -> list[TrainingRow]:
+    """All trials of a job, and its final training. Raises NotFound."""
+    refit = _refit(store, store.jobs.get_job(job_id))
+    return [*trials(store, job_id), *([] if refit is None else [refit])]

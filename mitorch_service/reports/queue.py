@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
-from mitorch_service.errors import BrokenDocument, NotAllowed
+from mitorch_service.errors import BrokenDocument, InvalidInput, NotAllowed, Problem
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.labels import check_tag
 from mitorch_service.models.status import ACTIVE, ENDED, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Listing
 from mitorch_service.stores.trainings import Matches, TrainingFilter
+
+Checked = TypeVar("Checked")
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,24 @@ def build_filter(
     store: Store, status: str | None, job: str | None, dataset: str | None, tag: str | None, name: str | None = None
 ) -> TrainingFilter:
     """Combines what a person filters by: `job` is an id or the beginning of one, `tag` ``key=value``. Raises NotFound,
-    AmbiguousId, NotAllowed."""
+    AmbiguousId, NotAllowed, InvalidInput."""
     job_id = None
     if job is not None:
         kind, job_id = store.trainings.resolve_id(job)
         if kind != "job":
             raise NotAllowed("training", job_id, "no job", "listed by --job", "Give the id of a job.")
-    of = None if dataset is None else DatasetRef.parse(dataset).name
+    of = None if dataset is None else _checked("--dataset", dataset, DatasetRef.parse).name
+    if tag is not None:
+        _checked("--tag", tag, check_tag)
     return TrainingFilter(TrainingStatus(status) if status else None, job_id, of, tag, name)
+
+
+def _checked(argument: str, text: str, check: Callable[[str], Checked]) -> Checked:
+    """Raises InvalidInput, naming the argument, for what the check refuses with a ValueError."""
+    try:
+        return check(text)
+    except ValueError as error:
+        raise InvalidInput(argument, [Problem(repr(text), str(error))]) from error
 
 
 def main_result(training: TrainingRow) -> dict[str, float]:

@@ -13,6 +13,7 @@ from mitorch_service.models.status import ENDED, OPEN, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import Kind
+from mitorch_service.wording.counted import counted
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def why_job(state: JobState) -> Why:
     search = job.search
     open_count = sum(state.counts.get(status, 0) for status in OPEN)
     created = 0 if state.last_number is None else state.last_number + 1
-    reasons = [f"{created} of {search.max_trials} trials are created, {open_count} of them have not ended"]
+    reasons = [f"{created} of {counted(search.max_trials, 'trial')} created, {open_count} of them not ended"]
     if job.cancel_requested_at is not None:
         reasons.append("it is being canceled: it ends when the last of its trials has")
     elif state.refit is not None:
@@ -124,7 +125,7 @@ def _activity(training: Training) -> list[str]:
 
 def _ending(training: Training) -> str:
     at = training.status_times.get(training.status)
-    when = "" if at is None else f" {at:%Y-%m-%d %H:%M:%S} UTC"
+    when = "" if at is None else f" on {at:%Y-%m-%d %H:%M:%S} UTC"
     if training.error is not None:
         return f"it {_HOW[training.status]}{when}: {training.error.message}"
     last = training.current_attempt()

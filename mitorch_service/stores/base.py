@@ -7,6 +7,7 @@ from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.damaged import DamagedVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
 from mitorch_service.stores.jobs import JobVerbs
+from mitorch_service.stores.labels import LabelVerbs
 from mitorch_service.stores.pareto_fronts import FrontVerbs
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.queue import QueueVerbs
@@ -32,6 +33,7 @@ class Store:
         self.runs = RunVerbs(database)
         self.trainings = TrainingVerbs(database)
         self.jobs = JobVerbs(database)
+        self.labels = LabelVerbs(database)
         self.fronts = FrontVerbs(database)
         self.datasets = DatasetVerbs(database)
         self.retention = RetentionVerbs(database)

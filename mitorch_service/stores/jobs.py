@@ -51,6 +51,17 @@ class JobVerbs(Verbs):
         where = {} if name is None else {"name": name}
         return self._database.read(Job, Query("jobs", where, order=(("arrival", -1), ("_id", -1)), limit=limit))
 
+    def iterate_jobs(self) -> Iterator[Job]:
+        """Yields all jobs, oldest first, those that cannot be read left out: a page is held at a time."""
+        after: tuple[int, str] | None = (-(2**63), "")
+        while after is not None:
+            order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", 1), ("_id", 1))
+            page = list(self._database.find(Query("jobs", order=order, after=after, limit=_PAGE)))
+            for document in page:
+                with suppress(BrokenDocument):  # the controller quarantines it
+                    yield Job.from_document(document)
+            after = (page[-1]["arrival"], page[-1]["_id"]) if len(page) == _PAGE else None
+
     def last_trial_number(self, job_id: str, arrival: int) -> int | None:
         """The highest trial number created so far, or None before the first. A trial's arrival is its job's (`arrival`)
         plus its number, so the last in the queue's order is the one, even if its document is damaged."""

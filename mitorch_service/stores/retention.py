@@ -13,10 +13,12 @@ from mitorch_service.models.status import ENDED, ENDED_JOBS, OPEN, TrainingStatu
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Collection, Compaction, Query, Removal, StoredDocument
+from mitorch_service.stores.trainings import Kind
 from mitorch_service.stores.transitions import stored_statuses
 
 Place = tuple[int, str]  # (arrival, id) of the last document of a page
 
+_COLLECTIONS: Mapping[Kind, Collection] = {"training": "trainings", "job": "jobs"}
 _START: Place = (-(2**63), "")
 _OLDEST_FIRST: tuple[tuple[str, Literal[1]], ...] = (("arrival", 1), ("_id", 1))
 _NOT_CONFIG = ("error", "attempts", "progress", "evaluation", "status_times", "trial", "tags", "artifacts", "dataset")
@@ -120,6 +122,18 @@ class RetentionVerbs(Verbs):
     def remove_ended_job(self, job: Job) -> bool:
         """Deletes the document of an ended job, whose trials are gone."""
         return self._database.remove("jobs", job.id, {"status": (job.status,)})
+
+    def present(self, kind: Kind, ids: Sequence[str]) -> set[str]:
+        """Returns those of the ids that are in the database."""
+        query = Query(_COLLECTIONS[kind], {"_id": tuple(ids)}, without=("config", "error", "attempts"))
+        return {document["_id"] for document in self._database.find(query)} if ids else set()
+
+    def put_back(self, kind: Kind, documents: Sequence[tuple[StoredDocument, Sequence[StoredDocument]]]) -> None:
+        """Adds documents that were pruned, with their results: these first, so that no training comes back without
+        its curve. What is there already is left as it is."""
+        for _, results in documents:
+            self._database.insert("training_results", results)
+        self._database.insert(_COLLECTIONS[kind], (document for document, _ in documents))
 
     def _all(self, where: Mapping[str, object], after: Place, without: tuple[str, ...]) -> Iterator[StoredDocument]:
         while True:

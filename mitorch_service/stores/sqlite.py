@@ -220,6 +220,7 @@ class SqliteDatabase(Primitives):
             return None
         columns, apart = TABLES[change.collection].columns, TABLES[change.collection].apart
         before = {path: value_at(document, path) for path in columns}
+        tagged = tag_rows(document) if change.collection == "trainings" and "tags" in change.set else None
         try:
             for path, value in change.set.items():
                 set_at(document, path, value)
@@ -233,6 +234,9 @@ class SqliteDatabase(Primitives):
         names = ", ".join(f"{name} = ?" for name in ("body", *row))
         values = (to_text(document), *row.values(), change.id)
         self._db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
+        if tagged is not None:
+            self._untag(tagged)
+            self._db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
         return document
 
     def _try_change(self, change: Guarded) -> bool:
@@ -306,9 +310,11 @@ class SqliteDatabase(Primitives):
             return False
         self._db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
         if collection == "trainings":
-            sql = "DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?"
-            self._db.executemany(sql, tag_rows(document))
+            self._untag(tag_rows(document))
         return True
+
+    def _untag(self, rows: Sequence[tuple[str, Any, Any]]) -> None:
+        self._db.executemany("DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?", rows)
 
     def _read(self, collection: Collection, id: object) -> StoredDocument | None:
         """The document without what is stored apart. Raises BrokenDocument if its text is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -115,6 +115,28 @@ class TrainingVerbs(Verbs):
     def count_trainings(self, job_id: str | None = None) -> dict[str, int]:
         """Counts trainings by status, of all or of one job."""
         return self._database.count_statuses(job_id)
+
+    def ids_beginning(
+        self, prefix: str, limit: int, kinds: Sequence[Kind] = ("training", "job")
+    ) -> list[tuple[str, str]]:
+        """Returns at most `limit` ids of each kind that begin with `prefix`, and what each is; the newest ones if it is
+        empty."""
+        if not re.fullmatch(r"[0-9a-f-]{0,36}", prefix):
+            return []
+        order: tuple[tuple[str, Literal[1, -1]], ...] = (("_id", 1),)
+        found = []
+        for kind in kinds:
+            query = Query(
+                "trainings" if kind == "training" else "jobs",
+                between=("_id", prefix, prefix + "g") if prefix else None,
+                order=order if prefix else (("arrival", -1), ("_id", -1)),
+                limit=limit,
+                without=("config", "error", "attempts"),
+            )
+            for document in self._database.find(query):
+                words = (kind, document.get("status"), document.get("name"))
+                found.append((str(document["_id"]), " ".join(str(word) for word in words if word)))
+        return found
 
     def count_matches(self, filter: TrainingFilter) -> Matches:
         """Counts the trainings that pass, by status where few do: their number alone is read from an index."""

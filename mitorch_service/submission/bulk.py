@@ -30,6 +30,7 @@ from mitorch_service.submission.receipt import Receipt, ReceiptFile, writing
 from mitorch_service.submission.script_code import ConfigCheck, check_in
 from mitorch_service.submission.source import Digest, Digester, Entry
 from mitorch_service.submission.submission import Options, check_submission
+from mitorch_service.wording.counted import are, counted
 
 _SHOWN_PROBLEMS = 20
 _IDS = uuid.UUID("6f0c1f52-6a3e-5d52-9d0e-3f6f1b7a2c11")
@@ -215,7 +216,8 @@ class _Failures:
         """Raises InvalidInput if there was a problem."""
         if not self._configs:
             return
-        summary = f"{self._source} ({self._configs} of {self._total} configs are wrong; nothing was queued)"
+        wrong = f"{self._configs} of {counted(self._total, 'config')} {are(self._configs)} wrong"
+        summary = f"{self._source} ({wrong}; nothing was queued)"
         rest = self._problems - len(self._shown)
         if rest:
             last = self._shown.pop()

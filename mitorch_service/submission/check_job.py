@@ -11,10 +11,10 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.config import METRICS, TrainingConfig
 from mitorch_service.models.job import JobConfig
 from mitorch_service.models.script import check_config, is_script
-from mitorch_service.models.validation import nearest
 from mitorch_service.search.space.space import Space
 from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.wording.suggestion import did_you_mean
 
 _NUMBERS = re.compile(r"\[\d+\]")
 
@@ -88,6 +88,5 @@ def _follows_from(problem: Problem, broken: list[Problem]) -> bool:
 
 
 def _unmeasured(objective: str, known: Sequence[str]) -> Problem:
-    near = nearest(objective, known)
-    hint = f"did you mean {near!r}? " if near else ""
+    hint = did_you_mean(objective, known)
     return Problem("search.objective", f"{objective!r} is not measured; {hint}known: {', '.join(known)}")

@@ -11,9 +11,9 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.config import ResourcesConfig
 from mitorch_service.models.script import AnyConfig
 from mitorch_service.models.training import Resources
-from mitorch_service.models.validation import nearest
 from mitorch_service.settings import Settings
 from mitorch_service.submission.script_code import ConfigCheck
+from mitorch_service.wording.suggestion import did_you_mean
 
 
 def resource_check(settings: Settings) -> ConfigCheck:
@@ -32,8 +32,7 @@ def _problems(wanted: ResourcesConfig, clusters: Sequence[Cluster]) -> list[Prob
     known = [cluster.name for cluster in clusters]
     unknown = [name for name in wanted.cluster or () if name not in known]
     if unknown:
-        near = nearest(unknown[0], known)
-        hint = f"did you mean {near!r}? " if near else ""
+        hint = did_you_mean(unknown[0], known)
         problem = f"{unknown[0]!r} is not in MITORCH_CLUSTERS; {hint}known: {', '.join(known)}"
         return [Problem("resources.cluster", problem)]
     why = unplaceable(Resources.model_validate(wanted.model_dump()), clusters)

@@ -62,9 +62,8 @@ class CheckedCopy:
         SettingsError."""
         part = self._path.with_suffix(".part")
         try:
-            with writing(part):
-                file = open(part, "wb", opener=FileAccess.like(part.parent).opener)  # noqa: SIM115 - closed below
-            with file:
+            opener = FileAccess.like(part.parent).opener
+            with writing(part), open(part, "wb", opener=opener) as file:  # what is buffered is written at its end, too
                 compressed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1)
 
                 def add(line: CheckedLine) -> None:

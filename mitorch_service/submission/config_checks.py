@@ -36,7 +36,10 @@ class ConfigChecks(CodeKeeper):
         return other
 
     def keep(self, source: str) -> CodeRecord:
-        path = self._folder / Path(source).expanduser()
+        try:
+            path = self._folder / Path(source).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{source}: there is no such user on this machine; write the whole path") from error
         if path not in self._records:
             self._records[path] = self._keep_code(path)
         return self._records[path]

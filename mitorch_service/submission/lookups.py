@@ -10,9 +10,9 @@ from mitorch_service.errors import BrokenDocument, NotFound, Problem
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.script import NO_DATASET
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.models.validation import nearest
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.sas_expiry import expiry_problem
+from mitorch_service.wording.suggestion import did_you_mean
 
 _CACHED = 10_000  # data sets, and trainings named as a base
 
@@ -57,8 +57,9 @@ def _find_dataset(store: Store, ref: DatasetRef, now: datetime) -> DatasetRef | 
         return expiry_problem(dataset, now) or dataset.ref
     except (NotFound, BrokenDocument):
         registered = [str(dataset.ref) for dataset in store.datasets.list_datasets().items]
-        near = nearest(str(ref), registered) or nearest(ref.name, [name.rpartition(":")[0] for name in registered])
-        hint = f"did you mean {near!r}? " if near else ""
+        hint = did_you_mean(str(ref), registered) or did_you_mean(
+            ref.name, [name.rpartition(":")[0] for name in registered]
+        )
         known = f"registered: {', '.join(registered)}" if registered else "none is: see midataset register"
         return Problem("dataset", f"{str(ref)!r} is not registered; {hint}{known}")
 

@@ -45,10 +45,13 @@ class ReceiptFile:
     def save(self, receipt: Receipt) -> None:
         """Replaces the file atomically. Raises SettingsError."""
         new = self._path.with_suffix(".new")
-        with writing(new):
-            with open(new, "w", opener=FileAccess.like(new.parent).opener) as file:
-                file.write(receipt.model_dump_json())
-            new.replace(self._path)
+        try:
+            with writing(new):
+                with open(new, "w", opener=FileAccess.like(new.parent).opener) as file:
+                    file.write(receipt.model_dump_json())
+                new.replace(self._path)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -50,5 +50,5 @@ def with_code(config: dict[str, JsonValue], keeper: object) -> tuple[dict[str, J
     try:
         code = keeper.keep(source)
     except (ValueError, OSError) as error:
-        return config, [Problem("script.source", str(error))]
+        return config, [Problem("script.source", getattr(error, "strerror", None) or str(error))]
     return {**config, "script": {**script, "code": code.model_dump(mode="json")}}, []

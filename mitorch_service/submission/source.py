@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +15,9 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.file_access import PRIVATE
 from mitorch_service.models.validation import MAX_CONFIG_BYTES
 from mitorch_service.models.yaml_text import YAML_SUFFIXES
+from mitorch_service.submission.receipt import writing
+
+_CHUNK = 1 << 20  # bytes
 
 
 class Entry(NamedTuple):
@@ -45,16 +47,14 @@ class Source:
     def __init__(self, path: str, folder: Path, stdin: BinaryIO) -> None:
         """`path`: a folder (every *.json, *.yaml and *.yml in it and below), a file with one config per line, or
         `-` for `stdin`. A stream, which can be read once only, is copied into an unnamed file in `folder` first. Raises
-        InvalidInput."""
+        InvalidInput, SettingsError."""
         self.name = "standard input" if path == "-" else path
         self._folder = Path(path) if path != "-" and Path(path).is_dir() else None
         self._path = Path(path)
         self._copied: BinaryIO | None = None
         if self._folder is None and not (path != "-" and self._path.is_file()):
-            PRIVATE.make_folder(folder)
             with self._reading(), _open_stream(path, stdin) as stream:
-                self._copied = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the source
-                shutil.copyfileobj(stream, self._copied, 1 << 20)
+                self._copied = _copy(stream, folder)
 
     def entries(self) -> Iterator[Entry]:
         """The configs, always in the same order. Raises InvalidInput if they cannot be read."""
@@ -100,6 +100,18 @@ class Digester:
                 source, [Problem("", "holds no config; write one JSON object a line, or *.json or *.yaml files")]
             )
         return Digest(self._hash.hexdigest(), self._total, self._first, self._last)
+
+
+def _copy(stream: BinaryIO, folder: Path) -> BinaryIO:
+    """An unnamed file with what the stream holds. Raises SettingsError where it cannot be written."""
+    with writing(folder):
+        PRIVATE.make_folder(folder)
+        copied = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the source
+    while data := stream.read(_CHUNK):
+        with writing(folder):
+            copied.write(data)
+            copied.flush()
+    return copied
 
 
 def _open_stream(path: str, stdin: BinaryIO) -> AbstractContextManager[BinaryIO]:

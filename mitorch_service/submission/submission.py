@@ -154,7 +154,8 @@ def _check_training(
         problems = [Problem(", ".join(names), _NO_TRAINING)]
     else:
         problems += extra_check(config, data)
-    problems += lookups.base_problems(config.base if isinstance(config, TrainingConfig) else data.get("base"))
+    if not any(problem.path == "base" for problem in problems):
+        problems += lookups.base_problems(config.base if isinstance(config, TrainingConfig) else data.get("base"))
     dataset = lookups.pin(given or _dataset_of(data), problems, is_script(data))
     if not problems and is_script(data):
         problems += file_problems(lookups, [data], dataset)

@@ -115,7 +115,7 @@ def test_explain_queues_nothing(machine: Machine) -> None:
 
 
 DATA: dict[str, tuple[str, Any, str]] = {
-    "a missing image": ("train.txt", "images.zip@train/none.png 1\n", r"images are missing: images.zip@train/none.png"),
+    "a missing image": ("train.txt", "images.zip@train/none.png 1\n", r"images? is missing: images.zip@train/none.png"),
     "a label beyond labels.txt": ("train.txt", "images.zip@train/0000.png 10\n", "label 10 is beyond labels.txt"),
     "a line without a label": ("train.txt", "alone\n", "line 1: 'alone' is not"),
     "a zip that is none": ("images.zip", b"PK but not really", "images.zip cannot be read"),

@@ -30,7 +30,7 @@ def test_one_waits_for_a_gpu_and_a_search_ends_with_its_budget(machine: Machine)
     assert "has 0 nodes in all, 1 needed" in why
     answer = machine.run("query", waiting, "--why", "--json").json
     assert (answer["id"], answer["status"], set(answer["clusters"])) == (waiting, "new", {"here", "there"})
-    assert "1 of 50 trials are created, 1 of them have not ended" in machine.ok("query", "--why", job)
+    assert "1 of 50 trials created, 1 of them not ended" in machine.ok("query", "--why", job)
     machine.ok("control", "cancel", waiting)
     machine.ok("control", "run", "--until-idle", "--every", "0.2")
     _the_budget_is_spent(machine, job)

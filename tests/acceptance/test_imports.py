@@ -49,7 +49,9 @@ def test_showing_one_training_loads_no_heavy_package(machine: Machine) -> None:
     assert not _packages(machine, ["control", "cancel", training]) & HEAVY
 
 
-@pytest.mark.parametrize("command", ["submit", "query", "dataset", "control", "train", "test", "run", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["submit", "query", "dataset", "control", "train", "test", "run", "doctor", "completion"]
+)
 def test_help_loads_little_beside_click(bare_machine: Machine, command: str) -> None:
     assert not _packages(bare_machine, [command, "--help"]) & (HEAVY | {"pydantic", "sqlite3", "psutil"})
 

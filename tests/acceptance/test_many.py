@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING
 from tests.fakes import primitives
 from tests.samples import a_dataset, a_training
+from tests.small_disk import tmpfs
 
 FEW, MANY = 500, 12_000
 MEASURED = """
@@ -253,3 +255,30 @@ def test_contradictions_are_refused(bare_machine: Machine) -> None:
     bare_machine.write("many.jsonl", lines(1))
     for wrong in (["--many", "many.jsonl", "x.json"], [], ["x.json", "--again"], ["--many", "many.jsonl", "--wait"]):
         assert bare_machine.run("submit", *wrong).code == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system needs root")
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_full_disk_under_the_copy_is_told_and_nothing_is_queued(
+    bare_machine: Machine, store: Store, stream: bool
+) -> None:
+    bare_machine.write("many.jsonl", lines(500))
+    source = "-" if stream else "many.jsonl"
+    command = [sys.executable, "-m", "mitorch_service.cli.main", "submit", "--many", source]
+    with tmpfs(bare_machine.home / "many", "64k") as folder:
+        (folder / "ballast").write_bytes(b"x" * 60_000)
+        done = subprocess.run(
+            command,
+            input=(bare_machine.folder / "many.jsonl").read_text(),
+            capture_output=True,
+            text=True,
+            cwd=bare_machine.folder,
+            env=bare_machine.environment,
+            check=False,
+        )
+        assert done.returncode == 2, done
+        assert "MITORCH_HOME: cannot write " in done.stderr
+        assert "No space left on device). Make room there" in done.stderr
+        assert seeds(store) == []
+        assert not [path for path in folder.rglob("*") if path.suffix in (".new", ".part")]
+    assert bare_machine.ok("submit", "--many", "many.jsonl") == "500 queued"

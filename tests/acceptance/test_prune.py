@@ -117,13 +117,13 @@ def test_a_dry_run_changes_nothing_and_a_real_one_gives_the_space_back(machine: 
 
     arguments = ("control", "prune", "--older-than", "26w", "--keep-best")
     out = machine.ok(*arguments, "--dry-run")
-    assert "1002 trainings and 0 jobs would be pruned (nothing was changed)\nkept: 1 best trials" in out
+    assert "1002 trainings and 0 jobs would be pruned (nothing was changed)\nkept: 1 best trial" in out
     assert database.read_bytes() == before
     assert weights.exists()
     assert not (machine.folder / ARCHIVE).exists()
 
     out = machine.ok(*arguments, "--delete")
-    assert "1002 trainings and 0 jobs deleted\nkept: 1 best trials" in out
+    assert "1002 trainings and 0 jobs deleted\nkept: 1 best trial" in out
     assert re.search(r"database: [1-9]\.\d MB given back\n?$", out)
     assert database.stat().st_size < len(before) / 4
     assert not weights.parent.exists()
@@ -132,7 +132,7 @@ def test_a_dry_run_changes_nothing_and_a_real_one_gives_the_space_back(machine: 
     assert machine.query(job.id)["status"] == "completed"
 
     out = machine.ok("control", "prune", "--older-than", "26w", "--archive", ARCHIVE)
-    assert f"1 trainings and 1 jobs moved to {ARCHIVE}" in out
+    assert f"1 training and 1 job moved to {ARCHIVE}" in out
     assert [next(iter(line)) for line in archived(machine.folder / ARCHIVE)] == ["training", "job"]
 
 

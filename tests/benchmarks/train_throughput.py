@@ -66,6 +66,7 @@ class Rates(NullReporter):
             self.steps.append((time.process_time() - self._begin) / (steps - 1))
 
     def epoch_ended(self, result: EpochResult) -> None:
+        assert result.samples_per_second is not None
         self.rates.append(result.samples_per_second)
 
 

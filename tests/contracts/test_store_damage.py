@@ -65,7 +65,7 @@ def test_a_training_whose_text_is_none_is_set_aside_and_can_be_removed(file: Pat
     assert not any(event.failed for event in Controller(store, {"fake": backend}).tick(NOW).events)
     with pytest.raises(BrokenDocument, match=f"{broken.id}.*micontrol repair"):
         store.trainings.get_training(broken.id)
-    lifecycle.delete(store, FolderArtifactStore(file.parent / "artifacts"), broken.id)
+    lifecycle.delete(store, FolderArtifactStore(file.parent / "artifacts"), "training", broken.id)
     assert store.trainings.count_trainings() == {"queued": 1}
     with pytest.raises(NotFound):
         store.damaged.find(broken.id)
@@ -82,7 +82,7 @@ def test_a_text_that_is_cut_off_keeps_its_beginning_its_config_and_its_columns(f
     mended = store.trainings.get_training(training.id)
     assert (mended.config, mended.dataset, mended.name) == (training.config, training.dataset, "mine")
     assert store.trainings.count_trainings() == {"failed": 1}
-    lifecycle.retry(store, training.id, later(6))
+    lifecycle.retry(store, "training", training.id, later(6))
     assert [row.id for row in store.queue.queue_head(5).items] == [training.id]
     assert not repair(store, training.id, later(7)).was_damaged
     store.close()
@@ -96,7 +96,7 @@ def test_what_is_lost_altogether_is_not_repaired_but_deleted(file: Path) -> None
     overwrite(file, "trainings", training.id, lambda config: b"", "config")
     with pytest.raises(NotAllowed, match=r"config is lost.*micontrol delete"):
         repair(store, training.id, NOW)
-    lifecycle.delete(store, FolderArtifactStore(file.parent / "artifacts"), training.id)
+    lifecycle.delete(store, FolderArtifactStore(file.parent / "artifacts"), "training", training.id)
     assert store.trainings.count_trainings() == {}
     store.close()
 
@@ -120,7 +120,7 @@ def test_jobs_results_data_sets_and_rungs_of_damaged_text_hide_no_others(file: P
     Controller(store, {}).tick(NOW)
     assert [job.id for job in store.jobs.active_jobs().items] == [good.id]
     assert store.jobs.active_jobs().broken == []
-    lifecycle.delete(store, FolderArtifactStore(file.parent / "artifacts"), broken.id)
+    lifecycle.delete(store, FolderArtifactStore(file.parent / "artifacts"), "job", broken.id)
     assert [job.id for job in store.jobs.list_jobs(5).items] == [good.id]
     store.close()
 
@@ -150,7 +150,7 @@ def test_a_document_of_a_foreign_id_can_be_deleted(mongo_store: Store, tmp_path:
     Controller(mongo_store, {}).tick(NOW)
     with pytest.raises(NotAllowed, match="micontrol delete"):
         repair(mongo_store, str(id), NOW)
-    lifecycle.delete(mongo_store, FolderArtifactStore(tmp_path / "artifacts"), str(id))
+    lifecycle.delete(mongo_store, FolderArtifactStore(tmp_path / "artifacts"), "training", str(id))
     assert mongo_store.trainings.count_trainings() == {}
 
 
@@ -178,10 +178,10 @@ def test_a_damaged_trial_goes_with_its_job(store: Store, tmp_path: Path) -> None
     store.jobs.add_job(job)
     store.queue.add_trainings([a_trial(job.id, number) for number in range(3)])
     primitives(store).insert("trainings", [{**a_trial(job.id, 3).to_document(), "trial": 5}])
-    lifecycle.cancel(store, {}, job.id, NOW)
+    lifecycle.cancel(store, {}, "job", job.id, NOW)
     for second in range(3):
         Controller(store, {}).tick(later(second))
-    assert lifecycle.delete(store, FolderArtifactStore(tmp_path / "artifacts"), job.id).trials == 4
+    assert lifecycle.delete(store, FolderArtifactStore(tmp_path / "artifacts"), "job", job.id).trials == 4
     assert store.trainings.count_trainings() == {}
 
 

@@ -33,6 +33,11 @@ def find_damaged(store: Store) -> None:
         store.damaged.find("00000000-0000")
 
 
+def _tag(store: Store, id: str) -> None:
+    with pytest.raises(NotFound):
+        store.labels.change_tags("training", id, list)
+
+
 TRAININGS = 30_000
 COUNTERS = ("counts", "counts of a job")  # may be read where they are kept, without a query
 
@@ -81,6 +86,11 @@ READS: dict[str, Callable[[Store], Any]] = {
     "trainings by id": lambda store: store.rungs.rows_among([new_id()]),
     "open trials": lambda store: store.jobs.open_trials(JOB, 10),
     "active jobs": lambda store: store.jobs.active_jobs(),
+    "all jobs": lambda store: list(store.jobs.iterate_jobs()),
+    "newest ids": lambda store: store.trainings.ids_beginning("", 10),
+    "ids that begin so": lambda store: store.trainings.ids_beginning("00000000-0000", 10),
+    "tags of a training": lambda store: _tag(store, a_training().id),
+    "what was put back": lambda store: store.retention.present("training", [new_id(), new_id()]),
     "newest jobs": lambda store: store.jobs.list_jobs(10),
     "newest version": lambda store: store.datasets.get_dataset(DatasetRef(name="digits")),
     "data sets": lambda store: store.datasets.list_datasets(),

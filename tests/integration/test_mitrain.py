@@ -129,7 +129,7 @@ def test_missing_images_are_told_before_the_training(folder: Path) -> None:
     (folder / "val" / "3.png").unlink()
     result = train()
     assert isinstance(result.exception, DataError)
-    assert "1 of 9 images are missing: val/3.png" in str(result.exception)
+    assert "1 of 9 images is missing: val/3.png" in str(result.exception)
     assert result.output == ""
 
 

@@ -101,15 +101,15 @@ def test_a_password_is_in_no_text_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"workspace": ""}, "0.workspace: String should have at least 1 character (it is '')"),
-        ({"sdk": "v3"}, "0.sdk: Input should be 'v1' or 'v2' (it is 'v3')"),
-        ({"price": -0.5}, "0.price: Input should be greater than or equal to 0 (it is -0.5)"),
-        ({"price": True}, "0.price: Input should be a valid number (it is True)"),
+        ({"workspace": ""}, "0.workspace: must not be empty (it is '')"),
+        ({"sdk": "v3"}, "0.sdk: must be 'v1' or 'v2' (it is 'v3')"),
+        ({"price": -0.5}, "0.price: must be 0 or more (it is -0.5)"),
+        ({"price": True}, "0.price: must be a number (it is True)"),
         ({"gpus": -1}, "0.gpus: "),
         ({"memory": 0}, "0.memory: "),
         ({"data": "photos"}, "0.data: "),
         ({"slots": 2}, "0.slots: unknown key; known: auth, compute, create, data, "),
-        ({"create": {"vm_size": "x"}}, "0.create.max_nodes: Field required"),
+        ({"create": {"vm_size": "x"}}, "0.create.max_nodes: is required"),
         ({"create": {"vm_size": "x", "max_nodes": 1, "nodes": 1}}, "0.create.nodes: unknown key; known: idle_seconds"),
         ({"create": {"vm_size": "x", "max_nodes": 2, "min_nodes": 3}}, "min_nodes (3) is more than max_nodes (2)"),
         ({"auth": SECRET}, "0.auth: must be TENANT:SERVICE PRINCIPAL ID:PASSWORD or USER:PASSWORD"),
@@ -139,7 +139,7 @@ def test_what_is_missing_is_named(field: str) -> None:
     entry = {**AZURE, "auth": f"me:{SECRET}"}
     del entry[field]
     text = problem(entry)
-    assert f"0.{field}: Field required" in text
+    assert f"0.{field}: is required" in text
     assert '"kind": "azureml"' in text  # an example of the right kind
 
 

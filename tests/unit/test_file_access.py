@@ -65,3 +65,9 @@ def test_a_group_that_is_not_there_or_not_ones_own_is_told(monkeypatch: pytest.M
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SettingsError, match="you are not a member of the group '54321'"):
         read_settings({"MITORCH_SHARED_GROUP": "54321"})
+
+
+def test_a_folder_that_cannot_be_made_is_an_error() -> None:
+    for folder in ("/proc/nowhere", "/proc/nowhere/below"):
+        with pytest.raises(FileNotFoundError):
+            PRIVATE.make_folder(Path(folder))

@@ -1,9 +1,18 @@
-"""Words the outcome of `micontrol cancel`, `retry`, `priority`, `delete` and `repair`."""
+"""Words the outcome of the commands of `micontrol` that change trainings and jobs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from mitorch_service.cli.views.output import show_json
+from mitorch_service.errors import MiTorchError
+from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.operations.lifecycle import Change
 from mitorch_service.operations.repair import Repair
+from mitorch_service.wording.counted import counted
 
 
 def cancel_text(change: Change) -> str:
@@ -14,7 +23,7 @@ def cancel_text(change: Change) -> str:
 
 def retry_text(change: Change) -> str:
     if change.kind == "job":
-        return f"job {change.id}: {change.trials} trials queued again"
+        return f"job {change.id}: {counted(change.trials, 'trial')} queued again"
     return f"training {change.id} queued again"
 
 
@@ -26,7 +35,7 @@ def priority_text(change: Change, priority: int) -> str:
 
 def delete_text(change: Change) -> str:
     if change.kind == "job":
-        return f"job {change.id} deleted with {change.trials} trials"
+        return f"job {change.id} deleted with {counted(change.trials, 'trial')}"
     return f"training {change.id} deleted"
 
 
@@ -36,3 +45,27 @@ def repair_text(done: Repair) -> str:
     lost = f"; lost: {', '.join(done.lost)}" if done.lost else ""
     again = f"; micontrol retry {done.id} runs it again" if (done.kind, done.status) == ("training", "failed") else ""
     return f"{done.kind} {done.id} repaired: it is {done.status}{lost}{again}"
+
+
+def tag_text(change: Change) -> str:
+    if change.kind == "job":
+        return f"job {change.id} tagged with {counted(change.trials, 'training')}"
+    return f"training {change.id} tagged"
+
+
+def label_text(change: Change, what: str, text: str | None) -> str:
+    return f"{change.kind} {change.id} has " + (f"no {what} any more" if text is None else f"the {what} {text}")
+
+
+def show_changes_json(changes: Sequence[Change], refused: Sequence[tuple[str, MiTorchError]]) -> None:
+    """Prints what was changed, and what was left as it is with the reason."""
+    left = [{"id": id, "reason": str(error)} for id, error in refused]
+    show_json({"changed": [asdict(change) for change in changes], "refused": left})
+
+
+def show_refusals(refused: Sequence[tuple[str, MiTorchError]], limit: int) -> None:
+    """Prints the first `limit` reasons, and how many more there are, on standard error."""
+    for _, error in refused[:limit]:
+        click.echo(mask_secrets(f"left as it is: {error}"), err=True)
+    if len(refused) > limit:
+        click.echo(f"… and {len(refused) - limit} more", err=True)

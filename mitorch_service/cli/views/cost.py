@@ -12,6 +12,7 @@ from mitorch_service.cli.views.output import show_json, show_table
 from mitorch_service.cli.views.page import Column
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.reports.cost import MAX_SUMMED_TRIALS, CostReport
+from mitorch_service.wording.counted import are, counted
 
 _SHOWN_JOBS = 20
 
@@ -30,7 +31,9 @@ def show_costs(report: CostReport) -> None:
     total = f"{bill.total.cost:.2f} for {total}" if priced else f"{total} (no price is set in MITORCH_CLUSTERS)"
     click.echo(f"{total} of what was submitted since {report.since:%Y-%m-%d %H:%M} UTC")
     if report.unreadable:
-        click.echo(f"{report.unreadable} trainings cannot be read and are left out", err=True)
+        click.echo(
+            f"{counted(report.unreadable, 'training')} cannot be read and {are(report.unreadable)} left out", err=True
+        )
 
 
 def show_costs_json(report: CostReport) -> None:

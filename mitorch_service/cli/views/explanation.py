@@ -11,6 +11,7 @@ from mitorch_service.models.job import Job
 from mitorch_service.models.script import is_script
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
+from mitorch_service.wording.counted import counted
 
 if TYPE_CHECKING:
     from mitorch_service.reports.forecast import Forecast
@@ -65,7 +66,7 @@ def _trial_json(forecast: Forecast, training: Training) -> dict[str, object]:
 
 
 def _training_lines(training: Training) -> list[str]:
-    what = f"One training on {training.dataset}, {training.max_epochs} epochs:"
+    what = f"One training on {training.dataset}, {counted(training.max_epochs, 'epoch')}:"
     if is_script(training.config):
         what = f"One script on {training.dataset}:"
     code = [f"{name}: {text(value)}" for name, value in script_fields(training.config) if name in _CODE_FIELDS]
@@ -83,7 +84,7 @@ def _job_lines(forecast: Forecast) -> list[str]:
     return [
         f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
         f"{extent(forecast.space)};",
-        f"{search.max_trials} trials, at most {search.max_concurrent or search.max_trials} of them open at a time,",
+        f"{counted(search.max_trials, 'trial')}, at most {search.max_concurrent or search.max_trials} open at a time,",
         *(_epoch_lines(forecast) if forecast.max_epochs else []),
         f"seed {search.seed}.",
         *_refit_lines(job),
@@ -96,8 +97,8 @@ def _job_lines(forecast: Forecast) -> list[str]:
 def _epoch_lines(forecast: Forecast) -> list[str]:
     search = forecast.job.search
     rungs = ", ".join(map(str, forecast.rungs))
-    share = f"about {round(forecast.run_epochs)} epochs ({forecast.share:.0%}) are run;"
-    lines = [f"at most {forecast.all_epochs} epochs in all;"]
+    share = f"about {counted(round(forecast.run_epochs), 'epoch')} ({forecast.share:.0%}) are run;"
+    lines = [f"at most {counted(forecast.all_epochs, 'epoch')} in all;"]
     if search.early_stopping is not None and search.resume_promoted:
         lines += [f"trials pause after epochs {rungs}, and the best resume from their checkpoints:", share]
     elif search.early_stopping is not None:

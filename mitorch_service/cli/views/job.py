@@ -89,6 +89,7 @@ def _job_fields(report: JobReport) -> list[tuple[str, object]]:
         ("best", report.best and report.best.value),
         ("best trial", report.best and report.best.training_id),
         ("tags", job.tags),
+        ("user note", job.user_note),
         ("submitted by", job.submitted_by),
         ("priority", job.priority),
         ("dataset", job.dataset),

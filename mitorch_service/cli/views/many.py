@@ -12,6 +12,7 @@ import click
 from mitorch_service.cli.views.output import show_json, stream_json, text
 from mitorch_service.submission.bulk import Advance
 from mitorch_service.submission.many import ManyResult, Progress
+from mitorch_service.wording.counted import counted
 
 _LINE_SECONDS = 5.0  # between two lines of progress on a pipe
 _BAR_SECONDS = 0.1
@@ -66,7 +67,9 @@ def show_preview(result: ManyResult, as_json: bool) -> None:
         show_json({"source": source, "trainings": trainings, "jobs": jobs, "queued_before": before})
         return
     already = f", {before} of them are already" if before else ""
-    click.echo(f"{source} is right: {trainings} trainings and {jobs} jobs would be queued{already}")
+    click.echo(
+        f"{source} is right: {counted(trainings, 'training')} and {counted(jobs, 'job')} would be queued{already}"
+    )
 
 
 def show_result(result: ManyResult, as_json: bool) -> None:

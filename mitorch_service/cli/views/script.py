@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from mitorch_service.models.script import CodeRecord, ScriptConfig, is_script, masked_config
 from mitorch_service.models.validation import check
+from mitorch_service.wording.counted import counted
 
 
 def script_fields(config: dict[str, JsonValue]) -> list[tuple[str, object]]:
@@ -40,7 +41,11 @@ def _code_fields(code: CodeRecord) -> list[tuple[str, object]]:
     if code.left_out:
         fields.append(("left out", ", ".join(code.left_out)))
     if code.git is not None:
-        changed = f", {len(code.git.diff.splitlines())} lines of changes (--json)" if code.git.diff else ", unchanged"
+        changed = (
+            f", {counted(len(code.git.diff.splitlines()), 'line')} of changes (--json)"
+            if code.git.diff
+            else ", unchanged"
+        )
         where = " ".join(filter(None, [code.git.branch, code.git.remote]))
         fields.append(("commit", f"{code.git.commit}{changed}" + (f" ({where})" if where else "")))
     return fields

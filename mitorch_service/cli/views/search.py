@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from mitorch_service.reports.search_effort import Effort
+from mitorch_service.wording.counted import counted
 
 _SHOWN_PARAMETERS = 8
 
@@ -24,7 +25,7 @@ def search_fields(
 
 def effort_fields(effort: Effort) -> list[tuple[str, object]]:
     """Epochs and time, with and without early stopping."""
-    saved = f" without early stopping, which kept {effort.stopped} trials short" if effort.saves else ""
+    saved = f" without early stopping, which kept {counted(effort.stopped, 'trial')} short" if effort.saves else ""
     epochs = f"{effort.epochs} run"
     if effort.saves:
         epochs += f", {effort.epochs / effort.epochs_without_stopping:.0%} of the {effort.epochs_without_stopping}"

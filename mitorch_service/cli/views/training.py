@@ -75,6 +75,7 @@ def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, o
         ("status", training.status),
         *_progress_fields(training, now),
         ("tags", training.tags),
+        ("user note", training.user_note),
         ("submitted by", training.submitted_by),
         ("priority", training.priority),
         ("dataset", training.dataset),

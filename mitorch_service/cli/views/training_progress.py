@@ -12,6 +12,7 @@ import click
 
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.loop.reporter import Reporter, TrainingPlan
+from mitorch_service.wording.counted import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -102,7 +103,8 @@ class BarReporter(PlainReporter):
 
 def _plan_line(plan: TrainingPlan) -> str:
     return (
-        f"{plan.train_images} images in {plan.steps_per_epoch} steps, {plan.val_images} for validation, "
+        f"{counted(plan.train_images, 'image')} in {counted(plan.steps_per_epoch, 'step')}, "
+        f"{plan.val_images} for validation, "
         f"{plan.classes} classes, {plan.parameters:,} parameters, on {plan.device}"
     )
 

@@ -40,6 +40,7 @@ from mitorch_service.controller.plan.plan_job import plan_job
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus, TrainingStatus
 from mitorch_service.stores.base import Store
+from mitorch_service.wording.counted import counted
 
 Confirmed = TypeVar("Confirmed", AddRefit, FinishJob)
 
@@ -118,7 +119,7 @@ class ActionApplier:
     def _add_trials(self, action: AddTrials, now: datetime) -> None:
         added = self._store.queue.add_trainings(action.trainings)
         if added:
-            text = f"job {action.job_id[:8]}: {added} trials queued"
+            text = f"job {action.job_id[:8]}: {counted(added, 'trial')} queued"
             self._events.note(text, PassCount.TRIALS_ADDED, amount=added)
         if action.starts_job:
             self._store.jobs.start_job(action.job_id, now)

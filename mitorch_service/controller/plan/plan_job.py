@@ -24,6 +24,7 @@ from mitorch_service.errors import MissingExtra
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import Training, TrainingRow
+from mitorch_service.wording.counted import counted
 
 Phase = Callable[[datetime, JobState], list[Action] | None]  # None: it does not apply to the job now
 
@@ -61,7 +62,7 @@ def _end_early(now: datetime, state: JobState) -> list[Action] | None:
     if state.job.cancel_requested_at is not None:
         return [_finish(state, JobStatus.CANCELED)]
     limit = state.job.search.max_failed
-    error = f"{state.failed_count} trials failed, more than search.max_failed allows ({limit})"
+    error = f"{counted(state.failed_count, 'trial')} failed, more than search.max_failed allows ({limit})"
     return [_finish(state, JobStatus.FAILED, error)]
 
 

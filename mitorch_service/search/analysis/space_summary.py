@@ -10,6 +10,7 @@ from mitorch_service.errors import Problem
 from mitorch_service.search.space.expressions import Choice
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Parameter, Space
+from mitorch_service.wording.counted import counted
 
 
 def extent(space: Space) -> str:
@@ -17,7 +18,7 @@ def extent(space: Space) -> str:
     points, ranges = size(space), [p for p in space.parameters if p.span == math.inf]
     if points < math.inf:
         return f"{int(points)} points"
-    return f"infinitely many points: {len(space.parameters)} parameters, {len(ranges)} of them continuous"
+    return f"infinitely many points: {counted(len(space.parameters), 'parameter')}, {len(ranges)} of them continuous"
 
 
 def idle_expressions(space: Space) -> list[Problem]:

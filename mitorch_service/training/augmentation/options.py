@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.config import AugmentationStep
-from mitorch_service.models.validation import check, nearest
+from mitorch_service.models.validation import check
 from mitorch_service.training.augmentation.presets import PRESETS
 from mitorch_service.training.plugins import plugin_names
+from mitorch_service.wording.suggestion import did_you_mean
 
 AUGMENTATIONS_GROUP = "mitorch_service.augmentations"  # entry points: (options, input_size) -> v2 transform
 ON_BATCHES = ("mixup", "cutmix")  # mix the images of a batch and their targets
@@ -228,8 +229,7 @@ def _step_problems(step: AugmentationStep, place: str) -> list[Problem]:
     known = sorted({*OPTIONS, *plugin_names(AUGMENTATIONS_GROUP)})
     if step.name in known:
         return []
-    near = nearest(step.name, known)
-    hint = f"did you mean {near!r}? " if near else ""
+    hint = did_you_mean(step.name, known)
     return [Problem(f"{place}.name", f"{step.name!r} is not known; {hint}known: {', '.join(known)}")]
 
 

@@ -8,6 +8,7 @@ from mitorch_service.training.data.box_flaws import BoxFlaws, Size
 from mitorch_service.training.data.image_files import read_size
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.targets import Boxes
+from mitorch_service.wording.counted import are, counted
 
 log = logging.getLogger("mitorch")
 
@@ -56,10 +57,11 @@ class _WrongSizes:
     def log(self) -> None:
         if self._count:
             log.warning(
-                "%s: %d images do not have the size that it states; the first: %s. Its boxes are taken as pixels of "
+                "%s: %s %s not of the size that it states; the first: %s. Its boxes are taken as pixels of "
                 "the image as stored. If they were drawn on it in another size, or turned by its EXIF data, store it "
                 "so.",
                 self._images.name,
-                self._count,
+                counted(self._count, "image"),
+                are(self._count),
                 self._first,
             )

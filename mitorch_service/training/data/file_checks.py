@@ -10,6 +10,7 @@ from itertools import chain, islice
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.image_list import ImageList, split_entry
 from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call, results
+from mitorch_service.wording.counted import are, counted
 
 
 def check_files(images: ImageList) -> None:
@@ -21,7 +22,7 @@ def check_files(images: ImageList) -> None:
     if missing:
         names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise DataError(
-            f"{images.name}: {len(missing)} of {len(images)} images are missing: {names} "
+            f"{images.name}: {len(missing)} of {counted(len(images), 'image')} {are(len(missing))} missing: {names} "
             f"(looked for in {images.folder}). Put the files there, or remove the lines."
         )
 

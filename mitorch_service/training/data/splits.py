@@ -14,6 +14,7 @@ from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.holdout import hold_out
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.wording.counted import are, counted
 
 log = logging.getLogger("mitorch")
 
@@ -73,7 +74,9 @@ def check_same_classes(train: ImageList, val: ImageList) -> None:
     counts = sorted(val.targets.images_per_class().items())
     unseen = [(label, count) for label, count in counts if label not in trained]
     if unseen:
-        shown = ", ".join(f"{val.classes[label]} (label {label}, {n} images)" for label, n in unseen[:_UNSEEN_SHOWN])
+        shown = ", ".join(
+            f"{val.classes[label]} (label {label}, {counted(n, 'image')})" for label, n in unseen[:_UNSEEN_SHOWN]
+        )
         more = f" and {len(unseen) - _UNSEEN_SHOWN} more" if len(unseen) > _UNSEEN_SHOWN else ""
         raise DataError(
             f"{val.name} has images of classes that {train.name} has none of: {shown}{more}. "
@@ -91,6 +94,6 @@ def _first_difference(train: tuple[str, ...], val: tuple[str, ...]) -> str:
 def _log_duplicates(train: ImageList, other: ImageList) -> None:
     by_path, by_content = count_duplicates(train, other)
     if by_path or by_content:
-        shared = f"{by_path} of {len(other)} images are also in {train.name}"
-        copies = f", and {by_content} more are copies of images there" if by_content else ""
+        shared = f"{by_path} of {counted(len(other), 'image')} {are(by_path)} also in {train.name}"
+        copies = f", and {by_content} more of the same content" if by_content else ""
         log.warning("%s: %s%s. Metrics measured on them say little: remove them.", other.name, shared, copies)

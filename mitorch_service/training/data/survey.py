@@ -33,7 +33,7 @@ def survey(images: ImageList) -> Survey:
     sample = range(0, len(images), step)
     sides = [side for index in sample if (side := _shorter_side(images, index)) is not None]
     if not sides:
-        raise DataError(f"{images.name}: none of {len(sample)} images that were tried can be read.")
+        raise DataError(f"{images.name}: no image can be read ({len(sample)} tried).")
     return Survey(
         images.kind,
         len(images),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mitorch_service.models.validation import nearest
 from mitorch_service.training.plugins import plugin_names
+from mitorch_service.wording.suggestion import did_you_mean
 
 TASKS_GROUP = "mitorch_service.tasks"  # entry points: subclasses of training.tasks.base.Task, created without arguments
 
@@ -25,6 +25,5 @@ def unknown_task_problem(name: str) -> str | None:
     known = task_names()
     if name in known:
         return None
-    near = nearest(name, known)
-    hint = f"did you mean {near!r}? " if near else ""
+    hint = did_you_mean(name, known)
     return f"{name!r} is not known; {hint}known: {', '.join(known)}"

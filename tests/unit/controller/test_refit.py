@@ -355,12 +355,12 @@ def test_what_may_be_given(store: Store, given: Any, kept: Any) -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "no object": (3, "search.refit: Input should be a valid dictionary (it is 3)"),
+    "no object": (3, "search.refit: must be an object {…} (it is 3)"),
     "a key": (
         {"max_epoch": 3},
         "search.refit: gives a final training with a wrong config: max_epoch: unkn",
     ),
-    "a value": ({"max_epochs": 0}, "wrong config: max_epochs: Input should be greater than or equal to 1 (it is 0)"),
+    "a value": ({"max_epochs": 0}, "wrong config: max_epochs: must be 1 or more (it is 0)"),
     "what is missing then": (
         {"model": None},
         "search.refit: gives a final training with a wrong config: model: is",

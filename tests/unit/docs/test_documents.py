@@ -136,7 +136,7 @@ def _check_command(line: str) -> None:
         command, words = command.commands[names[0]], words[1:]
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     for word in words:
-        if word.startswith("-") and word != "-":
+        if word.startswith("-") and word != "-" and not word[1:].isdecimal():
             assert word.partition("=")[0] in known, line
 
 

@@ -30,7 +30,7 @@ def test_a_command_in_text_is_cut_into_words() -> None:
     ("data", "path", "message"),
     [
         ({"script": {}}, "script.command", "is required"),
-        ({"script": {"command": ""}}, "script.command", "at least 1 item"),
+        ({"script": {"command": ""}}, "script.command", "must not be empty"),
         ({"script": {"command": "python 'x"}}, "script.command", "No closing quotation"),
         (
             {"script": {"command": "train {paramters}"}},
@@ -52,7 +52,7 @@ def test_a_command_in_text_is_cut_into_words() -> None:
         ({"script": {"command": "x {out}"}}, "script.command", "or write {{out}} for the text {out} itself"),
         ({**SCRIPT, "resources": {"nodes": 2}}, "resources", "a script runs on one node"),
         ({**SCRIPT, "model": {"name": "x"}}, "model", "unknown key"),
-        ({**SCRIPT, "max_epochs": -1}, "max_epochs", "greater than or equal to 0"),
+        ({**SCRIPT, "max_epochs": -1}, "max_epochs", "must be 0 or more"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(data: dict[str, Any], path: str, message: str) -> None:

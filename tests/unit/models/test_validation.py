@@ -64,7 +64,7 @@ def test_an_unknown_key_that_is_like_none_lists_them() -> None:
             "precision.name",
             '"fp8" is not known',
         ),
-        ({"batch_size": 0}, "batch_size", "Input should be greater than or equal to 1 (it is 0)"),
+        ({"batch_size": 0}, "batch_size", "must be 1 or more (it is 0)"),
         ({"model": {}}, "model.name", "is required"),
         ({"base": "123"}, "base", "'123' is not the GUID of a training"),
         ({"dataset": "digits:new"}, "dataset", "the version 'new' is not a number"),

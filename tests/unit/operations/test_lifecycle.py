@@ -17,8 +17,8 @@ from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingSta
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow, run_name
 from mitorch_service.operations import lifecycle
 from mitorch_service.stores.base import Store
-from tests.fakes import FakeBackend
-from tests.samples import NOW, a_job, a_result, a_training, later
+from tests.fakes import FakeBackend, primitives
+from tests.samples import NOW, a_job, a_result, a_training, a_trial, later
 
 
 @pytest.fixture
@@ -219,17 +219,27 @@ def test_a_job_with_a_trial_that_goes_on_again_is_deleted_wholly_or_not_at_all(
     assert len(by_number(store, job)) == 4
 
 
-def test_an_id_or_its_beginning_finds_the_training_or_job(store: Store, backend: FakeBackend, tmp_path: Path) -> None:
+def test_each_change_is_of_a_training_or_of_a_job(store: Store, backend: FakeBackend, tmp_path: Path) -> None:
     job, _ = started_job(store, backend)
     training, files = a_training(), FolderArtifactStore(tmp_path)
     store.queue.add_trainings([training])
-    change = lifecycle.cancel(store, {"local": backend}, training.id[:13], later(1))
+    change = lifecycle.cancel(store, {"local": backend}, "training", training.id, later(1))
     assert change == lifecycle.Change("training", training.id)
-    assert lifecycle.retry(store, training.id, later(2)) == lifecycle.Change("training", training.id)
-    assert lifecycle.prioritise(store, job.id, 7) == lifecycle.Change("job", job.id, trials=4)
-    change = lifecycle.cancel(store, {"local": backend}, job.id[:13], later(3))
+    assert lifecycle.retry(store, "training", training.id, later(2)) == lifecycle.Change("training", training.id)
+    assert lifecycle.prioritise(store, "job", job.id, 7) == lifecycle.Change("job", job.id, trials=4)
+    change = lifecycle.cancel(store, {"local": backend}, "job", job.id, later(3))
     assert change == lifecycle.Change("job", job.id, trials=4, is_final=False)
-    lifecycle.cancel(store, {}, training.id, later(4))
-    assert lifecycle.delete(store, files, training.id) == lifecycle.Change("training", training.id)
+    lifecycle.cancel(store, {}, "training", training.id, later(4))
+    assert lifecycle.delete(store, files, "training", training.id) == lifecycle.Change("training", training.id)
     with pytest.raises(NotFound):
-        lifecycle.delete(store, files, training.id)
+        lifecycle.delete(store, files, "training", training.id)
+
+
+def test_a_trial_that_cannot_be_read_hides_none_behind_it(store: Store) -> None:
+    job = a_job()
+    store.jobs.add_job(job)
+    rows = [a_trial(job.id, number).to_document() for number in range(1001)]
+    primitives(store).insert(
+        "trainings", [{**row, "created_at": "?"} if n == 999 else row for n, row in enumerate(rows)]
+    )
+    assert len(list(lifecycle.trials(store, job.id))) == 1000

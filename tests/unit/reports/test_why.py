@@ -131,11 +131,11 @@ STARTED = {"submitted_at": NOW, "started_at": NOW, "url": "https://ml.example/1"
                 status_times={"failed": later(60)},
                 error=TrainingErrorInfo(type="DataError", message="no such file"),
             ),
-            ["it failed 2026-11-20 12:31:15 UTC: no such file"],
+            ["it failed on 2026-11-20 12:31:15 UTC: no such file"],
         ),
         (
             a_training(status=TrainingStatus.CANCELED, status_times={"canceled": NOW}),
-            ["it was canceled 2026-11-20 12:30:15 UTC"],
+            ["it was canceled on 2026-11-20 12:30:15 UTC"],
         ),
         (a_training(status=TrainingStatus.COMPLETED, status_times={}), ["it was completed"]),
         (active(TrainingStatus.DIVERGED, of_attempt={"reason": "a loss of nan"}), ["it diverged: a loss of nan"]),
@@ -159,5 +159,5 @@ def test_a_job_is_told_why_it_gets_no_more_trials(
 ) -> None:
     job = a_job(search=SearchConfig(**search))
     reasons = why_job(a_job_state(job, counts, 2, None, cost=cost)).reasons
-    assert reasons[0].startswith(f"3 of {search['max_trials']} trials are created, ")
+    assert reasons[0].startswith(f"3 of {search['max_trials']} trials created, ")
     assert said in reasons[1]

@@ -56,7 +56,7 @@ def test_a_training_whose_loss_is_not_finite_has_diverged(machine: Machine) -> N
     assert done.error.type == "TrainingDiverged"
     assert "Lower lr_scheduler.base_lr" in done.error.message
     last = machine.store.runs.curve(training.id).items[-1]
-    assert not math.isfinite(last.train_loss)
+    assert last.train_loss is not None and not math.isfinite(last.train_loss)
 
 
 def test_a_training_that_is_asked_to_stop_is_canceled(machine: Machine) -> None:

@@ -52,7 +52,7 @@ def run(machine: Machine, training: Training) -> int:
     return machine.run(training)
 
 
-def curve(machine: Machine, training: Training) -> list[tuple[int, float, float | None]]:
+def curve(machine: Machine, training: Training) -> list[tuple[int, float | None, float | None]]:
     return [(one.epoch, one.train_loss, one.val_loss) for one in machine.store.runs.curve(training.id).items]
 
 

@@ -60,11 +60,11 @@ def test_what_some_cluster_can_give_is_right(resources: dict[str, Any]) -> None:
             "resources.cluster",
             "'gpu-est' is not in MITORCH_CLUSTERS; did you mean 'gp",
         ),
-        ({"cluster": []}, "resources.cluster", "at least 1 item"),
+        ({"cluster": []}, "resources.cluster", "must not be empty"),
         ({"gpu": 1}, "resources.gpu", "did you mean 'gpus'?"),
-        ({"gpus": -1}, "resources.gpus", "greater than or equal to 0 (it is -1)"),
+        ({"gpus": -1}, "resources.gpus", "must be 0 or more (it is -1)"),
         ({"nodes": True}, "resources.nodes", "must be a number"),
-        ({"memory": 0}, "resources.memory", "greater than 0"),
+        ({"memory": 0}, "resources.memory", "must be more than 0"),
     ],
 )
 def test_what_no_cluster_can_ever_give_is_told(resources: dict[str, Any], path: str, said: str) -> None:

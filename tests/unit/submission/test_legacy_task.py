@@ -63,10 +63,10 @@ def test_it_is_a_random_search_of_as_many_trials(store: Store) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"max_trainings": 0}, "max_trainings: Input should be greater than or equal to 1 (it is 0)"),
+        ({"max_trainings": 0}, "max_trainings: must be 1 or more (it is 0)"),
         ({"name": "grid_search"}, 'name: "grid_search" is not known'),
         ({"max_training": 3}, "max_training: unknown key; did you mean 'max_trainings'?"),
-        ({"config": {**TASK["config"], "batch_size": "x"}}, "config.batch_size: Input should be a valid integer"),
+        ({"config": {**TASK["config"], "batch_size": "x"}}, "config.batch_size: must be a whole number"),
         ({"config": {**TASK["config"], "num_processes": 0}}, "num_processes must be -1 or a number of GPUs"),
     ],
 )

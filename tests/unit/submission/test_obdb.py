@@ -140,9 +140,9 @@ OPTIMAL = SETTINGS["resnet18"]["optimal_hpo_settings"]
 RANGES = SETTINGS["sherpa_parameters"]
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no variants": ({"variants": REMOVED}, "variants: is required"),
-    "an empty list": ({"variants": []}, "variants: List should have at least 1 item"),
-    "no list": ({"variants": "resnet18"}, 'variants: Input should be a valid list (it is "resnet18")'),
-    "no name": ({"variants": [3]}, "variants[0]: Input should be a valid string (it is 3)"),
+    "an empty list": ({"variants": []}, "variants: must not be empty"),
+    "no list": ({"variants": "resnet18"}, 'variants: must be a list […] (it is "resnet18")'),
+    "no name": ({"variants": [3]}, 'variants[0]: must be a text in "quotes" (it is 3)'),
     "no entry": ({"resnet18": REMOVED}, 'resnet18: is one of the variants, but has no entry: add "resnet18"'),
     "no object": ({"resnet18": 1}, 'resnet18: must be an object such as {"run_hpo": 1}'),
     "no run_hpo": ({"resnet18": {}}, "resnet18.run_hpo: is required"),
@@ -163,7 +163,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"resnet18": {"run_hpo": 0, "optimal_hpo_settings": {**OPTIMAL, "gama": 1}}},
         "resnet18.optimal_hpo_settings.gama: unknown key; did you mean 'gamma'?",
     ),
-    "a value": ({"max_plateau_count": 0}, "max_plateau_count: Input should be greater than or equal to 1 (it is 0)"),
+    "a value": ({"max_plateau_count": 0}, "max_plateau_count: must be 1 or more (it is 0)"),
     "a plateau": ({"max_plateau_count": REMOVED}, "max_plateau_count: is required"),
     "no ranges": ({"sherpa_parameters": REMOVED}, "sherpa_parameters: is required, as resnet34 has run_hpo 1"),
     "no epochs": ({"search_epochs": REMOVED}, "search_epochs: is required, as resnet34 has run_hpo 1"),
@@ -178,16 +178,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "half a step": (
         {"sherpa_parameters": {**RANGES, "step_size": [1, 2.5]}},
-        "sherpa_parameters.step_size[1]: Input should be a valid integer",
+        "sherpa_parameters.step_size[1]: must be a whole number",
     ),
     "one number": (
         {"sherpa_parameters": {**RANGES, "gamma": 0.1}},
-        "sherpa_parameters.gamma: Input should be a valid",
+        "sherpa_parameters.gamma: must be a",
     ),
     "a misspelt key": ({"anotations_list": []}, "anotations_list: unknown key; did you mean 'annotations_list'?"),
     "the points before": (
         {"num_initial_data_points": "few"},
-        "num_initial_data_points: Input should be a valid int",
+        "num_initial_data_points: must be a whole number",
     ),
 }
 

@@ -150,7 +150,7 @@ def test_what_is_wrong_is_told_with_its_place(store: Store, folder: Path) -> Non
         in problems(store, folder, {**JOB, "config": {**SPACE, "script": searched}})["config.script.source"]
     )
     wrong = {**SPACE, "script": {"command": "x", "env": {"A": {"_choice": [1, "b"]}}}}
-    assert "valid string" in problems(store, folder, {**JOB, "config": wrong})["config.script.env.A"]
+    assert 'must be a text in "quotes"' in problems(store, folder, {**JOB, "config": wrong})["config.script.env.A"]
     assert archives(folder) == []
 
 

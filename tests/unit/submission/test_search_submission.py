@@ -105,12 +105,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"algorithm": "random", "initial_trials": 3},
         "search: initial_trials is for algorithms that learn (auto, tpe, gp, cmaes",
     ),
-    "no initial trials": ({"initial_trials": 0}, "search.initial_trials: Input should be greater than or equal to 1"),
-    "more initial trials than are remembered": ({"initial_trials": 501}, "search.initial_trials: Input should be less"),
+    "no initial trials": ({"initial_trials": 0}, "search.initial_trials: must be 1 or more"),
+    "more initial trials than are remembered": ({"initial_trials": 501}, "search.initial_trials: must be 500 or less"),
     "a warm start": ({"warm_start": ["00000000"]}, "search.warm_start: There is no training or job '00000000'"),
     "a second objective": (
         {"objective": ["val_loss", "top_accuracy"]},
-        "search.objective: 'top_accuracy' is not measured; did you mean 'top5_accuracy'?",
+        "search.objective: 'top_accuracy' is not measured; did you mean 'top1_accuracy' or 'top5_accuracy'?",
     ),
     "an objective twice": (
         {"objective": ["val_loss", "val_loss"]},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.loop.reporter import Reporter, TrainingPlan
 
-Curve = list[tuple[int, float, float | None, dict[str, float], float]]
+Curve = list[tuple[int, float | None, float | None, dict[str, float], float | None]]
 
 
 class Killed(Exception):

@@ -14,8 +14,8 @@ from mitorch_service.backends.azureml.v1.sdk import AmlCompute, Environment, Wor
 from mitorch_service.backends.azureml.v1.sdk_errors import status_of, translate
 from mitorch_service.backends.optional import HealthCheck
 from mitorch_service.errors import BackendError
-from mitorch_service.models.validation import nearest
 from mitorch_service.settings import AzureMLCluster
+from mitorch_service.wording.suggestion import did_you_mean
 
 _TENANT = "The tenant does not exist: correct it in `auth` or tenant_id (az account show --query tenantId)."
 _NO_IDENTITY = "Run az login, give this machine a managed identity, or set `auth`."
@@ -220,8 +220,7 @@ class AzureMLHealthCheck(HealthCheck):
             return []
 
     def _unknown(self, problem: str, name: str, known: list[str], remedy: str) -> BackendError:
-        near = nearest(name, known)
-        hint = f"did you mean {near!r}? " if near else ""
+        hint = did_you_mean(name, known)
         there = f"; {hint}there are: {', '.join(known)}" if known else ""
         return self._wrong(f"{problem}{there}", remedy)
 

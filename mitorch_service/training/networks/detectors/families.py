@@ -24,10 +24,10 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config import ModelConfig
-from mitorch_service.models.validation import nearest
 from mitorch_service.training.networks.detectors.backbones import Backbone, build_backbone
 from mitorch_service.training.networks.detectors.detector_names import MOBILENETS, RESNETS, DetectorName
 from mitorch_service.training.networks.detectors.ssd import build_ssd, build_ssdlite
+from mitorch_service.wording.suggestion import did_you_mean
 
 _RATIOS = (0.5, 1.0, 2.0)
 _EVERY_SIZE = (32, 64, 128, 256, 512)  # anchor sizes of torchvision's MobileNet detectors, on each of their few maps
@@ -58,8 +58,7 @@ def _check_options(name: DetectorName, config: ModelConfig) -> None:
         known |= {"anchor_size"} if name.family != "fcos" else set()
         known |= {"trainable_backbone_layers"} if name.backbone in (*RESNETS, *MOBILENETS) else set()
     for option in config.options.keys() - known:
-        near = nearest(option, known)
-        hint = f"did you mean {near!r}? " if near else ""
+        hint = did_you_mean(option, known)
         raise ModelError(f"{config.name} has no option {option!r}; {hint}known: {', '.join(sorted(known))}.")
 
 

@@ -46,7 +46,7 @@ def test_finds_those_of_many_that_are_missing(tmp_path: Path, monkeypatch: pytes
 def test_names_an_entry_that_the_zip_has_not(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.png", png("red"))
-    with pytest.raises(DataError, match=r"1 of 2 images are missing: x\.zip@b\.png"):
+    with pytest.raises(DataError, match=r"1 of 2 images is missing: x\.zip@b\.png"):
         check(tmp_path, "x.zip@a.png", "x.zip@b.png")
 
 

@@ -63,7 +63,7 @@ def test_images_in_both_splits_are_told(tmp_path: Path, caplog: pytest.LogCaptur
     val = tmp_path / "val.txt"
     val.write_text("train/1.png 1\ntrain/2.png 2\nval/copy.png 0\nval/new.png 2\n")
     read_splits({"train": train, "val": val}, "colors")
-    copies = "2 of 4 images are also in colors train, and 1 more are copies of images there"
+    copies = "2 of 4 images are also in colors train, and 1 more of the same content"
     assert [message for message in caplog.messages if copies in message]
 
 
@@ -75,7 +75,7 @@ def test_copies_in_archives_are_told(tmp_path: Path, caplog: pytest.LogCaptureFi
         (tmp_path / f"{name}.txt").write_text(f"{name}.zip@{name}0.png 0\n{name}.zip@{name}1.png 1\n")
     read_splits({"train": tmp_path / "train.txt", "val": tmp_path / "val.txt"})
     assert "0 of 2 images are also in" in caplog.text
-    assert "and 1 more are copies" in caplog.text
+    assert "and 1 more of the same content" in caplog.text
 
 
 def test_splits_that_share_nothing_are_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -113,7 +113,7 @@ def test_images_of_another_size_than_stated_are_told(tmp_path: Path, caplog: pyt
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
     (tmp_path / "train.json").write_text(json.dumps(document))
     read_splits({"train": tmp_path / "train.json"}, "pets")
-    told = "pets train: 1 images do not have the size that it states; the first: b.png is 9x8, not 8x9. "
+    told = "pets train: 1 image is not of the size that it states; the first: b.png is 9x8, not 8x9. "
     assert [message.startswith(told) for message in caplog.messages] == [True]
 
 
@@ -148,6 +148,6 @@ def test_a_class_seen_only_in_validation_is_named() -> None:
     classes = ("cat", "dog", "cow")
     with pytest.raises(DataError, match=r"val has images of classes that train has none of: cow \(label 2, 2 images\)"):
         check_same_classes(image_list("train", [0, 1], classes), image_list("val", [2, 0, 2], classes))
-    with pytest.raises(DataError, match=r"class_3 \(label 3, 1 images\)"):
+    with pytest.raises(DataError, match=r"class_3 \(label 3, 1 image\)"):
         train = image_list("train", [0, 1], ("class_0", "class_1"), named=False)
         check_same_classes(train, image_list("val", [3], ("class_0", "class_1", "class_2", "class_3"), named=False))

@@ -49,7 +49,7 @@ def test_reports_plan_steps_and_epochs(colors: Lists) -> None:
     assert (first.epoch, last.epoch) == (1, 2)
     assert first.train_loss == pytest.approx(sum(recorder.losses[:3]) / 3)
     assert last.learning_rate == pytest.approx(0.01 * 0.5 * (1 + math.cos(math.pi * 5 / 6)))
-    assert last.samples_per_second > 0
+    assert last.samples_per_second is not None and last.samples_per_second > 0
     assert last.metrics.keys() == set(metrics_for("multiclass_classification", 3))
     assert outcome.evaluation == {"val_loss": last.val_loss, **last.metrics}
     assert (outcome.epochs, outcome.stopped) == (2, False)
@@ -129,7 +129,7 @@ def test_a_training_loss_that_is_not_finite_is_reported_then_raised(colors: List
         train(exploding, *colors, reporter=recorder)
     last = recorder.results[-1]
     assert last.epoch == caught.value.epoch
-    assert not math.isfinite(last.val_loss if last.val_loss is not None else last.train_loss)
+    assert not _finite(last.val_loss if last.val_loss is not None else last.train_loss)
 
 
 def test_a_validation_loss_that_is_not_finite_is_reported_then_raised(colors: Lists, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_validation_loss_that_is_not_finite_is_reported_then_raised(colors: Li
         train(one_step, *colors, reporter=recorder, base_weights=tmp_path / "spoilt.pth")
     (result,) = recorder.results
     assert caught.value.epoch == result.epoch == 1
-    assert not math.isfinite(result.train_loss) or not math.isfinite(result.val_loss or 0)
+    assert not _finite(result.train_loss) or not math.isfinite(result.val_loss or 0)
 
 
 def test_base_weights_are_taken_and_what_did_not_fit_is_noted(colors: Lists, tmp_path: Path) -> None:
@@ -264,3 +264,8 @@ def test_a_set_of_clean_images_alone_names_no_class(tmp_path: Path) -> None:
     given = config(task_type="object_detection", model={"name": "test_resnet-ssdlite", "input_size": 64})
     with pytest.raises(DataError, match="clean has no box of any class: there is nothing to find"):
         train(given, clean, clean)
+
+
+def _finite(loss: float | None) -> bool:
+    assert loss is not None
+    return math.isfinite(loss)

@@ -56,7 +56,7 @@ def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     (tmp_path / "b.txt").write_text(f"b.png {name.replace('.png', '.txt')}\n")
     for file in ("t.txt", "t.csv", "t.json"):
         images = read_image_list(tmp_path / file)
-        with pytest.raises(DataError, match=r"is missing|1 of 1 images are missing|cannot be read"):
+        with pytest.raises(DataError, match=r"is missing|cannot be read"):
             check_files(images)
     with pytest.raises(DataError, match=r"line 1: the box file .* (cannot be read|is missing)"):
         read_image_list(tmp_path / "b.txt")

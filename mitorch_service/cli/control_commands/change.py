@@ -1,0 +1,95 @@
+"""micontrol cancel, retry, priority, delete."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import click
+
+from mitorch_service.cli.control_commands.selection import Asked, selection_options
+from mitorch_service.cli.parameter_types import WholeNumber
+from mitorch_service.models.status import ENDED, OPEN, RETRYABLE
+
+
+class NumberLast(click.Command):
+    """A command whose last argument may be a negative number, which is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        numbers = [number for number, arg in enumerate(args) if re.fullmatch(r"-\d+", arg)]
+        if numbers and "--" not in args:
+            args = [*args[: numbers[-1]], *args[numbers[-1] + 1 :], "--", args[numbers[-1]]]
+        return super().parse_args(ctx, args)
+
+
+@click.command()
+@selection_options(OPEN)
+def cancel(asked: Asked) -> int:
+    """Cancel trainings, or jobs with all their trials, by ID or by what they have in common.
+
+    With --job the trials only: the job goes on and creates others.
+    """
+    from mitorch_service.cli.views.change import cancel_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.operations.selection import CANCELABLE
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_backends, open_store
+
+    settings = read_settings()
+    store, backends, now = open_store(settings), open_backends(settings), datetime.now(UTC)
+    return asked.change(
+        store, CANCELABLE, "cancel", lambda kind, id: lifecycle.cancel(store, backends, kind, id, now), cancel_text
+    )
+
+
+@click.command()
+@selection_options(RETRYABLE)
+def retry(asked: Asked) -> int:
+    """Queue failed, canceled, pruned, paused or diverged trainings again, by ID or by what they have in common; of an
+    active job all such trials except paused ones, which their search resumes."""
+    from mitorch_service.cli.views.change import retry_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.operations.selection import REPEATABLE
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
+
+    store, now = open_store(read_settings()), datetime.now(UTC)
+    return asked.change(store, REPEATABLE, "retry", lambda kind, id: lifecycle.retry(store, kind, id, now), retry_text)
+
+
+@click.command(cls=NumberLast)
+@selection_options(OPEN)
+@click.argument("n", type=WholeNumber(-(2**31), 2**31 - 1))
+def priority(asked: Asked, n: int) -> int:
+    """Give trainings, or jobs with their waiting trials, the priority N; lower runs first."""
+    from mitorch_service.cli.views.change import priority_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.operations.selection import CANCELABLE
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_store
+
+    store = open_store(read_settings())
+    return asked.change(
+        store,
+        CANCELABLE,
+        "prioritise",
+        lambda kind, id: lifecycle.prioritise(store, kind, id, n),
+        lambda change: priority_text(change, n),
+    )
+
+
+@click.command()
+@selection_options(ENDED)
+def delete(asked: Asked) -> int:
+    """Delete ended trainings, or ended jobs with all their trials: documents, results and artifacts."""
+    from mitorch_service.cli.views.change import delete_text
+    from mitorch_service.operations import lifecycle
+    from mitorch_service.operations.selection import DELETABLE
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_artifacts, open_store
+
+    settings = read_settings()
+    store, artifacts = open_store(settings), open_artifacts(settings)
+    return asked.change(
+        store, DELETABLE, "delete", lambda kind, id: lifecycle.delete(store, artifacts, kind, id), delete_text
+    )

@@ -1,0 +1,37 @@
+"""micontrol logs."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from mitorch_service.cli.completed_values import complete_ids
+from mitorch_service.cli.parameter_types import WholeNumber
+
+_SECONDS = 1.0
+
+
+@click.command()
+@click.argument("id", shell_complete=complete_ids)
+@click.option("--attempt", type=WholeNumber(1), help="Its number. [default: the current one]")
+@click.option("--tail", type=WholeNumber(0), metavar="N", help="The last N lines only. [default: 64 KB]")
+@click.option("--raw", is_flag=True, help="Send control characters, such as those of colours, to the terminal.")
+@click.option("--follow", is_flag=True, help="Print what is added, too, until the training has ended or Ctrl-C.")
+def logs(id: str, attempt: int | None, tail: int | None, raw: bool, follow: bool) -> None:
+    """Print the end of what a training's run has printed so far. Control characters are shown as \\x1b.
+
+    With --follow and without --attempt, the attempts that come after it, too.
+    """
+    from mitorch_service.cli.views.log import show_log
+    from mitorch_service.reports.run_log import follow_log, read_log
+    from mitorch_service.settings import read_settings
+    from mitorch_service.wiring import open_backends, open_store
+
+    settings = read_settings()
+    store, backends = open_store(settings), open_backends(settings)
+    if not follow:
+        show_log(read_log(store, backends, id, attempt, tail), raw)
+        return
+    for text in follow_log(store, backends, id, attempt, tail, lambda: time.sleep(_SECONDS)):
+        show_log(text, raw)

@@ -1,0 +1,55 @@
+"""Types of arguments and options that refuse what cannot be right, in our own words."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import click
+
+_LONGEST_NAME = 255  # bytes, on every usual file system
+_LONGEST_PATH = 4095
+
+
+class WholeNumber(click.IntRange):
+    """A whole number, of a range."""
+
+    name = "whole number"
+
+
+class Number(click.FloatRange):
+    """A finite number, of a range."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class Word(click.Choice[str]):
+    """One of some words; the error names the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        words = [str(choice) for choice in self.choices]
+        if value not in words:
+            from mitorch_service.wording.suggestion import did_you_mean
+
+            self.fail(f"{value!r} is not known; {did_you_mean(str(value), words)}known: {', '.join(words)}", param, ctx)
+        return str(value)
+
+
+class FilePath(click.Path):
+    """A path that a file system can hold."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = os.fsencode(value)
+        if b"\0" in path:
+            self.fail(f"{value!r} contains the character NUL.", param, ctx)
+        if len(path) > _LONGEST_PATH or any(len(name) > _LONGEST_NAME for name in path.split(b"/")):
+            shown = os.fsdecode(path[:40])
+            self.fail(f"{shown!r}… is too long: {_LONGEST_NAME} bytes a name, {_LONGEST_PATH} in all.", param, ctx)
+        return super().convert(value, param, ctx)

@@ -1,0 +1,38 @@
+"""The labels that people give to trainings and jobs: names, tags, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+MAX_NAME = 200  # characters
+MAX_TAG = 200
+MAX_TAGS = 50
+MAX_NOTE = 2000
+
+
+def check_text(text: str, longest: int) -> str:
+    """Returns the text. Raises ValueError for one that is too long or that holds a control character."""
+    if len(text) > longest:
+        raise ValueError(f"has {len(text)} characters; write {longest} at most")
+    for character in text:
+        if character < " " or "\x7f" <= character < "\xa0" or "\ud800" <= character < "\ue000":
+            raise ValueError(f"contains {character!r}, which cannot be printed; remove it")
+    return text
+
+
+def check_tag(tag: str) -> str:
+    """Returns the tag. Raises ValueError for one that is not ``KEY=VALUE``."""
+    if "=" not in tag or not tag.partition("=")[0].strip():
+        raise ValueError("write KEY=VALUE, such as team=vision")
+    return check_text(tag, MAX_TAG)
+
+
+def changed_tags(tags: Sequence[str], set_to: Iterable[str], removed: Iterable[str]) -> list[str]:
+    """Returns the tags after a change: a tag of `set_to` takes the place of those with its key; `removed` are keys, or
+    whole tags. Raises ValueError if these are too many."""
+    new = list(dict.fromkeys(set_to))
+    keys = {tag.partition("=")[0] for tag in new} | set(removed)
+    kept = [tag for tag in tags if tag not in keys and tag.partition("=")[0] not in keys]
+    if len(kept) + len(new) > MAX_TAGS:
+        raise ValueError(f"would be {len(kept) + len(new)} tags; {MAX_TAGS} at most: remove some with --remove KEY")
+    return kept + new

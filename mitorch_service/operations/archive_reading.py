@@ -1,0 +1,110 @@
+"""Reads an archive of pruned trainings and jobs, whatever has happened to it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mitorch_service.errors import BrokenDocument, InvalidInput, Problem
+from mitorch_service.models.base import Document
+from mitorch_service.models.job import Job
+from mitorch_service.models.result import EpochResult
+from mitorch_service.models.status import ENDED, ENDED_JOBS
+from mitorch_service.models.training import Training
+from mitorch_service.operations.archive import GZIP
+from mitorch_service.stores.trainings import Kind
+
+_LONGEST = 1 << 28  # bytes of a line: a training of a million epochs
+_CHUNK = 1 << 16  # bytes, packed
+
+
+@dataclass(frozen=True)
+class Archived:
+    """A line of an archive: documents as a store takes them."""
+
+    kind: Kind
+    id: str
+    job_id: str | None  # whose trial or final training it is
+    document: dict[str, Any]
+    results: list[dict[str, Any]]
+
+
+def read_archive(path: Path) -> Iterator[Archived]:
+    """Yields the lines in their order. One that a killed prune has left unfinished at the end is left out: what it was
+    about is still in the database. Raises InvalidInput, naming the line, for anything that is no archive."""
+    for number, line in _lines(path):
+        try:
+            yield _parse(json.loads(line))
+        except (ValueError, TypeError, AttributeError, RecursionError, BrokenDocument) as error:
+            raise _refused(path, f"line {number}", f"is not of an archive of micontrol prune ({error})") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    begun = b""  # of a line
+    try:
+        with path.open("rb") as file:
+            for text in _unpacked(file):
+                *whole, begun = (begun + text).split(b"\n")
+                for line in whole:
+                    number += 1
+                    yield number, line
+                if len(begun) > _LONGEST:
+                    raise _refused(path, f"line {number + 1}", f"is longer than {_LONGEST / 1e6:.0f} MB")
+    except zlib.error as error:
+        raise _refused(path, "", f"is not a gzip file, or damaged after line {number} ({error})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise _refused(path, "", f"cannot be read: {reason}") from error
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    """Yields the content of all members, and of the beginning of one that is cut off."""
+    unpacker = zlib.decompressobj(GZIP)
+    while data := file.read(_CHUNK):
+        while data:
+            yield unpacker.decompress(data)
+            data = unpacker.unused_data
+            if unpacker.eof:
+                unpacker = zlib.decompressobj(GZIP)
+
+
+def _parse(line: object) -> Archived:
+    if not isinstance(line, dict) or not isinstance(line.get("training", line.get("job")), dict):
+        raise ValueError("it holds neither a training nor a job")
+    if "job" in line:
+        job = Job.from_document(line["job"])
+        _check_ended(job.status, ENDED_JOBS)
+        return Archived("job", job.id, None, _whole(job, line["job"]), [])
+    training = Training.from_document(line["training"])
+    _check_ended(training.status, ENDED)
+    results = [_whole(EpochResult.from_document(result), result) for result in line.get("results", [])]
+    for result in results:
+        if not str(result.get("_id", "")).startswith(f"{training.id}:"):
+            raise ValueError("a result is of another training")
+    return Archived("training", training.id, training.belongs_to, _whole(training, line["training"]), results)
+
+
+def _check_ended(status: str, ended: tuple[str, ...]) -> None:
+    if status not in ended:
+        raise ValueError(f"it is {status}, which has not ended")
+
+
+def _whole(document: Document, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The document's values, times and numbers that are not finite among them, and the fields that it does not know."""
+    return _over(dict(stored), document.to_document())
+
+
+def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in above.items():
+        inner = below.get(name)
+        below[name] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return below
+
+
+def _refused(path: Path, where: str, problem: str) -> InvalidInput:
+    return InvalidInput(str(path), [Problem(where, problem)])

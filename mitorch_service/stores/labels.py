@@ -1,0 +1,39 @@
+"""Verbs of labels: names, tags and notes of trainings and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mitorch_service.errors import NotAllowed, NotFound
+from mitorch_service.stores.primitives import Verbs
+from mitorch_service.stores.requests import Collection, Guarded, Query
+from mitorch_service.stores.trainings import Kind
+
+_COLLECTIONS: dict[Kind, Collection] = {"training": "trainings", "job": "jobs"}
+_WITHOUT_BULK = ("config", "error", "attempts", "trial", "search", "front")
+_TRIES = 5  # when somebody else changes the same tags at that moment
+
+
+class LabelVerbs(Verbs):
+    """Changes labels, whatever the status is: nothing but people reads them."""
+
+    def set_label(self, kind: Kind, id: str, field: str, text: str | None) -> None:
+        """Sets `name` or `user_note`; None takes it away. Raises NotFound."""
+        if self._database.change(Guarded(_COLLECTIONS[kind], id, {}, {field: text})) is None:
+            raise NotFound(kind, id)
+
+    def change_tags(self, kind: Kind, id: str, change: Callable[[Sequence[str]], list[str]]) -> list[str]:
+        """Replaces the tags by what `change` makes of them; returns these. Raises NotFound; NotAllowed if others change
+        them all the time."""
+        for _ in range(_TRIES):
+            query = Query(_COLLECTIONS[kind], {"_id": id}, limit=1, without=_WITHOUT_BULK)
+            document = next(iter(self._database.find(query)), None)
+            if document is None:
+                raise NotFound(kind, id)
+            before = document.get("tags")
+            after = change(before or [])
+            if after == (before or []):
+                return after
+            if self._database.change(Guarded(_COLLECTIONS[kind], id, {"tags": (before,)}, {"tags": after})) is not None:
+                return after
+        raise NotAllowed(kind, id, "being changed by others", "tagged", "Try again.")

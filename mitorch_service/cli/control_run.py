@@ -30,6 +30,8 @@ def one_pass() -> int:
     report = controller.tick(datetime.now(UTC))
     for event in report.events:
         click.echo(event.text, err=event.failed)
+        if event.trace is not None:
+            click.echo(event.trace, err=True)
     if not report.events:
         click.echo("nothing to do")
     return int(any(event.failed for event in report.events))
@@ -40,9 +42,9 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     answer at the start; later on it is waited for."""
     settings = read_settings()
     store = open_store(settings)
-    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
-    first = PassReport(controller.observe(datetime.now(UTC)))
     seconds = every or _default_seconds(settings)
+    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings), seconds)
+    first = PassReport(controller.observe(datetime.now(UTC)))
     with show_pass() as show:
         passes = _Passes(store, controller, show, first)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)

@@ -26,6 +26,7 @@ from mitorch_service.settings import read_settings
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
 
 EVERY_FIVE_MINUTES = "0 */5 * * * *"
+_EVERY_SECONDS = 300.0
 # The host replaces %NAME% by the app setting of this name, and refuses an app that refers to a missing one.
 SCHEDULE = "%MITORCH_SCHEDULE%" if os.environ.get("MITORCH_SCHEDULE") else EVERY_FIVE_MINUTES
 _USABLE = 0.7  # fraction of the host's time limit; the rest is for operations in progress, which are not interrupted
@@ -89,7 +90,8 @@ def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
     settings = read_settings()
     with closing(open_store(settings, create=True)) as store:  # the process is reused: connections must be closed
         artifacts = open_artifacts(settings)
-        controller = Controller(store, open_backends(settings), settings.clusters, artifacts)
+        every = _EVERY_SECONDS if SCHEDULE == EVERY_FIVE_MINUTES else None
+        controller = Controller(store, open_backends(settings), settings.clusters, artifacts, every)
         timed_pass(controller, artifacts, store.now, in_time, _log_line, past_due)
 
 

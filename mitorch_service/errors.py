@@ -102,6 +102,10 @@ class StaleAttempt(MiTorchError):
         )
 
 
+_REPAIR = "`micontrol repair ID` keeps what can be read of it, `micontrol delete ID` removes it."
+_REPAIRS = {"training": _REPAIR, "job": _REPAIR, "data set": "Remove it with `midataset remove NAME:VERSION`."}
+
+
 class BrokenDocument(MiTorchError):
     """A stored document is invalid. `key`: its `_id`, of any type."""
 
@@ -109,7 +113,7 @@ class BrokenDocument(MiTorchError):
         self.kind = kind
         self.key = key
         self.reason = reason
-        super().__init__(f"The {kind} {key} in the database cannot be read: {reason}")
+        super().__init__(f"The {kind} {key} in the database cannot be read: {reason}. {_REPAIRS.get(kind, '')}".strip())
 
 
 class StoreError(MiTorchError):
@@ -135,6 +139,8 @@ class ArtifactError(MiTorchError):
     """A file could not be read from or written to the artifact store."""
 
     def __init__(self, key: str, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
         super().__init__(f"Artifact {key} at {where}: {problem}")
 
 
@@ -168,6 +174,15 @@ class NoCapacity(BackendUnavailable):
 
     def __init__(self, cluster: str) -> None:
         super().__init__(cluster, "no free slot", "The training stays queued and is assigned later.")
+
+
+class MachineTrouble(MiTorchError):
+    """The disk of this machine or the artifact store cannot be written, which is no training's fault. `kept`: what was
+    trained is on this machine, and is delivered later."""
+
+    def __init__(self, problem: str, kept: bool = False) -> None:
+        self.kept = kept
+        super().__init__(problem)
 
 
 class DataError(MiTorchError):

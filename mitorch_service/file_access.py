@@ -36,14 +36,19 @@ class FileAccess:
             if folder.parent.is_dir():  # no folder can be made there, as below /proc
                 raise
             self.make_folder(folder.parent)
-            self.make_folder(folder)
+            if not folder.is_dir():
+                folder.mkdir(_PRIVATE_FOLDER, exist_ok=True)  # raises where no folder can be made, as in /proc
+            self._share(folder)
         except FileExistsError:
             if not folder.is_dir():
                 raise
         else:
-            if self.group is not None:
-                os.chown(folder, -1, self.group)
-            folder.chmod(_PRIVATE_FOLDER if self.group is None else _SHARED_FOLDER)
+            self._share(folder)
+
+    def _share(self, folder: Path) -> None:
+        if self.group is not None:
+            os.chown(folder, -1, self.group)
+        folder.chmod(_PRIVATE_FOLDER if self.group is None else _SHARED_FOLDER)
 
     def opener(self, path: str, flags: int) -> int:
         """Opens a file for ``open(…, opener=access.opener)``; one that exists keeps its mode."""

@@ -44,6 +44,14 @@ def open_store(settings: Settings, create: bool = False) -> Store:
     return MongoStore(settings.db_uri, settings.db_name)
 
 
+def open_existing_store(settings: Settings) -> Store:
+    """Opens the database. Raises NoDatabase if there is none yet, StoreUnavailable, StoreError."""
+    path = settings.sqlite_path
+    if path is not None and not path.exists():
+        raise NoDatabase(str(path))
+    return open_store(settings)
+
+
 def open_artifacts(settings: Settings) -> ArtifactStore:
     """The artifact store; nothing is touched until it is used. Raises MissingExtra, SettingsError."""
     folder = settings.storage_folder

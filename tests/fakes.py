@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
+from mitorch_service.errors import ArtifactError, BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
@@ -82,6 +84,18 @@ class FakeBackend(Backend):
             raise BackendUnavailable(self.cluster, "it does not answer", "Wait.")
 
 
+class FullStore(FolderArtifactStore):
+    """A folder of artifacts in which nothing more can be stored under keys that contain `refuses`, until that is
+    None."""
+
+    refuses: str | None = None
+
+    def put(self, key: str, source: Path) -> str:
+        if self.refuses is not None and self.refuses in key:
+            raise ArtifactError(key, "the folder", "No space left on device")
+        return super().put(key, source)
+
+
 def primitives(store: Store) -> Primitives:
     """The database below a store, which only tests reach: to write what no verb writes, or to look at queries."""
     return store._database
@@ -147,7 +161,14 @@ class HookedDatabase(Primitives):
         self._before("put")
         return self._database.put(collection, document, fence)
 
-    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+    def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
+        self._before("replace")
+        self._database.replace(collection, document)
+
+    def mend(self, collection: Collection, id: object) -> bool:
+        return self._database.mend(collection, id)
+
+    def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
         self._before("remove")
         return self._database.remove(collection, id, expect)
 

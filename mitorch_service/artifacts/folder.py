@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,12 +56,15 @@ class FolderArtifactStore(ArtifactStore):
             return count
 
     def check(self) -> str:
+        trial = f".doctor-{uuid.uuid4().hex}"  # several may check at the same time
         with self._errors("doctor"), tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "doctor.txt")
             source.write_text("written by mitorch doctor\n")
-            self.put(".doctor/doctor.txt", source)
-            self.get(".doctor/doctor.txt", Path(folder, "back.txt"))
-        self.delete(".doctor/")
+            try:
+                self.put(f"{trial}/doctor.txt", source)
+                self.get(f"{trial}/doctor.txt", Path(folder, "back.txt"))
+            finally:
+                self.delete(f"{trial}/")
         return str(self._root)
 
     def _sweep(self, key: str) -> None:

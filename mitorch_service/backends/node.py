@@ -13,6 +13,7 @@ _TIMEOUT = 5.0  # seconds
 class Node:
     """The contract of a node, implemented for a plain machine; nodes of clouds override it."""
 
+    keeps_files = True  # whether a later run of this cluster finds the files of this one on the disk
     may_restart_runs = False  # whether the cluster may start a preempted run again, on another node
 
     def settings(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ import click
 from mitorch_service.cli.completed_values import complete_ids
 from mitorch_service.cli.control_commands import change, label
 from mitorch_service.cli.control_commands.logs import logs
+from mitorch_service.cli.control_commands.repair import repair
 from mitorch_service.cli.control_commands.restore import restore
 from mitorch_service.cli.parameter_types import FilePath, Number
 from mitorch_service.cli.suggesting_group import SuggestingGroup
@@ -27,7 +28,8 @@ def command(context: click.Context) -> None:
 
 for _other in (change.cancel, change.retry, change.priority, change.delete, label.tag, label.name, label.note, logs):
     command.add_command(_other)
-command.add_command(restore)
+for _other in (restore, repair):
+    command.add_command(_other)
 
 
 @command.command()
@@ -88,7 +90,7 @@ def prune(
 @click.option("--since", metavar="AGE", help="With --cost: of what was submitted since 12h, 30d, 6m. [default: 30d]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(cost: bool, since: str | None, as_json: bool) -> None:
-    """Show the clusters with their capacity, and the queue.
+    """Show the controller's last pass, the clusters with their capacity, what runs, and the queue.
 
     A cost is the time from a run's start to its end (or until now), times its nodes, times the price of a node hour
     that MITORCH_CLUSTERS named when it was assigned.
@@ -112,7 +114,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     from mitorch_service.reports.service_status import read_status
 
     found = read_status(open_store(settings), open_backends(settings), now)
-    (show_status_json if as_json else show_status)(found)
+    (show_status_json if as_json else show_status)(found, now)
 
 
 @command.command(name="register-model")

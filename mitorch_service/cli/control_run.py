@@ -33,6 +33,8 @@ def one_pass() -> int:
     report = controller.tick(store.now())
     for event in report.events:
         click.echo(event.text, err=event.failed)
+        if event.trace is not None:
+            click.echo(event.trace, err=True)
     if not report.events:
         click.echo("nothing to do")
     return int(any(event.failed for event in report.events))
@@ -44,7 +46,7 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     seconds = every or _default_seconds(settings)
     with show_pass() as show:
         store = _once_it_answers(lambda: open_store(settings, create=True), show, seconds)
-        controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
+        controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings), seconds)
         first = PassReport(_once_it_answers(lambda: controller.observe(store.now()), show, seconds))
         passes = _Passes(store, controller, show, first)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -31,6 +32,7 @@ COMMANDS = {
 PROGRAMS = ("mitorch", "misubmit", "miquery", "midataset", "micontrol", "mitrain", "mitest")  # that people call
 
 
+_DISK_REMEDY = "Make room on that disk, make it writable, or name another folder in TMPDIR or MITORCH_HOME."
 _OWN_OUTPUT = ("train", "test", "run", "predict")
 
 
@@ -98,7 +100,8 @@ def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
         code = error.exit_code
     except Exception as error:  # noqa: BLE001 - the last place to report anything without a traceback
         _show(error)
-        click.echo("This is a bug of mitorch-service: please report it with the output of --debug.", err=True)
+        bug = "This is a bug of mitorch-service: please report it with the output of --debug."
+        click.echo(_DISK_REMEDY if _is_of_a_disk(error) else bug, err=True)
         code = 1
     return code
 
@@ -111,6 +114,12 @@ def _refuse_bytes(arguments: Sequence[str]) -> None:
         except UnicodeEncodeError:
             shown = ascii(os.fsencode(argument))[1:]
             raise click.UsageError(f"{shown} is not UTF-8 text. Rename the file, or write it in UTF-8.") from None
+
+
+def _is_of_a_disk(error: Exception) -> bool:
+    """Whether a disk is full or read-only, or no temporary folder can be written."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return full or "No usable temporary directory" in str(error)
 
 
 def _guard_terminal(name: str) -> None:

@@ -71,7 +71,7 @@ def command(
         open_comparison(store, ids).show_csv()
     else:
         choice = Choice(ids, status, job, dataset, tag, name, jobs, all_trials, limit)
-        _show(open_view(store, choice), as_json, watch)
+        _show(store, open_view(store, choice), as_json, watch)
 
 
 def _refuse_contradictions(ids: tuple[str, ...], filters: list[str], jobs: bool, all_trials: bool) -> None:
@@ -90,7 +90,7 @@ def _refuse_formats(ids: tuple[str, ...], as_json: bool, as_csv: bool, why: bool
         raise click.UsageError("--csv needs the IDs of trainings, and goes without --json and --watch.")
 
 
-def _show(view: View, as_json: bool, watch: bool) -> None:
+def _show(store: Store, view: View, as_json: bool, watch: bool) -> None:
     if watch:
         from mitorch_service.cli.views import watch as watching
 
@@ -99,6 +99,10 @@ def _show(view: View, as_json: bool, watch: bool) -> None:
         view.show_json()
     else:
         view.show()
+        if view.waits and not view.has_ended():
+            from mitorch_service.cli.views.controller import warn_of_missing_controller
+
+            warn_of_missing_controller(store)
 
 
 def _show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:

@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 
+from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.node import Node
-from mitorch_service.errors import BackendError, BrokenDocument, NotFound, StoreError
+from mitorch_service.errors import ArtifactError, BackendError, BrokenDocument, MiTorchError, NotFound, StoreError
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
@@ -63,7 +64,17 @@ def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: t
         stop,
         open_dataset_files(settings),
         node.epoch_ended,
+        settings.home / "undelivered" if node.keeps_files else None,
+        None if node.keeps_files else lambda: _renewed_artifacts(node),
     )
+
+
+def _renewed_artifacts(node: Node) -> ArtifactStore:
+    """The artifact store by the settings as they are now: a SAS token may have been renewed. Raises ArtifactError."""
+    try:
+        return open_artifacts(read_settings({**os.environ, **node.settings()}))
+    except MiTorchError as error:
+        raise ArtifactError("model", "the artifact store", f"its settings cannot be read ({error})") from error
 
 
 def _is_first() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from mitorch_service.cli.views.controller import warn_of_missing_controller
 from mitorch_service.cli.views.many import ShownProgress, show_preview, show_result
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
@@ -38,3 +39,4 @@ def queue_many(
             show_preview(result, as_json)
         else:
             show_result(result, as_json)
+            warn_of_missing_controller(store)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 from pydantic import JsonValue
 
+from mitorch_service.cli.views.controller import warn_of_missing_controller
 from mitorch_service.cli.views.group import show_group, show_group_explanation
 from mitorch_service.cli.views.submitted import wait_for_all
 from mitorch_service.settings import Settings
@@ -39,4 +40,5 @@ def queue_obdb(
         show_group_explanation(source, store, group, as_json)
         return 0
     show_group(source, group, submit_group(store, group), as_json)
+    warn_of_missing_controller(store)
     return wait_for_all(store, group.documents) if wait else 0

@@ -35,10 +35,12 @@ def queue_one(
     if explain:
         _explain(document, store, as_json)
         return 0
+    from mitorch_service.cli.views.controller import warn_of_missing_controller
     from mitorch_service.cli.views.submitted import show_submitted, wait_for
 
     submit(store, document)
     show_submitted(document, as_json)
+    warn_of_missing_controller(store)
     return wait_for(store, document) if wait else 0
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
@@ -14,8 +15,12 @@ from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
+from mitorch_service.errors import MiTorchError
+from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.settings import ClusterConfig
 from mitorch_service.stores.base import Store
+
+_RECORDED_EVERY = timedelta(seconds=10)
 
 
 class Controller:
@@ -27,28 +32,56 @@ class Controller:
         backends: Mapping[str, Backend],
         clusters: Sequence[ClusterConfig] = (),
         artifacts: ArtifactStore | None = None,
+        every: float | None = None,
     ) -> None:
         """`backends` by cluster name, in order of preference; `clusters` are their settings. `artifacts` holds the
-        checkpoints of paused trials, which are deleted when their job ends."""
+        checkpoints of paused trials, which are deleted when their job ends. `every`: seconds between passes, for those
+        who wait for one; None: it is not known."""
         self._store = store
         self._backends = backends
         self._artifacts = artifacts
+        self._every = every
+        self._recorded: datetime | None = None  # when a pass of this object was last recorded
         self._clusters = {cluster.name: Cluster.of(cluster) for cluster in clusters}
 
     def tick(self, now: datetime, in_time: Callable[[], bool] = lambda: True) -> PassReport:
         """Runs one pass. `in_time` is called before each step, never within one: once it returns False, the rest is
-        left to the next pass. Raises StoreUnavailable; records every other error in the report."""
+        left to the next pass. Raises StoreUnavailable; records every other error in the report, with the traceback of
+        one that nobody foresaw: it ends the step in which it arose, and no other."""
         events = EventLog()
         self._store.prepare()
         snapshot = self._observation(events).snapshot(now)
-        actions = plan(now, snapshot)
+        actions = plan(now, snapshot, events.collect_errors)
         applier = ActionApplier(self._store, self._backends, self._artifacts, events)
         complete = applier.apply_all(actions, now, in_time)
-        return PassReport(snapshot, events.events, complete)
+        report = PassReport(snapshot, events.events, complete)
+        try:
+            self._record(report, now)
+        except MiTorchError as error:  # the pass is done all the same
+            events.note_failure(str(error))
+        return report
 
     def observe(self, now: datetime) -> Snapshot:
         """Returns the snapshot that a pass would work on now."""
         return self._observation(EventLog()).snapshot(now)
+
+    def _record(self, report: PassReport, now: datetime) -> None:
+        """Tells everybody of the pass; of passes that follow each other closely, not of each."""
+        if self._recorded is not None and now - self._recorded < _RECORDED_EVERY:
+            return
+        failures = sum(event.failed for event in report.events)
+        host, process = os.uname().nodename, os.getpid()
+        self._store.controllers.record_pass(
+            Heartbeat(
+                at=now,
+                every=self._every,
+                machine=host,
+                process=process,
+                complete=report.complete,
+                failures=failures,
+            )
+        )
+        self._recorded = now
 
     def _observation(self, events: EventLog) -> Observation:
         return Observation(self._store, self._backends, self._clusters, events)

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
-from mitorch_service.errors import BackendError, BackendUnavailable
+from mitorch_service.errors import BackendUnavailable
 
 Result = TypeVar("Result")
 
 
-def call_all(calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result | BackendError]:
-    """Returns each call's result, or the BackendError that it raised; by cluster, in the order of `calls`.
+def call_all(calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result | Exception]:
+    """Returns each call's result, or the exception that it raised; by cluster, in the order of `calls`.
 
     A call that takes longer than `seconds` is abandoned and counts as BackendUnavailable. A single call runs in this
-    thread without a limit, as it can delay no other. Raises what a call raises besides BackendError."""
+    thread without a limit, as it can delay no other."""
     pending = {cluster: _Call(call) for cluster, call in calls.items()}
     if len(pending) == 1:
         next(iter(pending.values())).run()
@@ -43,10 +43,10 @@ class _Call(Generic[Result]):
             self._error = error
         self._done.set()
 
-    def wait(self, cluster: str, patience: float, seconds: float) -> Result | BackendError:
+    def wait(self, cluster: str, patience: float, seconds: float) -> Result | Exception:
         if not self._done.wait(patience):
             return BackendUnavailable(cluster, f"no answer within {seconds:g} s", "The next pass tries again.")
-        if isinstance(self._error, BackendError):
+        if isinstance(self._error, Exception):
             return self._error
         if self._error is not None:
             raise self._error

@@ -30,6 +30,7 @@ class Event:
     failed: bool = False
     counters: tuple[PassCount, ...] = ()  # that it adds to
     amount: int = 1  # that it adds
+    trace: str | None = None  # the traceback of an error that nobody foresaw
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,6 @@ class PassReport:
 
     @property
     def idle(self) -> bool:
-        """Whether there was nothing to run, to watch or to expand."""
+        """Whether there was nothing to run, to watch or to expand, as far as is known."""
         seen = self.snapshot
-        return not (seen.queue or seen.active or seen.jobs)
+        return not (seen.queue or seen.active or seen.jobs or seen.partial)

@@ -33,12 +33,13 @@ def timed_pass(
     report = controller.tick(started, in_time)
     for event in report.events:
         if event.failed:
-            log({"event": "failure", "text": event.text})
+            trace: dict[str, JsonValue] = {} if event.trace is None else {"traceback": event.trace}
+            log({"event": "failure", "text": event.text, **trace})
     line: dict[str, JsonValue] = {"event": "pass", "at": started.isoformat(), "past_due": past_due, **summary(report)}
     line["seconds"] = round((clock() - started).total_seconds(), 3)
     try:
         _store(artifacts, line)
-    except ArtifactError as error:
+    except (ArtifactError, OSError) as error:  # OSError: the temporary folder cannot be written
         log({"event": "failure", "text": mask_secrets(str(error))})
     log(line)
     return report

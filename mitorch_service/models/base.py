@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
@@ -29,6 +29,9 @@ def to_utc_milliseconds(value: datetime) -> datetime:
 # document read, and its users a cast at each level.
 JsonObject = dict[str, Any]
 
+# A field of a stored document of which only a part could be read: the reason, and its text as it was found.
+DAMAGED = "damaged"
+
 UtcTime = Annotated[datetime, AfterValidator(to_utc_milliseconds)]
 
 
@@ -41,6 +44,7 @@ class Document(BaseModel):
     """A stored document, or a part of one. Ignores unknown fields, which a newer version may have written."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+    stored_as: ClassVar[str] = "document"  # what people call it
 
     def to_document(self) -> dict[str, Any]:
         """Returns plain values for a store: strings, numbers, datetimes, lists and dicts; ``id`` becomes ``_id``."""
@@ -54,6 +58,9 @@ class Document(BaseModel):
         """Parses a stored document. Raises BrokenDocument, naming the field, if its values are not valid."""
         fields = dict(document)
         key = fields.get("_id", "?")
+        if DAMAGED in fields:
+            damage = fields[DAMAGED]
+            raise BrokenDocument(cls.stored_as, key, str(damage["reason"] if isinstance(damage, dict) else damage))
         if "_id" in fields:
             fields["id"] = fields.pop("_id")
         try:
@@ -61,7 +68,7 @@ class Document(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise BrokenDocument(cls.__name__.lower(), key, f"{where}: {input_problem(first)}") from error
+            raise BrokenDocument(cls.stored_as, key, f"{where}: {input_problem(first)}") from error
 
 
 class ConfigSection(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -114,6 +114,8 @@ class Dataset(Document):
     URLs in `path` and `support_files` have no SAS tokens. The tokens are in `sas_tokens`, for the runs; commands that
     print the document mask them (`mask_secrets`).
     """
+
+    stored_as: ClassVar[str] = "data set"
 
     id: str
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
@@ -163,6 +163,8 @@ class SettledCost(Document):
 
 class Job(Document):
     """A document of the collection `jobs`."""
+
+    stored_as: ClassVar[str] = "job"
 
     id: str
     job_type: Literal["search"] = "search"

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
@@ -14,12 +14,13 @@ from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.population import Inheritance
-from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 DEFAULT_MAX_EPOCHS = 30
 MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
 MAX_REFUSED_ATTEMPTS = 5  # attempts that clusters refused to start
+MAX_BLOCKED_ATTEMPTS = 100  # in a row: about four days of a storage that cannot be written
 MAX_ATTEMPTS = 200  # of all kinds; bounds the size of the document
 
 
@@ -33,6 +34,10 @@ class Resources(Document):
     nodes: int = 1
     memory: float | None = None  # GiB per node
     cluster: ClusterNames | None = None  # only these
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class Attempt(Document):
@@ -50,6 +55,7 @@ class Attempt(Document):
     reason: str | None = None
     nodes: int = 1
     price: float | None = None  # per node and hour at the time of the claim; None: not recorded
+    kept: bool = Field(False, exclude_if=_is_empty)  # its finished work waits on its cluster to be delivered
 
     def not_before(self, at: datetime) -> datetime:
         """Returns `at`, or the latest time of this attempt if that is later: its writers' clocks may differ."""
@@ -59,10 +65,6 @@ class Attempt(Document):
 def lost_too_often(times: int, reason: str) -> str:
     """Returns why a training fails whose attempts were lost as often as is allowed."""
     return f"lost {times} times, which is the limit; the last time: {reason}"
-
-
-def _is_empty(value: object) -> bool:
-    return not value
 
 
 def _is_none(value: object) -> bool:
@@ -141,6 +143,8 @@ def _read_old_pause(fields: object) -> object:
 class TrialRow(Document):
     """The fields of a trial that a search needs."""
 
+    stored_as: ClassVar[str] = "training"
+
     id: str
     status: TrainingStatus
     arrival: int
@@ -160,6 +164,8 @@ def epochs_text(done: int, of: int) -> str:
 
 class TrainingRow(Document):
     """A training without its config and error text, for tables, the queue and the controller."""
+
+    stored_as: ClassVar[str] = "training"
 
     id: str
     status: TrainingStatus
@@ -199,9 +205,30 @@ class TrainingRow(Document):
         """Returns the current attempt, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
 
+    def contradiction(self) -> str | None:
+        """Returns the reason why its status and its attempts cannot both be right; None if they can."""
+        least = 1 if self.status in ACTIVE else 0
+        if least <= self.attempt <= len(self.attempts):
+            return None
+        return f"it is {self.status}, but has no attempt {self.attempt}"
+
     def is_paused(self) -> bool:
         """Whether its search may still resume it, or might have until the job ended."""
         return self.status == TrainingStatus.PAUSED
+
+    def kept_on(self) -> str | None:
+        """Returns the cluster on whose disk its finished work waits to be delivered, or None."""
+        for attempt in reversed(self.attempts):
+            if attempt.outcome != AttemptOutcome.BLOCKED or attempt.number <= self.budget_from:
+                return None
+            if attempt.kept:
+                return attempt.cluster
+        return None
+
+    def last_in_a_row(self, outcome: AttemptOutcome) -> int:
+        """Returns the number of last ended attempts since the last retry that ended with this outcome."""
+        ended = [a.outcome for a in self.attempts if a.number > self.budget_from and a.outcome is not None]
+        return next((n for n, one in enumerate(reversed(ended)) if one != outcome), len(ended))
 
     def attempts_ended_as(self, outcome: AttemptOutcome) -> int:
         """Returns the number of attempts since the last retry that ended with this outcome."""

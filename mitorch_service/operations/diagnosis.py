@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.backends.optional import HealthCheck
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, MiTorchError, NoDatabase
+from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.wording.counted import counted
 
+_HEAD = 100  # trainings of the queue whose attempts tell which clusters cannot write
+_ROOM = 256 << 10  # bytes
 _TRAINING_PACKAGES = ("torch", "torchvision", "timm", "torchmetrics", "PIL")
 
 
@@ -86,6 +94,7 @@ class _Check:
 def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
     yield "database", partial(_database, settings, openers)
     yield "storage", partial(_storage, settings, openers)
+    yield "temporary folder", _temporary_files
     yield "privacy", partial(_privacy, settings)
     for cluster in settings.clusters:
         yield f"cluster {cluster.name}", partial(_cluster, settings, openers, cluster)
@@ -95,8 +104,6 @@ def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
     try:
         store = openers.store(settings)
     except NoDatabase:
-        store = None
-    if store is None or (settings.sqlite_path is not None and not settings.sqlite_path.exists()):
         yield _not_yet(settings)
         return
     engine = store.ping()
@@ -106,6 +113,7 @@ def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
     trainings = sum(store.trainings.count_trainings().values())
     text = f"{engine}; {counted(trainings, 'training')}, {counted(datasets, 'data set')}"
     yield Finding("database", True, text)
+    yield from _controller(store)
     if settings.sqlite_path is not None:
         yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")
 
@@ -119,10 +127,35 @@ def _not_yet(settings: Settings) -> Finding:
     return Finding("database", False, f"{error} It cannot be created: you may not write in {folder}.")
 
 
+def _controller(store: Store) -> Iterator[Finding]:
+    """The last pass of a controller, if something waits for the next one; and the clusters whose runs cannot write."""
+    now = datetime.now(UTC)
+    last = store.controllers.last_pass()
+    queue, active = store.queue.queue_head(_HEAD).items, store.queue.active_trainings().items
+    missing = missing_controller(last, now) if queue or active else None
+    yield Finding("controller", missing is None, missing or pass_text(last, now))
+    for name, text in ClusterBackoff(now, queue, active).blocked_clusters().items():
+        yield Finding(f"runs on {name}", False, text)
+
+
 def _storage(settings: Settings, openers: Openers) -> Iterator[Finding]:
     yield Finding("storage", True, f"writable, {openers.artifacts(settings).check()}")
     if settings.storage_folder is not None:
         yield from _out_of_reach(settings, "storage", "MITORCH_STORAGE_URL to a blob container")
+
+
+def _temporary_files() -> Iterator[Finding]:
+    """Writes a file where runs write theirs."""
+    try:
+        with tempfile.NamedTemporaryFile(prefix="mitorch-doctor-") as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+            where = Path(file.name).parent
+    except OSError as error:
+        remedy = "Make room on its disk, make it writable, or name another one in TMPDIR."
+        yield Finding("temporary folder", False, f"cannot be written ({error}). {remedy}")
+        return
+    yield Finding("temporary folder", True, f"writable, {where}, {shutil.disk_usage(where).free / 1e9:.1f} GB free")
 
 
 def _privacy(settings: Settings) -> Iterator[Finding]:

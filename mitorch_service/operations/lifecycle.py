@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
@@ -15,6 +14,7 @@ from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed, Not
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
+from mitorch_service.operations.repair import damage_of, delete_damaged
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import Kind, TrainingFilter
 
@@ -54,7 +54,13 @@ def prioritise(store: Store, kind: Kind, id: str, priority: int) -> Change:
 
 
 def delete(store: Store, artifacts: ArtifactStore, kind: Kind, id: str) -> Change:
-    """Deletes an ended training or job with everything that belongs to it. Raises NotFound, NotAllowed."""
+    """Deletes an ended training or job with everything that belongs to it, or a document that cannot be read. Raises
+    NotFound, NotAllowed."""
+    found = store.damaged.find(id)
+    if damage_of(found) is not None:
+        removed = _delete_trials(store, artifacts, id) if kind == "job" else 0
+        delete_damaged(store, artifacts, found)
+        return Change(kind, id, removed)
     if kind == "job":
         return Change(kind, id, delete_job(store, artifacts, id))
     delete_training(store, artifacts, id)
@@ -167,12 +173,24 @@ def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
     still = store.jobs.open_trials(job_id, limit=1).items or (refit is not None and refit.status not in ENDED)
     if still:  # a single trial that was retried after the job's end
         raise NotAllowed("job", job_id, f"{job.status}, but not all its trials", "deleted", "Cancel these first.")
-    rows = list(trials(store, job_id))
-    for row in chain(rows, [refit] if refit is not None else []):
-        store.queue.delete_training(row.id)
-        artifacts.delete(f"{row.id}/")
+    if refit is not None:
+        store.queue.delete_training(refit.id)
+        artifacts.delete(f"{refit.id}/")
+    removed = _delete_trials(store, artifacts, job_id)
     store.jobs.delete_job(job_id)
     artifacts.delete(f"{job_id}/")
+    return removed
+
+
+def _delete_trials(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
+    """Deletes the trials of a job, readable or not; returns how many."""
+    rows = list(store.trainings.iterate_trainings(TrainingFilter(job_id=job_id), sys.maxsize))
+    for row in rows:
+        if isinstance(row, BrokenDocument):
+            store.damaged.remove("training", row.key)
+        else:
+            store.queue.delete_training(row.id)
+        artifacts.delete(f"{row.key if isinstance(row, BrokenDocument) else row.id}/")
     return len(rows)
 
 

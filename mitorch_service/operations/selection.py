@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mitorch_service.errors import BrokenDocument, NotAllowed
+from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import (
     ACTIVE_JOBS,
@@ -69,7 +69,7 @@ def select(store: Store, selection: Selection, scope: Scope) -> Selected:
     """Finds what is to be changed, each once. A filter leaves out the trials of the jobs that it chooses, which change
     with them. Raises NotFound, AmbiguousId; NotAllowed if `job` is the id of a training."""
     if not selection.is_filter:
-        return Selected(list(dict.fromkeys(Chosen(*store.trainings.resolve_id(id)) for id in selection.ids)))
+        return Selected(list(dict.fromkeys(_resolve(store, id) for id in selection.ids)))
     found = Selected([Chosen("job", job.id) for job in _jobs(store, selection, scope)])
     jobs = {id for _, id in found.items}
     wanted = scope.trainings if selection.status is None else (selection.status,)
@@ -80,6 +80,15 @@ def select(store: Store, selection: Selection, scope: Scope) -> Selected:
         elif row.status in wanted and row.belongs_to not in jobs:
             found.items.append(Chosen("training", row.id))
     return found
+
+
+def _resolve(store: Store, id: str) -> Chosen:
+    """The one whose id begins so; or one with this very id, which is none of ours. Raises NotFound, AmbiguousId."""
+    try:
+        return Chosen(*store.trainings.resolve_id(id))
+    except NotFound:
+        found = store.damaged.find(id)
+        return Chosen(found.kind, str(found.key))
 
 
 def _jobs(store: Store, selection: Selection, scope: Scope) -> Iterator[Job]:

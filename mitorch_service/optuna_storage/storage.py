@@ -154,7 +154,7 @@ class MiTorchStorage(StudyStorage):
         while True:
             number = study.next_number
             if number is None:
-                last = self._store.jobs.last_trial_number(job["_id"])
+                last = self._store.jobs.last_trial_number(job["_id"], job["arrival"])
                 number = 0 if last is None else last + 1
             if number >= MAX_TRIALS:
                 raise NotAllowed("study", job["name"], "full", "given more trials", "Start another one.")

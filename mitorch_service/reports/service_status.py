@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.backends.base import Backend, Capacity
-from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff, refusals
-from mitorch_service.errors import BackendError
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
+from mitorch_service.errors import BackendError, BrokenDocument
+from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.models.job import Job
+from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 
 _HEAD = 100  # trainings of the queue whose attempts show what clusters have refused
 _SHOWN = 10  # of them
+_SHOWN_RUNNING = 50
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,25 @@ class ServiceStatus:
     counts: Mapping[str, int]  # trainings by status
     jobs: Sequence[Job]  # active
     queue: Sequence[TrainingRow]  # the next trainings to start
+    running: Sequence[TrainingRow]  # and those that are queued on a cluster; the first of them
+    controller: Heartbeat | None  # the last pass of any controller
+    unreadable: Sequence[BrokenDocument] = ()  # among all these
 
 
 def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) -> ServiceStatus:
     """Asks every cluster for its capacity; one that does not answer is reported with its error."""
-    queue = store.queue.queue_head(_HEAD).items
-    refused = _last_refusals(store, queue, backends, now)
+    head, active, jobs = store.queue.queue_head(_HEAD), store.queue.active_trainings(), store.jobs.active_jobs()
+    queue = head.items
+    backoff = ClusterBackoff(now, queue, active.items)
+    refused = {name: backoff.last_refusal(name) for name in backends}
     return ServiceStatus(
         clusters={name: _cluster_status(backend, refused[name]) for name, backend in backends.items()},
         counts=store.trainings.count_trainings(),
-        jobs=store.jobs.active_jobs().items,
+        jobs=jobs.items,
         queue=queue[:_SHOWN],
+        running=sorted(active.items, key=_oldest_first)[:_SHOWN_RUNNING],
+        controller=store.controllers.last_pass(),
+        unreadable=[*head.broken, *active.broken, *jobs.broken],
     )
 
 
@@ -55,9 +66,6 @@ def _cluster_status(backend: Backend, refusal: str | None) -> ClusterStatus:
         return ClusterStatus(None, str(error))
 
 
-def _last_refusals(
-    store: Store, queue: Sequence[TrainingRow], clusters: Iterable[str], now: datetime
-) -> dict[str, str | None]:
-    active = store.queue.active_trainings().items if any(map(refusals, queue)) else ()
-    backoff = ClusterBackoff(now, queue, active)
-    return {name: backoff.last_refusal(name) for name in clusters}
+def _oldest_first(row: TrainingRow) -> tuple[bool, datetime]:
+    """Running before queued, each by its last change of status."""
+    return row.status != TrainingStatus.RUNNING, row.status_times.get(row.status, row.created_at)

@@ -5,21 +5,31 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
-from mitorch_service.errors import ArtifactError, ProcessLost, StaleAttempt, StoreError, TrainingDiverged
+from mitorch_service.errors import (
+    ArtifactError,
+    MachineTrouble,
+    ProcessLost,
+    StaleAttempt,
+    StoreError,
+    TrainingDiverged,
+)
 from mitorch_service.models.base import JsonObject, new_id
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import is_script
-from mitorch_service.runs.attempt_end import diverged, failed, logged_error, lost, record_end
+from mitorch_service.models.status import AttemptOutcome
+from mitorch_service.runs.attempt_end import block_attempt, blocked, diverged, failed, logged_error, lost, record_end
 from mitorch_service.runs.bounded_log import LOG_LIMIT, BoundedLog
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
+from mitorch_service.runs.delivery import Work, deliver, forget_kept, kept_work
 from mitorch_service.runs.engine_training import run_engine
+from mitorch_service.runs.machine_check import check_machine, find_trouble, folder_trouble
 from mitorch_service.runs.resume import ResumePoint, complete_curve, find_resume_point
 from mitorch_service.runs.script.script_training import run_script
 from mitorch_service.runs.store_reporter import StoreReporter
@@ -42,41 +52,67 @@ def run_training(
     stop: threading.Event,
     dataset_files: DatasetFiles | None = None,
     epoch_ended: Callable[[EpochResult], None] | None = None,
+    undelivered: Path | None = None,
+    renew: Callable[[], ArtifactStore] | None = None,
 ) -> int:
     """Runs the attempt to its end and returns the exit code of the process: 0 if it completed, was canceled, pruned,
     paused or superseded by another attempt; 1 if the training failed or diverged; 75 if something around it failed.
 
     Without `dataset_files`, a data set from blob storage is kept for this run only. `epoch_ended` receives each epoch's
-    result as well as the store; it must return at once and never raise.
+    result as well as the store; it must return at once and never raise. `undelivered`: the folder for finished work
+    that cannot be delivered, if the next run on this machine finds it. `renew` opens the artifact store with the
+    settings of that moment.
     """
-    with _attempt_folder() as (folder, own_log):
-        try:
+    try:
+        with _attempt_folder() as (folder, own_log):
+            check_machine(artifacts, folder)
             found = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
+            kept = kept_work(undelivered, found)
             resume_point = find_resume_point(artifacts, found)
             worker = new_id()
+            epochs = resume_point.epochs if kept is None else kept.epochs
             training = persistently(
-                lambda: store.runs.start_training(training_id, attempt, worker, clock(), resume_point.epochs),
-                START_PATIENCE,
+                lambda: store.runs.start_training(training_id, attempt, worker, clock(), epochs), START_PATIENCE
             )
             own_log.limit = _log_limit(training.config)
             persistently(lambda: complete_curve(store, training, resume_point.results), START_PATIENCE)
             files = dataset_files or DatasetFiles(folder / "datasets")
-            context = AttemptContext(store, artifacts, files, training, worker, clock, stop, folder, epoch_ended)
-            end = _train(context, resume_point)
-            return record_end(context, end)
-        except StaleAttempt as error:  # superseded: another attempt or process owns the training, nothing is written
-            log.warning("%s", error)
-            return 0
-        except (
-            StoreError,
-            ArtifactError,
-        ) as error:  # no end can be recorded: the controller finds the attempt lost
-            log.error("%s", error)
-            return EXIT_INFRASTRUCTURE
+            context = AttemptContext(
+                store, artifacts, files, training, worker, clock, stop, folder, epoch_ended, undelivered, renew
+            )
+            end = _train(context, resume_point) if kept is None else _deliver_kept(context, kept)
+            code = record_end(context, end)
+            forget_kept(store, undelivered, done="" if end.kept else training_id)
+            return code
+    except StaleAttempt as error:  # superseded: another attempt or process owns the training, nothing is written
+        log.warning("%s", error)
+        return 0
+    except MachineTrouble as trouble:  # before the training was started
+        return block_attempt(store, training_id, attempt, clock(), trouble)
+    except (StoreError, ArtifactError) as error:  # no end can be recorded: the controller finds the attempt lost
+        log.error("%s", error)
+        return EXIT_INFRASTRUCTURE
+
+
+def _deliver_kept(context: AttemptContext, kept: Work) -> RunEnd:
+    """Delivers what an earlier attempt has trained on this machine."""
+    log.info("an earlier attempt has done the work: it is delivered")
+    try:
+        return deliver(context, kept)
+    except MachineTrouble as trouble:
+        return blocked(trouble)
 
 
 def _train(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
     """Trains, and turns whatever happens into the attempt's end. Raises StaleAttempt and StoreError only."""
+    end = _trained(context, resume_point)
+    if end.outcome in (AttemptOutcome.FAILED, AttemptOutcome.LOST):
+        trouble = find_trouble(context.artifacts, context.folder)
+        return end if trouble is None else blocked(trouble)
+    return end
+
+
+def _trained(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
     store, training = context.store, context.training
     stopping = persistently(
         lambda: TrialPausing.of(store, training) or TrialStopping.of(store, training), START_PATIENCE
@@ -97,6 +133,8 @@ def _train(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
         return run_engine(context, resume_point, reporter)
     except (StaleAttempt, StoreError):
         raise
+    except MachineTrouble as trouble:
+        return blocked(trouble)
     except TrainingDiverged as error:
         return diverged(logged_error(error))
     except (ArtifactError, ProcessLost) as error:
@@ -117,9 +155,14 @@ def _log_limit(config: JsonObject) -> int:
 
 @contextmanager
 def _attempt_folder() -> Iterator[tuple[Path, BoundedLog]]:
-    """A folder for this attempt's files, with everything that is logged meanwhile in its ``log.txt``."""
-    with temporary_folder() as folder:
-        handler = BoundedLog(folder / "log.txt")
+    """A folder for this attempt's files, with everything that is logged meanwhile in its ``log.txt``. Raises
+    MachineTrouble."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+            handler = BoundedLog(folder / "log.txt")
+        except OSError as error:
+            raise folder_trouble(error) from error
         log.addHandler(handler)
         try:
             yield folder, handler

@@ -9,17 +9,33 @@ import logging
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 
-from mitorch_service.errors import ArtifactError, MiTorchError
+from mitorch_service.errors import (
+    ArtifactError,
+    BrokenDocument,
+    MachineTrouble,
+    MiTorchError,
+    StaleAttempt,
+    StoreError,
+)
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import AttemptOutcome
-from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo, lost_too_often
+from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.models.training import (
+    MAX_BLOCKED_ATTEMPTS,
+    MAX_LOST_ATTEMPTS,
+    Training,
+    TrainingErrorInfo,
+    lost_too_often,
+)
 from mitorch_service.runs.bounded_log import last_lines
-from mitorch_service.runs.context import END_PATIENCE, AttemptContext
+from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.resume import delete_checkpoints
 from mitorch_service.runs.search_decision import SearchDecision
 from mitorch_service.runs.trial_values import with_trial_values
+from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import persistently
 from mitorch_service.stores.runs import RunEnd
 
@@ -55,6 +71,32 @@ def lost(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> R
     """The end of an attempt whose machine, storage or other process failed. It is repeated without using up a retry, as
     long as fewer than `MAX_LOST_ATTEMPTS` were lost."""
     return RunEnd(AttemptOutcome.LOST, error=error, artifacts=artifacts, reason=error.message)
+
+
+def blocked(trouble: MachineTrouble) -> RunEnd:
+    """The end of an attempt whose machine or storage could not be written. It is repeated and uses up no budget."""
+    error = logged_error(trouble)
+    return RunEnd(AttemptOutcome.BLOCKED, error=error, reason=error.message, kept=trouble.kept)
+
+
+def block_attempt(store: Store, training_id: str, attempt: int, at: datetime, trouble: MachineTrouble) -> int:
+    """Ends an attempt whose training was not started, because its machine or storage cannot be written; returns the
+    exit code. Raises nothing: an end that cannot be recorded is the controller's to find."""
+    error = logged_error(trouble)
+    try:
+        training = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
+        again = _may_retry(training, AttemptOutcome.BLOCKED)
+        outcome = AttemptOutcome.BLOCKED if again else AttemptOutcome.FAILED
+        status = TrainingStatus.NEW if again else TrainingStatus.FAILED
+        if training.cancel_requested_at is not None:
+            outcome, status = AttemptOutcome.CANCELED, TrainingStatus.CANCELED
+        end = partial(
+            store.queue.end_attempt, training_id, attempt, at, outcome, status, error, (TrainingStatus.QUEUED,)
+        )
+        persistently(end, START_PATIENCE)
+    except (StoreError, StaleAttempt, BrokenDocument) as failure:
+        log.error("%s", failure)
+    return EXIT_INFRASTRUCTURE
 
 
 def failed(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
@@ -103,6 +145,8 @@ def _write_end(context: AttemptContext, end: RunEnd) -> None:
     if not retried and end.outcome == AttemptOutcome.LOST:
         end = _lost_too_often(training, end)
     current = training.current_attempt()
+    if not retried and end.outcome == AttemptOutcome.BLOCKED:
+        end = replace(end, outcome=AttemptOutcome.FAILED)
     write = context.store.runs.retry_attempt if retried else context.store.runs.finish_training
     at = clock() if current is None else current.not_before(clock())
     persistently(lambda: write(training.id, training.attempt, worker, at, end), END_PATIENCE)
@@ -116,6 +160,8 @@ def _lost_too_often(training: Training, end: RunEnd) -> RunEnd:
 
 
 def _may_retry(training: Training, outcome: AttemptOutcome) -> bool:
+    if outcome == AttemptOutcome.BLOCKED:
+        return training.last_in_a_row(outcome) < MAX_BLOCKED_ATTEMPTS
     used = training.attempts_ended_as(outcome)
     if outcome == AttemptOutcome.LOST:
         return used + 1 < MAX_LOST_ATTEMPTS
@@ -123,6 +169,6 @@ def _may_retry(training: Training, outcome: AttemptOutcome) -> bool:
 
 
 def _exit_code(outcome: AttemptOutcome) -> int:
-    if outcome == AttemptOutcome.LOST:
+    if outcome in (AttemptOutcome.LOST, AttemptOutcome.BLOCKED):
         return EXIT_INFRASTRUCTURE
     return 1 if outcome in (AttemptOutcome.FAILED, AttemptOutcome.DIVERGED) else 0

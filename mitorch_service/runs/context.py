@@ -33,6 +33,8 @@ class AttemptContext:
     stop: threading.Event  # set from outside (SIGTERM), or once a person, a search or another attempt ends this one
     folder: Path  # of this attempt alone, deleted after it
     epoch_ended: Callable[[EpochResult], None] | None = None  # receives each epoch's result as well as the store
+    undelivered: Path | None = None  # where finished work is kept that cannot be delivered; None: nowhere
+    renew: Callable[[], ArtifactStore] | None = None  # opens the artifact store with the settings of this moment
 
     @property
     def log_file(self) -> Path:

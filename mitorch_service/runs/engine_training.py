@@ -15,6 +15,7 @@ from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.training import TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, finished, lost, record_end
 from mitorch_service.runs.context import END_PATIENCE, AttemptContext
+from mitorch_service.runs.delivery import Upload, Work, deliver, patiently
 from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.runs.resume import ResumePoint
 from mitorch_service.runs.search_decision import paused
@@ -86,16 +87,18 @@ def _train(
     evaluation = dict(outcome.evaluation)
     if "test" in lists:
         evaluation |= figures_of_test(evaluate(config, lists["test"], weights, reporter=reporter, plots=plots / "test"))
-    artifacts = {"model": context.put_file("model.pth", weights), **_store_plots(context, plots)}
-    return finished(context.training, evaluation, artifacts)
+    uploads = [_model(context, weights), *_plots(context, plots)]
+    return deliver(context, Work(finished(context.training, evaluation, {}), uploads, outcome.epochs))
 
 
 def _paused(context: AttemptContext, reporter: StoreReporter, outcome: TrainingOutcome) -> RunEnd:
     """Stores the weights, then the values by which its search compares the trial, before the end says that it paused:
     a slow database may not have recorded the last epoch yet."""
-    artifacts = {"model": context.put_file("model.pth", _save_weights(context, outcome))}
+    uploads = [_model(context, _save_weights(context, outcome))]
+    end = ended_by_search(paused(outcome.epochs, context.training.max_epochs), outcome.evaluation, {})
+    end = deliver(context, Work(end, uploads, outcome.epochs))
     reporter.flush(END_PATIENCE)
-    return ended_by_search(paused(outcome.epochs, context.training.max_epochs), outcome.evaluation, artifacts)
+    return end
 
 
 def _stopped(context: AttemptContext, reporter: StoreReporter, outcome: TrainingOutcome) -> RunEnd:
@@ -103,28 +106,31 @@ def _stopped(context: AttemptContext, reporter: StoreReporter, outcome: Training
     decision = reporter.decision
     if decision is None:
         return canceled()
-    artifacts = {"model": context.put_file("model.pth", _save_weights(context, outcome))}
-    return ended_by_search(decision, outcome.evaluation, artifacts)
+    uploads = [_model(context, _save_weights(context, outcome))]
+    return deliver(context, Work(ended_by_search(decision, outcome.evaluation, {}), uploads, outcome.epochs))
 
 
 def _save_weights(context: AttemptContext, outcome: TrainingOutcome) -> Path:
     from mitorch_service.training.networks.weights import save_weights
 
     file = context.folder / "model.pth"
-    save_weights(outcome.state_dict, file, outcome.metadata)
+    # on a full disk they wait in memory
+    patiently(context, lambda: save_weights(outcome.state_dict, file, outcome.metadata))
     return file
 
 
-def _store_plots(context: AttemptContext, folder: Path) -> dict[str, str]:
-    """Uploads each picture and table, by its name, and TensorBoard's files, and returns their addresses. Those of the
-    test are named ``test_…``."""
-    artifacts: dict[str, str] = {}
+def _model(context: AttemptContext, weights: Path) -> Upload:
+    return Upload("model", f"{context.training.id}/model.pth", weights)
+
+
+def _plots(context: AttemptContext, folder: Path) -> list[Upload]:
+    """Each picture and table, by its name, and TensorBoard's files. Those of the test are named ``test_…``."""
+    start, uploads = f"{context.training.id}/", []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         names = {folder: path.stem, folder / "test": f"test_{path.stem}"}
-        artifacts[names.get(path.parent, "tensorboard")] = context.put_file(
-            path.relative_to(context.folder).as_posix(), path
-        )
-    return artifacts
+        key = start + path.relative_to(context.folder).as_posix()
+        uploads.append(Upload(names.get(path.parent, "tensorboard"), key, path))
+    return uploads
 
 
 def _fetch_base(context: AttemptContext, config: TrainingConfig) -> Path | None:

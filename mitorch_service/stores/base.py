@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from mitorch_service.stores.controllers import ControllerVerbs
 from mitorch_service.stores.costs import CostVerbs
+from mitorch_service.stores.damaged import DamagedVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
 from mitorch_service.stores.jobs import JobVerbs
 from mitorch_service.stores.labels import LabelVerbs
@@ -38,6 +40,8 @@ class Store:
         self.datasets = DatasetVerbs(database)
         self.retention = RetentionVerbs(database)
         self.costs = CostVerbs(database)
+        self.damaged = DamagedVerbs(database)
+        self.controllers = ControllerVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -20,6 +21,8 @@ _WITHOUT = ("config", "error", "progress", "evaluation", "status_times", "trial"
 
 class Account(Document):
     """The part of a training that determines its cost."""
+
+    stored_as: ClassVar[str] = "training"
 
     id: str
     status: TrainingStatus

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitorch_service.errors import AlreadyExists, NotFound
+from mitorch_service.errors import AlreadyExists, BrokenDocument, NotFound
 from mitorch_service.models.dataset import Dataset, DatasetRef, dataset_id
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Listing, Query
@@ -34,8 +34,11 @@ class DatasetVerbs(Verbs):
 
     def remove_dataset(self, ref: DatasetRef) -> None:
         """Removes one version from the registry; its files stay. Raises NotFound."""
-        version = self.get_dataset(ref).version
-        self._database.remove("datasets", dataset_id(ref.name, version), {})
+        try:
+            id = self.get_dataset(ref).id
+        except BrokenDocument as broken:  # nobody can use it
+            id = broken.key
+        self._database.remove("datasets", id, {})
 
     def _names(self) -> list[str]:
         return [str(dataset.ref) for dataset in self.list_datasets().items]

@@ -58,6 +58,6 @@ def to_text(value: Any) -> str:
     return to_json(value, inf_nan_mode="constants").decode()
 
 
-def from_text(text: str) -> Any:
+def from_text(text: str | bytes) -> Any:
     """The reverse of `to_text`, except that times stay text."""
     return from_json(text)

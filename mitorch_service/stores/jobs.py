@@ -14,7 +14,7 @@ from mitorch_service.models.pareto_front import FrontTrial, front_artifacts
 from mitorch_service.models.status import ACTIVE_JOBS, OPEN, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Verbs
-from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.requests import ANY_ARRIVAL, Guarded, Listing, Query
 from mitorch_service.stores.transitions import change_job
 
 _WITHOUT_BULK = ("config", "error", "attempts")
@@ -62,15 +62,21 @@ class JobVerbs(Verbs):
                     yield Job.from_document(document)
             after = (page[-1]["arrival"], page[-1]["_id"]) if len(page) == _PAGE else None
 
-    def last_trial_number(self, job_id: str) -> int | None:
-        """The highest trial number created so far, or None before the first. A trial's arrival is its job's plus its
-        number, so the last in the queue's order is the one."""
+    def last_trial_number(self, job_id: str, arrival: int) -> int | None:
+        """The highest trial number created so far, or None before the first. A trial's arrival is its job's (`arrival`)
+        plus its number, so the last in the queue's order is the one, even if its document is damaged."""
         query = Query(
-            "trainings", {"job_id": job_id}, order=(("arrival", -1), ("_id", -1)), limit=1, without=_WITHOUT_BULK
+            "trainings",
+            {"job_id": job_id},
+            between=("arrival", *ANY_ARRIVAL),
+            order=(("arrival", -1), ("_id", -1)),
+            limit=1,
+            without=_WITHOUT_BULK,
         )
         for document in self._database.find(query):
-            number: int = document["trial"]["number"]
-            return number
+            trial = document.get("trial")
+            number = trial.get("number") if isinstance(trial, dict) else None
+            return number if isinstance(number, int) else int(document["arrival"]) - arrival
         return None
 
     def best_trials(
@@ -209,6 +215,7 @@ class JobVerbs(Verbs):
 
     def quarantine_job(self, job_id: object, at: datetime, reason: str) -> bool:
         """Fails a job that cannot be read, so that it blocks nothing."""
+        self._database.mend("jobs", job_id)
         changes = {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
         change = change_job(job_id, ACTIVE_JOBS, JobStatus.FAILED, at, {}, changes)
         return self._database.change(change) is not None

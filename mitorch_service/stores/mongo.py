@@ -11,6 +11,8 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 import pymongo
+from bson import ObjectId
+from bson.errors import BSONError
 from pymongo import ReadPreference, errors
 from pymongo.server_description import ServerDescription
 from pymongo.uri_parser import split_options
@@ -54,6 +56,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     ],
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
+    "controllers": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
         [("job_id", 1), ("bracket", 1), ("paused", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
@@ -72,7 +75,7 @@ class MongoStore(Store):
 
 
 class MongoDatabase(Primitives):
-    """One database: five collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
+    """One database: six collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 
     def __init__(self, uri: str, name: str) -> None:
@@ -83,7 +86,13 @@ class MongoDatabase(Primitives):
             if options := uri.partition("?")[2]:
                 split_options(options, validate=True, warn=False)  # raises for what the client would ignore
             self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
-                uri, tz_aware=True, appname="mitorch", **timeouts
+                uri,
+                tz_aware=True,
+                appname="mitorch",
+                # A value that Python cannot hold must not fail the whole answer: its document is set aside.
+                datetime_conversion="DATETIME_AUTO",
+                unicode_decode_error_handler="replace",
+                **timeouts,
             )
         except (errors.PyMongoError, ValueError, OSError) as error:  # OSError: of its files for TLS
             problem = mask_secrets(str(error))
@@ -195,11 +204,22 @@ class MongoDatabase(Primitives):
 
         return self._call(upsert)
 
-    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+    def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
+        where, status = {"_id": document["_id"]}, {"status": 1}
+        before = self._call(
+            lambda: self._db[collection].find_one_and_replace(where, dict(document), projection=status, upsert=True)
+        )
+        if collection == "trainings":
+            self._count_moves([("" if before is None else str(before.get("status")), str(document["status"]))])
+
+    def keys_of(self, text: str) -> tuple[object, ...]:
+        return (text, ObjectId(text)) if ObjectId.is_valid(text) else (text,)
+
+    def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
         guard, status = _guard(id, expect), {"status": 1}
         document = self._call(lambda: self._db[collection].find_one_and_delete(guard, projection=status))
         if document is not None and collection == "trainings":
-            self._counts.add({document["status"]: -1})
+            self._counts.add({str(document.get("status")): -1})
         return document is not None
 
     def remove_between(self, collection: Collection, low: str, high: str) -> int:
@@ -285,7 +305,7 @@ class MongoDatabase(Primitives):
         except errors.ServerSelectionTimeoutError:
             problem = mask_secrets(unreachable_reason(self._servers()))
             raise self._unavailable(f"cannot be reached ({problem})") from None  # the driver adds its whole topology
-        except (errors.PyMongoError, OverflowError, ValueError, TypeError) as error:
+        except (errors.PyMongoError, BSONError, OverflowError, ValueError, TypeError) as error:
             problem = mask_secrets(reason(error))
             if isinstance(error, errors.ConnectionFailure):
                 raise self._unavailable(f"cannot be reached ({problem})") from error

@@ -89,7 +89,20 @@ class Primitives(ABC):
         return after if after is not None and self.put(collection, document, fence) else None
 
     @abstractmethod
-    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[object, ...]]) -> bool:
+    def replace(self, collection: Collection, document: Mapping[str, object]) -> None:
+        """Stores the whole document in the place of whatever has its `_id`, or anew."""
+
+    def mend(self, collection: Collection, id: object) -> bool:
+        """Stores what can be read of a document whose stored text is none, marked as DAMAGED, so that it can be
+        changed again. False if it is none of these (a server that checks what it stores has none)."""
+        return False
+
+    def keys_of(self, text: str) -> tuple[object, ...]:
+        """Returns the values of an `_id` that people write so."""
+        return (text,)
+
+    @abstractmethod
+    def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[object, ...]]) -> bool:
         """Deletes one document if the guard holds; returns whether it did."""
 
     @abstractmethod

@@ -141,6 +141,7 @@ class QueueVerbs(Verbs):
 
     def quarantine_training(self, training_id: object, at: datetime, reason: str) -> bool:
         """Fails a training whose document cannot be read, so that it neither blocks the queue nor disappears."""
+        self._database.mend("trainings", training_id)
         error = {"type": "BrokenDocument", "message": reason, "log_tail": []}
         changes = {"status_times": {TrainingStatus.FAILED.value: at}, "error": error}  # the times may be what is broken
         change = change_training(training_id, OPEN, TrainingStatus.FAILED, at, {}, changes)

@@ -22,6 +22,7 @@ from mitorch_service.stores.transitions import change_training
 
 _WITHOUT_BULK = ("config", "error")
 _IDS_AT_ONCE = 400
+_KINDS = {"number": int, "loss": float, "attempt": int}
 _BEST_FIRST: tuple[tuple[str, Literal[1]], ...] = (("loss", 1), ("_id", 1))
 
 
@@ -129,4 +130,6 @@ class RungVerbs(Verbs):
         return self._database.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
     def _records(self, query: Query) -> list[RungRecord]:
-        return [RungRecord(d["_id"], d["number"], d["loss"], d["attempt"]) for d in self._database.find(query)]
+        """Leaves out what is no record: its trial is then compared as one that has not come so far."""
+        found = [d for d in self._database.find(query) if all(isinstance(d.get(f), k) for f, k in _KINDS.items())]
+        return [RungRecord(d["_id"], d["number"], d["loss"], d["attempt"]) for d in found]

@@ -27,6 +27,7 @@ class RunEnd:
     trial_values: Sequence[float] = ()  # in its place where a trial has several objectives; only if all are finite
     job_id: str | None = None  # with `trial_values`: whose front they belong to
     reason: str | None = None
+    kept: bool = False  # whether its work is on the machine, to be delivered by the next attempt there
 
 
 _PAGE = 1000
@@ -113,7 +114,9 @@ class RunVerbs(Verbs):
 
     def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
         """Ends an attempt but not the training, which goes back to `new` for the next one. Raises StaleAttempt."""
+        kept = {f"attempts.{attempt - 1}.kept": True} if end.kept else {}
         changes = {
+            **kept,
             **ended_attempt(attempt, end.outcome, end.reason, at),
             "error": None if end.error is None else end.error.to_document(),
             "fence": 0,

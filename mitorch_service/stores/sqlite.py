@@ -8,17 +8,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mitorch_service.errors import StoreError
+from mitorch_service.errors import BrokenDocument, StoreError
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.document_paths import from_text, guard_holds, set_at, to_text, value_at
+from mitorch_service.stores.document_paths import guard_holds, set_at, to_text, value_at
 from mitorch_service.stores.primitives import Primitives
-from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
+from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal, StoredDocument
+from mitorch_service.stores.salvage import check_status, parse_document, salvage_document
 from mitorch_service.stores.sqlite_connection import SqliteConnection
+from mitorch_service.stores.sqlite_query import column_names, conditions_of, query_columns, source_of, tag_rows
 from mitorch_service.stores.sqlite_schema import TABLES
 
-_TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
 _CHECKPOINT_MILLISECONDS = 2000  # while it waits for readers nobody can write
 _INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
 _VARIABLES = 500  # in one statement; SQLite before 3.32 takes 999
@@ -47,25 +48,25 @@ class SqliteDatabase(Primitives):
             self._connection.rows("SELECT count(*) FROM sqlite_schema", ())
         return f"SQLite {sqlite3.sqlite_version}, {self._connection.where}"
 
+    def close(self) -> None:
+        self._connection.close()
+
     def check_writes(self) -> None:
         with self._connection.transaction():
             self._connection.db.execute("UPDATE training_counts SET n = n WHERE job_id = ''")
 
-    def close(self) -> None:
-        self._connection.close()
-
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         rows: dict[str, tuple[Any, ...]] = {}
-        tags: dict[str, list[tuple[str, int, str]]] = {}
+        tags: dict[str, list[tuple[str, Any, Any]]] = {}
         for document in documents:  # one is held at a time: many would keep Python's collector busy
             id = document["_id"]
             if id not in rows:
                 rows[id] = tuple(self._row(collection, document).values())
-                tags[id] = _tag_rows(document) if collection == "trainings" else []
+                tags[id] = tag_rows(document) if collection == "trainings" else []
         with self._connection.transaction():
             for id in self._present(collection, list(rows)):
                 del rows[id], tags[id]
-            names = _names(collection)
+            names = column_names(collection)
             sql = f"INSERT INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
             self._connection.db.executemany(sql, rows.values())
             self._connection.db.executemany(
@@ -77,18 +78,20 @@ class SqliteDatabase(Primitives):
         sql, values = self._select(query)
         with self._connection.errors():
             rows = self._connection.rows(sql, values)
-        for body, apart in rows:
-            document: dict[str, Any] = from_text(body)
-            if apart is not None:
-                document[TABLES[query.collection].apart or ""] = from_text(apart)
+        name = TABLES[query.collection].apart
+        for id, body, apart in rows:
+            try:
+                document = parse_document(id, body, apart, name)
+            except ValueError:
+                document = self._salvage(query.collection, id) or {"_id": id}
             for field in query.without:
                 document.pop(field, None)
             yield document
 
     def count(self, query: Query) -> int:
-        conditions, values = _conditions(query)
+        conditions, values = conditions_of(query)
         with self._connection.errors():
-            number: int = self._connection.rows(f"SELECT count(*) FROM {_source(query)} {conditions}", values)[0][0]
+            number: int = self._connection.rows(f"SELECT count(*) FROM {source_of(query)} {conditions}", values)[0][0]
         return number
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
@@ -117,7 +120,18 @@ class SqliteDatabase(Primitives):
             after = self._change(change)
             return after if after is not None and self._put(collection, document, fence) else None
 
-    def remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+    def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
+        with self._connection.transaction():
+            self._replace(collection, document)
+
+    def mend(self, collection: Collection, id: object) -> bool:
+        with self._connection.transaction():
+            document = self._salvage(collection, id)
+            if document is not None:
+                self._replace(collection, document)
+            return document is not None
+
+    def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
         with self._connection.transaction():
             return self._remove(collection, id, expect)
 
@@ -154,13 +168,12 @@ class SqliteDatabase(Primitives):
         )
 
     def _change(self, change: Guarded) -> dict[str, Any] | None:
-        rows = self._connection.rows(f"SELECT body FROM {change.collection} WHERE _id = ?", (change.id,))
-        document: dict[str, Any] | None = from_text(rows[0][0]) if rows else None
+        document = self._read(change.collection, change.id)
         if document is None or not guard_holds(document, change.expect):
             return None
         columns, apart = TABLES[change.collection].columns, TABLES[change.collection].apart
         before = {path: value_at(document, path) for path in columns}
-        tagged = _tag_rows(document) if change.collection == "trainings" and "tags" in change.set else None
+        tagged = tag_rows(document) if change.collection == "trainings" and "tags" in change.set else None
         try:
             for path, value in change.set.items():
                 set_at(document, path, value)
@@ -176,24 +189,37 @@ class SqliteDatabase(Primitives):
         self._connection.db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
         if tagged is not None:
             self._untag(tagged)
-            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", _tag_rows(document))
+            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
         return document
 
     def _try_change(self, change: Guarded) -> bool:
         """Returns False for a damaged document, of which nothing was written, so that the other changes stay."""
         try:
             return self._change(change) is not None
-        except StoreError:
+        except (StoreError, BrokenDocument):
             return False
 
     def _put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
-        found = self._connection.rows(f"SELECT body FROM {collection} WHERE _id = ?", (document["_id"],))
-        if found and from_text(found[0][0])[fence] > document[fence]:
-            return False
+        try:
+            found = self._read(collection, document["_id"])
+            if found is not None and found[fence] > document[fence]:
+                return False
+        except (BrokenDocument, KeyError, TypeError):  # it is damaged: nothing is lost
+            pass
         row = self._row(collection, document)
         sql = f"INSERT OR REPLACE INTO {collection} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
         self._connection.db.execute(sql, tuple(row.values()))
         return True
+
+    def _replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
+        row = self._row(collection, document)
+        names, marks = ", ".join(row), ", ".join("?" * len(row))
+        # REPLACE would delete the row before without its trigger, and so miscount.
+        sets = ", ".join(f"{name} = excluded.{name}" for name in row if name != "_id")
+        sql = f"INSERT INTO {collection} ({names}) VALUES ({marks}) ON CONFLICT (_id) DO UPDATE SET {sets}"
+        self._connection.db.execute(sql, tuple(row.values()))
+        if collection == "trainings":
+            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
 
     def _row(self, collection: Collection, document: Mapping[str, Any]) -> dict[str, Any]:
         table = TABLES[collection]
@@ -218,28 +244,55 @@ class SqliteDatabase(Primitives):
     def _select(self, query: Query) -> tuple[str, tuple[Any, ...]]:
         apart = TABLES[query.collection].apart
         second = "NULL" if apart is None or apart in query.without else apart
-        conditions, values = _conditions(query)
-        columns = _columns(query)
+        conditions, values = conditions_of(query)
+        columns = query_columns(query)
         order = ", ".join(f"{columns[path]} {'ASC' if sign > 0 else 'DESC'}" for path, sign in query.order)
-        sql = f"SELECT body, {second} FROM {_source(query)} {conditions}"
+        table = query.collection  # as bytes: text that is not UTF-8 would fail the whole query
+        source = source_of(query)
+        sql = f"SELECT {table}._id, CAST(body AS BLOB), CAST({second} AS BLOB) FROM {source} {conditions}"
         if order:
             sql += f" ORDER BY {order}"
         if query.limit is not None:
             sql += f" LIMIT {int(query.limit)}"
         return sql, values
 
-    def _remove(self, collection: Collection, id: str, expect: Mapping[str, tuple[Any, ...]]) -> bool:
-        rows = self._connection.rows(f"SELECT body FROM {collection} WHERE _id = ?", (id,))
-        document = from_text(rows[0][0]) if rows else None
+    def _remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
+        try:
+            document = self._read(collection, id)
+        except BrokenDocument:
+            document = self._salvage(collection, id)
         if document is None or not guard_holds(document, expect):
             return False
         self._connection.db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
         if collection == "trainings":
-            self._untag(_tag_rows(document))
+            self._untag(tag_rows(document))
         return True
 
-    def _untag(self, rows: Sequence[tuple[str, int, str]]) -> None:
+    def _untag(self, rows: Sequence[tuple[str, Any, Any]]) -> None:
         self._connection.db.executemany("DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?", rows)
+
+    def _read(self, collection: Collection, id: object) -> StoredDocument | None:
+        """The document without what is stored apart. Raises BrokenDocument if its text is none."""
+        rows = self._connection.rows(f"SELECT CAST(body AS BLOB) FROM {collection} WHERE _id = ?", (id,))
+        try:
+            return parse_document(id, rows[0][0]) if rows else None
+        except ValueError as error:
+            raise BrokenDocument(collection.removesuffix("s"), id, f"its stored text is damaged ({error})") from error
+
+    def _salvage(self, collection: Collection, id: object) -> StoredDocument | None:
+        """Returns what can be read of a document whose text is none, or has another status than its row; else None."""
+        table = TABLES[collection]
+        names = ["CAST(body AS BLOB)", f"CAST({table.apart or 'NULL'} AS BLOB)", *table.columns.values()]
+        for body, apart, *values in self._connection.rows(
+            f"SELECT {', '.join(names)} FROM {collection} WHERE _id = ?", (id,)
+        ):
+            columns = dict(zip(table.columns, values, strict=True))
+            try:
+                document = parse_document(id, body, apart, table.apart)
+                check_status(document, columns)
+            except ValueError as error:
+                return salvage_document(id, body, apart, table.apart, columns, str(error))
+        return None
 
     def _remove_with_records(self, removal: Removal) -> bool:
         if not self._remove(removal.collection, removal.id, removal.expect):
@@ -268,49 +321,3 @@ class SqliteDatabase(Primitives):
     def _pages(self) -> int:
         number: int = self._connection.rows("PRAGMA page_count", ())[0][0]
         return number
-
-
-def _names(collection: Collection) -> list[str]:
-    """The columns of a table, in the order of `_row`."""
-    table = TABLES[collection]
-    return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
-
-
-def _tag_rows(training: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    """Returns the rows of a training in the table of tags."""
-    return [(tag, training["arrival"], training["_id"]) for tag in training.get("tags") or ()]
-
-
-def _source(query: Query) -> str:
-    return _TAGGED if "tags" in query.where else query.collection
-
-
-def _columns(query: Query) -> dict[str, str]:
-    """Dotted path -> column; a search by tag walks the table of tags, in its order."""
-    columns = {"_id": "_id", **TABLES[query.collection].columns}
-    if "tags" in query.where:
-        columns |= {"tags": "tagged.tag", "arrival": "tagged.arrival", "_id": "tagged._id"}
-    return columns
-
-
-def _conditions(query: Query) -> tuple[str, tuple[Any, ...]]:
-    columns = _columns(query)
-    parts: list[str] = []
-    values: list[Any] = []
-    for path, value in query.where.items():
-        if isinstance(value, tuple):
-            parts.append(f"{columns[path]} IN ({', '.join('?' * len(value))})")
-            values += value
-        else:
-            parts.append(f"{columns[path]} = ?")
-            values.append(value)
-    if query.between is not None:
-        path, low, high = query.between
-        parts.append(f"{columns[path]} >= ? AND {columns[path]} < ?")
-        values += [low, high]
-    if query.after is not None:
-        names = ", ".join(columns[path] for path, _ in query.order)
-        marks = ", ".join("?" * len(query.order))
-        parts.append(f"({names}) {'>' if query.order[0][1] > 0 else '<'} ({marks})")
-        values += query.after
-    return ("WHERE " + " AND ".join(parts) if parts else ""), tuple(values)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ TABLES: dict[Collection, Table] = {
     "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival", "name": "name"}, apart="config"),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
+    "controllers": Table({}),
     "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
 
@@ -84,13 +85,9 @@ _NAMES = tuple(
         "CREATE INDEX {table}_name ON {table} (name, arrival, _id) WHERE name IS NOT NULL",
     )
 )
-_NEW_IN = {
-    2: _RUNGS,
-    3: _UNMERGED,
-    4: _PAUSED,
-    5: _PAUSED_STATUS,
-    6: _NAMES,
-}  # version -> what it adds to the one before
+_CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+# version -> what it adds to the one before
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS}
 
 DDL = (
     """CREATE TABLE trainings (
@@ -126,6 +123,7 @@ DDL = (
     *_RUNGS,
     *_UNMERGED,
     *_PAUSED,
+    *_CONTROLLERS,
     *_NAMES,
 )
 

@@ -103,7 +103,7 @@ def measured(
     read = time.perf_counter()
     controller.tick(NOW)
     end = time.perf_counter()
-    created = store.jobs.last_trial_number(job.id)
+    created = store.jobs.last_trial_number(job.id, job.arrival)
     assert created == trials + OPEN - 1, created
     store.close()
     return {"reading": round(read - begin, 3), "pass": round(end - read, 3)} | telling

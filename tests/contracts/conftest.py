@@ -91,6 +91,18 @@ def store(open_store: Callable[[], Store]) -> Store:
 
 
 @pytest.fixture
+def mongo_store(mongodb_uri: str) -> Iterator[Store]:
+    """A prepared store on MongoDB only."""
+    database = Database("mongo", mongodb_uri)
+    store = database.open()
+    store.prepare()
+    yield store
+    store.close()
+    with pymongo.MongoClient[dict[str, object]](database.where) as client:
+        client.drop_database(database.name)
+
+
+@pytest.fixture
 def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
     """Every query that the store is asked to find or count from now on, while it goes on answering."""
     queries: list[Query] = []

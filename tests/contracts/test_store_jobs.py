@@ -69,9 +69,12 @@ def test_a_job_has_been_running_since_it_started(store: Store) -> None:
 
 def test_the_last_trial_number_is_found(store: Store) -> None:
     job = new_id()
-    assert store.jobs.last_trial_number(job) is None
+    assert store.jobs.last_trial_number(job, 1000) is None
     store.queue.add_trainings([a_trial(job, number, arrival=1000 + number) for number in (0, 10, 9, 2)])
-    assert store.jobs.last_trial_number(job) == 10
+    assert store.jobs.last_trial_number(job, 1000) == 10
+    primitives(store).insert("trainings", [{**a_trial(job, 11, arrival=1011).to_document(), "trial": {"number": "?"}}])
+    primitives(store).insert("trainings", [{**a_trial(job, 12).to_document(), "arrival": "late"}])
+    assert store.jobs.last_trial_number(job, 1000) == 11
 
 
 @pytest.mark.parametrize(("direction", "expected"), [("minimize", [1, 2, 0]), ("maximize", [0, 2, 1])])
@@ -196,7 +199,7 @@ def test_a_final_training_is_found_by_its_job_and_is_none_of_its_trials(store: S
     assert (final.belongs_to, trial.belongs_to, a_training().belongs_to) == (job.id, job.id, None)
     assert store.trainings.count_trainings(job.id) == {"new": 1}
     assert store.trainings.count_trainings() == {"new": 2}
-    assert store.jobs.last_trial_number(job.id) == 0
+    assert store.jobs.last_trial_number(job.id, job.arrival) == 0
     assert [row.id for row in store.jobs.best_trials(job.id, "minimize", 9).items] == [trial.id]
     assert [row.id for row in store.jobs.iterate_trials(job.id)] == [trial.id]
     accounts = {account.id: account.refit for page in store.costs.account_pages(0) for account in page.items}

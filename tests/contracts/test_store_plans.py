@@ -28,6 +28,11 @@ def find_by_prefix(store: Store) -> None:
         store.trainings.resolve_id("00000000-0000")
 
 
+def find_damaged(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.damaged.find("00000000-0000")
+
+
 def _tag(store: Store, id: str) -> None:
     with pytest.raises(NotFound):
         store.labels.change_tags("training", id, list)
@@ -63,7 +68,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "curve": lambda store: store.runs.curve(new_id()),
     "last record of a curve": lambda store: store.runs.last_result(new_id()),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
-    "last trial": lambda store: store.jobs.last_trial_number(JOB),
+    "last trial": lambda store: store.jobs.last_trial_number(JOB, 0),
     "best trials": lambda store: store.jobs.best_trials(JOB, "minimize", 5),
     "best trials, maximized": lambda store: store.jobs.best_trials(JOB, "maximize", 5),
     "best trials, later page": lambda store: store.jobs.best_trials(JOB, "minimize", 5, (0.5, new_id())),
@@ -97,6 +102,8 @@ READS: dict[str, Callable[[Store], Any]] = {
     "what is unchanged": lambda store: store.retention.unchanged([a_training(), a_training()]),
     "trials of a job": lambda store: store.retention.count_trials(JOB),
     "jobs that ended": lambda store: list(store.retention.ended_jobs(NOW)),
+    "the last pass of a controller": lambda store: store.controllers.last_pass(),
+    "a document by the id that people write": find_damaged,
     "studies": lambda store: list(store.studies.study_jobs()),
     "one study": lambda store: store.studies.study_job("00000000-0000"),
     "some trials of a study": lambda store: list(store.studies.study_trials_among([new_id(), new_id()])),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import TrainingErrorInfo
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.runs import RunEnd
 from tests.samples import NOW, a_training, an_attempt
 
 LOST = TrainingErrorInfo(type="Lost", message="it is gone")
@@ -37,3 +38,13 @@ def test_a_pass_ends_no_attempt_before_it_has_started(store: Store) -> None:
 
 def test_the_store_tells_the_time(store: Store) -> None:
     assert abs(store.now() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_an_attempt_that_its_own_run_calls_lost_reads_as_one_that_a_pass_calls_so(store: Store) -> None:
+    training = a_training()
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
+    store.runs.start_training(training.id, 1, "worker", NOW)
+    store.runs.finish_training(training.id, 1, "worker", NOW, RunEnd(AttemptOutcome.LOST, error=LOST, reason="gone"))
+    ended = store.trainings.get_training(training.id)
+    assert (ended.status, ended.attempts[0].outcome) == (TrainingStatus.FAILED, AttemptOutcome.LOST)

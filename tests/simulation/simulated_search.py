@@ -26,8 +26,8 @@ Loss = Callable[[Training, int], float]  # training, epoch -> val_loss; NaN: it 
 ROUNDS = 600
 
 
-class Killed(Exception):
-    """The controller's process dies here."""
+class Killed(BaseException):
+    """The controller's process dies here, whatever would handle an error."""
 
 
 class SimulatedSearch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -70,13 +71,14 @@ class BlobArtifactStore(ArtifactStore):
             return sum(pool.map(self._delete, keys))
 
     def check(self) -> str:
-        key = ".doctor/doctor.txt"
+        trial = f".doctor-{uuid.uuid4().hex}"  # several may check at the same time
+        key = f"{trial}/doctor.txt"
         with self._errors(key), TemporaryDirectory() as folder:
             source = Path(folder, "doctor.txt")
             source.write_text("written by mitorch doctor\n")
             self.put(key, source)
             self.get(key, Path(folder, "back.txt"))
-        self.delete(".doctor/")
+        self.delete(f"{trial}/")
         expiry = sas_expiry(self._sas)
         return self._where + (f", until the SAS token expires on {expiry:%Y-%m-%d %H:%M} UTC" if expiry else "")
 

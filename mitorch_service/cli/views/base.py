@@ -12,6 +12,8 @@ from mitorch_service.cli.views.page import Page
 class View(ABC):
     """Reads something, once or again and again until it has ended."""
 
+    waits = True  # whether what was shown, as long as it has not ended, needs a controller
+
     @abstractmethod
     def read(self) -> Page:
         """Reads what a person is shown."""

@@ -11,6 +11,7 @@ from mitorch_service.cli.views.output import show_json
 from mitorch_service.errors import MiTorchError
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.operations.lifecycle import Change
+from mitorch_service.operations.repair import Repair
 from mitorch_service.wording.counted import counted
 
 
@@ -36,6 +37,14 @@ def delete_text(change: Change) -> str:
     if change.kind == "job":
         return f"job {change.id} deleted with {counted(change.trials, 'trial')}"
     return f"training {change.id} deleted"
+
+
+def repair_text(done: Repair) -> str:
+    if not done.was_damaged:
+        return f"{done.kind} {done.id} can be read: nothing to repair"
+    lost = f"; lost: {', '.join(done.lost)}" if done.lost else ""
+    again = f"; micontrol retry {done.id} runs it again" if (done.kind, done.status) == ("training", "failed") else ""
+    return f"{done.kind} {done.id} repaired: it is {done.status}{lost}{again}"
 
 
 def tag_text(change: Change) -> str:

@@ -32,6 +32,8 @@ _COLUMNS = (
 class JobsView(View):
     """The jobs: active ones by priority, then the others, newest first."""
 
+    waits = False  # the list may hold ended jobs only
+
     def __init__(self, store: Store, limit: int, name: str | None = None) -> None:
         """`name`: only those with this name."""
         self._store = store

@@ -72,7 +72,7 @@ class PlainProgress(PassProgress):
         self._said = set()
         for event in report.events:
             if event.text not in before:  # a cluster that stays unreachable is reported once
-                self.note(event.text, event.failed)
+                self.note(event.text + (f"\n{event.trace}" if event.trace else ""), event.failed)
             self._said.add(event.text)
         for training in report.snapshot.active:
             self._epoch(training)
@@ -108,7 +108,7 @@ class LiveProgress(PassProgress):
         self._said = set()
         for event in report.events:
             if event.text not in before:
-                self.note(event.text, event.failed)
+                self.note(event.text + (f"\n{event.trace}" if event.trace else ""), event.failed)
             self._said.add(event.text)
         self._live.update(self._table(report))
 

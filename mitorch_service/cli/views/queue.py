@@ -9,7 +9,7 @@ from mitorch_service.cli.views.base import View
 from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.page import Block, Column, Lines, Page, Table, text
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.reports.queue import by_status, main_result, read_queue
 from mitorch_service.reports.remaining import training_remaining
@@ -45,6 +45,8 @@ class QueueView(View):
     def read(self) -> Page:
         now = datetime.now(UTC)
         report = read_queue(self._store, self._filter, self._limit)
+        known = report.matches.by_status
+        self.waits = known is None or any(status in known for status in OPEN)
         rows = [_row(training, now) for training in report.trainings]
         blocks: list[Block] = [Table("trainings", _COLUMNS, rows)]
         if report.unreadable:

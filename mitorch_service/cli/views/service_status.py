@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import click
+
 from mitorch_service.cli.views.output import show_json, show_table
 from mitorch_service.cli.views.page import Column
+from mitorch_service.models.heartbeat import missing_controller, pass_text
+from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.reports.service_status import ClusterStatus, ServiceStatus
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
@@ -13,6 +19,15 @@ _JOB_COLUMNS = (
     Column("priority", 3),
     Column("name", 2, 12),
     Column("trials", 1, 20),
+)
+_RUNNING_COLUMNS = (
+    Column("training"),
+    Column("status"),
+    Column("cluster", 2, 12),
+    Column("epoch", 1),
+    Column("name", 3, 12),
+    Column("job", 4),
+    Column("since", 5),
 )
 _QUEUE_COLUMNS = (
     Column("next"),
@@ -24,8 +39,11 @@ _QUEUE_COLUMNS = (
 )
 
 
-def show_status(status: ServiceStatus) -> None:
-    """Prints clusters, counts, active jobs and the head of the queue as tables."""
+def show_status(status: ServiceStatus, now: datetime) -> None:
+    """Prints the controller's last pass, and clusters, counts, active jobs, what runs and the head of the queue as
+    tables."""
+    missing = missing_controller(status.controller, now)
+    click.echo(f"controller: {missing or pass_text(status.controller, now)}")
     rows = [_cluster_row(name, cluster) for name, cluster in status.clusters.items()]
     show_table("clusters", _CLUSTER_COLUMNS, rows)
     show_table("trainings", ("status", "count"), list(status.counts.items()))
@@ -33,6 +51,8 @@ def show_status(status: ServiceStatus) -> None:
         show_table(
             "active jobs", _JOB_COLUMNS, [(j.id[:8], j.status, j.priority, j.name, j.counts) for j in status.jobs]
         )
+    if status.running:
+        show_table("running", _RUNNING_COLUMNS, [_running_row(row) for row in status.running])
     if status.queue:
         show_table(
             "head of the queue",
@@ -42,9 +62,11 @@ def show_status(status: ServiceStatus) -> None:
                 for r in status.queue
             ],
         )
+    for broken in status.unreadable:
+        click.echo(str(broken), err=True)
 
 
-def show_status_json(status: ServiceStatus) -> None:
+def show_status_json(status: ServiceStatus, now: datetime) -> None:
     """Prints the same as one JSON document."""
     show_json(
         {
@@ -52,8 +74,24 @@ def show_status_json(status: ServiceStatus) -> None:
             "trainings": status.counts,
             "jobs": [job.id for job in status.jobs],
             "queue": [row.to_document() for row in status.queue],
+            "running": [row.to_document() for row in status.running],
+            "controller": _controller_json(status, now),
+            "unreadable": [{"id": str(one.key), "reason": one.reason} for one in status.unreadable],
         }
     )
+
+
+def _running_row(row: TrainingRow) -> tuple[object, ...]:
+    attempt = row.current_attempt()
+    epoch = epochs_text(0 if row.progress is None else row.progress.epoch, row.max_epochs)
+    job, since = row.job_id[:8] if row.job_id else None, row.status_times.get(row.status)
+    return row.id[:8], row.status, attempt.cluster if attempt else None, epoch, row.name, job, since
+
+
+def _controller_json(status: ServiceStatus, now: datetime) -> object:
+    """The last pass of any controller, and whether another one should have been made since."""
+    last = {} if status.controller is None else status.controller.model_dump(exclude={"id"})
+    return {"at": None, **last, "missing": missing_controller(status.controller, now) is not None}
 
 
 def _cluster_row(name: str, cluster: ClusterStatus) -> tuple[object, ...]:

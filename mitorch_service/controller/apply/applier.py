@@ -105,8 +105,9 @@ class ActionApplier:
         while self._pending:
             if not in_time():
                 return False
-            with self._events.collect_errors():
-                self.apply(self._pending.popleft(), now)
+            step = self._pending.popleft()
+            with self._events.collect_errors(_name(step)):
+                self.apply(step, now)
         return True
 
     @singledispatchmethod
@@ -244,6 +245,12 @@ def _steps(actions: Sequence[Action]) -> list[Step]:
         *(SubmitBatch(submits[i : i + _SUBMISSIONS_A_STEP]) for i in range(0, len(submits), _SUBMISSIONS_A_STEP)),
         *(LaunchBatch(launches[i : i + _SUBMISSIONS_A_STEP]) for i in range(0, len(launches), _SUBMISSIONS_A_STEP)),
     ]
+
+
+def _name(step: Step) -> str:
+    """The step with the document that it is about, if there is one."""
+    about = [f"{kind} {id}" for kind in ("job", "training") if (id := getattr(step, f"{kind}_id", None))]
+    return f"{type(step).__name__} of {about[-1]}" if about else type(step).__name__
 
 
 def _resumption(action: ResumeTrial) -> str:

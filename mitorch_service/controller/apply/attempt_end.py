@@ -63,4 +63,7 @@ class AttemptEnds:
             log = self._backends[attempt.cluster].logs(attempt.run_name)
         except (BackendError, KeyError):  # the attempt ends without the log of a cluster that is down or gone
             return []
+        except Exception as error:  # noqa: BLE001 - nor does it wait for one that is out of order
+            self._events.note_fault(f"the log of {attempt.run_name}", error)
+            return []
         return [mask_secrets(line) for line in log.splitlines()[-_LOG_TAIL_LINES:]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from mitorch_service.backends.base import Backend
+from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.controller.apply.attempt_end import AttemptEnds
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.pass_report import PassCount
@@ -55,12 +55,24 @@ class Launcher:
     def _submit_to(self, cluster: str, claimed: Sequence[Launch | Submit]) -> list[Answer]:
         backend = self._backends[cluster]
         try:
-            requests = [backend.prepare(one.training_id, one.attempt.number, one.resources) for one in claimed]
+            prepared = [self._prepare(backend, one) for one in claimed]
         except BackendUnavailable:
             raise
         except BackendError as error:  # nothing was submitted
             return [RunRefused(cluster, error.problem, error.remedy) for _ in claimed]
-        return backend.submit_all(requests)
+        answers = iter(backend.submit_all([one for one in prepared if isinstance(one, RunRequest)]))
+        return [next(answers) if isinstance(one, RunRequest) else one for one in prepared]
+
+    def _prepare(self, backend: Backend, one: Launch | Submit) -> RunRequest | RunRefused:
+        """The request, or why this one has none: a fault with it keeps no other from its start. Raises BackendError."""
+        try:
+            return backend.prepare(one.training_id, one.attempt.number, one.resources)
+        except BackendError:
+            raise
+        except Exception as error:  # noqa: BLE001 - recorded with its traceback
+            self._events.note_fault(f"training {one.training_id}", error)
+            problem = f"the request of training {one.training_id[:8]} cannot be built ({error})"
+            return RunRefused(one.attempt.cluster, problem, "See the output of the controller.", of_request=True)
 
     def _record(self, answered: Sequence[tuple[Launch | Submit, Answer]], now: datetime) -> None:
         accepted: list[tuple[str, int, str | None]] = []
@@ -84,7 +96,7 @@ class Launcher:
         takes_others = any(isinstance(one, Launch) and not isinstance(answer, BackendError) for one, answer in answered)
         for one, answer in answered:
             if isinstance(answer, RunRefused):
-                with self._events.collect_errors():
+                with self._events.collect_errors(f"training {one.training_id}"):
                     training = self._store.trainings.get_training(one.training_id)
                     self._attempt_ends.end_refused(refused(training, one.attempt, answer, takes_others), now)
         if not takes_others and any(isinstance(answer, RunRefused) for _, answer in answered):

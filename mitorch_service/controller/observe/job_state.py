@@ -27,7 +27,7 @@ def observe_job(store: Store, job: Job, now: datetime, events: EventLog) -> JobS
     """Reads the state of a job, never its whole history unless its sampler needs that. Records missing packages."""
     space, problems = parse_space(job.config)
     # The number before the counts: trials that another pass adds in between are counted, never overlooked.
-    last_number = store.jobs.last_trial_number(job.id)
+    last_number = store.jobs.last_trial_number(job.id, job.arrival)
     counts = store.trainings.count_trainings(job.id)
     refit = read_refit(store, job)
     best = with_refit(_best_trial(store, job), refit, job.search.objectives()[0])
@@ -62,7 +62,7 @@ def _with_search(store: Store, state: JobState, now: datetime, events: EventLog)
     state = replace(state, paused_trials=paused)
     if state.space_problems or state.is_over(now) or room(job, last_number, open_count, state.failed_count) == 0:
         return state
-    with events.collect_errors():  # without the packages the plan leaves the job as it is
+    with events.collect_errors(f"job {job.id}"):  # without the packages the plan leaves the job as it is
         check_installed(job.search.algorithm)
     return replace(state, records=read_history(store, job, state.study.space, last_number))
 

@@ -14,13 +14,14 @@ from mitorch_service.controller.plan.placement import Cluster, hosts_of
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.errors import BrokenDocument, NotFound
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Listing
 
 _CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs, if there are several clusters
 _HEAD_A_PASS = 100  # trainings at the head of the queue that a pass reads, at least, if some need certain clusters
+_READS_OF_A_HEAD = 5
 _HEAD_BY_ROOM = 4  # or this many times the free nodes, if that is more
 
 
@@ -38,25 +39,33 @@ class Observation:
     def snapshot(self, now: datetime) -> Snapshot:
         """Reads the jobs before the queue, and the queue before what is active, in the direction in which trainings
         move: one that another pass moves meanwhile may be seen twice, which the guards resolve, but is never missed."""
-        jobs = self._read_jobs(now)
+        names = frozenset(self._backends)
+        jobs: list[JobState] = []
+        partial = True
+        with self._events.collect_errors("reading the jobs"):
+            jobs, partial = self._read_jobs(now)
         capacities = self._read_capacities()
-        queue = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
-        active = self._usable(self._store.queue.active_trainings(), now)
-        runs = self._read_runs(active, capacities)
-        hosts = self._read_hosts([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
-        return Snapshot(queue, active, runs, capacities, frozenset(self._backends), jobs, self._facts, hosts)
+        seen = Snapshot(configured=names, jobs=jobs, facts=self._facts, partial=True)  # no node is known to be free
+        with self._events.collect_errors("reading the queue"):
+            queue = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
+            active = self._usable(self._store.queue.active_trainings(), now)
+            runs = self._read_runs(active, capacities)
+            hosts = self._read_hosts([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
+            seen = Snapshot(queue, active, runs, capacities, names, jobs, self._facts, hosts, partial)
+        return seen
 
-    def _read_jobs(self, now: datetime) -> list[JobState]:
+    def _read_jobs(self, now: datetime) -> tuple[list[JobState], bool]:
+        """The active jobs, and whether some could not be observed."""
         jobs = self._store.jobs.active_jobs()
         for broken in jobs.broken:
-            self._store.jobs.quarantine_job(broken.key, now, broken.reason)
-            text = f"job {broken.key} failed: its document cannot be read: {broken.reason}"
-            self._events.note_failure(text, PassCount.JOBS_ENDED)
+            with self._events.collect_errors(f"setting aside job {broken.key}"):
+                self._store.jobs.quarantine_job(broken.key, now, broken.reason)
+                self._events.note_failure(_set_aside("job", broken), PassCount.JOBS_ENDED)
         states = []
         for job in jobs.items:
-            with self._events.collect_errors():
+            with self._events.collect_errors(f"job {job.id}"):
                 states.append(observe_job(self._store, job, now, self._events))
-        return states
+        return states, len(states) < len(jobs.items)
 
     def _read_capacities(self) -> dict[str, Capacity]:
         calls = {name: backend.capacity for name, backend in self._backends.items()}
@@ -65,10 +74,20 @@ class Observation:
     def _read_queue(self, room: int, now: datetime) -> list[TrainingRow]:
         """One training more than there are free nodes, which is enough if each may go anywhere. If some may not, others
         behind them might: then as many more as keep the cost of a pass bounded."""
-        queue = self._usable(self._store.queue.queue_head(room + 1), now)
+        queue = self._read_head(room + 1, now)
         if not 0 < room < len(queue) or all(row.resources is None for row in queue):
             return queue
-        return self._usable(self._store.queue.queue_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room)), now)
+        return self._read_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room), now)
+
+    def _read_head(self, limit: int, now: datetime) -> list[TrainingRow]:
+        """The next trainings; read again where unreadable ones have taken the places of others, but not for ever."""
+        for _ in range(_READS_OF_A_HEAD):
+            head = self._store.queue.queue_head(limit)
+            seen = len(head.items) + len(head.broken)
+            queue = self._usable(head, now)
+            if len(queue) == seen or seen < limit:
+                break
+        return queue
 
     def _read_runs(
         self, active: Sequence[TrainingRow], capacities: Mapping[str, Capacity]
@@ -101,14 +120,19 @@ class Observation:
         """The trainings without those that cannot be read or contradict themselves, which are put aside."""
         usable, broken = [], listing.broken
         for training in listing.items:
-            least = 0 if training.status == TrainingStatus.NEW else 1
-            if least <= training.attempt <= len(training.attempts):
+            strange = training.status not in OPEN  # an index and its document disagree
+            reason = f"it is {training.status} where the index says otherwise" if strange else training.contradiction()
+            if reason is None:
                 usable.append(training)
             else:
-                reason = f"it is {training.status}, but has no attempt {training.attempt}"
                 broken.append(BrokenDocument("training", training.id, reason))
         for document in broken:
-            self._store.queue.quarantine_training(document.key, now, document.reason)
-            text = f"training {document.key} failed: its document cannot be read: {document.reason}"
-            self._events.note_failure(text, PassCount.FAILED)
+            with self._events.collect_errors(f"setting aside training {document.key}"):
+                self._store.queue.quarantine_training(document.key, now, document.reason)
+                self._events.note_failure(_set_aside("training", document), PassCount.FAILED)
         return usable
+
+
+def _set_aside(kind: str, document: BrokenDocument) -> str:
+    remedy = f"micontrol repair {document.key}, or micontrol delete {document.key}"
+    return f"{kind} {document.key} failed: its document cannot be read: {document.reason}. See {remedy}"

@@ -90,6 +90,8 @@ class Placer:
         cluster that lacks the fewest."""
         needed = training.resources or _ANYTHING
         able = [name for name, cluster in self._clusters.items() if self._can_hold(needed, cluster)]
+        if (kept_on := self._kept_on(training)) is not None:
+            able = [name for name in able if name == kept_on]
         usable = [name for name in able if self._backoff.why_blocked(training, name) is None]
         fitting = [name for name in usable if self._free[name] >= needed.nodes]
         if fitting:
@@ -113,6 +115,11 @@ class Placer:
         down = {cluster.name: ineligibility(needed, cluster) or "does not answer" for cluster in self._down}
         return {name: reason for name, reason in {**reasons, **down}.items() if reason is not None}
 
+    def _kept_on(self, training: TrainingRow) -> str | None:
+        """The cluster that has its finished work, unless that is no longer in the settings."""
+        kept_on = training.kept_on()
+        return kept_on if kept_on in self._clusters or any(kept_on == one.name for one in self._down) else None
+
     def _can_hold(self, needed: Resources, cluster: Cluster) -> bool:
         if needed is _ANYTHING:
             return True
@@ -126,6 +133,8 @@ class Placer:
 
     def _reason(self, needed: Resources, training: TrainingRow, cluster: Cluster) -> str | None:
         blocked = ineligibility(needed, cluster) or self._backoff.why_blocked(training, cluster.name)
+        if self._kept_on(training) not in (None, cluster.name):
+            blocked = f"its finished work is kept on {self._kept_on(training)}, which delivers it"
         if blocked is not None:
             return blocked
         total, free = self._total[cluster.name], max(0, self._free[cluster.name])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 from mitorch_service.backends.base import RunStatus
@@ -33,15 +34,23 @@ from mitorch_service.models.training import (
     run_name,
 )
 
+Guard = Callable[[str], AbstractContextManager[object]]  # its argument names the step that an exception ends
 
-def plan(now: datetime, snapshot: Snapshot) -> list[Action]:
-    """Returns the actions of one pass, in the order in which they are applied."""
+
+def plan(now: datetime, snapshot: Snapshot, guard: Guard = nullcontext) -> list[Action]:
+    """Returns the actions of one pass, in the order in which they are applied. Each job and each training is planned
+    under the `guard`, by which an exception can be kept from the others."""
     actions: list[Action] = []
     for state in snapshot.jobs:
-        actions += plan_job(now, state, snapshot.queue)
+        with guard(f"job {state.job.id}"):
+            actions += plan_job(now, state, snapshot.queue)
     waiting = _waiting(snapshot.queue, actions)
-    actions += filter(None, (watch(training, snapshot) for training in snapshot.active))
-    actions += assign(now, snapshot, waiting)
+    for training in snapshot.active:
+        with guard(f"training {training.id}"):
+            action = watch(training, snapshot)
+            actions += [] if action is None else [action]
+    with guard("the assignment of trainings"):
+        actions += assign(now, snapshot, waiting, guard)
     return actions
 
 
@@ -62,7 +71,9 @@ def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
     return _run_end(training, attempt, run)
 
 
-def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) -> list[Action]:
+def assign(
+    now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow], guard: Guard = nullcontext
+) -> list[Action]:
     """Assigns new trainings by priority, then age, to the clusters' free nodes: see `placement`."""
     placer = open_placer(now, snapshot)
     at = to_utc_milliseconds(now)
@@ -70,9 +81,10 @@ def assign(now: datetime, snapshot: Snapshot, waiting: Sequence[TrainingRow]) ->
     for row in in_order(waiting):
         if placer.full:
             break
-        cluster = placer.place(row)
-        if cluster is not None:
-            actions.append(Launch(row.id, _next_attempt(row, cluster, placer.price(cluster), at), row.resources))
+        with guard(f"training {row.id}"):
+            cluster = placer.place(row)
+            if cluster is not None:
+                actions.append(Launch(row.id, _next_attempt(row, cluster, placer.price(cluster), at), row.resources))
     return actions
 
 

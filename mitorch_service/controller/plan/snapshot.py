@@ -81,3 +81,4 @@ class Snapshot:
     jobs: Sequence[JobState] = ()
     facts: Mapping[str, Cluster] = field(default_factory=dict)  # the settings of each cluster
     hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a data set's files, by its name:version
+    partial: bool = False  # whether something could not be read

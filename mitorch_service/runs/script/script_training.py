@@ -15,12 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.errors import ArtifactError
 from mitorch_service.inherited_settings import MARK, close_settings_fd
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.script import NO_DATASET, ScriptConfig
+from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
+from mitorch_service.runs.delivery import Upload, Work, deliver
 from mitorch_service.runs.resume import complete_curve
 from mitorch_service.runs.script.api import ADDRESS, CHECKPOINT, PARAMETERS
 from mitorch_service.runs.script.calls import ScriptCalls
@@ -74,15 +77,31 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
         with ScriptProcess(command, folder / "code", environment, screen) as process:
             silence.begin(process.processor_seconds)
             ended = process.wait(reporter.should_stop, lambda: calls.asks, Graces(), silence.is_too_long)
-    artifacts = _store_record(context, checkpoints)
+    artifacts = {"checkpoint": checkpoints.address} if checkpoints.address else {}
+    uploads = [_record(context)]
     if ended.by_signal_of_ours or (calls.told_to_stop and reporter.should_stop()):
-        return _stopped(context, reporter.decision, checkpoints, artifacts)
-    if ended.was_silent:
-        return _hung(silence.max_seconds, artifacts)
-    if ended.code != 0:
-        return _failed(ended, screen.last, artifacts)
-    last = _last_result(context, calls, resumed=restored is not None)
-    return finished(training, _evaluation(training, last), {**artifacts, **_store_outputs(context, output)})
+        end = _stopped(context, reporter.decision, checkpoints, artifacts)
+    elif ended.was_silent:
+        end = _hung(silence.max_seconds, artifacts)
+    elif ended.code != 0:
+        end = _failed(ended, screen.last, artifacts)
+    else:
+        last = _last_result(context, calls, resumed=restored is not None)
+        end = finished(training, _evaluation(training, last), artifacts)
+        uploads += _outputs(context, output)
+    epochs = calls.recent[-1].epoch if calls.recent else 0 if restored is None else restored.epoch
+    return _delivered(context, Work(end, uploads, epochs))
+
+
+def _delivered(context: AttemptContext, work: Work) -> RunEnd:
+    """The end with the addresses of its files; what a canceled or failed script has left is worth no waiting."""
+    if work.end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED, AttemptOutcome.PAUSED):
+        return deliver(context, work)
+    try:
+        return work.deliver(context.artifacts)
+    except ArtifactError as error:
+        log.warning("%s", error)
+        return work.end
 
 
 class _Screen:
@@ -138,25 +157,25 @@ def _write_parameters(config: ScriptConfig, folder: Path) -> Path:
     return file
 
 
-def _store_record(context: AttemptContext, checkpoints: ScriptCheckpoints) -> dict[str, str]:
-    """Uploads the Python version and packages of this machine; their address, and that of the last checkpoint."""
+def _record(context: AttemptContext) -> Upload:
+    """The Python version and packages of this machine."""
     file = context.folder / "environment.txt"
     file.write_text("\n".join([f"python=={platform.python_version()}", *installed_packages(), ""]), "utf-8")
-    address = context.put_attempt_file("environment.txt", file)
-    return {"environment": address, **({"checkpoint": checkpoints.address} if checkpoints.address else {})}
+    return Upload("environment", f"{_prefix(context)}environment.txt", file)
 
 
-def _store_outputs(context: AttemptContext, output: Path) -> dict[str, str]:
-    """Uploads the files of the script's output folder, up to a limit; the address of the folder."""
+def _prefix(context: AttemptContext) -> str:
+    return f"{context.training.id}/attempt-{context.training.attempt}/"
+
+
+def _outputs(context: AttemptContext, output: Path) -> list[Upload]:
+    """The files of the script's output folder, up to a limit."""
     files = sorted(path for path in output.rglob("*") if path.is_file())
     if len(files) > _MAX_OUTPUTS:
         log.warning("%d files in MITORCH_OUTPUT: only the first %d are stored", len(files), _MAX_OUTPUTS)
-    address = None
-    for path in files[:_MAX_OUTPUTS]:
-        name = path.relative_to(output).as_posix()
-        stored = context.put_attempt_file(f"output/{name}", path)
-        address = address or stored.removesuffix(f"/{name}")
-    return {"output": address} if address else {}
+    names = {path: path.relative_to(output).as_posix() for path in files[:_MAX_OUTPUTS]}
+    start = f"{_prefix(context)}output/"
+    return [Upload("output", start + name, path, suffix=f"/{name}") for path, name in names.items()]
 
 
 def _stopped(

@@ -111,3 +111,55 @@ def test_a_refusal_is_told_until_the_cluster_takes_one() -> None:
     assert ClusterBackoff(again, [mine]).last_refusal("a") == told
     assert ClusterBackoff(again, [mine], [taken("a", 1)]).last_refusal("a") is None
     assert ClusterBackoff(again, [mine]).last_refusal("b") is None
+
+
+def blocked(*clusters: str, at: float = 0.0, **fields: object) -> Training:
+    """A training that waits again, as runs on these clusters could not write."""
+    training = refused(*clusters, at=at, **fields)
+    attempts = [one.model_copy(update={"outcome": AttemptOutcome.BLOCKED}) for one in training.attempts]
+    return training.model_copy(update={"attempts": attempts})
+
+
+def started(cluster: str, assigned: float, at: float | None = None) -> Training:
+    """A training that was assigned to a cluster, and has perhaps started there."""
+    training = taken(cluster, assigned)
+    times = {"queued_at": later(assigned), "started_at": None if at is None else later(at)}
+    return training.model_copy(update={"attempts": [training.attempts[0].model_copy(update=times)]})
+
+
+def test_a_cluster_whose_runs_cannot_write_is_open_once_a_probe_has_started_not_once_it_was_taken() -> None:
+    rows = [blocked("a"), blocked("a"), a_training()]
+    assert launched(BACKOFF_SECONDS - 1, *rows) == []
+    assert launched(BACKOFF_SECONDS, *rows) == [(rows[0].id, "a")]
+    pending = started("a", BACKOFF_SECONDS)
+    assert launched(5 * BACKOFF_SECONDS, *rows[1:], active=(pending,)) == []
+    running = started("a", BACKOFF_SECONDS, BACKOFF_SECONDS + 9)
+    assert launched(BACKOFF_SECONDS + 10, *rows[1:], active=(running,)) == [(row.id, "a") for row in rows[1:]]
+    before = started("a", -9, -5)  # says nothing: that was before
+    assert launched(1, *rows, active=(before,)) == []
+
+
+def test_a_cluster_of_which_nothing_more_is_heard_is_open_again() -> None:
+    rows = [blocked("a"), blocked("a"), a_training()]
+    assert launched(2 * BACKOFF_SECONDS, *rows) == [(row.id, "a") for row in rows]
+
+
+def test_a_training_waits_an_hour_at_most_and_goes_elsewhere_at_once() -> None:
+    often = blocked(*["a"] * 40)
+    assert launched(12 * BACKOFF_SECONDS - 1, often) == []
+    assert launched(12 * BACKOFF_SECONDS, often) == [(often.id, "a")]
+    assert launched(1, often, b=1) == [(often.id, "b")]
+
+
+def test_one_whose_work_is_kept_goes_where_it_is() -> None:
+    kept = blocked("a")
+    kept = kept.model_copy(update={"attempts": [kept.attempts[0].model_copy(update={"kept": True})]})
+    assert launched(1, kept, b=1) == []
+    assert launched(BACKOFF_SECONDS, kept, b=1) == [(kept.id, "a")]
+    snapshot = Snapshot(queue=[kept], clusters={"a": Capacity(9, 9), "b": Capacity(9, 9)})
+    told = why_training(later(1), kept, snapshot, 0).clusters
+    assert told["b"] == "its finished work is kept on a, which delivers it"
+    gone = Snapshot(queue=[kept], clusters={"b": Capacity(9, 9)})
+    assert [a.attempt.cluster for a in plan(later(1), gone) if isinstance(a, Launch)] == ["b"]
+    retried = kept.model_copy(update={"budget_from": 1})
+    assert launched(1, retried, b=1) == [(retried.id, "a")]

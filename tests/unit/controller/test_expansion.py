@@ -41,7 +41,7 @@ def searching(config: dict[str, Any] = FINITE, **search: Any) -> Job:
 
 def one_pass(store: Store, job: Job, at_most: int, open_count: int = 0, failed: int = 0) -> list[Training]:
     """Creates trials as a pass does that is killed after so many; returns what it meant to create."""
-    last, study = store.jobs.last_trial_number(job.id), a_study(job)
+    last, study = store.jobs.last_trial_number(job.id, job.arrival), a_study(job)
     meant = expand(job, study, last, open_count, NOW, read_history(store, job, study.space, last), failed)
     store.queue.add_trainings(meant[:at_most])
     return list(meant)

@@ -30,7 +30,7 @@ SLOTS = 3
 TWO: dict[str, Any] = {"objective": ["val_loss", "seconds"], "direction": ["minimize", "minimize"]}
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The controller's process dies here."""
 
 

@@ -135,7 +135,7 @@ def test_it_is_no_trial(service: Service) -> None:
     service.finish(value=0.01)
     store = service.store
     assert store.trainings.count_trainings(job.id) == {"completed": 2}
-    assert store.jobs.last_trial_number(job.id) == 1
+    assert store.jobs.last_trial_number(job.id, job.arrival) == 1
     assert [row.trial.number for row in store.jobs.iterate_trials(job.id)] == [0, 1]
     assert [row.trial and row.trial.number for row in store.jobs.best_trials(job.id, "minimize", 9).items] == [1, 0]
 

@@ -37,7 +37,7 @@ def test_what_has_ended_only_begins_again() -> None:
 
 
 def test_an_outcome_that_ends_a_training_is_named_like_its_status() -> None:
-    others = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
+    others = (AttemptOutcome.LOST, AttemptOutcome.REFUSED, AttemptOutcome.BLOCKED)
     assert sorted(ENDED) == sorted(TrainingStatus(outcome.value) for outcome in AttemptOutcome if outcome not in others)
 
 

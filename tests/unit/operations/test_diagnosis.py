@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import SettingsError, StoreError, StoreUnavailable
+from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.operations.diagnosis import Finding, Openers, diagnose
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend
+from tests.samples import a_training, an_attempt
 
 
 def findings(database: Store, folder: Path, seconds: float = 60.0, **openers: Any) -> dict[str, Finding]:
@@ -29,7 +35,9 @@ def findings(database: Store, folder: Path, seconds: float = 60.0, **openers: An
 
 def test_all_is_well(store: Store, tmp_path: Path) -> None:
     found = findings(store, tmp_path)
-    assert list(found) == ["settings", "database", "storage", "cluster local", "training packages"]
+    assert list(found) == [
+        *("settings", "database", "controller", "storage", "temporary folder", "cluster local", "training packages")
+    ]
     assert all(finding.ok for finding in found.values())
     assert found["cluster local"].text == "local, 3 of 3 slots free"
 
@@ -71,3 +79,20 @@ def test_wrong_settings_are_the_only_finding() -> None:
     (finding,) = diagnose(read, Openers(nothing, nothing, nothing, nothing), 1.0)
     assert (finding.what, finding.ok) == ("settings", False)
     assert finding.text == "MITORCH_CLUSTERS: is wrong. Correct it."
+
+
+def test_what_cannot_be_written_and_that_no_controller_passes_is_told_with_its_time(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = {"outcome": AttemptOutcome.BLOCKED, "reason": "the disk is full", "ended_at": datetime.now(UTC)}
+    training = a_training(attempt=1)
+    attempts = [an_attempt(training).model_copy(update=blocked)]
+    store.queue.add_trainings([training.model_copy(update={"attempts": attempts})])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    found = findings(store, tmp_path)
+    assert "TMPDIR" in found["temporary folder"].text
+    since = f"rests since {datetime.now(UTC):%Y-%m-%d %H:%M}"
+    assert found["runs on local"].text.startswith(since)
+    assert "the disk is full" in found["runs on local"].text
+    assert "no controller has made a pass yet" in found["controller"].text
+    assert not any(found[name].ok for name in ("temporary folder", "runs on local", "controller"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.loop import Controller
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.reports.service_status import read_status
 from mitorch_service.stores.base import Store
-from tests.fakes import FakeBackend
+from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later
 
 
@@ -37,3 +38,31 @@ def test_a_cluster_that_refused_a_training_says_so(store: Store) -> None:
     assert "no role" in (status.clusters["here"].refusal or "")
     assert status.clusters["there"].refusal is None
     assert status.clusters["there"].capacity == Capacity(2, 2)
+
+
+def test_what_runs_who_passed_last_and_what_cannot_be_read(store: Store) -> None:
+    backend = FakeBackend("here", slots=2)
+    trainings = [a_training(priority=number) for number in range(3)]
+    store.queue.add_trainings(trainings)
+    Controller(store, {"here": backend}, every=60.0).tick(NOW)
+    store.runs.start_training(trainings[1].id, 1, "worker", later(3))
+    primitives(store).insert("trainings", [{**a_training(priority=0).to_document(), "tags": 5}])
+    status = read_status(store, {"here": backend}, later(9))
+    assert [row.id for row in status.running] == [trainings[1].id, trainings[0].id]
+    assert status.controller is not None
+    assert (status.controller.at, status.controller.every) == (NOW, 60.0)
+    assert len(status.unreadable) == 1
+
+
+def test_a_cluster_whose_runs_cannot_write_says_since_when(store: Store) -> None:
+    training = a_training(attempt=2)
+    attempts = [
+        an_attempt(training, number, "here").model_copy(
+            update={"outcome": AttemptOutcome.BLOCKED, "reason": "the disk is full", "ended_at": later(number)}
+        )
+        for number in (1, 2)
+    ]
+    store.queue.add_trainings([training.model_copy(update={"attempts": attempts})])
+    status = read_status(store, {"here": FakeBackend("here")}, later(3))
+    told = f"rests since {later(1):%Y-%m-%d %H:%M:%S} (the disk is full): retrying at {later(302):%H:%M:%S}"
+    assert status.clusters["here"].refusal == told

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.training import Training
@@ -23,8 +25,10 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.store: Store = SqliteStore(None)
-        self.artifacts = FolderArtifactStore(folder / "artifacts")
+        self.artifacts: ArtifactStore = FolderArtifactStore(folder / "artifacts")
         self.stop = threading.Event()
+        self.undelivered: Path | None = None
+        self.renew: Callable[[], ArtifactStore] | None = None
         self.folder = folder / "data"
         train, val = DatasetSplit(path=str(self.folder / "train.txt")), DatasetSplit(path=str(self.folder / "val.txt"))
         self.store.datasets.add_dataset(
@@ -50,4 +54,13 @@ class Machine:
     def run(self, training: Training, store: Store | None = None) -> int:
         """The exit code of the attempt."""
         number = training.attempt
-        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
+        return run_training(
+            store or self.store,
+            self.artifacts,
+            training.id,
+            number,
+            lambda: later(7),
+            self.stop,
+            undelivered=self.undelivered,
+            renew=self.renew,
+        )

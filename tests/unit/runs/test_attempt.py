@@ -15,7 +15,7 @@ from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.stores.runs import RunEnd
-from tests.fakes import HookedStore
+from tests.fakes import FullStore, HookedStore
 from tests.samples import NOW, a_training, a_trial, later
 from tests.unit.runs.machine import SMALL, Machine
 
@@ -167,27 +167,9 @@ def test_a_base_whose_weights_are_gone_is_an_error_of_the_config(machine: Machin
     assert (done.status, done.error.type) == (TrainingStatus.FAILED, "DataError")
 
 
-def test_weights_that_cannot_be_stored_cost_an_attempt_but_no_retry(machine: Machine, tmp_path: Path) -> None:
-    machine.write_images()
-    (tmp_path / "artifacts").write_text("not a folder")
-    training = machine.queued(config=SMALL)
-    for status in (TrainingStatus.NEW, TrainingStatus.NEW, TrainingStatus.FAILED):
-        row = machine.store.trainings.get_training(training.id)
-        assert machine.run(row) == EXIT_INFRASTRUCTURE
-        row = machine.store.trainings.get_training(training.id)
-        assert row.status == status
-        if status == TrainingStatus.NEW:
-            assert row.attempts[-1].outcome == AttemptOutcome.LOST
-            machine.claim(training)
-    assert row.attempts[-1].outcome == AttemptOutcome.LOST  # as a pass writes it
-    assert row.error is not None
-    assert row.error.type == "ArtifactError"
-    assert row.error.message == row.attempts[-1].reason
-    assert row.error.message.startswith("lost 3 times, which is the limit; the last time: ")
-
-
 def test_a_log_that_cannot_be_stored_does_not_hide_the_error(machine: Machine, tmp_path: Path) -> None:
-    (tmp_path / "artifacts").write_text("not a folder")
+    machine.artifacts = FullStore(tmp_path / "artifacts")
+    machine.artifacts.refuses = "log.txt"
     training = machine.queued()
     assert machine.run(training) == 1
     done = machine.store.trainings.get_training(training.id)

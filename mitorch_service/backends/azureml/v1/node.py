@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 class AzureMLNode(Node):
     """Sends metrics from a separate thread, so that a slow or failing service neither delays nor ends the training."""
 
+    keeps_files = False
     may_restart_runs = True
 
     def __init__(self, environ: Mapping[str, str], wait: Callable[[float], None] = time.sleep) -> None:

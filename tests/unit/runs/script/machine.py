@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.base import new_id
 from mitorch_service.models.script import NO_DATASET
@@ -24,8 +26,10 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store: Store = SqliteStore(None)
-        self.artifacts = FolderArtifactStore(folder / "artifacts")
+        self.artifacts: ArtifactStore = FolderArtifactStore(folder / "artifacts")
         self.stop = threading.Event()
+        self.undelivered: Path | None = None
+        self.renew: Callable[[], ArtifactStore] | None = None
 
     def queued(self, code: str, trial: bool = False, script: Any = None, **fields: Any) -> Training:
         """A script of one file that waits for its first attempt, claimed."""
@@ -49,7 +53,16 @@ class Machine:
     def run(self, training: Training, store: Store | None = None) -> int:
         """The exit code of the attempt."""
         number = training.attempt
-        return run_training(store or self.store, self.artifacts, training.id, number, lambda: later(7), self.stop)
+        return run_training(
+            store or self.store,
+            self.artifacts,
+            training.id,
+            number,
+            lambda: later(7),
+            self.stop,
+            undelivered=self.undelivered,
+            renew=self.renew,
+        )
 
     def log(self, training: Training) -> str:
         return Path(self.store.trainings.get_training(training.id).artifacts["log"]).read_text()

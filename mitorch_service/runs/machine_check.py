@@ -1,0 +1,61 @@
+"""Checks that a run's machine and the artifact store can be written: what cannot is no training's fault."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.errors import ArtifactError, MachineTrouble
+
+_ROOM = 256 << 10  # bytes that must fit on the disk of the temporary folder
+_REMEDY = "Make room on its disk, make it writable, or name another one in TMPDIR"
+
+
+def check_machine(artifacts: ArtifactStore, folder: Path) -> None:
+    """Writes a file into the folder, and one into the artifact store. Raises MachineTrouble if one of them fails."""
+    check_folder(folder)
+    try:
+        artifacts.check()
+    except ArtifactError as error:
+        raise MachineTrouble(f"the artifact store {error.where} cannot be written: {error.problem}") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Writes a file into a folder of temporary files. Raises MachineTrouble."""
+    trial = folder / f".room-{os.getpid()}"
+    try:
+        with trial.open("wb") as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise folder_trouble(error) from error
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
+
+
+def folder_trouble(error: OSError) -> MachineTrouble:
+    """Returns the trouble that an error in writing temporary files means."""
+    where = f" {error.filename}" if error.filename else ""
+    return MachineTrouble(f"the temporary folder{where} cannot be written ({error.strerror or error}). {_REMEDY}")
+
+
+def find_trouble(artifacts: ArtifactStore, folder: Path) -> MachineTrouble | None:
+    """Returns the trouble that can have ended an attempt, or None. The attempt's own files are deleted first, but for
+    its log: what only they have filled is no one else's trouble."""
+    try:
+        for path in folder.iterdir():
+            if path.name != "log.txt":
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        Path(tempfile.gettempdir()).mkdir(exist_ok=True)  # which may have been among them
+        check_machine(artifacts, folder)
+    except OSError as error:
+        return folder_trouble(error)
+    except MachineTrouble as trouble:
+        return trouble
+    return None

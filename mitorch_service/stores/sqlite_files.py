@@ -83,7 +83,10 @@ class SqliteFiles:
         """Returns the state now. Raises OSError."""
         found = self._path.stat()
         wal, memory = self._beside
-        size = wal.stat().st_size if _there(wal) else None
+        try:
+            size = wal.stat().st_size
+        except FileNotFoundError:
+            size = None
         return State(found.st_ino, found.st_size, found.st_mtime_ns, size, _there(memory))
 
     def refusal(self) -> Refusal | None:
@@ -93,7 +96,11 @@ class SqliteFiles:
             return Refusal(f"cannot be written by you: {_described(self._path)}", _SHARING, passing=False)
         if foreign:
             name = foreign[0].name
-            problem = f"is held by a command of another user, or one was killed: {_described(foreign[0])}"
+            try:
+                whose = _described(foreign[0])
+            except FileNotFoundError:  # its owner has just removed it
+                return self.refusal()
+            problem = f"is held by a command of another user, or one was killed: {whose}"
             remedy = f"Try again when that has ended; if nobody uses the database, its owner removes {name}. {_SHARING}"
             return Refusal(problem, remedy, passing=True)
         folder = self._path.parent
@@ -147,7 +154,8 @@ class SqliteFiles:
     def _unreadable(self) -> StoreError:
         for file in (self._path, *self._beside):
             if _there(file) and not os.access(file, os.R_OK):
-                return StoreError(str(self._path), f"cannot be read by you: {_described(file)}", _SHARING)
+                with suppress(FileNotFoundError):  # its owner has just removed it
+                    return StoreError(str(self._path), f"cannot be read by you: {_described(file)}", _SHARING)
         problem = f"was not closed by its last user, and you may only read it: {_described(self._path)}"
         return StoreError(str(self._path), problem, f"Let {_owner(self._path)} run miquery once. {_SHARING}")
 

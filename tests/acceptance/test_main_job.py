@@ -23,7 +23,7 @@ def test_a_training_and_a_search_run_to_their_end(each_machine: Machine) -> None
     job = machine.ok("submit", "search.json", "--name", "sweep")
     training = machine.ok("submit", "training.json", "--priority", "1", "--tag", "team=vision")
     shown = machine.ok("control", "run", "--until-idle", "--every", "0.3")
-    launched = [line.split()[2] for line in shown.splitlines() if "launched" in line]
+    launched = re.findall(r"training (\w{8}) launched", shown)
     assert launched[0] == training[:8]  # the lower priority number, though submitted later
     assert len(launched) == len(set(launched)) == 3
     assert f"training {training[:8]} completed" in shown

@@ -214,7 +214,7 @@ def test_two_at_once_queue_each_once(bare_machine: Machine, store: Store) -> Non
     processes = [bare_machine.start("submit", "--many", "many.jsonl") for _ in range(3)]
     answers = [process.communicate()[0] for process in processes]
     assert {process.returncode for process in processes} <= {0, 1}, answers
-    assert any(answer.endswith("3000 queued\n") for answer in answers)
+    assert any("3000 queued\n" in answer for answer in answers)
     assert total(store) == 3_000
 
 

@@ -14,7 +14,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import azure.functions as func
@@ -89,11 +88,11 @@ def host_seconds(environ: Mapping[str, str]) -> float:
 def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
     _writable_home()
     settings = read_settings()
-    with closing(open_store(settings)) as store:  # the process is reused, so that connections must be closed
+    with closing(open_store(settings, create=True)) as store:  # the process is reused: connections must be closed
         artifacts = open_artifacts(settings)
         every = _EVERY_SECONDS if SCHEDULE == EVERY_FIVE_MINUTES else None
         controller = Controller(store, open_backends(settings), settings.clusters, artifacts, every)
-        timed_pass(controller, artifacts, lambda: datetime.now(UTC), in_time, _log_line, past_due)
+        timed_pass(controller, artifacts, store.now, in_time, _log_line, past_due)
 
 
 def _log_line(line: Mapping[str, object]) -> None:

@@ -123,6 +123,14 @@ class StoreError(MiTorchError):
         super().__init__(f"Database {where}: {problem}. {remedy}")
 
 
+class NoDatabase(StoreError):
+    """There is no database yet where the settings name one."""
+
+    def __init__(self, where: str) -> None:
+        remedy = "Check MITORCH_DB_URI and MITORCH_HOME; the first misubmit or midataset register creates it."
+        super().__init__(where, "there is none yet", remedy)
+
+
 class StoreUnavailable(StoreError):
     """The database cannot be reached now; the same call may succeed later."""
 

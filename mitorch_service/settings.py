@@ -26,8 +26,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from mitorch_service.database_uri import checked_uri
 from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import FileAccess
+from mitorch_service.known_secrets import know, know_only, secrets_of_credential, secrets_of_environment
 from mitorch_service.wording.input_problem import input_problem
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
@@ -149,11 +151,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     home: Path
-    db_uri: str
+    db_uri: Annotated[str, Field(repr=False)]  # may contain a password
     db_name: str
     storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
     user: str | None = None  # who submits
+    database_given: bool = False  # False: no variable says where the database is
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
     shared_group: int | None = None  # the id of the group that may read and write our files; None: nobody else may
     secret_variables: tuple[str, ...] = ()  # the variables that hold addresses and passwords, for no script to see
@@ -184,7 +187,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     if environ is None:
         environ = {**_dotenv(Path(".env")), **os.environ}
+    know_only(secrets_of_environment(environ))
+    for name, value in environ.items():
+        if name.startswith("MITORCH_"):
+            _check_text(name, value)
     home = _path("MITORCH_HOME", environ.get("MITORCH_HOME") or "~/.mitorch")
+    _check_text("HOME" if not environ.get("MITORCH_HOME") else "MITORCH_HOME", str(home))
     return Settings(
         home=home,
         db_uri=_db_uri(environ.get("MITORCH_DB_URI") or f"sqlite:///{quote(str(home / 'mitorch.db'))}"),
@@ -192,15 +200,23 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         storage_url=_storage_url(environ.get("MITORCH_STORAGE_URL") or str(home / "artifacts")),
         clusters=_clusters(environ),
         user=(environ.get("MITORCH_USER") or _os_user() or "")[:_USER_CHARACTERS] or None,
+        database_given=bool(environ.get("MITORCH_DB_URI") or environ.get("MITORCH_HOME")),
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
         shared_group=_group_id(environ.get("MITORCH_SHARED_GROUP") or ""),
         secret_variables=(*_SECRETS, *_auth_variables(environ)),
     )
 
 
+def _check_text(variable: str, value: str) -> None:
+    """Raises SettingsError for bytes that are no text: Python passes them on, but no database and no file of ours can
+    hold them."""
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise SettingsError(variable, "is not UTF-8 text", "Write it in UTF-8; rename a folder that has another name.")
+
+
 def _os_user() -> str | None:
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode("utf-8", "replace").decode()  # a name that is no text has question marks
     except (KeyError, OSError, ImportError):  # a container's user that has no name
         return None
 
@@ -260,7 +276,7 @@ def _db_uri(uri: str) -> str:
             "Write mongodb://host:port, mongodb+srv://host or sqlite:///path/to/file.db.",
         )
     if scheme != "sqlite":
-        return uri
+        return checked_uri(uri)
     file = unquote(uri[len("sqlite:///") :])
     if not file or not uri.lower().startswith("sqlite:///"):
         raise SettingsError("MITORCH_DB_URI", "it names no file", "Write sqlite:///path/to/file.db.")
@@ -362,6 +378,7 @@ def _cluster(variable: str, where: str, entry: object, environ: Mapping[str, str
         raise SettingsError(variable, f"{where}kind: {kind!r} is not known; known: {', '.join(_KINDS)}", remedy)
     if isinstance(entry.get("auth"), dict):
         entry = {**entry, "auth": _auth_of(variable, where, entry["auth"], environ)}
+    know(secrets_of_credential(str(entry.get("auth", ""))))
     try:
         return _KINDS[kind].model_validate(entry)
     except ValidationError as error:
@@ -388,6 +405,7 @@ def _auth_of(variable: str, where: str, auth: Mapping[str, object], environ: Map
     if not environ.get(name):
         remedy = f"Set {name}, or leave auth out for the ambient identity."
         raise SettingsError(variable, f"{where}auth: the variable {name} is not set", remedy)
+    _check_text(name, environ[name])
     return environ[name]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.backends.node import Node
-from mitorch_service.errors import MissingExtra
+from mitorch_service.errors import MissingExtra, NoDatabase
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
 
@@ -27,16 +27,29 @@ if TYPE_CHECKING:
     from mitorch_service.submission.config_checks import ConfigChecks
 
 
-def open_store(settings: Settings) -> Store:
-    """Raises StoreUnavailable, StoreError."""
+def open_store(settings: Settings, create: bool = False) -> Store:
+    """Opens the database. Only with `create` a missing file is made: else that of the default home reads as an empty
+    one, and one that was asked for by name raises NoDatabase. Raises StoreUnavailable, StoreError."""
     path = settings.sqlite_path
     if path is not None:
         from mitorch_service.stores.sqlite import SqliteStore
 
-        return SqliteStore(path, settings.file_access)
+        if create or path.exists():
+            return SqliteStore(path, settings.file_access)
+        if settings.database_given:
+            raise NoDatabase(str(path))
+        return SqliteStore(None)
     from mitorch_service.stores.mongo import MongoStore
 
     return MongoStore(settings.db_uri, settings.db_name)
+
+
+def open_existing_store(settings: Settings) -> Store:
+    """Opens the database. Raises NoDatabase if there is none yet, StoreUnavailable, StoreError."""
+    path = settings.sqlite_path
+    if path is not None and not path.exists():
+        raise NoDatabase(str(path))
+    return open_store(settings)
 
 
 def open_artifacts(settings: Settings) -> ArtifactStore:
@@ -124,7 +137,7 @@ def open_dataset_registry(settings: Settings, cluster: str | None = None) -> Dat
     from mitorch_service.operations.datastores import DatastorePaths
 
     datastores = DatastorePaths(settings, cluster, open_datastores)
-    return DatasetRegistry(open_store(settings), open_dataset_files(settings), datastores)
+    return DatasetRegistry(open_store(settings, create=True), open_dataset_files(settings), datastores)
 
 
 def open_model_registration(settings: Settings) -> ModelRegistration:

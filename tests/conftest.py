@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from mitorch_service.known_secrets import know_only
 from tests import azurite_server, coverage_measurement, mongodb_server
 from tests.marking import mark
 from tests.warm import servers
@@ -35,6 +36,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in [*_OURS, *(name for name in os.environ if name.startswith(("MITORCH_AML_", "MITORCH_AZURE_")))]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    know_only(())  # nor the secrets of another test
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,13 @@ class HookedDatabase(Primitives):
     def ping(self) -> str:
         self._before("ping")
         return self._database.ping()
+
+    def now(self) -> datetime:
+        return self._database.now()
+
+    def check_writes(self) -> None:
+        self._before("check_writes")
+        self._database.check_writes()
 
     def close(self) -> None:
         self._database.close()

@@ -1,10 +1,15 @@
-"""A TCP proxy on loopback that loses a request or its answer on command."""
+"""A TCP proxy on loopback that loses a request or its answer on command, or answers in the server's place."""
 
 from __future__ import annotations
 
 import socket
+import struct
 import threading
-from typing import Literal
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import bson
 
 Loss = Literal["request", "answer"]
 
@@ -20,6 +25,9 @@ class FlakyProxy:
         self._marker: bytes | None = None
         self._loss: Loss = "request"
         self.lost = 0
+        self._answers: deque[bytes] = deque()
+        self._answered = b""
+        self.answered = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -27,6 +35,11 @@ class FlakyProxy:
     def lose(self, loss: Loss, marker: bytes) -> None:
         """Sets a message to lose, once."""
         self._loss, self._marker = loss, marker
+
+    def answer(self, marker: bytes, *answers: Mapping[str, Any]) -> None:
+        """Gives these answers to the next requests that hold the given bytes; the server never sees those requests."""
+        self._answers = deque(bson.encode(answer) for answer in answers)
+        self._answered = marker
 
     def close(self) -> None:
         """No new connections from now on."""
@@ -49,6 +62,10 @@ class FlakyProxy:
                     self.lost += 1
                     if self._loss == "request":
                         return
+                if self._answers and self._answered in request and not _is_unacknowledged(request):
+                    self.answered += 1
+                    client.sendall(_reply(request, self._answers.popleft()))
+                    continue
                 server.sendall(request)
                 if _is_unacknowledged(request):
                     continue
@@ -62,6 +79,12 @@ def _is_unacknowledged(request: bytes) -> bool:
     """Whether the client waits for no answer: an OP_MSG with the flag moreToCome."""
     operation, flags = (int.from_bytes(request[start : start + 4], "little") for start in (12, 16))
     return operation == _OP_MSG and bool(flags & _MORE_TO_COME)
+
+
+def _reply(request: bytes, document: bytes) -> bytes:
+    """The answer to an OP_MSG: one section, of kind 0."""
+    (number,) = struct.unpack_from("<i", request, 4)
+    return struct.pack("<iiiiIB", 21 + len(document), 1, number, _OP_MSG, 0, 0) + document
 
 
 def _message(source: socket.socket) -> bytes:

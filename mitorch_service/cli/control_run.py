@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import click
 
@@ -19,6 +19,8 @@ from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
 
+Result = TypeVar("Result")
+
 _LOCAL_SECONDS = 1.0
 _REMOTE_SECONDS = 300.0
 
@@ -26,8 +28,9 @@ _REMOTE_SECONDS = 300.0
 def one_pass() -> int:
     """Runs one pass and prints its events. Returns 1 if some of it failed."""
     settings = read_settings()
-    controller = Controller(open_store(settings), open_backends(settings), settings.clusters, open_artifacts(settings))
-    report = controller.tick(datetime.now(UTC))
+    store = open_store(settings, create=True)
+    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
+    report = controller.tick(store.now())
     for event in report.events:
         click.echo(event.text, err=event.failed)
         if event.trace is not None:
@@ -38,16 +41,24 @@ def one_pass() -> int:
 
 
 def run_passes(every: float | None, until_idle: bool) -> None:
-    """Runs passes until Ctrl-C, or until there is nothing to do. Raises StoreUnavailable if the database does not
-    answer at the start; later on it is waited for."""
+    """Runs passes until Ctrl-C, or until there is nothing to do. A database that does not answer is waited for."""
     settings = read_settings()
-    store = open_store(settings)
     seconds = every or _default_seconds(settings)
-    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings), seconds)
-    first = PassReport(controller.observe(datetime.now(UTC)))
     with show_pass() as show:
+        store = _once_it_answers(lambda: open_store(settings, create=True), show, seconds)
+        controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings), seconds)
+        first = PassReport(_once_it_answers(lambda: controller.observe(store.now()), show, seconds))
         passes = _Passes(store, controller, show, first)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)
+
+
+def _once_it_answers(call: Callable[[], Result], show: PassProgress, seconds: float) -> Result:
+    while True:
+        try:
+            return call()
+        except StoreUnavailable as error:
+            show.note(str(error), failed=True)
+            time.sleep(seconds)
 
 
 class _Passes:
@@ -61,7 +72,7 @@ class _Passes:
 
     def tick(self) -> PassReport:
         try:
-            report = self._controller.tick(datetime.now(UTC))
+            report = self._controller.tick(self._store.now())
             for end in ended_between(self._store, self._last.snapshot, report.snapshot):
                 if not _is_told(end, self._last.events):
                     self._show.note(_ending_text(end), failed=False)

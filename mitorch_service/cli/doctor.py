@@ -26,9 +26,9 @@ def command(as_json: bool, timeout: float) -> int:
     from mitorch_service.models.secrets import mask_secrets
     from mitorch_service.operations.diagnosis import Openers, diagnose
     from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_artifacts, open_backends, open_self_check, open_store
+    from mitorch_service.wiring import open_artifacts, open_backends, open_existing_store, open_self_check
 
-    openers = Openers(open_store, open_artifacts, open_backends, open_self_check)
+    openers = Openers(open_existing_store, open_artifacts, open_backends, open_self_check)
     findings = diagnose(read_settings, openers, timeout)
     if as_json:
         show_json([finding.__dict__ for finding in findings])

@@ -77,6 +77,7 @@ def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code: 0 done, 1 it failed, 2 wrong usage or an invalid file, 130 Ctrl-C."""
     code = 0
     try:
+        _refuse_bytes(arguments)
         result = command.main(
             list(arguments), prog_name=program, standalone_mode=False, help_option_names=["-h", "--help"]
         )
@@ -103,6 +104,16 @@ def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
         click.echo(_DISK_REMEDY if _is_of_a_disk(error) else bug, err=True)
         code = 1
     return code
+
+
+def _refuse_bytes(arguments: Sequence[str]) -> None:
+    """Raises UsageError for an argument that is no text: no document, message or file of ours can hold it."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = ascii(os.fsencode(argument))[1:]
+            raise click.UsageError(f"{shown} is not UTF-8 text. Rename the file, or write it in UTF-8.") from None
 
 
 def _is_of_a_disk(error: Exception) -> bool:

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import threading
-from datetime import UTC, datetime
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.node import Node
@@ -61,7 +60,7 @@ def _run(settings: Settings, node: Node, training_id: str, attempt: int, stop: t
         open_artifacts(settings),
         training_id,
         attempt,
-        lambda: datetime.now(UTC),
+        store.now,
         stop,
         open_dataset_files(settings),
         node.epoch_ended,

@@ -78,7 +78,7 @@ def command(
         priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags), settings.user
     )
     warn_of_storage_expiry(settings.storage_url, datetime.now(UTC))
-    store = open_store(settings)
+    store = open_store(settings, create=not explain)
     if many is None:
         return _queue_file(store, settings, config or "-", options, again, explain, wait, as_json)
     from mitorch_service.cli.submit_many import queue_many

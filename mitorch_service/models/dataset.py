@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, field_validator
 
 from mitorch_service.models.base import ConfigSection, Document, UtcTime
+from mitorch_service.models.labels import MAX_NAME
 from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
 MAX_COUNTED_CLASSES = 1000  # bounds the size of the document
@@ -63,7 +64,7 @@ class DatasetSplit(ConfigSection):
 class DatasetDefinition(ConfigSection):
     """One entry of the file given to ``midataset register``."""
 
-    name: str
+    name: Annotated[str, Field(max_length=MAX_NAME)]
     version: Annotated[int, Field(ge=0, strict=True)]
     train: DatasetSplit
     val: DatasetSplit

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+from mitorch_service.errors import Problem
 
 MAX_NAME = 200  # characters
 MAX_TAG = 200
@@ -36,3 +38,28 @@ def changed_tags(tags: Sequence[str], set_to: Iterable[str], removed: Iterable[s
     if len(kept) + len(new) > MAX_TAGS:
         raise ValueError(f"would be {len(kept) + len(new)} tags; {MAX_TAGS} at most: remove some with --remove KEY")
     return kept + new
+
+
+def name_problems(name: str) -> Iterator[Problem]:
+    """Yields what is wrong with a name."""
+    if not name.strip():
+        yield Problem("", "is empty: write a name, or leave it out")
+    try:
+        check_text(name, MAX_NAME)
+    except ValueError as error:
+        yield Problem(_beginning(name), str(error))
+
+
+def tag_problems(tags: Sequence[str]) -> Iterator[Problem]:
+    """Yields what is wrong with the tags of one training or job."""
+    for tag in tags:
+        try:
+            check_tag(tag)
+        except ValueError as error:
+            yield Problem(_beginning(tag), str(error))
+    if len(set(tags)) > MAX_TAGS:
+        yield Problem("", f"there are {len(set(tags))} tags; write {MAX_TAGS} at most")
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= 40 else text[:40] + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
@@ -55,6 +56,15 @@ class Attempt(Document):
     nodes: int = 1
     price: float | None = None  # per node and hour at the time of the claim; None: not recorded
     kept: bool = Field(False, exclude_if=_is_empty)  # its finished work waits on its cluster to be delivered
+
+    def not_before(self, at: datetime) -> datetime:
+        """Returns `at`, or the latest time of this attempt if that is later: its writers' clocks may differ."""
+        return max(at, *filter(None, (self.queued_at, self.submitted_at, self.started_at)))
+
+
+def lost_too_often(times: int, reason: str) -> str:
+    """Returns why a training fails whose attempts were lost as often as is allowed."""
+    return f"lost {times} times, which is the limit; the last time: {reason}"
 
 
 def _is_none(value: object) -> bool:

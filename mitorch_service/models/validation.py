@@ -12,6 +12,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.yaml_text import YAML_SUFFIXES, parse_yaml
 from mitorch_service.wording.input_problem import input_problem
 from mitorch_service.wording.suggestion import did_you_mean, nearest_words
@@ -144,7 +145,7 @@ def path_text(location: typing.Sequence[int | str]) -> str:
 
 
 def _shorten(value: object) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    text = mask_secrets(json.dumps(value, default=str, ensure_ascii=False))  # else half of one would be left
     return text if len(text) <= 80 else text[:77] + "..."
 
 

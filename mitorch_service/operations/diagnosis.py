@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import stat
 import tempfile
@@ -19,7 +20,7 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.backends.optional import HealthCheck
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
-from mitorch_service.errors import BackendError, MiTorchError
+from mitorch_service.errors import BackendError, MiTorchError, NoDatabase
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
@@ -100,9 +101,14 @@ def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callabl
 
 
 def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
-    store = openers.store(settings)
+    try:
+        store = openers.store(settings)
+    except NoDatabase:
+        yield _not_yet(settings)
+        return
     engine = store.ping()
     store.prepare()
+    store.check_writes()
     datasets = len(store.datasets.list_datasets().items)
     trainings = sum(store.trainings.count_trainings().values())
     text = f"{engine}; {counted(trainings, 'training')}, {counted(datasets, 'data set')}"
@@ -110,6 +116,15 @@ def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
     yield from _controller(store)
     if settings.sqlite_path is not None:
         yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")
+
+
+def _not_yet(settings: Settings) -> Finding:
+    """The finding on a database that the first submission will create, if it can."""
+    path = settings.sqlite_path or settings.home
+    folder, error = next(folder for folder in path.parents if folder.exists()), NoDatabase(str(path))
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return Finding("database", True, str(error))
+    return Finding("database", False, f"{error} It cannot be created: you may not write in {folder}.")
 
 
 def _controller(store: Store) -> Iterator[Finding]:

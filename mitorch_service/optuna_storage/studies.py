@@ -156,7 +156,8 @@ def open_store(url: str | None) -> Store:
     """Opens the store at `url`, or the one of the settings. Raises SettingsError, StoreUnavailable, StoreError."""
     from mitorch_service import wiring
 
-    return wiring.open_store(read_settings(None if url is None else {**os.environ, "MITORCH_DB_URI": url}))
+    settings = read_settings(None if url is None else {**os.environ, "MITORCH_DB_URI": url})
+    return wiring.open_store(settings, create=True)
 
 
 def _name(job: Mapping[str, Any]) -> str:

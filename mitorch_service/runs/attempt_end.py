@@ -23,7 +23,13 @@ from mitorch_service.errors import (
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import MAX_BLOCKED_ATTEMPTS, MAX_LOST_ATTEMPTS, Training, TrainingErrorInfo
+from mitorch_service.models.training import (
+    MAX_BLOCKED_ATTEMPTS,
+    MAX_LOST_ATTEMPTS,
+    Training,
+    TrainingErrorInfo,
+    lost_too_often,
+)
 from mitorch_service.runs.bounded_log import last_lines
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.resume import delete_checkpoints
@@ -136,11 +142,21 @@ def _write_end(context: AttemptContext, end: RunEnd) -> None:
     """Ends the training for good, or puts it back to `new` where its budget allows another attempt."""
     training, worker, clock = context.training, context.worker, context.clock
     retried = _may_retry(training, end.outcome)
-    if not retried and end.outcome in (AttemptOutcome.LOST, AttemptOutcome.BLOCKED):
+    if not retried and end.outcome == AttemptOutcome.LOST:
+        end = _lost_too_often(training, end)
+    current = training.current_attempt()
+    if not retried and end.outcome == AttemptOutcome.BLOCKED:
         end = replace(end, outcome=AttemptOutcome.FAILED)
     write = context.store.runs.retry_attempt if retried else context.store.runs.finish_training
-    persistently(lambda: write(training.id, training.attempt, worker, clock(), end), END_PATIENCE)
+    at = clock() if current is None else current.not_before(clock())
+    persistently(lambda: write(training.id, training.attempt, worker, at, end), END_PATIENCE)
     log.info("attempt %d ended: %s%s", training.attempt, end.outcome, "; it will be tried again" if retried else "")
+
+
+def _lost_too_often(training: Training, end: RunEnd) -> RunEnd:
+    reason = lost_too_often(training.attempts_ended_as(AttemptOutcome.LOST) + 1, end.reason or "")
+    error = None if end.error is None else end.error.model_copy(update={"message": reason})
+    return replace(end, reason=reason, error=error)
 
 
 def _may_retry(training: Training, outcome: AttemptOutcome) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from mitorch_service.stores.controllers import ControllerVerbs
 from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.damaged import DamagedVerbs
@@ -50,6 +52,14 @@ class Store:
     def ping(self) -> str:
         """Returns the engine and its version, once it has answered."""
         return self._database.ping()
+
+    def now(self) -> datetime:
+        """Returns the time by the database's clock, which is the same for all who use it. Never raises."""
+        return self._database.now()
+
+    def check_writes(self) -> None:
+        """Writes something of no effect into a prepared database, to see whether it can be written."""
+        self._database.check_writes()
 
     def close(self) -> None:
         """Gives the connections back. The store is of no use afterwards."""

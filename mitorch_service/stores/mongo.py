@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
@@ -13,21 +13,27 @@ from typing import Any, TypeVar
 import pymongo
 from bson import ObjectId
 from bson.errors import BSONError
-from pymongo import errors
+from pymongo import ReadPreference, errors
+from pymongo.server_description import ServerDescription
+from pymongo.uri_parser import split_options
 
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import set_at
+from mitorch_service.stores.mongo_clock import ServerClock
 from mitorch_service.stores.mongo_counts import StatusCounts
+from mitorch_service.stores.mongo_errors import asked_wait, is_dns_failure, passes, reason, unreachable_reason
+from mitorch_service.stores.patience import repeatedly
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
 
 Result = TypeVar("Result")
 
-_TIMEOUTS = {"serverSelectionTimeoutMS": 10_000, "connectTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
-_TRIES = 3  # every operation here may be repeated: added ids are skipped, changes are guarded
+# A person waits for the first; runs and passes repeat what it ended.
+TIMEOUTS = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
+_PATIENCE_SECONDS = 30.0  # in which a call is repeated: added ids are skipped, changes are guarded
 _DUPLICATE_KEY = 11000
 _BULK = 1000
 
@@ -74,9 +80,11 @@ class MongoDatabase(Primitives):
 
     def __init__(self, uri: str, name: str) -> None:
         given = uri.lower()
-        timeouts: dict[str, Any] = {key: value for key, value in _TIMEOUTS.items() if key.lower() not in given}
+        timeouts: dict[str, Any] = {key: value for key, value in TIMEOUTS.items() if key.lower() not in given}
         self._where = mask_secrets(uri)
         try:
+            if options := uri.partition("?")[2]:
+                split_options(options, validate=True, warn=False)  # raises for what the client would ignore
             self._client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
                 uri,
                 tz_aware=True,
@@ -86,14 +94,15 @@ class MongoDatabase(Primitives):
                 unicode_decode_error_handler="replace",
                 **timeouts,
             )
-        except (errors.PyMongoError, ValueError) as error:
-            raise StoreError(
-                self._where,
-                mask_secrets(str(error)),
-                "Correct MITORCH_DB_URI (mongodb://user:password@host).",
-            ) from error
-        self._db = self._client[name]
+        except (errors.PyMongoError, ValueError, OSError) as error:  # OSError: of its files for TLS
+            problem = mask_secrets(str(error))
+            if is_dns_failure(error):
+                raise self._unavailable(f"cannot be reached ({problem})") from error
+            raise StoreError(self._where, problem, "Correct MITORCH_DB_URI (mongodb://user:password@host).") from error
+        # A secondary may answer with what a guard has refused already.
+        self._db = self._client.get_database(name, read_preference=ReadPreference.PRIMARY)
         self._counts = StatusCounts(self._db["trainings"], self._db["counters"])
+        self._clock = ServerClock(lambda: self._client.admin.command("hello"))
         self._prepared = False
 
     def prepare(self) -> None:
@@ -111,14 +120,19 @@ class MongoDatabase(Primitives):
         version = self._call(lambda: self._client.admin.command("buildInfo"))["version"]
         return f"MongoDB {version}, {self._where}"
 
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def check_writes(self) -> None:
+        self._call(self._counts.touch)
+
     def close(self) -> None:
         self._client.close()
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         documents = list(documents)
-        if not documents:
-            return 0
-        present = self._call(lambda: self._insert_absent(collection, documents))
+        waiting, present = dict(enumerate(documents)), set[int]()
+        self._call(lambda: self._insert_absent(collection, waiting, present))
         if collection == "trainings":
             added = Counter(d["status"] for number, d in enumerate(documents) if number not in present)
             self._counts.add(added, wait=len(documents) > 1)  # of one it would double the time
@@ -219,7 +233,7 @@ class MongoDatabase(Primitives):
         removed = 0
         for (collection, status), same in groupby(removals, key=lambda removal: (removal.collection, removal.status)):
             deletes = [pymongo.DeleteOne(_guard(removal.id, removal.expect)) for removal in same]
-            gone = self._call(partial(self._db[collection].bulk_write, deletes, ordered=False)).deleted_count
+            gone = self._delete_each(collection, deletes)
             self._counts.add({status: -gone} if collection == "trainings" else {})
             removed += gone
         return removed
@@ -249,35 +263,70 @@ class MongoDatabase(Primitives):
             changes[after] += 1
         self._counts.add(changes)
 
-    def _insert_absent(self, collection: Collection, documents: Sequence[Mapping[str, Any]]) -> set[int]:
-        """Returns the numbers of those that were there already."""
-        try:
-            self._db[collection].insert_many([dict(d) for d in documents], ordered=False)
-            return set()
-        except errors.BulkWriteError as error:
-            failed = error.details["writeErrors"]
-            if error.details.get("writeConcernErrors") or any(e["code"] != _DUPLICATE_KEY for e in failed):
+    def _delete_each(self, collection: Collection, deletes: Sequence[pymongo.DeleteOne]) -> int:
+        """Returns how many were deleted, in all tries together."""
+        gone = 0
+
+        def delete() -> None:
+            nonlocal gone
+            try:
+                gone += self._db[collection].bulk_write(deletes, ordered=False).deleted_count
+            except errors.BulkWriteError as error:
+                gone += error.details["nRemoved"]
                 raise
-            return {e["index"] for e in failed}
+
+        self._call(delete)
+        return gone
+
+    def _insert_absent(self, collection: Collection, waiting: dict[int, Mapping[str, Any]], present: set[int]) -> None:
+        """Adds the documents that wait, by number, and takes out those that are dealt with, so that a repeat adds the
+        others. `present` gets the numbers of those that were there already."""
+        numbers = list(waiting)
+        if not numbers:
+            return
+        try:
+            self._db[collection].insert_many([dict(waiting[number]) for number in numbers], ordered=False)
+            waiting.clear()
+        except errors.BulkWriteError as error:
+            failed = {numbers[e["index"]]: e["code"] for e in error.details["writeErrors"]}
+            present |= {number for number, code in failed.items() if code == _DUPLICATE_KEY}
+            if error.details.get("writeConcernErrors"):
+                raise  # added, but perhaps not to stay
+            for number in numbers:
+                if failed.get(number, _DUPLICATE_KEY) == _DUPLICATE_KEY:
+                    del waiting[number]
+            if waiting:
+                raise
 
     def _call(self, operation: Callable[[], Result]) -> Result:
-        for remaining in reversed(range(_TRIES)):
-            try:
-                return operation()
-            except errors.ServerSelectionTimeoutError as error:
-                raise self._unavailable(error) from error
-            except errors.ConnectionFailure as error:
-                if not remaining:
-                    raise self._unavailable(error) from error
-                time.sleep(0.2)
-            except (errors.PyMongoError, BSONError, OverflowError, ValueError, TypeError) as error:
-                raise StoreError(
-                    self._where, mask_secrets(str(error)), "See `mitorch doctor`; check the user's rights."
+        """Makes a call, and repeats it while its error passes by itself."""
+        try:
+            return repeatedly(operation, self._asked_wait, _PATIENCE_SECONDS)
+        except errors.ServerSelectionTimeoutError:
+            problem = mask_secrets(unreachable_reason(self._servers()))
+            raise self._unavailable(f"cannot be reached ({problem})") from None  # the driver adds its whole topology
+        except (errors.PyMongoError, BSONError, OverflowError, ValueError, TypeError) as error:
+            problem = mask_secrets(reason(error))
+            if isinstance(error, errors.ConnectionFailure):
+                raise self._unavailable(f"cannot be reached ({problem})") from error
+            if asked_wait(error) is not None:
+                raise StoreUnavailable(
+                    self._where,
+                    f"is overloaded or not ready, for {_PATIENCE_SECONDS:g} s: {problem}",
+                    "Try again later; if it happens often, raise its throughput or let fewer trainings run.",
                 ) from error
-        raise AssertionError("unreachable")
+            raise StoreError(self._where, problem, "See `mitorch doctor`; check the user's rights.") from error
 
-    def _unavailable(self, error: Exception) -> StoreUnavailable:
-        problem = f"cannot be reached ({mask_secrets(str(error)).split(', Timeout:')[0]})"
+    def _asked_wait(self, error: Exception) -> float | None:
+        if isinstance(error, errors.ServerSelectionTimeoutError):
+            # Some answer, but none is the primary: they elect one. Otherwise waiting on has little hope.
+            return 0.0 if any(server.is_server_type_known for server in self._servers()) else None
+        return asked_wait(error)
+
+    def _servers(self) -> list[ServerDescription]:
+        return list(self._client.topology_description.server_descriptions().values())
+
+    def _unavailable(self, problem: str) -> StoreUnavailable:
         return StoreUnavailable(
             self._where,
             problem,
@@ -294,11 +343,12 @@ def _groups(changes: Sequence[Guarded]) -> Iterator[Sequence[Guarded]]:
 
 def _write_each(collection: Any, writes: Sequence[Any]) -> None:
     """Makes each write: one that the server refuses (a damaged document cannot be changed so) does not stop the
-    others."""
+    others. Raises where another try may succeed."""
     try:
         collection.bulk_write(writes, ordered=False)
     except errors.BulkWriteError as error:
-        if error.details.get("writeConcernErrors"):
+        refused = [one for one in error.details["writeErrors"] if passes([one])]
+        if error.details.get("writeConcernErrors") or refused:
             raise
 
 

@@ -14,11 +14,14 @@ from pymongo import WriteConcern, errors
 from pymongo.collection import Collection
 
 from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.mongo_errors import asked_wait, was_not_done
+from mitorch_service.stores.patience import repeatedly
 
 _STATUSES = tuple(status.value for status in TrainingStatus)
 _EXACT = 100  # a status with no more trainings than this is counted in the documents themselves
 _SLOTS = 8  # documents over which the writers spread, so that they seldom wait for each other
 _FIRST = "first count"
+_PATIENCE_SECONDS = 10.0  # for a database that is overloaded
 _SETTLING = 0.3  # seconds; between a change and its count lies a millisecond
 
 log = logging.getLogger("mitorch")
@@ -41,6 +44,10 @@ class StatusCounts:
                 self._counters.insert_one({"_id": _FIRST, "n": dict(self._scan())})
             except errors.DuplicateKeyError:
                 return
+
+    def touch(self) -> None:
+        """Writes without changing a count."""
+        self._counters.update_one({"_id": _FIRST}, {"$inc": {"checks": 1}})
 
     def read(self) -> dict[str, int]:
         """Returns the counts by status, without those of zero. Two requests."""
@@ -67,11 +74,15 @@ class StatusCounts:
         if not increments:
             return
         counters = self._counters if wait else self._unacknowledged
-        try:
+
+        def increase() -> None:
             try:
                 counters.update_one({"_id": self._slot}, {"$inc": increments}, upsert=True)
             except errors.DuplicateKeyError:  # another process has just made the slot
                 counters.update_one({"_id": self._slot}, {"$inc": increments})
+
+        try:
+            repeatedly(increase, lambda error: asked_wait(error) if was_not_done(error) else None, _PATIENCE_SECONDS)
         except errors.PyMongoError as error:
             log.warning("the counts by status are off until the next prune: %s", type(error).__name__)
 

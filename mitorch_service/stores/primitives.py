@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from mitorch_service.errors import BrokenDocument
@@ -36,6 +37,14 @@ class Primitives(ABC):
     @abstractmethod
     def ping(self) -> str:
         """Returns the engine and its version, once it has answered."""
+
+    def now(self) -> datetime:
+        """Returns the time by the database's clock; without one, by this machine's. Never raises."""
+        return datetime.now(UTC)
+
+    @abstractmethod
+    def check_writes(self) -> None:
+        """Writes something of no effect into a prepared database, to see whether it can be written."""
 
     @abstractmethod
     def close(self) -> None:

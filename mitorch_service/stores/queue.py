@@ -77,6 +77,7 @@ class QueueVerbs(Verbs):
     ) -> bool:
         """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the
         training has changed meanwhile: what its run wrote itself is kept."""
+        at = self._not_before(training_id, attempt, at)
         changes = {
             **ended_attempt(attempt, outcome, error.message, at),
             "error": error.to_document(),
@@ -145,6 +146,14 @@ class QueueVerbs(Verbs):
         changes = {"status_times": {TrainingStatus.FAILED.value: at}, "error": error}  # the times may be what is broken
         change = change_training(training_id, OPEN, TrainingStatus.FAILED, at, {}, changes)
         return self._database.change(change) is not None
+
+    def _not_before(self, training_id: str, attempt: int, at: datetime) -> datetime:
+        """Returns `at`, or the attempt's latest time if it is later: the run may have started since it was read."""
+        query = Query("trainings", {"_id": training_id}, limit=1, without=_WITHOUT_BULK)
+        for row in self._database.read(TrainingRow, query).items:
+            if 0 < attempt <= len(row.attempts):
+                return row.attempts[attempt - 1].not_before(at)
+        return at
 
     def _get_row(self, training_id: str) -> TrainingRow:
         query = Query("trainings", {"_id": training_id}, limit=1, without=_WITHOUT_BULK)

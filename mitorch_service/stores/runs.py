@@ -49,6 +49,8 @@ class RunVerbs(Verbs):
         """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped, and the last one that
         is left is the progress. Raises StaleAttempt when the attempt is not current, was canceled, or another process
         has started it."""
+        before = self.find_attempt(training_id, attempt).current_attempt()
+        at = at if before is None else before.not_before(at)
         changes = {f"attempts.{attempt - 1}.started_at": at, "worker": worker, "error": None}
         expect = {"worker": (None, worker), "cancel_requested_at": (None,)}
         if self._database.change(_sign_of_life(training_id, attempt, at, expect, changes)) is None:
@@ -88,8 +90,10 @@ class RunVerbs(Verbs):
         return after.get("cancel_requested_at") is not None
 
     def finish_training(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
-        """Ends the training with its run. A repeat of the same call changes nothing. Raises StaleAttempt."""
-        status = TrainingStatus(end.outcome.value)
+        """Ends the training with its run; a lost attempt fails it. A repeat of the same call changes nothing. Raises
+        StaleAttempt."""
+        lost = end.outcome == AttemptOutcome.LOST
+        status = TrainingStatus.FAILED if lost else TrainingStatus(end.outcome.value)
         changes: dict[str, object] = {
             **ended_attempt(attempt, end.outcome, end.reason, at),
             "evaluation": None if end.evaluation is None else dict(end.evaluation),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from mitorch_service.errors import BrokenDocument, StoreError, StoreUnavailable
+from mitorch_service.errors import BrokenDocument, StoreError
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
@@ -20,12 +16,10 @@ from mitorch_service.stores.document_paths import guard_holds, set_at, to_text, 
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal, StoredDocument
 from mitorch_service.stores.salvage import check_status, parse_document, salvage_document
+from mitorch_service.stores.sqlite_connection import SqliteConnection
 from mitorch_service.stores.sqlite_query import column_names, conditions_of, query_columns, source_of, tag_rows
-from mitorch_service.stores.sqlite_schema import TABLES, VERSION, statements
+from mitorch_service.stores.sqlite_schema import TABLES
 
-Result = TypeVar("Result")
-
-_BUSY_SECONDS = 60.0  # how long a writer waits for the others; each holds the file for a millisecond or so
 _CHECKPOINT_MILLISECONDS = 2000  # while it waits for readers nobody can write
 _INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
 _VARIABLES = 500  # in one statement; SQLite before 3.32 takes 999
@@ -41,38 +35,25 @@ class SqliteStore(Store):
 
 
 class SqliteDatabase(Primitives):
-    """WAL journal, `BEGIN IMMEDIATE` around every write, `synchronous=NORMAL`: what was written survives the death of
-    any process at once, and a power cut except for the last moments before it."""
+    """Each document as JSON text beside the columns by which it is found; see `SqliteConnection` for what survives."""
 
     def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
-        self._where = "in memory" if path is None else str(path)
-        self._lock = threading.RLock()  # one connection, used by the run's reporting thread too
-        with self._errors():
-            if path is not None:
-                _create(path, access)
-            self._db = sqlite3.connect(
-                ":memory:" if path is None else path,
-                timeout=0,  # see _patiently
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        try:
-            self._open()
-        except BaseException:
-            self._db.close()
-            raise
+        self._connection = SqliteConnection(path, access)
 
     def prepare(self) -> None:
         pass  # opening has created everything
 
     def ping(self) -> str:
-        with self._errors():
-            self._rows("SELECT count(*) FROM sqlite_schema", ())
-        return f"SQLite {sqlite3.sqlite_version}, {self._where}"
+        with self._connection.errors():
+            self._connection.rows("SELECT count(*) FROM sqlite_schema", ())
+        return f"SQLite {sqlite3.sqlite_version}, {self._connection.where}"
 
     def close(self) -> None:
-        with self._lock:  # to close it while another thread reads would crash the process
-            self._db.close()
+        self._connection.close()
+
+    def check_writes(self) -> None:
+        with self._connection.transaction():
+            self._connection.db.execute("UPDATE training_counts SET n = n WHERE job_id = ''")
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         rows: dict[str, tuple[Any, ...]] = {}
@@ -82,21 +63,21 @@ class SqliteDatabase(Primitives):
             if id not in rows:
                 rows[id] = tuple(self._row(collection, document).values())
                 tags[id] = tag_rows(document) if collection == "trainings" else []
-        with self._transaction():
+        with self._connection.transaction():
             for id in self._present(collection, list(rows)):
                 del rows[id], tags[id]
             names = column_names(collection)
             sql = f"INSERT INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-            self._db.executemany(sql, rows.values())
-            self._db.executemany(
+            self._connection.db.executemany(sql, rows.values())
+            self._connection.db.executemany(
                 "INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", chain.from_iterable(tags.values())
             )
         return len(rows)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
         sql, values = self._select(query)
-        with self._errors():
-            rows = self._rows(sql, values)
+        with self._connection.errors():
+            rows = self._connection.rows(sql, values)
         name = TABLES[query.collection].apart
         for id, body, apart in rows:
             try:
@@ -109,110 +90,82 @@ class SqliteDatabase(Primitives):
 
     def count(self, query: Query) -> int:
         conditions, values = conditions_of(query)
-        with self._errors():
-            number: int = self._rows(f"SELECT count(*) FROM {source_of(query)} {conditions}", values)[0][0]
+        with self._connection.errors():
+            number: int = self._connection.rows(f"SELECT count(*) FROM {source_of(query)} {conditions}", values)[0][0]
         return number
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
-        with self._errors():
-            rows = self._rows("SELECT status, n FROM training_counts WHERE job_id = ? AND n > 0", (job_id or "",))
+        with self._connection.errors():
+            rows = self._connection.rows(
+                "SELECT status, n FROM training_counts WHERE job_id = ? AND n > 0", (job_id or "",)
+            )
         return dict(rows)
 
     def change(self, change: Guarded) -> dict[str, Any] | None:
-        with self._transaction():
+        with self._connection.transaction():
             return self._change(change)
 
     def change_all(self, changes: Sequence[Guarded]) -> list[bool]:
-        with self._transaction():
+        with self._connection.transaction():
             return [self._try_change(change) for change in changes]
 
     def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
-        with self._transaction():
+        with self._connection.transaction():
             return self._put(collection, document, fence)
 
     def change_then_put(
         self, change: Guarded, collection: Collection, document: Mapping[str, Any], fence: str
     ) -> dict[str, Any] | None:
-        with self._transaction():
+        with self._connection.transaction():
             after = self._change(change)
             return after if after is not None and self._put(collection, document, fence) else None
 
     def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
-        with self._transaction():
+        with self._connection.transaction():
             self._replace(collection, document)
 
     def mend(self, collection: Collection, id: object) -> bool:
-        with self._transaction():
+        with self._connection.transaction():
             document = self._salvage(collection, id)
             if document is not None:
                 self._replace(collection, document)
             return document is not None
 
     def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
-        with self._transaction():
+        with self._connection.transaction():
             return self._remove(collection, id, expect)
 
     def remove_between(self, collection: Collection, low: str, high: str) -> int:
-        with self._transaction():
-            return self._db.execute(f"DELETE FROM {collection} WHERE _id >= ? AND _id < ?", (low, high)).rowcount
+        with self._connection.transaction():
+            return self._connection.db.execute(
+                f"DELETE FROM {collection} WHERE _id >= ? AND _id < ?", (low, high)
+            ).rowcount
 
     def remove_all(self, removals: Sequence[Removal]) -> int:
-        with self._transaction():
+        with self._connection.transaction():
             return sum(self._remove_with_records(removal) for removal in removals)
 
     def compact(self, wait: Callable[[], object]) -> Compaction:
-        with self._errors():
+        with self._connection.errors():
             before = self._pages()
             note = self._vacuum(wait)
-            self._rows(f"PRAGMA busy_timeout = {_CHECKPOINT_MILLISECONDS}", ())
+            self._connection.rows(f"PRAGMA busy_timeout = {_CHECKPOINT_MILLISECONDS}", ())
             try:
-                busy = self._rows("PRAGMA wal_checkpoint(TRUNCATE)", ())[0][0]
+                busy = self._connection.rows("PRAGMA wal_checkpoint(TRUNCATE)", ())[0][0]
             finally:
-                self._rows("PRAGMA busy_timeout = 0", ())
-            size = self._rows("PRAGMA page_size", ())[0][0]
+                self._connection.rows("PRAGMA busy_timeout = 0", ())
+            size = self._connection.rows("PRAGMA page_size", ())[0][0]
             held = "another process is reading: the file shrinks when that is done" if busy else None
             return Compaction(max(0, before - self._pages()) * size, note or held)
 
     def explain(self, query: Query) -> QueryPlan:
         sql, values = self._select(query)
-        with self._errors():
-            steps = [row[3] for row in self._rows(f"EXPLAIN QUERY PLAN {sql}", values)]
+        with self._connection.errors():
+            steps = [row[3] for row in self._connection.rows(f"EXPLAIN QUERY PLAN {sql}", values)]
         scans = [step for step in steps if step.startswith("SCAN") and "USING" not in step]
         return QueryPlan(
             uses_index=not scans, sorts=any("TEMP B-TREE" in step for step in steps), text="\n".join(steps)
         )
-
-    def _open(self) -> None:
-        with self._errors():
-            version = self._rows("PRAGMA user_version", ())[0][0]
-            if version > VERSION:
-                raise StoreError(
-                    self._where,
-                    f"was written by a newer version (schema {version})",
-                    "Upgrade mitorch-service.",
-                )
-            if version == 0:  # takes effect only before the first page is written
-                self._rows("PRAGMA auto_vacuum = INCREMENTAL", ())
-            self._rows("PRAGMA journal_mode = WAL", ())
-            self._rows("PRAGMA synchronous = NORMAL", ())
-        if version < VERSION:
-            with self._transaction():
-                version = self._rows("PRAGMA user_version", ())[0][0]  # another process may have been faster
-                for statement in statements(version):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {VERSION}")
-
-    def _patiently(self, step: Callable[[], Result]) -> Result:
-        """Repeats a step while another process writes. SQLite's own waiting sleeps up to 100 ms at a time, and whoever
-        has waited longest sleeps longest."""
-        end = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                return step()
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > end:
-                    raise
-                time.sleep(random.uniform(0.0005, 0.004))
 
     def _change(self, change: Guarded) -> dict[str, Any] | None:
         document = self._read(change.collection, change.id)
@@ -225,7 +178,7 @@ class SqliteDatabase(Primitives):
             for path, value in change.set.items():
                 set_at(document, path, value)
         except ValueError as error:
-            raise StoreError(self._where, str(error), "The document is damaged: see miquery.") from error
+            raise StoreError(self._connection.where, str(error), "The document is damaged: see miquery.") from error
         # Columns that stay as they are are left out: each one named costs its indexes an entry.
         after = {path: value_at(document, path) for path in columns}
         row = {columns[path]: value for path, value in after.items() if value != before[path]}
@@ -233,10 +186,10 @@ class SqliteDatabase(Primitives):
             row[apart] = to_text(document.pop(apart))
         names = ", ".join(f"{name} = ?" for name in ("body", *row))
         values = (to_text(document), *row.values(), change.id)
-        self._db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
+        self._connection.db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
         if tagged is not None:
             self._untag(tagged)
-            self._db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
+            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
         return document
 
     def _try_change(self, change: Guarded) -> bool:
@@ -255,7 +208,7 @@ class SqliteDatabase(Primitives):
             pass
         row = self._row(collection, document)
         sql = f"INSERT OR REPLACE INTO {collection} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
-        self._db.execute(sql, tuple(row.values()))
+        self._connection.db.execute(sql, tuple(row.values()))
         return True
 
     def _replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
@@ -264,9 +217,9 @@ class SqliteDatabase(Primitives):
         # REPLACE would delete the row before without its trigger, and so miscount.
         sets = ", ".join(f"{name} = excluded.{name}" for name in row if name != "_id")
         sql = f"INSERT INTO {collection} ({names}) VALUES ({marks}) ON CONFLICT (_id) DO UPDATE SET {sets}"
-        self._db.execute(sql, tuple(row.values()))
+        self._connection.db.execute(sql, tuple(row.values()))
         if collection == "trainings":
-            self._db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
+            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
 
     def _row(self, collection: Collection, document: Mapping[str, Any]) -> dict[str, Any]:
         table = TABLES[collection]
@@ -283,7 +236,9 @@ class SqliteDatabase(Primitives):
         for start in range(0, len(ids), _VARIABLES):
             some = ids[start : start + _VARIABLES]
             marks = ", ".join("?" * len(some))
-            found += self._db.execute(f"SELECT _id FROM {collection} WHERE _id IN ({marks})", some).fetchall()
+            found += self._connection.db.execute(
+                f"SELECT _id FROM {collection} WHERE _id IN ({marks})", some
+            ).fetchall()
         return [id for (id,) in found]
 
     def _select(self, query: Query) -> tuple[str, tuple[Any, ...]]:
@@ -308,17 +263,17 @@ class SqliteDatabase(Primitives):
             document = self._salvage(collection, id)
         if document is None or not guard_holds(document, expect):
             return False
-        self._db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
+        self._connection.db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
         if collection == "trainings":
             self._untag(tag_rows(document))
         return True
 
     def _untag(self, rows: Sequence[tuple[str, Any, Any]]) -> None:
-        self._db.executemany("DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?", rows)
+        self._connection.db.executemany("DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?", rows)
 
     def _read(self, collection: Collection, id: object) -> StoredDocument | None:
         """The document without what is stored apart. Raises BrokenDocument if its text is none."""
-        rows = self._rows(f"SELECT CAST(body AS BLOB) FROM {collection} WHERE _id = ?", (id,))
+        rows = self._connection.rows(f"SELECT CAST(body AS BLOB) FROM {collection} WHERE _id = ?", (id,))
         try:
             return parse_document(id, rows[0][0]) if rows else None
         except ValueError as error:
@@ -328,7 +283,9 @@ class SqliteDatabase(Primitives):
         """Returns what can be read of a document whose text is none, or has another status than its row; else None."""
         table = TABLES[collection]
         names = ["CAST(body AS BLOB)", f"CAST({table.apart or 'NULL'} AS BLOB)", *table.columns.values()]
-        for body, apart, *values in self._rows(f"SELECT {', '.join(names)} FROM {collection} WHERE _id = ?", (id,)):
+        for body, apart, *values in self._connection.rows(
+            f"SELECT {', '.join(names)} FROM {collection} WHERE _id = ?", (id,)
+        ):
             columns = dict(zip(table.columns, values, strict=True))
             try:
                 document = parse_document(id, body, apart, table.apart)
@@ -341,67 +298,26 @@ class SqliteDatabase(Primitives):
         if not self._remove(removal.collection, removal.id, removal.expect):
             return False
         records, low, high = removal.records
-        self._db.execute(f"DELETE FROM {records} WHERE _id >= ? AND _id < ?", (low, high))
+        self._connection.db.execute(f"DELETE FROM {records} WHERE _id >= ? AND _id < ?", (low, high))
         return True
 
     def _vacuum(self, wait: Callable[[], object]) -> str | None:
         """Frees pages in short transactions. A file of an earlier version cannot do that: it is rewritten once, while
         no run can want to write."""
-        if self._rows("PRAGMA auto_vacuum", ())[0][0] == _INCREMENTAL:
-            for _ in range(-(-self._rows("PRAGMA freelist_count", ())[0][0] // _VACUUM_PAGES)):
-                with self._lock:  # execute would free one page only: it stops at a row without columns
-                    self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        if self._connection.rows("PRAGMA auto_vacuum", ())[0][0] == _INCREMENTAL:
+            for _ in range(-(-self._connection.rows("PRAGMA freelist_count", ())[0][0] // _VACUUM_PAGES)):
+                with self._connection.lock:  # execute would free one page only: it stops at a row without columns
+                    self._connection.db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
                 wait()
             return None
         if self.count(Query("trainings", {"status": ACTIVE})):
             return (
                 "the file is of an earlier version and shrinks only while no training is queued on a cluster or running"
             )
-        self._rows("PRAGMA auto_vacuum = INCREMENTAL", ())
-        self._rows("VACUUM", ())
+        self._connection.rows("PRAGMA auto_vacuum = INCREMENTAL", ())
+        self._connection.rows("VACUUM", ())
         return None
 
     def _pages(self) -> int:
-        number: int = self._rows("PRAGMA page_count", ())[0][0]
+        number: int = self._connection.rows("PRAGMA page_count", ())[0][0]
         return number
-
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        with self._lock:
-            return self._patiently(lambda: self._db.execute(sql, tuple(values)).fetchall())
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock, self._errors():
-            self._patiently(lambda: self._db.execute("BEGIN IMMEDIATE"))
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreUnavailable(
-                self._where, f"cannot be opened ({error.strerror})", "Check MITORCH_HOME or MITORCH_DB_URI."
-            ) from error
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(
-                self._where, str(error), "Check that the folder exists, is writable and has space left."
-            ) from error
-        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
-            raise StoreError(
-                self._where, str(error), "Name another file in MITORCH_DB_URI, or move this one away."
-            ) from error
-
-
-def _create(path: Path, access: FileAccess) -> None:
-    """Creates the file, empty, if it is missing; SQLite gives its mode to the files that it keeps beside it."""
-    access.make_folder(path.parent)
-    if not path.exists():
-        with open(path, "ab", opener=access.opener):
-            pass

@@ -15,6 +15,7 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.config import TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
+from mitorch_service.models.labels import name_problems, tag_problems
 from mitorch_service.models.legacy_formats import is_legacy_task, is_obdb
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.script import check_config, is_script
@@ -50,6 +51,13 @@ class Options:
     name: str | None = None
     tags: tuple[str, ...] = ()
     user: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidInput for a name or a tag that is too long, or for too many tags."""
+        if self.name is not None and (problems := list(name_problems(self.name))):
+            raise InvalidInput("--name", problems)
+        if problems := list(tag_problems(self.tags)):
+            raise InvalidInput("--tag", problems)
 
 
 @dataclass(frozen=True)
@@ -123,10 +131,9 @@ def submit(store: Store, document: Training | Job) -> str:
 
 
 def parse_tags(tags: Sequence[str]) -> tuple[str, ...]:
-    """Checks that each tag is KEY=VALUE. Raises InvalidInput."""
-    wrong = [tag for tag in tags if not tag.partition("=")[0].strip() or "=" not in tag]
-    if wrong:
-        raise InvalidInput("--tag", [Problem(tag, "write KEY=VALUE, such as team=vision") for tag in wrong])
+    """Checks each tag. Raises InvalidInput."""
+    if problems := list(tag_problems(tags)):
+        raise InvalidInput("--tag", problems)
     return tuple(dict.fromkeys(tags))
 
 

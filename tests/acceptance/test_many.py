@@ -45,7 +45,7 @@ def each_store(bare_machine: Machine, database_environment: dict[str, str]) -> I
 
 
 def _store_of(machine: Machine, environment: dict[str, str]) -> Iterator[Store]:
-    store = open_store(read_settings({"MITORCH_HOME": str(machine.home), **environment}))
+    store = open_store(read_settings({"MITORCH_HOME": str(machine.home), **environment}), create=True)
     store.prepare()
     store.datasets.add_dataset(a_dataset("digits", 1))
     yield store

@@ -251,7 +251,7 @@ def test_what_is_said(shared: Machine, ids: dict[str, str], group: str) -> None:
 
 def contents(machine: Machine) -> object:
     """Returns the content of the database."""
-    store = open_store(read_settings({"MITORCH_HOME": str(machine.home)}))
+    store = open_store(read_settings({"MITORCH_HOME": str(machine.home)}), create=True)
     try:
         return (
             store.trainings.list_trainings(TrainingFilter(), 100),

@@ -31,7 +31,7 @@ PRUNE = ("control", "prune", "--older-than", "180d", "--archive", ARCHIVE)
 
 def fill(machine: Machine) -> tuple[Store, set[str]]:
     """The machine's database, with many trainings that ended long ago; their ids."""
-    store = open_store(read_settings({"MITORCH_HOME": str(machine.home), **machine.environment}))
+    store = open_store(read_settings({"MITORCH_HOME": str(machine.home), **machine.environment}), create=True)
     store.prepare()
     trainings = [_ended(number) for number in range(COUNT)]
     store.queue.add_trainings(trainings)
@@ -92,7 +92,7 @@ def test_a_running_service_is_not_disturbed(machine: Machine) -> None:
 
 
 def test_a_dry_run_changes_nothing_and_a_real_one_gives_the_space_back(machine: Machine) -> None:
-    store = open_store(read_settings({"MITORCH_HOME": str(machine.home)}))
+    store = open_store(read_settings({"MITORCH_HOME": str(machine.home)}), create=True)
     job = a_job(status=JobStatus.COMPLETED, status_times={"completed": OLD})
     trials = []
     for number in range(2):

@@ -41,7 +41,7 @@ def main() -> None:
 
 def stream_results(folder: Path, epochs: int) -> None:
     """Epochs one after the other, each waited for."""
-    store = open_store(read_settings({"MITORCH_HOME": str(folder)}))
+    store = open_store(read_settings({"MITORCH_HOME": str(folder)}), create=True)
     store.prepare()
     training = a_training()
     store.queue.add_trainings([training])

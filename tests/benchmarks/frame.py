@@ -122,7 +122,7 @@ def wait_for_epoch(training: str, environment: dict[str, str]) -> dict[str, Any]
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
-    store = open_store(read_settings(environment))
+    store = open_store(read_settings(environment), create=True)
     while not store.runs.curve(training).items:
         time.sleep(0.1)
     answer = subprocess.run([*MAIN, "query", training, "--json"], env=environment, check=True, capture_output=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ import pytest
 
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.stores.mongo import MongoStore
+from mitorch_service.stores.mongo import TIMEOUTS, MongoStore
 from mitorch_service.stores.sqlite import SqliteStore
 from tests.flaky_proxy import FlakyProxy, Loss
 from tests.samples import NOW, a_result, a_training, an_attempt
@@ -76,6 +77,7 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     store = MongoStore(uri, "test")
     with pytest.raises(StoreUnavailable, match=r"someone:\*\*\*@127\.0\.0\.1.*firewall") as raised:
         store.queue.queue_head(1)
+    assert "cannot be reached (127.0.0.1:1: Connection refused)" in str(raised.value)
     assert "s3cret" not in str(raised.value)
     store.close()
 
@@ -83,6 +85,12 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
 def test_a_malformed_uri_is_a_clear_error() -> None:
     with pytest.raises(StoreError, match="Correct MITORCH_DB_URI"):
         MongoStore("mongodb://user:p/w@host:notaport/", "test")
+
+
+@pytest.mark.parametrize("options", ["tlsCAFile=/no/such/file", "nonsense=1", "authMechanism=NONSENSE"])
+def test_an_option_of_the_uri_that_the_driver_would_ignore_is_refused(options: str) -> None:
+    with pytest.raises(StoreError, match="Correct MITORCH_DB_URI"):
+        MongoStore(f"mongodb://h/?{options}", "test")
 
 
 def test_a_document_written_by_hand_can_be_put_aside_whatever_its_id_is(mongodb_uri: str) -> None:
@@ -99,19 +107,110 @@ def test_a_document_written_by_hand_can_be_put_aside_whatever_its_id_is(mongodb_
         client.drop_database(name)
 
 
+def store_uri(proxy: FlakyProxy) -> str:
+    """The address of the server behind the proxy."""
+    return f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
+
+
 @pytest.fixture
 def flaky(mongodb_uri: str) -> Iterator[tuple[FlakyProxy, MongoStore]]:
     """A store that reaches its server through a proxy that loses messages."""
     parts = urlsplit(mongodb_uri)
     proxy = FlakyProxy(parts.hostname or "127.0.0.1", parts.port or 27017)
     name = f"mitorch_flaky_{proxy.port}"
-    store = MongoStore(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true", name)
+    store = MongoStore(store_uri(proxy), name)
     store.prepare()
     yield proxy, store
     store.close()
     proxy.close()
     with pymongo.MongoClient[dict[str, object]](mongodb_uri) as client:
         client.drop_database(name)
+
+
+AZURE = "Error=16500, RetryAfterMs=3, Details='TooManyRequests (429)'"
+THROTTLED = {"ok": 0.0, "code": 16500, "codeName": "Location16500", "errmsg": AZURE}
+STEPPING_DOWN = {"ok": 0.0, "code": 189, "errmsg": "stepping down", "errorLabels": ["RetryableWriteError"]}
+REFUSALS = [THROTTLED, {"ok": 0.0, "code": 50, "errmsg": "operation exceeded time limit"}, THROTTLED]
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits, which take no time here."""
+    made: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(made), sleep=made.append)
+    monkeypatch.setattr("mitorch_service.stores.patience.time", clock)
+    return made
+
+
+def test_an_overloaded_server_only_takes_longer(flaky: tuple[FlakyProxy, MongoStore], waits: list[float]) -> None:
+    proxy, store = flaky
+    training, other = a_training(), MongoStore(store_uri(proxy), f"mitorch_flaky_{proxy.port}")
+    steps: dict[str, Callable[[], object]] = {
+        "insert": lambda: store.queue.add_trainings([training]),
+        "update": lambda: store.queue.claim_training(training.id, an_attempt(training)),
+        "findAndModify": lambda: store.runs.start_training(training.id, 1, "worker", NOW),
+        "delete": lambda: store.runs.start_training(training.id, 1, "worker", NOW),
+        "find": lambda: store.queue.active_trainings().items,
+        "aggregate": store.trainings.count_trainings,
+        "createIndexes": other.prepare,
+    }
+    for number, (command, step) in enumerate(steps.items(), 1):
+        proxy.answer(command.encode() + b"\x00", *REFUSALS)
+        step()
+        assert proxy.answered == number * len(REFUSALS), command
+    other.close()
+    proxy.answer(b"findAndModify\x00", STEPPING_DOWN)
+    assert not store.runs.heartbeat(training.id, 1, NOW)
+    assert store.trainings.get_training(training.id).status == TrainingStatus.RUNNING
+    assert store.trainings.count_trainings() == {"running": 1}
+
+
+def test_a_bulk_of_which_the_server_took_a_part_is_completed(
+    flaky: tuple[FlakyProxy, MongoStore], waits: list[float]
+) -> None:
+    proxy, store = flaky
+    trainings = [a_training() for _ in range(3)]
+    refused = [{"index": index, "code": 16500, "errmsg": AZURE} for index in (0, 2)]
+    proxy.answer(b"insert\x00", {"ok": 1.0, "n": 1, "writeErrors": refused})  # it says that it has the second one
+    assert store.queue.add_trainings(trainings) == 3
+    assert {row.id for row in store.queue.queue_head(5).items} == {trainings[0].id, trainings[2].id}
+
+
+def test_changes_of_which_the_server_refused_some_for_now_are_all_made(
+    flaky: tuple[FlakyProxy, MongoStore], waits: list[float]
+) -> None:
+    proxy, store = flaky
+    trainings = [a_training() for _ in range(3)]
+    store.queue.add_trainings(trainings)
+    refused = [{"index": 1, "code": 16500, "errmsg": AZURE}]
+    proxy.answer(b"update\x00", {"ok": 1.0, "n": 2, "nModified": 2, "writeErrors": refused})
+    claims = [(training.id, an_attempt(training)) for training in trainings]
+    assert store.queue.claim_trainings(claims) == [True, True, True]
+
+
+def test_a_server_that_stays_overloaded_is_unavailable_in_its_own_words(
+    flaky: tuple[FlakyProxy, MongoStore], waits: list[float]
+) -> None:
+    proxy, store = flaky
+    proxy.answer(b"find\x00", *[THROTTLED] * 100)
+    with pytest.raises(StoreUnavailable, match=r"overloaded.*for 30 s: Error=16500.*RequestRateTooLarge"):
+        store.queue.queue_head(1)
+    assert 10 < sum(waits) <= 30
+
+
+def test_a_server_that_refuses_for_good_is_not_asked_again(
+    flaky: tuple[FlakyProxy, MongoStore], waits: list[float]
+) -> None:
+    proxy, store = flaky
+    proxy.answer(b"find\x00", {"ok": 0.0, "code": 13, "errmsg": "not authorized on mitorch"})
+    with pytest.raises(StoreError, match=r"not authorized on mitorch .13.*rights") as raised:
+        store.queue.queue_head(1)
+    assert not isinstance(raised.value, StoreUnavailable)
+    assert (proxy.answered, waits) == (1, [])
+
+
+def test_a_person_waits_three_seconds_for_a_server_that_is_not_there() -> None:
+    assert TIMEOUTS["serverSelectionTimeoutMS"] == 3000
 
 
 @pytest.mark.parametrize("loss", LOSSES)

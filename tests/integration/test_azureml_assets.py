@@ -149,7 +149,7 @@ def test_the_best_trial_of_a_job_is_registered_once(azure: Emulator, machine: Ma
 
 def test_the_final_training_of_a_job_is_what_is_registered(azure: Emulator, machine: Machine) -> None:
     job, trial = furnish(machine, b"the weights of the search")
-    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
+    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}), create=True)
     refit = Refit(job_id=job, number=2, parameters={"lr": 0.1})
     same = {**trial.to_document(), "_id": refit_id(job), "job_id": None, "trial": None, "refit": refit.to_document()}
     primitives(store).insert("trainings", [same])
@@ -174,7 +174,7 @@ def test_a_lost_answer_leaves_one_version(azure: Emulator, machine: Machine) -> 
 
 def test_what_has_no_model_is_refused(azure: Emulator, machine: Machine) -> None:
     job, trial = furnish(machine, b"the weights")
-    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
+    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}), create=True)
     store.queue.add_trainings([running_one := a_training()])
     store.jobs.add_job(empty := a_job())
     for id, words in ((running_one.id, "Only a completed training"), (empty.id, "best trial")):
@@ -200,7 +200,7 @@ def furnish(machine: Machine, weights: bytes) -> tuple[str, Training]:
     trial = a_trial(job.id, 2, status=TrainingStatus.COMPLETED, evaluation=EVALUATION)
     trial = trial.model_copy(update={"attempts": [an_attempt(trial, cluster=COMPUTE)], "attempt": 1})
     best = BestTrial(training_id=trial.id, number=2, value=0.9876543, parameters={"lr": 0.1})
-    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
+    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}), create=True)
     store.prepare()
     store.jobs.add_job(job.model_copy(update={"best": best}))
     store.queue.add_trainings([trial])

@@ -178,7 +178,7 @@ def test_a_pass_stops_itself_before_the_hosts_limit_and_the_next_goes_on(
     limit, usable = 24, 16.8
     many = "".join(f"{json.dumps(TINY_TRAINING)}\n" for _ in range(8))
     machine.ok("submit", "--many", machine.write("many.jsonl", many))
-    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}))
+    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}), create=True)
     rows = store.queue.queue_head(8).items
     store.queue.claim_trainings([(row.id, an_attempt(row, cluster=COMPUTE)) for row in rows[:3]])
     store.close()

@@ -81,7 +81,7 @@ def register_file(path: str) -> list[DatasetRef]:
 
 def run(settings: Settings, training: Training) -> Training:
     """One attempt, to its end."""
-    store = open_store(settings)
+    store = open_store(settings, create=True)
     store.prepare()
     store.queue.add_trainings([training])
     assert store.queue.claim_training(training.id, an_attempt(training))
@@ -125,7 +125,7 @@ def test_what_cannot_be_reached_is_not_registered(storage: Storage, settings: Se
     paths = [problem.path for problem in caught.value.problems]
     assert paths[:2] == ["[0].train.path", "[0].train.support_files[0]"]
     assert "access is refused" in caught.value.problems[0].message
-    assert open_store(settings).datasets.list_datasets().items == []
+    assert open_store(settings, create=True).datasets.list_datasets().items == []
 
 
 def test_a_training_whose_files_are_gone_says_which(

@@ -33,7 +33,7 @@ def modes(root: Path) -> set[str]:
 @pytest.mark.parametrize("group", ["", str(os.getegid())])
 def test_database_and_artifacts_are_private_or_the_groups(tmp_path: Path, group: str) -> None:
     settings = read_settings({"MITORCH_HOME": str(tmp_path / "a" / "home"), "MITORCH_SHARED_GROUP": group})
-    store = open_store(settings)
+    store = open_store(settings, create=True)
     store.prepare()
     (tmp_path / "file").write_text("x")
     open_artifacts(settings).put("id/model.pth", tmp_path / "file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -178,6 +179,64 @@ def test_a_clusters_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "clusters.json").write_bytes(b"\xff\xfe[")
     with pytest.raises(SettingsError, match="MITORCH_CLUSTERS: is not JSON"):
         read_settings({"MITORCH_CLUSTERS": str(tmp_path / "clusters.json")})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://me:p/w@h/",
+        "mongodb://me:p?w@h/",
+        "mongodb://me:p:w@h/",
+        "mongodb://me:p@w@h/",
+        "mongodb://me:100%@h/",
+        "mongodb+srv://me:p/w@h",
+    ],
+)
+def test_a_password_that_is_not_escaped_is_refused_without_showing_it(uri: str) -> None:
+    with pytest.raises(SettingsError, match=r"MITORCH_DB_URI: its user or password .* Write : as %3A") as raised:
+        read_settings({"MITORCH_DB_URI": uri})
+    assert "100" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://h/?w=0", "mongodb+srv://me:p@h/x?tls=true&W=0", "mongodb://h/?w=-1;tls=true"]
+)
+def test_a_uri_without_acknowledged_writes_is_refused(uri: str) -> None:
+    with pytest.raises(SettingsError, match=r"MITORCH_DB_URI: [wW]=.* w=majority"):
+        read_settings({"MITORCH_DB_URI": uri})
+
+
+@pytest.mark.parametrize("uri", ["mongodb://h/?w=1", "mongodb://h/?w=majority", "mongodb://h/?appName=@me@&ssl=true"])
+def test_other_options_are_taken_as_they_are(uri: str) -> None:
+    assert read_settings({"MITORCH_DB_URI": uri}).db_uri == uri
+
+
+@pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile", "tlsCRLFile"])
+def test_a_file_for_tls_is_looked_for_and_named_for_good(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = f"mongodb://h/?tls=true&{option}=my%20ca.pem&w=1"
+    with pytest.raises(SettingsError, match=rf"MITORCH_DB_URI: {option}: there is no file .*my ca\.pem"):
+        read_settings({"MITORCH_DB_URI": uri})
+    (tmp_path / "my ca.pem").write_text("")
+    settings = read_settings({"MITORCH_DB_URI": uri})
+    assert settings.db_uri == f"mongodb://h/?tls=true&{option}={quote(str(tmp_path))}/my%20ca.pem&w=1"
+
+
+@pytest.mark.parametrize("name", ["HOME", "DB_URI", "DB_NAME", "STORAGE_URL", "CLUSTERS"])
+def test_bytes_that_are_no_text_are_refused(name: str) -> None:
+    value = {"DB_URI": "mongodb://me:\udcffsecret@h/", "CLUSTERS": "[\udcff]"}.get(name, "/srv/\udcff")
+    with pytest.raises(SettingsError, match=rf"^MITORCH_{name}: is not UTF-8 text") as raised:
+        read_settings({f"MITORCH_{name}": value})
+    assert str(raised.value).encode()
+    assert "secret" not in str(raised.value)
+
+
+def test_a_home_folder_whose_name_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/\udcff")
+    with pytest.raises(SettingsError, match=r"^HOME: is not UTF-8 text"):
+        read_settings({})
 
 
 def test_who_submits_is_the_user_unless_another_name_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

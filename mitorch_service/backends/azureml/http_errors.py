@@ -54,4 +54,4 @@ def not_understood(cluster: str, words: str) -> BackendError:
 
 def one_line(text: str) -> str:
     """Returns the service's message on one line, without secrets; empty if there is none."""
-    return mask_secrets(" ".join(text.split())[:_LONGEST]).rstrip(". ")
+    return mask_secrets(" ".join(text.split()))[:_LONGEST].rstrip(". ")

@@ -41,7 +41,7 @@ def to_status(status: str, error_code: str = "", error_message: str = "") -> Run
     An end that is not the program's own failure counts as KILLED, so that the training is retried.
     """
     state = STATES.get(status, RunState.UNKNOWN)
-    words = mask_secrets(" ".join(error_message.split())[:_LONGEST])
+    words = mask_secrets(" ".join(error_message.split()))[:_LONGEST]
     if status == "Canceled":
         return RunStatus(state, "it was canceled on Azure" + (f": {words}" if words else ""))
     if state == RunState.SUCCEEDED:

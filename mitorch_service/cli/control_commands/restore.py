@@ -26,7 +26,7 @@ def restore(archive: Path, ids: tuple[str, ...], dry_run: bool, as_json: bool) -
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
-    report = bring_back(open_store(read_settings()), archive, ids, dry_run, show_restoring)
+    report = bring_back(open_store(read_settings(), create=True), archive, ids, dry_run, show_restoring)
     if as_json:
         show_restored_json(report)
     else:

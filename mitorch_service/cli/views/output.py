@@ -91,4 +91,6 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    return value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return value.hex() if isinstance(value, bytes) else str(value)  # a database holds more types than JSON

@@ -82,7 +82,8 @@ class Launcher:
                 number, cluster = one.attempt.number, one.attempt.cluster
                 text = f"training {one.training_id[:8]} launched on {cluster} (attempt {number})"
                 self._events.note(text, PassCount.LAUNCHED)
-        self._store.queue.record_submissions(accepted, now)
+        at = max([now, *(one.attempt.queued_at for one, _ in answered)])  # by the clock of another pass
+        self._store.queue.record_submissions(accepted, at)
 
     def _note_errors(self, answers: Sequence[Answer]) -> None:
         """Records each text once: a fault of the cluster comes with every run."""

@@ -30,6 +30,7 @@ from mitorch_service.models.training import (
     MAX_LOST_ATTEMPTS,
     Attempt,
     TrainingRow,
+    lost_too_often,
     run_name,
 )
 
@@ -168,8 +169,7 @@ def _lost(training: TrainingRow, attempt: Attempt, reason: str) -> EndAttempt:
     lost = training.attempts_ended_as(AttemptOutcome.LOST) + 1
     if lost < MAX_LOST_ATTEMPTS:
         return EndAttempt(training.id, attempt, AttemptOutcome.LOST, TrainingStatus.NEW, reason)
-    reason = f"lost {lost} times, which is the limit; the last time: {reason}"
-    return EndAttempt(training.id, attempt, AttemptOutcome.LOST, TrainingStatus.FAILED, reason)
+    return EndAttempt(training.id, attempt, AttemptOutcome.LOST, TrainingStatus.FAILED, lost_too_often(lost, reason))
 
 
 def _canceled(training: TrainingRow, attempt: Attempt, reason: str) -> EndAttempt:

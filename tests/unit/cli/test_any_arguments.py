@@ -103,7 +103,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         (folder / "text.txt").write_text("one\n")
         (folder / "training.json").write_text(json.dumps({**CONFIG, "dataset": "digits"}))
         (folder / "job.json").write_text(json.dumps({"job_type": "search", "config": CONFIG, "search": {}}))
-        store = open_store(read_settings())
+        store = open_store(read_settings(), create=True)
         store.datasets.add_dataset(a_dataset())
         ended = {"status_times": {"failed": NOW}}
         store.queue.add_trainings([a_training(id=TRAINING, status=TrainingStatus.FAILED, **ended)])

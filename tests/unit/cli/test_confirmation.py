@@ -32,7 +32,7 @@ def test_a_filter_asks_first(
 ) -> None:
     monkeypatch.setenv("MITORCH_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
-    store = open_store(read_settings())
+    store = open_store(read_settings(), create=True)
     trainings = [a_training(tags=["team=a"]), a_training(tags=["team=a"]), a_training()]
     store.queue.add_trainings(trainings)
     assert call(load("control"), "micontrol", ["cancel", "--tag", "team=a"]) == code

@@ -26,7 +26,7 @@ CONFIGS = sorted(path for path in SAMPLES.glob("*.json") if path.name not in OTH
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home in which the data sets of the samples are registered."""
     home = tmp_path_factory.mktemp("home")
-    store = open_store(read_settings({"MITORCH_HOME": str(home)}))
+    store = open_store(read_settings({"MITORCH_HOME": str(home)}), create=True)
     store.prepare()
     for name in ("digits", "pictures", "labels", "boxes"):
         store.datasets.add_dataset(a_dataset(name, 1))

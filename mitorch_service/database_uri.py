@@ -1,0 +1,50 @@
+"""Checks a MongoDB URI before anything is asked of a server: what the driver would take without a word."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote, unquote_plus
+
+from mitorch_service.errors import SettingsError
+
+_VARIABLE = "MITORCH_DB_URI"
+_FILES = ("tlscafile", "tlscertificatekeyfile", "tlscrlfile")
+
+
+def checked_uri(uri: str) -> str:
+    """Returns the URI with absolute paths of its files, because runs have other working folders. Raises SettingsError;
+    its text holds no value that may be secret."""
+    scheme, _, rest = uri.partition("://")
+    head, mark, options = rest.partition("?")
+    if not _is_escaped(head, options):
+        raise SettingsError(
+            _VARIABLE,
+            "its user or password has a character with a meaning of its own in a URI",
+            "Write : as %3A, / as %2F, ? as %3F, # as %23, @ as %40 and % as %25.",
+        )
+    return f"{scheme}://{head}{mark}{re.sub('[^&;]+', _checked_option, options)}"
+
+
+def _is_escaped(head: str, options: str) -> bool:
+    """Whether user and password end where they should. `head`: all before the options."""
+    authority, _, path = head.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    if "@" in path or "@" in user or user.count(":") > 1 or re.search("%(?![0-9a-fA-F]{2})", user):
+        return False
+    return bool(at) or "@" not in options or re.fullmatch(r"[^:]*:\D.*", hosts) is None
+
+
+def _checked_option(option: re.Match[str]) -> str:
+    name, _, value = option[0].partition("=")
+    if name.lower() == "w" and re.fullmatch(r"-\d+|0+", value):
+        problem = f"{name}={value}: the database would not say whether it has taken a write"
+        raise SettingsError(_VARIABLE, problem, "Leave it out, or write w=majority.")
+    if name.lower() not in _FILES:
+        return option[0]
+    path = Path(unquote_plus(value)).expanduser().absolute()
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        problem = f"{name}: there is no file {path} that can be read"
+        raise SettingsError(_VARIABLE, problem, "Correct the path, or leave the option out.")
+    return f"{name}={quote(str(path))}"

@@ -105,7 +105,13 @@ def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
         store = openers.store(settings)
     except NoDatabase:
         yield _not_yet(settings)
-        return
+    else:
+        yield from _contents(store)
+    if settings.sqlite_path is not None:
+        yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")
+
+
+def _contents(store: Store) -> Iterator[Finding]:
     engine = store.ping()
     store.prepare()
     store.check_writes()
@@ -114,17 +120,18 @@ def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
     text = f"{engine}; {counted(trainings, 'training')}, {counted(datasets, 'data set')}"
     yield Finding("database", True, text)
     yield from _controller(store)
-    if settings.sqlite_path is not None:
-        yield from _out_of_reach(settings, "database", "MITORCH_DB_URI to a MongoDB")
 
 
 def _not_yet(settings: Settings) -> Finding:
     """The finding on a database that the first submission will create, if it can."""
     path = settings.sqlite_path or settings.home
-    folder, error = next(folder for folder in path.parents if folder.exists()), NoDatabase(str(path))
+    folder = next(folder for folder in path.parents if folder.exists())
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return Finding("database", True, str(error))
-    return Finding("database", False, f"{error} It cannot be created: you may not write in {folder}.")
+        text = f"SQLite, {path}, is not there yet: the first misubmit or midataset register creates it"
+        return Finding("database", True, text)
+    return Finding(
+        "database", False, f"SQLite, {path}, cannot be created: you may not write in {folder}. Set MITORCH_HOME."
+    )
 
 
 def _controller(store: Store) -> Iterator[Finding]:

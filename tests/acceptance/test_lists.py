@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+from mitorch_service.stores.sqlite import SqliteStore
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_SEARCH
+from tests.samples import a_training
 
 HOSTILE = "evil \x1b]0;title\x07\x1b[2J\nstatus completed"
 SHOWN = r"evil \x1b]0;title\x07\x1b[2J\nstatus completed"
@@ -40,7 +42,12 @@ def test_trainings_and_jobs_are_listed_and_found_by_their_names(machine: Machine
 
 
 def test_hostile_text_is_shown_and_does_not_reach_the_terminal(machine: Machine) -> None:
-    training = machine.ok("submit", "training.json", "--name", HOSTILE, "--tag", f"a={HOSTILE}")
+    refused = machine.run("submit", "training.json", "--name", HOSTILE)
+    assert (refused.code, "\x1b" in refused.err) == (2, False)
+    store = SqliteStore(machine.home / "mitorch.db")  # as an earlier version, or another program, has stored it
+    store.queue.add_trainings([a_training(name=HOSTILE, tags=[f"a={HOSTILE}"])])
+    store.close()
+    training = machine.run("query", "--json").json["trainings"][0]["_id"]
     for arguments in (["query"], ["query", training], ["control", "status"], ["query", HOSTILE]):
         shown = machine.ok(*arguments)
         assert SHOWN in shown

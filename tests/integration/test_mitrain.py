@@ -120,7 +120,7 @@ def test_what_is_for_the_service_is_refused_with_a_hint(folder: Path) -> None:
 
 
 def test_an_output_that_cannot_be_written_is_told_before_the_training(folder: Path) -> None:
-    result = train("-o", "absent/m.pth")
+    result = train("-o", "train.txt/m.pth")
     assert isinstance(result.exception, InvalidInput)
     assert result.output == ""
 

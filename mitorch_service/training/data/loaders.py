@@ -165,6 +165,8 @@ class Batches:
     def _start(self) -> Iterator[Loaded | PickledBatch]:
         try:
             return iter(self._loader)
+        except OSError as error:  # no process or file is left for another loading process
+            raise delivery_error(failure_text(error)) from error
         except RuntimeError as error:
             if not _is_timeout(error):
                 raise

@@ -56,5 +56,5 @@ def test_a_failure_is_the_programs_or_the_infrastructures(
 def test_reasons_are_short_and_hold_no_credential() -> None:
     message = "cannot read https://a.blob.core.windows.net/c?sig=hunter2 " + "x" * 5000
     assert to_status("Failed", "UserError", message) == RunStatus(
-        RunState.FAILED, f"cannot read https://a.blob.core.windows.net/c?sig=*** {'x' * 442}"
+        RunState.FAILED, f"cannot read https://a.blob.core.windows.net/c?sig=*** {'x' * 446}"
     )

@@ -85,7 +85,7 @@ def test_loading_processes_leave_what_they_share_alone(colors: tuple[ImageList, 
     with Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), count_frozen, workers=1) as batches:
         frozen = [int(tensors(batch)[1]) for batch in batches.epoch(0)]
     assert min(frozen) > max(before, 10_000)
-    assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() <= before  # one that was frozen may have been deleted
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -42,8 +42,10 @@ def start() -> None:
     _SAVE.append(write)
 
     def leave(status: int) -> NoReturn:
-        write()
-        exit_at_once(status)
+        try:
+            write()
+        finally:  # another user cannot write there, but must end all the same
+            exit_at_once(status)
 
     atexit.register(write)
     exit_at_once, os._exit = os._exit, leave

@@ -94,7 +94,7 @@ def test_a_killed_upload_is_gone_on_with_and_no_block_is_sent_twice(
     assert there >= 8 * MB
     before = proxy.bytes["up"]
     BlobArtifactStore(proxied).put(KEY, source)
-    assert proxy.bytes["up"] - before <= 50 * MB - there + 64 * 1024
+    assert proxy.bytes["up"] - before <= 50 * MB - there + 128 * 1024  # headers, and what the proxy held
     artifacts.get(KEY, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
 
@@ -148,7 +148,7 @@ def test_a_killed_download_is_gone_on_with(
     assert there >= 8 * MB
     before = proxy.bytes["down"]
     BlobArtifactStore(proxied).get(KEY, target)
-    assert proxy.bytes["down"] - before <= 50 * MB - there + 64 * 1024
+    assert proxy.bytes["down"] - before <= 50 * MB - there + 128 * 1024  # headers, and what the proxy held
     assert target.read_bytes() == source.read_bytes()
     assert parts(tmp_path) == []
 

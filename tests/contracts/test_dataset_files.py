@@ -163,7 +163,7 @@ def test_a_process_killed_in_the_middle_leaves_what_the_next_goes_on_with(
     assert there >= 8 * MB
     before = proxy.bytes["down"]
     with DatasetFiles(tmp_path).local_paths(storage.dataset("train.txt", host=proxy.address)) as paths:
-        assert proxy.bytes["down"] - before <= 50 * MB - there + 64 * 1024
+        assert proxy.bytes["down"] - before <= 50 * MB - there + 128 * 1024  # headers, and what the proxy held
         assert paths["train"].read_bytes() == b"0" * 50 * MB
         assert len(views(tmp_path)) == 2  # the killed one's is swept away
     assert kept(tmp_path) == [50 * MB]

@@ -283,6 +283,7 @@ def test_a_stopped_supervisor_does_not_keep_a_run_from_being_canceled(cluster: L
         return not lives(run)
 
     eventually(canceled)
+    assert not lives(run)
 
 
 @pytest.mark.parametrize("group", [None, os.getegid()])

@@ -137,7 +137,8 @@ def test_a_name_of_two_parameters_is_refused(config: dict[str, Any], name: str) 
 
 
 def test_options_that_exclude_each_other_may_use_one_name() -> None:
-    parsed({"o": {"_choice": [{"a.b": {"_int": [1, 2]}}, {"a": {"b": {"_int": [1, 2]}}}]}})
+    space = parsed({"o": {"_choice": [{"a.b": {"_int": [1, 2]}}, {"a": {"b": {"_int": [1, 2]}}}]}})
+    assert [parameter.name for parameter in space.parameters] == ["o", "o.a.b", "o.a.b"]
 
 
 def test_each_of_many_options_is_looked_at_a_few_times_only() -> None:

@@ -20,9 +20,9 @@ def command() -> None:
 @click.argument("definitions", type=FilePath(dir_okay=False))
 @click.option("--cluster", help="Its workspace has the DATASTORE of azureml:// paths. [default: the only workspace]")
 def register(definitions: str, cluster: str | None) -> None:
-    """Register the data sets in the JSON file DEFINITIONS, a list of {name, version, train, val[, test]}, each split
-    {path, support_files}. Paths are relative to the file, or URLs in blob storage, or azureml://DATASTORE/PATH. Every
-    file is checked first; all are registered, or none."""
+    """Register the data sets in the file DEFINITIONS (JSON or YAML), a list of {name, version, train, val[, test]},
+    each split {path, support_files}. Paths are relative to the file, or URLs in blob storage, or
+    azureml://DATASTORE/PATH. Every file is checked first; all are registered, or none."""
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_dataset_registry
 

@@ -35,7 +35,7 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
 @click.argument("config", type=FilePath(dir_okay=False, allow_dash=True))
 @click.argument("train", type=FilePath(path_type=Path))
 @click.argument("val", required=False, type=FilePath(path_type=Path))
-@click.option("--val-fraction", type=Number(), metavar="F", help=_FRACTION)
+@click.option("--val-fraction", type=Number(0, 1, min_open=True, max_open=True), metavar="F", help=_FRACTION)
 @click.option("-w", "--weights", type=FilePath(dir_okay=False, path_type=Path), help="Start from the weights that fit.")
 @click.option("-o", "--output", type=FilePath(dir_okay=False, path_type=Path), help="Write the weights here.")
 @click.option("--list-models", metavar="PATTERN", is_eager=True, expose_value=False, callback=list_models, help=_LIST)
@@ -91,9 +91,6 @@ def _read_data(train: Path, val: Path | None, fraction: float | None, seed: int)
             raise InvalidInput("mitrain", [Problem("--val-fraction", "is for a training without VAL: leave out one")])
         return read_splits({"train": train, "val": val})
     fraction = _DEFAULT_FRACTION if fraction is None else fraction
-    if not 0 < fraction < 1:
-        problem = f"must be between 0 and 1, such as 0.2 (it is {fraction:g})"
-        raise InvalidInput("mitrain", [Problem("--val-fraction", problem)])
     lists = read_held_out(train, fraction, seed)
     images = f"{len(lists['train']):,} images to train on, {len(lists['val']):,} held out for validation"
     click.echo(f"{images} (the seed {seed} chooses them)", err=True)

@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import get_args
 from urllib.parse import urlsplit
 
@@ -131,15 +130,6 @@ AZURE = "Error=16500, RetryAfterMs=3, Details='TooManyRequests (429)'"
 THROTTLED = {"ok": 0.0, "code": 16500, "codeName": "Location16500", "errmsg": AZURE}
 STEPPING_DOWN = {"ok": 0.0, "code": 189, "errmsg": "stepping down", "errorLabels": ["RetryableWriteError"]}
 REFUSALS = [THROTTLED, {"ok": 0.0, "code": 50, "errmsg": "operation exceeded time limit"}, THROTTLED]
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits, which take no time here."""
-    made: list[float] = []
-    clock = SimpleNamespace(monotonic=lambda: sum(made), sleep=made.append)
-    monkeypatch.setattr("mitorch_service.stores.patience.time", clock)
-    return made
 
 
 def test_an_overloaded_server_only_takes_longer(flaky: tuple[FlakyProxy, MongoStore], waits: list[float]) -> None:

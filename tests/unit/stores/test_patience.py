@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.stores.patience import backoff, persistently, repeatedly
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits, which take no time here."""
-    made: list[float] = []
-    clock = SimpleNamespace(monotonic=lambda: sum(made), sleep=made.append)
-    monkeypatch.setattr("mitorch_service.stores.patience.time", clock)
-    return made
 
 
 class Away:

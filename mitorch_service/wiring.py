@@ -21,7 +21,7 @@ from mitorch_service.stores.base import Store
 if TYPE_CHECKING:
     from mitorch_service.artifacts.dataset_files import DatasetFiles
     from mitorch_service.backends.optional import DatastoreRegistry, HealthCheck, ModelRegistry
-    from mitorch_service.models.script import CodeRecord
+    from mitorch_service.models.config.script import CodeRecord
     from mitorch_service.operations.dataset_registration import DatasetRegistry
     from mitorch_service.operations.model_registration import ModelRegistration
     from mitorch_service.submission.config_checks import ConfigChecks
@@ -32,14 +32,14 @@ def open_store(settings: Settings, create: bool = False) -> Store:
     one, and one that was asked for by name raises NoDatabase. Raises StoreUnavailable, StoreError."""
     path = settings.sqlite_path
     if path is not None:
-        from mitorch_service.stores.sqlite import SqliteStore
+        from mitorch_service.stores.sqlite.store import SqliteStore
 
         if create or path.exists():
             return SqliteStore(path, settings.file_access)
         if settings.database_given:
             raise NoDatabase(str(path))
         return SqliteStore(None)
-    from mitorch_service.stores.mongo import MongoStore
+    from mitorch_service.stores.mongo.store import MongoStore
 
     return MongoStore(settings.db_uri, settings.db_name)
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.config_schema import config_schema, sections_of
+from mitorch_service.models.config.config_schema import config_schema, sections_of
+from mitorch_service.models.config.script import ScriptConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.job import JobConfig
-from mitorch_service.models.script import ScriptConfig
 
 TARGET = Path(__file__).parents[1] / "docs" / "config.md"
 START = "<!-- The rest is written by scripts/config_reference.py. -->"

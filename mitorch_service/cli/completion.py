@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mitorch_service.cli.parameter_types import Word
+from mitorch_service.cli.parameters.parameter_types import Word
 
 
 @click.command(name="completion")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from mitorch_service.cli.completed_values import complete_ids
 from mitorch_service.cli.control_commands import change, label
 from mitorch_service.cli.control_commands.logs import logs
 from mitorch_service.cli.control_commands.repair import repair
 from mitorch_service.cli.control_commands.restore import restore
-from mitorch_service.cli.parameter_types import FilePath, Number
+from mitorch_service.cli.parameters.completed_values import complete_ids
+from mitorch_service.cli.parameters.parameter_types import FilePath, Number
 from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 
@@ -74,8 +74,8 @@ def prune(
     """
     if (archive is not None) + delete > 1 or not (archive or delete or dry_run):
         raise click.UsageError("Give --archive FILE to keep what is pruned in a file, or --delete to keep none of it.")
-    from mitorch_service.cli.arguments import age
     from mitorch_service.cli.control_prune import preview_prune, run_prune
+    from mitorch_service.cli.parameters.arguments import age
     from mitorch_service.operations.retention import PruneOptions
 
     options = PruneOptions(datetime.now(UTC) - age("--older-than", older_than), keep_best, keep_artifacts)
@@ -103,7 +103,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     now = datetime.now(UTC)
     settings = read_settings()
     if cost:
-        from mitorch_service.cli.arguments import age
+        from mitorch_service.cli.parameters.arguments import age
         from mitorch_service.cli.views.cost import show_costs, show_costs_json
         from mitorch_service.reports.cost import read_costs
 
@@ -125,7 +125,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
 def register_model(id: str, name: str, cluster: str | None, as_json: bool) -> None:
     """Register a completed training's model, or that of a job's winner, in the Azure ML workspace, with its
     metrics, data set version and config. The same model is registered once, however often this is run."""
-    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.cli.views.pages.output import show_json
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_model_registration
 

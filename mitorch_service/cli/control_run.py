@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from mitorch_service.cli.views.output import text
+from mitorch_service.cli.views.pages.output import text
 from mitorch_service.cli.views.pass_progress import PassProgress, show_pass
 from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.pass_report import Event, PassReport

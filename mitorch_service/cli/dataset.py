@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from mitorch_service.cli.completed_values import complete_datasets
-from mitorch_service.cli.parameter_types import FilePath
+from mitorch_service.cli.parameters.completed_values import complete_datasets
+from mitorch_service.cli.parameters.parameter_types import FilePath
 from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 
@@ -34,8 +34,8 @@ def register(definitions: str, cluster: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(as_json: bool) -> None:
     """List all data sets."""
-    from mitorch_service.cli.views.output import show_json, show_table
-    from mitorch_service.cli.views.page import Column
+    from mitorch_service.cli.views.pages.output import show_json, show_table
+    from mitorch_service.cli.views.pages.page import Column
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -61,9 +61,9 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(ref: str, as_json: bool) -> None:
     """Show one data set with its classes, as counted when it was registered; without a version, the newest."""
-    from mitorch_service.cli.arguments import dataset_ref
+    from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.cli.views.dataset import show_dataset
-    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.cli.views.pages.output import show_json
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -78,7 +78,7 @@ def show(ref: str, as_json: bool) -> None:
 @click.argument("ref", metavar="NAME:V", shell_complete=complete_datasets)
 def remove(ref: str) -> None:
     """Take one version out of the registry; its files stay. Refused while trainings that have not ended use it."""
-    from mitorch_service.cli.arguments import dataset_ref
+    from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.operations.dataset_registration import remove_version
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
@@ -100,7 +100,7 @@ def datastore() -> None:
 @click.option("--cluster", help="Use its workspace. [default: the only one]")
 def register_datastore(name: str, url: str, sas_from: str | None, cluster: str | None) -> None:
     """Give a blob container the NAME (letters, digits, _) in a workspace; again with a new SAS token, to renew it."""
-    from mitorch_service.cli.arguments import secret
+    from mitorch_service.cli.parameters.arguments import secret
     from mitorch_service.operations.choose_cluster import choose_cluster
     from mitorch_service.operations.datastores import build_datastore
     from mitorch_service.settings import read_settings
@@ -117,7 +117,7 @@ def register_datastore(name: str, url: str, sas_from: str | None, cluster: str |
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_datastores(cluster: str | None, as_json: bool) -> None:
     """List a workspace's blob containers."""
-    from mitorch_service.cli.views.output import show_json, show_table
+    from mitorch_service.cli.views.pages.output import show_json, show_table
     from mitorch_service.operations.choose_cluster import choose_cluster
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_datastores

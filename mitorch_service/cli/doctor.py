@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mitorch_service.cli.parameter_types import Number
+from mitorch_service.cli.parameters.parameter_types import Number
 
 
 @click.command(name="doctor")
@@ -22,7 +22,7 @@ def command(as_json: bool, timeout: float) -> int:
     Of an Azure ML cluster: sign-in, subscription, workspace, region, compute, quota, key vault (a secret
     mitorch-doctor is written and read) and environment.
     """
-    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.cli.views.pages.output import show_json
     from mitorch_service.models.secrets import mask_secrets
     from mitorch_service.operations.diagnosis import Openers, diagnose
     from mitorch_service.settings import read_settings

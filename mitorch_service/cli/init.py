@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mitorch_service.cli.parameter_types import FilePath
+from mitorch_service.cli.parameters.parameter_types import FilePath
 
 
 @click.command(name="init")

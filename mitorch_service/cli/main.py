@@ -126,7 +126,7 @@ def _guard_terminal(name: str) -> None:
     """Keeps what others have written (names, errors, logs) from controlling the terminal. Commands that train print
     their own libraries' output, such as progress bars."""
     if name not in _OWN_OUTPUT:
-        from mitorch_service.cli.views.escapes import escape_output
+        from mitorch_service.cli.views.pages.escapes import escape_output
 
         escape_output()
 
@@ -163,7 +163,7 @@ def _add_version(command: click.Command) -> None:
 
 def _show(error: BaseException) -> None:
     """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
-    from mitorch_service.cli.views.escapes import several_lines
+    from mitorch_service.cli.views.pages.escapes import several_lines
     from mitorch_service.models.secrets import mask_secrets
 
     if "--debug" in sys.argv:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitorch_service.cli.completed_values import complete_datasets, complete_ids, complete_jobs
-from mitorch_service.cli.parameter_types import WholeNumber, Word
+from mitorch_service.cli.parameters.completed_values import complete_datasets, complete_ids, complete_jobs
+from mitorch_service.cli.parameters.parameter_types import WholeNumber, Word
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:
-    from mitorch_service.cli.views.base import View
+    from mitorch_service.cli.views.query.base import View
     from mitorch_service.settings import Settings
     from mitorch_service.stores.base import Store
 
@@ -59,7 +59,7 @@ def command(
     filters = {"--status": status, "--job": job, "--dataset": dataset, "--tag": tag, "--name": name}
     _refuse_contradictions(ids, [option for option, value in filters.items() if value], jobs, all_trials)
     _refuse_formats(ids, as_json, as_csv, why, watch)
-    from mitorch_service.cli.views.open_view import Choice, open_comparison, open_view
+    from mitorch_service.cli.views.query.open_view import Choice, open_comparison, open_view
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -92,7 +92,7 @@ def _refuse_formats(ids: tuple[str, ...], as_json: bool, as_csv: bool, why: bool
 
 def _show(store: Store, view: View, as_json: bool, watch: bool) -> None:
     if watch:
-        from mitorch_service.cli.views import watch as watching
+        from mitorch_service.cli.views.pages import watch as watching
 
         (watching.watch_json if as_json else watching.watch)(view)
     elif as_json:

@@ -16,7 +16,7 @@ def command() -> None:
       # the first line of a YAML config:
       # yaml-language-server: $schema=mitorch.schema.json
     """
-    from mitorch_service.cli.views.output import show_json
-    from mitorch_service.models.config_schema import config_schema
+    from mitorch_service.cli.views.pages.output import show_json
+    from mitorch_service.models.config.config_schema import config_schema
 
     show_json(config_schema())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitorch_service.cli.completed_values import complete_datasets
-from mitorch_service.cli.parameter_types import FilePath, WholeNumber
+from mitorch_service.cli.parameters.completed_values import complete_datasets
+from mitorch_service.cli.parameters.parameter_types import FilePath, WholeNumber
 
 if TYPE_CHECKING:
     from mitorch_service.settings import Settings
@@ -67,7 +67,7 @@ def command(
     again with the same content (or KEY) and options, it continues where it was cut off; nothing is queued twice.
     """
     _refuse_contradictions(config, many, wait, resume_key)
-    from mitorch_service.cli.arguments import dataset_ref
+    from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.settings import read_settings
     from mitorch_service.submission.sas_expiry import warn_of_storage_expiry
     from mitorch_service.submission.submission import Options, parse_tags
@@ -97,8 +97,8 @@ def _queue_file(
     wait: bool,
     as_json: bool,
 ) -> int:
-    from mitorch_service.cli.arguments import read_config
-    from mitorch_service.models.legacy_formats import is_obdb
+    from mitorch_service.cli.parameters.arguments import read_config
+    from mitorch_service.models.config.legacy_formats import is_obdb
 
     source, data = read_config(path)
     if is_obdb(data):

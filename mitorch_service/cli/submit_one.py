@@ -46,7 +46,7 @@ def queue_one(
 
 def _explain(document: Training | Job, store: Store, as_json: bool) -> None:
     from mitorch_service.cli.views.explanation import explanation, explanation_json
-    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.cli.views.pages.output import show_json
 
     if as_json:
         show_json(explanation_json(document, store))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mitorch_service.cli.parameter_types import FilePath
+from mitorch_service.cli.parameters.parameter_types import FilePath
 
 
 @click.command(name="mitest")
@@ -33,8 +33,8 @@ def command(
     The weights know their classes, which DATA's are matched with by name. Weights of other programs do not: they need
     --train where only the training's own data set names its classes, as with folders, CSV, and Pascal VOC.
     """
-    from mitorch_service.cli.training_config import read_training_config
-    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.cli.parameters.config_file import read_training_config
+    from mitorch_service.cli.views.pages.output import show_json
     from mitorch_service.cli.views.training_progress import PlainReporter, show_evaluation
     from mitorch_service.training.data.splits import read_split
     from mitorch_service.training.torch_imports import heavy_imports
@@ -59,7 +59,7 @@ def _show_classes(plots: Path | None) -> None:
     """Prints the figures of each class, which are a file beside the pictures."""
     import csv
 
-    from mitorch_service.cli.views.output import show_table
+    from mitorch_service.cli.views.pages.output import show_table
 
     if plots is None or not (table := plots / "per_class.csv").exists():
         return

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitorch_service.cli.parameter_types import FilePath, Number, WholeNumber
+from mitorch_service.cli.parameters.parameter_types import FilePath, Number, WholeNumber
 
 if TYPE_CHECKING:
-    from mitorch_service.models.config import TrainingConfig
+    from mitorch_service.models.config.training_config import TrainingConfig
     from mitorch_service.training.data.image_list import ImageList
 
 _LIST = "Train nothing: print the models whose names contain PATTERN, or match it (*, ?)."
@@ -62,8 +62,8 @@ def command(
     pictures are in OUTPUT.plots. A training that was killed resumes from OUTPUT.checkpoints when it is started again.
     Without OUTPUT nothing is kept.
     """
+    from mitorch_service.cli.parameters.config_file import read_training_config
     from mitorch_service.cli.train_local import train_here
-    from mitorch_service.cli.training_config import read_training_config
     from mitorch_service.training.data.holdout import write_split
 
     checked = read_training_config(config)

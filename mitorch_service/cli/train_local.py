@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.reporter import Reporter
 from mitorch_service.training.torch_imports import heavy_imports

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from mitorch_service.models.base import ConfigSection, Document, JsonObject, UtcTime
+from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
-from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.objectives import Direction, Directions, Objectives, usual_direction
 from mitorch_service.models.pareto_front import FrontTrial
 from mitorch_service.models.population import PopulationConfig

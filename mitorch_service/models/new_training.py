@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from mitorch_service.models.config.script import is_script
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.script import is_script
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, Training
 

@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from mitorch_service.models.base import Document, JsonObject, UtcTime
+from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.early_stopping import EarlyStopping
 from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
 

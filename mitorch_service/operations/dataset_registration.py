@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
+from mitorch_service.models.config.validation import check, parse_config
 from mitorch_service.models.dataset import (
     MAX_COUNTED_CLASSES,
     ClassCount,
@@ -23,7 +24,6 @@ from mitorch_service.models.dataset import (
 )
 from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import OPEN
-from mitorch_service.models.validation import check, parse_config
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import TrainingFilter

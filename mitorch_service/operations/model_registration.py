@@ -16,7 +16,7 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.backends.optional import ModelEntry, ModelRegistry, RegisteredModel
 from mitorch_service.errors import ArtifactError, BrokenDocument, DataError, InvalidInput, NotAllowed, NotFound, Problem
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Set
 from datetime import datetime
 
 from mitorch_service.controller.observe.cost import training_cost
-from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.training import Training
 from mitorch_service.search.stopping.base import Standing, Stopper
 from mitorch_service.search.stopping.promotion import Ladder, Promotion

@@ -20,9 +20,9 @@ from mitorch_service.errors import (
     TrainingDiverged,
 )
 from mitorch_service.models.base import JsonObject, new_id
+from mitorch_service.models.config.script import is_script
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.script import is_script
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.runs.attempt_end import block_attempt, blocked, diverged, failed, logged_error, lost, record_end
 from mitorch_service.runs.bounded_log import LOG_LIMIT, BoundedLog

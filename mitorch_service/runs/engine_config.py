@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitorch_service.models.config import METRICS, TrainingConfig
+from mitorch_service.models.config.training_config import METRICS, TrainingConfig
 from mitorch_service.models.training import Training
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.checkpoint_keys import CHECKPOINT, delete_checkpoint_files
 from mitorch_service.errors import ArtifactError
+from mitorch_service.models.config.script import is_script
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.script import is_script
 from mitorch_service.models.training import Training
 from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
 from mitorch_service.stores.base import Store

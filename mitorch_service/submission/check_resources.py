@@ -8,8 +8,8 @@ from pydantic import JsonValue
 
 from mitorch_service.controller.plan.placement import Cluster, unplaceable
 from mitorch_service.errors import Problem
-from mitorch_service.models.config import ResourcesConfig
-from mitorch_service.models.script import AnyConfig
+from mitorch_service.models.config.script import AnyConfig
+from mitorch_service.models.config.training_config import ResourcesConfig
 from mitorch_service.models.training import Resources
 from mitorch_service.settings import Settings
 from mitorch_service.submission.script_code import ConfigCheck

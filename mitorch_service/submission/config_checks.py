@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from mitorch_service.errors import Problem
-from mitorch_service.models.script import AnyConfig, CodeRecord, is_script
+from mitorch_service.models.config.script import AnyConfig, CodeRecord, is_script
 from mitorch_service.settings import Settings
 from mitorch_service.submission.check_resources import resource_check
 from mitorch_service.submission.script_code import CodeKeeper

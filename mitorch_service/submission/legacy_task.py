@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
-from mitorch_service.models.validation import check
+from mitorch_service.models.config.validation import check
 
 
 class Task(ConfigSection):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from mitorch_service.errors import BrokenDocument, NotFound, Problem
+from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.script import NO_DATASET
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.sas_expiry import expiry_problem

@@ -13,8 +13,8 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.merge_patch import merge_patch
-from mitorch_service.models.obdb import ObdbFile, ObdbSettings, SherpaParameters, read_obdb
+from mitorch_service.models.config.merge_patch import merge_patch
+from mitorch_service.models.config.obdb import ObdbFile, ObdbSettings, SherpaParameters, read_obdb
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group, build_group, check_group
 from mitorch_service.submission.lookups import Lookups

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from mitorch_service.errors import Problem
-from mitorch_service.models.script import AnyConfig, CodeRecord
+from mitorch_service.models.config.script import AnyConfig, CodeRecord
 
 # Takes the checked config (None if its form is wrong) and the one that was written; returns the problems.
 ConfigCheck = Callable[[AnyConfig | None, Mapping[str, JsonValue]], list[Problem]]

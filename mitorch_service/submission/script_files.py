@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pydantic import JsonValue
 
 from mitorch_service.errors import Problem
+from mitorch_service.models.config.script import NO_DATASET, dataset_files
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.script import NO_DATASET, dataset_files
 from mitorch_service.submission.lookups import Lookups
 
 

@@ -13,8 +13,8 @@ from typing import BinaryIO, NamedTuple
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.file_access import PRIVATE
-from mitorch_service.models.validation import MAX_CONFIG_BYTES
-from mitorch_service.models.yaml_text import YAML_SUFFIXES
+from mitorch_service.models.config.validation import MAX_CONFIG_BYTES
+from mitorch_service.models.config.yaml_text import YAML_SUFFIXES
 from mitorch_service.submission.receipt import writing
 
 _CHUNK = 1 << 20  # bytes

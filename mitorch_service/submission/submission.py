@@ -12,16 +12,16 @@ from pydantic import JsonValue
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.base import new_id
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.legacy_formats import is_legacy_task, is_obdb
+from mitorch_service.models.config.script import check_config, is_script
+from mitorch_service.models.config.training_config import TrainingConfig
+from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job, JobConfig, SearchConfig
 from mitorch_service.models.labels import name_problems, tag_problems
-from mitorch_service.models.legacy_formats import is_legacy_task, is_obdb
 from mitorch_service.models.new_training import new_training
-from mitorch_service.models.script import check_config, is_script
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, DEFAULT_PRIORITY, Training, next_arrival
-from mitorch_service.models.validation import check
 from mitorch_service.search.space.expressions import KNOWN
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_SEARCH
 from tests.samples import a_training

@@ -34,8 +34,8 @@ from mitorch_service.models.training import Progress, Training
 from mitorch_service.operations.archive import Archive
 from mitorch_service.operations.retention import PruneOptions, prune
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.mongo import MongoStore
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.mongo.store import MongoStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from scripts.write_digits import write_digits
 from tests.fakes import primitives
 from tests.mongodb_server import mongodb_uri

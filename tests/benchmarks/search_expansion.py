@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from mitorch_service.controller.loop import Controller
-from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome
@@ -14,7 +14,7 @@ from mitorch_service.models.training import Training, TrainingRow, run_name
 from mitorch_service.runs.trial_stopping import TrialStopping
 from mitorch_service.runs.trial_values import with_trial_values
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.benchmarks.search_simulation import Settings, Simulated
 from tests.fakes import FakeBackend
 from tests.samples import NOW, a_job, a_result

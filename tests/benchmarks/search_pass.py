@@ -27,7 +27,7 @@ from mitorch_service.models.training import Trial
 from mitorch_service.search.samplers.random import random_point
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.fakes import FakeBackend, primitives
 from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_job, a_training

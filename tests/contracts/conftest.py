@@ -13,9 +13,9 @@ import pymongo
 import pytest
 
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.mongo import MongoStore
+from mitorch_service.stores.mongo.store import MongoStore
 from mitorch_service.stores.requests import Query
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.azureml_emulator.client import Emulator, running
 from tests.azureml_worker import Worker
 from tests.fakes import primitives

@@ -12,7 +12,7 @@ from pymongo.database import Database as MongoDatabase
 
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.mongo import MongoStore
+from mitorch_service.stores.mongo.store import MongoStore
 from mitorch_service.stores.runs import RunEnd
 from tests.contracts.conftest import Database
 from tests.samples import NOW, a_result, a_training, an_attempt

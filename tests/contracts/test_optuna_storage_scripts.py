@@ -17,7 +17,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mitorch_service.cli.views.open_view import Choice, open_view
+from mitorch_service.cli.views.query.open_view import Choice, open_view
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.pareto_front import current_front
 from mitorch_service.errors import NotAllowed

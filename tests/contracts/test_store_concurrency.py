@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.contracts.conftest import Database
 from tests.samples import NOW, a_result, a_training, an_attempt
 

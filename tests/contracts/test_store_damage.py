@@ -17,7 +17,7 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.operations import lifecycle
 from mitorch_service.operations.repair import repair
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.stores.trainings import TrainingFilter
 from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_result, a_training, a_trial, an_attempt, later

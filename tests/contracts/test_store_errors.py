@@ -14,8 +14,8 @@ import pytest
 
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.stores.mongo import TIMEOUTS, MongoStore
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.mongo.store import TIMEOUTS, MongoStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.flaky_proxy import FlakyProxy, Loss
 from tests.samples import NOW, a_result, a_training, an_attempt
 from tests.small_disk import tmpfs

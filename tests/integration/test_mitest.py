@@ -12,7 +12,7 @@ from PIL import Image
 
 from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
-from mitorch_service.models.config import ModelConfig, metrics_for
+from mitorch_service.models.config.training_config import ModelConfig, metrics_for
 from mitorch_service.training.networks.network import build_detection_network, build_network
 from mitorch_service.training.networks.weights import save_weights
 from tests.unit.training.shapes import SHAPES, draw_shapes, write_detection

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from mitorch_service.cli import test as mitest
 from mitorch_service.cli import train as mitrain
 from mitorch_service.errors import DataError, InvalidInput, ModelError
-from mitorch_service.models.config import metrics_for
+from mitorch_service.models.config.training_config import metrics_for
 from mitorch_service.training.networks.weights import read_weights
 from tests.unit.training.pictures import write_colors
 from tests.warm.command import with_warm_code

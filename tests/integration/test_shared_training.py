@@ -17,7 +17,7 @@ from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.runs.rank import run_rank
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.training.loop.local_processes import local_processes
 from tests.samples import CONFIG, NOW, a_training, an_attempt, later
 from tests.unit.training.pictures import write_colors
@@ -27,7 +27,7 @@ COMPANION = """
 import sys, torch
 from pathlib import Path
 from mitorch_service.artifacts.dataset_files import DatasetFiles
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.runs.rank import run_rank
 torch.set_num_threads(1)
 sys.exit(run_rank(SqliteStore(Path(sys.argv[1])), sys.argv[2], DatasetFiles(Path(sys.argv[3]))))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.settings import read_settings
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.wiring import open_artifacts, open_store, run_environment
 
 

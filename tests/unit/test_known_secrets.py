@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from mitorch_service.cli.views.output import show_fields, show_json, show_table, stream_json
+from mitorch_service.cli.views.pages.output import show_fields, show_json, show_table, stream_json
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.errors import MiTorchError
 from mitorch_service.known_secrets import Secret, know_only
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.runs.attempt_end import logged_error
 from mitorch_service.settings import read_settings
-from mitorch_service.stores.mongo import MongoStore
+from mitorch_service.stores.mongo.store import MongoStore
 
 ODD = " '\"`@:/?#[]%&;=+,\\{}()<>|$!*~^-_.äß€"
 SECRETS = st.text("abcXYZ019" + ODD, min_size=8, max_size=24).filter(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from mitorch_service.cli.control_commands.selection import Asked, selection_options
-from mitorch_service.cli.parameter_types import WholeNumber
+from mitorch_service.cli.parameters.parameter_types import WholeNumber
 from mitorch_service.models.status import ENDED, OPEN, RETRYABLE
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitorch_service.cli.completed_values import complete_ids
 from mitorch_service.cli.control_commands.selection import Asked, selection_options
+from mitorch_service.cli.parameters.completed_values import complete_ids
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:

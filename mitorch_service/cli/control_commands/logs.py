@@ -6,8 +6,8 @@ import time
 
 import click
 
-from mitorch_service.cli.completed_values import complete_ids
-from mitorch_service.cli.parameter_types import WholeNumber
+from mitorch_service.cli.parameters.completed_values import complete_ids
+from mitorch_service.cli.parameters.parameter_types import WholeNumber
 
 _SECONDS = 1.0
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from mitorch_service.cli.completed_values import complete_ids
+from mitorch_service.cli.parameters.completed_values import complete_ids
 
 
 @click.command()
@@ -16,7 +16,7 @@ def repair(id: str, as_json: bool) -> None:
     """Make a training or job readable again whose document is damaged: keep what can be read, name what is lost. What
     cannot be repaired is removed by delete."""
     from mitorch_service.cli.views.change import repair_text
-    from mitorch_service.cli.views.output import show_json
+    from mitorch_service.cli.views.pages.output import show_json
     from mitorch_service.operations.repair import repair as repair_it
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitorch_service.cli.completed_values import complete_ids, complete_jobs
-from mitorch_service.cli.parameter_types import Word
+from mitorch_service.cli.parameters.completed_values import complete_ids, complete_jobs
+from mitorch_service.cli.parameters.parameter_types import Word
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from mitorch_service.cli.views.output import show_json
+from mitorch_service.cli.views.pages.output import show_json
 from mitorch_service.errors import MiTorchError
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.operations.lifecycle import Change

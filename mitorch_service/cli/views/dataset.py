@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mitorch_service.cli.views.output import show_page
-from mitorch_service.cli.views.page import Block, Column, Fields, Lines, Page, Table
+from mitorch_service.cli.views.pages.output import show_page
+from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.models.dataset import Dataset
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mitorch_service.cli.views.output import text
+from mitorch_service.cli.views.pages.output import text
 from mitorch_service.cli.views.script import script_fields, without_record
+from mitorch_service.models.config.script import is_script
 from mitorch_service.models.job import Job
-from mitorch_service.models.script import is_script
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.wording.counted import counted

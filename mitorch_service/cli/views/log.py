@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from mitorch_service.cli.views.escapes import raw_stream, several_lines
+from mitorch_service.cli.views.pages.escapes import raw_stream, several_lines
 
 
 def show_log(log: str, raw: bool) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from mitorch_service.cli.views.output import show_json, stream_json, text
+from mitorch_service.cli.views.pages.output import show_json, stream_json, text
 from mitorch_service.submission.bulk import Advance
 from mitorch_service.submission.many import ManyResult, Progress
 from mitorch_service.wording.counted import counted
@@ -29,7 +29,7 @@ class ShownProgress(Progress):
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from mitorch_service.cli.views.terminal import open_console
+        from mitorch_service.cli.views.pages.terminal import open_console
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=open_console(stderr=True)) as bar:

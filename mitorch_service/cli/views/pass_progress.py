@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from mitorch_service.cli.views.duration import duration_text
-from mitorch_service.cli.views.escapes import one_line
-from mitorch_service.cli.views.page import Column, Lines, Page, Table, text
+from mitorch_service.cli.views.pages.escapes import one_line
+from mitorch_service.cli.views.pages.page import Column, Lines, Page, Table, text
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow, epochs_text
@@ -53,7 +53,7 @@ def show_pass() -> Iterator[PassProgress]:
         return
     from rich.live import Live
 
-    from mitorch_service.cli.views.terminal import open_console
+    from mitorch_service.cli.views.pages.terminal import open_console
 
     with Live(console=open_console(), refresh_per_second=4) as live:
         yield LiveProgress(live)
@@ -119,7 +119,7 @@ class LiveProgress(PassProgress):
         self._live.console.print(Text(line, style="red" if failed else ""), soft_wrap=True)
 
     def _table(self, report: PassReport) -> Any:
-        from mitorch_service.cli.views.terminal import FittedPage
+        from mitorch_service.cli.views.pages.terminal import FittedPage
 
         now = datetime.now(UTC)
         rows = [_active_row(training, now) for training in report.snapshot.active]

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from mitorch_service.cli.views.escapes import raw_stream
-from mitorch_service.cli.views.output import show_json
+from mitorch_service.cli.views.pages.escapes import raw_stream
+from mitorch_service.cli.views.pages.output import show_json
 from mitorch_service.operations.restoration import RestoreReport
 from mitorch_service.operations.retention import PruneReport
 from mitorch_service.stores.requests import Compaction

@@ -6,8 +6,8 @@ import shlex
 
 from pydantic import JsonValue
 
-from mitorch_service.models.script import CodeRecord, ScriptConfig, is_script, masked_config
-from mitorch_service.models.validation import check
+from mitorch_service.models.config.script import CodeRecord, ScriptConfig, is_script, masked_config
+from mitorch_service.models.config.validation import check
 from mitorch_service.wording.counted import counted
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import click
 
-from mitorch_service.cli.views.output import show_json, show_table
-from mitorch_service.cli.views.page import Column
+from mitorch_service.cli.views.pages.output import show_json, show_table
+from mitorch_service.cli.views.pages.page import Column
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.reports.service_status import ClusterStatus, ServiceStatus

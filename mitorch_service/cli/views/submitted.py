@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import click
 
-from mitorch_service.cli.views.escapes import one_line
-from mitorch_service.cli.views.output import show_json
+from mitorch_service.cli.views.pages.escapes import one_line
+from mitorch_service.cli.views.pages.output import show_json
 from mitorch_service.models.job import Job
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.training import Training

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from mitorch_service.cli.views.output import show_json, show_page
-from mitorch_service.cli.views.page import Block, Column, Fields, Lines, Page, Table
+from mitorch_service.cli.views.pages.output import show_json, show_page
+from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.reports.why import Why
 from mitorch_service.stores.trainings import Kind
 

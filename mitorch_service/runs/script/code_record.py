@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import distributions
 from pathlib import Path
 
-from mitorch_service.models.script import MAX_LEFT_OUT, MAX_PACKAGES, CodeRecord
+from mitorch_service.models.config.script import MAX_LEFT_OUT, MAX_PACKAGES, CodeRecord
 from mitorch_service.runs.script.code_archive import CodeArchive
 from mitorch_service.runs.script.git_state import git_record
 

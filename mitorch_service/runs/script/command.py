@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mitorch_service.models.script import filled, is_secret
+from mitorch_service.models.config.script import filled, is_secret
 from mitorch_service.models.secrets import mask_secrets
 
 _PARAMETERS = "{parameters}"

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from mitorch_service.models.script import MAX_DIFF, GitRecord
+from mitorch_service.models.config.script import MAX_DIFF, GitRecord
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.runs.script.credential_files import is_credential_name
 

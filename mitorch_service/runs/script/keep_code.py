@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.models.script import CodeRecord
+from mitorch_service.models.config.script import CodeRecord
 from mitorch_service.runs.script.code_archive import pack_code, store_code
 from mitorch_service.runs.script.code_record import code_record
 

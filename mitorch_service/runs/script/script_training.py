@@ -17,8 +17,8 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError
 from mitorch_service.inherited_settings import MARK, close_settings_fd
+from mitorch_service.models.config.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.result import EpochResult
-from mitorch_service.models.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost

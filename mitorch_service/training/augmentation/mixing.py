@@ -9,7 +9,7 @@ import torch
 from torchvision.transforms import v2
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.config import AugmentationStep
+from mitorch_service.models.config.training_config import AugmentationStep
 from mitorch_service.training.augmentation.options import ON_BATCHES, OPTIONS
 from mitorch_service.training.data.batch import Batch
 from mitorch_service.training.data.targets import Kind

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
-from mitorch_service.models.config import AugmentationStep
-from mitorch_service.models.validation import check
+from mitorch_service.models.config.training_config import AugmentationStep
+from mitorch_service.models.config.validation import check
 from mitorch_service.training.augmentation.presets import PRESETS
 from mitorch_service.training.plugins import plugin_names
 from mitorch_service.wording.suggestion import did_you_mean

@@ -14,8 +14,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.config import AugmentationConfig, AugmentationStep
-from mitorch_service.models.validation import check
+from mitorch_service.models.config.training_config import AugmentationConfig, AugmentationStep
+from mitorch_service.models.config.validation import check
 from mitorch_service.training.augmentation.builders import BUILDERS
 from mitorch_service.training.augmentation.options import AUGMENTATIONS_GROUP, ON_BATCHES, OPTIONS
 from mitorch_service.training.augmentation.placement import Placement

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mitorch_service.models.config import AugmentationStep
+from mitorch_service.models.config.training_config import AugmentationStep
 
 _Steps = list[tuple[str, dict[str, Any]]]
 

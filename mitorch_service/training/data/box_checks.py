@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from mitorch_service.training.data.box_flaws import BoxFlaws, Size
-from mitorch_service.training.data.image_files import read_size
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.images.image_files import read_size
 from mitorch_service.training.data.targets import Boxes
 from mitorch_service.wording.counted import are, counted
 

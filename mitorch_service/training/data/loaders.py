@@ -17,7 +17,7 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.data.batch import BadImage, Batch, Sample
 from mitorch_service.training.data.cpu_count import usable_cores
 from mitorch_service.training.data.delivery import Loaded, PickledBatch, delivery_error, failure_text, raise_file_limit
-from mitorch_service.training.data.images import ImageKey, Images
+from mitorch_service.training.data.images.loading import ImageKey, Images
 from mitorch_service.training.seeding import derived_seed
 
 # Measured on one core of 2023: decoding and augmenting a small image, and each pixel of the input in addition.

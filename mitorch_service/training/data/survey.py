@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.image_files import read_size
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.images.image_files import read_size
 from mitorch_service.training.data.targets import Kind
 
 _MOST_LOOKED_AT = 300  # images, spread evenly over the set

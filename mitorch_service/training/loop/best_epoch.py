@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.loop.checkpoint import State
 
 

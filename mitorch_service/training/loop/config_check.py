@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mitorch_service.errors import Problem
-from mitorch_service.models.config import AugmentationStep, TrainingConfig, augmentation_list, model_section
-from mitorch_service.models.validation import check
+from mitorch_service.models.config.training_config import (
+    AugmentationStep,
+    TrainingConfig,
+    augmentation_list,
+    model_section,
+)
+from mitorch_service.models.config.validation import check
 from mitorch_service.training.augmentation.options import check_augmentation
 from mitorch_service.training.networks.model_names import unknown_model_problem
 from mitorch_service.training.optimization.optimizer_names import unknown_optimizer_problem

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
-from mitorch_service.models.config import METRICS, TrainingConfig, metrics_for
+from mitorch_service.models.config.training_config import METRICS, TrainingConfig, metrics_for
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.weights_metadata import WeightsMetadata
 from mitorch_service.training.data.image_list import ImageList

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mitorch_service.errors import DataError, ModelError
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.augmentation.pipeline import Augmentation, build_augmentation, is_fixed, steps_for
 from mitorch_service.training.data.class_order import in_class_order
 from mitorch_service.training.data.image_list import ImageList

@@ -9,14 +9,14 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.augmentation.mixing import Mixing, build_mixing
 from mitorch_service.training.augmentation.pipeline import Augmentation, build_augmentation, steps_for
 from mitorch_service.training.data.batch import Batch
-from mitorch_service.training.data.image_cache import ImageCache
-from mitorch_service.training.data.image_files import Limits
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.images import Images
+from mitorch_service.training.data.images.image_cache import ImageCache
+from mitorch_service.training.data.images.image_files import Limits
+from mitorch_service.training.data.images.loading import Images
 from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers
 from mitorch_service.training.networks.network import Network, has_batch_norm
 from mitorch_service.training.tasks.base import Task

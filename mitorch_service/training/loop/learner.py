@@ -9,7 +9,7 @@ from copy import deepcopy
 from torch import Tensor, nn
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.batch import Batch
 from mitorch_service.training.loop.checkpoint import State
 from mitorch_service.training.loop.distributed import Processes

@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 from mitorch_service.errors import ArtifactError, TrainingDiverged
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.loop.best_epoch import Selection
 from mitorch_service.training.loop.checkpoint import INHERITED, Checkpoints, State, in_main_memory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.checkpoint import State

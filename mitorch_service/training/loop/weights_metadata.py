@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.weights_metadata import Preprocessing, WeightsMetadata
 from mitorch_service.training.augmentation.pipeline import steps_for
 from mitorch_service.training.data.image_list import ImageList

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.errors import ModelError
-from mitorch_service.models.config import ModelConfig
+from mitorch_service.models.config.training_config import ModelConfig
 from mitorch_service.training.networks.detectors.detector_names import DetectorName, parse_detector
 from mitorch_service.training.networks.model_names import (
     DETECTION,

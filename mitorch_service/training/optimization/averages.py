@@ -13,8 +13,8 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.optimization import EmaConfig, SwaConfig
+from mitorch_service.models.config.optimization import EmaConfig, SwaConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 
 Item = TypeVar("Item")
 

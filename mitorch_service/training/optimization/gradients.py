@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, optim
 
-from mitorch_service.models.optimization import GradientConfig
+from mitorch_service.models.config.optimization import GradientConfig
 
 
 def clip(optimizer: optim.Optimizer, config: GradientConfig) -> Tensor | None:

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from typing import Any
 
-from mitorch_service.models.optimization import LrSchedulerConfig
+from mitorch_service.models.config.optimization import LrSchedulerConfig
 
 
 def learning_rate(config: LrSchedulerConfig, step: int, steps_per_epoch: int, max_epochs: int) -> float:

@@ -9,7 +9,7 @@ from timm.optim import create_optimizer_v2
 from torch import nn, optim
 
 from mitorch_service.errors import InvalidInput, ModelError, Problem
-from mitorch_service.models.optimization import OptimizerConfig
+from mitorch_service.models.config.optimization import OptimizerConfig
 from mitorch_service.training.optimization.optimizer_names import unknown_optimizer_problem
 
 _RMSPROP_EPS = 0.0316  # as in the original MiTorch, from EfficientNet's training

@@ -9,7 +9,7 @@ import torch
 from torch import nn, optim
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.optimization import GradientConfig, PrecisionConfig
+from mitorch_service.models.config.optimization import GradientConfig, PrecisionConfig
 from mitorch_service.training.data.batch import Batch
 from mitorch_service.training.optimization.gradients import clip
 

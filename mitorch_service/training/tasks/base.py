@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.config import ModelConfig, TrainingConfig
+from mitorch_service.models.config.training_config import ModelConfig, TrainingConfig
 from mitorch_service.training.data.batch import Batch, Sample
 from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.networks.network import Network

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from mitorch_service.models.config import ModelConfig, TrainingConfig
+from mitorch_service.models.config.training_config import ModelConfig, TrainingConfig
 from mitorch_service.training.data.batch import Batch, BoxTarget, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_detection_network
 from mitorch_service.training.tasks.base import Evaluator, Task

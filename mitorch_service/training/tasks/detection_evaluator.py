@@ -15,7 +15,7 @@ from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.ssd import SSD
 
-from mitorch_service.models.config import METRICS
+from mitorch_service.models.config.training_config import METRICS
 from mitorch_service.training.data.batch import Batch, BoxTarget
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.canvas import shorten

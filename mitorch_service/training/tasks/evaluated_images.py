@@ -10,7 +10,7 @@ from torch import Tensor
 from mitorch_service.training.augmentation.pipeline import Augmentation
 from mitorch_service.training.augmentation.placement import Placement
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.upright_size import upright_size
+from mitorch_service.training.data.images.upright_size import upright_size
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mitorch_service.cli import control_run
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.fakes import HookedStore
 
 

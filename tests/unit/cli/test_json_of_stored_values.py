@@ -9,7 +9,7 @@ import bson
 import pytest
 from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 
-from mitorch_service.cli.views.output import show_json, stream_json
+from mitorch_service.cli.views.pages.output import show_json, stream_json
 
 STORED = {
     "_id": ObjectId("0123456789abcdef01234567"),

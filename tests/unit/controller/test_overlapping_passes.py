@@ -21,7 +21,7 @@ from mitorch_service.operations.lifecycle import trials
 from mitorch_service.runs.trial_values import with_trial_values
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.fakes import FakeBackend, HookedStore
 from tests.samples import a_job, a_training, later
 

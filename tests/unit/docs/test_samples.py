@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from mitorch_service.cli.main import load
+from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetDefinition
-from mitorch_service.models.validation import check
 from mitorch_service.settings import AzureMLCluster, LocalCluster, read_settings
 from mitorch_service.wiring import open_store
 from tests.documents import ROOT

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.validation import check, parse_object
+from mitorch_service.models.config.training_config import TrainingConfig
+from mitorch_service.models.config.validation import check, parse_object
 from mitorch_service.operations.first_config import first_config
 from mitorch_service.training.data.survey import Survey
 from mitorch_service.training.data.targets import Kind

@@ -21,7 +21,7 @@ from mitorch_service.operations.archive import Archive
 from mitorch_service.operations.retention import PruneOptions, PruneReport, preview, prune
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.retention import named_bases
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.stores.trainings import TrainingFilter
 from tests.fakes import primitives
 from tests.samples import CONFIG, NOW, a_job, a_training, a_trial, an_attempt

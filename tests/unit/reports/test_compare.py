@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from mitorch_service.cli.views.compare import CompareView
+from mitorch_service.cli.views.query.compare import CompareView
 from mitorch_service.models.training import Progress
 from mitorch_service.reports.compare import Metric, read_comparison
 from mitorch_service.stores.base import Store

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.views.search import effort_json, search_fields
+from mitorch_service.cli.views.query.search import effort_json, search_fields
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.training import Attempt, Progress, TrainingErrorInfo, Trial
 from mitorch_service.reports.cost import accounts_of_job

@@ -13,7 +13,7 @@ from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.samples import CONFIG, NOW, a_training, an_attempt, later
 from tests.unit.training.pictures import write_colors
 

@@ -10,7 +10,7 @@ import pytest
 
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.base import new_id
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.runs.engine_config import engine_config

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.early_stopping import OPTIONS, EarlyStopping, Rule
+from mitorch_service.models.config.early_stopping import OPTIONS, EarlyStopping, Rule
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.runs.store_reporter import StoreReporter

@@ -25,7 +25,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Guarded, Query
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.sqlite import SqliteDatabase
+from mitorch_service.stores.sqlite.store import SqliteDatabase
 from mitorch_service.stores.transitions import change_job, change_training, end_script_trial
 from tests.fakes import HookedDatabase
 from tests.samples import NOW, a_job, a_result, a_trial, an_attempt, later

@@ -14,7 +14,7 @@ from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.queue import QueueVerbs
-from mitorch_service.stores.sqlite import SqliteDatabase, SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteDatabase, SqliteStore
 from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.submission.bulk import BulkSubmission, submission_key
 from mitorch_service.submission.checked_copy import BATCH

@@ -10,7 +10,7 @@ import pytest
 
 from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.errors import AlreadyExists, InvalidInput
-from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.job import Job
 from mitorch_service.reports.prediction import predicted_promotion_share
 from mitorch_service.search.stopping.registry import DEFAULT

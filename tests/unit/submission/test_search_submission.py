@@ -12,7 +12,7 @@ import pytest
 from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
-from mitorch_service.models.early_stopping import EarlyStopping
+from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.job import Algorithm, Job, SearchConfig
 from mitorch_service.models.training import Progress
 from mitorch_service.reports.prediction import predicted_share

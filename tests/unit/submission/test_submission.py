@@ -9,13 +9,13 @@ import pytest
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.base import new_id
+from mitorch_service.models.config.script import AnyConfig
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.job import Job
-from mitorch_service.models.script import AnyConfig
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.submission.submission import Options, build_submission, parse_tags, submit
 from tests.samples import CONFIG, NOW, SPACE, a_dataset, a_training
 

@@ -50,7 +50,7 @@ class DummyTask(MulticlassTask):
 _USE = """
 import torch
 from mitorch_service.errors import ModelError
-from mitorch_service.models.config import ModelConfig, TrainingConfig
+from mitorch_service.models.config.training_config import ModelConfig, TrainingConfig
 from mitorch_service.training.loop.config_check import check_names
 from mitorch_service.training.networks.model_names import list_models
 from mitorch_service.training.networks.network import build_detection_network

@@ -14,7 +14,7 @@ from tests.unit.training.pictures import write_colors
 _WATCHED = """
 import sys
 from pathlib import Path
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.splits import read_splits
 from mitorch_service.training.loop.engine import train
 from mitorch_service.training.loop.file_reporter import FileReporter

@@ -12,8 +12,8 @@ from mitorch_service.backends.azureml.v1.sdk import AzureBlobDatastore, Model, S
 from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors
 from mitorch_service.backends.optional import DatastoreRegistry, ModelEntry, ModelRegistry, RegisteredModel
 from mitorch_service.errors import BackendError
+from mitorch_service.models.config.validation import nearest
 from mitorch_service.models.datastore import Datastore
-from mitorch_service.models.validation import nearest
 from mitorch_service.settings import AzureMLCluster
 
 

@@ -23,7 +23,7 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.ops import MultiScaleRoIAlign
 
 from mitorch_service.errors import ModelError
-from mitorch_service.models.config import ModelConfig
+from mitorch_service.models.config.training_config import ModelConfig
 from mitorch_service.training.networks.detectors.backbones import Backbone, build_backbone
 from mitorch_service.training.networks.detectors.detector_names import MOBILENETS, RESNETS, DetectorName
 from mitorch_service.training.networks.detectors.ssd import build_ssd, build_ssdlite

@@ -13,7 +13,7 @@ from torchvision.models.detection.ssd import SSD, SSDFeatureExtractorVGG
 from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet, SSDLiteHead
 from torchvision.ops import Conv2dNormActivation
 
-from mitorch_service.models.config import ModelConfig
+from mitorch_service.models.config.training_config import ModelConfig
 from mitorch_service.training.networks.detectors.backbones import Maps, torchvision_classifier
 from mitorch_service.training.networks.detectors.detector_names import DetectorName
 

@@ -10,13 +10,13 @@ from typing import Any
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.base import new_id
-from mitorch_service.models.script import NO_DATASET
+from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.runs.script.code_archive import pack_code, store_code
 from mitorch_service.runs.script.code_record import code_record
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.sqlite import SqliteStore
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.samples import a_training, a_trial, an_attempt, later
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError, DataError
-from mitorch_service.models.script import MAX_DIFF
+from mitorch_service.models.config.script import MAX_DIFF
 from mitorch_service.runs.script import code_archive
 from mitorch_service.runs.script.code_archive import CodeArchive, fetch_code, pack_code, store_code
 from mitorch_service.runs.script.code_files import code_files

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from mitorch_service.models.config import AugmentationConfig, AugmentationStep
+from mitorch_service.models.config.training_config import AugmentationConfig, AugmentationStep
 from mitorch_service.training.augmentation.options import ON_BATCHES, OPTIONS
 from mitorch_service.training.augmentation.pipeline import build_augmentation, steps_for
 from mitorch_service.training.data.targets import Boxes

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.config import AugmentationConfig, AugmentationStep
+from mitorch_service.models.config.training_config import AugmentationConfig, AugmentationStep
 from mitorch_service.training import plugins
 from mitorch_service.training.augmentation.options import ON_BATCHES, OPTIONS, check_augmentation
 from mitorch_service.training.augmentation.pipeline import build_augmentation
 from mitorch_service.training.data.formats.registry import read_image_list
-from mitorch_service.training.data.images import ImageKey, Images
+from mitorch_service.training.data.images.loading import ImageKey, Images
 from tests.unit.training.pictures import write_colors
 
 NAMES = [name for name in OPTIONS if name not in ON_BATCHES]

@@ -21,7 +21,7 @@ from mitorch_service.training.data.batch import BadImage, Batch, Sample
 from mitorch_service.training.data.delivery import Loaded, PickledBatch, raise_file_limit
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.images import Images
+from mitorch_service.training.data.images.loading import Images
 from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers
 from mitorch_service.training.data.targets import Boxes
 

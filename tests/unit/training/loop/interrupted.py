@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.image_list import ImageList
 
 Lists = tuple[ImageList, ImageList]

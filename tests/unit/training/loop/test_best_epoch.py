@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.best_epoch import Selection
 from mitorch_service.training.loop.engine import train

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.loop import engine
 from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
@@ -35,7 +35,7 @@ import json, sys
 from pathlib import Path
 import torch
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.loop import engine
 from mitorch_service.training.data.formats.registry import read_image_list
 from tests.unit.training.recorder import Recorder

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mitorch_service.errors import DataError, ModelError, TrainingDiverged
-from mitorch_service.models.config import TrainingConfig, metrics_for
+from mitorch_service.models.config.training_config import TrainingConfig, metrics_for
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.engine import TrainingOutcome, train

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mitorch_service.errors import DataError
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.preview import write_preview

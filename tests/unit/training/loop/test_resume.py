@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.models.config import TrainingConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.loop.checkpoint import Checkpoints, read_state, write_state
 from mitorch_service.training.loop.engine import TrainingOutcome, train

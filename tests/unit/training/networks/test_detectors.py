@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models import detection
 
 from mitorch_service.errors import ModelError
-from mitorch_service.models.config import ModelConfig
+from mitorch_service.models.config.training_config import ModelConfig
 from mitorch_service.training.data.batch import BoxTarget
 from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.detectors.families import build_detector

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mitorch_service.errors import ModelError
-from mitorch_service.models.config import ModelConfig
+from mitorch_service.models.config.training_config import ModelConfig
 from mitorch_service.training.networks.network import build_network, has_batch_norm
 
 

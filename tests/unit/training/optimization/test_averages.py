@@ -6,8 +6,8 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from mitorch_service.errors import DataError
-from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.optimization import EmaConfig, SwaConfig
+from mitorch_service.models.config.optimization import EmaConfig, SwaConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.engine import train
 from mitorch_service.training.loop.evaluation import evaluate

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from mitorch_service.models.optimization import LrSchedulerConfig
+from mitorch_service.models.config.optimization import LrSchedulerConfig
 from mitorch_service.training.optimization.lr_schedule import Plateau, learning_rate
 
 STEPS, EPOCHS = 10, 6

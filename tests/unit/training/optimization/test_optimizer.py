@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from mitorch_service.errors import InvalidInput, ModelError
-from mitorch_service.models.config import ModelConfig
-from mitorch_service.models.optimization import GradientConfig, OptimizerConfig
+from mitorch_service.models.config.optimization import GradientConfig, OptimizerConfig
+from mitorch_service.models.config.training_config import ModelConfig
 from mitorch_service.training.optimization.gradients import clip, gradient_norm
 from mitorch_service.training.optimization.optimizer import build_optimizer, set_learning_rate
 from mitorch_service.training.optimization.optimizer_names import unknown_optimizer_problem

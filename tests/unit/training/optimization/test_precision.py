@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.config import TrainingConfig
-from mitorch_service.models.optimization import GradientConfig, OptimizerConfig, PrecisionConfig
+from mitorch_service.models.config.optimization import GradientConfig, OptimizerConfig, PrecisionConfig
+from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.engine import train
 from mitorch_service.training.optimization.optimizer import build_optimizer

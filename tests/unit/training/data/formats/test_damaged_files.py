@@ -18,9 +18,9 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_checks import log_boxes_outside_images
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
-from mitorch_service.training.data.image_files import Limits
 from mitorch_service.training.data.image_list import ImageLocation
-from mitorch_service.training.data.images import read_image
+from mitorch_service.training.data.images.image_files import Limits
+from mitorch_service.training.data.images.loading import read_image
 from mitorch_service.training.data.zip_index import ZipFiles
 from tests.unit.training.pictures import png
 

@@ -1,0 +1,149 @@
+"""Shows one training (`miquery ID`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from mitorch_service.cli.views.cost import cost_fields, cost_json
+from mitorch_service.cli.views.duration import duration_text
+from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
+from mitorch_service.cli.views.query.base import View
+from mitorch_service.cli.views.query.paused_trials import lineage_tables, pausing_fields
+from mitorch_service.cli.views.script import script_fields
+from mitorch_service.models.config.script import masked_config
+from mitorch_service.models.result import EpochResult
+from mitorch_service.models.status import ENDED
+from mitorch_service.models.training import Attempt, Training, epochs_text
+from mitorch_service.reports.remaining import training_remaining
+from mitorch_service.reports.training import TrainingReport, read_curve, read_training
+from mitorch_service.stores.base import Store
+
+_ATTEMPT_COLUMNS = (
+    Column("attempt"),
+    Column("cluster", 2, 10),
+    Column("queued", 5),
+    Column("started", 4),
+    Column("ended", 3),
+    Column("outcome"),
+    Column("reason", 1, wraps=True),
+)
+
+
+class TrainingView(View):
+    """One training: its fields, attempts, curve and error."""
+
+    def __init__(self, store: Store, id: str) -> None:
+        self._store = store
+        self._id = id
+
+    def read(self) -> Page:
+        now = datetime.now(UTC)
+        report = read_training(self._store, self._id, now)
+        training = report.training
+        curve = list(read_curve(self._store, self._id))
+        blocks: list[Block] = [
+            Fields(_training_fields(report, now)),
+            *_attempt_tables(training.attempts),
+            *lineage_tables(training),
+            *_curve_blocks(training, curve),
+            *_error_lines(training),
+        ]
+        return Page(blocks, report.has_ended)
+
+    def has_ended(self) -> bool:
+        return self._store.trainings.get_training(self._id).status in ENDED
+
+    def fields(self) -> Iterable[tuple[str, object]]:
+        now = datetime.now(UTC)
+        report = read_training(self._store, self._id, now)
+        remaining = training_remaining(report.training, now)
+        document = {**report.training.to_document(), "config": masked_config(report.training.config)}
+        document["remaining_seconds"] = remaining and round(remaining.total_seconds())
+        curve = (result.to_document() for result in read_curve(self._store, self._id))
+        return {**document, **cost_json(report.cost), "curve": curve}.items()
+
+
+def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, object]]:
+    training = report.training
+    trial = training.trial
+    refit = training.refit
+    parameters = trial.parameters if trial is not None else refit and refit.parameters
+    return [
+        ("training", training.id),
+        ("name", training.name),
+        ("status", training.status),
+        *_progress_fields(training, now),
+        ("tags", training.tags),
+        ("user note", training.user_note),
+        ("submitted by", training.submitted_by),
+        ("priority", training.priority),
+        ("dataset", training.dataset),
+        ("job", training.job_id),
+        ("trial", None if trial is None else trial.number),
+        ("final training of", refit and refit.job_id),
+        ("parameters", parameters),
+        *pausing_fields(training),
+        ("model", training.config.get("model", {}).get("name")),
+        *script_fields(training.config),
+        ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
+        *cost_fields(report.cost),
+        ("created", training.created_at),
+        ("evaluation", training.evaluation),
+        *((f"artifact {name}", address) for name, address in training.artifacts.items()),
+    ]
+
+
+def _progress_fields(training: Training, now: datetime) -> list[tuple[str, object]]:
+    progress = training.progress
+    if progress is None or training.status in ENDED:
+        return []
+    left = duration_text(training_remaining(training, now))
+    done = f"{epochs_text(progress.epoch, training.max_epochs)} epochs done"
+    return [("progress", f"{done}, about {left} left" if left else done)]
+
+
+def _attempt_tables(attempts: Sequence[Attempt]) -> list[Table]:
+    rows = [_attempt_row(attempt) for attempt in attempts]
+    return [Table("attempts", _ATTEMPT_COLUMNS, rows, keep="last", most=3)] if rows else []
+
+
+def _curve_blocks(training: Training, curve: Sequence[EpochResult]) -> list[Block]:
+    """The curve, the objective of a trial first among its metrics, and the notes on its epochs."""
+    if not curve:
+        return []
+    objectives = training.trial.all_objectives() if training.trial else []
+    names = dict.fromkeys(name for result in curve for name in result.metrics)
+    ordered = sorted(names, key=lambda name: name not in objectives)
+    columns = [Column("epoch"), Column("train loss", 1), Column("val loss", 1)]
+    columns += [Column(name, 2 + number) for number, name in enumerate(ordered)]
+    columns += [Column(name, 1000 + number) for number, name in enumerate(("learning rate", "seconds", "images/s"))]
+    notes = [f"epoch {result.epoch}: {result.note}" for result in curve if result.note is not None]
+    rows = [_epoch_row(result, ordered) for result in curve]
+    return [Table("curve", columns, rows, keep="thinned"), *([Lines(notes)] if notes else [])]
+
+
+def _error_lines(training: Training) -> list[Lines]:
+    error = training.error
+    if error is None:
+        return []
+    message = f"{error.type}: {error.message}".splitlines()
+    return [Lines(["", *message[:1], *(f"  {line}" for line in [*message[1:], *error.log_tail])])]
+
+
+def _attempt_row(attempt: Attempt) -> list[object]:
+    return [
+        attempt.number,
+        attempt.cluster,
+        attempt.queued_at,
+        attempt.started_at,
+        attempt.ended_at,
+        attempt.outcome,
+        attempt.reason,
+    ]
+
+
+def _epoch_row(result: EpochResult, names: Sequence[str]) -> list[object]:
+    metrics = [result.metrics.get(name) for name in names]
+    rest = [result.learning_rate, result.epoch_seconds, result.samples_per_second]
+    return [result.epoch, result.train_loss, result.val_loss, *metrics, *rest]

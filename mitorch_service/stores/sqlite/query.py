@@ -1,0 +1,60 @@
+"""Columns, conditions and values of SQL for the requests of the store on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mitorch_service.stores.requests import Collection, Query
+from mitorch_service.stores.sqlite.schema import TABLES
+
+_TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
+
+
+def column_names(collection: Collection) -> list[str]:
+    """The columns of a table, in the order of `_row`."""
+    table = TABLES[collection]
+    return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
+
+
+def tag_rows(training: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Returns the rows of a training in the table of tags."""
+    tags, arrival = training.get("tags"), training.get("arrival")
+    return [(tag, arrival, training["_id"]) for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def source_of(query: Query) -> str:
+    """Returns the tables that a query reads."""
+    return _TAGGED if "tags" in query.where else query.collection
+
+
+def query_columns(query: Query) -> dict[str, str]:
+    """Dotted path -> column; a search by tag walks the table of tags, in its order."""
+    columns = {"_id": "_id", **TABLES[query.collection].columns}
+    if "tags" in query.where:
+        columns |= {"tags": "tagged.tag", "arrival": "tagged.arrival", "_id": "tagged._id"}
+    return columns
+
+
+def conditions_of(query: Query) -> tuple[str, tuple[Any, ...]]:
+    """Returns the WHERE clause of a query, empty if it has none, and its values."""
+    columns = query_columns(query)
+    parts: list[str] = []
+    values: list[Any] = []
+    for path, value in query.where.items():
+        if isinstance(value, tuple):
+            parts.append(f"{columns[path]} IN ({', '.join('?' * len(value))})")
+            values += value
+        else:
+            parts.append(f"{columns[path]} = ?")
+            values.append(value)
+    if query.between is not None:
+        path, low, high = query.between
+        parts.append(f"{columns[path]} >= ? AND {columns[path]} < ?")
+        values += [low, high]
+    if query.after is not None:
+        names = ", ".join(columns[path] for path, _ in query.order)
+        marks = ", ".join("?" * len(query.order))
+        parts.append(f"({names}) {'>' if query.order[0][1] > 0 else '<'} ({marks})")
+        values += query.after
+    return ("WHERE " + " AND ".join(parts) if parts else ""), tuple(values)

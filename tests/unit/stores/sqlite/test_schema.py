@@ -1,0 +1,70 @@
+"""A file that an earlier version has written is brought up to date, with what it holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.sqlite.schema import VERSION, statements
+from mitorch_service.stores.sqlite.store import SqliteStore
+from tests.samples import a_job, a_training
+
+
+def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
+    path, job = tmp_path / "test.db", a_job()
+    new = statements(1)
+    with sqlite3.connect(path) as first:
+        for statement in statements(0):
+            if statement not in new:
+                first.execute(statement)
+        first.execute("PRAGMA user_version = 1")
+    first.close()
+    for _ in range(2):
+        store = SqliteStore(path)
+        store.jobs.add_job(job)
+        store.rungs.record_rung(job.id, 0, 1, 0, 3, 0.5)
+        assert store.rungs.standing(job.id, 0, 3, 0.6) == (1, 1)
+        assert store.jobs.get_job(job.id) == job
+        store.close()
+    with sqlite3.connect(path) as now:
+        assert now.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    now.close()
+
+
+def test_a_file_without_the_status_paused_counts_it_from_now_on(tmp_path: Path) -> None:
+    path, training = tmp_path / "test.db", a_training()
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as old:
+        _forget_names(old)
+        old.execute("DELETE FROM training_counts WHERE status = 'paused'")
+        old.execute("PRAGMA user_version = 4")
+    old.close()
+    store = SqliteStore(path)
+    store.queue.add_trainings([training.model_copy(update={"status": TrainingStatus.PAUSED})])
+    assert store.trainings.count_trainings() == {"paused": 1}
+    store.close()
+
+
+def test_the_names_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_path: Path) -> None:
+    path, training, job, damaged = tmp_path / "test.db", a_training(name="first"), a_job(name="sweep"), a_training()
+    store = SqliteStore(path)
+    store.queue.add_trainings([training, damaged])
+    store.jobs.add_job(job)
+    store.close()
+    with sqlite3.connect(path) as old:
+        _forget_names(old)
+        old.execute("UPDATE trainings SET body = '{\"name\": ' WHERE _id = ?", (damaged.id,))
+        old.execute("PRAGMA user_version = 5")
+    old.close()
+    store = SqliteStore(path)
+    assert store.trainings.find_named("first") == [("training", training.id)]
+    assert store.trainings.find_named("sweep") == [("job", job.id)]
+    store.close()
+
+
+def _forget_names(database: sqlite3.Connection) -> None:
+    """Takes out what version 6 adds."""
+    for table in ("trainings", "jobs"):
+        database.execute(f"DROP INDEX {table}_name")
+        database.execute(f"ALTER TABLE {table} DROP COLUMN name")

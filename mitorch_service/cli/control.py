@@ -105,13 +105,13 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     if cost:
         from mitorch_service.cli.parameters.arguments import age
         from mitorch_service.cli.views.cost import show_costs, show_costs_json
-        from mitorch_service.reports.cost import read_costs
+        from mitorch_service.insights.cost import read_costs
 
         costs = read_costs(open_store(settings), now - age("--since", since or "30d"), now)
         (show_costs_json if as_json else show_costs)(costs)
         return
     from mitorch_service.cli.views.service_status import show_status, show_status_json
-    from mitorch_service.reports.service_status import read_status
+    from mitorch_service.insights.service_status import read_status
 
     found = read_status(open_store(settings), open_backends(settings), now)
     (show_status_json if as_json else show_status)(found, now)

@@ -13,8 +13,8 @@ from mitorch_service.cli.views.pass_progress import PassProgress, show_pass
 from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.pass_report import Event, PassReport
 from mitorch_service.errors import StoreUnavailable
+from mitorch_service.insights.endings import AttemptEnd, ended_between
 from mitorch_service.models.training import Training
-from mitorch_service.reports.endings import AttemptEnd, ended_between
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.wiring import open_artifacts, open_backends, open_store

@@ -26,7 +26,7 @@ _LIFE = "session"  # the named pipe
 _LOCK = "lock"
 _END_SECONDS = 20.0
 # What commands import when they need it, all of it: a fork would do that again and again.
-_ROOMS = ("models", "stores", "search", "controller", "operations", "reports", "submission")
+_ROOMS = ("models", "stores", "search", "controller", "insights", "operations", "submission")
 _COMMANDS = (
     *("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "cli.doctor"),
     *("cli.submit_many", "cli.submit_obdb", "cli.submit_one", "cli.control_prune", "cli.control_run"),

@@ -11,7 +11,7 @@ import click
 from mitorch_service.cli.views.pages.output import show_json, show_table
 from mitorch_service.cli.views.pages.page import Column
 from mitorch_service.controller.observe.cost import Cost
-from mitorch_service.reports.cost import MAX_SUMMED_TRIALS, CostReport
+from mitorch_service.insights.cost import MAX_SUMMED_TRIALS, CostReport
 from mitorch_service.wording.counted import are, counted
 
 _SHOWN_JOBS = 20

@@ -8,9 +8,9 @@ import click
 
 from mitorch_service.cli.views.pages.output import show_json, show_table
 from mitorch_service.cli.views.pages.page import Column
+from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
-from mitorch_service.reports.service_status import ClusterStatus, ServiceStatus
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
 _JOB_COLUMNS = (

@@ -47,13 +47,13 @@ def wait_for_all(store: Store, documents: Mapping[str, Training | Job]) -> int:
 
 def _end_text(store: Store, document: Training | Job, status: str) -> str:
     """The status, with the reason where it is not completed."""
-    from mitorch_service.reports.endings import reason_of
+    from mitorch_service.insights.endings import reason_of
 
     reason = None if status == "completed" else reason_of(store, document)
     return one_line(mask_secrets(f"{status}: {reason}" if reason else status))
 
 
 def _wait(store: Store, document: Training | Job) -> str:
-    from mitorch_service.reports.endings import wait_for_end
+    from mitorch_service.insights.endings import wait_for_end
 
     return wait_for_end(store, document, lambda: time.sleep(_POLL_SECONDS))

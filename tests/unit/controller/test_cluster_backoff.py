@@ -7,9 +7,9 @@ from mitorch_service.controller.plan.actions import Launch
 from mitorch_service.controller.plan.cluster_backoff import BACKOFF, ClusterBackoff
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
+from mitorch_service.insights.why import why_training
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training
-from mitorch_service.reports.why import why_training
 from tests.samples import NOW, a_training, an_attempt, later
 
 WORDS = "Cluster a: no. Do this."

@@ -13,13 +13,13 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
+from mitorch_service.insights.why import why_job
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.job import Job, SearchConfig, refit_id, trial_id
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, run_name
 from mitorch_service.operations import lifecycle
-from mitorch_service.reports.why import why_job
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.submission.submission import Options, build_submission

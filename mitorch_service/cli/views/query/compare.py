@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table, text
 from mitorch_service.cli.views.query.base import View
+from mitorch_service.insights.compare import Comparison, Metric, measure, read_comparison
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import Training, epochs_text
-from mitorch_service.reports.compare import Comparison, Metric, measure, read_comparison
 from mitorch_service.stores.base import Store
 
 _HEAD = (Column("id"), Column("status"), Column("name", 1, 12), Column("epoch", 2), Column("dataset", 3, 10))

@@ -8,9 +8,9 @@ from mitorch_service.cli.views.pages.output import text
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.paused_trials import counts_text
+from mitorch_service.insights.jobs import read_jobs
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import OPEN
-from mitorch_service.reports.jobs import read_jobs
 from mitorch_service.stores.base import Store
 
 _COLUMNS = (

@@ -45,7 +45,7 @@ def open_view(store: Store, choice: Choice) -> View:
     if choice.jobs:
         return _open_jobs(store, choice, choice.name)
     from mitorch_service.cli.views.query.queue import QueueView
-    from mitorch_service.reports.queue import build_filter
+    from mitorch_service.insights.queue import build_filter
 
     filter = build_filter(store, choice.status, choice.job, choice.dataset, choice.tag, choice.name)
     return QueueView(store, filter, choice.rows)
@@ -54,13 +54,13 @@ def open_view(store: Store, choice: Choice) -> View:
 def open_comparison(store: Store, keys: Sequence[str]) -> CompareView:
     """The view of these trainings side by side. Raises NotFound, AmbiguousId, NotAllowed."""
     from mitorch_service.cli.views.query.compare import CompareView
-    from mitorch_service.reports.lookup import look_up_training
+    from mitorch_service.insights.lookup import look_up_training
 
     return CompareView(store, list(dict.fromkeys(look_up_training(store, key) for key in keys)))
 
 
 def _open_one(store: Store, key: str, choice: Choice) -> View:
-    from mitorch_service.reports.lookup import look_up
+    from mitorch_service.insights.lookup import look_up
 
     found = look_up(store, key)
     if found.kind == "training":

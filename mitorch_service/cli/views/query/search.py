@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from mitorch_service.reports.search_effort import Effort
+from mitorch_service.insights.search_effort import Effort
 from mitorch_service.wording.counted import counted
 
 _SHOWN_PARAMETERS = 8

@@ -11,12 +11,12 @@ from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, P
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.paused_trials import lineage_tables, pausing_fields
 from mitorch_service.cli.views.script import script_fields
+from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.training import TrainingReport, read_curve, read_training
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import Attempt, Training, epochs_text
-from mitorch_service.reports.remaining import training_remaining
-from mitorch_service.reports.training import TrainingReport, read_curve, read_training
 from mitorch_service.stores.base import Store
 
 _ATTEMPT_COLUMNS = (

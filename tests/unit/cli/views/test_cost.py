@@ -6,7 +6,7 @@ import pytest
 
 from mitorch_service.cli.views.cost import cost_fields, show_costs
 from mitorch_service.controller.observe.cost import Bill, Cost
-from mitorch_service.reports.cost import CostReport
+from mitorch_service.insights.cost import CostReport
 from tests.samples import NOW
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.errors import NotFound
+from mitorch_service.insights.training import read_curve, read_training
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.reports.training import read_curve, read_training
 from mitorch_service.stores.base import Store
 from tests.fakes import primitives
 from tests.samples import NOW, a_result, a_training, an_attempt, later

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mitorch_service.controller.observe.cost import Cost
-from mitorch_service.models.job import BestTrial, Job, SearchConfig
-from mitorch_service.models.status import TrainingStatus
-from mitorch_service.models.training import Progress, TrainingErrorInfo, Trial
-from mitorch_service.reports.job import Best, read_job
-from mitorch_service.reports.jobs import read_jobs
-from mitorch_service.reports.leaderboard import (
+from mitorch_service.insights.job import Best, read_job
+from mitorch_service.insights.jobs import read_jobs
+from mitorch_service.insights.leaderboard import (
     Unranked,
     iterate_leaders,
     parameter_names,
@@ -18,6 +15,9 @@ from mitorch_service.reports.leaderboard import (
     read_leaderboard,
     read_unranked,
 )
+from mitorch_service.models.job import BestTrial, Job, SearchConfig
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.training import Progress, TrainingErrorInfo, Trial
 from mitorch_service.stores.base import Store
 from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later

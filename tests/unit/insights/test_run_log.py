@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.errors import NotFound
+from mitorch_service.insights.run_log import follow_log, read_log
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training, run_name
-from mitorch_service.reports.run_log import follow_log, read_log
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Guarded
 from mitorch_service.stores.transitions import change_training

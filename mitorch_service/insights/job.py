@@ -10,13 +10,13 @@ from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.controller.plan.paused_trials import rungs_of
 from mitorch_service.controller.plan.refit import RefitState
+from mitorch_service.insights.cost import accounts_of_job, cost_of_job
+from mitorch_service.insights.leaderboard import read_leaderboard
+from mitorch_service.insights.remaining import job_remaining
+from mitorch_service.insights.search_effort import Effort
+from mitorch_service.insights.search_insight import SearchInsight
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS
-from mitorch_service.reports.cost import accounts_of_job, cost_of_job
-from mitorch_service.reports.leaderboard import read_leaderboard
-from mitorch_service.reports.remaining import job_remaining
-from mitorch_service.reports.search_effort import Effort
-from mitorch_service.reports.search_insight import SearchInsight
 from mitorch_service.stores.base import Store
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mitorch_service.reports.growing_text import GrowingText
+from mitorch_service.insights.growing_text import GrowingText
 
 SIZE = 1000  # of a window
 

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 
 from mitorch_service.controller.observe.history import records
 from mitorch_service.controller.plan.expansion import study_of
+from mitorch_service.insights.search_effort import Effort, effort
 from mitorch_service.models.job import Job
-from mitorch_service.reports.search_effort import Effort, effort
 from mitorch_service.search.base import History
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space, parse_space

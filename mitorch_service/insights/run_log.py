@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from mitorch_service.backends.base import Backend
 from mitorch_service.errors import BackendUnavailable, NotFound
+from mitorch_service.insights.growing_text import GrowingText
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import Attempt, Training
-from mitorch_service.reports.growing_text import GrowingText
 from mitorch_service.stores.base import Store
 
 _BYTES = 65_536

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from mitorch_service.insights.remaining import job_remaining, training_remaining
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Progress
-from mitorch_service.reports.remaining import job_remaining, training_remaining
 from mitorch_service.stores.costs import Account
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later
 

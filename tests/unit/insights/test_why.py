@@ -11,10 +11,10 @@ from mitorch_service.controller.plan.actions import Launch
 from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
+from mitorch_service.insights.why import Why, why_job, why_training
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Resources, Training, TrainingErrorInfo, TrainingRow
-from mitorch_service.reports.why import Why, why_job, why_training
 from tests.job_states import a_job_state
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later
 

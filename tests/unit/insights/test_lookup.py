@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.errors import AmbiguousId, NotAllowed, NotFound
-from mitorch_service.reports.lookup import Found, look_up, look_up_training
+from mitorch_service.insights.lookup import Found, look_up, look_up_training
 from mitorch_service.stores.base import Store
 from tests.samples import a_job, a_training, a_trial
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.loop import Controller
+from mitorch_service.insights.service_status import read_status
 from mitorch_service.models.status import AttemptOutcome
-from mitorch_service.reports.service_status import read_status
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mitorch_service.controller.observe.cost import Cost
-from mitorch_service.reports.cost import cost_of_job, read_costs
+from mitorch_service.insights.cost import cost_of_job, read_costs
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.costs import Account
 from tests.fakes import primitives

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mitorch_service.cli.views.query.search import effort_json, search_fields
+from mitorch_service.insights.cost import accounts_of_job
+from mitorch_service.insights.search_insight import SearchInsight
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.training import Attempt, Progress, TrainingErrorInfo, Trial
-from mitorch_service.reports.cost import accounts_of_job
-from mitorch_service.reports.search_insight import SearchInsight
 from mitorch_service.search.samplers.random import random_point
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store

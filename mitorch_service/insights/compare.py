@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mitorch_service.insights.training import read_curve
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.objectives import usual_direction
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
-from mitorch_service.reports.training import read_curve
 from mitorch_service.stores.base import Store
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import NotFound
+from mitorch_service.insights.endings import AttemptEnd, ended_between, reason_of, wait_for_end
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import TrainingErrorInfo
-from mitorch_service.reports.endings import AttemptEnd, ended_between, reason_of, wait_for_end
 from mitorch_service.stores.base import Store
 from tests.samples import NOW, a_job, a_training, an_attempt
 

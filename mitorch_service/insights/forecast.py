@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from mitorch_service.controller.plan.expansion import expand, study_of
 from mitorch_service.controller.plan.paused_trials import rungs_of
-from mitorch_service.models.job import Job
-from mitorch_service.models.training import Training
-from mitorch_service.reports.prediction import (
+from mitorch_service.insights.prediction import (
     hours_per_epoch,
     model_name,
     predicted_promotion_share,
     predicted_share,
 )
+from mitorch_service.models.job import Job
+from mitorch_service.models.training import Training
 from mitorch_service.search.space.space import Space, parse_space
 from mitorch_service.stores.base import Store
 

@@ -8,8 +8,8 @@ import io
 import pytest
 
 from mitorch_service.cli.views.query.compare import CompareView
+from mitorch_service.insights.compare import Metric, read_comparison
 from mitorch_service.models.training import Progress
-from mitorch_service.reports.compare import Metric, read_comparison
 from mitorch_service.stores.base import Store
 from tests.samples import CONFIG, NOW, a_result, a_training, an_attempt
 

@@ -41,7 +41,7 @@ def match_transparency(image: Image.Image) -> None:
     colour = image.info.get("transparency")
     if not isinstance(image, PngImagePlugin.PngImageFile) or colour is None:
         return
-    stored = image.tile[0].args if image.tile else ""
+    stored = str(image.tile[0].args) if image.tile else ""
     if stored == "RGB;16B":
         image.info["transparency"] = tuple(one >> 8 for one in colour)
     elif stored in _GREY_STEPS:

@@ -29,6 +29,7 @@ from mitorch_service.training.data.delivery import (
 )
 from mitorch_service.training.data.images.loading import ImageKey, Images
 from mitorch_service.training.seeding import derived_seed
+from mitorch_service.wording.counted import are, counted
 
 # Measured on one core of 2023: decoding and augmenting a small image, and each pixel of the input in addition.
 _SECONDS_PER_IMAGE = 3e-4
@@ -152,7 +153,8 @@ class Batches:
             if loaded.batch is not None:
                 yield loaded.batch
         if new := list(self.bad)[known:]:
-            log.warning("%d images cannot be loaded and are left out (data.on_error); the first: %s", len(new), new[0])
+            images = f"{counted(len(new), 'image')} {are(len(new))}"
+            log.warning("%s left out, as loading fails (data.on_error); the first: %s", images, new[0])
 
     def delivered(self, number: int) -> list[int]:
         """The images of the last epoch, whose number is given, in its order: if it was whole and without `refill`."""

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from mitorch_service.cli.views.cost import cost_fields, cost_json
-from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.pages.page import Block, Fields, Page, text
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.leaderboard import front_table, leaderboard_table, unranked_table
@@ -20,6 +19,7 @@ from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.status import ENDED_JOBS
 from mitorch_service.models.training import epochs_text
 from mitorch_service.stores.base import Store
+from mitorch_service.wording.elapsed import duration_text
 
 
 class JobView(View):

@@ -67,7 +67,7 @@ def read_curves(store: Store, request: CurveRequest) -> list[Curve]:
 
 def _read_curve(store: Store, id: str, request: CurveRequest) -> Curve:
     training = store.trainings.get_row(id)
-    results = read_results(store, id, (request.after or {}).get(id, -1))
+    results = read_results(store, id, (request.after or {}).get(id, 0))
     x = [_position(training, result, request.axis) for result in results]
     names = request.measures or measures_of(results)
     return Curve(
@@ -80,7 +80,7 @@ def _read_curve(store: Store, id: str, request: CurveRequest) -> Curve:
     )
 
 
-def read_results(store: Store, training_id: str, after: int = -1) -> list[EpochResult]:
+def read_results(store: Store, training_id: str, after: int = 0) -> list[EpochResult]:
     """The recorded epochs behind `after`, in order, without those that cannot be read."""
     found = []
     for record in store.runs.curve_records(training_id, after):

@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from mitorch_service.viewer.access.gate import Gate, Policy
+from mitorch_service.viewer.api import actions, changes, documents, shares, submissions
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
 from mitorch_service.viewer.pages import queue, sign_in
@@ -31,6 +32,10 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     app.state.context = context
     app.state.policy = policy
     for router in (queue.router, sign_in.router):
+        app.include_router(router)
+    for router in (documents.trainings, documents.jobs, documents.datasets, actions.router, submissions.router):
+        app.include_router(router)
+    for router in (shares.router, *map(changes.change_routes, ("training", "job"))):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     answer_errors(app)

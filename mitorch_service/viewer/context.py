@@ -35,6 +35,32 @@ class Context:
     _local: threading.local = field(default_factory=threading.local)
     _shared: Store | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _opened: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def backends(self) -> Mapping[str, Backend]:
+        """The backends of all clusters, opened once; they may be called from several threads."""
+        with self._lock:
+            if "backends" not in self._opened:
+                self._opened["backends"] = self.open_backends()
+        return cast(Mapping[str, Backend], self._opened["backends"])
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifact store, opened once. Raises MissingExtra, SettingsError."""
+        with self._lock:
+            if "artifacts" not in self._opened:
+                self._opened["artifacts"] = self.open_artifacts()
+        return cast(ArtifactStore, self._opened["artifacts"])
+
+    @property
+    def store_to_add(self) -> Store:
+        """The store, which is created if there is none yet: for submissions. Raises StoreUnavailable, StoreError."""
+        if self.file is not None and not self.file.exists():
+            from mitorch_service.wiring import open_store
+
+            open_store(self.settings, create=True).close()
+        return self.store
 
     @property
     def store(self) -> Store:

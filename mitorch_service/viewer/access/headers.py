@@ -23,6 +23,7 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+KEPT = "public, max-age=31536000, immutable"
 # Of files that users have made: they are never pages of this origin, whatever they hold.
 FILE_HEADERS = {
     "content-security-policy": "default-src 'none'; sandbox",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +11,13 @@ from mitorch_service.viewer.access.token import is_same, sign
 
 LONGEST = timedelta(days=90)
 _KINDS = ("training", "job", "compare")
+# Parameters of the pages that can be shared. They choose a part or a form of what is shown, and name no other document.
+_PARAMETERS = frozenset(
+    (
+        *("after", "attempt", "columns", "format", "index", "limit", "metric", "metrics", "objective", "objectives"),
+        *("offset", "parameter", "points", "raw", "scale", "size", "smooth", "sort", "tail", "theme", "v", "x", "y"),
+    )
+)
 _SUBJECT = re.compile(r"(training|job)/[0-9a-f-]{36}|compare/[0-9a-f-]{36}(,[0-9a-f-]{36}){1,99}")
 
 
@@ -30,15 +38,25 @@ class Share:
         kind, _, ids = self.subject.partition("/")
         return f"/compare?ids={ids}" if kind == "compare" else f"/{kind}s/{ids}"
 
-    def covers(self, path: str, query_ids: str) -> bool:
-        """Whether this address is the page, or a part of its data."""
+    def covers(self, path: str, query: Iterable[tuple[str, str]]) -> bool:
+        """Whether an address is the page, or a part of its data. A parameter that could name anything else is none of
+        the page's."""
         kind, _, ids = self.subject.partition("/")
+        allowed = set(ids.split(","))
+        named: set[str] = set()
+        for name, value in query:
+            if name == "ids":
+                named |= set(value.split(","))
+            elif name not in _PARAMETERS:
+                return False
+        if not named <= allowed:
+            return False
+        if path in ("/api/curves", "/api/events/curves") and kind != "job":
+            return bool(named)
         if kind == "compare":
-            wanted = set(query_ids.split(",")) - {""}
-            return path in ("/compare", "/api/compare", "/api/curves", "/api/events/curves") and wanted <= set(
-                ids.split(",")
-            )
-        return any(path == page or path.startswith(f"{page}/") for page in (f"/{kind}s/{ids}", f"/api/{kind}s/{ids}"))
+            return path in ("/compare", "/api/compare") and bool(named)
+        parts = (f"/{kind}s/{ids}", f"/api/{kind}s/{ids}", f"/api/events/{kind}s/{ids}")
+        return any(path == part or path.startswith(f"{part}/") for part in parts)
 
     def _signed(self) -> str:
         return f"{self.subject}\0{self.expires}"

@@ -18,9 +18,9 @@ _LONGEST_FORM = 4096
 
 def ask(request: Request, problem: str = "") -> Response:
     """The page with the form, which leads to the page that was asked for."""
-    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    target = local(request.scope["path"]) + (f"?{request.url.query}" if request.url.query else "")
     if "token" in request.query_params:
-        target, problem = request.url.path, "That token is not this server's."
+        target, problem = local(request.scope["path"]), "That token is not this server's."
     return render(request, "sign_in.html", 401, title="Sign in", next=target, problem=problem)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from anyio import to_thread
 
@@ -38,7 +38,7 @@ class SharedReads:
         else:
             future = known[1]
         try:
-            return await asyncio.shield(future)  # type: ignore[return-value]
+            return cast(Result, await asyncio.shield(future))
         except Exception:
             if self._made.get(key, (0.0, None))[1] is future:
                 del self._made[key]

@@ -25,6 +25,7 @@ from mitorch_service.stores.document_paths import set_at
 from mitorch_service.stores.mongo.clock import ServerClock
 from mitorch_service.stores.mongo.counts import StatusCounts
 from mitorch_service.stores.mongo.errors import asked_wait, is_dns_failure, passes, reason, unreachable_reason
+from mitorch_service.stores.mongo.upgrade import VERSION, upgrade
 from mitorch_service.stores.patience import repeatedly
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
@@ -113,7 +114,8 @@ class MongoDatabase(Primitives):
                 models = [pymongo.IndexModel(key) for key in keys]
                 models += [pymongo.IndexModel([(path, 1)], sparse=True) for path in SPARSE.get(collection, ())]
                 self._call(partial(self._db[collection].create_indexes, models))
-        self._call(self._counts.begin)
+        if self._call(self._counts.begin) < VERSION:
+            self._call(lambda: upgrade(self._db["trainings"], self._counts))
         self._prepared = True
 
     def ping(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,23 @@ _NAMES = tuple(
     )
 )
 _CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+_OLD_PAUSES = (  # paused trials were stored as pruned; a body with NaN is no JSON to SQLite, and is only read as paused
+    """UPDATE trainings SET status = 'paused', body = json_patch(body, json_object('status', 'paused', 'status_times',
+    json_object('pruned', NULL, 'paused',
+        coalesce(json_extract(body, '$.status_times.paused'), json_extract(body, '$.status_times.pruned')))))
+    WHERE status = 'pruned' AND json_valid(body)
+    AND coalesce(json_extract(body, '$.trial.pause_at'), json_extract(body, '$.trial.until')) IS NOT NULL""",
+)
 # version -> what it adds to the one before
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS}
+_NEW_IN = {
+    2: _RUNGS,
+    3: _UNMERGED,
+    4: _PAUSED,
+    5: _PAUSED_STATUS,
+    6: _NAMES,
+    7: _CONTROLLERS,
+    8: _OLD_PAUSES,
+}
 
 DDL = (
     """CREATE TABLE trainings (

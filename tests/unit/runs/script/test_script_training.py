@@ -144,6 +144,24 @@ def test_a_script_that_was_killed_after_its_last_report_has_its_value(
     assert done.progress.epoch == 2
 
 
+def test_a_script_that_resumes_from_a_state_of_its_own_with_nothing_left_to_report_has_its_value(
+    machine: Machine,
+) -> None:
+    own = machine.folder / "own state"
+    code = (
+        f"import mitorch_service as m, os, sys\nif os.path.exists({str(own)!r}): sys.exit()\n"
+        f"m.report(epoch=2, train_loss=1, val_loss=0.5, metrics={{'a': 2}})\nopen({str(own)!r}, 'w').close()\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    training = machine.queued(code, trial=True)
+    assert machine.run(training) == EXIT_INFRASTRUCTURE
+    assert machine.run(machine.claim(training)) == 0
+    done = machine.store.trainings.get_training(training.id)
+    assert (done.status, done.evaluation) == (TrainingStatus.COMPLETED, {"val_loss": 0.5, "a": 2.0})
+    assert done.trial is not None
+    assert done.trial.value == 0.5
+
+
 def test_results_behind_the_checkpoint_are_dropped(machine: Machine) -> None:
     code = (
         "import mitorch_service as m, sys\nif m.last_checkpoint(): sys.exit()\nopen('s', 'w').close()\n"

@@ -20,7 +20,7 @@ from mitorch_service.inherited_settings import MARK, close_settings_fd
 from mitorch_service.models.config.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import AttemptOutcome
-from mitorch_service.models.training import Progress, Training, TrainingErrorInfo
+from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Upload, Work, deliver
@@ -79,6 +79,7 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
             ended = process.wait(reporter.should_stop, lambda: calls.asks, Graces(), silence.is_too_long)
     artifacts = {"checkpoint": checkpoints.address} if checkpoints.address else {}
     uploads = [_record(context)]
+    epochs = calls.recent[-1].epoch if calls.recent else 0 if restored is None else restored.epoch
     if ended.by_signal_of_ours or (calls.told_to_stop and reporter.should_stop()):
         end = _stopped(context, reporter.decision, checkpoints, artifacts)
     elif ended.was_silent:
@@ -86,10 +87,10 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
     elif ended.code != 0:
         end = _failed(ended, screen.last, artifacts)
     else:
-        last = _last_result(context, calls, resumed=restored is not None)
+        last = _last_result(context, calls)
+        epochs = 0 if last is None else last.epoch
         end = finished(training, _evaluation(training, last), artifacts)
         uploads += _outputs(context, output)
-    epochs = calls.recent[-1].epoch if calls.recent else 0 if restored is None else restored.epoch
     return _delivered(context, Work(end, uploads, epochs))
 
 
@@ -219,17 +220,14 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"  # a real-time signal has no name
 
 
-def _last_result(context: AttemptContext, calls: ScriptCalls, resumed: bool) -> EpochResult | Progress | None:
-    """The last report; of a script that had none left to make when it resumed, the last that was recorded: behind our
-    checkpoint, or before this attempt, as a script may resume from a state of its own."""
+def _last_result(context: AttemptContext, calls: ScriptCalls) -> EpochResult | None:
+    """The last report; of a script that had none left to make when it resumed, the last that is recorded."""
     if calls.recent:
         return calls.recent[-1]
-    if not resumed:
-        return context.training.progress
     return persistently(lambda: context.store.runs.last_result(context.training.id), END_PATIENCE)
 
 
-def _evaluation(training: Training, last: EpochResult | Progress | None) -> dict[str, float] | None:
+def _evaluation(training: Training, last: EpochResult | None) -> dict[str, float] | None:
     """The last reported numbers; the training loss only if it is an objective, or if nothing else was reported."""
     if last is None:
         return None

@@ -95,7 +95,7 @@ def _is_unacknowledged(request: bytes) -> bool:
 
 
 def _first_document(request: bytes) -> bytes:
-    """Of an OP_MSG; sections with documents of their own may follow."""
+    """The document of an OP_MSG; sections with documents of their own may follow."""
     (size,) = struct.unpack_from("<i", request, _MESSAGE)
     return request[_MESSAGE : _MESSAGE + size]
 

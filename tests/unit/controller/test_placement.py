@@ -159,7 +159,7 @@ def test_each_cluster_says_what_keeps_a_training_waiting() -> None:
 def test_the_settings_become_what_placement_knows() -> None:
     azure = {"name": "a", "kind": "azureml", "subscription_id": "s", "resource_group": "g", "workspace": "w"}
     cloud = AzureMLCluster(**azure, price=3, gpus=2, memory=16, data=["d"])
-    assert Cluster.of(LocalCluster(name="l", slots=4)) == Cluster("l", most_nodes=1)
-    assert Cluster.of(cloud) == Cluster("a", 3, 2, 16, None, ("d",))
+    assert Cluster.of(LocalCluster(name="l", slots=4)) == Cluster("l", most_nodes=1, max_silence=900)
+    assert Cluster.of(cloud) == Cluster("a", 3, 2, 16, None, ("d",), 3600)
     profile = CreateProfile(vm_size="v", max_nodes=8)
     assert Cluster.of(cloud.model_copy(update={"create": profile})).most_nodes == 8

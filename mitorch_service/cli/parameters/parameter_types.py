@@ -48,8 +48,8 @@ _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a d
 
 
 class FilePath(click.Path):
-    """A path that a file system can hold, to no device and no named pipe: they never end, or block for ever. The streams
-    of a process, and what a shell puts in their place (``<(…)``), may be named."""
+    """A path that a file system can hold, to no device and no named pipe: they never end, or block for ever. Streams
+    of the process, and what a shell puts in their place (``<(…)``), may be named."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = os.fsencode(value)

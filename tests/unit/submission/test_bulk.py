@@ -217,3 +217,9 @@ def test_options_are_part_of_the_key() -> None:
     }
     assert len(keys) == 5
     assert submission_key("c", Options(tags=("a=b", "c=d"))) == submission_key("c", Options(tags=("c=d", "a=b")))
+
+
+def test_a_pipe_among_the_files_of_a_folder_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.json")
+    with pytest.raises(InvalidInput, match=r"b\.json: cannot be read: it is a folder, pipe or device"):
+        list(Source(str(tmp_path)).entries())

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "mitorch-run-"  # of locked folders
-# Those without a lock live for seconds, or are of earlier versions. With the ending that `tempfile` gives them: a folder
-# that a person has named, such as /tmp/mitorch-home, is never ours to remove.
+# Those without a lock live for seconds, or are of earlier versions. With the ending of `tempfile`: a folder that a
+# person has named, such as /tmp/mitorch-home, is never ours to remove.
 _OURS = re.compile(r"mitorch-(run|package|checkpoint|code|plots|viewer|model)-[a-z0-9_]{8}")
 _LONGEST_PATH = 60  # characters: the sockets of multiprocessing, below the folder, may have 107
 _UNLOCKED_SECONDS = 30 * 86400.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mitorch_service.cli.views.pages.output import text
 from mitorch_service.cli.views.script import script_fields, without_record
-from mitorch_service.models.config.script import is_script
+from mitorch_service.models.config.script import NO_DATASET, is_script
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
@@ -66,11 +66,15 @@ def _trial_json(forecast: Forecast, training: Training) -> dict[str, object]:
 
 
 def _training_lines(training: Training) -> list[str]:
-    what = f"One training on {training.dataset}, {counted(training.max_epochs, 'epoch')}:"
+    what = f"One training{_on(training)}, {counted(training.max_epochs, 'epoch')}:"
     if is_script(training.config):
-        what = f"One script on {training.dataset}:"
+        what = f"One script{_on(training)}:"
     code = [f"{name}: {text(value)}" for name, value in script_fields(training.config) if name in _CODE_FIELDS]
     return [what, json.dumps(without_record(training.config)), *code]
+
+
+def _on(document: Training | Job) -> str:
+    return "" if document.dataset == NO_DATASET else f" on {document.dataset}"
 
 
 def _job_lines(forecast: Forecast) -> list[str]:
@@ -82,7 +86,7 @@ def _job_lines(forecast: Forecast) -> list[str]:
     shown = forecast.trials[:_SHOWN_TRIALS]
     rest = search.max_trials - len(shown)
     return [
-        f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
+        f"{article} {search.algorithm} search{_on(job)} to {search.goal()}:",
         f"{extent(forecast.space)};",
         f"{counted(search.max_trials, 'trial')}, at most {search.max_concurrent or search.max_trials} open at a time,",
         *(_epoch_lines(forecast) if forecast.max_epochs else []),

@@ -69,4 +69,6 @@ class SearchInsight:
 
 def _exhausted(space: Space, trials: int) -> list[str]:
     points = size(space)
-    return [f"all {int(points)} points of the space are tried"] if points < math.inf and trials >= points else []
+    if points == math.inf or trials < points:
+        tried = f"all {int(points)} points of the space are tried"
+    return [tried if points > 1 else "the only point of the space is tried"]

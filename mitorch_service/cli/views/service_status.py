@@ -6,7 +6,6 @@ from datetime import datetime
 
 import click
 
-from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.pages.output import show_json, show_page, show_table
 from mitorch_service.cli.views.pages.page import Column, Lines, Page
 from mitorch_service.cli.views.query.paused_trials import counts_text
@@ -15,6 +14,7 @@ from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
+from mitorch_service.wording.elapsed import duration_text
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
 _JOB_COLUMNS = (

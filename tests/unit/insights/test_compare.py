@@ -43,14 +43,8 @@ def test_only_what_differs_is_compared_and_the_best_is_marked(store: Store, ids:
 def test_a_config_differs_by_what_it_means_and_not_by_how_it_is_written(store: Store) -> None:
     short = {"model": "resnet18", "seed": 0}
     long = {"model": {"name": "resnet18"}, "max_epochs": 30}
-    code = {
-        "archive": f"code/{0:064}.tar.gz",
-        "files": 1,
-        "size": 9,
-        "python": "3.11.7",
-        "packages": ["torch==2.1", "x==1"],
-    }
-    newer = {**code, "packages": ["torch==2.2", "x==1"]}
+    code = {"archive": f"code/{0:064}.tar.gz", "files": 1, "size": 9, "python": "3.11.7"}
+    older, newer = ({**code, "packages": [f"torch=={version}", "x==1"]} for version in ("2.1", "2.2"))
     words = {"script": {"command": ["python", "fit.py"], "code": older}, "parameters": {"lr": 0.1}}
     text = {"script": {"command": "python fit.py", "code": newer}, "parameters": {"lr": 0.2}}
     trainings = [a_training(config=config) for config in (short, long, words, text)]

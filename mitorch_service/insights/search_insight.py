@@ -69,7 +69,6 @@ class SearchInsight:
 
 def _exhausted(space: Space, trials: int) -> list[str]:
     points = size(space)
-    if points == math.inf or trials < points:
-        tried = f"all {int(points)} points of the space are tried"
-    tried = f"all {int(points)} points of the space are tried"
-    return [tried if points > 1 else "the only point of the space is tried"]
+    if trials < points:  # which may be infinitely many
+        return []
+    return [f"all {int(points)} points of the space are tried" if points > 1 else "the only point is tried"]

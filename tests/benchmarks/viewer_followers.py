@@ -1,0 +1,88 @@
+"""Clients that follow live curves, all at once: what they get, and what they cost the server and its database."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from mitorch_service.stores.base import Store
+from tests.benchmarks.viewer_filling import LONG_EPOCHS, RUNNING_EPOCHS
+from tests.samples import a_result
+
+_CONNECT_SECONDS = 30
+
+
+@dataclass
+class Followers:
+    """What the clients have received."""
+
+    events: list[int] = field(default_factory=list)  # of each client
+    problems: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # from the write of an epoch to its arrival at a client
+
+
+@contextmanager
+def following(port: int, addresses: Sequence[str], written: dict[int, float]) -> Iterator[Followers]:
+    """One client for each address, until the block ends. `written`: epoch -> when it was written, as it grows."""
+    found = Followers([0] * len(addresses))
+    end = threading.Event()
+    threads = [
+        threading.Thread(target=_follow, args=(port, address, found, number, end, written), daemon=True)
+        for number, address in enumerate(addresses)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield found
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(timeout=_CONNECT_SECONDS)
+
+
+def record_epochs(store: Store, ids: Sequence[str], count: int, seconds: float, look: Callable[[], None]) -> None:
+    """Records an epoch of each running training every so many seconds, and looks after each; they are dropped
+    afterwards."""
+    try:
+        for number in range(1, count + 1):
+            begin = time.monotonic()
+            for id in ids:
+                result = a_result(RUNNING_EPOCHS + number).model_copy(update={"finished_at": datetime.now(UTC)})
+                store.runs.record_epoch(id, 1, LONG_EPOCHS, result)
+            time.sleep(max(0.0, seconds - (time.monotonic() - begin)))
+            look()
+    finally:
+        for id in ids:
+            store.runs.drop_results(id, RUNNING_EPOCHS)
+
+
+def _follow(
+    port: int, address: str, found: Followers, number: int, end: threading.Event, written: dict[int, float]
+) -> None:
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_CONNECT_SECONDS)) as connection:
+            connection.request("GET", address, headers={"accept": "text/event-stream"})
+            answer = connection.getresponse()
+            if answer.status != http.client.OK:
+                raise OSError(f"{answer.status} {answer.read(200)!r}")
+            while not end.is_set():
+                line = answer.readline()
+                if not line:
+                    return
+                if line.startswith(b"id: "):
+                    _note(int(line[4:].split(b",")[0]), found, written)
+                elif line.startswith(b"event: "):
+                    found.events[number] += 1
+    except OSError as error:
+        if not end.is_set():
+            found.problems.append(str(error))
+
+
+def _note(epoch: int, found: Followers, written: dict[int, float]) -> None:
+    if epoch in written:
+        found.seconds.append(time.monotonic() - written[epoch])

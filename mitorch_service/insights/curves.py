@@ -45,7 +45,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class CurveRequest:
-    """What is asked for. `measures`: none means the losses and all metrics; `after`: training -> the epoch after which
+    """A request for curves. `measures`: none means the losses and all metrics; `after`: training -> the epoch after which
     it is wanted."""
 
     ids: Sequence[str]

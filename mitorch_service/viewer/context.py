@@ -22,7 +22,7 @@ QUERY_SECONDS = 2.0  # of the database for one request
 
 @dataclass
 class Context:
-    """What a request works with. A store of SQLite has one connection: each thread gets its own, so that a long query
+    """The means of a request. A store of SQLite has one connection: each thread gets its own, so that a long query
     holds up nobody else."""
 
     settings: Settings
@@ -59,7 +59,7 @@ class Context:
         if self.file is not None and not self.file.exists():
             from mitorch_service.wiring import open_store
 
-            open_store(self.settings, create=True).close()
+            return open_store(self.settings, create=True)
         return self.store
 
     @property

@@ -35,12 +35,14 @@ class SqliteConnection:
     any process at once, and a power cut except for the last moments before it. Whoever may only read the file reads it,
     and hinders nobody."""
 
-    def __init__(self, path: Path | None, access: FileAccess) -> None:
-        """Opens the file at `path`, which is created with this access if it is missing; None: in memory."""
+    def __init__(self, path: Path | None, access: FileAccess, created_late: bool = False) -> None:
+        """Opens the file at `path`, which is created with this access if it is missing; None: in memory. `created_late`:
+        only by the first write, and until then it reads as empty."""
         self.where = "in memory" if path is None else str(path)
         self._files = None if path is None else SqliteFiles(path, access)
         self.lock = threading.RLock()  # one connection, used by the run's reporting thread too
         self._limit = _Limit()
+        self._missing = path if created_late and path is not None and not path.exists() else None
         self._connect()
 
     def close(self) -> None:
@@ -50,6 +52,8 @@ class SqliteConnection:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Returns all rows. Raises sqlite3.Error: see `errors`."""
         with self.lock:
+            if self._missing is not None and self._missing.exists():
+                self._connect_to_file()
             while True:
                 before = self._opened.unlocked
                 try:
@@ -85,6 +89,8 @@ class SqliteConnection:
     def transaction(self) -> Iterator[None]:
         """Writes all that is executed meanwhile, or nothing."""
         with self.lock, self.errors():
+            if self._missing is not None:
+                self._connect_to_file()
             self._begin()
             try:
                 yield
@@ -117,16 +123,28 @@ class SqliteConnection:
                 self.where, str(error), "Name another file in MITORCH_DB_URI, or move this one away."
             ) from error
 
+    def _connect_to_file(self) -> None:
+        """Creates the file that was missing, unless another process has. Stays as it is if that fails."""
+        missing, empty, opened = self._missing, self.db, self._opened
+        self._missing = None
+        try:
+            self._connect()
+        except BaseException:
+            self._missing, self.db, self._opened = missing, empty, opened
+            raise
+        empty.close()
+
     def _connect(self) -> None:
+        in_memory = self._files is None or self._missing is not None
         with self.errors():
-            self._opened = Opened(connect(":memory:")) if self._files is None else self._files.connect()
+            self._opened = Opened(connect(":memory:")) if in_memory or self._files is None else self._files.connect()
             self.db = self._opened.connection
         try:
             self._open()
         except BaseException:
             self.db.close()
             raise
-        if self._files is not None:
+        if self._files is not None and not in_memory:
             self._files.share()
 
     def _reconnect(self) -> None:

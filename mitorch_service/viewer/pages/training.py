@@ -43,7 +43,7 @@ _PREDICTIONS = 20_000  # rows that are looked at
 
 @dataclass(frozen=True)
 class Files:
-    """What the artifact store has of a training, or why it could not be asked."""
+    """The files of a training, or why the artifact store could not be asked."""
 
     files: Sequence[TrainingFile] = ()
     per_class: Table | None = None
@@ -116,7 +116,7 @@ def _small(name: str, results: Sequence[EpochResult]) -> tuple[str, object, obje
 
 
 def _facts(training: Training) -> Mapping[str, object]:
-    """What the head of the page does not say."""
+    """The facts that the head of the page does not show."""
     model = training.config.get("model")
     resources = training.resources.model_dump(exclude_none=True) if training.resources else {}
     return {

@@ -88,9 +88,15 @@ class SqliteConnection:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Writes all that is executed meanwhile, or nothing."""
-        with self.lock, self.errors():
+        with self.lock:
             if self._missing is not None:
                 self._connect_to_file()
+            with self._transaction():
+                yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self.lock, self.errors():
             self._begin()
             try:
                 yield
@@ -167,7 +173,7 @@ class SqliteConnection:
             self.rows("PRAGMA journal_mode = WAL")
             self.rows("PRAGMA synchronous = NORMAL")
         if version < VERSION:
-            with self.transaction():
+            with self._transaction():
                 version = self.rows("PRAGMA user_version")[0][0]  # another process may have been faster
                 for statement in statements(version):
                     self.db.execute(statement)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,24 @@ TABLES: dict[Collection, Table] = {
             "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
             "name": "name",
+            "announce_end": "announce_end",
         },
         apart="config",
     ),
-    "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival", "name": "name"}, apart="config"),
+    "jobs": Table(
+        {
+            "status": "status",
+            "priority": "priority",
+            "arrival": "arrival",
+            "name": "name",
+            "announce_end": "announce_end",
+        },
+        apart="config",
+    ),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
     "controllers": Table({}),
+    "notifications": Table({"webhook": "webhook", "state": "state", "due": "due"}),
     "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
 
@@ -86,8 +97,22 @@ _NAMES = tuple(
     )
 )
 _CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+_NOTIFICATIONS = (
+    """CREATE TABLE notifications (
+    _id TEXT PRIMARY KEY, webhook TEXT, state TEXT, due INTEGER, body TEXT NOT NULL
+)""",
+    "CREATE INDEX notifications_due ON notifications (webhook, state, due, _id)",
+    *(
+        statement.format(table=table)
+        for table in ("trainings", "jobs")
+        for statement in (
+            "ALTER TABLE {table} ADD COLUMN announce_end INTEGER",
+            "CREATE INDEX {table}_announce_end ON {table} (announce_end, status) WHERE announce_end IS NOT NULL",
+        )
+    ),
+)
 # version -> what it adds to the one before
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS}
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS, 8: _NOTIFICATIONS}
 
 DDL = (
     """CREATE TABLE trainings (
@@ -125,6 +150,7 @@ DDL = (
     *_PAUSED,
     *_CONTROLLERS,
     *_NAMES,
+    *_NOTIFICATIONS,
 )
 
 

@@ -1,0 +1,245 @@
+"""Parses MITORCH_WEBHOOKS: where notifications are posted, and which of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from mitorch_service.errors import SettingsError
+from mitorch_service.known_secrets import Secret, know, secrets_of_webhooks
+from mitorch_service.wording.input_problem import input_problem
+
+VARIABLE = "MITORCH_WEBHOOKS"
+SECRET_VARIABLE = "MITORCH_WEBHOOK_SECRET"
+REMEDY = (
+    "Write the addresses, separated by spaces, or a JSON list such as "
+    '[{"name": "ops", "kind": "slack", "url": "https://hooks.slack.com/services/…", "events": ["job", "cluster"]}], '
+    "or a path to one."
+)
+_SECRET_REMEDY = (
+    f'Set {SECRET_VARIABLE}, or "secret": {{"env": "NAME OF A VARIABLE"}} of the webhook: '
+    '"whsec_" and 32 random bytes in base64 (openssl rand -base64 32).'
+)
+_LEAST_SECRET = 16  # bytes
+Kind = Literal["slack", "teams", "json"]
+_HOSTS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("slack", re.compile(r"hooks\.slack(-gov)?\.com")),
+    ("teams", re.compile(r".+\.(logic\.azure\.(com|us|cn)|powerplatform\.(com|us|cn)|powerautomate\.com|office\.com)")),
+)
+_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
+
+
+class EventKind(StrEnum):
+    """What a notification reports. `job`, `training` and `cluster` stand for all that begin so."""
+
+    JOB_COMPLETED = "job.completed"
+    JOB_FAILED = "job.failed"
+    JOB_CANCELED = "job.canceled"
+    JOB_LIMIT = "job.limit"  # its budget (max_cost) is spent, or its time (max_time) over
+    TRAINING_COMPLETED = "training.completed"
+    TRAINING_FAILED = "training.failed"
+    TRAINING_LOST = "training.lost"  # failed, because the infrastructure ended its last attempt
+    TRAINING_DIVERGED = "training.diverged"
+    CLUSTER_REFUSING = "cluster.refusing"  # it refuses trainings, or rests because its runs cannot write
+    CLUSTER_LEAK = "cluster.leak"  # its nodes are busy without a training of ours
+    TEST = "test"  # on request
+
+
+SELECTABLE = tuple(kind.value for kind in EventKind if kind != EventKind.TEST)
+GROUPS = tuple(dict.fromkeys(kind.partition(".")[0] for kind in SELECTABLE))
+
+
+class Webhook(BaseModel):
+    """An address to which notifications are posted. Errors do not repeat the input, because it is secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    kind: Kind
+    url: SecretStr
+    events: tuple[str, ...] = GROUPS
+    trials: bool = False  # whether the trials of searches count among the trainings
+    secret: SecretStr | None = None  # of the signature; of kind json only
+
+    @property
+    def host(self) -> str:
+        """The host of the address, which is no secret."""
+        return urlsplit(self.url.get_secret_value()).hostname or ""
+
+    def wants(self, kind: EventKind, of_search: bool = False) -> bool:
+        """Whether it gets notifications of this kind; `of_search`: of a trial or final training."""
+        if kind == EventKind.TEST:
+            return True
+        if of_search and not self.trials:
+            return False
+        return kind.value in self.events or kind.value.partition(".")[0] in self.events
+
+    def key(self) -> bytes:
+        """Returns the key of the signature: what follows ``whsec_`` in base64, else the secret as it is."""
+        text = "" if self.secret is None else self.secret.get_secret_value()
+        return _key(text)
+
+
+def read_webhooks(environ: Mapping[str, str]) -> tuple[Webhook, ...]:
+    """Returns the webhooks of MITORCH_WEBHOOKS. Raises SettingsError, whose message repeats no address or secret."""
+    text = (environ.get(VARIABLE) or "").strip()
+    if not text:
+        return ()
+    entries = [_resolved(f"{number}.", entry, environ) for number, entry in enumerate(_entries(text))]
+    hooks = tuple(_webhook(f"{number}.", entry, environ) for number, entry in enumerate(_named(entries)))
+    names = [hook.name for hook in hooks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SettingsError(VARIABLE, f"the name {twice[0]!r} is given twice", "Give each webhook its own name.")
+    return hooks
+
+
+def secret_variables(environ: Mapping[str, str]) -> list[str]:
+    """Returns the variables that the setting names, which hold addresses and secrets."""
+    text = (environ.get(VARIABLE) or "").strip()
+    found = [entry.get(field) for entry in (_entries(text) if text else []) for field in ("url", "secret")]
+    return [str(one["env"]) for one in found if isinstance(one, Mapping) and "env" in one]
+
+
+def _entries(text: str) -> list[dict[str, object]]:
+    """The entries as they were written; each address of a plain list becomes one."""
+    if re.match(r"https?:", text, re.IGNORECASE):
+        return [{"url": url} for url in text.split()]
+    try:
+        inline = text.startswith(("[", "{"))
+        content = text if inline else Path(text).expanduser().read_text("utf-8")
+        know(secrets_of_webhooks(content))
+        data = json.loads(content)
+    except OSError as error:
+        raise SettingsError(VARIABLE, f"cannot read it as the path of a file: {error.strerror}", REMEDY) from None
+    except (ValueError, RecursionError, RuntimeError) as error:
+        problem = f"{error.msg} at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "not readable"
+        raise SettingsError(VARIABLE, f"is not JSON ({problem})", REMEDY) from None
+    if not isinstance(data, list):
+        raise SettingsError(VARIABLE, "must be a list", REMEDY)
+    for number, entry in enumerate(data):
+        if not isinstance(entry, dict):
+            raise SettingsError(VARIABLE, f"{number}: must be an object {{…}}", REMEDY)
+    return data
+
+
+def _resolved(where: str, entry: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, object]:
+    """The entry with the values of the variables that it names."""
+    return {name: _from_variable(f"{where}{name}", value, environ) for name, value in entry.items()}
+
+
+def _named(entries: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Gives those without a kind that of their host, and those without a name their kind, with a number from the
+    second on."""
+    counts: dict[str, int] = {}
+    named = []
+    for number, entry in enumerate(entries):
+        url = entry.get("url")
+        kind: object = (
+            entry["kind"] if "kind" in entry else _kind_of(f"{number}.url", url if isinstance(url, str) else "")
+        )
+        count = counts[str(kind)] = counts.get(str(kind), 0) + ("name" not in entry)
+        default = f"{kind}-{count}" if count > 1 else kind
+        named.append({"name": default, "kind": kind, **entry})
+    return named
+
+
+def _kind_of(where: str, url: str) -> Kind:
+    host = _split(where, url).hostname or ""
+    return next((kind for kind, pattern in _HOSTS if pattern.fullmatch(host)), "json")
+
+
+def _webhook(where: str, entry: Mapping[str, object], environ: Mapping[str, str]) -> Webhook:
+    fields = dict(entry)
+    if fields.get("kind") == "json" and "secret" not in fields and environ.get(SECRET_VARIABLE):
+        fields["secret"] = environ[SECRET_VARIABLE]
+    know(secrets_of_webhooks(str(fields.get("url", ""))))
+    know([Secret(str(fields["secret"]))] if fields.get("secret") else ())
+    try:
+        hook = Webhook.model_validate(fields)
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        path = ".".join(map(str, detail["loc"]))
+        known = f"; known: {', '.join(sorted(Webhook.model_fields))}" if detail["type"] == "extra_forbidden" else ""
+        raise SettingsError(VARIABLE, f"{where}{path}: {input_problem(detail)}{known}", REMEDY) from None
+    _check_url(f"{where}url", hook.url.get_secret_value())
+    _check_events(f"{where}events", hook.events)
+    _check_secret(f"{where}secret", hook)
+    return hook
+
+
+def _from_variable(where: str, value: object, environ: Mapping[str, str]) -> object:
+    """The value of the variable that ``{"env": NAME}`` names; another value as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    name = value.get("env")
+    if set(value) != {"env"} or not isinstance(name, str):
+        raise SettingsError(VARIABLE, f"{where}: must be a text, or name one variable", 'Write {"env": "NAME"}.')
+    if not environ.get(name):
+        raise SettingsError(VARIABLE, f"{where}: the variable {name} is not set", f"Set {name}.")
+    return environ[name]
+
+
+def _split(where: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that is no number
+        return parts
+    except ValueError:
+        raise SettingsError(VARIABLE, f"{where}: is no address", REMEDY) from None
+
+
+def _check_url(where: str, url: str) -> None:
+    parts = _split(where, url)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable() or " " in url:
+        raise SettingsError(VARIABLE, f"{where}: is no address that begins with https:// and names a host", REMEDY)
+    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
+        raise SettingsError(VARIABLE, f"{where}: http:// would send to {host} unencrypted", "Use https://.")
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError(VARIABLE, f"{where}: a user and password before the host are not sent", "Remove them.")
+    if parts.fragment:
+        raise SettingsError(VARIABLE, f"{where}: what follows # is never sent to a server", "Remove it.")
+
+
+def _check_events(where: str, events: tuple[str, ...]) -> None:
+    for event in events:
+        if event not in SELECTABLE and event not in GROUPS:
+            from mitorch_service.wording.suggestion import did_you_mean
+
+            known = (*GROUPS, *SELECTABLE)
+            problem = f"{where}: {event!r} is not known; {did_you_mean(event, known)}known: {', '.join(known)}"
+            raise SettingsError(VARIABLE, problem, "Leave events out for all.")
+    if not events:
+        raise SettingsError(VARIABLE, f"{where}: is empty", "Name some, leave it out for all, or remove the webhook.")
+
+
+def _check_secret(where: str, hook: Webhook) -> None:
+    if hook.kind != "json":
+        if hook.secret is not None:
+            problem = f"{where}: a webhook of kind {hook.kind} is not signed, its address is its secret"
+            raise SettingsError(VARIABLE, problem, "Remove it.")
+        return
+    if hook.secret is None:
+        raise SettingsError(VARIABLE, f"{where}: a webhook of kind json is signed and needs one", _SECRET_REMEDY)
+    try:
+        key = hook.key()
+    except (binascii.Error, ValueError):
+        raise SettingsError(VARIABLE, f"{where}: what follows whsec_ is not base64", _SECRET_REMEDY) from None
+    if len(key) < _LEAST_SECRET:
+        raise SettingsError(VARIABLE, f"{where}: is shorter than {_LEAST_SECRET} bytes", _SECRET_REMEDY)
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith("whsec_"):
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    return secret.encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.webhook_settings import EventKind
 
 GIVE_UP_AFTER = timedelta(days=3)  # a notification that its receiver has not taken by then
+LEASE = timedelta(seconds=60)  # for which a pass may send to a webhook
 KEEP_FOR = timedelta(days=30)  # notifications that were sent or given up
 _NAMESPACE = uuid.UUID("6f0f5f9a-41c5-5d0c-9c3e-2f8f6f2f7f11")
 
@@ -75,6 +76,27 @@ class Condition(Document):
     holds: bool = False
     since: UtcTime | None = None  # when it was first seen in this episode, or since it is being watched
     seen_at: UtcTime | None = None  # the last time
+
+
+def webhook_text(state: WebhookState, waiting: int, given_up: int, now: datetime) -> str:
+    """Returns how a webhook answers, and what waits for it or was given up, for people."""
+    if state.failing_since is not None:
+        retry = f"; retrying at {_from_milliseconds(state.free_at):%H:%M:%S}" if _is_ahead(state, now) else ""
+        parts = [f"fails since {state.failing_since:%Y-%m-%d %H:%M:%S} UTC ({state.problem}){retry}"]
+    else:
+        sent = "nothing sent yet" if state.sent_at is None else f"last sent {state.sent_at:%Y-%m-%d %H:%M:%S} UTC"
+        parts = [sent]
+    parts += [f"{waiting} waiting"] if waiting else []
+    parts += [f"{given_up} given up after {GIVE_UP_AFTER.days} days"] if given_up else []
+    return ", ".join(parts)
+
+
+def _is_ahead(state: WebhookState, now: datetime) -> bool:
+    return state.free_at > to_milliseconds(now)
+
+
+def _from_milliseconds(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def event_id(at: datetime, key: str) -> str:

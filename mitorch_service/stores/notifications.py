@@ -14,6 +14,7 @@ from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
 from mitorch_service.models.job import Job
 from mitorch_service.models.notification import (
+    LEASE,
     Condition,
     Event,
     Notification,
@@ -138,6 +139,15 @@ class NotificationVerbs(Verbs):
         fields = state.to_document()
         expect = {"free_at": (to_milliseconds(leased_until),)}
         return self._database.change(Guarded("controllers", fields.pop("_id"), expect, fields)) is not None
+
+    def try_again(self, state: WebhookState, now: datetime) -> bool:
+        """Ends the backoff of a webhook, which works again. False if it has none, or another pass sends now."""
+        if state.failing_since is None or state.free_at <= to_milliseconds(now + LEASE):
+            return False
+        changes = {"free_at": to_milliseconds(now)}
+        return (
+            self._database.change(Guarded("controllers", state.id, {"free_at": (state.free_at,)}, changes)) is not None
+        )
 
     def conditions(self, ids: Sequence[str]) -> dict[str, Condition]:
         """Returns those conditions that are known, by id."""

@@ -56,9 +56,9 @@ class _Exchange:
                 text = answer.read(_MOST_BYTES).decode("utf-8", "replace")
                 self.reply = Reply(answer.status, text, answer.headers.get("Retry-After"))
         except urllib.error.URLError as error:
-            self.reply = Reply(None, _words(error.reason))
+            self.reply = Reply(None, words(error.reason))
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self.reply = Reply(None, _words(error))
+            self.reply = Reply(None, words(error))
 
     def abandon(self) -> None:
         """Ends the thread, wherever it waits."""
@@ -112,8 +112,8 @@ class _AnyStatus(urllib.request.HTTPErrorProcessor):
     https_response = http_response
 
 
-def _words(error: object) -> str:
-    """The problem in the words of the operating system, without numbers of errors."""
+def words(error: object) -> str:
+    """Returns the problem in the words of the operating system, without numbers of errors."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:

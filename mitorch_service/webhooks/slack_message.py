@@ -19,7 +19,7 @@ def slack_message(event: Event) -> Json:
     """Returns blocks, and the text that notifications and screen readers show."""
     name = f" {_code(event.name)}" if event.name else ""
     sign = _SIGNS.get(event.kind.value.rpartition(".")[2], ":warning:")
-    sections = [f"{sign} *{escaped(event.subject)}*{name} {escaped(event.text)}"]
+    sections = [f"{sign} *{escaped(event.subject)}*{name} {escaped(on_one_line(event.text))}"]
     if event.reason:
         sections.append(f"```{_fit(_unquoted(shortened(event.reason)))}```")
     facts = [f"{escaped(name)}: {_code(value)}" for name, value in event.facts.items()]

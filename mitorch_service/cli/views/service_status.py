@@ -9,10 +9,12 @@ import click
 from mitorch_service.cli.views.pages.output import show_json, show_table
 from mitorch_service.cli.views.pages.page import Column
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
+from mitorch_service.insights.webhooks import WebhookStatus
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
+_WEBHOOK_COLUMNS = (Column("webhook", 0, 12), Column("kind", 2), Column("host", 1, 12), Column("state", wraps=True))
 _JOB_COLUMNS = (
     Column("job"),
     Column("status"),
@@ -62,6 +64,9 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
                 for r in status.queue
             ],
         )
+    if status.webhooks:
+        hooks = [(hook.name, hook.kind, hook.host, hook.text(now)) for hook in status.webhooks]
+        show_table("webhooks", _WEBHOOK_COLUMNS, hooks)
     for broken in status.unreadable:
         click.echo(str(broken), err=True)
 
@@ -76,6 +81,7 @@ def show_status_json(status: ServiceStatus, now: datetime) -> None:
             "queue": [row.to_document() for row in status.queue],
             "running": [row.to_document() for row in status.running],
             "controller": _controller_json(status, now),
+            "webhooks": [_webhook_json(hook) for hook in status.webhooks],
             "unreadable": [{"id": str(one.key), "reason": one.reason} for one in status.unreadable],
         }
     )
@@ -92,6 +98,12 @@ def _controller_json(status: ServiceStatus, now: datetime) -> object:
     """The last pass of any controller, and whether another one should have been made since."""
     last = {} if status.controller is None else status.controller.model_dump(exclude={"id"})
     return {"at": None, **last, "missing": missing_controller(status.controller, now) is not None}
+
+
+def _webhook_json(hook: WebhookStatus) -> object:
+    state = hook.state.model_dump(include={"failing_since", "problem", "sent_at"})
+    counts = {"waiting": hook.waiting, "given_up": hook.given_up}
+    return {"name": hook.name, "kind": hook.kind, "host": hook.host, **counts, **state}
 
 
 def _cluster_row(name: str, cluster: ClusterStatus) -> tuple[object, ...]:

@@ -32,6 +32,8 @@ _TEXTS = {
     EventKind.JOB_COMPLETED: "completed",
     EventKind.JOB_FAILED: "failed",
     EventKind.JOB_CANCELED: "canceled",
+    EventKind.CLUSTER_REFUSING: "refuses trainings",
+    EventKind.CLUSTER_LEAK: "is busy without a training of ours",
 }
 
 
@@ -70,10 +72,10 @@ def limit_event(job: Job, condition: Condition, note: str, cost: float | None) -
     return _event(kind, _since(condition), _key(kind, condition), f"job {job.id[:8]}", job.name, None, facts, text=note)
 
 
-def cluster_event(kind: EventKind, cluster: str, condition: Condition, text: str) -> Event:
+def cluster_event(kind: EventKind, cluster: str, condition: Condition, reason: str) -> Event:
     """The event of a cluster that began to refuse trainings, or has nodes busy with nothing of ours."""
     facts = {"cluster": cluster, "since": f"{_since(condition):%Y-%m-%d %H:%M} UTC"}
-    return _event(kind, _since(condition), _key(kind, condition), f"cluster {cluster}", None, None, facts, text=text)
+    return _event(kind, _since(condition), _key(kind, condition), f"cluster {cluster}", None, reason, facts)
 
 
 def sample_event(now: datetime, key: str) -> Event:

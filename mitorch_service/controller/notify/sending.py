@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mitorch_service.controller.event_log import EventLog
-from mitorch_service.models.notification import GIVE_UP_AFTER, Event, Notification, WebhookState, to_milliseconds
+from mitorch_service.models.notification import GIVE_UP_AFTER, LEASE, Event, Notification, WebhookState, to_milliseconds
 from mitorch_service.stores.base import Store
 from mitorch_service.webhook_settings import Webhook
 from mitorch_service.webhooks.delivery import Answer, deliver
@@ -18,7 +18,6 @@ from mitorch_service.wording.counted import counted
 
 PASS_SECONDS = 10.0  # for all webhooks together, at the same time
 REQUEST_SECONDS = 5.0
-_LEASE = timedelta(seconds=60)
 _PAGE = 100  # notifications of one webhook a pass
 _MOST_REFUSED = 3  # in a row; then the others wait, too
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 30.0, 3600.0  # seconds
@@ -91,7 +90,7 @@ class Sending:
         state = verbs.webhook_states([webhook.name])[webhook.name]
         if state.free_at > to_milliseconds(now) or not verbs.waiting(webhook.name, now, 1):
             return None
-        until = now + _LEASE
+        until = now + LEASE
         if not verbs.lease_webhook(state, until):
             return None
         # Read under the lease: what another pass has just sent is not among them.

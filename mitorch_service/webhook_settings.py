@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -101,6 +101,19 @@ def read_webhooks(environ: Mapping[str, str]) -> tuple[Webhook, ...]:
     if twice:
         raise SettingsError(VARIABLE, f"the name {twice[0]!r} is given twice", "Give each webhook its own name.")
     return hooks
+
+
+def webhooks_text(webhooks: Sequence[Webhook]) -> str:
+    """Returns a value of MITORCH_WEBHOOKS that needs no file and no other variable; it holds the secrets."""
+    entries = [
+        {
+            **webhook.model_dump(mode="json", exclude={"url", "secret"}),
+            "url": webhook.url.get_secret_value(),
+            **({} if webhook.secret is None else {"secret": webhook.secret.get_secret_value()}),
+        }
+        for webhook in webhooks
+    ]
+    return json.dumps(entries, separators=(",", ":")) if entries else ""
 
 
 def secret_variables(environ: Mapping[str, str]) -> list[str]:

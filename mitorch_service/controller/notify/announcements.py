@@ -60,7 +60,7 @@ class Announcements:
     def _record_ended(self, ended: Ended, now: datetime, in_time: Callable[[], bool]) -> None:
         collection, read, event_of = ended
         for _ in range(_PAGES_A_PASS):
-            documents = read(_PAGE) if in_time() else []
+            documents = read(_PAGE)
             if documents:
                 self._record_events([self._event(event_of, document, now) for document in documents], now)
                 self._store.notifications.unmark(collection, documents)
@@ -68,7 +68,7 @@ class Announcements:
                 self._store.notifications.forget_conditions(
                     [condition_id(EventKind.JOB_LIMIT, str(document["_id"])) for document in documents]
                 )
-            if len(documents) < _PAGE:
+            if len(documents) < _PAGE or not in_time():
                 return
 
     def _event(

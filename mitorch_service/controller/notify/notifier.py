@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.notify.announcements import Announcements
-from mitorch_service.controller.notify.sending import Deliver, Sending
+from mitorch_service.controller.notify.sending import LATE_SECONDS, PASS_SECONDS, Deliver, Sending
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import MiTorchError
 from mitorch_service.stores.base import Store
@@ -33,14 +33,15 @@ class Notifier:
                 self._announcements.mark(snapshot)
 
     def notify(self, snapshot: Snapshot, clock: Callable[[], datetime], in_time: Callable[[], bool]) -> None:
-        """Records events and sends notifications, if there is time. `clock`: the time of the pass, as it goes on."""
+        """Records events and sends notifications; a few of each if the time of the pass is over, so that passes without
+        time to spare tell what happens, too. `clock`: the time of the pass, as it goes on."""
         if not self._webhooks:
             return
         with self._kept_apart("recording notifications"):
             self._announcements.record(snapshot, clock(), in_time)
-        if in_time():
-            with self._kept_apart("sending notifications"):
-                Sending(self._store, self._webhooks, self._events, clock, self._deliver).send()
+        seconds = PASS_SECONDS if in_time() else LATE_SECONDS
+        with self._kept_apart("sending notifications"):
+            Sending(self._store, self._webhooks, self._events, clock, self._deliver, seconds).send()
 
     @contextmanager
     def _kept_apart(self, step: str) -> Iterator[None]:

@@ -17,6 +17,7 @@ from mitorch_service.webhooks.delivery import Answer, deliver
 from mitorch_service.wording.counted import counted
 
 PASS_SECONDS = 10.0  # for all webhooks together, at the same time
+LATE_SECONDS = 3.0  # of a pass whose own time is over
 REQUEST_SECONDS = 5.0
 _PAGE = 100  # notifications of one webhook a pass
 _MOST_REFUSED = 3  # in a row; then the others wait, too

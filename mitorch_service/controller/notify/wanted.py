@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from mitorch_service.webhook_settings import EventKind, Webhook
 
-_OF_JOBS = (EventKind.JOB_COMPLETED, EventKind.JOB_FAILED, EventKind.JOB_CANCELED)
+# With their end the conditions of jobs are forgotten.
+_OF_JOBS = (EventKind.JOB_COMPLETED, EventKind.JOB_FAILED, EventKind.JOB_CANCELED, EventKind.JOB_LIMIT)
 _OF_TRAININGS = (
     EventKind.TRAINING_COMPLETED,
     EventKind.TRAINING_FAILED,

@@ -18,6 +18,7 @@ from mitorch_service.controller.notify.sending import Sending
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import RunRefused, StoreUnavailable
+from mitorch_service.known_secrets import Secret, know
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.notification import Event, event_id
 from mitorch_service.models.run_state import RunState
@@ -415,12 +416,27 @@ def test_a_database_that_is_gone_leaves_the_pass_done(store: Store, receiver: Re
     assert log.events and all(event.failed for event in log.events)
 
 
-def test_there_is_no_sending_without_time(store: Store, receiver: Receiver) -> None:
-    store.notifications.record_events([(an_event("a"), ["ops"])], NOW)
-    Notifier(store, [receiver.webhook()], EventLog()).notify(Snapshot(), lambda: NOW, lambda: False)
-    assert receiver.received == []
-    Notifier(store, [receiver.webhook()], EventLog()).notify(Snapshot(), lambda: NOW, lambda: True)
-    assert receiver.types() == ["job.failed"]
+def test_a_pass_whose_time_is_over_tells_the_most_urgent(store: Store, receiver: Receiver) -> None:
+    service = Service(store, [receiver.webhook()])
+    training = service.submit()
+    service.tick()
+    service.finish(training, AttemptOutcome.COMPLETED)
+    Notifier(store, service.webhooks, EventLog()).notify(Snapshot(), lambda: NOW, lambda: False)
+    assert receiver.types() == ["training.completed"]
+
+
+def test_what_is_told_holds_no_secret(store: Store, receiver: Receiver) -> None:
+    know([Secret("a-secret-value")])
+    service = Service(store, [receiver.webhook()])
+    training = service.submit(name="of a-secret-value")
+    service.tick()
+    text = "mongodb://me:hidden@host/ refused a-secret-value"
+    service.finish(training, AttemptOutcome.FAILED, text=text)
+    service.tick(10)
+    (one,) = receiver.received
+    assert b"a-secret-value" not in one.body and b"hidden" not in one.body
+    assert one.json()["data"]["reason"] == "mongodb://me:***@host/ refused ***"
+    assert "a-secret-value" not in str(list_all(store))
 
 
 def test_old_notifications_are_forgotten(store: Store) -> None:

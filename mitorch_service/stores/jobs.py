@@ -216,8 +216,8 @@ class JobVerbs(Verbs):
     def quarantine_job(self, job_id: object, at: datetime, reason: str, announced: bool = False) -> bool:
         """Fails a job that cannot be read, so that it blocks nothing. `announced`: whether webhooks want to be told."""
         self._database.mend("jobs", job_id)
-        changes = {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
-        changes |= {"announce_end": True} if announced else {}
+        changes: dict[str, object] = {"announce_end": True} if announced else {}
+        changes |= {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
         change = change_job(job_id, ACTIVE_JOBS, JobStatus.FAILED, at, {}, changes)
         return self._database.change(change) is not None
 

@@ -6,17 +6,19 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from mitorch_service.models.notification import Event
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.webhook_settings import Kind, Webhook
 from mitorch_service.webhooks.json_payload import Json, json_payload
-from mitorch_service.webhooks.post import Reply, post
 from mitorch_service.webhooks.shortening import on_one_line
 from mitorch_service.webhooks.signature import signature
 from mitorch_service.webhooks.slack_message import slack_message
 from mitorch_service.webhooks.teams_card import teams_card
+
+if TYPE_CHECKING:
+    from mitorch_service.webhooks.post import Reply
 
 _FORMATS: Mapping[Kind, Callable[[Event], Json]] = {
     "slack": slack_message,
@@ -39,6 +41,8 @@ class Answer:
 def deliver(webhook: Webhook, event: Event, now: datetime, seconds: float) -> Answer:
     """Posts the event in the receiver's format. Never raises for what the receiver does, and returns within about
     `seconds`. `now`: for the signature's timestamp."""
+    from mitorch_service.webhooks.post import post  # urllib.request is read only where something is sent
+
     body = json.dumps(_FORMATS[webhook.kind](event), ensure_ascii=False).encode()
     reply = post(webhook.url.get_secret_value(), body, _headers(webhook, event, now, body), seconds)
     return _answer(reply, now)
@@ -77,6 +81,8 @@ def _wait(header: str | None, now: datetime) -> float | None:
     """The seconds of a Retry-After, which is a number or a date; None if it is neither."""
     if not header:
         return None
+    from email.utils import parsedate_to_datetime
+
     try:
         is_number = header.strip().isdecimal()
         seconds = float(header) if is_number else (parsedate_to_datetime(header) - now).total_seconds()

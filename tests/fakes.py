@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,9 @@ class HookedDatabase(Primitives):
 
     def close(self) -> None:
         self._database.close()
+
+    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
+        return self._database.time_limit(seconds)
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         self._before("insert")

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,7 +37,6 @@ def post(url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> R
     thread.join(seconds)
     if thread.is_alive():
         exchange.abandon()
-        return Reply(None, f"no answer within {seconds:g} s")
     return exchange.reply
 
 
@@ -48,23 +47,31 @@ class _Exchange:
         self._request = request
         self._seconds = seconds
         self._sockets: list[socket.socket] = []
-        self.reply = Reply(None, "no answer")
+        self._abandoned = False
+        self.reply = Reply(None, f"no answer within {seconds:g} s")
 
     def run(self) -> None:
         try:
             with self._opener().open(self._request, timeout=self._seconds) as answer:
-                text = answer.read(_MOST_BYTES).decode("utf-8", "replace")
-                self.reply = Reply(answer.status, text, answer.headers.get("Retry-After"))
+                self.reply = Reply(answer.status, "", answer.headers.get("Retry-After"))
+                with suppress(OSError, http.client.HTTPException):  # the status says all that matters
+                    text = answer.read(_MOST_BYTES).decode("utf-8", "replace")
+                    self.reply = replace(self.reply, text=text)
         except urllib.error.URLError as error:
-            self.reply = Reply(None, words(error.reason))
+            self._fail(error.reason)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self.reply = Reply(None, words(error))
+            self._fail(error)
 
     def abandon(self) -> None:
-        """Ends the thread, wherever it waits."""
+        """Ends the thread, wherever it waits; the reply is what came until now."""
+        self._abandoned = True
         for one in self._sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+    def _fail(self, error: object) -> None:
+        if self.reply.status is None and not self._abandoned:
+            self.reply = Reply(None, words(error))
 
     def _opener(self) -> urllib.request.OpenerDirector:
         local = urlsplit(self._request.full_url).hostname in _LOOPBACK
@@ -116,6 +123,8 @@ def words(error: object) -> str:
     """Returns the problem in the words of the operating system, without numbers of errors."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from mitorch_service.controller.loop import Controller
+from mitorch_service.errors import RunRefused
 from mitorch_service.models.job import Job
 from mitorch_service.models.notification import Condition, Event, event_id
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.runs import RunEnd
 from mitorch_service.webhook_settings import EventKind
-from tests.fakes import primitives
+from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later
+from tests.webhook_receiver import receiving
 
 
 def an_event(key: str, seconds: float = 0) -> Event:
@@ -160,3 +165,25 @@ def test_what_cannot_be_read_is_announced_if_somebody_wants_to_know(store: Store
     store.jobs.quarantine_job(job.id, NOW, "it is broken", announced=True)
     assert [one["_id"] for one in store.notifications.ended_trainings(10)] == [training.id]
     assert [one["_id"] for one in store.notifications.ended_jobs(10)] == [job.id]
+
+
+def test_passes_tell_what_ends_and_what_lasts_once(store: Store) -> None:
+    cluster = FakeBackend("gpu", slots=3)
+    good, refused = a_training(name="good"), a_training(name="refused", arrival=2_000_000_000_000_000)
+    store.queue.add_trainings([good])
+    with receiving() as receiver:
+
+        def tick(seconds: float) -> None:
+            Controller(store, {"gpu": cluster}, webhooks=[receiver.webhook()]).tick(later(seconds))
+
+        tick(0)
+        store.runs.start_training(good.id, 1, "worker", later(1))
+        store.runs.finish_training(good.id, 1, "worker", later(2), RunEnd(AttemptOutcome.COMPLETED))
+        cluster.end(f"mt-{good.id}-a1", RunState.SUCCEEDED)
+        cluster.refuses[refused.id] = RunRefused("gpu", "no quota", "Ask for more.")
+        store.queue.add_trainings([refused])
+        for seconds in (10, 20, 30):
+            tick(seconds)
+        assert receiver.types() == ["training.completed", "cluster.refusing"]
+        (found,) = store.notifications.webhook_states(["ops"]).values()
+        assert (found.failures, found.problem, store.notifications.count("ops")) == (0, None, (0, 0))

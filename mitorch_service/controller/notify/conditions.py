@@ -65,7 +65,7 @@ def advanced(condition: Condition, observed: Observed, now: datetime) -> Conditi
     if condition.holds:
         fresh = condition.seen_at is not None and now - condition.seen_at < _SEEN_EVERY
         return condition if fresh else _changed(condition, seen_at=now)
-    since = now if gone or condition.since is None else condition.since
+    since = condition.since or now  # seen by each pass since then
     if now - since >= observed.after:
         return _changed(condition, holds=True, episode=condition.episode + 1, since=since, seen_at=now)
     return _changed(condition, since=since, seen_at=now)

@@ -24,6 +24,7 @@ _TRAINING_KINDS = {
     TrainingStatus.FAILED: EventKind.TRAINING_FAILED,
     TrainingStatus.DIVERGED: EventKind.TRAINING_DIVERGED,
 }
+_MOST = 4000  # characters of a text
 _TEXTS = {
     EventKind.TRAINING_COMPLETED: "completed",
     EventKind.TRAINING_FAILED: "failed",
@@ -139,12 +140,18 @@ def _event(
         kind=kind,
         at=at,
         subject=subject,
-        name=None if name is None else mask_secrets(name),
-        text=mask_secrets(_TEXTS[kind] if text is None else text),
-        reason=None if reason is None else mask_secrets(reason),
-        facts={label: mask_secrets(value) for label, value in facts.items()},
+        name=None if name is None else _safe(name),
+        text=_safe(_TEXTS[kind] if text is None else text),
+        reason=None if reason is None else _safe(reason),
+        facts={label: _safe(value) for label, value in facts.items()},
         of_search=of_search is not None,
     )
+
+
+def _safe(text: str) -> str:
+    """The text without secrets, and no longer than a person reads: masked before it is cut."""
+    masked = mask_secrets(text)
+    return masked if len(masked) <= _MOST else masked[:_MOST] + "…"
 
 
 def _unreadable(document: StoredDocument, kind: EventKind, what: str, error: BrokenDocument) -> Event | None:

@@ -34,6 +34,7 @@ def test_an_episode_is_over_after_half_an_hour_without_it() -> None:
 
 def test_what_must_last_is_announced_after_that_time_only() -> None:
     assert follow("xxxxx", after=30 * MINUTE) == [0, 0, 0, 1, 1]
+    assert follow("xx", after=10 * MINUTE) == [0, 1]  # by passes that are far apart, too
     assert follow("xxx.xxx", after=30 * MINUTE) == [0] * 7
     assert follow("xxxx...xxxx", after=30 * MINUTE) == [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 2]
 

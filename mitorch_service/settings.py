@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    InstanceOf,
     SecretStr,
     ValidationError,
     field_validator,
@@ -164,7 +165,7 @@ class Settings(BaseModel):
     database_given: bool = False  # False: no variable says where the database is
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
     shared_group: int | None = None  # the id of the group that may read and write our files; None: nobody else may
-    webhooks: tuple[Webhook, ...] = ()  # where notifications are posted
+    webhooks: tuple[InstanceOf[Webhook], ...] = ()  # where notifications are posted
     secret_variables: tuple[str, ...] = ()  # the variables that hold addresses and passwords, for no script to see
 
     @property

@@ -1,4 +1,7 @@
-"""Parses MITORCH_WEBHOOKS: where notifications are posted, and which of them."""
+"""Parses MITORCH_WEBHOOKS: where notifications are posted, and which of them.
+
+Every command imports this, so it is no pydantic model, whose making takes longer than all the rest here.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, cast, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import SecretStr
 
 from mitorch_service.errors import SettingsError
 from mitorch_service.known_secrets import Secret, know, secrets_of_webhooks
-from mitorch_service.wording.input_problem import input_problem
 
 VARIABLE = "MITORCH_WEBHOOKS"
 SECRET_VARIABLE = "MITORCH_WEBHOOK_SECRET"
@@ -31,11 +34,12 @@ _SECRET_REMEDY = (
 )
 _LEAST_SECRET = 16  # bytes
 Kind = Literal["slack", "teams", "json"]
-_HOSTS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("slack", re.compile(r"hooks\.slack(-gov)?\.com")),
-    ("teams", re.compile(r".+\.(logic\.azure\.(com|us|cn)|powerplatform\.(com|us|cn)|powerautomate\.com|office\.com)")),
+_HOSTS: tuple[tuple[Kind, str], ...] = (
+    ("slack", r"hooks\.slack(-gov)?\.com"),
+    ("teams", r".+\.(logic\.azure\.(com|us|cn)|powerplatform\.(com|us|cn)|powerautomate\.com|office\.com)"),
 )
-_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
+_LOOPBACK = r"localhost|127(\.\d+){3}|::1"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
 
 class EventKind(StrEnum):
@@ -58,12 +62,11 @@ SELECTABLE = tuple(kind.value for kind in EventKind if kind != EventKind.TEST)
 GROUPS = tuple(dict.fromkeys(kind.partition(".")[0] for kind in SELECTABLE))
 
 
-class Webhook(BaseModel):
-    """An address to which notifications are posted. Errors do not repeat the input, because it is secret."""
+@dataclass(frozen=True)
+class Webhook:
+    """An address to which notifications are posted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    name: str
     kind: Kind
     url: SecretStr
     events: tuple[str, ...] = GROUPS
@@ -107,8 +110,11 @@ def webhooks_text(webhooks: Sequence[Webhook]) -> str:
     """Returns a value of MITORCH_WEBHOOKS that needs no file and no other variable; it holds the secrets."""
     entries = [
         {
-            **webhook.model_dump(mode="json", exclude={"url", "secret"}),
+            "name": webhook.name,
+            "kind": webhook.kind,
             "url": webhook.url.get_secret_value(),
+            "events": webhook.events,
+            "trials": webhook.trials,
             **({} if webhook.secret is None else {"secret": webhook.secret.get_secret_value()}),
         }
         for webhook in webhooks
@@ -168,7 +174,7 @@ def _named(entries: list[dict[str, object]]) -> list[dict[str, object]]:
 
 def _kind_of(where: str, url: str) -> Kind:
     host = _split(where, url).hostname or ""
-    return next((kind for kind, pattern in _HOSTS if pattern.fullmatch(host)), "json")
+    return next((kind for kind, pattern in _HOSTS if re.fullmatch(pattern, host)), "json")
 
 
 def _webhook(where: str, entry: Mapping[str, object], environ: Mapping[str, str]) -> Webhook:
@@ -177,17 +183,47 @@ def _webhook(where: str, entry: Mapping[str, object], environ: Mapping[str, str]
         fields["secret"] = environ[SECRET_VARIABLE]
     know(secrets_of_webhooks(str(fields.get("url", ""))))
     know([Secret(str(fields["secret"]))] if fields.get("secret") else ())
-    try:
-        hook = Webhook.model_validate(fields)
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        path = ".".join(map(str, detail["loc"]))
-        known = f"; known: {', '.join(sorted(Webhook.model_fields))}" if detail["type"] == "extra_forbidden" else ""
-        raise SettingsError(VARIABLE, f"{where}{path}: {input_problem(detail)}{known}", REMEDY) from None
+    _check_types(where, fields)
+    secret = fields.get("secret")
+    hook = Webhook(
+        name=str(fields["name"]),
+        kind=cast(Kind, fields["kind"]),
+        url=SecretStr(str(fields["url"])),
+        events=tuple(cast(list[str], fields.get("events", GROUPS))),
+        trials=fields.get("trials") is True,
+        secret=None if secret is None else SecretStr(str(secret)),
+    )
     _check_url(f"{where}url", hook.url.get_secret_value())
     _check_events(f"{where}events", hook.events)
     _check_secret(f"{where}secret", hook)
     return hook
+
+
+def _check_types(where: str, fields: Mapping[str, object]) -> None:
+    """Raises SettingsError, which does not repeat the value: it may be secret."""
+    for name, value in fields.items():
+        problem = _type_problem(name, value)
+        if problem is not None:
+            raise SettingsError(VARIABLE, f"{where}{name}: {problem}", REMEDY)
+    if "url" not in fields:
+        raise SettingsError(VARIABLE, f"{where}url: is required", REMEDY)
+
+
+def _type_problem(name: str, value: object) -> str | None:
+    if name not in Webhook.__dataclass_fields__:
+        return f"is an unknown key; known: {', '.join(sorted(Webhook.__dataclass_fields__))}"
+    if name == "trials":
+        return None if isinstance(value, bool) else "must be true or false"
+    if name == "events":
+        is_list = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return None if is_list else "must be a list […] of texts"
+    if not isinstance(value, str):
+        return 'must be a text in "quotes"'
+    if name == "kind" and value not in get_args(Kind):
+        return "must be 'slack', 'teams' or 'json'"
+    if name == "name" and not re.fullmatch(_NAME, value):
+        return f"must match the pattern {_NAME}"
+    return None
 
 
 def _from_variable(where: str, value: object, environ: Mapping[str, str]) -> object:
@@ -216,7 +252,7 @@ def _check_url(where: str, url: str) -> None:
     host = parts.hostname
     if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable() or " " in url:
         raise SettingsError(VARIABLE, f"{where}: is no address that begins with https:// and names a host", REMEDY)
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
+    if parts.scheme == "http" and not re.fullmatch(_LOOPBACK, host):
         raise SettingsError(VARIABLE, f"{where}: http:// would send to {host} unencrypted", "Use https://.")
     if parts.username is not None or parts.password is not None:
         raise SettingsError(VARIABLE, f"{where}: a user and password before the host are not sent", "Remove them.")

@@ -33,6 +33,7 @@ _TEXTS = {
     EventKind.JOB_COMPLETED: "completed",
     EventKind.JOB_FAILED: "failed",
     EventKind.JOB_CANCELED: "canceled",
+    EventKind.JOB_LIMIT: "has reached a limit",
     EventKind.CLUSTER_REFUSING: "refuses trainings",
     EventKind.CLUSTER_LEAK: "is busy without a training of ours",
 }
@@ -70,7 +71,7 @@ def limit_event(job: Job, condition: Condition, note: str, cost: float | None) -
     """The event of a budget that is spent, or of a time that is over, while the job goes on."""
     facts = {**_job_facts(job), **({} if cost is None else {"cost": f"{cost:.2f}"})}
     kind = EventKind.JOB_LIMIT
-    return _event(kind, _since(condition), _key(kind, condition), f"job {job.id[:8]}", job.name, None, facts, text=note)
+    return _event(kind, _since(condition), _key(kind, condition), f"job {job.id[:8]}", job.name, note, facts)
 
 
 def cluster_event(kind: EventKind, cluster: str, condition: Condition, reason: str) -> Event:
@@ -115,7 +116,9 @@ def _job_facts(job: Job) -> dict[str, str]:
         "job": job.id,
         "objective": job.search.goal(),
         "trials": ", ".join(f"{number} {status}" for status, number in job.counts.items()) or None,
-        "best": best and f"{best.value:.6g} (trial {best.number})",
+        "best": best and f"{best.value:.6g}",
+        "best trial": best and str(best.number),
+        "best training": best and best.training_id,
         "parameters": best and _parameters(best.parameters),
         "front": str(len(job.front)) if job.front else None,
         "submitted by": job.submitted_by,

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mitorch_service.webhook_settings import GROUPS, Kind, Webhook
+from mitorch_service.webhook_settings.webhook import GROUPS, Kind, Webhook
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 
@@ -33,7 +33,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What came, and what is answered: by default 200."""
+    """The requests that came, and what is answered: by default 200."""
 
     port: int = 0
     received: list[Received] = field(default_factory=list)

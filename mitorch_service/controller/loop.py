@@ -22,7 +22,7 @@ from mitorch_service.errors import MiTorchError
 from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.settings import ClusterConfig
 from mitorch_service.stores.base import Store
-from mitorch_service.webhook_settings import Webhook
+from mitorch_service.webhook_settings.webhook import Webhook
 
 _RECORDED_EVERY = timedelta(seconds=10)
 

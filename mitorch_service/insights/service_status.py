@@ -15,7 +15,7 @@ from mitorch_service.models.job import Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.webhook_settings import Webhook
+from mitorch_service.webhook_settings.webhook import Webhook
 
 _HEAD = 100  # trainings of the queue whose attempts show what clusters have refused
 _SHOWN = 10  # of them

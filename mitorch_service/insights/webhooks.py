@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mitorch_service.models.notification import WebhookState, webhook_text
 from mitorch_service.stores.base import Store
-from mitorch_service.webhook_settings import Webhook
+from mitorch_service.webhook_settings.webhook import Webhook
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from mitorch_service.models.base import Document, UtcTime
-from mitorch_service.webhook_settings import EventKind
+from mitorch_service.webhook_settings.webhook import EventKind
 
 GIVE_UP_AFTER = timedelta(days=3)  # a notification that its receiver has not taken by then
 LEASE = timedelta(seconds=60)  # for which a pass may send to a webhook

@@ -25,7 +25,7 @@ from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.notification import WebhookState, webhook_text
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
-from mitorch_service.webhook_settings import Webhook
+from mitorch_service.webhook_settings.webhook import Webhook
 from mitorch_service.webhooks.reachability import unreachable
 from mitorch_service.wording.counted import counted
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mitorch_service.models.notification import Event
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.webhook_settings import Kind, Webhook
+from mitorch_service.webhook_settings.webhook import Kind, Webhook
 from mitorch_service.webhooks.json_payload import Json, json_payload
 from mitorch_service.webhooks.shortening import on_one_line
 from mitorch_service.webhooks.signature import signature

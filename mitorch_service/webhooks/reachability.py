@@ -6,7 +6,7 @@ import http.client
 import urllib.request
 from urllib.parse import urlsplit
 
-from mitorch_service.webhook_settings import Webhook
+from mitorch_service.webhook_settings.webhook import Webhook
 from mitorch_service.webhooks.post import words
 
 

@@ -14,7 +14,7 @@ from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingSta
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from mitorch_service.webhook_settings import EventKind
+from mitorch_service.webhook_settings.webhook import EventKind
 from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later
 from tests.webhook_receiver import receiving

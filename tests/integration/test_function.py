@@ -15,7 +15,7 @@ import pytest
 
 from mitorch_service.models.notification import Event, event_id
 from mitorch_service.settings import read_settings
-from mitorch_service.webhook_settings import EventKind
+from mitorch_service.webhook_settings.webhook import EventKind
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING, write_small_digits

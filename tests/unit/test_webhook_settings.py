@@ -10,7 +10,7 @@ import pytest
 from mitorch_service.errors import SettingsError
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.settings import read_settings
-from mitorch_service.webhook_settings import EventKind, Webhook
+from mitorch_service.webhook_settings.webhook import EventKind, Webhook
 from tests.webhook_receiver import SECRET
 
 TOKEN = "abcdefghijklmnopqrstuvwx"

@@ -18,7 +18,7 @@ from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.notification import GIVE_UP_AFTER, Condition, Event
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import StoredDocument
-from mitorch_service.webhook_settings import EventKind, Webhook
+from mitorch_service.webhook_settings.webhook import EventKind, Webhook
 
 _PAGE = 200
 _PAGES_A_PASS = 20

@@ -11,7 +11,7 @@ from mitorch_service.controller.plan.leaks import unexplained_nodes
 from mitorch_service.controller.plan.plan_job import limit_note
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.models.notification import Condition
-from mitorch_service.webhook_settings import EventKind
+from mitorch_service.webhook_settings.webhook import EventKind
 from mitorch_service.wording.counted import are, counted
 
 LEAK_AFTER = timedelta(minutes=30)  # a node takes minutes to be released after a run

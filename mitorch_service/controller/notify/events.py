@@ -12,7 +12,7 @@ from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow, epochs_text
 from mitorch_service.stores.requests import StoredDocument
-from mitorch_service.webhook_settings import EventKind
+from mitorch_service.webhook_settings.webhook import EventKind
 
 _JOB_KINDS = {
     JobStatus.COMPLETED: EventKind.JOB_COMPLETED,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.models.notification import GIVE_UP_AFTER, LEASE, Event, Notification, WebhookState, to_milliseconds
 from mitorch_service.stores.base import Store
-from mitorch_service.webhook_settings import Webhook
+from mitorch_service.webhook_settings.webhook import Webhook
 from mitorch_service.webhooks.delivery import Answer, deliver
 from mitorch_service.wording.counted import counted
 

@@ -1,11 +1,11 @@
-"""Which ends the webhooks want to be told, together. Pure."""
+"""The ends that the webhooks want to be told, together. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitorch_service.webhook_settings import EventKind, Webhook
+from mitorch_service.webhook_settings.webhook import EventKind, Webhook
 
 # With their end the conditions of jobs are forgotten.
 _OF_JOBS = (EventKind.JOB_COMPLETED, EventKind.JOB_FAILED, EventKind.JOB_CANCELED, EventKind.JOB_LIMIT)

@@ -1,4 +1,4 @@
-"""What is posted to a webhook, and how its answers are read."""
+"""Posts to webhooks, and their answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from mitorch_service.known_secrets import Secret, know
 from mitorch_service.models.notification import Event
-from mitorch_service.webhook_settings import EventKind
+from mitorch_service.webhook_settings.webhook import EventKind
 from mitorch_service.webhooks.delivery import Answer, deliver
 from mitorch_service.webhooks.post import post
 from mitorch_service.webhooks.signature import signature

@@ -1,4 +1,4 @@
-"""What lasts is announced once for each time that it begins."""
+"""A condition that lasts is announced once for each time that it begins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mitorch_service.controller.plan.leaks import unexplained_nodes
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.notification import Condition
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.webhook_settings import EventKind
+from mitorch_service.webhook_settings.webhook import EventKind
 from tests.samples import NOW, a_training, an_attempt, later
 
 MINUTE = 60

@@ -1,4 +1,4 @@
-"""What events say of what has ended."""
+"""Events say how a training or a search has ended."""
 
 from __future__ import annotations
 

@@ -31,9 +31,9 @@ from mitorch_service.database_uri import checked_uri
 from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import FileAccess
 from mitorch_service.known_secrets import know, know_only, secrets_of_credential, secrets_of_environment
-from mitorch_service.webhook_settings.checks import SECRET_VARIABLE, VARIABLE
-from mitorch_service.webhook_settings.reading import read_webhooks, secret_variables
+from mitorch_service.webhook_settings.entry_checks import SECRET_VARIABLE, VARIABLE
 from mitorch_service.webhook_settings.webhook import Webhook
+from mitorch_service.webhook_settings.webhook_list import read_webhooks, secret_variables
 from mitorch_service.wording.input_problem import input_problem
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")

@@ -9,9 +9,9 @@ from mitorch_service.controller.notify.events import sample_event
 from mitorch_service.errors import NoDatabase, NotFound, SettingsError
 from mitorch_service.models.base import new_id
 from mitorch_service.stores.base import Store
-from mitorch_service.webhook_settings.checks import REMEDY, VARIABLE
+from mitorch_service.webhook_settings.entry_checks import REMEDY, VARIABLE
 from mitorch_service.webhook_settings.webhook import Webhook
-from mitorch_service.webhooks.delivery import Answer, deliver
+from mitorch_service.webhooks.event_delivery import Answer, deliver
 
 _SECONDS = 10.0  # for each
 

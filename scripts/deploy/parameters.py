@@ -17,7 +17,7 @@ from typing import Any
 
 from mitorch_service.errors import MiTorchError, SettingsError
 from mitorch_service.settings import AzureMLCluster, Settings, read_settings
-from mitorch_service.webhook_settings.reading import webhooks_text
+from mitorch_service.webhook_settings.webhook_list import webhooks_text
 
 _PRINCIPAL = "MITORCH_AML_AUTH"
 _SCHEDULE = re.compile(r"[\d*/,-]+( +[\d*/,A-Za-z-]+){5}")

@@ -13,7 +13,7 @@ from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import MiTorchError
 from mitorch_service.stores.base import Store
 from mitorch_service.webhook_settings.webhook import Webhook
-from mitorch_service.webhooks.delivery import deliver
+from mitorch_service.webhooks.event_delivery import deliver
 
 
 class Notifier:

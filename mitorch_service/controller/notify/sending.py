@@ -13,7 +13,7 @@ from mitorch_service.controller.event_log import EventLog
 from mitorch_service.models.notification import GIVE_UP_AFTER, LEASE, Event, Notification, WebhookState, to_milliseconds
 from mitorch_service.stores.base import Store
 from mitorch_service.webhook_settings.webhook import Webhook
-from mitorch_service.webhooks.delivery import Answer, deliver
+from mitorch_service.webhooks.event_delivery import Answer, deliver
 from mitorch_service.wording.counted import counted
 
 PASS_SECONDS = 10.0  # for all webhooks together, at the same time

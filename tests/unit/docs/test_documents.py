@@ -26,8 +26,8 @@ from mitorch_service.models.status import TRANSITIONS
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.settings import read_settings
 from mitorch_service.training.loop.config_check import check_names
-from mitorch_service.webhook_settings.reading import read_webhooks
 from mitorch_service.webhook_settings.webhook import EventKind
+from mitorch_service.webhook_settings.webhook_list import read_webhooks
 from mitorch_service.webhooks.json_payload import json_payload
 from scripts import config_reference, draw_flow, draw_states
 from tests import documents
@@ -176,7 +176,7 @@ def problems(config: dict[str, Any]) -> list[Any]:
 
 
 def test_every_setting_is_documented() -> None:
-    files = ("settings.py", "webhook_settings/checks.py")
+    files = ("settings.py", "webhook_settings/entry_checks.py")
     source = "".join((ROOT / "mitorch_service" / file).read_text() for file in files)
     text = (ROOT / "docs" / "operations.md").read_text()
     for variable in set(re.findall(r"MITORCH_[A-Z_]+[A-Z]\b", source)):

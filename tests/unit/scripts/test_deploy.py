@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pycep import BicepParser
 
-from mitorch_service.webhook_settings.reading import read_webhooks
+from mitorch_service.webhook_settings.webhook_list import read_webhooks
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "scripts" / "deploy"

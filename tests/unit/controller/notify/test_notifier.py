@@ -28,7 +28,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Query
 from mitorch_service.stores.runs import RunEnd
 from mitorch_service.webhook_settings.webhook import EventKind, Webhook
-from mitorch_service.webhooks.delivery import Answer
+from mitorch_service.webhooks.event_delivery import Answer
 from tests.fakes import FakeBackend, HookedStore, primitives
 from tests.samples import NOW, a_job, a_training, a_trial, later
 from tests.webhook_receiver import Receiver, receiving

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from mitorch_service.errors import SettingsError
 from mitorch_service.known_secrets import Secret, know, secrets_of_webhooks
-from mitorch_service.webhook_settings.checks import (
+from mitorch_service.webhook_settings.entry_checks import (
     REMEDY,
     SECRET_VARIABLE,
     VARIABLE,

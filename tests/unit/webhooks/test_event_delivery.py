@@ -15,7 +15,7 @@ import pytest
 from mitorch_service.known_secrets import Secret, know
 from mitorch_service.models.notification import Event
 from mitorch_service.webhook_settings.webhook import EventKind
-from mitorch_service.webhooks.delivery import Answer, deliver
+from mitorch_service.webhooks.event_delivery import Answer, deliver
 from mitorch_service.webhooks.post import post
 from mitorch_service.webhooks.signature import signature
 from mitorch_service.webhooks.slack_message import slack_message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from mitorch_service.controller.notify.events import sample_event
+from mitorch_service.controller.notify.event_building import sample_event
 from mitorch_service.errors import NoDatabase, NotFound, SettingsError
 from mitorch_service.models.base import new_id
 from mitorch_service.stores.base import Store

@@ -12,7 +12,7 @@ from typing import Literal
 
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.notify.conditions import Observed, advanced, condition_id, observed_conditions
-from mitorch_service.controller.notify.events import cluster_event, job_event, limit_event, training_event
+from mitorch_service.controller.notify.event_building import cluster_event, job_event, limit_event, training_event
 from mitorch_service.controller.notify.wanted import Wanted
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.notification import GIVE_UP_AFTER, Condition, Event

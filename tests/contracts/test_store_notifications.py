@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.loop import Controller
+from mitorch_service.controller.notify.sending import Sending
 from mitorch_service.errors import RunRefused
 from mitorch_service.models.job import Job
 from mitorch_service.models.notification import Condition, Event, event_id
@@ -187,3 +190,25 @@ def test_passes_tell_what_ends_and_what_lasts_once(store: Store) -> None:
         assert receiver.types() == ["training.completed", "cluster.refusing"]
         (found,) = store.notifications.webhook_states(["ops"]).values()
         assert (found.failures, found.problem, store.notifications.count("ops")) == (0, None, (0, 0))
+
+
+def test_controllers_at_once_send_everything_once(open_store: Callable[[], Store]) -> None:
+    stores = [open_store() for _ in range(3)]
+    stores[0].prepare()
+    events = [an_event(str(number), -number) for number in range(30)]
+    with receiving() as receiver:
+        webhook = receiver.webhook()
+
+        def pass_after_pass(store: Store) -> None:
+            for _ in range(10):
+                store.notifications.record_events([(event, ["ops"]) for event in events], NOW)
+                Sending(store, [webhook], EventLog(), lambda: datetime.now(UTC)).send()
+
+        threads = [threading.Thread(target=pass_after_pass, args=(store,)) for store in stores]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ids = [one.headers["webhook-id"] for one in receiver.received]
+    assert sorted(ids) == sorted(event.id for event in events)
+    assert stores[0].notifications.count("ops") == (0, 0)

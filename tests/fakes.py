@@ -128,15 +128,15 @@ class HookedDatabase(Primitives):
     def now(self) -> datetime:
         return self._database.now()
 
+    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
+        return self._database.time_limit(seconds)
+
     def check_writes(self) -> None:
         self._before("check_writes")
         self._database.check_writes()
 
     def close(self) -> None:
         self._database.close()
-
-    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
-        return self._database.time_limit(seconds)
 
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, Any]]) -> int:
         self._before("insert")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 8
+VERSION = 9
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,31 @@ _NOTIFICATIONS = (
         )
     ),
 )
+_OLD_PAUSES = (  # paused trials were stored as pruned; a body with NaN is no JSON to SQLite, and is only read as paused
+    """UPDATE trainings SET status = 'paused', body = json_patch(body, json_object('status', 'paused', 'status_times',
+    json_object('pruned', NULL, 'paused',
+        coalesce(json_extract(body, '$.status_times.paused'), json_extract(body, '$.status_times.pruned')))))
+    WHERE status = 'pruned' AND CASE WHEN json_valid(body)
+        THEN coalesce(json_extract(body, '$.trial.pause_at'), json_extract(body, '$.trial.until')) END IS NOT NULL""",
+)
+_JOB_TAGS = (
+    """CREATE TABLE IF NOT EXISTS job_tags (
+    tag TEXT, arrival INTEGER, _id TEXT, PRIMARY KEY (tag, arrival, _id)
+) WITHOUT ROWID""",
+    """INSERT OR IGNORE INTO job_tags SELECT tag.value, jobs.arrival, jobs._id FROM jobs,
+    json_each(CASE WHEN json_valid(jobs.body) THEN jobs.body ELSE '{}' END, '$.tags') AS tag WHERE tag.type = 'text'""",
+)
 # version -> what it adds to the one before
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS, 8: _NOTIFICATIONS}
+_NEW_IN = {
+    2: _RUNGS,
+    3: _UNMERGED,
+    4: _PAUSED,
+    5: _PAUSED_STATUS,
+    6: _NAMES,
+    7: _CONTROLLERS,
+    8: (*_OLD_PAUSES, *_JOB_TAGS),
+    9: _NOTIFICATIONS,
+}
 
 DDL = (
     """CREATE TABLE trainings (
@@ -150,6 +173,7 @@ DDL = (
     *_PAUSED,
     *_CONTROLLERS,
     *_NAMES,
+    *_JOB_TAGS,
     *_NOTIFICATIONS,
 )
 

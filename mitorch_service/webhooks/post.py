@@ -56,7 +56,7 @@ class _Exchange:
                 self.reply = Reply(answer.status, "", answer.headers.get("Retry-After"))
                 with suppress(OSError, http.client.HTTPException):  # the status says all that matters
                     text = answer.read(_MOST_BYTES).decode("utf-8", "replace")
-                    self.reply = replace(self.reply, text=text)
+                    self.reply = self.reply if self._abandoned else replace(self.reply, text=text)
         except urllib.error.URLError as error:
             self._fail(error.reason)
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -28,6 +28,7 @@ class RunEnd:
     job_id: str | None = None  # with `trial_values`: whose front they belong to
     reason: str | None = None
     kept: bool = False  # whether its work is on the machine, to be delivered by the next attempt there
+    of_data: bool = False  # whether its data set's storage refused it
 
 
 _PAGE = 1000
@@ -119,9 +120,9 @@ class RunVerbs(Verbs):
 
     def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
         """Ends an attempt but not the training, which goes back to `new` for the next one. Raises StaleAttempt."""
-        kept = {f"attempts.{attempt - 1}.kept": True} if end.kept else {}
+        marks = {"kept": end.kept, "of_data": end.of_data}
         changes = {
-            **kept,
+            **{f"attempts.{attempt - 1}.{mark}": True for mark, is_set in marks.items() if is_set},
             **ended_attempt(attempt, end.outcome, end.reason, at),
             "error": None if end.error is None else end.error.to_document(),
             "fence": 0,

@@ -13,12 +13,14 @@ import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import SettingsError, StoreError, StoreUnavailable
+from mitorch_service.insights.service_status import read_status
+from mitorch_service.models.dataset import SasToken
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.operations.diagnosis import Finding, Openers, diagnose
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend
-from tests.samples import NOW, a_training, an_attempt, later
+from tests.samples import NOW, a_dataset, a_training, an_attempt, later
 from tests.webhook_receiver import receiving
 
 
@@ -125,3 +127,15 @@ def test_webhooks_are_reached_without_a_message(store: Store, tmp_path: Path) ->
     assert not away.ok and away.text.startswith("127.0.0.1 cannot be reached (Connection refused). Check the address")
     assert not failing_too.ok and "fails since 2026-11-20 12:30:15 UTC (HTTP 404)" in failing_too.text
     assert "secret-of" not in str(found)
+
+
+def test_a_data_set_whose_token_has_expired_is_told_with_its_time(store: Store, tmp_path: Path) -> None:
+    url = "https://acct.blob.core.windows.net/c/train.txt"
+    tokens = [SasToken(url=url, token="se=2026-01-02T03:04:05Z&sig=hush")]
+    store.datasets.add_dataset(a_dataset().model_copy(update={"sas_tokens": tokens}))
+    store.queue.add_trainings([a_training()])
+    found = findings(store, tmp_path)["data set digits:1"]
+    remedy = "register this version again with a new one (midataset register)"
+    assert (found.ok, found.text) == (False, f"the SAS token of {url} expired on 2026-01-02 03:04 UTC; {remedy}")
+    status = read_status(store, {}, datetime.now(UTC))
+    assert status.withheld == {"digits:1": found.text}

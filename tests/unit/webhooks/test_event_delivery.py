@@ -149,19 +149,19 @@ def test_an_answer_that_repeats_a_secret_is_masked(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manner", "status", "answer"),
+    ("manner", "seconds", "answer"),
     [
-        ("hangs", 200, Answer("no answer within 0.3 s")),
-        ("drips", 200, Answer()),  # it has taken it
-        ("drips", 503, Answer("HTTP 503")),
+        ("hangs", 0.3, Answer("no answer within 0.3 s")),
+        ("drips", 1.0, Answer()),  # it has taken it
     ],
 )
-def test_a_receiver_that_comes_to_no_end_is_left(receiver: Receiver, manner: str, status: int, answer: Answer) -> None:
+def test_a_receiver_that_comes_to_no_end_is_left(
+    receiver: Receiver, manner: str, seconds: float, answer: Answer
+) -> None:
     setattr(receiver, manner, True)
-    receiver.status = status
     begin = time.monotonic()
-    assert deliver(receiver.webhook(), an_event(), NOW, 0.3) == answer
-    assert time.monotonic() - begin < 3
+    assert deliver(receiver.webhook(), an_event(), NOW, seconds) == answer
+    assert time.monotonic() - begin < 4
     for thread in threading.enumerate():
         if thread.name == "webhook":
             thread.join(5)  # it ends, although the receiver goes on

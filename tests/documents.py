@@ -46,6 +46,8 @@ COMMANDS = {
     ("docs/operations.md", "home="): f"{_DOCUMENTS_TEST}::test_a_backup_of_sqlite",
     ("docs/operations.md", "micontrol prune"): f"{_DOCUMENTS_TEST}::test_pruning",
     ("docs/operations.md", "mongodump"): "MongoDB's own tools, which are in no registry that the tests use",
+    ("docs/notifications.md", "export MITORCH_WEBHOOK_SECRET"): f"{_DOCUMENTS_TEST}::test_webhooks",
+    ("docs/notifications.md", "import base64"): f"{_DOCUMENTS_TEST}::test_webhooks",
     ("docs/azure.md", "scripts/venv azure"): f"{_AZURE_TEST}::test_the_deployment",
     ("docs/azure.md", "source .venv/bin/activate"): f"{_AZURE_TEST}::test_ones_own_machine",
     ("CONTRIBUTING.md", "scripts/check"): "the gate, which runs this test; scripts/format changes files",

@@ -10,11 +10,13 @@ from mitorch_service.backends.base import Backend, Capacity
 from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, BrokenDocument
+from mitorch_service.insights.webhooks import WebhookStatus, read_webhook_states
 from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
+from mitorch_service.webhook_settings.webhook import Webhook
 
 _HEAD = 100  # trainings of the queue whose attempts show what clusters have refused
 _SHOWN = 10  # of them
@@ -41,10 +43,13 @@ class ServiceStatus:
     running: Sequence[TrainingRow]  # and those that are queued on a cluster; the first of them
     controller: Heartbeat | None  # the last pass of any controller
     unreadable: Sequence[BrokenDocument] = ()  # among all these
+    webhooks: Sequence[WebhookStatus] = ()
     withheld: Mapping[str, str] = field(default_factory=dict)  # data sets whose trainings wait, with the reason
 
 
-def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) -> ServiceStatus:
+def read_status(
+    store: Store, backends: Mapping[str, Backend], now: datetime, webhooks: Sequence[Webhook] = ()
+) -> ServiceStatus:
     """Asks every cluster for its capacity; one that does not answer is reported with its error."""
     head, active, jobs = store.queue.queue_head(_HEAD), store.queue.active_trainings(), store.jobs.active_jobs()
     queue = head.items
@@ -58,6 +63,7 @@ def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) ->
         running=sorted(active.items, key=_oldest_first)[:_SHOWN_RUNNING],
         controller=store.controllers.last_pass(),
         unreadable=[*head.broken, *active.broken, *jobs.broken],
+        webhooks=read_webhook_states(store, webhooks),
         withheld=read_withheld(store, queue, backoff, now),
     )
 

@@ -196,6 +196,7 @@ class TrainingRow(Document):
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
+    announce_end: bool | None = Field(None, exclude_if=_is_none)  # whether a webhook is to be told of its end
 
     _old_pause = model_validator(mode="before")(_read_old_pause)
 

@@ -11,6 +11,7 @@ from mitorch_service.stores.damaged import DamagedVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
 from mitorch_service.stores.jobs import JobVerbs
 from mitorch_service.stores.labels import LabelVerbs
+from mitorch_service.stores.notifications import NotificationVerbs
 from mitorch_service.stores.pareto_fronts import FrontVerbs
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.queue import QueueVerbs
@@ -43,6 +44,7 @@ class Store:
         self.costs = CostVerbs(database)
         self.damaged = DamagedVerbs(database)
         self.controllers = ControllerVerbs(database)
+        self.notifications = NotificationVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
 

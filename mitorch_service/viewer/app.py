@@ -11,9 +11,10 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from mitorch_service.viewer.access.gate import Gate, Policy
 from mitorch_service.viewer.api import actions, changes, documents, shares, submissions
+from mitorch_service.viewer.api import status as api_status
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import queue, sign_in
+from mitorch_service.viewer.pages import find, queue, sign_in, status, submit
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -31,11 +32,11 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    for router in (queue.router, sign_in.router):
+    for router in (queue.router, sign_in.router, status.router, find.router, submit.router):
         app.include_router(router)
     for router in (documents.trainings, documents.jobs, documents.datasets, actions.router, submissions.router):
         app.include_router(router)
-    for router in (shares.router, *map(changes.change_routes, ("training", "job"))):
+    for router in (shares.router, api_status.router, changes.change_routes("training"), changes.change_routes("job")):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     answer_errors(app)

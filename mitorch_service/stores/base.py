@@ -17,6 +17,7 @@ from mitorch_service.stores.retention import RetentionVerbs
 from mitorch_service.stores.rungs import RungVerbs
 from mitorch_service.stores.runs import RunVerbs
 from mitorch_service.stores.studies import StudyVerbs
+from mitorch_service.stores.tables import TableVerbs
 from mitorch_service.stores.trainings import TrainingVerbs
 
 
@@ -44,6 +45,7 @@ class Store:
         self.controllers = ControllerVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
+        self.tables = TableVerbs(database)
 
     def prepare(self) -> None:
         """Creates collections and indexes where they are missing. Called before the first write; idempotent."""

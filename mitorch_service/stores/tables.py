@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -11,6 +12,7 @@ from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import ANY_ARRIVAL, Query, StoredDocument
 
 _IDS_AT_ONCE = 400
+_FIRST_TIME, _LAST_TIME = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _LAST_TEXT = "\U0010ffff"
 
 
@@ -21,6 +23,8 @@ class IndexOrder(StrEnum):
     PRIORITY = "priority"  # of one status
     NAME = "name"  # of those that have one
     VALUE = "value"  # of a job's trials that have one
+    CREATED = "created"
+    ENDED = "ended"  # of those that have
     ID = "id"
 
 
@@ -29,6 +33,8 @@ ORDER_PATHS: Mapping[IndexOrder, tuple[str, ...]] = {
     IndexOrder.PRIORITY: ("priority", "arrival", "_id"),
     IndexOrder.NAME: ("name", "arrival", "_id"),
     IndexOrder.VALUE: ("trial.value", "_id"),
+    IndexOrder.CREATED: ("created_at", "arrival", "_id"),
+    IndexOrder.ENDED: ("ended_at", "arrival", "_id"),
     IndexOrder.ID: ("_id",),
 }
 _ALL: Mapping[IndexOrder, tuple[object, object]] = {
@@ -36,6 +42,8 @@ _ALL: Mapping[IndexOrder, tuple[object, object]] = {
     IndexOrder.PRIORITY: ANY_ARRIVAL,
     IndexOrder.NAME: ("", _LAST_TEXT),
     IndexOrder.VALUE: (float("-inf"), float("inf")),
+    IndexOrder.CREATED: (_FIRST_TIME, _LAST_TIME),
+    IndexOrder.ENDED: (_FIRST_TIME, _LAST_TIME),
     IndexOrder.ID: ("", _LAST_TEXT),
 }
 

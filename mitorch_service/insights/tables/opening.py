@@ -11,9 +11,9 @@ from functools import partial
 from mitorch_service.errors import NotFound
 from mitorch_service.insights.tables.columns import Column, parse_columns
 from mitorch_service.insights.tables.known_columns import known_names
-from mitorch_service.insights.tables.plan import Plan, make_plan
+from mitorch_service.insights.tables.plan import TIME_ORDERS, Plan, make_plan
 from mitorch_service.insights.tables.sorting import Sort, parse_sort
-from mitorch_service.insights.where.conditions import compile_where
+from mitorch_service.insights.where.conditions import Condition, compile_where
 from mitorch_service.insights.where.fields import Field
 from mitorch_service.insights.where.grammar import parse_where
 from mitorch_service.insights.where.terms import Where
@@ -58,11 +58,17 @@ def open_table(store: Store, request: TableRequest, now: datetime, clock: Clock 
     """Resolves the names of a request. Raises InvalidFilter, InvalidInput; NotFound, AmbiguousId for a job."""
     known = known_names(store)
     where = parse_where(request.where) if isinstance(request.where, str) else request.where
-    sort = parse_sort(request.sort, known)
     columns = parse_columns(request.columns, known)
     conditions = compile_where(where, now, partial(find_jobs, store), known)
+    sort = parse_sort(request.sort or _usual_sort(conditions), known)
     counts = store.trainings.count_trainings()
     return Table(store, where, sort, columns, make_plan(conditions, sort, counts), now, clock)
+
+
+def _usual_sort(conditions: Sequence[Condition]) -> str | None:
+    """The newest first; where the filter limits a time, by it, as its index holds them side by side."""
+    timed = [one.field.name for one in conditions if one.bounds is not None and one.field is not None]
+    return next((f"-{name}" for name in timed if name in TIME_ORDERS), None)
 
 
 def find_jobs(store: Store, key: str) -> Sequence[str]:

@@ -13,6 +13,7 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.tables import IndexOrder, IndexRange, RangePath
 
 _MOST_RANGES = 20  # that are merged: each is a query of its own
+TIME_ORDERS: Mapping[str, IndexOrder] = {"created": IndexOrder.CREATED, "ended": IndexOrder.ENDED}
 _LEAST_ID = 4  # characters of the beginning of an id, by which few enough trainings are chosen
 _FEW = 2000  # trainings of a status, than which other conditions hardly leave fewer
 _PATHS: Mapping[str, RangePath] = {"name": "name", "job": "job_id", "tag": "tags", "dataset": "dataset.name"}
@@ -50,16 +51,27 @@ def make_plan(conditions: Sequence[Condition], sort: Sort, counts: Mapping[str, 
     fields = [*(field for one in conditions for field in one.fields), sort.field]
     needs = frozenset(name for field in fields for name in field.needs)
     statuses = _statuses(conditions)
-    selection, selective = _selection(conditions, statuses, counts)
-    segments = _segments(sort, selection, _STATUSES if statuses is None else statuses)
-    sorts_first = selective and sort.index != IndexOrder.ARRIVAL
-    return Plan(selection, segments, tuple(conditions), needs, sorts_first)
+    every = (IndexRange(),) if statuses is None else _ranges("status", statuses)
+    selection = _selection(conditions, statuses, counts)
+    segments = _segments(sort, every if selection is None else selection, every, conditions)
+    sorts_first = selection is not None and (segments is None or segments[0].ranges != selection)
+    return Plan(every if selection is None else selection, segments, tuple(conditions), needs, sorts_first)
+
+
+def time_range(conditions: Sequence[Condition], order: IndexOrder) -> IndexRange | None:
+    """The range of an index on times that the conditions leave; None if they do not limit it."""
+    bounds = [one.bounds for one in conditions if one.bounds and one.field and TIME_ORDERS.get(one.field.name) == order]
+    if not bounds:
+        return None
+    low = max((low for low, _ in bounds if low is not None), default=None)
+    high = min((high for _, high in bounds if high is not None), default=None)
+    return IndexRange(order, low=low, high=high)
 
 
 def _selection(
     conditions: Sequence[Condition], statuses: Sequence[str] | None, counts: Mapping[str, int]
-) -> tuple[tuple[IndexRange, ...], bool]:
-    """The ranges of the condition that probably leaves fewest, and whether these may be few."""
+) -> tuple[IndexRange, ...] | None:
+    """The ranges of the condition that probably leaves fewest; None if none of them leaves few."""
     found: dict[RangePath | Literal["_id"], tuple[IndexRange, ...]] = {}
     for one in conditions:
         if one.field is None or one.keys is None:
@@ -70,13 +82,13 @@ def _selection(
         elif one.field.name in _PATHS:
             path = _PATHS[one.field.name]
             found.setdefault(path, _ranges(path, one.keys))
-    of_status = None if statuses is None else sum(counts.get(status, 0) for status in statuses)
-    if statuses is not None and of_status is not None and of_status < _FEW:
-        return _ranges("status", statuses), True
+    if statuses is not None and sum(counts.get(status, 0) for status in statuses) < _FEW:
+        return _ranges("status", statuses)
     for chosen in _PREFERRED:
         if chosen in found and len(found[chosen]) <= _MOST_RANGES:
-            return found[chosen], True
-    return (IndexRange(),) if statuses is None else _ranges("status", statuses), False
+            return found[chosen]
+    timed = [time_range(conditions, order) for order in (IndexOrder.ENDED, IndexOrder.CREATED)]
+    return next(((one,) for one in timed if one is not None), None)
 
 
 def _ranges(path: RangePath, values: Sequence[str]) -> tuple[IndexRange, ...]:
@@ -90,15 +102,23 @@ def _statuses(conditions: Sequence[Condition]) -> tuple[str, ...] | None:
     return tuple(status for status in _STATUSES if all(status in keys for keys in wanted))
 
 
-def _segments(sort: Sort, selection: tuple[IndexRange, ...], statuses: Sequence[str]) -> tuple[Segment, ...] | None:
-    by_arrival = all(one.order == IndexOrder.ARRIVAL for one in selection)
+def _segments(
+    sort: Sort, selection: tuple[IndexRange, ...], every: tuple[IndexRange, ...], conditions: Sequence[Condition]
+) -> tuple[Segment, ...] | None:
+    """The ranges in which the rows lie in the table's order. `every`: of all, or of the wanted statuses."""
+    if any(one.order == IndexOrder.ID for one in selection):
+        return None  # so few that they are sorted
+    by_arrival = selection if all(one.order == IndexOrder.ARRIVAL for one in selection) else every
     if sort.index == IndexOrder.ARRIVAL:
-        return (Segment(selection),) if by_arrival else None
-    rest = Segment(selection if by_arrival else (IndexRange(),), valued=False)
+        return (Segment(by_arrival),)
+    rest = Segment(by_arrival, valued=False)
     if sort.index == IndexOrder.PRIORITY:
+        statuses = [one.value for one in every if one.value] or _STATUSES
         return Segment(tuple(IndexRange(IndexOrder.PRIORITY, "status", one) for one in statuses)), rest
-    if sort.index == IndexOrder.NAME:
-        return Segment((IndexRange(IndexOrder.NAME),)), rest
+    if sort.index in TIME_ORDERS.values() and (limited := time_range(conditions, sort.index)) is not None:
+        return (Segment((limited,)),)
+    if sort.index in (IndexOrder.NAME, *TIME_ORDERS.values()):
+        return Segment((IndexRange(sort.index),)), rest
     if sort.index == IndexOrder.VALUE and len(selection) == 1 and selection[0].path == "job_id":
         return Segment((replace(selection[0], order=IndexOrder.VALUE),)), rest
     return None

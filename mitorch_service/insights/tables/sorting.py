@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.insights.where.document_values import number_of
+from mitorch_service.insights.where.document_values import number_of, time_of
 from mitorch_service.insights.where.fields import Field, Kind
 from mitorch_service.insights.where.resolution import Known, nothing_known, resolve_field
 from mitorch_service.stores.document_paths import value_at
@@ -26,7 +26,10 @@ _INDEXED: Mapping[str, IndexOrder] = {
     "priority": IndexOrder.PRIORITY,
     "name": IndexOrder.NAME,
     "value": IndexOrder.VALUE,
+    "created": IndexOrder.CREATED,
+    "ended": IndexOrder.ENDED,
 }
+_TIMES = (IndexOrder.CREATED, IndexOrder.ENDED)
 _ARRIVAL = Field("arrival", Kind.NUMBER, lambda document, now: number_of(document.get("arrival")))
 
 
@@ -83,7 +86,10 @@ def place_in(order: IndexOrder, key: Key) -> tuple[object, ...]:
     """The values of the fields of an index's order at a key."""
     rank, arrival, id = key
     values: dict[str, object] = {"arrival": arrival, "_id": id}
-    return tuple(values.get(path, rank[-1]) for path in ORDER_PATHS[order])
+    first = rank[-1]
+    if order in _TIMES and isinstance(first, int):
+        first = _EPOCH + timedelta(milliseconds=first)
+    return tuple(values.get(path, first) for path in ORDER_PATHS[order])
 
 
 NEWEST_FIRST = Sort(_ARRIVAL, descending=True)
@@ -104,6 +110,14 @@ def parse_sort(text: str | None, known: Known = nothing_known) -> Sort:
 def raw_place(order: IndexOrder, document: StoredDocument) -> tuple[object, ...] | None:
     """The values of an order's fields in a document; None if one of them is of a wrong type."""
     values: Sequence[object] = [value_at(document, path) for path in ORDER_PATHS[order]]
-    types: dict[str, type | tuple[type, ...]] = {"arrival": int, "priority": int, "trial.value": (int, float)}
+    if order in _TIMES:
+        values = [time_of(values[0]), *values[1:]]
+    types: dict[str, type | tuple[type, ...]] = {
+        "arrival": int,
+        "priority": int,
+        "trial.value": (int, float),
+        "created_at": datetime,
+        "ended_at": datetime,
+    }
     good = (isinstance(value, types.get(path, str)) for path, value in zip(ORDER_PATHS[order], values, strict=True))
     return tuple(values) if all(good) else None

@@ -18,6 +18,7 @@ from mitorch_service.models.status import ACTIVE, ENDED, OPEN, TrainingStatus
 from mitorch_service.stores.requests import StoredDocument
 from mitorch_service.wording.suggestion import did_you_mean
 
+Bounds = tuple[datetime | None, datetime | None]  # the first that fits, and the first behind; None: without end
 ValueTest = Callable[[object], bool]
 FindJobs = Callable[[str], Sequence[str]]  # the ids of the jobs that a person names so
 
@@ -42,6 +43,7 @@ class Condition:
     accepts: Callable[[StoredDocument], bool]
     field: Field | None = None  # that its values are compared with
     keys: tuple[str, ...] | None = None  # the values of which the field is one, where it is that simple
+    bounds: Bounds | None = None  # of a time
 
     @property
     def is_curve(self) -> bool:
@@ -75,7 +77,10 @@ def _condition(term: Term | PatternTerm, now: datetime, find_jobs: FindJobs, kno
         raise InvalidFilter(term.place.word, term.place.position, str(error)) from error
     read = field.read
     accepts = _signed(term, lambda d: _fits(values, read(d, now)))
-    return Condition(term, (field,), accepts, field, None if term.negated else keys)
+    if term.negated:
+        return Condition(term, (field,), accepts, field)
+    timed = field.kind == Kind.TIME and len(term.values) == 1
+    return Condition(term, (field,), accepts, field, keys, time_bounds(term.values[0], now) if timed else None)
 
 
 def _field(term: Term, name: str, known: Known) -> Field:
@@ -159,6 +164,14 @@ def _number(value: Value) -> float | None:
 
 
 def _time_test(value: Value, now: datetime) -> ValueTest:
+    low, high = time_bounds(value, now)
+    return lambda found: (
+        isinstance(found, datetime) and (low is None or found >= low) and (high is None or found < high)
+    )
+
+
+def time_bounds(value: Value, now: datetime) -> Bounds:
+    """The first time that fits, and the first one behind those that fit. Raises ValueError."""
     if len(value.parts) > 1:
         raise ValueError("a time has no wildcards: write created:>2026-11-01")
     try:
@@ -168,15 +181,14 @@ def _time_test(value: Value, now: datetime) -> ValueTest:
         raise ValueError(f"{value.text!r} is no time: {remedy}") from None
     if value.operator == "=" and span.begin == span.end:
         raise ValueError(f"a training is hardly that old to the moment: write >{value.text} (since then) or <")
-    tests: Mapping[str, Callable[[datetime], bool]] = {
-        "=": lambda at: span.begin <= at < span.end,
-        "<": lambda at: at < span.begin,
-        "<=": lambda at: at < span.end,
-        ">": lambda at: at >= span.end,
-        ">=": lambda at: at >= span.begin,
+    bounds: Mapping[str, Bounds] = {
+        "=": (span.begin, span.end),
+        "<": (None, span.begin),
+        "<=": (None, span.end),
+        ">": (span.end, None),
+        ">=": (span.begin, None),
     }
-    test = tests[value.operator]
-    return lambda found: isinstance(found, datetime) and test(found)
+    return bounds[value.operator]
 
 
 def _any_test(value: Value) -> ValueTest:

@@ -23,7 +23,6 @@ from mitorch_service.insights.where.document_values import (
 )
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.secrets import mask_secrets
-from mitorch_service.models.status import ENDED
 from mitorch_service.stores.document_paths import value_at
 from mitorch_service.stores.requests import StoredDocument
 
@@ -87,10 +86,7 @@ def _entered(*statuses: str) -> Read:
 
 
 def _ended(document: StoredDocument, now: datetime) -> datetime | None:
-    status, times = document.get("status"), document.get("status_times")
-    if status not in ENDED or not isinstance(times, Mapping):
-        return None
-    return time_of(times.get(status))
+    return time_of(document.get("ended_at"))
 
 
 def _since(document: StoredDocument, now: datetime) -> datetime | None:

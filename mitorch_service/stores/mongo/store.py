@@ -24,6 +24,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import set_at
 from mitorch_service.stores.mongo.clock import ServerClock
 from mitorch_service.stores.mongo.counts import StatusCounts
+from mitorch_service.stores.mongo.ends import add_ends
 from mitorch_service.stores.mongo.errors import asked_wait, is_dns_failure, passes, reason, unreachable_reason
 from mitorch_service.stores.patience import repeatedly
 from mitorch_service.stores.primitives import Primitives
@@ -47,7 +48,9 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
         [("job_id", 1), ("trial.value", 1), ("_id", 1)],
         [("dataset.name", 1), ("arrival", -1), ("_id", -1)],
         [("tags", 1), ("arrival", -1), ("_id", -1)],
-        [("name", 1), ("arrival", -1), ("_id", -1)],
+        [("name", 1), ("arrival", 1), ("_id", 1)],
+        [("created_at", 1), ("arrival", 1), ("_id", 1)],
+        [("ended_at", 1), ("arrival", 1), ("_id", 1)],
     ],
     "jobs": [
         [("status", 1), ("priority", 1), ("arrival", 1)],
@@ -57,6 +60,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
     "controllers": [],
+    "views": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
         [("job_id", 1), ("bracket", 1), ("paused", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
@@ -75,7 +79,7 @@ class MongoStore(Store):
 
 
 class MongoDatabase(Primitives):
-    """One database: six collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
+    """One database: seven collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 
     def __init__(self, uri: str, name: str) -> None:
@@ -108,11 +112,14 @@ class MongoDatabase(Primitives):
     def prepare(self) -> None:
         if self._prepared:
             return
+        older = self._call(lambda: "ended_at_1_arrival_1__id_1" not in self._db["trainings"].index_information())
         for collection, keys in INDEXES.items():
             if keys:
                 models = [pymongo.IndexModel(key) for key in keys]
                 models += [pymongo.IndexModel([(path, 1)], sparse=True) for path in SPARSE.get(collection, ())]
                 self._call(partial(self._db[collection].create_indexes, models))
+        if older:
+            self._call(partial(add_ends, self._db["trainings"]))
         self._call(self._counts.begin)
         self._prepared = True
 

@@ -54,15 +54,19 @@ class Table:
         return [*(field for one in self.plan.conditions for field in one.fields), self.sort.field]
 
 
-def open_table(store: Store, request: TableRequest, now: datetime, clock: Clock = time.monotonic) -> Table:
-    """Resolves the names of a request. Raises InvalidFilter, InvalidInput; NotFound, AmbiguousId for a job."""
+def open_table(
+    store: Store, request: TableRequest, now: datetime, clock: Clock = time.monotonic, whole: bool = False
+) -> Table:
+    """Resolves the names of a request. `whole`: most rows are shown, so that their columns are read at once. Raises
+    InvalidFilter, InvalidInput; NotFound, AmbiguousId for a job."""
     known = known_names(store)
     where = parse_where(request.where) if isinstance(request.where, str) else request.where
     columns = parse_columns(request.columns, known)
     conditions = compile_where(where, now, partial(find_jobs, store), known)
     sort = parse_sort(request.sort or _usual_sort(conditions), known)
     counts = store.trainings.count_trainings()
-    return Table(store, where, sort, columns, make_plan(conditions, sort, counts), now, clock)
+    plan = make_plan(conditions, sort, counts, [column.field for column in columns] if whole else ())
+    return Table(store, where, sort, columns, plan, now, clock)
 
 
 def _usual_sort(conditions: Sequence[Condition]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mitorch_service.insights.tables.sorting import Sort
 from mitorch_service.insights.where.conditions import Condition
-from mitorch_service.insights.where.fields import BULK, Kind
+from mitorch_service.insights.where.fields import BULK, Field, Kind
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.tables import IndexOrder, IndexRange, RangePath
 
@@ -46,9 +46,12 @@ class Plan:
         return tuple(field for field in BULK if field not in self.needs)
 
 
-def make_plan(conditions: Sequence[Condition], sort: Sort, counts: Mapping[str, int]) -> Plan:
-    """Plans a table. `counts`: of all trainings by status."""
-    fields = [*(field for one in conditions for field in one.fields), sort.field]
+def make_plan(
+    conditions: Sequence[Condition], sort: Sort, counts: Mapping[str, int], further: Sequence[Field] = ()
+) -> Plan:
+    """Plans a table. `counts`: of all trainings by status; `further`: fields that are read of every row, beyond those
+    of filter and order."""
+    fields = [*(field for one in conditions for field in one.fields), sort.field, *further]
     needs = frozenset(name for field in fields for name in field.needs)
     statuses = _statuses(conditions)
     every = (IndexRange(),) if statuses is None else _ranges("status", statuses)

@@ -11,6 +11,7 @@ from datetime import datetime
 from mitorch_service.errors import BrokenDocument, InvalidInput, Problem
 from mitorch_service.insights.tables.columns import Column
 from mitorch_service.insights.tables.curves import add_curves
+from mitorch_service.insights.tables.hits import find_hits
 from mitorch_service.insights.tables.opening import Clock, Table, TableRequest, open_table
 from mitorch_service.insights.tables.scan import Scan
 from mitorch_service.insights.tables.sorting import Key
@@ -48,6 +49,9 @@ class TablePage:
     next: str | None = None  # the token of the page behind
     previous: str | None = None
     unreadable: Sequence[BrokenDocument] = ()
+    # Of an incomplete first page: further rows that an index finds by a bare word of the filter, as id, name or tag.
+    # They come again on their own page.
+    hits: Sequence[Row] = ()
 
 
 def read_table(store: Store, request: TableRequest, now: datetime, clock: Clock = time.monotonic) -> TablePage:
@@ -143,6 +147,7 @@ class _Pages:
         came = None
         if position is not None:
             came = self._token(Position(chosen[0].key if chosen else position.key, not self._backward, bound))
+        hits = [] if complete or position is not None else self._hits({row.id for row in rows})
         return TablePage(
             columns=table.columns,
             rows=rows,
@@ -152,7 +157,21 @@ class _Pages:
             next=came if self._backward else beyond,
             previous=beyond if self._backward else came,
             unreadable=[*scan.broken.values(), *broken],
+            hits=hits,
         )
+
+    def _hits(self, known: set[str]) -> list[Row]:
+        table = self._table
+        found = find_hits(table.store, table.where, table.plan.without)
+        fields = [one for one in table.looked_at if one.curve is not None]
+        for document in found.values():
+            add_curves(table.store, document, fields)
+        fitting = [
+            document
+            for id, document in found.items()
+            if id not in known and all(one.accepts(document) for one in table.plan.conditions)
+        ]
+        return make_rows(table, fitting)[0]
 
     def _token(self, position: Position) -> str:
         return write_token(position, self._table.where, self._table.sort)

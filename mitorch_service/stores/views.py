@@ -27,7 +27,8 @@ class ViewVerbs(Verbs):
 
     def list_views(self) -> Listing[SavedView]:
         """Returns the views by name, at most MAX_VIEWS."""
-        return self._database.read(SavedView, Query("views", order=(("_id", 1),), limit=MAX_VIEWS))
+        every = ("_id", "", "\U0010ffff")
+        return self._database.read(SavedView, Query("views", between=every, order=(("_id", 1),), limit=MAX_VIEWS))
 
     def remove_view(self, name: str) -> None:
         """Deletes the view. Raises NotFound."""

@@ -16,6 +16,8 @@ from mitorch_service.stores.tables import IndexRange
 SAMPLE = 200  # the newest trainings
 MAX_COLUMNS = 500  # that are listed; others are found by a part of their names
 _MOST_OF_ONE = 2000  # names in one training
+_CROWD = 100  # names below one, beyond which they are listed last
+_REPEATED = ("last", *CURVE_FOLDS)  # families with the names of `metric`
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def known_columns(
     for document in documents:
         counts.update(set(_names(document)))
     found = [KnownColumn(field.name, field.kind, len(documents)) for field in FIELDS.values()]
-    others = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    siblings = Counter(_parent(name) for name in counts)
+    others = sorted(counts.items(), key=lambda item: (siblings[_parent(item[0])] > _CROWD, -item[1], item[0]))
     found += [KnownColumn(name, _kind(name), n) for name, n in others]
     fitting = [one for one in found if part.lower() in one.name.lower()]
     return KnownColumns(fitting[:limit], len(fitting), len(documents))
@@ -58,7 +61,7 @@ def known_names(store: Store) -> Callable[[], Iterable[str]]:
     def names() -> Sequence[str]:
         counts: Counter[str] = Counter()
         for document in _sample(store, (IndexRange(),)):
-            counts.update(name for name in _names(document) if name.partition(".")[0] not in CURVE_FOLDS)
+            counts.update(name for name in _names(document) if name.partition(".")[0] not in _REPEATED)
         return [name for name, _ in counts.most_common(_MOST_OF_ONE)]
 
     return names
@@ -76,7 +79,7 @@ def _names(document: StoredDocument) -> Iterator[str]:
     yield from (f"param.{name}" for name in list(parameters_of(document))[:_MOST_OF_ONE])
     yield from (f"tag.{tag.partition('=')[0]}" for tag in texts_of(document.get("tags")))
     measures = dict.fromkeys([*_measures(document)][:_MOST_OF_ONE])
-    for family in ("metric", "last", *CURVE_FOLDS):
+    for family in ("metric", *_REPEATED):
         yield from (f"{family}.{name}" for name in measures)
 
 
@@ -87,6 +90,11 @@ def _measures(document: StoredDocument) -> Iterator[str]:
         metrics = progress.get("metrics")
         yield from metrics if isinstance(metrics, Mapping) else ()
     yield from evaluation if isinstance(evaluation, Mapping) else ()
+
+
+def _parent(name: str) -> str:
+    """The section of a config in which a name is; each name of another family is on its own."""
+    return name.rpartition(".")[0] if name.startswith("config.") else name
 
 
 def _kind(name: str) -> Kind:

@@ -118,9 +118,10 @@ def _segments(
     if sort.index == IndexOrder.PRIORITY:
         statuses = [one.value for one in every if one.value] or _STATUSES
         return Segment(tuple(IndexRange(IndexOrder.PRIORITY, "status", one) for one in statuses)), rest
-    if sort.index in TIME_ORDERS.values() and (limited := time_range(conditions, sort.index)) is not None:
-        return (Segment((limited,)),)
-    if sort.index in (IndexOrder.NAME, *TIME_ORDERS.values()):
+    if sort.index in (IndexOrder.CREATED, IndexOrder.ENDED):
+        limited = time_range(conditions, sort.index)
+        return (Segment((limited,)),) if limited else (Segment((IndexRange(sort.index),)), rest)
+    if sort.index == IndexOrder.NAME:
         return Segment((IndexRange(sort.index),)), rest
     if sort.index == IndexOrder.VALUE and len(selection) == 1 and selection[0].path == "job_id":
         return Segment((replace(selection[0], order=IndexOrder.VALUE),)), rest

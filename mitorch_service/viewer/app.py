@@ -10,11 +10,20 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from mitorch_service.viewer.access.gate import Gate, Policy
-from mitorch_service.viewer.api import actions, changes, documents, shares, submissions
-from mitorch_service.viewer.api import status as api_status
+from mitorch_service.viewer.api import (
+    actions,
+    changes,
+    curves,
+    documents,
+    service,
+    shares,
+    submissions,
+    training_events,
+    training_files,
+)
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import find, queue, sign_in, status, submit
+from mitorch_service.viewer.pages import compare, find, queue, sign_in, status, submit, training
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -32,11 +41,19 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    for router in (queue.router, sign_in.router, status.router, find.router, submit.router):
-        app.include_router(router)
-    for router in (documents.trainings, documents.jobs, documents.datasets, actions.router, submissions.router):
-        app.include_router(router)
-    for router in (shares.router, api_status.router, changes.change_routes("training"), changes.change_routes("job")):
+    pages = (queue, sign_in, compare, training, status, find, submit)
+    for page in pages:
+        app.include_router(page.router)
+    # Paths with a fixed word come before those with an id in its place.
+    for topic in (training_files, training_events, curves, service, actions, submissions, shares):
+        app.include_router(topic.router)
+    for router in (
+        documents.trainings,
+        documents.jobs,
+        documents.datasets,
+        changes.change_routes("training"),
+        changes.change_routes("job"),
+    ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     answer_errors(app)

@@ -14,7 +14,21 @@ _KINDS = ("training", "job", "compare")
 # Parameters of the pages that can be shared. They choose a part or a form of what is shown, and name no other document.
 _PARAMETERS = frozenset(
     (
-        *("after", "attempt", "columns", "format", "index", "limit", "metric", "metrics", "objective", "objectives"),
+        *(
+            "after",
+            "attempt",
+            "columns",
+            "format",
+            "index",
+            "limit",
+            "lines",
+            "log",
+            "measures",
+            "metric",
+            "metrics",
+            "objective",
+            "objectives",
+        ),
         *("offset", "parameter", "points", "raw", "scale", "size", "smooth", "sort", "tail", "theme", "v", "x", "y"),
     )
 )

@@ -40,6 +40,7 @@ from mitorch_service.insights.service_status import read_status
 from mitorch_service.insights.tables.opening import TableRequest
 from mitorch_service.models.config.validation import parse_object
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.job import Job
 from mitorch_service.operations.orders import Labels, Means, Order, Verb, carry_out_all
 from mitorch_service.operations.selection import EVERYTHING, Selection, select
 from mitorch_service.settings import Settings
@@ -120,7 +121,7 @@ class LocalConnection(Connection):
         if not dry_run:
             self._opened = self._opened or wiring.open_store(self._settings, create=True)
             submission.submit(self._opened, document)
-        kind: Kind = "training" if isinstance(document, submission.Training) else "job"
+        kind: Kind = "job" if isinstance(document, Job) else "training"
         id = None if dry_run else document.id
         return SubmissionDetails(id=id, kind=kind, dataset=str(document.dataset), explanation=lines, plan=plan)
 

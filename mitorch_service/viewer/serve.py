@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from dataclasses import dataclass
 
@@ -9,10 +10,27 @@ import uvicorn
 from fastapi import FastAPI
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.secrets import mask_secrets
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _END_SECONDS = 3  # for streams of events to end
 _MOST_CONNECTIONS = 1000
+
+
+class MaskingFormatter(logging.Formatter):
+    """Masks credentials in messages and tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_secrets(super().format(record))
+
+
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"masked": {"()": MaskingFormatter, "fmt": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "masked", "stream": "ext://sys.stderr"}},
+    "loggers": {name: {"handlers": ["stderr"], "level": "WARNING"} for name in ("uvicorn", "mitorch_service")},
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,7 @@ def serve(app: FastAPI, listening: Listening) -> None:
     """Serves until SIGINT or SIGTERM."""
     config = uvicorn.Config(
         app,
+        log_config=_LOGGING,
         log_level="warning",
         access_log=False,
         server_header=False,

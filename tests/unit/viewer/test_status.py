@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from mitorch_service.backends.base import Capacity
 from mitorch_service.errors import BackendUnavailable
 from mitorch_service.insights.failures import read_failures
 from mitorch_service.stores.base import Store
-from mitorch_service.viewer.live.refreshed import Refreshed
+from mitorch_service.viewer.live.refreshed import Reading, Refreshed
 from tests.demo_service import fill
 from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_training
@@ -20,7 +22,7 @@ def test_clusters_that_do_not_answer_hold_up_nobody(tmp_path: Path) -> None:
     hangs = threading.Event()
 
     class Hanging(FakeBackend):
-        def capacity(self):  # type: ignore[no-untyped-def]
+        def capacity(self) -> Capacity:
             hangs.wait(30)
             return super().capacity()
 
@@ -66,17 +68,17 @@ def test_failures_are_counted_by_kind_and_week(store: Store) -> None:
 
 def test_a_value_is_found_again_when_it_is_old_and_errors_keep_the_last() -> None:
     time = [0.0]
-    values = iter([1, BackendUnavailable("x", "is away", "Wait."), 3])
+    values: Iterator[int | BackendUnavailable] = iter([1, BackendUnavailable("x", "is away", "Wait."), 3])
 
     def find() -> int:
         value = next(values)
-        if isinstance(value, Exception):
+        if isinstance(value, BackendUnavailable):
             raise value
         return value
 
     one = Refreshed(find, 10, lambda: time[0])
 
-    def settled():  # type: ignore[no-untyped-def]
+    def settled() -> Reading[int]:
         one.read(5)
         while one._under_way is not None:
             one._under_way.wait(5)

@@ -21,6 +21,7 @@ from mitorch_service.viewer.api import (
     training_events,
     training_files,
 )
+from mitorch_service.viewer.api.document import document_of
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
 from mitorch_service.viewer.pages import compare, find, queue, sign_in, status, submit, training
@@ -56,6 +57,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.openapi = document_of(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     answer_errors(app)
     app.add_middleware(Gate, policy=policy, now=context.clock, sign_in=sign_in.ask)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)

@@ -86,8 +86,14 @@ def _with_view(store: Store, asked: TableOptions, filters: Mapping[str, str | No
     if asked.view is not None:
         saved = parse_query(store.views.get_view(asked.view).query)
         wheres.append(saved.pop("where", None))
-    own = {name: getattr(asked, name) or value for name, value in saved.items()}
-    return replace(asked, where=" ".join(filter(None, wheres)), **own)
+    return replace(
+        asked,
+        where=" ".join(filter(None, wheres)),
+        sort=asked.sort or saved.get("sort"),
+        columns=asked.columns or saved.get("columns"),
+        group_by=asked.group_by or saved.get("group_by"),
+        value=asked.value or saved.get("value"),
+    )
 
 
 def _show_groups(store: Store, asked: TableOptions, output: Output) -> None:

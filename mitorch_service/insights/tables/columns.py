@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.insights.details.values import masked
 from mitorch_service.insights.where.fields import Field, Kind
 from mitorch_service.insights.where.resolution import Known, nothing_known, resolve_field
-from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.stores.requests import StoredDocument
 
 DEFAULT_COLUMNS = (
@@ -68,14 +68,3 @@ def parse_columns(text: str | None, known: Known = nothing_known) -> tuple[Colum
     except csv.Error as error:
         raise InvalidInput("columns", [Problem(repr(text)[:80], "must be one line of names with commas")]) from error
     return choose_columns([name.strip() for name in names if name.strip()], known)
-
-
-def masked(value: object) -> object:
-    """The value with credentials in its texts masked."""
-    if isinstance(value, str):
-        return mask_secrets(value)
-    if isinstance(value, list):
-        return [masked(item) for item in value]
-    if isinstance(value, dict):
-        return {name: masked(item) for name, item in value.items()}
-    return value

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.errors import BrokenDocument, InvalidInput, Problem
-from mitorch_service.insights.tables.columns import Column, choose_columns, masked
+from mitorch_service.insights.details.values import masked
+from mitorch_service.insights.tables.columns import Column, choose_columns
 from mitorch_service.insights.tables.curves import add_curves
 from mitorch_service.insights.tables.known_columns import known_names
 from mitorch_service.insights.tables.opening import SECONDS, Clock, Table, TableRequest, open_table
@@ -85,12 +86,20 @@ def group_trainings(
     request = TableRequest(where, sort="newest", columns="status")
     table = open_table(store, request, now, clock)
     key, measure = check_grouping(store, by, value)
+    if key.name == "status" and measure is None and not table.where.terms:
+        return _by_status(key, store.trainings.count_trainings())
     fields = [one.field for one in (key, measure) if one is not None]
     scan = Scan(table, clock() + seconds)
     groups, left_out = _collect(table, scan, fields)
     ordered = sorted(groups.values(), key=lambda group: (-group.count, str(group.key)))
     complete = not scan.out_of_time
     return Grouping(key, measure, ordered, left_out, complete, scan.scanned, list(scan.broken.values()))
+
+
+def _by_status(key: Column, counts: Mapping[str, int]) -> Grouping:
+    """The groups of all trainings by status, which the database keeps counted."""
+    groups = [Group(status, n, Counter({status: n})) for status, n in counts.items()]
+    return Grouping(key, None, sorted(groups, key=lambda group: -group.count), 0, True, 0, [])
 
 
 def check_grouping(store: Store, by: str, value: str | None) -> tuple[Column, Column | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import to_json
 
-from mitorch_service.errors import MissingExtra
+from mitorch_service.errors import InvalidInput, MissingExtra, Problem
 from mitorch_service.insights.tables.columns import Column
 from mitorch_service.insights.tables.table import Row
 from mitorch_service.insights.where.fields import Kind
@@ -43,8 +44,10 @@ def write_parquet(path: Path, columns: Sequence[Column], rows: Iterable[Row]) ->
     """Writes a file of row groups of bounded size, whole or not at all; returns the number of rows.
 
     A column of a config or of parameters has the type of its first values; where a later one does not fit, the file is
-    begun again with that column as text, for which `rows` must be iterable again. Raises MissingExtra, OSError.
+    begun again with that column as text, for which `rows` must be iterable again. Raises MissingExtra, InvalidInput.
     """
+    if path.exists() and not path.is_file():  # a device would be replaced
+        raise _unwritable(path, "is no regular file")
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError as error:
@@ -59,9 +62,16 @@ def write_parquet(path: Path, columns: Sequence[Column], rows: Iterable[Row]) ->
             except _Conflict as conflict:
                 texts.add(conflict.column)
         part.replace(path)
+    except OSError as error:
+        raise _unwritable(path, f"cannot be written ({error.strerror or error})") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return written
+
+
+def _unwritable(path: Path, problem: str) -> InvalidInput:
+    return InvalidInput("Parquet file", [Problem(str(path), f"{problem}: name another file, in a folder that exists")])
 
 
 def _write(part: Path, columns: Sequence[Column], rows: Iterator[Row], texts: set[int]) -> int:

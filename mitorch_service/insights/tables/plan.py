@@ -57,8 +57,14 @@ def make_plan(
     every = (IndexRange(),) if statuses is None else _ranges("status", statuses)
     selection = _selection(conditions, statuses, counts)
     segments = _segments(sort, every if selection is None else selection, every, conditions)
-    sorts_first = selection is not None and (segments is None or segments[0].ranges != selection)
+    sorts_first = selection is not None and (segments is None or not _covers(segments[0].ranges, selection))
     return Plan(every if selection is None else selection, segments, tuple(conditions), needs, sorts_first)
+
+
+def _covers(ranges: tuple[IndexRange, ...], selection: tuple[IndexRange, ...]) -> bool:
+    """Whether the ranges are the selection, perhaps in another order of the same values."""
+    named = [(one.path, one.value) for one in selection if one.path is not None]
+    return ranges == selection or (bool(named) and named == [(one.path, one.value) for one in ranges])
 
 
 def time_range(conditions: Sequence[Condition], order: IndexOrder) -> IndexRange | None:

@@ -44,7 +44,8 @@ class Scan:
             if DAMAGED in step.document:
                 self.set_aside(step.document)
             elif step.belongs:
-                add_curves(table.store, step.document, curves)
+                if curves:
+                    add_curves(table.store, step.document, curves)
                 if all(test(step.document) for test in tests):
                     yield step
             if self.bound is not None and NEWEST_FIRST.key(step.document, table.now) == self.bound:

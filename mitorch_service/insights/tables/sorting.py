@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -30,6 +30,13 @@ _INDEXED: Mapping[str, IndexOrder] = {
     "ended": IndexOrder.ENDED,
 }
 _TIMES = (IndexOrder.CREATED, IndexOrder.ENDED)
+_TYPES: Mapping[IndexOrder, tuple[type, ...]] = {
+    IndexOrder.PRIORITY: (int,),
+    IndexOrder.NAME: (str,),
+    IndexOrder.VALUE: (int, float),
+    IndexOrder.CREATED: (datetime,),
+    IndexOrder.ENDED: (datetime,),
+}
 _ARRIVAL = Field("arrival", Kind.NUMBER, lambda document, now: number_of(document.get("arrival")))
 
 
@@ -108,16 +115,16 @@ def parse_sort(text: str | None, known: Known = nothing_known) -> Sort:
 
 
 def raw_place(order: IndexOrder, document: StoredDocument) -> tuple[object, ...] | None:
-    """The values of an order's fields in a document; None if one of them is of a wrong type."""
-    values: Sequence[object] = [value_at(document, path) for path in ORDER_PATHS[order]]
+    """The values of an order's fields in a document; None if one of them, or its arrival, is of a wrong type."""
+    arrival, id = document.get("arrival"), document.get("_id")
+    if not isinstance(arrival, int) or not isinstance(id, str):  # BSON has integers of its own
+        return None
+    first, *rest = ORDER_PATHS[order]
+    if first in ("arrival", "_id"):
+        return (arrival, id) if rest else (id,)
+    value = value_at(document, first)
     if order in _TIMES:
-        values = [time_of(values[0]), *values[1:]]
-    types: dict[str, type | tuple[type, ...]] = {
-        "arrival": int,
-        "priority": int,
-        "trial.value": (int, float),
-        "created_at": datetime,
-        "ended_at": datetime,
-    }
-    good = (isinstance(value, types.get(path, str)) for path, value in zip(ORDER_PATHS[order], values, strict=True))
-    return tuple(values) if all(good) else None
+        value = time_of(value)
+    if not isinstance(value, _TYPES[order]):
+        return None
+    return (value, arrival, id) if len(rest) == 2 else (value, id)

@@ -18,9 +18,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet's formul
 
 
 def csv_lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
-    """Yields the lines of a CSV file (RFC 4180): the headings, then the rows. Times are ISO 8601 in UTC, lists and
-    objects JSON. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    return csv_table([column.heading for column in columns], (row.cells for row in rows))
+    """Yields the lines of a CSV file (RFC 4180): the headings, then the rows, the id first. Times are ISO 8601 in UTC,
+    lists and objects JSON. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    others = [index for index, column in enumerate(columns) if column.name != "id"]
+    headings = ["id", *(columns[index].heading for index in others)]
+    return csv_table(headings, ([row.id, *(row.cells[index] for index in others)] for row in rows))
 
 
 def csv_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

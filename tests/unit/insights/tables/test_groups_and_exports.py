@@ -60,9 +60,9 @@ def test_csv_is_harmless_to_a_spreadsheet(store: Store) -> None:
     store.queue.add_trainings([a_training(name=name, tags=["=a=b"], evaluation={"val_loss": -1.5}) for name in names])
     table = TableRows(store, TableRequest(sort="oldest", columns="name,val_loss,created,tag,ended"), NOW)
     read = list(csv.reader(io.StringIO("".join(csv_lines(table.columns, table)))))
-    assert read[0] == ["name", "val_loss", "created", "tag", "ended"]
-    assert [row[0] for row in read[1:]] == ["'" + name if name[0] != "a" else name for name in names]
-    assert read[1][1:] == ["-1.5", "2026-11-20T12:30:15.123Z", '["=a=b"]', ""]
+    assert read[0] == ["id", "name", "val_loss", "created", "tag", "ended"]
+    assert [row[1] for row in read[1:]] == ["'" + name if name[0] != "a" else name for name in names]
+    assert read[1][2:] == ["-1.5", "2026-11-20T12:30:15.123Z", '["=a=b"]', ""]
 
 
 def test_json_lines_are_objects_with_the_names_of_the_columns(store: Store) -> None:

@@ -40,6 +40,7 @@ COMMANDS = {
     ("docs/search.md", "misubmit --explain"): f"{_DOCUMENTS_TEST}::test_a_search",
     ("docs/scripts.md", "misubmit scripts/samples/own_script.json"): f"{_DOCUMENTS_TEST}::test_a_program_of_ones_own",
     ("docs/scripts.md", "import mitorch_service"): f"{_DOCUMENTS_TEST}::test_calls_of_a_program_by_hand",
+    ("docs/client.md", "from mitorch_service import Client"): f"{_DOCUMENTS_TEST}::test_the_python_client",
     ("docs/optuna.md", "def objective(trial)"): f"{_DOCUMENTS_TEST}::test_a_study_of_optuna",
     ("docs/optuna.md", "python -m mitorch_service.optuna_storage.cli"): f"{_DOCUMENTS_TEST}::test_a_study_of_optuna",
     ("docs/optuna.md", "study = optuna.load_study"): f"{_DOCUMENTS_TEST}::test_a_search",

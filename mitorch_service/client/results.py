@@ -16,7 +16,7 @@ from mitorch_service.insights.details.training_details import CurveDetails, Epoc
 from mitorch_service.insights.details.values import Detail
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame  # type: ignore[import-untyped]  # its stubs are another package
 
 
 class Curve(CurveDetails):

@@ -29,6 +29,8 @@ PAGES: dict[str, Callable[[Viewer], str]] = {
     "failed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.FAILED)}",
     "completed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.COMPLETED)}",
     "comparison": lambda viewer: f"/compare?ids={_several(viewer)}",
+    "status": lambda viewer: "/status",
+    "submit": lambda viewer: "/submit",
     "nothing to compare": lambda viewer: "/compare",
 }
 

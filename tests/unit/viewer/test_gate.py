@@ -44,7 +44,7 @@ def every_route(service: Served) -> list[tuple[str, str]]:
     routes = [*service.app.routes, *(one for router in nested if router is not None for one in router.routes)]
     for route in routes:
         for method in getattr(route, "methods", None) or ():
-            path = re.sub(r"\{[^}]*\}", id, route.path)  # type: ignore[attr-defined]
+            path = re.sub(r"\{[^}]*\}", id, route.path)
             found.append((method, path))
     return found
 

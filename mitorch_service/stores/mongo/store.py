@@ -121,14 +121,13 @@ class MongoDatabase(Primitives):
     def prepare(self) -> None:
         if self._prepared:
             return
-        older = self._call(lambda: "ended_at_1_arrival_1__id_1" not in self._db["trainings"].index_information())
+        if self._call(lambda: "ended_at_1_arrival_1__id_1" not in self._db["trainings"].index_information()):
+            self._call(partial(add_ends, self._db["trainings"]))  # before its index, which says that it was done
         for collection, keys in INDEXES.items():
             if keys:
                 models = [pymongo.IndexModel(key) for key in keys]
                 models += [pymongo.IndexModel([(path, 1)], sparse=True) for path in SPARSE.get(collection, ())]
                 self._call(partial(self._db[collection].create_indexes, models))
-        if older:
-            self._call(partial(add_ends, self._db["trainings"]))
         self._call(self._counts.begin)
         self._prepared = True
 

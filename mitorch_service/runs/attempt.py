@@ -126,6 +126,7 @@ def _trained(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
         context.stop,
         context.epoch_ended,
         stopping,
+        drops_earlier=resume_point.epochs is None,
     )
     try:
         if is_script(training.config):

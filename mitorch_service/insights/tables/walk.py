@@ -67,7 +67,10 @@ class Walk:
         """Merges the ranges. A training that is in two of them, by two tags, comes once."""
         descending = sort.descending != backward
         streams = [self._steps(one, segment.valued, sort, after, descending) for one in segment.ranges]
-        merged = heapq.merge(*streams, key=lambda step: step.key, reverse=descending) if streams[1:] else streams[0]
+        if len(streams) == 1:
+            merged: Iterator[Step] = streams[0]
+        else:  # none, where the filter contradicts itself
+            merged = iter(heapq.merge(*streams, key=lambda step: step.key, reverse=descending))
         before: Key | None = None
         for step in merged:
             if step.key != before:

@@ -45,6 +45,7 @@ def test_groups_count_by_status_and_tell_what_a_value_reaches(store: Store) -> N
     assert (second.n, second.mean, third.n, third.best) == (0, None, 0, None)
     assert (grouping.complete, grouping.scanned, grouping.left_out) == (True, 4, 0)
     assert [one.key for one in group_trainings(store, "status:new", "created", NOW).groups] == ["2026-11-20"]
+    assert group_trainings(store, "status:new status:failed", "by", NOW).groups == []
     with pytest.raises(InvalidInput, match="is no number"):
         group_trainings(store, "", "status", NOW, value="name")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from mitorch_service.insights.tables.counting import count_rows
+from mitorch_service.insights.tables.opening import TableRequest, open_table
 from mitorch_service.insights.tables.plan import Plan, make_plan
 from mitorch_service.insights.tables.sorting import parse_sort
 from mitorch_service.insights.where.conditions import compile_where
 from mitorch_service.insights.where.grammar import parse_where
+from mitorch_service.stores.base import Store
 from mitorch_service.stores.tables import IndexOrder, IndexRange
-from tests.samples import NOW, later
+from tests.samples import NOW, a_training, later
 
 MANY = {"completed": 1_000_000, "failed": 50_000, "running": 10, "new": 500}
 
@@ -86,3 +89,26 @@ def test_what_is_big_is_read_only_where_it_is_needed() -> None:
     assert "config" not in plan("", "batch_size").without
     assert "attempts" not in plan("cluster:local").without
     assert "error" not in plan("has:error").without
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        *(("", 4), ("status:new", 3), ("status:new,failed", 4), ("status:new -status:failed", None), ("tag:a=b", 2)),
+        *(("name:cat", 1), ("dataset:digits", 4), ("dataset:digits:1", None), ("tag:a=b status:new", None)),
+        *(
+            ("tag:a", None),
+            ("tag:a=b,c=d", None),
+            ("name:cat*", None),
+            ("-name:cat", None),
+            ("cat", None),
+            ("/x/", None),
+        ),
+        ("epoch:1", None),
+    ],
+)
+def test_rows_are_counted_where_an_index_tells_their_number(store: Store, where: str, count: int | None) -> None:
+    store.queue.add_trainings(
+        [a_training(tags=["a=b"]), a_training(name="cat"), a_training(), a_training(status="failed", tags=["a=b"])]
+    )
+    assert count_rows(open_table(store, TableRequest(where), NOW)) == count

@@ -8,7 +8,7 @@ import click
 
 from mitorch_service.cli.views.pages.output import show_json, show_page, show_table
 from mitorch_service.cli.views.pages.page import Column, Lines, Page
-from mitorch_service.cli.views.query.paused_trials import counts_text
+from mitorch_service.insights.pausing import counts_text
 from mitorch_service.insights.queue import by_status
 from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus

@@ -51,7 +51,9 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
         [("job_id", 1), ("trial.value", 1), ("_id", 1)],
         [("dataset.name", 1), ("arrival", -1), ("_id", -1)],
         [("tags", 1), ("arrival", -1), ("_id", -1)],
-        [("name", 1), ("arrival", -1), ("_id", -1)],
+        [("name", 1), ("arrival", 1), ("_id", 1)],
+        [("created_at", 1), ("arrival", 1), ("_id", 1)],
+        [("ended_at", 1), ("arrival", 1), ("_id", 1)],
     ],
     "jobs": [
         [("status", 1), ("priority", 1), ("arrival", 1)],
@@ -63,6 +65,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "training_results": [],
     "controllers": [],
     "notifications": [[("webhook", 1), ("state", 1), ("due", 1), ("_id", 1)]],
+    "views": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
         [("job_id", 1), ("bracket", 1), ("paused", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],

@@ -35,9 +35,12 @@ class SqliteConnection:
     any process at once, and a power cut except for the last moments before it. Whoever may only read the file reads it,
     and hinders nobody."""
 
+    db: sqlite3.Connection
+    _opened: Opened
+
     def __init__(self, path: Path | None, access: FileAccess, created_late: bool = False) -> None:
-        """Opens the file at `path`, which is created with this access if it is missing; None: in memory. `created_late`:
-        only by the first write, and until then it reads as empty."""
+        """Opens the file at `path`, which is created with this access if it is missing; None: in memory. With
+        `created_late` only the first write creates it, and until then it reads as empty."""
         self.where = "in memory" if path is None else str(path)
         self._files = None if path is None else SqliteFiles(path, access)
         self.lock = threading.RLock()  # one connection, used by the run's reporting thread too

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from pathlib import Path
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite.schema import VERSION, statements
 from mitorch_service.stores.sqlite.store import SqliteStore
-from tests.samples import a_job, a_training, a_trial
+from mitorch_service.stores.tables import IndexOrder, IndexRange
+from tests.samples import NOW, a_job, a_training, a_trial, later
 
 
 def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
@@ -63,6 +65,49 @@ def test_the_names_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_pa
     store.close()
 
 
+def test_the_times_in_an_older_file_are_found_to_the_millisecond(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    ended = [
+        a_training(
+            status="failed",
+            created_at=later(-n),
+            status_times={"new": NOW, "failed": later(n / 1000)},
+            evaluation={"val_loss": math.nan if n == 2 else 1.0},
+        )
+        for n in (3, 1, 2)
+    ]
+    waiting = a_training(created_at=later(-5))
+    store = SqliteStore(path)
+    store.queue.add_trainings([*ended, waiting])
+    new = _orders(store)
+    store.close()
+    with sqlite3.connect(path) as old:
+        _forget_times(old)
+        old.execute("PRAGMA user_version = 9")
+    old.close()
+    store = SqliteStore(path)
+    assert _orders(store) == new == ([waiting.id, ended[0].id, ended[2].id, ended[1].id], [ended[2].id, ended[0].id])
+    store.queue.retry_training(ended[1].id, NOW)
+    assert ended[1].id not in _orders(store)[1]
+    store.close()
+
+
+def _orders(store: SqliteStore) -> tuple[list[str], list[str]]:
+    """The ids by creation, and of those that ended in the second and third millisecond by end."""
+    late = IndexRange(IndexOrder.ENDED, low=later(0.002), high=later(0.004))
+    ranges = IndexRange(IndexOrder.CREATED), late
+    created, ended = ([row["_id"] for row in store.tables.rows(one, False, 10)] for one in ranges)
+    return created, ended
+
+
+def _forget_times(database: sqlite3.Connection) -> None:
+    """Takes out what version 10 adds."""
+    for name in ("created", "ended"):
+        database.execute(f"DROP INDEX trainings_{name}")
+        database.execute(f"ALTER TABLE trainings DROP COLUMN {name}_at")
+    database.execute("DROP TABLE views")
+
+
 def test_the_tags_of_jobs_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_path: Path) -> None:
     path, jobs = tmp_path / "test.db", [a_job(tags=["team=a", "x=1"]), a_job(), a_job(tags=["team=a"])]
     store = SqliteStore(path)
@@ -73,6 +118,7 @@ def test_the_tags_of_jobs_in_an_older_file_are_found_and_what_is_damaged_is_left
     store.close()
     with sqlite3.connect(path) as old:
         _forget_notifications(old)
+        _forget_times(old)
         old.execute("DROP TABLE job_tags")
         old.execute('UPDATE jobs SET body = \'{"tags": ["team=a"\' WHERE _id = ?', (jobs[2].id,))
         old.execute("UPDATE trainings SET body = '{' WHERE _id = ?", (trial.id,))
@@ -92,6 +138,7 @@ def test_a_file_without_notifications_gets_them(tmp_path: Path) -> None:
     store.close()
     with sqlite3.connect(path) as old:
         _forget_notifications(old)
+        _forget_times(old)
         old.execute("PRAGMA user_version = 8")
     old.close()
     store = SqliteStore(path)
@@ -104,6 +151,7 @@ def test_a_file_without_notifications_gets_them(tmp_path: Path) -> None:
 def _forget_newer(database: sqlite3.Connection) -> None:
     """Takes out what version 6 and later ones add."""
     _forget_notifications(database)
+    _forget_times(database)
     for table in ("trainings", "jobs"):
         database.execute(f"DROP INDEX {table}_name")
         database.execute(f"ALTER TABLE {table} DROP COLUMN name")

@@ -107,7 +107,7 @@ class QueueVerbs(Verbs):
 
     def retry_training(self, training_id: str, at: datetime, to_its_end: bool = False) -> None:
         """Puts an ended training back to `new`, with fresh budgets; with `to_its_end` a trial pauses no more. Raises
-        NotFound; NotAllowed if it is completed, has not ended, or was tried too often."""
+        NotFound; NotAllowed if it is completed, has not ended, was imported, or was tried too often."""
         row = self._get_row(training_id)
         changes = {
             "cancel_requested_at": None,
@@ -117,6 +117,9 @@ class QueueVerbs(Verbs):
             **({"trial.pause_at": None} if to_its_end else {}),
         }
         remedy = "Only failed, canceled, pruned, paused and diverged trainings can; submit it again instead."
+        if row.imported_from is not None:
+            remedy = "Nothing here can run it: submit a config or script of your own."
+            raise NotAllowed("training", training_id, f"imported from {row.imported_from.system}", "retried", remedy)
         if row.attempt >= MAX_ATTEMPTS:
             raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", remedy)
         expect = {"attempt": (row.attempt,)}

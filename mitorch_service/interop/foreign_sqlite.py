@@ -11,6 +11,7 @@ from typing import Any
 from mitorch_service.interop.foreign_run import DamagedRun
 
 _MAGIC = b"SQLite format 3\0"
+_WAL_PLACE, _WAL = 18, b"\2"  # the version for writing, in the header
 _WAIT_SECONDS = 10.0  # while the other system writes
 
 
@@ -20,6 +21,16 @@ def is_sqlite(path: Path) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
+def _mode(path: Path) -> str:
+    """A file with a write-ahead log that nobody has open is read as it is: else SQLite would write files beside it."""
+    try:
+        with path.open("rb") as file:
+            is_ahead = file.read(_WAL_PLACE + 1)[_WAL_PLACE:] == _WAL
+    except OSError as error:
+        raise DamagedRun(f"{path} cannot be read: {error.strerror}") from error
+    return "immutable=1" if is_ahead and not path.with_name(f"{path.name}-wal").exists() else "mode=ro"
+
+
 class ForeignSqlite:
     """A database of another system, opened for reading only."""
 
@@ -27,9 +38,8 @@ class ForeignSqlite:
         """Raises DamagedRun if it cannot be opened."""
         self.path = path
         with self._errors():
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS, isolation_level=None
-            )
+            uri = f"{path.absolute().as_uri()}?{_mode(path)}"
+            self._connection = sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from mitorch_service.stores.base import Store
 
 _LOOKED_UP = 200  # runs in one question to the database
 _RECORDS = 5000  # epochs that are held until they are written
+# What the readers meet in a file of which a part is of another type than it should be.
+_WRONG_VALUES = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,16 @@ class _Batch:
             run = found.read()
             if not run.curves and not run.finals and not run.parameters:
                 raise NothingLogged("it has no metrics and no parameters")
+            self._take(found, run, id)
         except NothingLogged as nothing:
             self._report.empty.append((found.place, str(nothing)))
-        except (DamagedRun, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            self._report.damaged.append((found.place, str(error) or type(error).__name__))
-        else:
-            self._take(found, run, id)
+        except DamagedRun as damage:
+            self._report.damaged.append((found.place, str(damage)))
+        except OSError as error:
+            self._report.damaged.append((found.place, f"cannot be read: {error.strerror or error}"))
+        except _WRONG_VALUES as error:
+            problem = f"is not as {self._system} writes it ({type(error).__name__}: {error})"
+            self._report.damaged.append((found.place, problem))
 
     def _take(self, found: FoundRun, run: ForeignRun, id: str) -> None:
         if run.ending == Ending.OPEN and not self._options.unfinished:

@@ -37,7 +37,12 @@ def stored_names(names: Iterable[str]) -> dict[str, str]:
 
 def allowed_key(name: str) -> str:
     """Returns the name of a parameter as databases can hold it."""
-    return _FORBIDDEN.sub("_", name) or "_"
+    return _FORBIDDEN.sub("_", storable(name)) or "_"
+
+
+def storable(text: str) -> str:
+    """Returns the text without halves of characters, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _allowed(name: str) -> str:

@@ -13,7 +13,7 @@ from mitorch_service.interop.yaml_file import read_yaml
 
 _META = "meta.yaml"
 _DEEPEST = 3  # folders between the path and a run: mlruns, experiment, run
-_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_STATUS: dict[object, str] = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _ID_LENGTH = 32
 _TRASH = ".trash"
 

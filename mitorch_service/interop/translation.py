@@ -12,7 +12,7 @@ from typing import Any
 
 from mitorch_service.interop.curves import Row, Rows
 from mitorch_service.interop.foreign_run import Ending, ForeignRun
-from mitorch_service.interop.metric_names import MAX_METRICS, allowed_key, stored_names
+from mitorch_service.interop.metric_names import MAX_METRICS, allowed_key, storable, stored_names
 from mitorch_service.models.config.script import NO_DATASET, is_secret
 from mitorch_service.models.imported import Axis, ImportedFrom
 from mitorch_service.models.labels import MAX_NAME, MAX_NOTE, MAX_TAG, MAX_TAGS, changed_tags
@@ -82,13 +82,13 @@ def translate(
         error=_error(run, system),
         imported_from=ImportedFrom(
             system=system,
-            run=run.id,
-            project=run.project,
-            place=mask_secrets(place),
+            run=storable(run.id),
+            project=_line(run.project, MAX_NAME, "project", left_out),
+            place=mask_secrets(storable(place)),
             imported_at=options.imported_at,
             axis=rows.axis,
-            renamed=[f"{name}: {ours}" for name, ours in names.items() if name != ours],
-            left_out=left_out,
+            renamed=[storable(f"{name}: {ours}") for name, ours in names.items() if name != ours],
+            left_out=[storable(one) for one in left_out],
         ),
     )
     return training, results
@@ -204,7 +204,7 @@ def _plain(value: object, name: str, masked: list[str], depth: int) -> Any:
         if len(value) >= _SHORTEST_SECRET and is_secret(name):
             masked.append(name)
             return "***"
-        return mask_secrets(value.encode("utf-8", "replace").decode()).replace("\0", "")
+        return mask_secrets(storable(value)).replace("\0", "")
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -134,9 +134,9 @@ class _Reader:
         for name, item in flat(found).items():
             if name in ("_step", "_timestamp", "_runtime") or name.startswith("_wandb/"):
                 continue
-            value = number(item)
-            if value is not None:
-                self._run.curves.add(name, step, value, self._now)
+            figure = number(item)
+            if figure is not None:
+                self._run.curves.add(name, step, figure, self._now)
             elif item is not None:
                 self._run.left_out[_kind_of(item)] += 1
 

@@ -54,6 +54,7 @@ def test_one_that_was_imported(work: Machine) -> None:
     refused = work.run("control", "retry", ids["failed"])
     assert refused.code == 1
     assert "is imported from mlflow: it cannot be retried. Nothing here can run it" in refused.err
+    assert "nothing to retry" in work.ok("control", "retry", "--status", "failed")
     assert "its status in mlflow is FAILED" in work.ok("query", ids["failed"], "--why")
     work.ok("control")  # a pass finds nothing to do
     assert json.loads(work.ok("import", "mlflow", "mlflow.db", "--json", "--unfinished"))["present"] == 3

@@ -53,7 +53,9 @@ def test_a_row_for_each_epoch_where_they_are_logged() -> None:
     ],
 )
 def test_epochs_logged_at_their_end(epochs: list[tuple[float, float]], numbers: list[int]) -> None:
-    made = curves(**{"a": [(0, 1.0), (12, 2.0)], "b": [(9, 1.0), (19, 2.0)], "trainer/epoch": epochs})
+    points: dict[str, list[tuple[float, float]]]
+    points = {"a": [(0, 1.0), (12, 2.0)], "b": [(9, 1.0), (19, 2.0)], "trainer/epoch": epochs}
+    made = curves(**points)
     found = {name: row.number for row in made.rows(100).rows for name in row.values}
     assert found == {"a": numbers[2], "b": numbers[3]}
     assert sorted({row.number for row in made.rows(100).rows}) == sorted(set(numbers))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from mitorch_service.interop.import_runs import ImportReport, import_options, im
 from mitorch_service.interop.registry import SYSTEMS, open_system
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.sqlite.store import SqliteStore
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.foreign_runs.fixtures import unpack
 
 _FILES = {"tensorboard": "*tfevents*", "mlflow": "*.db", "wandb": "*.wandb", "trackio": "*.db", "neptune": "data-*.log"}
@@ -143,6 +146,39 @@ def test_a_folder_that_cannot_be_read_as_a_database(tmp_path: Path, store: Store
     (tmp_path / "mlflow.db").write_bytes(b"SQLite format 3\0" + b"x" * 4000)
     with pytest.raises(InvalidInput, match=r"mlflow\.db cannot be read"):
         imported(store, "mlflow", tmp_path)
+
+
+def test_a_database_is_read_without_writing_beside_it(tmp_path: Path, store: Store) -> None:
+    path = unpack("trackio", tmp_path)
+    with closing(sqlite3.connect(path / "digits.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("UPDATE metrics SET run_name = run_name")
+        database.commit()
+    before = {file.name: file.stat().st_mtime_ns for file in path.iterdir()}
+    assert len(imported(store, "trackio", path).imported) == 2
+    assert {file.name: file.stat().st_mtime_ns for file in path.iterdir()} == before
+
+
+def test_what_another_process_is_writing_is_read(tmp_path: Path, store: Store) -> None:
+    path = unpack("trackio", tmp_path)
+    with closing(sqlite3.connect(path / "digits.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("UPDATE metrics SET metrics = '{\"loss\": 5}'")
+        database.commit()
+        imported(store, "trackio", path)
+    assert {
+        row.progress and row.progress.train_loss for row in store.trainings.list_trainings(TrainingFilter(), 9).items
+    } == {5.0}
+
+
+def test_values_of_another_type_than_they_should_be(tmp_path: Path, store: Store) -> None:
+    path = unpack("trackio", tmp_path)
+    with closing(sqlite3.connect(path / "digits.db")) as database:
+        database.execute("UPDATE metrics SET step = 'x' WHERE id = 1")
+        database.commit()
+    report = imported(store, "trackio", path)
+    assert len(report.imported) == 1
+    assert "is not as trackio writes it" in report.damaged[0][1]
 
 
 def test_damage_stays_in_the_room() -> None:

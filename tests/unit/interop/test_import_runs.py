@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,13 @@ def test_few_are_held_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(store.imports, "add_imported", counted)
 
+    def read_it(number: int) -> ForeignRun:
+        read.append(number)
+        return a_run(number)
+
     def found(path: Path, options: object) -> Iterator[FoundRun]:
         for number in range(40):
-            yield FoundRun(str(number), str(number), lambda number=number: [read.append(number), a_run(number)][1])  # type: ignore[misc,list-item]
+            yield FoundRun(str(number), str(number), partial(read_it, number))
 
     report = import_runs(
         store, System("wandb", "runs", found), Path(), import_options((), 1000, "auto", False, False, False)

@@ -144,6 +144,16 @@ def test_parameters_that_no_database_holds() -> None:
     assert training.imported_from.left_out == ["the values of parameters that look like credentials: api_key"]
 
 
+def test_halves_of_characters() -> None:
+    run = a_run(name="a\ud800", project="b\ud800", note="c\ud800", tags=["d\ud800=1"], parameters={"e\ud800": "\ud800"})
+    run.curves.add("f\ud800", 0, 1.0)
+    run.left_out["g\ud800"] += 1
+    training, results = translated(run)
+    training.model_dump_json().encode()
+    assert results[0].metrics == {"f?": 1.0, "step": 0.0}
+    assert training.name == "a"
+
+
 def test_parameters_that_are_too_many() -> None:
     training, _ = translated(a_run(parameters={"a": "x" * 600_000}))
     assert training.config == {"parameters": {}}

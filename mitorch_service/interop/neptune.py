@@ -1,4 +1,4 @@
-"""Reads runs of Neptune from the folders in which its client (version 1) keeps what is not sent: `.neptune/offline`."""
+"""Reads runs of Neptune from what its clients keep: folders of version 1 (`.neptune`), files of neptune-scale."""
 
 from __future__ import annotations
 
@@ -11,28 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mitorch_service.interop.foreign_run import (
-    SYSTEM_POINT,
-    DamagedRun,
-    Ending,
-    ForeignRun,
-    FoundRun,
-    ReadOptions,
-    number,
-    set_nested,
-)
+from mitorch_service.interop.foreign_run import SYSTEM_POINT, DamagedRun, ForeignRun, FoundRun, ReadOptions, number
+from mitorch_service.interop.neptune_fields import IGNORED, SYSTEM, change_tags, set_field
+from mitorch_service.interop.neptune_scale import find_scale_runs
 
-EXPECTED = "a folder .neptune, .neptune/offline, or one of the folders run__* in it"
+EXPECTED = "a folder .neptune, with folders run__* or files run_operations.sqlite3 below it, or one of these"
 
 _RUN = re.compile(r"run__(?P<id>[0-9a-fA-F-]{36}|[^_]+(?:_[^_]+)*?)(?:__.*)?")
-_SETTINGS = re.compile(r"(hyper|h?param|config|arg|option|setting)", re.IGNORECASE)  # a namespace of these is no result
-_SYSTEM = "monitoring"
-_IGNORED = ("source_code", "integrations")
 _ASSIGNED = ("AssignFloat", "AssignInt", "AssignBool", "AssignString", "AssignDatetime")
 
 
 def find_runs(path: Path, options: ReadOptions) -> Iterator[FoundRun]:
     """Yields the runs below the path. One that several processes wrote, or that was resumed, has a folder for each."""
+    yield from find_scale_runs(path, options)
     runs: dict[str, list[Path]] = {}
     for file in sorted(path.rglob("data-*.log"), key=lambda file: (str(file.parent), _file_number(file))):
         folders = (file.parent, *file.parent.parents)
@@ -87,18 +78,19 @@ class _Reader:
     def read(self, entry: Mapping[str, Any]) -> None:
         operation = entry["obj"]
         path = [str(part) for part in operation.get("path", ())]
-        if not path or path[0] in _IGNORED:
+        if not path or path[0] in IGNORED:
             return
         self._see(entry.get("at"))
         kind = str(operation.get("type"))
         if kind == "LogFloats":
             self._log(path, operation.get("values", ()))
-        elif path[0] == _SYSTEM:
+        elif path[0] == SYSTEM:
             return
-        elif path[0] == "sys":
-            self._read_system_field(path[-1], kind, operation)
         elif kind in _ASSIGNED:
-            self._assign(path, kind, operation.get("value"))
+            set_field(self.run, path, operation.get("value"))
+        elif kind in ("AddStrings", "RemoveStrings"):
+            texts = [str(one) for one in operation["values"]]
+            change_tags(self.run, path, *((texts, []) if kind == "AddStrings" else ([], texts)))
         elif kind in ("ClearFloatLog", "DeleteAttribute"):
             self.run.curves.remove("/".join(path))
             self._points.pop("/".join(path), None)
@@ -115,41 +107,18 @@ class _Reader:
         self.run.ended_at = max(time, self.run.ended_at or time)
 
     def _log(self, path: Sequence[str], values: Sequence[Mapping[str, Any]]) -> None:
-        if path[0] == _SYSTEM and not self._options.system_metrics:
+        if path[0] == SYSTEM and not self._options.system_metrics:
             self.run.left_out[SYSTEM_POINT] += len(values)
             return
-        name = "/".join(path) if path[0] != _SYSTEM else f"system/{'/'.join(path[2:])}"
+        name = "/".join(path) if path[0] != SYSTEM else f"system/{'/'.join(path[2:])}"
         for one in values:
             value, step, at = number(one.get("value")), number(one.get("step")), number(one.get("ts"))
             if value is None or at is None:
                 raise DamagedRun(f"a point of {name!r} has no value or no time: {one!r:.60}")
             if step is None:
-                step = self.run.curves.last_step if path[0] == _SYSTEM else self._points[name]
+                step = self.run.curves.last_step if path[0] == SYSTEM else self._points[name]
             self._points[name] = int(step) + 1
             self.run.curves.add(name, step, value, at)
-
-    def _read_system_field(self, field: str, kind: str, operation: Mapping[str, Any]) -> None:
-        value = operation.get("value")
-        if kind == "AddStrings":
-            self.run.tags += [f"group={tag}" if field == "group_tags" else str(tag) for tag in operation["values"]]
-        elif kind == "RemoveStrings":
-            self.run.tags = [tag for tag in self.run.tags if tag not in operation["values"]]
-        elif field == "name":
-            self.run.name = str(value)
-        elif field == "description":
-            self.run.note = str(value)
-        elif field == "owner":
-            self.run.user = str(value)
-        elif field == "failed":
-            self.run.ending = Ending.FAILED if value else Ending.FINISHED
-            self.run.reason = "its field sys/failed is true" if value else None
-
-    def _assign(self, path: list[str], kind: str, value: Any) -> None:
-        figure = number(value) if kind in ("AssignFloat", "AssignInt") else None
-        if figure is not None and not any(_SETTINGS.match(part) for part in path[:-1]):
-            self.run.finals["/".join(path)] = figure
-        else:
-            set_nested(self.run.parameters, path, value)
 
 
 def _word(kind: str) -> str:

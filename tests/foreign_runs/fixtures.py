@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-FIXTURES = ("tensorboard", "tensorboardx", "mlflow", "wandb", "trackio", "neptune")
+FIXTURES = ("tensorboard", "tensorboardx", "mlflow", "wandb", "trackio", "neptune", "neptunescale")
 
 
 def unpack(name: str, folder: Path) -> Path:
@@ -20,6 +20,6 @@ def unpack(name: str, folder: Path) -> Path:
 
 
 def expected(name: str) -> Mapping[str, Any]:
-    """What the package's own reader says: runs by id, with the points of their metrics."""
+    """Returns what the package's own reader says: runs by id, with the points of their metrics."""
     found: Mapping[str, Any] = json.loads((HERE / f"{name}.json").read_text("utf-8"))
     return found

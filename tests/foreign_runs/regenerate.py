@@ -24,6 +24,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "wandb": ("wandb",),
     "trackio": ("trackio",),
     "neptune": ("neptune", "setuptools<81"),  # neptune 1 asks for pkg_resources
+    "neptunescale": ("neptune-scale",),
 }
 # wandb has had no reader in Python since 0.20: the last one reads what the newest version has written.
 READERS = {"wandb": ("wandb==0.19.11", "setuptools<81")}

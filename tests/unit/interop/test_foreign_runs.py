@@ -168,6 +168,26 @@ def test_neptune(tmp_path: Path) -> None:
     assert sum(run.ending == Ending.FAILED for run in runs.values()) == 1
 
 
+def test_neptune_scale(tmp_path: Path) -> None:
+    path = unpack("neptunescale", tmp_path)
+    runs = read("neptune", path)
+    theirs = expected("neptunescale")["runs"]
+    assert set(runs) == set(theirs)
+    for id, run in runs.items():
+        check(run, theirs[id]["metrics"], len(theirs[id]["metrics"]))
+        assert run.project == "team/digits"
+    first = runs["r1"]
+    assert first.name == "first größer"
+    assert first.parameters == {"parameters": {"lr": 0.001, "model": {"name": "resnet18"}, "flag": True}}
+    assert first.finals == {"test/accuracy": 0.5}
+    assert first.note == "a note\nüber"
+    assert sorted(first.tags) == ["base", "x=1"]
+    assert first.left_out == {"text value": 1}
+    assert first.started_at is not None
+    (file,) = path.glob("*_r2_*/*.sqlite3")
+    assert set(read("neptune", file)) == {"r2"}
+
+
 @pytest.mark.parametrize("fixture", ["tensorboard", "tensorboardx"])
 def test_tensorboard(tmp_path: Path, fixture: str) -> None:
     runs = read("tensorboard", unpack(fixture, tmp_path))

@@ -1,4 +1,4 @@
-"""What becomes of the fields of a run."""
+"""The training that a run of another system becomes."""
 
 from __future__ import annotations
 
@@ -74,6 +74,8 @@ def test_how_it_ended(ending: Ending, status: str, error: str | None) -> None:
 
 def test_the_same_run_has_the_same_id() -> None:
     assert training_id("mlflow", "a") == training_id("mlflow", "a")
+    # The same for ever: runs that were imported would come a second time.
+    assert training_id("mlflow", "a") == "97b35e54-ee7e-5a29-b97b-35db7ee98c90"
     assert len({training_id("mlflow", "a"), training_id("mlflow", "b"), training_id("wandb", "a")}) == 3
 
 

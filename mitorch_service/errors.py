@@ -135,6 +135,15 @@ class StoreUnavailable(StoreError):
     """The database cannot be reached now; the same call may succeed later."""
 
 
+class QueryTimedOut(StoreError):
+    """A query was ended at the limit of time that its caller had set."""
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(
+            where, f"a query took longer than {seconds:g} s", "Ask for less: filter by status, job or data set."
+        )
+
+
 class ArtifactError(MiTorchError):
     """A file could not be read from or written to the artifact store."""
 

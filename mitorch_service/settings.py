@@ -35,7 +35,13 @@ from mitorch_service.wording.input_problem import input_problem
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 _USER_CHARACTERS = 200
 # They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS names.
-_SECRETS = ("MITORCH_DB_URI", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS", "MITORCH_AML_AUTH")
+_SECRETS = (
+    "MITORCH_DB_URI",
+    "MITORCH_STORAGE_URL",
+    "MITORCH_CLUSTERS",
+    "MITORCH_AML_AUTH",
+    "MITORCH_VIEWER_TOKEN",
+)
 
 
 class _Cluster(BaseModel):
@@ -156,6 +162,7 @@ class Settings(BaseModel):
     storage_url: Annotated[str, Field(repr=False)]  # may contain a SAS token or an account key
     clusters: tuple[ClusterConfig, ...]
     user: str | None = None  # who submits
+    viewer_token: Annotated[str | None, Field(repr=False)] = None  # of miviewer; None: one of its own in the home
     database_given: bool = False  # False: no variable says where the database is
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
     shared_group: int | None = None  # the id of the group that may read and write our files; None: nobody else may
@@ -203,6 +210,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_given=bool(environ.get("MITORCH_DB_URI") or environ.get("MITORCH_HOME")),
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
         shared_group=_group_id(environ.get("MITORCH_SHARED_GROUP") or ""),
+        viewer_token=environ.get("MITORCH_VIEWER_TOKEN") or None,
         secret_variables=(*_SECRETS, *_auth_variables(environ)),
     )
 

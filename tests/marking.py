@@ -6,6 +6,7 @@ import pytest
 
 _AZURE_FIXTURES = {"azure", "azurite", "furnished", "worker"}
 _SLOW_FOLDERS = ("tests/acceptance/", "tests/integration/")  # real commands, in processes of their own
+_BROWSER_FOLDER = "tests/browser/"
 _SDK_FOLDER = "tests/contracts/"  # one emulated Azure ML and one process with both SDKs, for all backends
 
 
@@ -15,6 +16,9 @@ def mark(items: list[pytest.Item]) -> None:
         _mark_servers(item)
         if item.nodeid.startswith(_SLOW_FOLDERS):
             item.add_marker("slow")
+        if item.nodeid.startswith(_BROWSER_FOLDER):
+            item.add_marker("browser")
+            item.add_marker(pytest.mark.xdist_group("browser"))  # one browser, one viewer
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

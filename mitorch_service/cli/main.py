@@ -25,13 +25,23 @@ COMMANDS = {
     "test": "Evaluate weights on a data set.",
     "run": "Run one queued training (started by a backend).",
     "doctor": "Check settings, database, storage and clusters.",
+    "viewer": "Serve the web pages and the API.",
     "init": "Write a config for a data set.",
     "import": "Take over finished runs of TensorBoard, MLflow, W&B, Trackio or Neptune.",
     "schema": "Print the JSON Schema of configs, for editors.",
     "completion": "Print the script by which bash, zsh or fish completes commands and ids.",
 }
 _MODULES = {"import": "import_runs"}  # where a command's name is none of a module
-PROGRAMS = ("mitorch", "misubmit", "miquery", "midataset", "micontrol", "mitrain", "mitest")  # that people call
+PROGRAMS = (
+    "mitorch",
+    "misubmit",
+    "miquery",
+    "midataset",
+    "micontrol",
+    "mitrain",
+    "mitest",
+    "miviewer",
+)  # that people call
 
 
 _DISK_REMEDY = "Make room on that disk, make it writable, or name another folder in TMPDIR or MITORCH_HOME."
@@ -194,7 +204,7 @@ def _entry(name: str) -> Callable[[], None]:
 
 
 misubmit, miquery, midataset, micontrol = map(_entry, ("submit", "query", "dataset", "control"))
-mitrain, mitest, mirun = map(_entry, ("train", "test", "run"))
+mitrain, mitest, mirun, miviewer = map(_entry, ("train", "test", "run", "viewer"))
 
 
 def mitorch() -> None:

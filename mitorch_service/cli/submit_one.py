@@ -45,8 +45,8 @@ def queue_one(
 
 
 def _explain(document: Training | Job, store: Store, as_json: bool) -> None:
-    from mitorch_service.cli.views.explanation import explanation, explanation_json
     from mitorch_service.cli.views.pages.output import show_json
+    from mitorch_service.insights.explanation import explanation, explanation_json
 
     if as_json:
         show_json(explanation_json(document, store))

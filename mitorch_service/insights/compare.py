@@ -46,12 +46,26 @@ class Comparison:
 def read_comparison(store: Store, ids: Sequence[str]) -> Comparison:
     """Reads the trainings with these ids, and their curves. Raises NotFound, BrokenDocument."""
     trainings = [store.trainings.get_training(id) for id in ids]
+    return compare(trainings, [list(read_curve(store, id)) for id in ids])
+
+
+def compare(trainings: Sequence[Training], curves: Sequence[Sequence[EpochResult]] = ()) -> Comparison:
+    """Compares trainings that have been read."""
     return Comparison(
         trainings=trainings,
         differences=_differences([_settings(training) for training in trainings]),
         metrics=_metrics([_measured(training) for training in trainings]),
-        curves=[list(read_curve(store, id)) for id in ids],
+        curves=curves,
     )
+
+
+def repeats(trainings: Sequence[Training]) -> list[list[int]]:
+    """The groups of two or more trainings that differ by their seed only, as indices."""
+    groups: dict[str, list[int]] = {}
+    for index, training in enumerate(trainings):
+        settings = {path: value for path, value in _settings(training).items() if path.rpartition(".")[2] != "seed"}
+        groups.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(index)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def measure(result: EpochResult, name: str) -> float | None:

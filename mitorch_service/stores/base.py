@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from mitorch_service.stores.controllers import ControllerVerbs
@@ -62,6 +63,10 @@ class Store:
     def check_writes(self) -> None:
         """Writes something of no effect into a prepared database, to see whether it can be written."""
         self._database.check_writes()
+
+    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
+        """Ends the reads that this thread makes meanwhile after so many seconds in all: they raise QueryTimedOut."""
+        return self._database.time_limit(seconds)
 
     def close(self) -> None:
         """Gives the connections back. The store is of no use afterwards."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -49,6 +50,11 @@ class Primitives(ABC):
     @abstractmethod
     def close(self) -> None:
         """Gives the connections back. The store is of no use afterwards."""
+
+    @abstractmethod
+    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
+        """Ends the calls that this thread makes meanwhile after so many seconds in all, and none is repeated for
+        longer: they raise QueryTimedOut. For reads only: a write that is ended may have been made."""
 
     @abstractmethod
     def insert(self, collection: Collection, documents: Iterable[Mapping[str, object]]) -> int:

@@ -130,9 +130,9 @@ class RunVerbs(Verbs):
         query = replace(_results(training_id), order=(("_id", -1),), limit=1)
         return next(iter(self._database.read(EpochResult, query).items), None)
 
-    def curve_records(self, training_id: str) -> Iterator[StoredDocument]:
-        """Yields the recorded epochs as they are stored, reading a thousand at a time."""
-        first = f"{training_id}:"
+    def curve_records(self, training_id: str, after: int = 0) -> Iterator[StoredDocument]:
+        """Yields the recorded epochs behind epoch `after` as they are stored, reading a thousand at a time."""
+        first = f"{training_id}:{after + 1:06d}" if after > 0 else f"{training_id}:"
         while True:
             page = list(self._database.find(replace(_results(training_id, first), limit=_PAGE)))
             yield from page

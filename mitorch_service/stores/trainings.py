@@ -73,6 +73,13 @@ class TrainingVerbs(Verbs):
             raise NotFound("training", training_id)
         return training
 
+    def get_row(self, training_id: str) -> TrainingRow:
+        """Returns the training without its config and error. Raises NotFound, BrokenDocument."""
+        query = Query("trainings", {"_id": training_id}, limit=1, without=("config", "error"))
+        for document in self._database.find(query):
+            return TrainingRow.from_document(document)
+        raise NotFound("training", training_id)
+
     def list_trainings(
         self,
         filter: TrainingFilter,

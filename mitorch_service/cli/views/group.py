@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from mitorch_service.cli.views.explanation import explanation, explanation_json
 from mitorch_service.cli.views.pages.output import show_json
 from mitorch_service.cli.views.submitted import document_json
+from mitorch_service.insights.explanation import explanation, explanation_json
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.pages.escapes import one_line
 from mitorch_service.cli.views.pages.page import Column, Lines, Page, Table, text
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow, epochs_text
+from mitorch_service.wording.elapsed import duration_text
 
 _BAR = 16  # characters
 _COLUMNS = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -17,7 +19,7 @@ from pymongo import ReadPreference, errors
 from pymongo.server_description import ServerDescription
 from pymongo.uri_parser import split_options
 
-from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.errors import QueryTimedOut, StoreError, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
@@ -67,6 +69,12 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
 SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged"]}  # indexed where a document has them
 
 
+class _Limit(threading.local):
+    """The limit of time of one thread's reads."""
+
+    seconds: float | None = None
+
+
 class MongoStore(Store):
     """The store in the database `name` of the server at `uri`. Raises StoreError for a `uri` that is none."""
 
@@ -104,6 +112,7 @@ class MongoDatabase(Primitives):
         self._counts = StatusCounts(self._db["trainings"], self._db["counters"])
         self._clock = ServerClock(lambda: self._client.admin.command("hello"))
         self._prepared = False
+        self._limit = _Limit()
 
     def prepare(self) -> None:
         if self._prepared:
@@ -122,6 +131,15 @@ class MongoDatabase(Primitives):
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    @contextmanager
+    def time_limit(self, seconds: float) -> Iterator[None]:
+        before, self._limit.seconds = self._limit.seconds, seconds
+        try:
+            with pymongo.timeout(seconds):
+                yield
+        finally:
+            self._limit.seconds = before
 
     def check_writes(self) -> None:
         self._call(self._counts.touch)
@@ -306,18 +324,26 @@ class MongoDatabase(Primitives):
             problem = mask_secrets(unreachable_reason(self._servers()))
             raise self._unavailable(f"cannot be reached ({problem})") from None  # the driver adds its whole topology
         except (errors.PyMongoError, BSONError, OverflowError, ValueError, TypeError) as error:
-            problem = mask_secrets(reason(error))
-            if isinstance(error, errors.ConnectionFailure):
-                raise self._unavailable(f"cannot be reached ({problem})") from error
-            if asked_wait(error) is not None:
-                raise StoreUnavailable(
-                    self._where,
-                    f"is overloaded or not ready, for {_PATIENCE_SECONDS:g} s: {problem}",
-                    "Try again later; if it happens often, raise its throughput or let fewer trainings run.",
-                ) from error
-            raise StoreError(self._where, problem, "See `mitorch doctor`; check the user's rights.") from error
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> StoreError:
+        """Our error for one of the driver's."""
+        if isinstance(error, errors.PyMongoError) and error.timeout and self._limit.seconds is not None:
+            return QueryTimedOut(self._where, self._limit.seconds)
+        problem = mask_secrets(reason(error))
+        if isinstance(error, errors.ConnectionFailure):
+            return self._unavailable(f"cannot be reached ({problem})")
+        if asked_wait(error) is not None:
+            return StoreUnavailable(
+                self._where,
+                f"is overloaded or not ready, for {_PATIENCE_SECONDS:g} s: {problem}",
+                "Try again later; if it happens often, raise its throughput or let fewer trainings run.",
+            )
+        return StoreError(self._where, problem, "See `mitorch doctor`; check the user's rights.")
 
     def _asked_wait(self, error: Exception) -> float | None:
+        if self._limit.seconds is not None:
+            return None
         if isinstance(error, errors.ServerSelectionTimeoutError):
             # Some answer, but none is the primary: they elect one. Otherwise waiting on has little hope.
             return 0.0 if any(server.is_server_type_known for server in self._servers()) else None

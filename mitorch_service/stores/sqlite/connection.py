@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.errors import QueryTimedOut, StoreError, StoreUnavailable
 from mitorch_service.file_access import FileAccess
 from mitorch_service.stores.sqlite.files import Opened, Refusal, SqliteFiles, State, connect
 from mitorch_service.stores.sqlite.schema import VERSION, statements
@@ -19,7 +19,15 @@ from mitorch_service.stores.sqlite.schema import VERSION, statements
 Result = TypeVar("Result")
 
 _BUSY_SECONDS = 60.0  # how long a writer waits for the others; each holds the file for a millisecond or so
+_STEPS = 4000  # of SQLite's machine between two looks at the clock: about 50 µs
 _FOREIGN_SECONDS = 1.0  # how long a writer waits for files that another user's command has beside the database
+
+
+class _Limit(threading.local):
+    """The limit of time of one thread's reads."""
+
+    seconds: float | None = None
+    end: float | None = None  # by the monotonic clock
 
 
 class SqliteConnection:
@@ -32,6 +40,7 @@ class SqliteConnection:
         self.where = "in memory" if path is None else str(path)
         self._files = None if path is None else SqliteFiles(path, access)
         self.lock = threading.RLock()  # one connection, used by the run's reporting thread too
+        self._limit = _Limit()
         self._connect()
 
     def close(self) -> None:
@@ -44,7 +53,7 @@ class SqliteConnection:
             while True:
                 before = self._opened.unlocked
                 try:
-                    rows = self._patiently(lambda: self.db.execute(sql, tuple(values)).fetchall())
+                    rows = self._patiently(lambda: self._execute(sql, values))
                 except sqlite3.DatabaseError:  # half of it may have been of an earlier state
                     if before is None or before == self._state():
                         raise
@@ -52,6 +61,25 @@ class SqliteConnection:
                     if before is None or before == self._state():
                         return rows
                 self._reconnect()
+
+    @contextmanager
+    def time_limit(self, seconds: float) -> Iterator[None]:
+        """Ends the reads of this thread at a time, by SQLITE_INTERRUPT."""
+        before = self._limit.seconds, self._limit.end
+        self._limit.seconds, self._limit.end = seconds, time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._limit.seconds, self._limit.end = before
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        if (end := self._limit.end) is None:
+            return self.db.execute(sql, tuple(values)).fetchall()
+        self.db.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        try:
+            return self.db.execute(sql, tuple(values)).fetchall()
+        finally:
+            self.db.set_progress_handler(None, 0)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -76,6 +104,8 @@ class SqliteConnection:
                 self.where, f"cannot be opened ({error.strerror})", "Check MITORCH_HOME or MITORCH_DB_URI."
             ) from error
         except sqlite3.OperationalError as error:
+            if _code(error) == sqlite3.SQLITE_INTERRUPT and self._limit.seconds is not None:
+                raise QueryTimedOut(self.where, self._limit.seconds) from error
             refusal = self._refusal()
             if refusal is not None and _code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
                 raise refusal.error(self.where) from error

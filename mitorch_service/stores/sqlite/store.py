@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ class SqliteDatabase(Primitives):
 
     def close(self) -> None:
         self._connection.close()
+
+    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
+        return self._connection.time_limit(seconds)
 
     def check_writes(self) -> None:
         with self._connection.transaction():

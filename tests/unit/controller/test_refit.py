@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
+from mitorch_service.insights.explanation import explanation
 from mitorch_service.insights.why import why_job
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.job import Job, SearchConfig, refit_id, trial_id

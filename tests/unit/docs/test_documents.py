@@ -76,7 +76,7 @@ def test_the_files_of_the_flows_exist() -> None:
 
 def test_the_rooms_are_those_of_the_import_contract() -> None:
     text = (ROOT / "docs" / "design.md").read_text("utf-8")
-    rooms = {room: int(layer) for layer, room in re.findall(r"^\| (\d) \| `(\w+)` \|", text, re.MULTILINE)}
+    rooms = {room: int(layer) for layer, room in re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.MULTILINE)}
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     groups = [[room.strip() for room in re.split(r"[|:]", layer)] for layer in reversed(layers)]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.errors import AlreadyExists, InvalidInput
+from mitorch_service.insights.explanation import explanation
 from mitorch_service.insights.prediction import predicted_promotion_share
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.job import Job

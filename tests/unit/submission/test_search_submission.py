@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.views.explanation import explanation
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
+from mitorch_service.insights.explanation import explanation
 from mitorch_service.insights.prediction import predicted_share
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.job import Algorithm, Job, SearchConfig

@@ -7,19 +7,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from mitorch_service.cli.views.cost import cost_fields, cost_json
-from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.pages.page import Block, Fields, Page, text
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.leaderboard import front_table, leaderboard_table, unranked_table
 from mitorch_service.cli.views.query.paused_trials import counts_text
 from mitorch_service.cli.views.query.search import effort_json, search_fields
-from mitorch_service.cli.views.script import script_fields
 from mitorch_service.insights.job import JobReport, read_job
 from mitorch_service.insights.leaderboard import iterate_leaders, read_front, read_leaderboard, read_unranked
+from mitorch_service.insights.script_fields import script_fields
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.status import ENDED_JOBS
 from mitorch_service.models.training import epochs_text
 from mitorch_service.stores.base import Store
+from mitorch_service.wording.elapsed import duration_text
 
 
 class JobView(View):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table, text
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.errors import BrokenDocument
@@ -15,6 +14,7 @@ from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import Matches, TrainingFilter
+from mitorch_service.wording.elapsed import duration_text
 
 _COLUMNS = (
     Column("id"),

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from mitorch_service.cli.views.cost import cost_fields, cost_json
-from mitorch_service.cli.views.duration import duration_text
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.paused_trials import lineage_tables, pausing_fields
-from mitorch_service.cli.views.script import script_fields
 from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.script_fields import script_fields
 from mitorch_service.insights.training import TrainingReport, read_curve, read_training
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import Attempt, Training, epochs_text
 from mitorch_service.stores.base import Store
+from mitorch_service.wording.elapsed import duration_text
 
 _ATTEMPT_COLUMNS = (
     Column("attempt"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mitorch_service.cli.views.pages.output import text
-from mitorch_service.cli.views.script import script_fields, without_record
+from mitorch_service.insights.script_fields import script_fields, without_record
 from mitorch_service.models.config.script import is_script
 from mitorch_service.models.job import Job
+from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.wording.counted import counted
@@ -69,7 +69,9 @@ def _training_lines(training: Training) -> list[str]:
     what = f"One training on {training.dataset}, {counted(training.max_epochs, 'epoch')}:"
     if is_script(training.config):
         what = f"One script on {training.dataset}:"
-    code = [f"{name}: {text(value)}" for name, value in script_fields(training.config) if name in _CODE_FIELDS]
+    code = [
+        f"{name}: {mask_secrets(str(value))}" for name, value in script_fields(training.config) if name in _CODE_FIELDS
+    ]
     return [what, json.dumps(without_record(training.config)), *code]
 
 

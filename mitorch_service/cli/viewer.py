@@ -1,0 +1,80 @@
+"""miviewer: the web viewer and its API."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from mitorch_service.cli.parameters.parameter_types import WholeNumber
+
+if TYPE_CHECKING:
+    from mitorch_service.viewer.context import Context
+
+FIRST_PORT = 8474
+
+
+@click.command(name="miviewer")
+@click.option("--port", type=WholeNumber(1, 65535), help=f"Port. [default: the first free one from {FIRST_PORT} on]")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on, such as 0.0.0.0.")
+@click.option(
+    "--host-name", "host_names", multiple=True, metavar="NAME", help="A name by which browsers reach it; repeatable."
+)
+@click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
+@click.option("--no-token", is_flag=True, help="Let in every user of this machine, without the link.")
+@click.option("--new-token", is_flag=True, help="Make a new token: old links and signed-in browsers are shut out.")
+@click.option("--link", is_flag=True, help="Print the link of a server that runs on --port, and end.")
+def command(
+    port: int | None,
+    address: str,
+    host_names: tuple[str, ...],
+    read_only: bool,
+    no_token: bool,
+    new_token: bool,
+    link: bool,
+) -> None:
+    """Serve the web pages of the queue, trainings, searches and data sets, and the API below /api. Open the link that
+    it prints: it holds the token that lets a browser in. Ctrl-C ends it; nothing else depends on it."""
+    from mitorch_service.settings import read_settings
+    from mitorch_service.viewer.access.token import read_token
+    from mitorch_service.viewer.serve import LOOPBACK
+
+    if no_token and address not in LOOPBACK:
+        raise click.UsageError(f"--no-token goes with an address of this machine only, not with {address}.")
+    settings = read_settings()
+    token = None if no_token else read_token(settings.home, settings.file_access, settings.viewer_token, new_token)
+    if link:
+        click.echo(_link(f"http://{address}:{port or FIRST_PORT}", token))
+        return
+    from mitorch_service.viewer.access.gate import LOOPBACK_HOSTS, Policy
+    from mitorch_service.viewer.app import create_app
+    from mitorch_service.viewer.serve import listen, serve
+
+    hosts = [*LOOPBACK_HOSTS, *(name.lower() for name in host_names)]
+    if address not in LOOPBACK:
+        hosts += [address.lower()] if address not in ("0.0.0.0", "::") else ["*"]
+    app = create_app(_context(read_only), Policy(token, read_only, hosts))
+    listening = listen(address, port, FIRST_PORT)
+    click.echo(f"Open {_link(listening.url, token)}\nCtrl-C ends it.")
+    serve(app, listening)
+
+
+def _link(url: str, token: str | None) -> str:
+    return f"{url}/" if token is None else f"{url}/?token={token}"
+
+
+def _context(read_only: bool) -> Context:
+    from mitorch_service.settings import read_settings
+    from mitorch_service.viewer.context import Context
+    from mitorch_service.wiring import open_artifacts, open_backends, open_store
+
+    settings = read_settings()
+    return Context(
+        settings,
+        partial(open_store, settings),
+        partial(open_artifacts, settings),
+        partial(open_backends, settings),
+        read_only,
+        file=settings.sqlite_path,
+    )

@@ -1,0 +1,90 @@
+"""All that the pages and the API stand on, opened once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.backends.base import Backend
+from mitorch_service.settings import Settings
+from mitorch_service.stores.base import Store
+
+QUERY_SECONDS = 2.0  # of the database for one request
+
+
+@dataclass
+class Context:
+    """What a request works with. A store of SQLite has one connection: each thread gets its own, so that a long query
+    holds up nobody else."""
+
+    settings: Settings
+    open_store: Callable[[], Store]
+    open_artifacts: Callable[[], ArtifactStore]
+    open_backends: Callable[[], Mapping[str, Backend]]
+    read_only: bool = False
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    file: Path | None = None  # of SQLite; None: one store serves all threads, as MongoDB's client does
+    _local: threading.local = field(default_factory=threading.local)
+    _shared: Store | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _opened: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def backends(self) -> Mapping[str, Backend]:
+        """The backends of all clusters, opened once; they may be called from several threads."""
+        with self._lock:
+            if "backends" not in self._opened:
+                self._opened["backends"] = self.open_backends()
+        return cast(Mapping[str, Backend], self._opened["backends"])
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifact store, opened once. Raises MissingExtra, SettingsError."""
+        with self._lock:
+            if "artifacts" not in self._opened:
+                self._opened["artifacts"] = self.open_artifacts()
+        return cast(ArtifactStore, self._opened["artifacts"])
+
+    @property
+    def store_to_add(self) -> Store:
+        """The store, which is created if there is none yet: for submissions. Raises StoreUnavailable, StoreError."""
+        if self.file is not None and not self.file.exists():
+            from mitorch_service.wiring import open_store
+
+            open_store(self.settings, create=True).close()
+        return self.store
+
+    @property
+    def store(self) -> Store:
+        """The store of this thread. Raises StoreUnavailable, StoreError."""
+        if self.file is not None and not self.file.exists():
+            return self.open_store()  # an empty one, until the first submission creates the file
+        if self.file is None:
+            with self._lock:
+                self._shared = self._shared or self.open_store()
+                return self._shared
+        store: Store | None = getattr(self._local, "store", None)
+        if store is None:
+            store = self._local.store = self.open_store()
+        return store
+
+    @contextmanager
+    def reading(self, seconds: float = QUERY_SECONDS) -> Iterator[Store]:
+        """The store, for reads that end after so many seconds. Raises QueryTimedOut."""
+        with self.store.time_limit(seconds):
+            yield self.store
+
+
+def _context(request: Request) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+Given = Annotated[Context, Depends(_context)]  # the parameter of a route

@@ -1,0 +1,123 @@
+"""Renders pages: the templates, and how they write values."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+from fastapi import Request
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.viewer.access.gate import Policy
+from mitorch_service.wording.elapsed import duration_text
+
+_FOLDER = Path(__file__).parents[1]
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+THEMES = ("light", "dark")
+
+
+def render(request: Request, template: str, code: int = 200, **values: object) -> HTMLResponse:
+    """Renders a page. Texts are escaped, masked and free of control characters, whatever a document holds."""
+    policy: Policy = request.app.state.policy
+    theme = request.cookies.get("mitorch_theme", "")
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            **values,
+            request=request,
+            now=request.app.state.context.clock(),
+            may_change=getattr(request.state, "may_change", False),
+            shared=getattr(request.state, "shared", False),
+            read_only=policy.read_only,
+            theme=theme if theme in THEMES else "",
+            version=version("mitorch-service"),
+        )
+    )
+    return HTMLResponse(html, code)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters |= {"ago": ago, "exact": exact, "duration": _duration, "number": number, "short": _short}
+    environment.globals |= {"static": static_url, "icon": icon}
+    return environment
+
+
+def _finalize(value: object) -> object:
+    """Masks and cleans every text that a template prints; what is None prints nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return clean(value)
+    return value
+
+
+def clean(text: str) -> str:
+    """Masks credentials; shows control characters, and those that change the direction of writing, as a box."""
+    return _CONTROLS.sub("\ufffd", mask_secrets(text))
+
+
+@cache
+def static_url(path: str) -> str:
+    """The address of a file of ours: another one when its content changes, so that browsers keep it for ever."""
+    content = (_FOLDER / "static" / path).read_bytes()
+    return f"/static/{path}?v={hashlib.sha256(content).hexdigest()[:10]}"
+
+
+@cache
+def icon(name: str) -> Markup:
+    """An icon as SVG, from `static/icons`."""
+    return Markup((_FOLDER / "static" / "icons" / f"{name}.svg").read_text())
+
+
+def exact(time: datetime | None) -> str:
+    """A time to the second, in UTC."""
+    return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def ago(time: datetime | None, now: datetime) -> Markup:
+    """A time as people say it, with the exact one on hover; the page's script keeps it true."""
+    if time is None:
+        return Markup("")
+    passed = now - time
+    words = f"in {duration_text(-passed)}" if passed < timedelta(seconds=-1) else f"{duration_text(passed)} ago"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(time.isoformat(), exact(time), words)
+
+
+def _duration(span: timedelta | float | None) -> str:
+    if span is None:
+        return ""
+    return duration_text(span if isinstance(span, timedelta) else timedelta(seconds=span)) or ""
+
+
+def number(value: object, digits: int = 4) -> str:
+    """A figure with so many significant digits, thousands apart; other values as they are."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return str(value)
+    size = abs(value)
+    return f"{value:.{digits - 1}e}" if size and (size < 1e-3 or size >= 1e6) else f"{value:,.{digits}g}"
+
+
+def _short(id: str | None) -> str:
+    return "" if id is None else id[:8]

@@ -1,30 +1,46 @@
-"""Every page: no serious fault of accessibility, no sideways scrolling, at three widths and in both themes."""
+"""Every page: no serious fault of accessibility, and no sideways scrolling, at three widths and in both themes."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page
 
+from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.trainings import TrainingFilter
 from tests.browser.conftest import Viewer
 
-PAGES = ("/",)
 _SERIOUS = ("serious", "critical")
 _RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
 
 
-@pytest.mark.parametrize("address", PAGES)
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(page: Page, viewer: Viewer, axe_source: str, address: str, theme: str) -> None:
-    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-    page.goto(viewer.url + address)
-    page.evaluate(axe_source)
-    found = [one for one in page.evaluate(_RUN) if one["impact"] in _SERIOUS]
-    assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found] == []
+def _some(viewer: Viewer, status: TrainingStatus) -> str:
+    return viewer.store.trainings.list_trainings(TrainingFilter(status), 1).items[0].id
 
 
-@pytest.mark.parametrize("width", [390, 1280, 2560])
-@pytest.mark.parametrize("address", PAGES)
-def test_a_page_is_as_wide_as_its_window(page: Page, viewer: Viewer, address: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(viewer.url + address)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+def _several(viewer: Viewer) -> str:
+    rows = viewer.store.trainings.list_trainings(TrainingFilter(TrainingStatus.COMPLETED), 12).items
+    return ",".join(row.id for row in rows)
+
+
+PAGES: dict[str, Callable[[Viewer], str]] = {
+    "queue": lambda viewer: "/",
+    "failed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.FAILED)}",
+    "completed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.COMPLETED)}",
+    "comparison": lambda viewer: f"/compare?ids={_several(viewer)}",
+    "nothing to compare": lambda viewer: "/compare",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_can_be_used_by_all(page: Page, viewer: Viewer, axe_source: str, name: str) -> None:
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.goto(viewer.url + PAGES[name](viewer))
+        for width in (2560, 1280, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{width} pixels"
+        page.evaluate(axe_source)
+        found = [one for one in page.evaluate(_RUN) if one["impact"] in _SERIOUS]
+        assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found] == [], theme

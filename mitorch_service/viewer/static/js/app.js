@@ -73,3 +73,12 @@ document.addEventListener("keydown", (event) => {
     location.href = SECTIONS[event.key];
   }
 });
+
+// What can be scrolled sideways can be reached by the keyboard, and only then.
+const scrolled = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+for (const element of document.querySelectorAll(".scroll")) scrolled.observe(element);

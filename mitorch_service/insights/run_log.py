@@ -99,6 +99,8 @@ def _attempt(training: Training, number: int | None) -> Attempt | None:
 
 def _no_attempt(training: Training, number: int | None) -> NotFound:
     remedy = f"It has {len(training.attempts)}." if training.attempts else "It has none yet: see miquery --why."
+    if training.imported_from is not None:
+        remedy = f"It was imported from {training.imported_from.system}, which has its log."
     return NotFound(f"attempt {number or 1} of training", training.id, remedy)
 
 

@@ -143,7 +143,8 @@ class _Batch:
         if id in self._ids:
             self._report.present += 1
             return
-        training, results = translate(run, id, self._system, found.place, self._options.translation)
+        place = str(Path.cwd() / found.place)
+        training, results = translate(run, id, self._system, place, self._options.translation)
         self._ids.add(id)
         self._report.imported.append((training.id, training.status, run.id, training.name))
         self._report.incomplete += bool(training.imported_from and training.imported_from.left_out)

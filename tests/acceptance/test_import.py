@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,6 @@ import pytest
 from tests.acceptance.conftest import Machine
 from tests.documents import block
 from tests.foreign_runs.fixtures import unpack
-from tests.warm.command import with_warm_commands
 
 
 @pytest.fixture
@@ -29,14 +28,14 @@ def work(bare_machine: Machine) -> Machine:
 
 
 def test_the_commands_of_the_document(work: Machine) -> None:
-    commands = block("docs/import.md", "mitorch import")
-    environment = {**work.environment, **with_warm_commands(work.environment)}
-    done = subprocess.run(
-        ["bash", "-e", "-c", commands], capture_output=True, text=True, cwd=work.folder, env=environment, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "3 runs would be imported (nothing was changed)" in done.stdout
-    assert "1 run without an end left out" in done.stdout
+    printed = []
+    for line in block("docs/import.md", "mitorch import").splitlines():
+        program, *arguments = shlex.split(line.replace("~", str(work.folder)))
+        names = {"mitorch": arguments, "miquery": ["query", *arguments]}
+        printed.append(work.ok(*names[program]))
+    assert "3 runs would be imported (nothing was changed)" in printed[0]
+    assert "1 run without an end left out" in printed[1]
+    assert "imported=mlflow" in printed[-1]
     assert len(json.loads(work.ok("query", "--json"))["trainings"]) == 3 + 3 + 4 + 2 + 3
 
 
@@ -48,6 +47,9 @@ def test_one_that_was_imported(work: Machine) -> None:
     page = work.ok("query", ids["first größer"])
     assert "of digits ü" in page
     assert "1 system metric point" in page
+    assert f"{work.folder}/mlflow.db, run " in page
+    assert "resnet18" in page
+    assert "node hours" not in page
     assert "train/loss: train_loss" in page
     assert "team=a" in work.ok("query", "--tag", "team=a")
     assert "lr" in work.ok("query", ids["first größer"], ids["epochs"])  # compared
@@ -56,6 +58,7 @@ def test_one_that_was_imported(work: Machine) -> None:
     assert "is imported from mlflow: it cannot be retried. Nothing here can run it" in refused.err
     assert "nothing to retry" in work.ok("control", "retry", "--status", "failed")
     assert "its status in mlflow is FAILED" in work.ok("query", ids["failed"], "--why")
+    assert "It was imported from mlflow, which has its log." in work.run("control", "logs", ids["failed"]).err
     work.ok("control")  # a pass finds nothing to do
     assert json.loads(work.ok("import", "mlflow", "mlflow.db", "--json", "--unfinished"))["present"] == 3
     work.ok("control", "delete", ids["failed"])

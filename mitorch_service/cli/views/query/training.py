@@ -87,7 +87,7 @@ def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, o
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
-        *cost_fields(report.cost),
+        *(cost_fields(report.cost) if training.imported_from is None else []),
         ("created", training.created_at),
         *_import_fields(training),
         ("evaluation", training.evaluation),
@@ -113,6 +113,7 @@ def _import_fields(training: Training) -> list[tuple[str, object]]:
     by_step = "each epoch of the curve is one point: see its step" if origin.axis == "step" else None
     return [
         ("ended", ended),
+        ("parameters", training.config.get("parameters") or None),
         ("imported from", origin),
         ("imported", origin.imported_at),
         ("read from", origin.place),

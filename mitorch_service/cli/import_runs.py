@@ -61,7 +61,9 @@ def command(
 
     options = import_options(parse_tags(tags), points, axis, system_metrics, unfinished, dry_run)
     store = open_store(read_settings(), create=True)
-    report = import_runs(store, open_system(system), path, options, ShownImport())
+    shown = ShownImport()
+    report = import_runs(store, open_system(system), path, options, shown)
+    shown.end()
     if as_json:
         show_imported_json(report, dry_run)
     else:

@@ -111,7 +111,9 @@ class Curves:
         return self._curves[name]
 
     def add(self, name: str, step: float, value: float, at: float = math.nan) -> None:
-        """Adds a point. `at`: seconds since 1970."""
+        """Adds a point. `at`: seconds since 1970. Raises ValueError for a step that is not finite."""
+        if not math.isfinite(step):
+            raise ValueError(f"{name!r} has a point at the step {step}")
         curve = self._curves.get(name)
         if curve is None:
             curve = self._curves[name] = Curve()

@@ -23,6 +23,7 @@ class ShownImport:
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
+        self._is_shown = False
         self._pause = _TERMINAL_SECONDS if self._is_terminal else _LINE_SECONDS
         self._next = time.monotonic() + self._pause
 
@@ -32,9 +33,15 @@ class ShownImport:
         self._next = time.monotonic() + self._pause
         text = f"{counted(report.seen, 'run')} read, {len(report.imported)} of them new"
         if self._is_terminal:
+            self._is_shown = True
             click.echo(f"\r{text} …", nl=False, file=raw_stream(sys.stderr))
         else:
             click.echo(text, err=True)
+
+    def end(self) -> None:
+        """Leaves the line of the progress."""
+        if self._is_shown:
+            click.echo(err=True)
 
 
 def show_imported(report: ImportReport, dry_run: bool) -> None:

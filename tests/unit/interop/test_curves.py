@@ -111,6 +111,12 @@ def test_steps_far_apart() -> None:
     assert [row.values["loss"] for row in made.rows(10).rows] == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("step", [math.nan, math.inf])
+def test_a_step_that_is_none(step: float) -> None:
+    with pytest.raises(ValueError, match="'loss' has a point at the step"):
+        Curves().add("loss", step, 1.0)
+
+
 def test_what_is_resumed_takes_the_place() -> None:
     made = curves(loss=[(step, 1.0) for step in range(5)], late=[(4, 1.0)])
     made.drop_from(3)

@@ -22,7 +22,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "tensorboardx": ("tensorboardX", "tensorboard"),
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
-    "trackio": ("trackio",),
+    "trackio": ("trackio", "pyarrow"),
     "neptune": ("neptune", "setuptools<81"),  # neptune 1 asks for pkg_resources
     "neptunescale": ("neptune-scale",),
 }

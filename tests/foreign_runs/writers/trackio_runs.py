@@ -53,6 +53,10 @@ def main(verb: str) -> None:
         Path("runs").mkdir()
         write()
         return
+    from trackio.sqlite_storage import SQLiteStorage
+
+    SQLiteStorage._dataset_import_attempted = True  # as where it has looked for its data on a hub
+    SQLiteStorage.export_to_parquet()
     expected = {"package": f"trackio {trackio.__version__}", "reader": "SQLiteStorage", "runs": read()}
     Path("expected.json").write_text(json.dumps(expected))
     with sqlite3.connect("runs/digits.db", isolation_level=None) as database:

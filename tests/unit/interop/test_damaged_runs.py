@@ -171,6 +171,14 @@ def test_what_another_process_is_writing_is_read(tmp_path: Path, store: Store) -
     } == {5.0}
 
 
+def test_a_damaged_parquet_file(tmp_path: Path, store: Store) -> None:
+    path = unpack("trackio", tmp_path)
+    (path / "digits.db").unlink()
+    (path / "digits.parquet").write_bytes(b"PAR1" + bytes(50))
+    with pytest.raises(InvalidInput, match=r"digits\.parquet cannot be read"):
+        imported(store, "trackio", path)
+
+
 def test_values_of_another_type_than_they_should_be(tmp_path: Path, store: Store) -> None:
     path = unpack("trackio", tmp_path)
     with closing(sqlite3.connect(path / "digits.db")) as database:

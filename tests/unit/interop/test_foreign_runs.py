@@ -128,11 +128,13 @@ def test_a_resumed_wandb_run_is_one(tmp_path: Path) -> None:
     assert all(one.read() for one in found)
 
 
-def test_trackio(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["db", "parquet"])
+def test_trackio(tmp_path: Path, kind: str) -> None:
     path = unpack("trackio", tmp_path)
     theirs = expected("trackio")["runs"]
+    (path / "digits.db" if kind == "parquet" else path / "digits.parquet").unlink()
     runs = read("trackio", path)
-    assert runs.keys() == read("trackio", path / "digits.db").keys() == theirs.keys()
+    assert runs.keys() == read("trackio", path / f"digits.{kind}").keys() == theirs.keys()
     for id, run in runs.items():
         known = dict(theirs[id]["metrics"])
         nested = known.pop("nested", [])
@@ -142,6 +144,7 @@ def test_trackio(tmp_path: Path) -> None:
         check(run, known, len(known))
         assert (run.name, run.project, run.ending) == (theirs[id]["name"], "digits", Ending.FINISHED)
         assert run.parameters == {k: v for k, v in theirs[id]["config"].items() if not k.startswith("_")}
+        assert run.started_at is not None
     first = next(run for run in runs.values() if run.name == "first größer")
     assert first.parameters["model"] == {"name": "resnet18", "layers": [1, 2]}
     assert first.tags == ["group=g"]

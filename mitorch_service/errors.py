@@ -186,16 +186,22 @@ class NoCapacity(BackendUnavailable):
 
 
 class MachineTrouble(MiTorchError):
-    """The disk of this machine or the artifact store cannot be written, which is no training's fault. `kept`: what was
-    trained is on this machine, and is delivered later."""
+    """The disk of this machine or the artifact store cannot be written, which is no training's fault; nor is it that
+    the storage of its data set refuses it (`of_data`). `kept`: what was trained is on this machine, and is delivered
+    later."""
 
-    def __init__(self, problem: str, kept: bool = False) -> None:
+    def __init__(self, problem: str, kept: bool = False, of_data: bool = False) -> None:
         self.kept = kept
+        self.of_data = of_data
         super().__init__(problem)
 
 
 class DataError(MiTorchError):
     """A data set's file is missing, damaged or inconsistent; the user must repair it."""
+
+
+class DataRefused(DataError):
+    """The storage of a data set refuses the credential: it has expired, was revoked or lacks a permission."""
 
 
 class ModelError(MiTorchError):

@@ -109,6 +109,8 @@ class AzureMLCluster(_Cluster):
     create: CreateProfile | None = None  # None: the compute must exist
     environment: str | None = None  # a curated environment or a Docker image; None: our own
     experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "mitorch"
+    # Seconds without a sign of life after which passes end a run as lost: one whose database is away waits an hour.
+    max_silence: Annotated[float, Field(ge=600, allow_inf_nan=False, strict=True)] = 3600.0
 
     @model_validator(mode="before")
     @classmethod

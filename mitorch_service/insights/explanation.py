@@ -82,11 +82,12 @@ def _job_lines(forecast: Forecast) -> list[str]:
     search = job.search
     article = "An" if search.algorithm == "auto" else "A"
     shown = forecast.trials[:_SHOWN_TRIALS]
-    rest = search.max_trials - len(shown)
+    trials = forecast.most_trials
+    rest = trials - len(shown)
     return [
         f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
         f"{extent(forecast.space)};",
-        f"{counted(search.max_trials, 'trial')}, at most {search.max_concurrent or search.max_trials} open at a time,",
+        f"{counted(trials, 'trial')}, at most {min(search.max_concurrent or trials, trials)} open at a time,",
         *(_epoch_lines(forecast) if forecast.max_epochs else []),
         f"seed {search.seed}.",
         *_refit_lines(job),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.backends.base import Backend, Capacity
+from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, BrokenDocument
 from mitorch_service.models.heartbeat import Heartbeat
@@ -40,6 +41,7 @@ class ServiceStatus:
     running: Sequence[TrainingRow]  # and those that are queued on a cluster; the first of them
     controller: Heartbeat | None  # the last pass of any controller
     unreadable: Sequence[BrokenDocument] = ()  # among all these
+    withheld: Mapping[str, str] = field(default_factory=dict)  # data sets whose trainings wait, with the reason
 
 
 def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) -> ServiceStatus:
@@ -56,7 +58,15 @@ def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) ->
         running=sorted(active.items, key=_oldest_first)[:_SHOWN_RUNNING],
         controller=store.controllers.last_pass(),
         unreadable=[*head.broken, *active.broken, *jobs.broken],
+        withheld=read_withheld(store, queue, backoff, now),
     )
+
+
+def read_withheld(
+    store: Store, queue: Sequence[TrainingRow], backoff: ClusterBackoff, now: datetime
+) -> Mapping[str, str]:
+    """Returns the data sets of the queue's head that runs cannot read, each with the reason and since when."""
+    return backoff.refused_data() | withheld_data(read_datasets(store, (row.dataset for row in queue)), now)
 
 
 def _cluster_status(backend: Backend, refusal: str | None) -> ClusterStatus:

@@ -141,6 +141,14 @@ class Dataset(Document):
         tokens = {token.url: token.token for token in self.sas_tokens}
         return f"{url}?{tokens[url]}" if url in tokens else url
 
+    def expired(self, now: datetime) -> str | None:
+        """Returns which of its SAS tokens has expired and since when, with the remedy; None if none has."""
+        end, url = self.first_expiry() or (None, "")
+        if end is None or end > now:
+            return None
+        remedy = "register this version again with a new one (midataset register)"
+        return f"the SAS token of {url} expired on {end:%Y-%m-%d %H:%M} UTC; {remedy}"
+
     def first_expiry(self) -> tuple[datetime, str] | None:
         """Returns the earliest expiry of its SAS tokens, and the URL of that token; None if no token has an expiry."""
         ends = ((sas_expiry(token.token), token.url) for token in self.sas_tokens)

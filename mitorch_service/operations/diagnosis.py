@@ -19,6 +19,7 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.backends.optional import HealthCheck
+from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, MiTorchError, NoDatabase
 from mitorch_service.models.heartbeat import missing_controller, pass_text
@@ -135,14 +136,19 @@ def _not_yet(settings: Settings) -> Finding:
 
 
 def _controller(store: Store) -> Iterator[Finding]:
-    """The last pass of a controller, if something waits for the next one; and the clusters whose runs cannot write."""
+    """The last pass of a controller, if something waits for the next one; the clusters whose runs cannot write, and the
+    data sets of waiting trainings that cannot be read."""
     now = datetime.now(UTC)
     last = store.controllers.last_pass()
     queue, active = store.queue.queue_head(_HEAD).items, store.queue.active_trainings().items
     missing = missing_controller(last, now) if queue or active else None
     yield Finding("controller", missing is None, missing or pass_text(last, now))
-    for name, text in ClusterBackoff(now, queue, active).blocked_clusters().items():
+    backoff = ClusterBackoff(now, queue, active)
+    for name, text in backoff.blocked_clusters().items():
         yield Finding(f"runs on {name}", False, text)
+    withheld = withheld_data(read_datasets(store, (row.dataset for row in queue)), now)
+    for name, text in {**backoff.refused_data(), **withheld}.items():
+        yield Finding(f"data set {name}", False, text)
 
 
 def _storage(settings: Settings, openers: Openers) -> Iterator[Finding]:

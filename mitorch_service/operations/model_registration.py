@@ -58,7 +58,7 @@ class ModelRegistration:
         chosen = choose_cluster(self.settings, cluster or _last_cluster(self.settings, training))
         registry = self.open_registry(chosen)
         counts, notes = _image_counts(self.store, self.dataset_files, training)
-        with TemporaryDirectory(prefix="mitorch-") as folder:
+        with TemporaryDirectory(prefix="mitorch-model-") as folder:
             files = Path(folder, "model")
             files.mkdir()
             self.artifacts.get(f"{training.id}/model.pth", files / "model.pth")

@@ -99,9 +99,8 @@ def _resolve(store: Store, id: str) -> Chosen:
 def _jobs(store: Store, selection: Selection, scope: Scope) -> Iterator[Job]:
     if selection.tag is None or selection.job is not None or selection.status is not None:
         return
-    all_are_active = set(scope.jobs) <= set(ACTIVE_JOBS)
-    for job in store.jobs.active_jobs().items if all_are_active else store.jobs.iterate_jobs():
-        if job.status in scope.jobs and selection.tag in job.tags:
+    for job in store.jobs.tagged_jobs(selection.tag):
+        if job.status in scope.jobs:
             yield job
 
 

@@ -51,12 +51,12 @@ class JobVerbs(Verbs):
         where = {} if name is None else {"name": name}
         return self._database.read(Job, Query("jobs", where, order=(("arrival", -1), ("_id", -1)), limit=limit))
 
-    def iterate_jobs(self) -> Iterator[Job]:
-        """Yields all jobs, oldest first, those that cannot be read left out: a page is held at a time."""
+    def tagged_jobs(self, tag: str) -> Iterator[Job]:
+        """Yields the jobs with this tag, oldest first, those that cannot be read left out: a page is held at a time."""
         after: tuple[int, str] | None = (-(2**63), "")
         while after is not None:
             order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", 1), ("_id", 1))
-            page = list(self._database.find(Query("jobs", order=order, after=after, limit=_PAGE)))
+            page = list(self._database.find(Query("jobs", {"tags": tag}, order=order, after=after, limit=_PAGE)))
             for document in page:
                 with suppress(BrokenDocument):  # the controller quarantines it
                     yield Job.from_document(document)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mitorch_service.errors import NotAllowed, NotFound
@@ -74,18 +74,32 @@ class QueueVerbs(Verbs):
         status: TrainingStatus,
         error: TrainingErrorInfo,
         before: tuple[TrainingStatus, ...] = ACTIVE,
+        of_data: bool = False,
     ) -> bool:
         """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the
-        training has changed meanwhile: what its run wrote itself is kept."""
+        training has changed meanwhile: what its run wrote itself is kept. `of_data`: its data set was refused."""
         at = self._not_before(training_id, attempt, at)
         changes = {
             **ended_attempt(attempt, outcome, error.message, at),
+            **({f"attempts.{attempt - 1}.of_data": True} if of_data else {}),
             "error": error.to_document(),
             # a run that is only presumed lost may still write, until the next attempt is claimed
             "fence": attempt if outcome in _PRESUMED and status == TrainingStatus.NEW else 0,
         }
         change = change_training(training_id, before, status, at, {"attempt": (attempt,)}, changes)
         return self._database.change(change) is not None
+
+    def note_silence(self, training_id: str, attempt: int, at: datetime) -> bool:
+        """Notes when a pass found that the run of a running training has fallen silent."""
+        return self._change_running(training_id, attempt, {f"attempts.{attempt - 1}.silent_at": at})
+
+    def revoke_fence(self, training_id: str, attempt: int) -> bool:
+        """Takes from a run that has fallen silent the right to write; the attempt is not ended."""
+        return self._change_running(training_id, attempt, {"fence": 0})
+
+    def _change_running(self, training_id: str, attempt: int, changes: Mapping[str, object]) -> bool:
+        expect = {"status": (TrainingStatus.RUNNING,), "attempt": (attempt,), "fence": (attempt,)}
+        return self._database.change(Guarded("trainings", training_id, expect, changes)) is not None
 
     def request_cancel(self, training_id: str, at: datetime) -> TrainingRow:
         """Cancels a new training at once, and records the request for a queued or running one; the row returned says

@@ -87,7 +87,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "trainings by id": lambda store: store.rungs.rows_among([new_id()]),
     "open trials": lambda store: store.jobs.open_trials(JOB, 10),
     "active jobs": lambda store: store.jobs.active_jobs(),
-    "all jobs": lambda store: list(store.jobs.iterate_jobs()),
+    "jobs by tag": lambda store: list(store.jobs.tagged_jobs("team=a")),
     "newest ids": lambda store: store.trainings.ids_beginning("", 10),
     "ids that begin so": lambda store: store.trainings.ids_beginning("00000000-0000", 10),
     "tags of a training": lambda store: _tag(store, a_training().id),

@@ -199,7 +199,14 @@ def test_a_password_that_is_not_escaped_is_refused_without_showing_it(uri: str) 
 
 
 @pytest.mark.parametrize(
-    "uri", ["mongodb://h/?w=0", "mongodb+srv://me:p@h/x?tls=true&W=0", "mongodb://h/?w=-1;tls=true"]
+    "uri",
+    [
+        "mongodb://h/?w=0",
+        "mongodb+srv://me:p@h/x?tls=true&W=0",
+        "mongodb://h/?w=-1;tls=true",
+        "mongodb://h/?w=%30",
+        "mongodb://h/?w=+0",
+    ],
 )
 def test_a_uri_without_acknowledged_writes_is_refused(uri: str) -> None:
     with pytest.raises(SettingsError, match=r"MITORCH_DB_URI: [wW]=.* w=majority"):

@@ -13,6 +13,7 @@ from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
+_WITHHELD_COLUMNS = (Column("dataset", 0, 12), Column("why", wraps=True))
 _JOB_COLUMNS = (
     Column("job"),
     Column("status"),
@@ -62,6 +63,8 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
                 for r in status.queue
             ],
         )
+    if status.withheld:
+        show_table("data sets that cannot be read", _WITHHELD_COLUMNS, list(status.withheld.items()))
     for broken in status.unreadable:
         click.echo(str(broken), err=True)
 
@@ -76,6 +79,7 @@ def show_status_json(status: ServiceStatus, now: datetime) -> None:
             "queue": [row.to_document() for row in status.queue],
             "running": [row.to_document() for row in status.running],
             "controller": _controller_json(status, now),
+            "withheld": dict(status.withheld),
             "unreadable": [{"id": str(one.key), "reason": one.reason} for one in status.unreadable],
         }
     )

@@ -26,11 +26,13 @@ from mitorch_service.controller.plan.actions import (
     CancelRun,
     CancelTraining,
     EndAttempt,
+    EndSilentRun,
     FinishJob,
     ForgetPaused,
     Launch,
     MergeFront,
     NoteJob,
+    NoteSilence,
     SettleCost,
     Submit,
     UpdateJob,
@@ -198,6 +200,17 @@ class ActionApplier:
     def _cancel_run(self, action: CancelRun, now: datetime) -> None:
         self._backends[action.attempt.cluster].cancel(action.attempt.run_name)
         self._events.note(f"training {action.training_id[:8]}: its run was asked to stop")
+
+    @apply.register
+    def _note_silence(self, action: NoteSilence, now: datetime) -> None:
+        if self._store.queue.note_silence(action.training_id, action.attempt.number, now):
+            last = f"{action.heard:%Y-%m-%d %H:%M:%S} UTC"
+            self._events.note(f"training {action.training_id[:8]}: its run has given no sign of life since {last}")
+
+    @apply.register
+    def _end_silent_run(self, action: EndSilentRun, now: datetime) -> None:
+        if self._store.queue.revoke_fence(action.training_id, action.attempt.number):
+            self._cancel_run(CancelRun(action.training_id, action.attempt), now)
 
     @apply.register
     def _end_attempt(self, action: EndAttempt, now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.models.job import BestTrial, SettledCost
@@ -123,6 +124,23 @@ class CancelRun:
 
 
 @dataclass(frozen=True)
+class NoteSilence:
+    """Note that a run gives no sign of life any more; `heard`: the last one."""
+
+    training_id: str
+    attempt: Attempt
+    heard: datetime
+
+
+@dataclass(frozen=True)
+class EndSilentRun:
+    """Take from a silent run the right to write, and ask its cluster to end it."""
+
+    training_id: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class EndAttempt:
     """End the attempt of a run that is over without having reported its own end."""
 
@@ -147,5 +165,7 @@ Action = (
     | Submit
     | CancelTraining
     | CancelRun
+    | NoteSilence
+    | EndSilentRun
     | EndAttempt
 )

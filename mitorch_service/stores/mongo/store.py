@@ -27,6 +27,8 @@ from mitorch_service.stores.document_paths import set_at
 from mitorch_service.stores.mongo.clock import ServerClock
 from mitorch_service.stores.mongo.counts import StatusCounts
 from mitorch_service.stores.mongo.errors import asked_wait, is_dns_failure, passes, reason, unreachable_reason
+from mitorch_service.stores.mongo.query import conditions, guard, stages_of
+from mitorch_service.stores.mongo.upgrade import VERSION, upgrade
 from mitorch_service.stores.patience import repeatedly
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
@@ -54,6 +56,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "jobs": [
         [("status", 1), ("priority", 1), ("arrival", 1)],
         [("arrival", -1), ("_id", -1)],
+        [("tags", 1), ("arrival", -1), ("_id", -1)],
         [("name", 1), ("arrival", -1), ("_id", -1)],
     ],
     "datasets": [[("name", 1), ("version", -1)]],
@@ -122,7 +125,8 @@ class MongoDatabase(Primitives):
                 models = [pymongo.IndexModel(key) for key in keys]
                 models += [pymongo.IndexModel([(path, 1)], sparse=True) for path in SPARSE.get(collection, ())]
                 self._call(partial(self._db[collection].create_indexes, models))
-        self._call(self._counts.begin)
+        if self._call(self._counts.begin) < VERSION:
+            self._call(lambda: upgrade(self._db["trainings"], self._counts))
         self._prepared = True
 
     def ping(self) -> str:
@@ -162,7 +166,7 @@ class MongoDatabase(Primitives):
         yield from self._call(lambda: list(self._cursor(query)))
 
     def count(self, query: Query) -> int:
-        return self._call(lambda: self._db[query.collection].count_documents(_where(query)))
+        return self._call(lambda: self._db[query.collection].count_documents(conditions(query)))
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
         if job_id is None:
@@ -175,7 +179,7 @@ class MongoDatabase(Primitives):
     def change(self, change: Guarded) -> dict[str, Any] | None:
         document = self._call(
             lambda: self._db[change.collection].find_one_and_update(
-                _guard(change.id, change.expect), {"$set": dict(change.set)}, projection={"config": 0}
+                guard(change.id, change.expect), {"$set": dict(change.set)}, projection={"config": 0}
             )
         )
         if document is None:
@@ -196,7 +200,7 @@ class MongoDatabase(Primitives):
                 made += [self.change(change) is not None for change in group]  # returns the status before
                 continue
             writes = [
-                pymongo.UpdateOne(_guard(change.id, change.expect), {"$set": {**change.set, "write_mark": mark}})
+                pymongo.UpdateOne(guard(change.id, change.expect), {"$set": {**change.set, "write_mark": mark}})
                 for change in group
             ]
             self._call(partial(_write_each, collection, writes))
@@ -234,8 +238,8 @@ class MongoDatabase(Primitives):
         return (text, ObjectId(text)) if ObjectId.is_valid(text) else (text,)
 
     def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
-        guard, status = _guard(id, expect), {"status": 1}
-        document = self._call(lambda: self._db[collection].find_one_and_delete(guard, projection=status))
+        where, status = guard(id, expect), {"status": 1}
+        document = self._call(lambda: self._db[collection].find_one_and_delete(where, projection=status))
         if document is not None and collection == "trainings":
             self._counts.add({str(document.get("status")): -1})
         return document is not None
@@ -250,7 +254,7 @@ class MongoDatabase(Primitives):
             self._call(partial(self._db[records].bulk_write, ranges, ordered=False))
         removed = 0
         for (collection, status), same in groupby(removals, key=lambda removal: (removal.collection, removal.status)):
-            deletes = [pymongo.DeleteOne(_guard(removal.id, removal.expect)) for removal in same]
+            deletes = [pymongo.DeleteOne(guard(removal.id, removal.expect)) for removal in same]
             gone = self._delete_each(collection, deletes)
             self._counts.add({status: -gone} if collection == "trainings" else {})
             removed += gone
@@ -263,11 +267,11 @@ class MongoDatabase(Primitives):
     def explain(self, query: Query) -> QueryPlan:
         plan = self._call(lambda: self._cursor(query).explain())
         text = str(plan)
-        stages = set(_stages(plan["queryPlanner"]["winningPlan"]))
+        stages = set(stages_of(plan["queryPlanner"]["winningPlan"]))
         return QueryPlan(uses_index="COLLSCAN" not in stages, sorts="SORT" in stages, text=text)
 
     def _cursor(self, query: Query) -> Any:
-        where = _where(query)
+        where = conditions(query)
         projection = dict.fromkeys(query.without, 0) or None
         cursor = self._db[query.collection].find(where, projection)
         if query.order:
@@ -376,41 +380,3 @@ def _write_each(collection: Any, writes: Sequence[Any]) -> None:
         refused = [one for one in error.details["writeErrors"] if passes([one])]
         if error.details.get("writeConcernErrors") or refused:
             raise
-
-
-def _guard(id: object, expect: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
-    return {"_id": id, **{path: {"$in": list(values)} for path, values in expect.items()}}
-
-
-def _where(query: Query) -> dict[str, Any]:
-    where: dict[str, Any] = {
-        path: {"$in": list(value)} if isinstance(value, tuple) else value for path, value in query.where.items()
-    }
-    if query.between is not None:
-        path, low, high = query.between
-        where[path] = {"$gte": low, "$lt": high}
-    if query.after is not None:
-        where |= _behind(query.order, query.after)
-    return where
-
-
-def _behind(order: Sequence[tuple[str, int]], after: tuple[Any, Any]) -> dict[str, Any]:
-    """Documents behind `after` in an order of two fields of one direction: the row comparison that MongoDB lacks.
-
-    The range on the first field looks redundant, but without it the engine reads the index from its beginning.
-    """
-    (first, sign), (second, _) = order
-    beyond, value = ("$gt" if sign > 0 else "$lt"), after[0]
-    return {
-        first: {f"{beyond}e": value},
-        "$or": [{first: {beyond: value}}, {first: value, second: {beyond: after[1]}}],
-    }
-
-
-def _stages(plan: Mapping[str, Any]) -> Iterator[str]:
-    yield plan.get("stage", "")
-    if plan.get("blockingSort"):  # how the gateway of our tests reports a sort
-        yield "SORT"
-    for child in [plan.get("inputStage"), plan.get("queryPlan"), *plan.get("inputStages", [])]:
-        if isinstance(child, Mapping):
-            yield from _stages(child)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from mitorch_service.stores.requests import Collection, Query
 from mitorch_service.stores.sqlite.schema import TABLES
-
-_TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
+from mitorch_service.stores.sqlite.tags import TAG_TABLES
 
 
 def column_names(collection: Collection) -> list[str]:
@@ -17,15 +15,12 @@ def column_names(collection: Collection) -> list[str]:
     return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
 
 
-def tag_rows(training: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Returns the rows of a training in the table of tags."""
-    tags, arrival = training.get("tags"), training.get("arrival")
-    return [(tag, arrival, training["_id"]) for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-
-
 def source_of(query: Query) -> str:
     """Returns the tables that a query reads."""
-    return _TAGGED if "tags" in query.where else query.collection
+    table = query.collection
+    if "tags" not in query.where:
+        return table
+    return f"{TAG_TABLES[table]} AS tagged CROSS JOIN {table} ON {table}._id = tagged._id"
 
 
 def query_columns(query: Query) -> dict[str, str]:

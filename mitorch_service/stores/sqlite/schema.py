@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,30 @@ _NAMES = tuple(
     )
 )
 _CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+_OLD_PAUSES = (  # paused trials were stored as pruned; a body with NaN is no JSON to SQLite, and is only read as paused
+    """UPDATE trainings SET status = 'paused', body = json_patch(body, json_object('status', 'paused', 'status_times',
+    json_object('pruned', NULL, 'paused',
+        coalesce(json_extract(body, '$.status_times.paused'), json_extract(body, '$.status_times.pruned')))))
+    WHERE status = 'pruned' AND CASE WHEN json_valid(body)
+        THEN coalesce(json_extract(body, '$.trial.pause_at'), json_extract(body, '$.trial.until')) END IS NOT NULL""",
+)
+_JOB_TAGS = (
+    """CREATE TABLE IF NOT EXISTS job_tags (
+    tag TEXT, arrival INTEGER, _id TEXT, PRIMARY KEY (tag, arrival, _id)
+) WITHOUT ROWID""",
+    """INSERT OR IGNORE INTO job_tags SELECT tag.value, jobs.arrival, jobs._id FROM jobs,
+    json_each(CASE WHEN json_valid(jobs.body) THEN jobs.body ELSE '{}' END, '$.tags') AS tag WHERE tag.type = 'text'""",
+)
 # version -> what it adds to the one before
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS}
+_NEW_IN = {
+    2: _RUNGS,
+    3: _UNMERGED,
+    4: _PAUSED,
+    5: _PAUSED_STATUS,
+    6: _NAMES,
+    7: _CONTROLLERS,
+    8: (*_OLD_PAUSES, *_JOB_TAGS),
+}
 
 DDL = (
     """CREATE TABLE trainings (
@@ -125,6 +147,7 @@ DDL = (
     *_PAUSED,
     *_CONTROLLERS,
     *_NAMES,
+    *_JOB_TAGS,
 )
 
 

@@ -18,8 +18,9 @@ from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal, StoredDocument
 from mitorch_service.stores.salvage import check_status, parse_document, salvage_document
 from mitorch_service.stores.sqlite.connection import SqliteConnection
-from mitorch_service.stores.sqlite.query import column_names, conditions_of, query_columns, source_of, tag_rows
+from mitorch_service.stores.sqlite.query import column_names, conditions_of, query_columns, source_of
 from mitorch_service.stores.sqlite.schema import TABLES
+from mitorch_service.stores.sqlite.tags import add_tags, remove_tags, tag_rows
 
 _CHECKPOINT_MILLISECONDS = 2000  # while it waits for readers nobody can write
 _INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
@@ -66,16 +67,14 @@ class SqliteDatabase(Primitives):
             id = document["_id"]
             if id not in rows:
                 rows[id] = tuple(self._row(collection, document).values())
-                tags[id] = tag_rows(document) if collection == "trainings" else []
+                tags[id] = tag_rows(collection, document)
         with self._connection.transaction():
             for id in self._present(collection, list(rows)):
                 del rows[id], tags[id]
             names = column_names(collection)
             sql = f"INSERT INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
             self._connection.db.executemany(sql, rows.values())
-            self._connection.db.executemany(
-                "INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", chain.from_iterable(tags.values())
-            )
+            add_tags(self._connection.db, collection, chain.from_iterable(tags.values()))
         return len(rows)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
@@ -177,7 +176,7 @@ class SqliteDatabase(Primitives):
             return None
         columns, apart = TABLES[change.collection].columns, TABLES[change.collection].apart
         before = {path: value_at(document, path) for path in columns}
-        tagged = tag_rows(document) if change.collection == "trainings" and "tags" in change.set else None
+        tagged = tag_rows(change.collection, document) if "tags" in change.set else None
         try:
             for path, value in change.set.items():
                 set_at(document, path, value)
@@ -192,8 +191,8 @@ class SqliteDatabase(Primitives):
         values = (to_text(document), *row.values(), change.id)
         self._connection.db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
         if tagged is not None:
-            self._untag(tagged)
-            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
+            remove_tags(self._connection.db, change.collection, tagged)
+            add_tags(self._connection.db, change.collection, tag_rows(change.collection, document))
         return document
 
     def _try_change(self, change: Guarded) -> bool:
@@ -222,8 +221,7 @@ class SqliteDatabase(Primitives):
         sets = ", ".join(f"{name} = excluded.{name}" for name in row if name != "_id")
         sql = f"INSERT INTO {collection} ({names}) VALUES ({marks}) ON CONFLICT (_id) DO UPDATE SET {sets}"
         self._connection.db.execute(sql, tuple(row.values()))
-        if collection == "trainings":
-            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
+        add_tags(self._connection.db, collection, tag_rows(collection, document))
 
     def _row(self, collection: Collection, document: Mapping[str, Any]) -> dict[str, Any]:
         table = TABLES[collection]
@@ -268,12 +266,8 @@ class SqliteDatabase(Primitives):
         if document is None or not guard_holds(document, expect):
             return False
         self._connection.db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
-        if collection == "trainings":
-            self._untag(tag_rows(document))
+        remove_tags(self._connection.db, collection, tag_rows(collection, document))
         return True
-
-    def _untag(self, rows: Sequence[tuple[str, Any, Any]]) -> None:
-        self._connection.db.executemany("DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?", rows)
 
     def _read(self, collection: Collection, id: object) -> StoredDocument | None:
         """The document without what is stored apart. Raises BrokenDocument if its text is none."""

@@ -12,12 +12,14 @@ import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import SettingsError, StoreError, StoreUnavailable
+from mitorch_service.insights.service_status import read_status
+from mitorch_service.models.dataset import SasToken
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.operations.diagnosis import Finding, Openers, diagnose
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend
-from tests.samples import a_training, an_attempt
+from tests.samples import a_dataset, a_training, an_attempt
 
 
 def findings(database: Store, folder: Path, seconds: float = 60.0, **openers: Any) -> dict[str, Finding]:
@@ -96,3 +98,15 @@ def test_what_cannot_be_written_and_that_no_controller_passes_is_told_with_its_t
     assert "the disk is full" in found["runs on local"].text
     assert "no controller has made a pass yet" in found["controller"].text
     assert not any(found[name].ok for name in ("temporary folder", "runs on local", "controller"))
+
+
+def test_a_data_set_whose_token_has_expired_is_told_with_its_time(store: Store, tmp_path: Path) -> None:
+    url = "https://acct.blob.core.windows.net/c/train.txt"
+    tokens = [SasToken(url=url, token="se=2026-01-02T03:04:05Z&sig=hush")]
+    store.datasets.add_dataset(a_dataset().model_copy(update={"sas_tokens": tokens}))
+    store.queue.add_trainings([a_training()])
+    found = findings(store, tmp_path)["data set digits:1"]
+    remedy = "register this version again with a new one (midataset register)"
+    assert (found.ok, found.text) == (False, f"the SAS token of {url} expired on 2026-01-02 03:04 UTC; {remedy}")
+    status = read_status(store, {}, datetime.now(UTC))
+    assert status.withheld == {"digits:1": found.text}

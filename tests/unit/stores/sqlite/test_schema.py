@@ -8,7 +8,7 @@ from pathlib import Path
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite.schema import VERSION, statements
 from mitorch_service.stores.sqlite.store import SqliteStore
-from tests.samples import a_job, a_training
+from tests.samples import a_job, a_training, a_trial
 
 
 def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
@@ -60,6 +60,27 @@ def test_the_names_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_pa
     store = SqliteStore(path)
     assert store.trainings.find_named("first") == [("training", training.id)]
     assert store.trainings.find_named("sweep") == [("job", job.id)]
+    store.close()
+
+
+def test_the_tags_of_jobs_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_path: Path) -> None:
+    path, jobs = tmp_path / "test.db", [a_job(tags=["team=a", "x=1"]), a_job(), a_job(tags=["team=a"])]
+    store = SqliteStore(path)
+    for job in jobs:
+        store.jobs.add_job(job)
+    trial = a_trial(jobs[0].id, 0, status=TrainingStatus.PRUNED)
+    store.queue.add_trainings([trial])
+    store.close()
+    with sqlite3.connect(path) as old:
+        old.execute("DROP TABLE job_tags")
+        old.execute('UPDATE jobs SET body = \'{"tags": ["team=a"\' WHERE _id = ?', (jobs[2].id,))
+        old.execute("UPDATE trainings SET body = '{' WHERE _id = ?", (trial.id,))
+        old.execute("PRAGMA user_version = 7")
+    old.close()
+    store = SqliteStore(path)
+    assert [job.id for job in store.jobs.tagged_jobs("team=a")] == [jobs[0].id]
+    assert [job.id for job in store.jobs.tagged_jobs("x=1")] == [jobs[0].id]
+    assert store.trainings.count_trainings() == {"pruned": 1}
     store.close()
 
 

@@ -21,7 +21,9 @@ def find_runs(path: Path, options: ReadOptions) -> Iterator[FoundRun]:
     file of its project."""
     for file in [path] if path.is_file() else [*sorted(path.glob("*.db")), *sorted(path.glob("*.parquet"))]:
         tables = _open(file)
-        for id, name in tables.runs() if tables is not None else ():
+        if tables is None:
+            continue
+        for id, name in tables.runs():
             read = partial(_read, tables, id, name, options)
             yield FoundRun(f"{file}, run {name}", f"{file.stem}/{id}", read)
 

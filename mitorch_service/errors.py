@@ -78,6 +78,15 @@ class AmbiguousId(MiTorchError):
         super().__init__(f"The id {prefix!r} fits more than one: {', '.join(candidates)}. Give more characters of it.")
 
 
+class AmbiguousName(MiTorchError):
+    """Several documents have this name, and one is asked for."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        super().__init__(f"The name {name!r} is that of more than one: {', '.join(ids)}. Give the id of one.")
+
+
 class AlreadyExists(MiTorchError):
     """A unique name is already used."""
 

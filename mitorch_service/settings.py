@@ -237,9 +237,9 @@ def _path(variable: str, text: str) -> Path:
         raise SettingsError(variable, "the path contains the character NUL", "Remove it.")
     try:
         return Path(text).expanduser().absolute()
-    except RuntimeError as error:
+    except RuntimeError:  # which says no more
         shown = text.partition("/")[0]
-        raise SettingsError(variable, f"{shown} is no home folder of this machine", "Write the whole path.") from error
+        raise SettingsError(variable, f"{shown} is no home folder of this machine", "Write the whole path.") from None
 
 
 def _group_id(name: str) -> int | None:
@@ -338,7 +338,7 @@ def _clusters(environ: Mapping[str, str]) -> tuple[ClusterConfig, ...]:
     if not text:
         return (_azureml_from_variables(environ) or LocalCluster(name="local"),)
     data = _cluster_list(text)
-    clusters = tuple(_cluster(variable, f"{number}.", entry, environ) for number, entry in enumerate(data))
+    clusters = tuple(_cluster(variable, f"[{number}].", entry, environ) for number, entry in enumerate(data))
     names = [cluster.name for cluster in clusters]
     if not clusters or len(set(names)) != len(names):
         raise SettingsError(variable, "needs one cluster or more, each with its own name", _LOCAL_REMEDY)

@@ -14,6 +14,7 @@ from mitorch_service.stores.transitions import change_training, ended_attempt, s
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
+_SUBMIT_AGAIN = "Submit it again instead."
 _PRESUMED = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
 
 
@@ -130,16 +131,17 @@ class QueueVerbs(Verbs):
             "error": None,
             **({"trial.pause_at": None} if to_its_end else {}),
         }
-        remedy = "Only failed, canceled, pruned, paused and diverged trainings can; submit it again instead."
         if row.imported_from is not None:
             remedy = "Nothing here can run it: submit a config or script of your own."
             raise NotAllowed("training", training_id, f"imported from {row.imported_from.system}", "retried", remedy)
         if row.attempt >= MAX_ATTEMPTS:
-            raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", remedy)
+            raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", _SUBMIT_AGAIN)
         expect = {"attempt": (row.attempt,)}
         change = change_training(training_id, RETRYABLE, TrainingStatus.NEW, at, expect, changes)
         if self._database.change(change) is None:
-            raise NotAllowed("training", training_id, self._get_row(training_id).status, "retried", remedy)
+            status = self._get_row(training_id).status
+            remedy = "It has not ended." if status in OPEN else _SUBMIT_AGAIN
+            raise NotAllowed("training", training_id, status, "retried", remedy)
 
     def set_priority(self, training_id: str, priority: int) -> None:
         """Changes the place in the queue. Raises NotFound; NotAllowed if the training has ended."""

@@ -101,7 +101,7 @@ def _without_passwords(clusters: str) -> list[dict[str, Any]]:
     for number, cluster in enumerate(listed):
         if "auth" in cluster and cluster["auth"] != {"env": _PRINCIPAL}:
             remedy = f'Write {{"env": "{_PRINCIPAL}"}} and export that, or leave auth out for the app\'s own identity.'
-            raise SettingsError("--clusters", f"{number}.auth: would show a password, or is not passed on", remedy)
+            raise SettingsError("--clusters", f"[{number}].auth: would show a password, or is not passed on", remedy)
     return listed
 
 

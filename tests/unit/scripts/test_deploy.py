@@ -187,8 +187,8 @@ def test_inputs_that_are_wrong_are_named(
 @pytest.mark.parametrize(
     ("cluster", "problem"),
     [
-        ({**CLUSTER, "auth": f"tenant:id:{SECRET}"}, "0.auth: would show a password"),
-        ({**CLUSTER, "auth": {"env": "OTHER"}}, "0.auth: would show a password, or is not passed on"),
+        ({**CLUSTER, "auth": f"tenant:id:{SECRET}"}, "[0].auth: would show a password"),
+        ({**CLUSTER, "auth": {"env": "OTHER"}}, "[0].auth: would show a password, or is not passed on"),
         ({"name": "here", "kind": "local"}, "here is of kind local"),
         ({**CLUSTER, "workspce": "x"}, "workspce"),
     ],

@@ -13,6 +13,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.imported import ImportedFrom
 from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import ACTIVE, ENDED, AttemptOutcome, TrainingStatus
 
@@ -197,6 +198,7 @@ class TrainingRow(Document):
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
     announce_end: bool | None = Field(None, exclude_if=_is_none)  # whether a webhook is to be told of its end
+    imported_from: ImportedFrom | None = Field(None, exclude_if=_is_none)  # set if another system ran it
 
     _old_pause = model_validator(mode="before")(_read_old_pause)
 

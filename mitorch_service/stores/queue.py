@@ -123,7 +123,7 @@ class QueueVerbs(Verbs):
 
     def retry_training(self, training_id: str, at: datetime, to_its_end: bool = False) -> None:
         """Puts an ended training back to `new`, with fresh budgets; with `to_its_end` a trial pauses no more. Raises
-        NotFound; NotAllowed if it is completed, has not ended, or was tried too often."""
+        NotFound; NotAllowed if it is completed, has not ended, was imported, or was tried too often."""
         row = self._get_row(training_id)
         changes = {
             "cancel_requested_at": None,
@@ -132,6 +132,9 @@ class QueueVerbs(Verbs):
             "error": None,
             **({"trial.pause_at": None} if to_its_end else {}),
         }
+        if row.imported_from is not None:
+            remedy = "Nothing here can run it: submit a config or script of your own."
+            raise NotAllowed("training", training_id, f"imported from {row.imported_from.system}", "retried", remedy)
         if row.attempt >= MAX_ATTEMPTS:
             raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", _SUBMIT_AGAIN)
         expect = {"attempt": (row.attempt,)}

@@ -66,6 +66,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "id prefix": find_by_prefix,
     "counts": lambda store: store.trainings.count_trainings(),
     "counts of a job": lambda store: store.trainings.count_trainings(JOB),
+    "imported": lambda store: store.imports.imported([new_id(), new_id()]),
     "curve": lambda store: store.runs.curve(new_id()),
     "last record of a curve": lambda store: store.runs.last_result(new_id()),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),

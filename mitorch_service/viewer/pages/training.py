@@ -125,6 +125,20 @@ def _facts(training: Training) -> Mapping[str, object]:
         "Submitted by": training.submitted_by,
         "Resources": ", ".join(f"{name} {value}" for name, value in resources.items()) or None,
         "Retries": training.max_retries or None,
+        **_origin(training),
+    }
+
+
+def _origin(training: Training) -> Mapping[str, object]:
+    """The run of another system that it was imported from, and what of it is not here."""
+    origin = training.imported_from
+    if origin is None:
+        return {}
+    return {
+        "Imported from": origin,
+        "Read from": origin.place,
+        "Renamed": ", ".join(origin.renamed) or None,
+        "Left out": "; ".join(origin.left_out) or None,
     }
 
 

@@ -50,6 +50,15 @@ class InvalidInput(MiTorchError):
         super().__init__("\n  ".join([*lines, *map(str, self.problems)]))
 
 
+class InvalidFilter(InvalidInput):
+    """A filter of trainings cannot be understood. `position`: of the word in the filter, counted from 0."""
+
+    def __init__(self, word: str, position: int, problem: str) -> None:
+        self.word = word
+        self.position = position
+        super().__init__("filter", [Problem(f"{word} (character {position + 1})", problem)])
+
+
 class SettingsError(MiTorchError):
     """A setting (an environment variable) is invalid."""
 
@@ -151,6 +160,17 @@ class QueryTimedOut(StoreError):
         super().__init__(
             where, f"a query took longer than {seconds:g} s", "Ask for less: filter by status, job or data set."
         )
+
+
+class ServerError(MiTorchError):
+    """A viewer's API could not answer a call of the Python client; repeating it would not help."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"Viewer {where}: {problem}. {remedy}".strip())
+
+
+class ServerUnavailable(ServerError):
+    """A viewer cannot be reached now; the same call may succeed later."""
 
 
 class ArtifactError(MiTorchError):

@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    InstanceOf,
     SecretStr,
     ValidationError,
     field_validator,
@@ -30,17 +31,17 @@ from mitorch_service.database_uri import checked_uri
 from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import FileAccess
 from mitorch_service.known_secrets import know, know_only, secrets_of_credential, secrets_of_environment
+from mitorch_service.webhook_settings.entry_checks import SECRET_VARIABLE, VARIABLE
+from mitorch_service.webhook_settings.webhook import Webhook
+from mitorch_service.webhook_settings.webhook_list import read_webhooks, secret_variables
 from mitorch_service.wording.input_problem import input_problem
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 _USER_CHARACTERS = 200
-# They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS names.
+# They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS and MITORCH_WEBHOOKS name.
 _SECRETS = (
-    "MITORCH_DB_URI",
-    "MITORCH_STORAGE_URL",
-    "MITORCH_CLUSTERS",
-    "MITORCH_AML_AUTH",
-    "MITORCH_VIEWER_TOKEN",
+    *("MITORCH_DB_URI", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS", "MITORCH_AML_AUTH"),
+    *("MITORCH_VIEWER_TOKEN", VARIABLE, SECRET_VARIABLE),
 )
 
 
@@ -168,6 +169,7 @@ class Settings(BaseModel):
     database_given: bool = False  # False: no variable says where the database is
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
     shared_group: int | None = None  # the id of the group that may read and write our files; None: nobody else may
+    webhooks: tuple[InstanceOf[Webhook], ...] = ()  # where notifications are posted
     secret_variables: tuple[str, ...] = ()  # the variables that hold addresses and passwords, for no script to see
 
     @property
@@ -213,7 +215,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
         shared_group=_group_id(environ.get("MITORCH_SHARED_GROUP") or ""),
         viewer_token=environ.get("MITORCH_VIEWER_TOKEN") or None,
-        secret_variables=(*_SECRETS, *_auth_variables(environ)),
+        webhooks=read_webhooks(environ),
+        secret_variables=(*_SECRETS, *_auth_variables(environ), *secret_variables(environ)),
     )
 
 

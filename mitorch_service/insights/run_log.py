@@ -100,6 +100,8 @@ def _attempt(training: Training, number: int | None) -> Attempt | None:
 
 def _no_attempt(training: Training, number: int | None) -> NotFound:
     remedy = f"It has {len(training.attempts)}." if training.attempts else "It has not begun yet: see miquery --why."
+    if training.imported_from is not None:
+        remedy = f"It was imported from {training.imported_from.system}, which has its log."
     return NotFound(f"attempt {number} of training" if number else "log of training", training.id, remedy)
 
 

@@ -8,15 +8,17 @@ import click
 
 from mitorch_service.cli.views.pages.output import show_json, show_page, show_table
 from mitorch_service.cli.views.pages.page import Column, Lines, Page
-from mitorch_service.cli.views.query.paused_trials import counts_text
+from mitorch_service.insights.pausing import counts_text
 from mitorch_service.insights.queue import by_status
 from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
+from mitorch_service.insights.webhooks import WebhookStatus
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.wording.elapsed import duration_text
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
+_WEBHOOK_COLUMNS = (Column("webhook", 0, 12), Column("kind", 2), Column("host", 1, 12), Column("state", wraps=True))
 _WITHHELD_COLUMNS = (Column("dataset", 0, 12), Column("why", wraps=True))
 _JOB_COLUMNS = (
     Column("job"),
@@ -70,6 +72,9 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
                 for r in status.queue
             ],
         )
+    if status.webhooks:
+        hooks = [(hook.name, hook.kind, hook.host, hook.text(now)) for hook in status.webhooks]
+        show_table("webhooks", _WEBHOOK_COLUMNS, hooks)
     if status.withheld:
         show_table("data sets that cannot be read", _WITHHELD_COLUMNS, list(status.withheld.items()))
     for broken in status.unreadable:
@@ -86,6 +91,7 @@ def show_status_json(status: ServiceStatus, now: datetime) -> None:
             "queue": [row.to_document() for row in status.queue],
             "running": [row.to_document() for row in status.running],
             "controller": _controller_json(status, now),
+            "webhooks": [_webhook_json(hook) for hook in status.webhooks],
             "withheld": dict(status.withheld),
             "unreadable": [{"id": str(one.key), "reason": one.reason} for one in status.unreadable],
         }
@@ -104,6 +110,12 @@ def _controller_json(status: ServiceStatus, now: datetime) -> object:
     """The last pass of any controller, and whether another one should have been made since."""
     last = {} if status.controller is None else status.controller.model_dump(exclude={"id"})
     return {"at": None, **last, "missing": missing_controller(status.controller, now) is not None}
+
+
+def _webhook_json(hook: WebhookStatus) -> object:
+    state = hook.state.model_dump(include={"failing_since", "problem", "sent_at"})
+    counts = {"waiting": hook.waiting, "given_up": hook.given_up}
+    return {"name": hook.name, "kind": hook.kind, "host": hook.host, **counts, **state}
 
 
 def _cluster_row(name: str, cluster: ClusterStatus) -> tuple[object, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from mitorch_service.cli.views.cost import cost_fields, cost_json
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.cli.views.query.paused_trials import lineage_tables, pausing_fields
+from mitorch_service.cli.views.query.inheritance import lineage_tables
+from mitorch_service.insights.cost import cost_fields, cost_json
+from mitorch_service.insights.pausing import pausing_fields
 from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.script_fields import script_fields
 from mitorch_service.insights.training import TrainingReport, read_curve, read_training
@@ -87,8 +88,9 @@ def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, o
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
-        *cost_fields(report.cost),
+        *(cost_fields(report.cost) if training.imported_from is None else []),
         ("created", training.created_at),
+        *_import_fields(training),
         ("evaluation", training.evaluation),
         *((f"artifact {name}", address) for name, address in training.artifacts.items()),
     ]
@@ -101,6 +103,25 @@ def _progress_fields(training: Training, now: datetime) -> list[tuple[str, objec
     left = duration_text(training_remaining(training, now))
     done = f"{epochs_text(progress.epoch, training.max_epochs)} epochs done"
     return [("progress", f"{done}, about {left} left" if left else done)]
+
+
+def _import_fields(training: Training) -> list[tuple[str, object]]:
+    """The origin of an imported training, which has no attempts to show, and what of it is not here."""
+    origin = training.imported_from
+    if origin is None:
+        return []
+    ended = training.status_times.get(training.status)
+    by_step = "each epoch of the curve is one point: see its step" if origin.axis == "step" else None
+    return [
+        ("ended", ended),
+        ("parameters", training.config.get("parameters") or None),
+        ("imported from", origin),
+        ("imported", origin.imported_at),
+        ("read from", origin.place),
+        ("curve", by_step),
+        ("renamed", origin.renamed or None),
+        ("left out", "; ".join(origin.left_out) or None),
+    ]
 
 
 def _attempt_tables(attempts: Sequence[Attempt]) -> list[Table]:

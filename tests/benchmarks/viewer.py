@@ -42,11 +42,11 @@ class Page:
 
 def pages(size: Size) -> list[Page]:
     """The pages."""
-    ended, long = [size.ended(number) for number in range(100)], size.long()
+    ended, running, long = [size.ended(number) for number in range(30)], size.running(), size.long()
     where = {name: f"/trainings?where={quote(text)}" for name, text in _FILTERS.items()}
     return [
         Page("queue", ["/"], floors.QUEUE),
-        Page("training, ended", [f"/trainings/{id}" for id in ended[:30]], floors.curves_of(ended[:1])),
+        Page("training, ended", [f"/trainings/{id}" for id in ended], floors.curves_of(ended[:1])),
         Page(
             "training, running",
             [f"/trainings/{id}" for id in size.running()[:30]],
@@ -114,25 +114,19 @@ def live(server: Server, store: Store, size: Size, scale: Scale) -> None:
     """Fifty clients follow fifty running trainings, then all the same one."""
     running = size.running()
     for name, ids in (("a training each", running), ("one training", running[:1] * _FOLLOWERS)):
-        memory: list[float] = []
-        written: dict[int, float] = {}
-        addresses = [f"/api/events/curves?ids={id}" for id in ids]
-        ticks = _cpu_seconds(server)
-        with following(server.port, addresses, written) as found:
+        memory, before = [server.memory()], server.cpu_seconds()
+        with following(server.port, [f"/api/events/curves?ids={id}" for id in ids]) as found:
             begin = time.monotonic()
-            record_epochs(store, sorted(set(ids)), 8, 2.0, lambda: memory.append(server.memory()))
-            seconds = time.monotonic() - begin
-        cost = (_cpu_seconds(server) - ticks) / seconds
+            for _ in record_epochs(store, sorted(set(ids)), 8, found.written):
+                memory.append(server.memory())
+            share = (server.cpu_seconds() - before) / (time.monotonic() - begin)
         if found.problems:
             print(json.dumps({"name": f"live, {name}", "problems": found.problems[:3]}))
-        report(f"live, {_FOLLOWERS} clients, {name}: memory of the server", max(memory), "MB", scale=scale)
-        report(f"live, {_FOLLOWERS} clients, {name}: events of each", statistics.median(found.events), "", scale=scale)
-        report(f"live, {_FOLLOWERS} clients, {name}: processor", 100 * cost, "%", scale=scale)
-
-
-def _cpu_seconds(server: Server) -> float:
-    fields = open(f"/proc/{server.process}/stat").read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        who = f"live, {_FOLLOWERS} clients, {name}"
+        report(f"{who}: memory of the server", max(memory), "MB", scale=scale)
+        report(f"{who}: events of each", statistics.median(found.events), "", scale=scale)
+        report(f"{who}: from the record to the client", 1000 * statistics.median(found.seconds), "ms", scale=scale)
+        report(f"{who}: processor", 100 * share, "%", scale=scale)
 
 
 def in_browser(server: Server, size: Size, scale: Scale) -> None:

@@ -21,7 +21,8 @@ new PerformanceObserver(list => { for (const e of list.getEntries()) seen.lcp = 
 new PerformanceObserver(list => {
   for (const e of list.getEntries()) if (!e.hadRecentInput) {
     seen.cls += e.value;
-    seen.shifts.push(e.value.toFixed(4) + " " + e.sources.map(s => s.node && (s.node.id || s.node.className || s.node.nodeName)));
+    const moved = e.sources.map(({ node }) => node && (node.id || node.className || node.nodeName));
+    seen.shifts.push(e.value.toFixed(4) + " " + moved);
   }
 }).observe({type: "layout-shift", buffered: true});
 """

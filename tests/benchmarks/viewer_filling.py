@@ -130,6 +130,7 @@ def _training(size: Size, number: int, now: datetime, draw: random.Random) -> di
         "arrival": int(at.timestamp() * 1e6),
         "created_at": at,
         "status_times": {"new": at} if status == "new" else {"new": at, "running": at + 2 * _MINUTE, status: last},
+        "ended_at": last if ended else None,
         "dataset": {"name": f"set-{number % 20}", "version": 1 + number % 3},
         "name": f"{model} {number % 400}",
         "tags": [f"team={number % 20}", f"stage={'final' if number % 7 == 0 else 'try'}"],

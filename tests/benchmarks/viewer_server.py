@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, connection: http.client.HTTPConnection, address: str) -> Answer:
-        """Asks as a browser does, on a new connection, whose opening does not count: idle ones end after some seconds."""
+        """Asks as a browser does, on a new connection, whose opening does not count."""
         connection.close()
         connection.connect()
         begin = time.perf_counter()
@@ -59,6 +60,11 @@ class Server:
         """Resident megabytes now."""
         status = Path(f"/proc/{self.process}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+
+    def cpu_seconds(self) -> float:
+        """Processor time since its start."""
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What notebooks and terminals show: bounded, escaped, in one place."""
+"""The views of notebooks and terminals: bounded, escaped, in one place."""
 
 from __future__ import annotations
 

@@ -57,3 +57,25 @@ def test_made_up_requests_meet_no_bug_and_answers_are_as_documented(service: Ser
             wrong[operation.label] = str(error)[:2000]
     assert operations > 20
     assert not wrong, "\n\n".join(f"{label}\n{error}" for label, error in wrong.items())
+
+
+def test_everything_in_the_document_is_described(service: Served) -> None:
+    document = service.app.openapi()
+    missing: list[str] = []
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            label = f"{method} {path}"
+            missing += [label] * (not operation.get("summary") or not operation.get("description"))
+            missing += [f"{label} {one['name']}" for one in operation.get("parameters", ()) if not _said(one)]
+            assert operation["security"] == [{"token": []}], label
+            assert {"401", "404", "504"} <= operation["responses"].keys(), label
+    for name, schema in document["components"]["schemas"].items():
+        if name not in ("HTTPValidationError", "ValidationError"):
+            missing += [f"{name}.{field}" for field, one in schema.get("properties", {}).items() if not _said(one)]
+    assert missing == []
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+def _said(one: dict[str, Any]) -> bool:
+    """Whether it is described, or is a constant, which says itself."""
+    return bool(one.get("description") or "const" in one)

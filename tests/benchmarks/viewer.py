@@ -47,11 +47,7 @@ def pages(size: Size) -> list[Page]:
     return [
         Page("queue", ["/"], floors.QUEUE),
         Page("training, ended", [f"/trainings/{id}" for id in ended], floors.curves_of(ended[:1])),
-        Page(
-            "training, running",
-            [f"/trainings/{id}" for id in size.running()[:30]],
-            floors.curves_of(size.running()[:1]),
-        ),
+        Page("training, running", [f"/trainings/{id}" for id in running[:30]], floors.curves_of(running[:1])),
         Page("training of 1,000 epochs", [f"/trainings/{id}" for id in long[:30]], floors.curves_of(long[:1])),
         Page("trainings", ["/trainings"], floors.TABLE),
         Page("trainings, filter on an index", [where["indexed"]], floors.FAILED),
@@ -59,8 +55,8 @@ def pages(size: Size) -> list[Page]:
         Page("trainings, filter that nothing passes", [where["nothing"]]),
         Page("searches", ["/jobs"], floors.JOBS),
         Page("search", [f"/jobs/{JOB}"], floors.JOB_READS),
-        Page("compare 10", [f"/compare?ids={','.join(long[:10])}"], floors.curves_of(long[:10])),
-        Page("compare 100", [f"/compare?ids={','.join(long)}"], floors.curves_of(long)),
+        Page("compare 10", [f"/compare?ids={','.join(long[:10])}"], floors.rows_of(long[:10])),
+        Page("compare 100", [f"/compare?ids={','.join(long)}"], floors.rows_of(long)),
         Page("data sets", ["/datasets"], floors.DATASETS),
         Page("status", ["/status"]),
     ]
@@ -72,7 +68,7 @@ def routes(size: Size) -> list[Page]:
     curves = "/api/curves?measures=val_loss&ids="
     where = {name: f"/api/trainings?where={quote(text)}" for name, text in _FILTERS.items()}
     return [
-        Page("api: training", [f"/api/trainings/{size.ended(0)}"], floors.curves_of(long[:1])[:1]),
+        Page("api: training", [f"/api/trainings/{size.ended(0)}"], floors.rows_of(long[:1])),
         Page("api: curve of 1", [curves + long[0]], floors.curves_of(long[:1])),
         Page("api: curves of 10", [curves + ",".join(long[:10])], floors.curves_of(long[:10])),
         Page("api: curves of 100", [curves + ",".join(long)], floors.curves_of(long)),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mitorch_service.controller.observe.cost import training_cost
@@ -39,6 +40,7 @@ _TABLE_ROWS = 200
 _MISTAKES = 24
 _EPOCHS_SHOWN = 12
 _PREDICTIONS = 20_000  # rows that are looked at
+SmallCurve = tuple[str, Mapping[str, object], Markup]
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,12 @@ def page_title(training: Training) -> str:
     return f"{training.status}{of} · {training.name or training.id[:8]}"
 
 
-def _small_curves(
-    measures: Sequence[str], results: Sequence[EpochResult]
-) -> list[tuple[str, Mapping[str, object], object]]:
+def _small_curves(measures: Sequence[str], results: Sequence[EpochResult]) -> list[SmallCurve]:
     """Each chart that the page's script draws, as a picture: its title, the last value of each line, the lines."""
     x, charts = [float(result.epoch) for result in results], dict[str, list[str]]()
     for name in measures:
         charts.setdefault("loss" if name in ("train_loss", "val_loss") else name, []).append(name)
-    found = []
+    found: list[SmallCurve] = []
     for title, names in charts.items():
         lines = [[value_of(result, name) for result in results] for name in names]
         last = {name: y[-1] for name, y in zip(names, lines, strict=True)}

@@ -22,7 +22,7 @@ from tests.benchmarks import viewer_floors as floors
 from tests.benchmarks.measuring import Scale, percentile, report, timed
 from tests.benchmarks.viewer_browser import chromium, view
 from tests.benchmarks.viewer_filling import JOB, Size, arguments, service
-from tests.benchmarks.viewer_followers import following, record_epochs
+from tests.benchmarks.viewer_followers import following, reads_a_second, record_epochs
 from tests.benchmarks.viewer_server import Answer, Server, serving
 
 _WARM = 3
@@ -172,6 +172,9 @@ def main() -> None:
                 first_bytes(server, page, driver, scale)
         if given.only in "live":
             live(server, store, size, scale)
+            one = f"/api/events/curves?ids={size.running()[0]}"
+            reads = reads_a_second(database, one, _FOLLOWERS, 5.0)
+            report(f"live, {_FOLLOWERS} clients, one training: queries", reads, "1/s", scale=scale)
         if given.only in "browser":
             in_browser(server, size, scale)
         report("server at the end: memory", server.memory(), "MB", scale=scale)

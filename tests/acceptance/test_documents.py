@@ -23,6 +23,7 @@ from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING
 from tests.documents import ROOT, block
 from tests.warm.command import with_warm_commands
+from tests.webhook_receiver import SECRET, receiving
 
 RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
@@ -269,3 +270,20 @@ def test_pruning(reader: Machine) -> None:
     shell(reader, block("docs/operations.md", "micontrol prune"), reader.folder)
     assert reader.run("query", training).code == 1
     assert training in gzip.decompress((reader.folder / "old.jsonl.gz").read_bytes()).decode()
+
+
+def test_webhooks(bare_machine: Machine) -> None:
+    verifier: dict[str, Any] = {}
+    exec(block("docs/notifications.md", "import base64"), verifier)
+    with receiving() as receiver:
+        commands = block("docs/notifications.md", "export MITORCH_WEBHOOK_SECRET")
+        commands = commands.replace("https://ops.example/hooks/mitorch", f"http://127.0.0.1:{receiver.port}/hooks")
+        out = shell(bare_machine, f"{commands}echo $MITORCH_WEBHOOK_SECRET")
+    answer, secret = out.splitlines()
+    assert answer == "json (json, 127.0.0.1): ok"
+    (one,) = receiver.received
+    assert one.json()["type"] == "test"
+    assert verifier["is_genuine"](one.headers, one.body, secret)
+    assert not verifier["is_genuine"](one.headers, one.body + b" ", secret)
+    assert not verifier["is_genuine"](one.headers, one.body, SECRET)
+    assert not verifier["is_genuine"]({**one.headers, "webhook-timestamp": "1"}, one.body, secret)

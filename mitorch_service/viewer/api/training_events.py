@@ -1,4 +1,4 @@
-"""What happens to a training, as it happens: its state, and the lines that its log grows by."""
+"""The events of a training as they happen: changes of its state, and the lines that its log grows by."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class LocalConnection(Connection):
     def status(self) -> StatusDetails:
         now = self._clock()
         prices = {one.name: one.price for one in self._settings.clusters}
-        return status_details(read_status(self._store, self._backends, now), prices, {}, now)
+        return status_details(read_status(self._store, self._backends, now, self._settings.webhooks), prices, {}, now)
 
     def submit(self, written: Written, options: Options, dry_run: bool) -> SubmissionDetails:
         from mitorch_service.insights.explanation import explanation, explanation_json  # loads the searches

@@ -23,13 +23,8 @@ QUERY_SECONDS = 2.0  # of the database for one request
 
 @dataclass
 class Context:
-<<<<<<< HEAD
-    """The things that a request works with. A store of SQLite has one connection: each thread gets its own, so that a
-    long query holds up nobody else."""
-=======
     """The means of a request. A store of SQLite has one connection: each thread gets its own, so that a long query
     holds up nobody else."""
->>>>>>> main
 
     settings: Settings
     open_store: Callable[[], Store]

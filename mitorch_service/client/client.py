@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mitorch_service.client.connection import Connection, Options, Written
 from mitorch_service.client.progress import open_progress
@@ -52,11 +52,21 @@ class Client:
         self._connection = _connect(url, token)
 
     @classmethod
-    def over(cls, connection: Connection) -> Client:
+    def over(cls, connection: Connection) -> Self:
         """A client over a connection that is open."""
         client = cls.__new__(cls)
         client._connection = connection
         return client
+
+    def close(self) -> None:
+        """Closes the database; a ``with`` block does so at its end. The client is of no use afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def submit(
         self,

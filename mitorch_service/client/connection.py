@@ -77,6 +77,10 @@ class Connection(ABC):
     """Reads and orders. Both kinds return the same values and raise the same errors: NotFound, AmbiguousId, NotAllowed,
     InvalidInput, StoreError, StoreUnavailable. Credentials are masked."""
 
+    def close(self) -> None:
+        """Gives back what is open. The connection is of no use afterwards."""
+        return
+
     @abstractmethod
     def find(self, key: str) -> tuple[Kind, str]:
         """Returns the kind and whole id of what a person names. Raises NotFound, AmbiguousId."""

@@ -83,6 +83,10 @@ class LocalConnection(Connection):
     def _artifacts(self) -> ArtifactStore:
         return wiring.open_artifacts(self._settings)
 
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
     def find(self, key: str) -> tuple[Kind, str]:
         return look_up_one(self._store, key)
 

@@ -69,6 +69,13 @@ class Context:
             store = self._local.store = self.open_store()
         return store
 
+    def close(self) -> None:
+        """Closes the store that all threads share; those of threads are closed with them."""
+        with self._lock:
+            if self._shared is not None:
+                self._shared.close()
+                self._shared = None
+
     @contextmanager
     def apart(self) -> Iterator[Store]:
         """A store for a thread of the background, which ends soon: its connection is closed at the end."""

@@ -74,7 +74,7 @@ def test_a_notebook_updates_one_output(states: tuple[Training, Job], monkeypatch
 
     shell = SimpleNamespace(kernel=object())
     ipython = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=display))
-    monkeypatch.setitem(sys.modules, "IPython", ipython)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
     progress = open_progress(True)
     for _ in range(3):
         progress.show(states[0])

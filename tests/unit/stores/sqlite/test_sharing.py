@@ -235,7 +235,7 @@ def test_the_doctor_finds_a_database_that_cannot_be_written(database: Path) -> N
 
 
 def test_a_file_that_the_first_write_creates(tmp_path: Path) -> None:
-    """Until then it reads as an empty one, and another process's file is seen once it is there."""
+    """It reads as an empty one until then; a file that another process has made is seen once it is there."""
     path = tmp_path / "below" / "mitorch.db"
     late = [SqliteStore(path, created_late=True) for _ in range(2)]
     with closing(late[0]) as store, closing(late[1]) as other:

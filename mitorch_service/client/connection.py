@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from mitorch_service.insights.details.dataset_details import DatasetDetails
-from mitorch_service.insights.details.job_details import JobDetails, LeaderboardDetails
+from mitorch_service.insights.details.job_details import JobDetails, JobRow, LeaderboardDetails
 from mitorch_service.insights.details.status_details import StatusDetails
 from mitorch_service.insights.details.table_details import TableDetails
 from mitorch_service.insights.details.training_details import CurveDetails, TrainingDetails
@@ -92,6 +92,10 @@ class Connection(ABC):
     @abstractmethod
     def job(self, id: str) -> JobDetails:
         """Reads a search. Raises NotFound."""
+
+    @abstractmethod
+    def jobs(self, limit: int, name: str | None) -> list[JobRow]:
+        """Reads the first searches, at most 1,000: active ones by priority, then the newest."""
 
     @abstractmethod
     def curve(self, id: str, after: int) -> CurveDetails:

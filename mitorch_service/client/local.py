@@ -23,8 +23,10 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.insights.details.dataset_details import DatasetDetails, dataset_list
 from mitorch_service.insights.details.job_details import (
     JobDetails,
+    JobRow,
     LeaderboardDetails,
     job_details,
+    job_rows,
     leaderboard_details,
 )
 from mitorch_service.insights.details.status_details import StatusDetails, status_details
@@ -95,6 +97,9 @@ class LocalConnection(Connection):
 
     def job(self, id: str) -> JobDetails:
         return job_details(self._store, id, self._clock())
+
+    def jobs(self, limit: int, name: str | None) -> list[JobRow]:
+        return job_rows(self._store, limit, name)
 
     def curve(self, id: str, after: int) -> CurveDetails:
         return curve_details(self._store, id, after, _EPOCHS)

@@ -74,6 +74,13 @@ class TestClient:
         assert values == sorted(values, reverse=True) and job.best_value == values[0]
         assert client.leaderboard(job.id, limit=2).trials == job.leaderboard.trials[:2]
 
+    def test_searches_are_listed(self, client: Client, service: Served) -> None:
+        (job,) = client.jobs()
+        assert (job.id, job.status, job.max_trials, job.counts["new"]) == (service.job, "running", 60, 1)
+        assert client.jobs(name="lr and model") == [job] and client.jobs(name="other") == []
+        with pytest.raises(InvalidInput, match="from 1 to 1000"):
+            client.jobs(0)
+
     def test_a_query_is_that_of_miquery(self, client: Client, service: Served) -> None:
         table = client.query("status:completed", sort="-val_loss", columns=["name", "val_loss", "created"], limit=5)
         assert len(table) == 5 and set(table.records().__next__()) >= {"id", "name", "metric.val_loss", "created"}

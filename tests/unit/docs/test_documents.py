@@ -37,7 +37,7 @@ _MODULE = re.compile(r"(?:mitorch_service|tests|scripts)(?:\.[a-z_0-9]+)+")
 _PLACEHOLDER = re.compile(r"NAME|\*|…")
 _ENTRY_POINTS = {"mitorch_service.models", "mitorch_service.tasks", "mitorch_service.augmentations"}
 _PROGRAM = re.compile(r"^(?:mi(?:submit|query|dataset|control|train|test|run)|mitorch)(?=\s|$)")
-_IN_CODE = re.compile(r"(?:^|\.venv/bin/|\$\()((?:mi[a-z]+|mitorch)(?=\s|$)[^>)]*)")
+_IN_CODE = re.compile(r"(?:^|\.venv/bin/|\$\()((?:mi[a-z]+|mitorch)(?=\s|$)(?:'[^']*'|[^>)'])*)")
 _BY_NAME = pytest.mark.parametrize("path", DOCUMENTS, ids=documents.name_of)
 
 

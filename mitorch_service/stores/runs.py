@@ -28,6 +28,7 @@ class RunEnd:
     job_id: str | None = None  # with `trial_values`: whose front they belong to
     reason: str | None = None
     kept: bool = False  # whether its work is on the machine, to be delivered by the next attempt there
+    of_data: bool = False  # whether its data set's storage refused it
 
 
 _PAGE = 1000
@@ -71,12 +72,7 @@ class RunVerbs(Verbs):
         """Stores an epoch's result (a repeat overwrites it) and shows it as the training's progress. Returns whether
         the run was asked to stop. Raises StaleAttempt."""
         progress = _progress(result, max_epochs)
-        document = {
-            "_id": _result_id(training_id, result.epoch),
-            "training_id": training_id,
-            "attempt": attempt,
-            **result.to_document(),
-        }
+        document = result_document(training_id, attempt, result)
         change = _sign_of_life(training_id, attempt, None, {}, {"progress": progress.to_document()})
         after = self._database.change_then_put(change, "training_results", document, fence="attempt")
         if after is None:
@@ -119,9 +115,9 @@ class RunVerbs(Verbs):
 
     def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
         """Ends an attempt but not the training, which goes back to `new` for the next one. Raises StaleAttempt."""
-        kept = {f"attempts.{attempt - 1}.kept": True} if end.kept else {}
+        marks = {"kept": end.kept, "of_data": end.of_data}
         changes = {
-            **kept,
+            **{f"attempts.{attempt - 1}.{mark}": True for mark, is_set in marks.items() if is_set},
             **ended_attempt(attempt, end.outcome, end.reason, at),
             "error": None if end.error is None else end.error.to_document(),
             "fence": 0,
@@ -182,6 +178,12 @@ def _progress(result: EpochResult, max_epochs: int) -> Progress:
 def _results(training_id: str, first: str | None = None) -> Query:
     low = f"{training_id}:" if first is None else first
     return Query("training_results", between=("_id", low, f"{training_id};"), order=(("_id", 1),))
+
+
+def result_document(training_id: str, attempt: int, result: EpochResult) -> StoredDocument:
+    """Returns the record of an epoch as it is stored."""
+    id = _result_id(training_id, result.epoch)
+    return {"_id": id, "training_id": training_id, "attempt": attempt, **result.to_document()}
 
 
 def _result_id(training_id: str, epoch: int) -> str:

@@ -64,6 +64,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
     "controllers": [],
+    "notifications": [[("webhook", 1), ("state", 1), ("due", 1), ("_id", 1)]],
     "views": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
@@ -72,7 +73,8 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
 }
 
 
-SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged"]}  # indexed where a document has them
+# Indexed where a document has them.
+SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged", "announce_end"], "jobs": ["announce_end"]}
 
 
 class _Limit(threading.local):

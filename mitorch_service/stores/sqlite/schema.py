@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 9
+VERSION = 10
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,27 @@ TABLES: dict[Collection, Table] = {
             "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
             "name": "name",
+            "announce_end": "announce_end",
             "created_at": "created_at",
             "ended_at": "ended_at",
         },
         apart="config",
         times=frozenset({"created_at", "ended_at"}),
     ),
-    "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival", "name": "name"}, apart="config"),
+    "jobs": Table(
+        {
+            "status": "status",
+            "priority": "priority",
+            "arrival": "arrival",
+            "name": "name",
+            "announce_end": "announce_end",
+        },
+        apart="config",
+    ),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
     "controllers": Table({}),
+    "notifications": Table({"webhook": "webhook", "state": "state", "due": "due"}),
     "views": Table({}),
     "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
@@ -91,6 +102,20 @@ _NAMES = tuple(
     )
 )
 _CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+_NOTIFICATIONS = (
+    """CREATE TABLE notifications (
+    _id TEXT PRIMARY KEY, webhook TEXT, state TEXT, due INTEGER, body TEXT NOT NULL
+)""",
+    "CREATE INDEX notifications_due ON notifications (webhook, state, due, _id)",
+    *(
+        statement.format(table=table)
+        for table in ("trainings", "jobs")
+        for statement in (
+            "ALTER TABLE {table} ADD COLUMN announce_end INTEGER",
+            "CREATE INDEX {table}_announce_end ON {table} (announce_end, status) WHERE announce_end IS NOT NULL",
+        )
+    ),
+)
 _OLD_PAUSES = (  # paused trials were stored as pruned; a body with NaN is no JSON to SQLite, and is only read as paused
     """UPDATE trainings SET status = 'paused', body = json_patch(body, json_object('status', 'paused', 'status_times',
     json_object('pruned', NULL, 'paused',
@@ -130,7 +155,8 @@ _NEW_IN = {
     6: _NAMES,
     7: _CONTROLLERS,
     8: (*_OLD_PAUSES, *_JOB_TAGS),
-    9: (*_TIMES, *_VIEWS),
+    9: _NOTIFICATIONS,
+    10: (*_TIMES, *_VIEWS),
 }
 
 DDL = (
@@ -170,6 +196,7 @@ DDL = (
     *_CONTROLLERS,
     *_NAMES,
     *_JOB_TAGS,
+    *_NOTIFICATIONS,
     *_TIMES,
     *_VIEWS,
 )

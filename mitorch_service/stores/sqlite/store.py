@@ -30,18 +30,18 @@ _VACUUM_PAGES = 250  # of 4 KB, moved in one transaction: some milliseconds
 
 
 class SqliteStore(Store):
-    """The store in the file at `path`, which is created if it is missing; None: in memory, for as long as this object
-    lives."""
+    """The store in the file at `path`, which is created if it is missing (with `created_late` by the first write);
+    None: in memory, for as long as this object lives."""
 
-    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
-        super().__init__(SqliteDatabase(path, access))
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE, created_late: bool = False) -> None:
+        super().__init__(SqliteDatabase(path, access, created_late))
 
 
 class SqliteDatabase(Primitives):
     """Each document as JSON text beside the columns by which it is found; see `SqliteConnection` for what survives."""
 
-    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
-        self._connection = SqliteConnection(path, access)
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE, created_late: bool = False) -> None:
+        self._connection = SqliteConnection(path, access, created_late)
 
     def prepare(self) -> None:
         pass  # opening has created everything

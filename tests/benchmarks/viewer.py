@@ -42,7 +42,7 @@ class Page:
 
 def pages(size: Size) -> list[Page]:
     """The pages."""
-    ended, running, long = [size.ended(number) for number in range(30)], size.running(), size.long()
+    ended, long = [size.ended(number) for number in range(30)], size.long()
     where = {name: f"/trainings?where={quote(text)}" for name, text in _FILTERS.items()}
     return [
         Page("queue", ["/"], floors.QUEUE),

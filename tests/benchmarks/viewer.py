@@ -42,8 +42,8 @@ class Page:
 
 def pages(size: Size) -> list[Page]:
     """The pages."""
-    ended, long = [size.ended(number) for number in range(30)], size.long()
-    where = {name: f"/trainings?where={quote(text)}" for name, text in _FILTERS.items()}
+    ended, running, long = [size.ended(number) for number in range(30)], size.running(), size.long()
+    where = {name: f"/trainings?q={quote(text)}" for name, text in _FILTERS.items()}
     return [
         Page("queue", ["/"], floors.QUEUE),
         Page("training, ended", [f"/trainings/{id}" for id in ended], floors.curves_of(ended[:1])),

@@ -148,7 +148,7 @@ def _trackio_fill(folder: Path, count: int) -> None:
 
 def _trackio_requests(folder: Path, count: int) -> list[Request]:
     with closing(sqlite3.connect(folder / "searches.db")) as db:
-        rows = db.execute("SELECT DISTINCT run_id, run_name FROM configs ORDER BY id DESC LIMIT 100").fetchall()
+        rows = db.execute("SELECT DISTINCT run_id, run_name FROM configs ORDER BY id DESC LIMIT 64").fetchall()
     runs = [{"run_id": id, "name": name, "run": name, "id": id} for id, name in rows]
     one = {"project": "searches", "run": runs[0]["name"], "run_id": runs[0]["run_id"]}
     return [
@@ -156,7 +156,7 @@ def _trackio_requests(folder: Path, count: int) -> list[Request]:
         Request("list of runs", "/api/get_runs_for_project", {"project": "searches"}),
         Request("run", "/api/get_run_summary", one),
         Request("curve of 1", "/api/get_logs", one),
-        Request("curves of 100", "/api/get_logs_batch", {"project": "searches", "runs": runs}),
+        Request("curves of 64, its limit", "/api/get_logs_batch", {"project": "searches", "runs": runs}),
     ]
 
 

@@ -34,8 +34,10 @@ def addresses(store: Store) -> dict[str, str]:
     return {"search": f"/jobs/{store.jobs.list_jobs(1).items[0].id}", "training": f"/trainings/{training}"}
 
 
-def take(browser: Browser, link: str, pages: dict[str, str], folder: Path) -> list[Path]:
-    """Takes NAME-THEME.png of each page. `link` signs in."""
+def take(
+    browser: Browser, link: str, pages: dict[str, str], folder: Path, milliseconds: float = _QUIET_MILLISECONDS
+) -> list[Path]:
+    """Takes NAME-THEME.png of each page, so long after it was loaded. `link` signs in."""
     found = []
     for theme in THEMES:
         context = browser.new_context(viewport=_SIZE, color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
@@ -44,7 +46,7 @@ def take(browser: Browser, link: str, pages: dict[str, str], folder: Path) -> li
         root = link.partition("/?")[0].rstrip("/")
         for name, address in pages.items():
             page.goto(root + address, wait_until="load")
-            page.wait_for_timeout(_QUIET_MILLISECONDS)
+            page.wait_for_timeout(milliseconds)
             found.append(folder / f"{name}-{theme}.png")
             page.screenshot(path=found[-1])
         context.close()

@@ -50,6 +50,15 @@ class InvalidInput(MiTorchError):
         super().__init__("\n  ".join([*lines, *map(str, self.problems)]))
 
 
+class InvalidFilter(InvalidInput):
+    """A filter of trainings cannot be understood. `position`: of the word in the filter, counted from 0."""
+
+    def __init__(self, word: str, position: int, problem: str) -> None:
+        self.word = word
+        self.position = position
+        super().__init__("filter", [Problem(f"{word} (character {position + 1})", problem)])
+
+
 class SettingsError(MiTorchError):
     """A setting (an environment variable) is invalid."""
 

@@ -36,6 +36,7 @@ COMMANDS = {
     ("docs/data.md", "midataset register"): f"{_DOCUMENTS_TEST}::test_data_sets",
     ("docs/config.md", "mitrain --list-models"): f"{_DOCUMENTS_TEST}::test_models_and_augmentation",
     ("docs/config.md", "misubmit --many"): f"{_DOCUMENTS_TEST}::test_many_at_once",
+    ("docs/queries.md", "miquery --where"): f"{_DOCUMENTS_TEST}::test_tables",
     ("docs/search.md", "misubmit --explain"): f"{_DOCUMENTS_TEST}::test_a_search",
     ("docs/scripts.md", "misubmit scripts/samples/own_script.json"): f"{_DOCUMENTS_TEST}::test_a_program_of_ones_own",
     ("docs/scripts.md", "import mitorch_service"): f"{_DOCUMENTS_TEST}::test_calls_of_a_program_by_hand",

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
@@ -14,7 +14,7 @@ from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.population import Inheritance
-from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, ENDED, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 DEFAULT_MAX_EPOCHS = 30
@@ -195,6 +195,16 @@ class TrainingRow(Document):
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
 
     _old_pause = model_validator(mode="before")(_read_old_pause)
+
+    def to_document(self) -> dict[str, Any]:
+        """Adds the time of its end, by which an index orders trainings."""
+        ended = self.ended_at
+        return super().to_document() if ended is None else {**super().to_document(), "ended_at": ended}
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """The time of its end; None if it has not ended, or nobody knows when."""
+        return self.status_times.get(self.status) if self.status in ENDED else None
 
     @property
     def belongs_to(self) -> str | None:

@@ -18,7 +18,9 @@ from mitorch_service.stores.retention import RetentionVerbs
 from mitorch_service.stores.rungs import RungVerbs
 from mitorch_service.stores.runs import RunVerbs
 from mitorch_service.stores.studies import StudyVerbs
+from mitorch_service.stores.tables import TableVerbs
 from mitorch_service.stores.trainings import TrainingVerbs
+from mitorch_service.stores.views import ViewVerbs
 
 
 class Store:
@@ -45,6 +47,8 @@ class Store:
         self.controllers = ControllerVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
+        self.tables = TableVerbs(database)
+        self.views = ViewVerbs(database)
 
     def prepare(self) -> None:
         """Creates collections and indexes where they are missing. Called before the first write; idempotent."""

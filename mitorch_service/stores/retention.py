@@ -133,7 +133,7 @@ class RetentionVerbs(Verbs):
         its curve. What is there already is left as it is."""
         for _, results in documents:
             self._database.insert("training_results", results)
-        self._database.insert(_COLLECTIONS[kind], (document for document, _ in documents))
+        self._database.insert(_COLLECTIONS[kind], (_with_end(document) for document, _ in documents))
 
     def _all(self, where: Mapping[str, object], after: Place, without: tuple[str, ...]) -> Iterator[StoredDocument]:
         while True:
@@ -143,6 +143,15 @@ class RetentionVerbs(Verbs):
             if len(documents) < _READ_AT_ONCE:
                 return
             after = (documents[-1]["arrival"], documents[-1]["_id"])
+
+
+def _with_end(document: StoredDocument) -> StoredDocument:
+    """The document with the time of its end, which one that was archived earlier lacks."""
+    times = document.get("status_times")
+    if "ended_at" in document or document.get("status") not in ENDED or not isinstance(times, dict):
+        return document
+    ended = times.get(document["status"])
+    return document if ended is None else {**document, "ended_at": ended}
 
 
 def named_bases(config: object) -> set[str]:

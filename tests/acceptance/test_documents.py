@@ -160,6 +160,22 @@ def test_many_at_once(reader: Machine) -> None:
     assert [row["status"] for row in rows] == ["new"] * 3
 
 
+def test_tables(reader: Machine) -> None:
+    reader.write("configs.jsonl", "".join(json.dumps({**TINY_TRAINING, "seed": n}) + "\n" for n in range(3)))
+    reader.ok("submit", "--many", "configs.jsonl", "--name", "cat")
+    out = shell(reader, block("docs/queries.md", "miquery --where"), reader.folder)
+    assert (reader.folder / "trainings.parquet").read_bytes().startswith(b"PAR1")
+    for shown in (
+        "none fits",
+        "digits:1",
+        "id,name,val_loss",
+        "view 'failures' saved",
+        "where",
+        "view 'failures' removed",
+    ):
+        assert shown in out
+
+
 def test_a_search(shapes: Machine) -> None:
     shapes.ok("dataset", "register", "definitions.json")
     shapes.write("search.json", block("docs/search.md", '{"job_type": "search"'))

@@ -11,7 +11,7 @@ import click
 from mitorch_service.cli.views.pages.output import show_json, show_table
 from mitorch_service.cli.views.pages.page import Column
 from mitorch_service.controller.observe.cost import Cost
-from mitorch_service.insights.cost import MAX_SUMMED_TRIALS, CostReport
+from mitorch_service.insights.cost import CostReport, cost_json
 from mitorch_service.wording.counted import are, counted
 
 _SHOWN_JOBS = 20
@@ -49,20 +49,6 @@ def show_costs_json(report: CostReport) -> None:
             "unreadable": report.unreadable,
         }
     )
-
-
-def cost_fields(cost: Cost | None) -> list[tuple[str, object]]:
-    """The cost of one training or job; None: it was not added up."""
-    if cost is None:
-        return [("cost", f"not added up: more than {MAX_SUMMED_TRIALS} trials; see micontrol status --cost")]
-    return [("node hours", f"{cost.node_hours:.2f}"), ("cost", f"{cost.cost:.2f}" if cost.cost else None)]
-
-
-def cost_json(cost: Cost | None) -> dict[str, float | None]:
-    """Formats a cost for JSON."""
-    if cost is None:
-        return {"node_hours": None, "cost": None}
-    return {"node_hours": cost.node_hours, "cost": cost.cost}
 
 
 def _show_part(title: str, column: str, costs: Iterable[tuple[object, Cost]], priced: bool) -> None:

@@ -26,6 +26,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import set_at
 from mitorch_service.stores.mongo.clock import ServerClock
 from mitorch_service.stores.mongo.counts import StatusCounts
+from mitorch_service.stores.mongo.ends import add_ends
 from mitorch_service.stores.mongo.errors import asked_wait, is_dns_failure, passes, reason, unreachable_reason
 from mitorch_service.stores.patience import repeatedly
 from mitorch_service.stores.primitives import Primitives
@@ -49,7 +50,9 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
         [("job_id", 1), ("trial.value", 1), ("_id", 1)],
         [("dataset.name", 1), ("arrival", -1), ("_id", -1)],
         [("tags", 1), ("arrival", -1), ("_id", -1)],
-        [("name", 1), ("arrival", -1), ("_id", -1)],
+        [("name", 1), ("arrival", 1), ("_id", 1)],
+        [("created_at", 1), ("arrival", 1), ("_id", 1)],
+        [("ended_at", 1), ("arrival", 1), ("_id", 1)],
     ],
     "jobs": [
         [("status", 1), ("priority", 1), ("arrival", 1)],
@@ -59,6 +62,7 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
     "controllers": [],
+    "views": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
         [("job_id", 1), ("bracket", 1), ("paused", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
@@ -83,7 +87,7 @@ class MongoStore(Store):
 
 
 class MongoDatabase(Primitives):
-    """One database: six collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
+    """One database: seven collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 
     def __init__(self, uri: str, name: str) -> None:
@@ -117,6 +121,8 @@ class MongoDatabase(Primitives):
     def prepare(self) -> None:
         if self._prepared:
             return
+        if self._call(lambda: "ended_at_1_arrival_1__id_1" not in self._db["trainings"].index_information()):
+            self._call(partial(add_ends, self._db["trainings"]))  # before its index, which says that it was done
         for collection, keys in INDEXES.items():
             if keys:
                 models = [pymongo.IndexModel(key) for key in keys]
@@ -390,21 +396,23 @@ def _where(query: Query) -> dict[str, Any]:
         path, low, high = query.between
         where[path] = {"$gte": low, "$lt": high}
     if query.after is not None:
-        where |= _behind(query.order, query.after)
+        behind = _behind(query.order, query.after)
+        first = query.order[0][0]
+        within = where.get(first) if query.between is not None and query.between[0] == first else None
+        where |= behind
+        if within is not None:
+            where[first] = within | behind[first]
     return where
 
 
-def _behind(order: Sequence[tuple[str, int]], after: tuple[Any, Any]) -> dict[str, Any]:
-    """Documents behind `after` in an order of two fields of one direction: the row comparison that MongoDB lacks.
+def _behind(order: Sequence[tuple[str, int]], after: Sequence[Any]) -> dict[str, Any]:
+    """Documents behind `after` in an order of fields of one direction: the row comparison that MongoDB lacks.
 
     The range on the first field looks redundant, but without it the engine reads the index from its beginning.
     """
-    (first, sign), (second, _) = order
-    beyond, value = ("$gt" if sign > 0 else "$lt"), after[0]
-    return {
-        first: {f"{beyond}e": value},
-        "$or": [{first: {beyond: value}}, {first: value, second: {beyond: after[1]}}],
-    }
+    paths, beyond = [path for path, _ in order], ("$gt" if order[0][1] > 0 else "$lt")
+    ways = [{**dict(zip(paths[:n], after[:n], strict=True)), paths[n]: {beyond: after[n]}} for n in range(len(paths))]
+    return {paths[0]: {f"{beyond}e": after[0]}, **({"$or": ways} if len(ways) > 1 else {paths[0]: {beyond: after[0]}})}
 
 
 def _stages(plan: Mapping[str, Any]) -> Iterator[str]:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mitorch_service.stores.requests import Collection, Query
+from mitorch_service.stores.requests import Query
+from mitorch_service.stores.sqlite.columns import stored
 from mitorch_service.stores.sqlite.schema import TABLES
 
 _TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
-
-
-def column_names(collection: Collection) -> list[str]:
-    """The columns of a table, in the order of `_row`."""
-    table = TABLES[collection]
-    return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
-
-
-def tag_rows(training: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Returns the rows of a training in the table of tags."""
-    tags, arrival = training.get("tags"), training.get("arrival")
-    return [(tag, arrival, training["_id"]) for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
 
 
 def source_of(query: Query) -> str:
@@ -51,10 +39,10 @@ def conditions_of(query: Query) -> tuple[str, tuple[Any, ...]]:
     if query.between is not None:
         path, low, high = query.between
         parts.append(f"{columns[path]} >= ? AND {columns[path]} < ?")
-        values += [low, high]
+        values += [stored(low), stored(high)]
     if query.after is not None:
         names = ", ".join(columns[path] for path, _ in query.order)
         marks = ", ".join("?" * len(query.order))
         parts.append(f"({names}) {'>' if query.order[0][1] > 0 else '<'} ({marks})")
-        values += query.after
+        values += map(stored, query.after)
     return ("WHERE " + " AND ".join(parts) if parts else ""), tuple(values)

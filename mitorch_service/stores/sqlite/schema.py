@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Table:
 
     columns: dict[str, str]  # path -> column
     apart: str | None = None
+    times: frozenset[str] = frozenset()  # paths whose columns hold milliseconds since 1970: texts of times do not sort
 
 
 TABLES: dict[Collection, Table] = {
@@ -30,13 +31,17 @@ TABLES: dict[Collection, Table] = {
             "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
             "name": "name",
+            "created_at": "created_at",
+            "ended_at": "ended_at",
         },
         apart="config",
+        times=frozenset({"created_at", "ended_at"}),
     ),
     "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival", "name": "name"}, apart="config"),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
     "controllers": Table({}),
+    "views": Table({}),
     "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
 
@@ -86,8 +91,27 @@ _NAMES = tuple(
     )
 )
 _CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+
+
+def _milliseconds(path: str) -> str:
+    """The expression for milliseconds since 1970 of a time in a document."""
+    return f"CAST(round((julianday(json_extract(body, {path})) - 2440587.5) * 86400000) AS INTEGER)"
+
+
+_ENDED = ", ".join(f"'{status}'" for status in ENDED)
+_CREATED, _END = "'$.created_at'", "'$.status_times.' || status"
+_TIMES = (
+    "ALTER TABLE trainings ADD COLUMN created_at INTEGER",
+    "ALTER TABLE trainings ADD COLUMN ended_at INTEGER",
+    f"UPDATE trainings SET created_at = {_milliseconds(_CREATED)} WHERE json_valid(body)",
+    f"UPDATE trainings SET ended_at = {_milliseconds(_END)},"
+    f" body = json_set(body, '$.ended_at', json_extract(body, {_END})) WHERE status IN ({_ENDED}) AND json_valid(body)",
+    "CREATE INDEX trainings_created ON trainings (created_at, arrival, _id)",
+    "CREATE INDEX trainings_ended ON trainings (ended_at, arrival, _id) WHERE ended_at IS NOT NULL",
+)
+_VIEWS = ("CREATE TABLE views (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
 # version -> what it adds to the one before
-_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS}
+_NEW_IN = {2: _RUNGS, 3: _UNMERGED, 4: _PAUSED, 5: _PAUSED_STATUS, 6: _NAMES, 7: _CONTROLLERS, 8: (*_TIMES, *_VIEWS)}
 
 DDL = (
     """CREATE TABLE trainings (
@@ -125,6 +149,8 @@ DDL = (
     *_PAUSED,
     *_CONTROLLERS,
     *_NAMES,
+    *_TIMES,
+    *_VIEWS,
 )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from mitorch_service.cli.views.cost import cost_fields, cost_json
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.cli.views.query.paused_trials import lineage_tables, pausing_fields
+from mitorch_service.cli.views.query.inheritance import lineage_tables
+from mitorch_service.insights.cost import cost_fields, cost_json
+from mitorch_service.insights.pausing import pausing_fields
 from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.script_fields import script_fields
 from mitorch_service.insights.training import TrainingReport, read_curve, read_training

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mitorch_service.cli.views.cost import cost_fields, show_costs
+from mitorch_service.cli.views.cost import show_costs
 from mitorch_service.controller.observe.cost import Bill, Cost
-from mitorch_service.insights.cost import CostReport
+from mitorch_service.insights.cost import CostReport, cost_fields
 from tests.samples import NOW
 
 

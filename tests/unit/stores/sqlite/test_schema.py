@@ -8,7 +8,8 @@ from pathlib import Path
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite.schema import VERSION, statements
 from mitorch_service.stores.sqlite.store import SqliteStore
-from tests.samples import a_job, a_training
+from mitorch_service.stores.tables import IndexOrder, IndexRange
+from tests.samples import NOW, a_job, a_training, later
 
 
 def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
@@ -63,8 +64,47 @@ def test_the_names_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_pa
     store.close()
 
 
+def test_the_times_in_an_older_file_are_found_to_the_millisecond(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    ended = [
+        a_training(status="failed", created_at=later(-n), status_times={"new": NOW, "failed": later(n / 1000)})
+        for n in (3, 1, 2)
+    ]
+    waiting = a_training(created_at=later(-5))
+    store = SqliteStore(path)
+    store.queue.add_trainings([*ended, waiting])
+    new = _orders(store)
+    store.close()
+    with sqlite3.connect(path) as old:
+        _forget_times(old)
+        old.execute("PRAGMA user_version = 7")
+    old.close()
+    store = SqliteStore(path)
+    assert _orders(store) == new == ([waiting.id, ended[0].id, ended[2].id, ended[1].id], [ended[2].id, ended[0].id])
+    store.queue.retry_training(ended[1].id, NOW)
+    assert ended[1].id not in _orders(store)[1]
+    store.close()
+
+
+def _orders(store: SqliteStore) -> tuple[list[str], list[str]]:
+    """The ids by creation, and of those that ended in the second and third millisecond by end."""
+    late = IndexRange(IndexOrder.ENDED, low=later(0.002), high=later(0.004))
+    ranges = IndexRange(IndexOrder.CREATED), late
+    created, ended = ([row["_id"] for row in store.tables.rows(one, False, 10)] for one in ranges)
+    return created, ended
+
+
+def _forget_times(database: sqlite3.Connection) -> None:
+    """Takes out what version 8 adds."""
+    for name in ("created", "ended"):
+        database.execute(f"DROP INDEX trainings_{name}")
+        database.execute(f"ALTER TABLE trainings DROP COLUMN {name}_at")
+    database.execute("DROP TABLE views")
+
+
 def _forget_names(database: sqlite3.Connection) -> None:
-    """Takes out what version 6 adds."""
+    """Takes out what version 6 adds, and what came after it."""
+    _forget_times(database)
     for table in ("trainings", "jobs"):
         database.execute(f"DROP INDEX {table}_name")
         database.execute(f"ALTER TABLE {table} DROP COLUMN name")

@@ -153,6 +153,17 @@ class QueryTimedOut(StoreError):
         )
 
 
+class ServerError(MiTorchError):
+    """A viewer's API could not answer a call of the Python client; repeating it would not help."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"Viewer {where}: {problem}. {remedy}".strip())
+
+
+class ServerUnavailable(ServerError):
+    """A viewer cannot be reached now; the same call may succeed later."""
+
+
 class ArtifactError(MiTorchError):
     """A file could not be read from or written to the artifact store."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from mitorch_service.errors import AmbiguousId, NotAllowed, NotFound
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.trainings import Kind
 
 _REMEDY = "Give an id, the beginning of one, or a whole name; miquery and miquery --jobs list them."
 
@@ -42,4 +43,12 @@ def look_up_training(store: Store, key: str) -> str:
         return found.key
     if found.kind == "job":
         raise NotAllowed("job", found.key, "no training", "compared", "Give the ids of trainings or trials.")
+    raise AmbiguousId(key, [id for _, id in store.trainings.find_named(key)])
+
+
+def look_up_one(store: Store, key: str) -> tuple[Kind, str]:
+    """Returns the kind and the id of the one training or job. Raises NotFound, AmbiguousId."""
+    found = look_up(store, key)
+    if found.kind in ("training", "job"):
+        return cast(Kind, found.kind), found.key
     raise AmbiguousId(key, [id for _, id in store.trainings.find_named(key)])

@@ -15,14 +15,16 @@ from mitorch_service.viewer.api import (
     changes,
     curves,
     documents,
+    service,
     shares,
     submissions,
     training_events,
     training_files,
 )
+from mitorch_service.viewer.api.document import document_of
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import compare, queue, sign_in, training
+from mitorch_service.viewer.pages import compare, find, queue, sign_in, status, submit, training
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -40,20 +42,22 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
+    pages = (queue, sign_in, compare, training, status, find, submit)
+    for page in pages:
+        app.include_router(page.router)
+    # Paths with a fixed word come before those with an id in its place.
+    for topic in (training_files, training_events, curves, service, actions, submissions, shares):
+        app.include_router(topic.router)
     for router in (
-        queue.router,
-        sign_in.router,
-        compare.router,
-        training.router,
-        training_files.router,
-        training_events.router,
+        documents.trainings,
+        documents.jobs,
+        documents.datasets,
+        changes.change_routes("training"),
+        changes.change_routes("job"),
     ):
         app.include_router(router)
-    for router in (documents.trainings, documents.jobs, documents.datasets, actions.router, submissions.router):
-        app.include_router(router)
-    for router in (curves.router, shares.router, *map(changes.change_routes, ("training", "job"))):
-        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.openapi = document_of(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     answer_errors(app)
     app.add_middleware(Gate, policy=policy, now=context.clock, sign_in=sign_in.ask)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)

@@ -60,7 +60,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _unknown(request: Request, error: Exception) -> Response:
-        _LOG.error("%s %r", request.method, request.scope["path"], exc_info=error)
+        _LOG.error("%s %r: %s", request.method, request.scope["path"], type(error).__name__)  # the server: all of it
         return _answer(request, 500, f"{type(error).__name__}: {error}\n{_BUG}")
 
 

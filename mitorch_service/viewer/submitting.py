@@ -35,7 +35,7 @@ class Written:
 
     def source(self) -> str:
         """The name of the config in messages; its end tells the format."""
-        return f"config.{self.format}"
+        return "config" if self.format == "json" else "config.yaml"
 
 
 def build(context: Context, written: Written, options: Mapping[str, Any]) -> Training | Job:

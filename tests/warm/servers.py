@@ -32,6 +32,7 @@ _COMMANDS = (
     *("cli.submit_many", "cli.submit_obdb", "cli.submit_one", "cli.control_prune", "cli.control_run"),
     *("backends.local.backend", "artifacts.folder", "artifacts.dataset_files", "artifacts.datastore_urls"),
     *("training.data.splits", "training.loop.config_check"),
+    *("cli.viewer", "viewer.app", "viewer.serve"),
 )
 _TORCH = (
     "mitorch_service.cli.run_process",

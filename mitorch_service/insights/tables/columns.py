@@ -63,5 +63,8 @@ def choose_columns(names: Sequence[str], known: Known = nothing_known) -> tuple[
 def parse_columns(text: str | None, known: Known = nothing_known) -> tuple[Column, ...]:
     """Parses ``status,name,config.model.name``; a name with a comma stands in quotes. The default columns without a
     text. Raises InvalidInput."""
-    names = next(csv.reader([text], skipinitialspace=True), []) if text else DEFAULT_COLUMNS
+    try:
+        names = next(csv.reader([text], skipinitialspace=True), []) if text else DEFAULT_COLUMNS
+    except csv.Error as error:
+        raise InvalidInput("columns", [Problem(repr(text)[:80], "must be one line of names with commas")]) from error
     return choose_columns([name.strip() for name in names if name.strip()], known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import BaseModel, Field
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.insights.details.dataset_details import DatasetDetails, dataset_details, dataset_list
@@ -15,21 +16,59 @@ from mitorch_service.insights.details.job_details import (
     job_details,
     leaderboard_details,
 )
+from mitorch_service.insights.details.table_details import TableDetails, table_details
 from mitorch_service.insights.details.training_details import (
     CurveDetails,
     TrainingDetails,
     curve_details,
     training_details,
 )
+from mitorch_service.insights.lookup import look_up_one
+from mitorch_service.insights.tables.opening import TableRequest
+from mitorch_service.insights.tables.table import MAX_ROWS
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.viewer.api.parameters import Id, resolve
+from mitorch_service.stores.trainings import Kind
+from mitorch_service.viewer.api.parameters import Id, Text, resolve
 from mitorch_service.viewer.api.routing import api_router
 from mitorch_service.viewer.context import Given
+
+
+class FoundAnswer(BaseModel):
+    """A training or a search."""
+
+    kind: Kind = Field(description="training, or job for a search.")
+    id: str = Field(description="The whole id.")
+
 
 trainings = api_router("trainings")
 jobs = api_router("jobs")
 datasets = api_router("datasets")
 MOST_EPOCHS = 10_000
+
+
+@trainings.get("/find", summary="What a person names")
+def find(
+    context: Given, key: Annotated[str, Query(max_length=300, description="An id, its beginning, or a whole name.")]
+) -> FoundAnswer:
+    """The one training or search with this id or name. Several with one name are an error that lists their ids."""
+    with context.reading() as store:
+        kind, id = look_up_one(store, key)
+    return FoundAnswer(kind=kind, id=id)
+
+
+@trainings.get("/trainings", summary="A page of a table of trainings")
+def list_trainings(
+    context: Given,
+    where: Annotated[Text, Query(max_length=4000, description="A filter, as in `miquery --where`.")] = "",
+    sort: Annotated[Text | None, Query(max_length=300, description="FIELD, or -FIELD; newest first without.")] = None,
+    columns: Annotated[Text | None, Query(max_length=8000, description="Names with commas between.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS, description="Rows of the page.")] = 50,
+    after: Annotated[Text | None, Query(max_length=8000, description="`next` or `previous` of another page.")] = None,
+) -> TableDetails:
+    """By keys, never by offset: rows that come meanwhile neither repeat nor hide any. It stops at its time limit with
+    what it has, and says so."""
+    with context.reading() as store:
+        return table_details(store, TableRequest(where, sort, columns, limit, after), context.clock())
 
 
 @trainings.get("/trainings/{id}", summary="One training")

@@ -42,7 +42,7 @@ class SubmissionBody(OptionsBody):
         """The config as people wrote it. Raises InvalidInput unless there is one, in one form."""
         if (self.config is None) == (self.text is None):
             raise InvalidInput("config", [Problem("", "give either config, an object, or text")])
-        return Written.of(self.config) if self.text is None else Written(self.text, self.format)
+        return Written.of(self.config or {}) if self.text is None else Written(self.text, self.format)
 
 
 class SubmissionAnswer(BaseModel):

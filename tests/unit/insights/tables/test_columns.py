@@ -80,6 +80,7 @@ def test_a_short_name_that_the_trainings_have_is_understood(store: Store) -> Non
         ("best", r"best\.val_loss"),
         ("config", r"config\.optimizer\.name"),
         ("top1_acuracy", "top1_accuracy"),
+        ("status\rname", "one line of names"),
         (",".join(f"config.a{n}" for n in range(MAX_COLUMNS + 1)), "choose 200 at most"),
     ],
 )

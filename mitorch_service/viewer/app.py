@@ -15,6 +15,7 @@ from mitorch_service.viewer.api import (
     changes,
     curves,
     documents,
+    queue_events,
     service,
     shares,
     submissions,
@@ -46,7 +47,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     for page in pages:
         app.include_router(page.router)
     # Paths with a fixed word come before those with an id in its place.
-    for topic in (training_files, training_events, curves, service, actions, submissions, shares):
+    for topic in (queue_events, training_files, training_events, curves, service, actions, submissions, shares):
         app.include_router(topic.router)
     for router in (
         documents.trainings,

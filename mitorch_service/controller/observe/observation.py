@@ -50,7 +50,9 @@ class Observation:
             queue = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
             active = self._usable(self._store.queue.active_trainings(), now)
             runs = self._read_runs(active, capacities)
-            hosts = self._read_hosts([*(row.dataset for row in queue), *(state.job.dataset for state in jobs)])
+            hosts = read_hosts(
+                self._store, self._facts, [*(row.dataset for row in queue), *(state.job.dataset for state in jobs)]
+            )
             seen = Snapshot(queue, active, runs, capacities, names, jobs, self._facts, hosts, partial)
         return seen
 
@@ -104,18 +106,6 @@ class Observation:
             runs |= found
         return runs
 
-    def _read_hosts(self, refs: Sequence[DatasetRef]) -> dict[str, frozenset[str]]:
-        """The hosts of each data set's files, read only if some cluster has data near it."""
-        hosts: dict[str, frozenset[str]] = {}
-        if not any(cluster.data for cluster in self._facts.values()):
-            return hosts
-        for ref in {str(ref): ref for ref in refs}.values():
-            try:
-                hosts[str(ref)] = hosts_of(self._store.datasets.get_dataset(ref))
-            except (NotFound, BrokenDocument):
-                continue  # its run will report that; no cluster is near it
-        return hosts
-
     def _usable(self, listing: Listing[TrainingRow], now: datetime) -> list[TrainingRow]:
         """The trainings without those that cannot be read or contradict themselves, which are put aside."""
         usable, broken = [], listing.broken
@@ -131,6 +121,19 @@ class Observation:
                 self._store.queue.quarantine_training(document.key, now, document.reason)
                 self._events.note_failure(_set_aside("training", document), PassCount.FAILED)
         return usable
+
+
+def read_hosts(store: Store, facts: Mapping[str, Cluster], refs: Sequence[DatasetRef]) -> dict[str, frozenset[str]]:
+    """Reads the hosts of each data set's files, by its name:version, only if some cluster has data near it."""
+    hosts: dict[str, frozenset[str]] = {}
+    if not any(cluster.data for cluster in facts.values()):
+        return hosts
+    for ref in {str(ref): ref for ref in refs}.values():
+        try:
+            hosts[str(ref)] = hosts_of(store.datasets.get_dataset(ref))
+        except (NotFound, BrokenDocument):
+            continue  # its run will report that; no cluster is near it
+    return hosts
 
 
 def _set_aside(kind: str, document: BrokenDocument) -> str:

@@ -139,7 +139,9 @@ def _tables(
         ],
         "waiting": [(row.id, place(number)) for number, row in enumerate(waiting)],
         "jobs": [(job.id, parts["job_row"](job, now)) for job in overview.jobs],
-        "ended": [(row.id, parts["ended_row"](row, now, may_change)) for row in overview.ended],
+        "ended": [
+            (row.id, parts["ended_row"](row, overview.errors.get(row.id), now, may_change)) for row in overview.ended
+        ],
     }
 
 

@@ -121,7 +121,7 @@ def roughly(span: timedelta) -> str:
     if minutes < 2:
         return "2 min"
     step = 1 if minutes < 20 else 5 if minutes < 180 else 30
-    return duration_text(timedelta(minutes=step * round(minutes / step)))
+    return duration_text(timedelta(minutes=step * round(minutes / step))) or ""
 
 
 def number(value: object, digits: int = 4) -> str:

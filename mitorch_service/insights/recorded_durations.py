@@ -38,7 +38,7 @@ class RecordedDurations:
         same_data = [one for one in self._records if one.dataset == row.dataset.name]
         kinds = (
             [one.seconds for one in self._records if row.job_id is not None and one.job_id == row.job_id],
-            [one.seconds for one in same_data if one.job_id is None and one.max_epochs == row.max_epochs],
+            [one.seconds for one in same_data if one.job_id is None and one.max_epochs == last],
             _scaled(same_data, last),
             _scaled(self._records, last),
         )

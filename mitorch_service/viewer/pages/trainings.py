@@ -14,7 +14,7 @@ from mitorch_service.errors import AmbiguousId, InvalidFilter, InvalidInput, Not
 from mitorch_service.insights.tables.columns import DEFAULT_COLUMNS, Column
 from mitorch_service.insights.tables.counting import count_rows
 from mitorch_service.insights.tables.grouping import Grouping, group_trainings
-from mitorch_service.insights.tables.opening import TableRequest, open_table
+from mitorch_service.insights.tables.opening import SECONDS, TableRequest, open_table
 from mitorch_service.insights.tables.table import TablePage, read_table
 from mitorch_service.insights.tables.views import KEYS, parse_query
 from mitorch_service.insights.where.fields import LOSSES, Kind
@@ -67,7 +67,7 @@ class View:
     @property
     def request(self) -> TableRequest:
         columns = f"name,{self.columns or _USUAL}"  # the name is the first column of each
-        return TableRequest(self.q, self.sort or None, columns, self.limit, self.after or None)
+        return TableRequest(self.q, self.sort or None, columns, self.limit, self.after or None, SECONDS)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def show(
 def _read(context: Context, store: Store, view: View) -> Found:
     now, total = context.clock(), sum(store.trainings.count_trainings().values())
     if view.group:
-        groups = group_trainings(store, view.q, view.group, now, view.value or None)
+        groups = group_trainings(store, view.q, view.group, now, view.value or None, SECONDS)
         return Found(None, groups, total, None)
     table = open_table(store, view.request, now)
     return Found(read_table(store, view.request, now), None, total, count_rows(table))

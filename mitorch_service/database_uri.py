@@ -38,13 +38,25 @@ def _is_escaped(head: str, options: str) -> bool:
 
 def _checked_option(option: re.Match[str]) -> str:
     name, _, value = option[0].partition("=")
-    if name.lower() == "w" and re.fullmatch(r"-\d+|0+", value):
+    if name.lower() == "w" and _is_below_one(unquote_plus(value)):
         problem = f"{name}={value}: the database would not say whether it has taken a write"
         raise SettingsError(_VARIABLE, problem, "Leave it out, or write w=majority.")
     if name.lower() not in _FILES:
         return option[0]
-    path = Path(unquote_plus(value)).expanduser().absolute()
+    try:
+        path = Path(unquote_plus(value)).expanduser().absolute()
+    except RuntimeError:
+        problem = f"{name}: {unquote_plus(value).partition('/')[0]} is no home folder of this machine"
+        raise SettingsError(_VARIABLE, problem, "Write the whole path.") from None
     if not (path.is_file() and os.access(path, os.R_OK)):
         problem = f"{name}: there is no file {path} that can be read"
         raise SettingsError(_VARIABLE, problem, "Correct the path, or leave the option out.")
     return f"{name}={quote(str(path))}"
+
+
+def _is_below_one(value: str) -> bool:
+    """Whether the driver reads it as a number of servers that is none; other words name servers."""
+    try:
+        return int(value) < 1
+    except ValueError:
+        return False

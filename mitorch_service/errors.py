@@ -87,6 +87,15 @@ class AmbiguousId(MiTorchError):
         super().__init__(f"The id {prefix!r} fits more than one: {', '.join(candidates)}. Give more characters of it.")
 
 
+class AmbiguousName(MiTorchError):
+    """Several documents have this name, and one is asked for."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        super().__init__(f"The name {name!r} is that of more than one: {', '.join(ids)}. Give the id of one.")
+
+
 class AlreadyExists(MiTorchError):
     """A unique name is already used."""
 
@@ -206,16 +215,22 @@ class NoCapacity(BackendUnavailable):
 
 
 class MachineTrouble(MiTorchError):
-    """The disk of this machine or the artifact store cannot be written, which is no training's fault. `kept`: what was
-    trained is on this machine, and is delivered later."""
+    """The disk of this machine or the artifact store cannot be written, which is no training's fault; nor is it that
+    the storage of its data set refuses it (`of_data`). `kept`: what was trained is on this machine, and is delivered
+    later."""
 
-    def __init__(self, problem: str, kept: bool = False) -> None:
+    def __init__(self, problem: str, kept: bool = False, of_data: bool = False) -> None:
         self.kept = kept
+        self.of_data = of_data
         super().__init__(problem)
 
 
 class DataError(MiTorchError):
     """A data set's file is missing, damaged or inconsistent; the user must repair it."""
+
+
+class DataRefused(DataError):
+    """The storage of a data set refuses the credential: it has expired, was revoked or lacks a permission."""
 
 
 class ModelError(MiTorchError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,7 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "mitorch-run-"  # of locked folders
-_ANY_PREFIX = "mitorch-"  # also of those without a lock, which live for seconds, or are of earlier versions
+# Those without a lock live for seconds, or are of earlier versions. With the ending of `tempfile`: a folder that a
+# person has named, such as /tmp/mitorch-home, is never ours to remove.
+_OURS = re.compile(r"mitorch-(run|package|checkpoint|code|plots|viewer|model)-[a-z0-9_]{8}")
 _LONGEST_PATH = 60  # characters: the sockets of multiprocessing, below the folder, may have 107
 _UNLOCKED_SECONDS = 30 * 86400.0
 
@@ -54,7 +57,7 @@ def remove_dead_folders() -> None:
     """Removes the temporary folders that killed processes of this user have left. Errors are left to the next."""
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
-            if not entry.name.startswith(_ANY_PREFIX):
+            if not _OURS.fullmatch(entry.name):
                 continue
             with suppress(OSError):
                 status = entry.stat(follow_symlinks=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,9 @@ class HookedDatabase(Primitives):
 
     def now(self) -> datetime:
         return self._database.now()
+
+    def time_limit(self, seconds: float) -> AbstractContextManager[None]:
+        return self._database.time_limit(seconds)
 
     def check_writes(self) -> None:
         self._before("check_writes")

@@ -35,7 +35,8 @@ class DatasetFiles:
         """Provides, until the context ends, the local path of each split's text file, with the support files at their
         paths relative to it.
 
-        Raises DataError for files that are missing or refused by the storage, ArtifactError for temporary failures.
+        Raises DataRefused by the storage, DataError for files that are missing or damaged, ArtifactError for temporary
+        failures.
         """
         urls = _urls(dataset)
         if not urls:
@@ -49,6 +50,16 @@ class DatasetFiles:
             BlobFetch(str(dataset.ref), cache).fetch(places)
             splits = dataset.splits().items()
             yield {name: places[urls[split.path]] if split.path in urls else Path(split.path) for name, split in splits}
+
+    def check_access(self, dataset: Dataset) -> None:
+        """Requests the version of one file of each split that is in blob storage. Raises as `local_paths` does."""
+        urls = _urls(dataset)
+        if not urls:
+            return
+        with _azure_extra():
+            from mitorch_service.artifacts.blob.fetch import current_version
+        for url in dict.fromkeys(urls[split.path] for split in dataset.splits().values() if split.path in urls):
+            current_version(url)
 
     def problems(self, splits: Mapping[str, DatasetSplit]) -> list[Problem]:
         """Returns the problems with the splits' URLs (with SAS tokens). Requests each file once; downloads nothing."""

@@ -13,7 +13,7 @@ from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 @click.group(name="midataset", cls=SuggestingGroup)
 def command() -> None:
-    """Register, list, show and remove data sets. A registered version never changes."""
+    """Register, list, show and remove data sets. A registered version never changes, but for its SAS tokens."""
 
 
 @command.command()
@@ -22,12 +22,13 @@ def command() -> None:
 def register(definitions: str, cluster: str | None) -> None:
     """Register the data sets in the file DEFINITIONS (JSON or YAML), a list of {name, version, train, val[, test]},
     each split {path, support_files}. Paths are relative to the file, or URLs in blob storage, or
-    azureml://DATASTORE/PATH. Every file is checked first; all are registered, or none."""
+    azureml://DATASTORE/PATH. Every file is checked first; all are registered, or none. A version that is registered
+    gets new SAS tokens if nothing else differs."""
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_dataset_registry
 
-    for ref in open_dataset_registry(read_settings(), cluster).register_file(definitions):
-        click.echo(f"registered {ref}")
+    for one in open_dataset_registry(read_settings(), cluster).register_file(definitions):
+        click.echo(f"{'renewed the SAS tokens of' if one.renewed else 'registered'} {one.ref}")
 
 
 @command.command(name="list")

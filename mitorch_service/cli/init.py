@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,14 +24,18 @@ def command(data: Path, output: Path) -> None:
     """Look at the data set DATA (a folder per class, or any other format) and write a commented config for it: task,
     input size, a sensible model and schedule.
 
-    Train it with: mitrain training.yaml DATA -o weights.pth
+    Train it with: mitrain training.yaml DATA [VAL] -o weights.pth. Without VAL, a part of a set with one class for each
+    image is held out.
     """
     from mitorch_service.errors import InvalidInput, Problem
     from mitorch_service.operations.first_config import first_config
     from mitorch_service.training.data.splits import read_split
     from mitorch_service.training.data.survey import survey
 
-    text = first_config(survey(read_split(data)), str(data))
+    if output.suffix.lower() == ".json":
+        raise InvalidInput(str(output), [Problem("", "the config is YAML: give a path that ends in .yaml with -o")])
+    found = survey(read_split(data))
+    text = first_config(found, str(data))
     if str(output) == "-":
         click.echo(text, nl=False)
         return
@@ -43,4 +48,7 @@ def command(data: Path, output: Path) -> None:
         raise InvalidInput(str(output), [Problem("", problem)]) from None
     except OSError as error:
         raise InvalidInput(str(output), [Problem("", f"cannot be written: {error.strerror}")]) from error
-    click.echo(f"config   {output}\ntrain    mitrain {output} {data} -o weights.pth")
+    sets = [str(data)] if found.kind == "multiclass" else [str(data), "VAL"]
+    click.echo(f"config   {output}\ntrain    {shlex.join(['mitrain', str(output), *sets, '-o', 'weights.pth'])}")
+    if len(sets) > 1:
+        click.echo("VAL      the validation images of your data set, in any format")

@@ -70,6 +70,8 @@ def command(
     click.echo(f"Open {_link(f'http://{_reached(address)}:{listening.port}', token)}\nCtrl-C ends it.")
     if address not in _LOOPBACK:
         click.echo(_UNENCRYPTED, err=True)
+    if settings.sqlite_path is not None and not settings.sqlite_path.exists():
+        click.echo(f"There is no database at {settings.sqlite_path} yet: the first submission creates it.", err=True)
     serve(app, listening)
 
 
@@ -97,7 +99,7 @@ def _context(settings: Settings, read_only: bool) -> Context:
 
     return Context(
         settings,
-        partial(open_store, settings),
+        partial(open_store, settings, create=True),
         partial(open_artifacts, settings),
         partial(open_backends, settings),
         read_only,

@@ -30,7 +30,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Options:
-    """What is said beside the config."""
+    """The options of a submission, beside the config."""
 
     dataset: str | None = None
     name: str | None = None
@@ -39,7 +39,7 @@ class Options:
 
 
 class SubmissionDetails(Detail):
-    """What was queued, or would be."""
+    """A submission that was queued, or would be."""
 
     id: str | None = Field(description="Null for an explanation.")
     kind: Kind = Field(description="training, or job for a search.")

@@ -61,11 +61,18 @@ class LocalConnection(Connection):
 
     @property
     def _store(self) -> Store:
-        """The database; one that does not exist yet reads as empty."""
+        """The database. Raises NoDatabase where the settings name one that does not exist yet; that of the default home
+        reads as an empty one."""
         path = self._settings.sqlite_path
         if self._opened is None and path is not None and not path.exists():
             return wiring.open_store(self._settings)
         self._opened = self._opened or wiring.open_store(self._settings)
+        return self._opened
+
+    @property
+    def _store_to_add(self) -> Store:
+        """The database, which the first submission creates."""
+        self._opened = self._opened or wiring.open_store(self._settings, create=True)
         return self._opened
 
     @cached_property
@@ -115,12 +122,12 @@ class LocalConnection(Connection):
             submission.parse_tags(options.tags),
             self._settings.user,
         )
-        document = submission.build_submission(self._store, written.source, data, chosen, self._clock(), checks)
-        lines = explanation(document, self._store)
-        plan = explanation_json(document, self._store) if dry_run else None
+        store = self._store if dry_run else self._store_to_add
+        document = submission.build_submission(store, written.source, data, chosen, self._clock(), checks)
+        lines = explanation(document, store)
+        plan = explanation_json(document, store) if dry_run else None
         if not dry_run:
-            self._opened = self._opened or wiring.open_store(self._settings, create=True)
-            submission.submit(self._opened, document)
+            submission.submit(store, document)
         kind: Kind = "job" if isinstance(document, Job) else "training"
         id = None if dry_run else document.id
         return SubmissionDetails(id=id, kind=kind, dataset=str(document.dataset), explanation=lines, plan=plan)

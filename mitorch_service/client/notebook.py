@@ -74,13 +74,13 @@ def table_html(table: TableDetails) -> str:
 
 
 def submission_html(submission: SubmissionDetails) -> str:
-    """What was queued, or would be."""
+    """A submission that was queued, or would be."""
     title = f"Queued {submission.id}" if submission.id else "Would be queued"
     return _box(title, "", "".join(_note(line) for line in submission.explanation[:_ROWS]))
 
 
 def changes_html(changes: ChangesDetails) -> str:
-    """What was changed and what was not."""
+    """The changes and the refusals."""
     lines = [f"{one.kind} {one.id}" for one in changes.changed[:_ROWS]]
     left = "".join(_problem(f"left as it is: {one.reason}") for one in changes.refused[:_ROWS])
     return _box(

@@ -1,4 +1,4 @@
-"""What the client returns: values with names, which notebooks show and pandas takes."""
+"""The client's results: values with names, which notebooks show and pandas takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mitorch_service.insights.details.training_details import CurveDetails, Epoc
 from mitorch_service.insights.details.values import Detail
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame  # type: ignore[import-untyped]  # its stubs are another package
 
 
 class Curve(CurveDetails):
@@ -129,7 +129,7 @@ class Table(TableDetails):
 
 
 class Submission(SubmissionDetails):
-    """What was queued, or would be."""
+    """A submission that was queued, or would be."""
 
     def __str__(self) -> str:
         return self.id or "\n".join(self.explanation)
@@ -139,7 +139,7 @@ class Submission(SubmissionDetails):
 
 
 class Changes(ChangesDetails):
-    """What was changed, and what was left as it is."""
+    """The changes that were made, and those that were refused."""
 
     def _repr_html_(self) -> str:
         return notebook.changes_html(self)

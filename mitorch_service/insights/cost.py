@@ -58,7 +58,12 @@ def cost_fields(cost: Cost | None) -> list[tuple[str, object]]:
     """The cost of one training or job; None: it was not added up."""
     if cost is None:
         return [("cost", f"not added up: more than {MAX_SUMMED_TRIALS} trials; see micontrol status --cost")]
-    return [("node hours", f"{cost.node_hours:.2f}"), ("cost", f"{cost.cost:.2f}" if cost.cost else None)]
+    return [("node hours", hours_text(cost.node_hours)), ("cost", f"{cost.cost:.2f}" if cost.cost else None)]
+
+
+def hours_text(hours: float) -> str:
+    """``12.34``, ``0.0035``: two decimals, or two digits of what is less."""
+    return f"{hours:.2f}" if hours >= 0.1 or not hours else f"{hours:.2g}"
 
 
 def cost_json(cost: Cost | None) -> dict[str, float | None]:

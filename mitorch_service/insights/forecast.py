@@ -15,6 +15,7 @@ from mitorch_service.insights.prediction import (
 )
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import Training
+from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space, parse_space
 from mitorch_service.stores.base import Store
 
@@ -34,9 +35,14 @@ class Forecast:
     hours_per_epoch: float | None  # node hours, as earlier trainings took; None: there are none
 
     @property
+    def most_trials(self) -> int:
+        """The number of trials; each point of a finite space is tried once."""
+        return int(min(self.job.search.max_trials, size(self.space)))
+
+    @property
     def all_epochs(self) -> int:
         """The epochs of all trials, run to their end."""
-        return self.max_epochs * self.job.search.max_trials
+        return self.max_epochs * self.most_trials
 
     @property
     def run_epochs(self) -> float:

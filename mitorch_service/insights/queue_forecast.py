@@ -123,7 +123,8 @@ class _Replay:
     def _placer(self, at: float) -> Placer:
         snapshot, now = self._snapshot, self._now + timedelta(seconds=at)
         seen = (snapshot.queue, snapshot.active) if self._has_setbacks else ()
-        return Placer(snapshot.facts, snapshot.clusters, self._free, snapshot.hosts, ClusterBackoff(now, *seen))
+        backoff = ClusterBackoff(now, *seen)
+        return Placer(snapshot.facts, snapshot.clusters, self._free, snapshot.hosts, backoff, snapshot.withheld)
 
     def _next_end(self) -> float:
         """Frees what ends next, and all that ends with it."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mitorch_service.backends.base import Capacity, RunStatus
-from mitorch_service.controller.observe.observation import read_hosts
-from mitorch_service.controller.plan.placement import Cluster
+from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
+from mitorch_service.controller.plan.placement import Cluster, hosts_of
 from mitorch_service.controller.plan.plan import in_order, open_placer
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import BrokenDocument
@@ -70,16 +70,27 @@ class QueuePlan:
 
 
 def read_snapshot(
-    store: Store, capacities: Mapping[str, Capacity], asked_at: Mapping[str, datetime], clusters: Sequence[Cluster]
+    store: Store,
+    capacities: Mapping[str, Capacity],
+    asked_at: Mapping[str, datetime],
+    clusters: Sequence[Cluster],
+    now: datetime,
 ) -> Snapshot:
     """What a pass would see, with capacities that are known already: no cluster is asked. `asked_at`: when each of
     them answered. A run that its cluster had before counts as known to it."""
     queue, active = store.queue.queue_head(HEAD).items, store.queue.active_trainings().items
-    facts = {cluster.name: cluster for cluster in clusters}
-    hosts = read_hosts(store, facts, [row.dataset for row in queue])
-    runs = dict(_known_runs(active, asked_at))
-    names = frozenset(facts) | frozenset(capacities)
-    return Snapshot(queue, active, runs, capacities, names, (), facts, hosts)
+    datasets = read_datasets(store, (row.dataset for row in queue))
+    near = any(cluster.data for cluster in clusters)
+    return Snapshot(
+        queue=queue,
+        active=active,
+        runs=dict(_known_runs(active, asked_at)),
+        clusters=capacities,
+        configured=frozenset(capacities) | {cluster.name for cluster in clusters},
+        facts={cluster.name: cluster for cluster in clusters},
+        hosts={name: hosts_of(dataset) for name, dataset in datasets.items()} if near else {},
+        withheld=withheld_data(datasets, now),
+    )
 
 
 def _known_runs(

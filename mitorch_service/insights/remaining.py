@@ -9,6 +9,8 @@ from mitorch_service.controller.observe.cost import attempt_cost
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, TrainingStatus
 from mitorch_service.models.training import TrainingRow
+from mitorch_service.search.space.size import size
+from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.costs import Account
 
 
@@ -32,7 +34,8 @@ def job_remaining(
     active now; None if none has ended, none is active, or they are too many to read."""
     ended = sum(counts.get(status, 0) for status in ENDED)
     active = sum(counts.get(status, 0) for status in ACTIVE)
-    left = job.search.max_trials - ended
+    space, _ = parse_space(job.config)
+    left = int(min(job.search.max_trials, size(space))) - ended  # each point of a finite space is tried once
     if job.status not in ACTIVE_JOBS or accounts is None or not active or left <= 0:
         return None
     times = [_run_time(account, now) for account in accounts if _has_ended(account)]

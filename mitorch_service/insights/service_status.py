@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mitorch_service.backends.base import Backend, Capacity
+from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, BrokenDocument
+from mitorch_service.insights.webhooks import WebhookStatus, read_webhook_states
 from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
+from mitorch_service.webhook_settings.webhook import Webhook
 
 _HEAD = 100  # trainings of the queue whose attempts show what clusters have refused
 _SHOWN = 10  # of them
@@ -48,16 +51,22 @@ class ServiceStatus:
     running: Sequence[TrainingRow]  # and those that are queued on a cluster; the first of them
     controller: Heartbeat | None  # the last pass of any controller
     unreadable: Sequence[BrokenDocument] = ()  # among all these
+    webhooks: Sequence[WebhookStatus] = ()
+    withheld: Mapping[str, str] = field(default_factory=dict)  # data sets whose trainings wait, with the reason
     undelivered: Sequence[TrainingRow] = ()  # of the queue's head: finished work that waits on its cluster's disk
     unheard: Sequence[TrainingRow] = ()  # asked to stop ten minutes ago or longer, and not ended
 
 
-def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) -> ServiceStatus:
+def read_status(
+    store: Store, backends: Mapping[str, Backend], now: datetime, webhooks: Sequence[Webhook] = ()
+) -> ServiceStatus:
     """Asks every cluster for its capacity; one that does not answer is reported with its error."""
-    return status_with(store, {name: ask_cluster(backend) for name, backend in backends.items()}, now)
+    return status_with(store, {name: ask_cluster(backend) for name, backend in backends.items()}, now, webhooks)
 
 
-def status_with(store: Store, clusters: Mapping[str, ClusterStatus], now: datetime) -> ServiceStatus:
+def status_with(
+    store: Store, clusters: Mapping[str, ClusterStatus], now: datetime, webhooks: Sequence[Webhook] = ()
+) -> ServiceStatus:
     """The state of the service with what is known of the clusters already."""
     head, active, jobs = store.queue.queue_head(_HEAD), store.queue.active_trainings(), store.jobs.active_jobs()
     queue = head.items
@@ -73,9 +82,18 @@ def status_with(store: Store, clusters: Mapping[str, ClusterStatus], now: dateti
         running=sorted(active.items, key=_oldest_first)[:_SHOWN_RUNNING],
         controller=store.controllers.last_pass(),
         unreadable=[*head.broken, *active.broken, *jobs.broken],
+        webhooks=read_webhook_states(store, webhooks),
+        withheld=read_withheld(store, queue, backoff, now),
         undelivered=[row for row in queue if row.kept_on() is not None],
         unheard=[row for row in active.items if _is_unheard(row, now)],
     )
+
+
+def read_withheld(
+    store: Store, queue: Sequence[TrainingRow], backoff: ClusterBackoff, now: datetime
+) -> Mapping[str, str]:
+    """Returns the data sets of the queue's head that runs cannot read, each with the reason and since when."""
+    return backoff.refused_data() | withheld_data(read_datasets(store, (row.dataset for row in queue)), now)
 
 
 def ask_cluster(backend: Backend) -> ClusterStatus:

@@ -31,7 +31,7 @@ class DatasetRef(Document):
         number."""
         name, colon, version = text.strip().rpartition(":")
         if not (name if colon else version):
-            raise ValueError("it names no data set: write NAME or NAME:NUMBER")
+            raise ValueError("names no data set: write NAME or NAME:NUMBER")
         if not colon:
             return cls(name=version)
         if not re.fullmatch(r"[0-9]{1,18}", version):
@@ -140,6 +140,14 @@ class Dataset(Document):
         """Appends the SAS token to a URL of this data set; the result is a secret."""
         tokens = {token.url: token.token for token in self.sas_tokens}
         return f"{url}?{tokens[url]}" if url in tokens else url
+
+    def expired(self, now: datetime) -> str | None:
+        """Returns which of its SAS tokens has expired and since when, with the remedy; None if none has."""
+        end, url = self.first_expiry() or (None, "")
+        if end is None or end > now:
+            return None
+        remedy = "register this version again with a new one (midataset register)"
+        return f"the SAS token of {url} expired on {end:%Y-%m-%d %H:%M} UTC; {remedy}"
 
     def first_expiry(self) -> tuple[datetime, str] | None:
         """Returns the earliest expiry of its SAS tokens, and the URL of that token; None if no token has an expiry."""

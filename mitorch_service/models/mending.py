@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mitorch_service.models.base import DAMAGED, Document
 from mitorch_service.models.job import trial_id
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
-from mitorch_service.models.training import run_name
+from mitorch_service.models.training import MAX_ATTEMPTS, run_name
 
 Model = TypeVar("Model", bound=Document)
 Path = tuple[int | str, ...]
@@ -46,14 +46,15 @@ def restore_training(stored: dict[str, Any], job_arrival: int | None) -> dict[st
     trial (`job_arrival`: of its job, if that is known), and an invalid status as `failed`."""
     fields = _with_times({**stored}, TrainingStatus.FAILED, {status.value for status in TrainingStatus})
     trial, arrival = fields.get("trial"), fields.get("arrival")
-    if isinstance(trial, dict) and not _is_count(trial.get("number")) and None not in (arrival, job_arrival):
+    known = job_arrival is not None and _is_count(arrival)
+    if known and isinstance(trial, dict) and not _is_count(trial.get("number")):
         number = int(str(arrival)) - int(str(job_arrival))  # a trial's arrival is its job's plus its number
-        if trial_id(str(fields["job_id"]), number) == fields["_id"]:
+        if trial_id(str(fields.get("job_id")), number) == fields["_id"]:
             fields["trial"] = {**trial, "number": number}
     attempts, last = fields.get("attempts"), fields.get("attempt")
-    if _is_count(last):
-        known = attempts if isinstance(attempts, list) else []
-        fields["attempts"] = [_attempt(fields, known, number) for number in range(1, int(str(last)) + 1)]
+    if _is_count(last) and int(str(last)) <= MAX_ATTEMPTS:
+        records = attempts if isinstance(attempts, list) else []
+        fields["attempts"] = [_attempt(fields, records, number) for number in range(1, int(str(last)) + 1)]
     return fields
 
 
@@ -63,7 +64,7 @@ def restore_job(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_times(fields: dict[str, Any], failed: str, statuses: set[str]) -> dict[str, Any]:
-    if fields.get("status") not in statuses:
+    if not isinstance(fields.get("status"), str) or fields["status"] not in statuses:
         fields["status"] = failed
     created, arrival = fields.get("created_at"), fields.get("arrival")
     at = _time(created)

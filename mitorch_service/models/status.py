@@ -67,7 +67,7 @@ class AttemptOutcome(StrEnum):
     DIVERGED = "diverged"
     LOST = "lost"  # the infrastructure: killed, vanished, preempted, never started
     REFUSED = "refused"  # its cluster would not start it
-    BLOCKED = "blocked"  # its machine's disk or the artifact store could not be written: it costs no budget
+    BLOCKED = "blocked"  # its machine's disk or the artifact store could not be written, or its data was refused: free
 
 
 class JobStatus(StrEnum):

@@ -13,6 +13,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.imported import ImportedFrom
 from mitorch_service.models.population import Inheritance
 from mitorch_service.models.status import ACTIVE, ENDED, AttemptOutcome, TrainingStatus
 
@@ -56,6 +57,8 @@ class Attempt(Document):
     nodes: int = 1
     price: float | None = None  # per node and hour at the time of the claim; None: not recorded
     kept: bool = Field(False, exclude_if=_is_empty)  # its finished work waits on its cluster to be delivered
+    silent_at: UtcTime | None = Field(None, exclude_if=_is_empty)  # when a pass noted that its run had fallen silent
+    of_data: bool = Field(False, exclude_if=_is_empty)  # its data set's storage refused it: not the cluster's trouble
 
     def not_before(self, at: datetime) -> datetime:
         """Returns `at`, or the latest time of this attempt if that is later: its writers' clocks may differ."""
@@ -189,10 +192,13 @@ class TrainingRow(Document):
     max_epochs: int = 0
     resources: Resources | None = None  # None: one node of any cluster
     progress: Progress | None = None
+    heartbeat_at: UtcTime | None = Field(None, exclude_if=_is_empty)  # the run's last sign of life between epochs
     evaluation: dict[str, float] | None = None
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
+    announce_end: bool | None = Field(None, exclude_if=_is_none)  # whether a webhook is to be told of its end
+    imported_from: ImportedFrom | None = Field(None, exclude_if=_is_none)  # set if another system ran it
 
     _old_pause = model_validator(mode="before")(_read_old_pause)
 
@@ -214,6 +220,14 @@ class TrainingRow(Document):
     def current_attempt(self) -> Attempt | None:
         """Returns the current attempt, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
+
+    def last_sign_of_life(self) -> datetime | None:
+        """Returns when the current attempt's run last wrote; None if it has not."""
+        attempt = self.current_attempt()
+        if attempt is None or attempt.started_at is None:
+            return None
+        reported = None if self.progress is None else self.progress.at
+        return max(filter(None, (attempt.started_at, self.heartbeat_at, reported)))
 
     def contradiction(self) -> str | None:
         """Returns the reason why its status and its attempts cannot both be right; None if they can."""

@@ -32,6 +32,14 @@ from mitorch_service.training.data.splits import read_split
 
 
 @dataclass(frozen=True)
+class Registered:
+    """A version that was registered, or whose SAS tokens were `renewed`."""
+
+    ref: DatasetRef
+    renewed: bool = False
+
+
+@dataclass(frozen=True)
 class DatasetRegistry:
     """Registers and removes data sets in a store, after checking their files."""
 
@@ -39,25 +47,32 @@ class DatasetRegistry:
     files: DatasetFiles
     datastores: DatastorePaths
 
-    def register_file(self, path: str) -> list[DatasetRef]:
-        """Registers every definition in the file, or none. Raises InvalidInput with every problem, AlreadyExists."""
+    def register_file(self, path: str) -> list[Registered]:
+        """Registers every definition in the file, or none. A registered version with the same files and other SAS
+        tokens gets these. Raises InvalidInput with every problem, AlreadyExists."""
         try:
             content = Path(path).read_bytes()
         except OSError as error:
             raise InvalidInput(path, [Problem("", f"cannot be read: {error.strerror}")]) from error
         datasets, problems = self._check_all(parse_config(path, content), Path(path).absolute().parent)
-        known = {dataset.id for dataset in self.store.datasets.list_datasets().items}
+        known = {dataset.id: dataset for dataset in self.store.datasets.list_datasets().items}
+        renewed: set[str] = set()
         for index, dataset in enumerate(datasets):
-            if dataset.id in known:
+            if dataset.id in known and dataset.id not in renewed and _renews(dataset, known[dataset.id]):
+                renewed.add(dataset.id)
+            elif dataset.id in known:
                 taken = f"{dataset.ref} is registered already; give it the next version"
                 problems.append(Problem(f"[{index}].version", taken))
-            known.add(dataset.id)
+            known[dataset.id] = dataset
         if problems:
             raise InvalidInput(path, problems)
         self.store.prepare()
         for dataset in datasets:
-            self.store.datasets.add_dataset(dataset)
-        return [dataset.ref for dataset in datasets]
+            if dataset.id in renewed:
+                self.store.datasets.renew_tokens(dataset)
+            else:
+                self.store.datasets.add_dataset(dataset)
+        return [Registered(dataset.ref, dataset.id in renewed) for dataset in datasets]
 
     def _check_all(self, data: object, folder: Path) -> tuple[list[Dataset], list[Problem]]:
         """`folder`: relative paths start from it."""
@@ -120,6 +135,11 @@ def _contents(images: ImageList) -> SplitContents:
     names = images.classes[:MAX_COUNTED_CLASSES]
     counts = [ClassCount(name=name, count=shown[label]) for label, name in enumerate(names)]
     return SplitContents(kind=images.kind, images=len(images), classes=len(images.classes), counts=counts)
+
+
+def _renews(dataset: Dataset, registered: Dataset) -> bool:
+    """Whether only the SAS tokens differ."""
+    return dataset.splits() == registered.splits() and dataset.sas_tokens != registered.sas_tokens
 
 
 def _absolute(split: DatasetSplit, folder: Path) -> DatasetSplit:

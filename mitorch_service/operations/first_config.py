@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mitorch_service.training.data.survey import Survey
+from mitorch_service.wording.counted import counted
 
 _TASKS = {
     "multiclass": "multiclass_classification",
@@ -24,11 +25,12 @@ def first_config(survey: Survey, source: str) -> str:
     choice = _detector(survey) if survey.kind == "detection" else _classifier(survey)
     low, high = survey.per_class
     shown = ", ".join(survey.classes[:_CLASSES_SHOWN]) + (", …" if len(survey.classes) > _CLASSES_SHOWN else "")
-    what = "boxes" if survey.kind == "detection" else "images"
+    most = counted(high, *(("box", "boxes") if survey.kind == "detection" else ("image",)))
+    classes = counted(len(survey.classes), "class", "classes")
     lines = [
         "# yaml-language-server: $schema=mitorch.schema.json  (mitorch schema > mitorch.schema.json)",
-        f"# {source}: {survey.images:,} images, shorter side about {survey.shorter_side} pixels",
-        f"# {len(survey.classes)} classes, {low:,} to {high:,} {what} each: {shown}",
+        _comment(f"{source}: {counted(survey.images, 'image')}, shorter side about {survey.shorter_side} pixels"),
+        _comment(f"{classes}, {f'{low} to {most}' if low < high else most} each: {shown}"),
         *_warnings(survey),
         "",
         f"task_type: {_TASKS[survey.kind]}",
@@ -49,6 +51,11 @@ def first_config(survey: Survey, source: str) -> str:
         "seed: 0",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    """A line of YAML whatever names are in it."""
+    return f"# {' '.join(''.join(one if one.isprintable() else ' ' for one in text).split())}"
 
 
 @dataclass(frozen=True)

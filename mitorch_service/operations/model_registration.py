@@ -58,7 +58,7 @@ class ModelRegistration:
         chosen = choose_cluster(self.settings, cluster or _last_cluster(self.settings, training))
         registry = self.open_registry(chosen)
         counts, notes = _image_counts(self.store, self.dataset_files, training)
-        with TemporaryDirectory(prefix="mitorch-") as folder:
+        with TemporaryDirectory(prefix="mitorch-model-") as folder:
             files = Path(folder, "model")
             files.mkdir()
             self.artifacts.get(f"{training.id}/model.pth", files / "model.pth")
@@ -110,6 +110,9 @@ def _winner(store: Store, id: str) -> Training:
     if training.status != TrainingStatus.COMPLETED:
         remedy = "Only a completed training has a model."
         raise NotAllowed("training", whole, str(training.status), "registered", remedy)
+    if training.imported_from is not None:
+        remedy = "Its model is where that system keeps it."
+        raise NotAllowed("training", whole, f"imported from {training.imported_from.system}", "registered", remedy)
     return training
 
 

@@ -13,23 +13,33 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import (
     ArtifactError,
+    BrokenDocument,
+    DataRefused,
     MachineTrouble,
+    NotFound,
     ProcessLost,
     StaleAttempt,
     StoreError,
     TrainingDiverged,
 )
 from mitorch_service.models.base import JsonObject, new_id
-from mitorch_service.models.config.script import is_script
+from mitorch_service.models.config.script import NO_DATASET, is_script
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import AttemptOutcome
+from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt_end import block_attempt, blocked, diverged, failed, logged_error, lost, record_end
 from mitorch_service.runs.bounded_log import LOG_LIMIT, BoundedLog
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Work, deliver, forget_kept, kept_work
 from mitorch_service.runs.engine_training import run_engine
-from mitorch_service.runs.machine_check import check_machine, find_trouble, folder_trouble
+from mitorch_service.runs.machine_check import (
+    check_data_access,
+    check_machine,
+    data_trouble,
+    find_trouble,
+    folder_trouble,
+)
 from mitorch_service.runs.resume import ResumePoint, complete_curve, find_resume_point
 from mitorch_service.runs.script.script_training import run_script
 from mitorch_service.runs.store_reporter import StoreReporter
@@ -67,7 +77,10 @@ def run_training(
         with _attempt_folder() as (folder, own_log):
             check_machine(artifacts, folder)
             found = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
+            files = dataset_files or DatasetFiles(folder / "datasets")
             kept = kept_work(undelivered, found)
+            if kept is None:
+                _check_data(store, files, found)
             resume_point = find_resume_point(artifacts, found)
             worker = new_id()
             epochs = resume_point.epochs if kept is None else kept.epochs
@@ -76,7 +89,6 @@ def run_training(
             )
             own_log.limit = _log_limit(training.config)
             persistently(lambda: complete_curve(store, training, resume_point.results), START_PATIENCE)
-            files = dataset_files or DatasetFiles(folder / "datasets")
             context = AttemptContext(
                 store, artifacts, files, training, worker, clock, stop, folder, epoch_ended, undelivered, renew
             )
@@ -92,6 +104,17 @@ def run_training(
     except (StoreError, ArtifactError) as error:  # no end can be recorded: the controller finds the attempt lost
         log.error("%s", error)
         return EXIT_INFRASTRUCTURE
+
+
+def _check_data(store: Store, files: DatasetFiles, training: Training) -> None:
+    """Raises MachineTrouble, StoreError. A data set that is gone fails the training when it is needed."""
+    if training.dataset == NO_DATASET:
+        return
+    try:
+        dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), START_PATIENCE)
+    except (NotFound, BrokenDocument):
+        return
+    check_data_access(files, dataset)
 
 
 def _deliver_kept(context: AttemptContext, kept: Work) -> RunEnd:
@@ -126,6 +149,7 @@ def _trained(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
         context.stop,
         context.epoch_ended,
         stopping,
+        drops_earlier=resume_point.epochs is None,
     )
     try:
         if is_script(training.config):
@@ -135,6 +159,8 @@ def _trained(context: AttemptContext, resume_point: ResumePoint) -> RunEnd:
         raise
     except MachineTrouble as trouble:
         return blocked(trouble)
+    except DataRefused as error:  # while it was being downloaded
+        return blocked(data_trouble(error))
     except TrainingDiverged as error:
         return diverged(logged_error(error))
     except (ArtifactError, ProcessLost) as error:

@@ -74,14 +74,15 @@ def lost(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> R
 
 
 def blocked(trouble: MachineTrouble) -> RunEnd:
-    """The end of an attempt whose machine or storage could not be written. It is repeated and uses up no budget."""
+    """The end of an attempt whose machine or storage could not be written, or whose data set could not be read for no
+    fault of its own. It is repeated and uses up no budget."""
     error = logged_error(trouble)
-    return RunEnd(AttemptOutcome.BLOCKED, error=error, reason=error.message, kept=trouble.kept)
+    return RunEnd(AttemptOutcome.BLOCKED, error=error, reason=error.message, kept=trouble.kept, of_data=trouble.of_data)
 
 
 def block_attempt(store: Store, training_id: str, attempt: int, at: datetime, trouble: MachineTrouble) -> int:
-    """Ends an attempt whose training was not started, because its machine or storage cannot be written; returns the
-    exit code. Raises nothing: an end that cannot be recorded is the controller's to find."""
+    """Ends an attempt whose training was not started, because its machine or storage cannot be written, or its data set
+    is refused; returns the exit code. Raises nothing: an end that cannot be recorded is the controller's to find."""
     error = logged_error(trouble)
     try:
         training = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
@@ -90,8 +91,9 @@ def block_attempt(store: Store, training_id: str, attempt: int, at: datetime, tr
         status = TrainingStatus.NEW if again else TrainingStatus.FAILED
         if training.cancel_requested_at is not None:
             outcome, status = AttemptOutcome.CANCELED, TrainingStatus.CANCELED
+        queued = (TrainingStatus.QUEUED,)
         end = partial(
-            store.queue.end_attempt, training_id, attempt, at, outcome, status, error, (TrainingStatus.QUEUED,)
+            store.queue.end_attempt, training_id, attempt, at, outcome, status, error, queued, trouble.of_data
         )
         persistently(end, START_PATIENCE)
     except (StoreError, StaleAttempt, BrokenDocument) as failure:

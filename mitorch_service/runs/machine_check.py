@@ -1,4 +1,5 @@
-"""Checks that a run's machine and the artifact store can be written: what cannot is no training's fault."""
+"""Checks that a run's machine and the artifact store can be written, and that the storage of its data set lets it read:
+what cannot be is no training's fault."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.errors import ArtifactError, MachineTrouble
+from mitorch_service.artifacts.dataset_files import DatasetFiles
+from mitorch_service.errors import ArtifactError, DataError, DataRefused, MachineTrouble
+from mitorch_service.models.dataset import Dataset
 
 _ROOM = 256 << 10  # bytes that must fit on the disk of the temporary folder
 _REMEDY = "Make room on its disk, make it writable, or name another one in TMPDIR"
@@ -22,6 +25,23 @@ def check_machine(artifacts: ArtifactStore, folder: Path) -> None:
         artifacts.check()
     except ArtifactError as error:
         raise MachineTrouble(f"the artifact store {error.where} cannot be written: {error.problem}") from error
+
+
+def check_data_access(files: DatasetFiles, dataset: Dataset) -> None:
+    """Asks the storage of a data set. Raises MachineTrouble if it refuses the credential; every other problem with the
+    data is found when it is loaded."""
+    try:
+        files.check_access(dataset)
+    except DataRefused as error:
+        raise data_trouble(error) from error
+    except (DataError, ArtifactError):
+        return
+
+
+def data_trouble(error: DataRefused) -> MachineTrouble:
+    """Returns the trouble that the refusal of a data set's storage means."""
+    remedy = "With a new SAS token, register the same version again (midataset register)"
+    return MachineTrouble(f"its data set cannot be read: {error} {remedy}", of_data=True)
 
 
 def check_folder(folder: Path) -> None:

@@ -29,7 +29,7 @@ class ResumePoint:
 
     artifacts: ArtifactStore
     training_id: str
-    epochs: int = 0
+    epochs: int | None = 0  # None: the first report will tell
     results: Sequence[EpochResult] = ()  # of those epochs; a script's are restored with its checkpoint
     found: Checkpoints | None = None  # with the state to resume from already loaded
 
@@ -50,7 +50,7 @@ def find_resume_point(artifacts: ArtifactStore, training: Training) -> ResumePoi
         return ResumePoint(artifacts, training.id)
     if is_script(training.config):
         epochs = ScriptCheckpoints(artifacts, training.id, training.attempt).last_epoch()
-        return ResumePoint(artifacts, training.id, epochs)
+        return ResumePoint(artifacts, training.id, epochs or None)  # it may resume from a state of its own
     prefix = f"{training.id}/"
     lineage = training.trial.lineage if training.trial is not None else None
     if not lineage and not any(key.startswith(prefix + CHECKPOINT) for key in artifacts.keys(prefix)):

@@ -38,9 +38,11 @@ class StoreReporter(Reporter):
         stop: threading.Event,
         also: Callable[[EpochResult], None] | None = None,
         stopping: TrialStopping | TrialPausing | None = None,
+        drops_earlier: bool = False,
     ) -> None:
         """`stop` is set from outside (SIGTERM) or here: when a person cancels the training, its search ends it, or the
-        attempt is superseded. `also` receives each epoch's result and must return at once."""
+        attempt is superseded. `also` receives each epoch's result and must return at once. `drops_earlier`: results of
+        earlier attempts behind the first report are dropped."""
         self._store = store
         self._id = training_id
         self._attempt = attempt
@@ -49,6 +51,7 @@ class StoreReporter(Reporter):
         self._stop = stop
         self._also = also
         self._stopping = stopping
+        self._drops_earlier = drops_earlier
         if self.decision is not None:  # an earlier attempt had come as far, and died
             stop.set()
         self._waiting: queue.Queue[EpochResult | threading.Event] = queue.Queue()
@@ -131,9 +134,16 @@ class StoreReporter(Reporter):
         self._write(
             lambda: self._store.runs.record_epoch(self._id, self._attempt, self._max_epochs, result), repeat=True
         )
+        if self._drops_earlier:
+            self._drops_earlier = False
+            self._write(lambda: self._drop_behind(result.epoch), repeat=True)
         stopping = self._stopping
         if stopping is not None:
             self._write(lambda: stopping.ends_after(result), repeat=True)
+
+    def _drop_behind(self, epoch: int) -> bool:
+        self._store.runs.drop_results(self._id, epoch)
+        return False
 
     def _write(self, call: Callable[[], bool], repeat: bool) -> None:
         """Makes the call, and asks the training to stop if it returns true."""

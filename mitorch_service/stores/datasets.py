@@ -5,16 +5,22 @@ from __future__ import annotations
 from mitorch_service.errors import AlreadyExists, BrokenDocument, NotFound
 from mitorch_service.models.dataset import Dataset, DatasetRef, dataset_id
 from mitorch_service.stores.primitives import Verbs
-from mitorch_service.stores.requests import Listing, Query
+from mitorch_service.stores.requests import Guarded, Listing, Query
 
 
 class DatasetVerbs(Verbs):
-    """The registry: a registered version never changes."""
+    """The registry: a registered version never changes, but for its SAS tokens."""
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Registers a version. Raises AlreadyExists if it is registered."""
         if self._database.insert("datasets", [dataset.to_document()]) == 0:
             raise AlreadyExists("Data set", dataset.id, "Register it under the next version number.")
+
+    def renew_tokens(self, dataset: Dataset) -> None:
+        """Replaces the SAS tokens of a registered version. Raises NotFound."""
+        tokens = [token.to_document() for token in dataset.sas_tokens]
+        if self._database.change(Guarded("datasets", dataset.id, {}, {"sas_tokens": tokens})) is None:
+            raise NotFound("data set", dataset.id)
 
     def get_dataset(self, ref: DatasetRef) -> Dataset:
         """Returns that version, or the newest if `ref` names none. Raises NotFound naming what is registered."""

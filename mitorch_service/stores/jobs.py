@@ -51,12 +51,12 @@ class JobVerbs(Verbs):
         where = {} if name is None else {"name": name}
         return self._database.read(Job, Query("jobs", where, order=(("arrival", -1), ("_id", -1)), limit=limit))
 
-    def iterate_jobs(self) -> Iterator[Job]:
-        """Yields all jobs, oldest first, those that cannot be read left out: a page is held at a time."""
+    def tagged_jobs(self, tag: str) -> Iterator[Job]:
+        """Yields the jobs with this tag, oldest first, those that cannot be read left out: a page is held at a time."""
         after: tuple[int, str] | None = (-(2**63), "")
         while after is not None:
             order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", 1), ("_id", 1))
-            page = list(self._database.find(Query("jobs", order=order, after=after, limit=_PAGE)))
+            page = list(self._database.find(Query("jobs", {"tags": tag}, order=order, after=after, limit=_PAGE)))
             for document in page:
                 with suppress(BrokenDocument):  # the controller quarantines it
                     yield Job.from_document(document)
@@ -213,10 +213,11 @@ class JobVerbs(Verbs):
         self._database.remove("jobs", job_id, {"status": (job.status,)})
         self._database.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
-    def quarantine_job(self, job_id: object, at: datetime, reason: str) -> bool:
-        """Fails a job that cannot be read, so that it blocks nothing."""
+    def quarantine_job(self, job_id: object, at: datetime, reason: str, announced: bool = False) -> bool:
+        """Fails a job that cannot be read, so that it blocks nothing. `announced`: whether webhooks want to be told."""
         self._database.mend("jobs", job_id)
-        changes = {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
+        changes: dict[str, object] = {"announce_end": True} if announced else {}
+        changes |= {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
         change = change_job(job_id, ACTIVE_JOBS, JobStatus.FAILED, at, {}, changes)
         return self._database.change(change) is not None
 

@@ -12,7 +12,9 @@ from mitorch_service.models.base import Document
 Model = TypeVar("Model", bound=Document)
 
 StoredDocument = dict[str, Any]  # plain values as the driver returns them, until a model has checked them
-Collection = Literal["trainings", "jobs", "datasets", "training_results", "rungs", "controllers", "views"]
+Collection = Literal[
+    "trainings", "jobs", "datasets", "training_results", "rungs", "controllers", "notifications", "views"
+]
 ANY_ARRIVAL = (-(2**63), 2**63 - 1)  # a range of `arrival`, which leaves out what is no number
 
 

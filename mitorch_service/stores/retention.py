@@ -71,7 +71,7 @@ class RetentionVerbs(Verbs):
             except BrokenDocument as error:
                 page.broken.append(error)
                 continue
-            if _ended_before(row.status_times.get(row.status), before):
+            if _ended_before(_kept_since(row), before):
                 page.items.append(Ended(row, document))
         return page
 
@@ -176,6 +176,11 @@ def _next(documents: Sequence[StoredDocument], limit: int, before: datetime) -> 
         return None
     arrival, id = documents[-1]["arrival"], documents[-1]["_id"]
     return (arrival, id) if isinstance(arrival, int) and arrival < before.timestamp() * 1e6 else None
+
+
+def _kept_since(row: TrainingRow) -> datetime | None:
+    """When it ended; of an imported one when it came: an import of old runs is not for the next prune."""
+    return row.status_times.get(row.status) if row.imported_from is None else row.imported_from.imported_at
 
 
 def _ended_before(ended: datetime | None, before: datetime) -> bool:

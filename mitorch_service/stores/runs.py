@@ -28,6 +28,7 @@ class RunEnd:
     job_id: str | None = None  # with `trial_values`: whose front they belong to
     reason: str | None = None
     kept: bool = False  # whether its work is on the machine, to be delivered by the next attempt there
+    of_data: bool = False  # whether its data set's storage refused it
 
 
 _PAGE = 1000
@@ -44,18 +45,19 @@ class RunVerbs(Verbs):
         return training
 
     def start_training(
-        self, training_id: str, attempt: int, worker: str, at: datetime, resume_epoch: int = 0
+        self, training_id: str, attempt: int, worker: str, at: datetime, resume_epoch: int | None = 0
     ) -> Training:
-        """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped, and the last one that
-        is left is the progress. Raises StaleAttempt when the attempt is not current, was canceled, or another process
-        has started it."""
+        """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped (None: none are), and
+        the last one that is left is the progress. Raises StaleAttempt when the attempt is not current, was canceled,
+        or another process has started it."""
         before = self.find_attempt(training_id, attempt).current_attempt()
         at = at if before is None else before.not_before(at)
         changes = {f"attempts.{attempt - 1}.started_at": at, "worker": worker, "error": None}
         expect = {"worker": (None, worker), "cancel_requested_at": (None,)}
         if self._database.change(_sign_of_life(training_id, attempt, at, expect, changes)) is None:
             raise StaleAttempt(training_id, attempt)
-        self._database.remove_between("training_results", _result_id(training_id, resume_epoch + 1), f"{training_id};")
+        if resume_epoch is not None:
+            self.drop_results(training_id, resume_epoch)
         training = self._database.read_one(Training, "trainings", training_id)
         last = self.last_result(training_id) if resume_epoch else None
         if training is not None and last is not None:
@@ -70,17 +72,16 @@ class RunVerbs(Verbs):
         """Stores an epoch's result (a repeat overwrites it) and shows it as the training's progress. Returns whether
         the run was asked to stop. Raises StaleAttempt."""
         progress = _progress(result, max_epochs)
-        document = {
-            "_id": _result_id(training_id, result.epoch),
-            "training_id": training_id,
-            "attempt": attempt,
-            **result.to_document(),
-        }
+        document = result_document(training_id, attempt, result)
         change = _sign_of_life(training_id, attempt, None, {}, {"progress": progress.to_document()})
         after = self._database.change_then_put(change, "training_results", document, fence="attempt")
         if after is None:
             raise StaleAttempt(training_id, attempt)
         return after.get("cancel_requested_at") is not None
+
+    def drop_results(self, training_id: str, epoch: int) -> None:
+        """Deletes the results behind this epoch."""
+        self._database.remove_between("training_results", _result_id(training_id, epoch + 1), f"{training_id};")
 
     def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
         """Records a sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
@@ -114,9 +115,9 @@ class RunVerbs(Verbs):
 
     def retry_attempt(self, training_id: str, attempt: int, worker: str, at: datetime, end: RunEnd) -> None:
         """Ends an attempt but not the training, which goes back to `new` for the next one. Raises StaleAttempt."""
-        kept = {f"attempts.{attempt - 1}.kept": True} if end.kept else {}
+        marks = {"kept": end.kept, "of_data": end.of_data}
         changes = {
-            **kept,
+            **{f"attempts.{attempt - 1}.{mark}": True for mark, is_set in marks.items() if is_set},
             **ended_attempt(attempt, end.outcome, end.reason, at),
             "error": None if end.error is None else end.error.to_document(),
             "fence": 0,
@@ -177,6 +178,12 @@ def _progress(result: EpochResult, max_epochs: int) -> Progress:
 def _results(training_id: str, first: str | None = None) -> Query:
     low = f"{training_id}:" if first is None else first
     return Query("training_results", between=("_id", low, f"{training_id};"), order=(("_id", 1),))
+
+
+def result_document(training_id: str, attempt: int, result: EpochResult) -> StoredDocument:
+    """Returns the record of an epoch as it is stored."""
+    id = _result_id(training_id, result.epoch)
+    return {"_id": id, "training_id": training_id, "attempt": attempt, **result.to_document()}
 
 
 def _result_id(training_id: str, epoch: int) -> str:

@@ -132,12 +132,12 @@ class TrainingVerbs(Verbs):
         time."""
         left, overlap = limit, 0
         after: tuple[int, str] | None = None
-        known: set[object] = set()
+        known: set[str] = set()
         while left > 0:
             wanted = min(_PAGE, left) + overlap
             page = self.list_trainings(filter, wanted, after, without=("config", "error"))
-            new = [broken for broken in page.broken if broken.key not in known]
-            known.update(broken.key for broken in new)
+            new = [broken for broken in page.broken if repr(broken.key) not in known]  # an `_id` may be an object
+            known.update(repr(broken.key) for broken in new)
             yield from new
             yield from page.items[: max(0, left - len(new))]
             left -= len(page.items) + len(new)

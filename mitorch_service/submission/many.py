@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitorch_service.errors import SettingsError, StoreError
+from mitorch_service.errors import MachineTrouble, SettingsError, StoreError
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
@@ -106,6 +106,6 @@ def _queue(bulk: BulkSubmission, receipt: Receipt, progress: Progress) -> Receip
     try:
         with progress.phase("queueing", receipt.total) as advance:
             return bulk.queue(receipt, advance)
-    except (KeyboardInterrupt, StoreError, SettingsError):
+    except (KeyboardInterrupt, StoreError, SettingsError, MachineTrouble):
         progress.note(f"{bulk.done()} of {receipt.total} are queued; the same command continues from there")
         raise

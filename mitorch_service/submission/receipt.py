@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mitorch_service.errors import SettingsError
+from mitorch_service.errors import MachineTrouble, SettingsError
 from mitorch_service.file_access import FileAccess
 
 
@@ -43,7 +44,7 @@ class ReceiptFile:
         return None
 
     def save(self, receipt: Receipt) -> None:
-        """Replaces the file atomically. Raises SettingsError."""
+        """Replaces the file atomically. Raises SettingsError, MachineTrouble."""
         new = self._path.with_suffix(".new")
         try:
             with writing(new):
@@ -56,9 +57,12 @@ class ReceiptFile:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raises SettingsError where `path`, below the home, cannot be written."""
+    """Raises SettingsError where `path`, below the home, cannot be written; MachineTrouble if its disk is full."""
     try:
         yield
     except OSError as error:
         remedy = "Make room there, or name another folder."
-        raise SettingsError("MITORCH_HOME", f"cannot write {path} ({error.strerror})", remedy) from error
+        problem = f"cannot write {path} ({error.strerror})"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # which is no mistake in what was asked for
+            raise MachineTrouble(f"MITORCH_HOME: {problem}. {remedy}") from error
+        raise SettingsError("MITORCH_HOME", problem, remedy) from error

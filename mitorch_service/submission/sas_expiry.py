@@ -13,15 +13,13 @@ _SOON = timedelta(days=7)  # a training may wait and run for days
 
 def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
     """The problem if a token has expired; if one expires soon, a warning is logged, which misubmit shows."""
+    if (expired := dataset.expired(now)) is not None:
+        return Problem("dataset", f"{dataset.ref}: {expired}")
     expiry, url = dataset.first_expiry() or (None, "")
-    if expiry is None or expiry > now + _SOON:
-        return None
-    token = f"the SAS token of {url}"
-    when = f"on {expiry:%Y-%m-%d %H:%M} UTC"
-    remedy = "register a new version with one that outlasts the training"
-    if expiry <= now:
-        return Problem("dataset", f"{dataset.ref}: {token} expired {when}; {remedy}")
-    _warn(f"{dataset.ref}: {token} ends {when}, and a run that starts later fails; or {remedy}")
+    if expiry is not None and expiry <= now + _SOON:
+        remedy = "register this version again with one that outlasts the training"
+        when = f"on {expiry:%Y-%m-%d %H:%M} UTC"
+        _warn(f"{dataset.ref}: the SAS token of {url} ends {when}, and what is to start later waits: {remedy}")
     return None
 
 

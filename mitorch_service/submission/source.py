@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -141,6 +142,8 @@ def _files(folder: Path) -> Iterator[Entry]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")):
             path = Path(where, name)
+            if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
+                raise OSError(errno.EINVAL, "it is a folder, pipe or device", str(path))
             with path.open("rb") as file:
                 place = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
                 yield Entry(place, file.read(MAX_CONFIG_BYTES + 1), path.parent)

@@ -23,8 +23,8 @@ QUERY_SECONDS = 2.0  # of the database for one request
 
 @dataclass
 class Context:
-    """What a request works with. A store of SQLite has one connection: each thread gets its own, so that a long query
-    holds up nobody else."""
+    """The things that a request works with. A store of SQLite has one connection: each thread gets its own, so that a
+    long query holds up nobody else."""
 
     settings: Settings
     open_store: Callable[[], Store]
@@ -56,19 +56,10 @@ class Context:
             return cast(Made, self._made[name])
 
     @property
-    def store_to_add(self) -> Store:
-        """The store, which is created if there is none yet: for submissions. Raises StoreUnavailable, StoreError."""
-        if self.file is not None and not self.file.exists():
-            from mitorch_service.wiring import open_store
-
-            open_store(self.settings, create=True).close()
-        return self.store
-
-    @property
     def store(self) -> Store:
         """The store of this thread. Raises StoreUnavailable, StoreError."""
         if self.file is not None and not self.file.exists():
-            return self.open_store()  # an empty one, until the first submission creates the file
+            return self.open_store()  # one that the first submission creates
         if self.file is None:
             with self._lock:
                 self._shared = self._shared or self.open_store()

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from mitorch_service.errors import (
     AlreadyExists,
     AmbiguousId,
+    AmbiguousName,
     ArtifactError,
     InvalidInput,
     MiTorchError,
@@ -30,6 +31,7 @@ _CODES: tuple[tuple[type[MiTorchError], int], ...] = (
     (NotFound, 404),
     (ArtifactError, 404),
     (AmbiguousId, 400),
+    (AmbiguousName, 400),
     (InvalidInput, 400),
     (NotAllowed, 409),
     (AlreadyExists, 409),

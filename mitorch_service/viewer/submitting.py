@@ -62,7 +62,7 @@ def build(context: Context, written: Written, options: Mapping[str, Any]) -> Tra
 
 def queue(context: Context, document: Training | Job) -> str:
     """Queues it; returns its id."""
-    return add(context.store_to_add, document)
+    return add(context.store, document)
 
 
 def _dataset(text: str) -> DatasetRef:

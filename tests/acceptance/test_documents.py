@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,11 +17,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mitorch_service.cli.viewer import FIRST_PORT
 from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING
 from tests.documents import ROOT, block
 from tests.warm.command import with_warm_commands
+from tests.webhook_receiver import SECRET, receiving
 
 RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
@@ -85,6 +88,14 @@ def test_the_two_commands_are_run_by_ci() -> None:
     assert {line.split("#")[0].strip() for line in lines} == RUN_BY_CI
     gate = (ROOT / ".ci" / "run").read_text() + (ROOT / "scripts" / "check").read_text()
     assert all(command in gate for command in RUN_BY_CI)
+
+
+def test_the_quickstart_ends_with_the_viewer_that_it_has_installed() -> None:
+    script = (ROOT / "scripts" / "quickstart").read_text()
+    extras = re.search(r"^scripts/venv (\S+)$", script, re.MULTILINE)
+    assert extras and "viewer" in extras[1].split(",")
+    last = script.splitlines()[-1]
+    assert ".venv/bin/miviewer" in last and f"http://127.0.0.1:{FIRST_PORT}/" in last
 
 
 def test_the_first_real_use(photographer: Machine) -> None:
@@ -198,6 +209,20 @@ def test_calls_of_a_program_by_hand(bare_machine: Machine) -> None:
     assert _python(bare_machine, block("docs/scripts.md", "import mitorch_service")) == ""
 
 
+def test_the_python_client(bare_machine: Machine) -> None:
+    report = "import mitorch_service as m; [m.report(epoch=e, train_loss=1 / e, val_loss=0.5 / e) for e in (1, 2)]"
+    bare_machine.write("training.json", {"script": {"command": [sys.executable, "-c", report]}})
+    controller = bare_machine.start("control", "run", "--every", "0.2")
+    try:
+        out = _python(bare_machine, block("docs/client.md", "from mitorch_service import Client"))
+    finally:
+        controller.send_signal(signal.SIGINT)
+        controller.communicate(timeout=30)
+    assert out.startswith("completed 2 {'val_loss': 0.25}\n[(1, 0.5), (2, 0.25)]\n")
+    assert re.search(r"^0 +first +0\.25$", out, re.MULTILINE)
+    assert bare_machine.query("first")["tags"] == ["team=vision"]
+
+
 def test_a_study_of_optuna(bare_machine: Machine) -> None:
     _python(bare_machine, block("docs/optuna.md", "def objective(trial)"))
     assert len(json.loads(bare_machine.ok("query", "--limit", "100", "--json"))["trainings"]) == 20
@@ -245,3 +270,20 @@ def test_pruning(reader: Machine) -> None:
     shell(reader, block("docs/operations.md", "micontrol prune"), reader.folder)
     assert reader.run("query", training).code == 1
     assert training in gzip.decompress((reader.folder / "old.jsonl.gz").read_bytes()).decode()
+
+
+def test_webhooks(bare_machine: Machine) -> None:
+    verifier: dict[str, Any] = {}
+    exec(block("docs/notifications.md", "import base64"), verifier)
+    with receiving() as receiver:
+        commands = block("docs/notifications.md", "export MITORCH_WEBHOOK_SECRET")
+        commands = commands.replace("https://ops.example/hooks/mitorch", f"http://127.0.0.1:{receiver.port}/hooks")
+        out = shell(bare_machine, f"{commands}echo $MITORCH_WEBHOOK_SECRET")
+    answer, secret = out.splitlines()
+    assert answer == "json (json, 127.0.0.1): ok"
+    (one,) = receiver.received
+    assert one.json()["type"] == "test"
+    assert verifier["is_genuine"](one.headers, one.body, secret)
+    assert not verifier["is_genuine"](one.headers, one.body + b" ", secret)
+    assert not verifier["is_genuine"](one.headers, one.body, SECRET)
+    assert not verifier["is_genuine"]({**one.headers, "webhook-timestamp": "1"}, one.body, secret)

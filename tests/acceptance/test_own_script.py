@@ -150,3 +150,34 @@ def test_what_is_not_stored_is_told(bare_machine: Machine) -> None:
         assert answer.code == 0, answer
         assert "Warning: .: not stored with the code, as they hold credentials: .env" in answer.err
     assert "left out" in bare_machine.ok("query", answer.out.strip())
+
+
+def test_code_that_is_older_than_its_source_is_told(bare_machine: Machine) -> None:
+    def retry(*ids: str) -> str:
+        bare_machine.ok("control", "cancel", *ids)
+        answer = bare_machine.run("control", "retry", *ids)
+        assert answer.code == 0, answer
+        return answer.err
+
+    for name in ("a", "b"):
+        (bare_machine.folder / name).mkdir()
+        bare_machine.write(f"{name}/train.py", "print('x')")
+        bare_machine.write(f"{name}.json", {"script": {"command": "python train.py", "source": name}})
+    trainings = [bare_machine.ok("submit", f"{name}.json").strip() for name in ("a", "a", "b")]
+    assert "has changed" not in retry(*trainings)
+    bare_machine.write("a/train.py", "print('y')")
+    told = retry(*trainings)
+    assert told.count("has changed") == 1
+    assert f"2 of them run the code as it was submitted, but {bare_machine.folder / 'a'} has changed since" in told
+    shutil.rmtree(bare_machine.folder / "a")
+    assert "has changed" not in retry(*trainings)
+
+
+def test_a_search_whose_code_is_older_is_told(bare_machine: Machine) -> None:
+    bare_machine.write("train.py", "print('x')")
+    config = {"script": {"command": "python train.py", "source": "train.py"}, "parameters": {"a": {"_int": [1, 2]}}}
+    bare_machine.write("job.json", {"job_type": "search", "config": config, "search": {"max_trials": 1}})
+    job = bare_machine.ok("submit", "job.json").strip()
+    bare_machine.write("train.py", "print('y')")
+    answer = bare_machine.run("control", "retry", job)
+    assert "it runs the code as it was submitted" in answer.err, answer

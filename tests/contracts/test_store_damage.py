@@ -192,3 +192,11 @@ def test_a_damaged_attempt_is_filled_in_so_that_no_name_of_a_run_comes_twice(sto
     repair(store, document["_id"], NOW)
     mended = store.trainings.get_training(document["_id"])
     assert [(attempt.number, attempt.cluster) for attempt in mended.attempts] == [(1, "-"), (2, "local")]
+
+
+def test_a_training_whose_id_is_an_object_is_listed_once(mongo_store: Store) -> None:
+    training = a_training()
+    mongo_store.queue.add_trainings([training])
+    primitives(mongo_store).insert("trainings", [{**training.to_document(), "_id": {"a": 1}}])
+    listed = list(mongo_store.trainings.iterate_trainings(TrainingFilter(), 10))
+    assert sorted(type(one).__name__ for one in listed) == ["BrokenDocument", "TrainingRow"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -16,6 +17,7 @@ from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.mongo.store import TIMEOUTS, MongoStore
 from mitorch_service.stores.sqlite.store import SqliteStore
+from tests.election_proxy import ElectionProxy
 from tests.flaky_proxy import FlakyProxy, Loss
 from tests.samples import NOW, a_result, a_training, an_attempt
 from tests.small_disk import tmpfs
@@ -227,3 +229,31 @@ def test_a_run_survives_lost_messages(flaky: tuple[FlakyProxy, MongoStore], loss
     assert proxy.lost == 2
     assert store.runs.curve(training.id).items == [a_result(1)]
     assert store.trainings.get_training(training.id).status == TrainingStatus.RUNNING
+
+
+def test_the_election_of_a_primary_is_waited_for(mongodb_uri: str) -> None:
+    parts = urlsplit(mongodb_uri)
+    proxy = ElectionProxy(parts.hostname or "127.0.0.1", parts.port or 27017)
+    name = f"mitorch_election_{proxy.address.rpartition(':')[2]}"
+    store = MongoStore(f"{proxy.uri}&serverSelectionTimeoutMS=200", name)
+    training = a_training()
+    calls: list[Callable[[], object]] = [
+        lambda: store.runs.record_epoch(training.id, 1, 3, a_result(1)),
+        lambda: store.trainings.get_training(training.id),
+    ]
+    try:
+        store.prepare()
+        store.queue.add_trainings([training])
+        store.queue.claim_training(training.id, an_attempt(training))
+        store.runs.start_training(training.id, 1, "worker", NOW)
+        for call in calls:
+            proxy.elect()
+            threading.Timer(0.4, proxy.elected).start()
+            call()
+        assert store.trainings.count_trainings() == {"running": 1}
+        assert [result.epoch for result in store.runs.curve(training.id).items] == [1]
+    finally:
+        store.close()
+        proxy.close()
+        with pymongo.MongoClient[dict[str, object]](mongodb_uri) as client:
+            client.drop_database(name)

@@ -8,7 +8,7 @@ import pytest
 
 from mitorch_service.errors import NotAllowed, NotFound
 from mitorch_service.models.base import new_id
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import Kind, TrainingFilter
 from tests.samples import NOW, a_job, a_training, an_attempt
@@ -30,6 +30,18 @@ def test_changed_tags_are_found_and_the_old_ones_no_more(store: Store) -> None:
     store.labels.change_tags("training", training.id, lambda tags: ["x=1"])  # whatever its status
     store.queue.delete_training(training.id)
     assert tagged(store, "x=1") == []
+
+
+def test_jobs_are_found_by_their_tags(store: Store) -> None:
+    ended = JobStatus.COMPLETED
+    jobs = [a_job(tags=["team=a"]), a_job(tags=["team=b"], status=ended), a_job(tags=["team=a", "x=1"])]
+    for job in jobs:
+        store.jobs.add_job(job)
+    store.labels.change_tags("job", jobs[0].id, lambda tags: ["team=b"])
+    assert [job.id for job in store.jobs.tagged_jobs("team=a")] == [jobs[2].id]
+    assert {job.id for job in store.jobs.tagged_jobs("team=b")} == {jobs[0].id, jobs[1].id}
+    store.jobs.delete_job(jobs[1].id)
+    assert [job.id for job in store.jobs.tagged_jobs("team=b")] == [jobs[0].id]
 
 
 def test_tags_that_others_change_meanwhile_are_not_lost(store: Store) -> None:

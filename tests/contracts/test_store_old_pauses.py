@@ -3,14 +3,20 @@ its names."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 
+import pymongo
 import pytest
 
 from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.trainings import TrainingFilter
+from tests.contracts.conftest import Database
 from tests.fakes import primitives
 from tests.samples import NOW, a_result, a_trial, an_attempt, later
 
@@ -40,6 +46,32 @@ def test_it_is_read_as_paused(store: Store, old: str) -> None:
     assert training.status_times[TrainingStatus.PAUSED] == NOW
     assert store.rungs.rows_among([old])[old].is_paused()
     assert [row.status for row in store.jobs.iterate_trials(JOB)] == [TrainingStatus.PAUSED]
+
+
+def test_it_is_found_as_what_it_is_shown(
+    database: Database, store: Store, old: str, open_store: Callable[[], Store]
+) -> None:
+    pruned = a_trial(JOB, 1)
+    ended = {"status": "pruned", "status_times": {"new": NOW, "pruned": NOW}}
+    primitives(store).insert("trainings", [{**pruned.to_document(), **ended}])
+    _mark_as_of_an_earlier_version(database)
+    for _ in range(2):  # the second one has nothing to do
+        again = open_store()
+        again.prepare()
+        for status, id in ((TrainingStatus.PAUSED, old), (TrainingStatus.PRUNED, pruned.id)):
+            rows = again.trainings.list_trainings(TrainingFilter(status), 9).items
+            assert [(row.id, row.status) for row in rows] == [(id, status)]
+        assert again.trainings.count_trainings() == again.trainings.count_trainings(JOB) == {"paused": 1, "pruned": 1}
+        assert again.trainings.get_training(old).status_times == {"new": NOW, "paused": NOW}
+
+
+def _mark_as_of_an_earlier_version(database: Database) -> None:
+    if database.kind == "mongo":
+        with pymongo.MongoClient[dict[str, object]](database.where) as client:
+            client[database.name]["counters"].update_many({}, {"$unset": {"version": 1}})
+    else:
+        with closing(sqlite3.connect(database.where)) as file:
+            file.execute("PRAGMA user_version = 7")
 
 
 @pytest.mark.parametrize("pause_at", [3, None])

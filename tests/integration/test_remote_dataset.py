@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.cli import dataset as midataset
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.dataset import DatasetRef, SasToken
+from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.settings import Settings, read_settings
@@ -76,7 +76,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, storage: Storage) 
 
 def register_file(path: str) -> list[DatasetRef]:
     """Registers what the file defines."""
-    return open_dataset_registry(read_settings()).register_file(path)
+    return [one.ref for one in open_dataset_registry(read_settings()).register_file(path)]
 
 
 def run(settings: Settings, training: Training) -> Training:
@@ -138,6 +138,29 @@ def test_a_training_whose_files_are_gone_says_which(
     assert done.error is not None
     assert done.error.type == "DataError"
     assert re.search(r"set/train/\d+\.png: file not found\.$", done.error.message)
+
+
+def test_a_token_that_has_expired_costs_nothing_and_is_renewed(
+    storage: Storage, settings: Settings, tmp_path: Path
+) -> None:
+    soon = datetime.now(UTC) + timedelta(days=1)
+    (ref,) = register_file(storage.definition(tmp_path, storage.azurite.sas(storage.name, "r", soon)))
+    store = open_store(settings)
+    dataset, url = store.datasets.get_dataset(ref), f"{storage.azurite.url(storage.name, 'set')}/train.txt"
+    expired = storage.azurite.sas(storage.name, "r", datetime.now(UTC) - timedelta(hours=1))
+    tokens = [SasToken(url=token.url, token=expired) for token in dataset.sas_tokens]
+    store.datasets.renew_tokens(dataset.model_copy(update={"sas_tokens": tokens}))
+    waiting = run(settings, a_training(config=SMALL, dataset=ref))
+    attempt = waiting.attempts[0]
+    assert (waiting.status, attempt.outcome, attempt.of_data) == (TrainingStatus.NEW, AttemptOutcome.BLOCKED, True)
+    assert f"its data set cannot be read: {url}" in (attempt.reason or "")
+    assert "the SAS token expired on" in (attempt.reason or "")
+    told = CliRunner().invoke(midataset.command, ["register", storage.definition(tmp_path, storage.azurite.sas(
+        storage.name, "r"))])  # fmt: skip
+    assert told.output == "renewed the SAS tokens of colors:1\n"
+    again = store.datasets.get_dataset(ref)
+    assert (again.expired(datetime.now(UTC)), again.created_at) == (None, dataset.created_at)
+    open_dataset_files(settings).check_access(again)
 
 
 def test_misubmit_warns_of_a_token_that_ends_soon(storage: Storage, settings: Settings, tmp_path: Path) -> None:

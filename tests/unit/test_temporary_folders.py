@@ -67,18 +67,18 @@ def test_the_next_one_removes_what_killed_processes_left(temp: Path) -> None:
 def test_folders_of_others_and_links_stay(temp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outside = temp / "precious"
     outside.mkdir()
-    (temp / "mitorch-run-link").symlink_to(outside)
-    (temp / "mitorch-code-new").mkdir()  # of a process that has no locks
-    (temp / "mitorch-code-old").mkdir()
-    os.utime(temp / "mitorch-code-old", (0, 0))
-    (temp / "mitorch-run-of-another").mkdir()
+    (temp / "mitorch-run-aaaalink").symlink_to(outside)
+    (temp / "mitorch-code-aaaa_new").mkdir()  # of a process that has no locks
+    (temp / "mitorch-code-aaaa_old").mkdir()
+    os.utime(temp / "mitorch-code-aaaa_old", (0, 0))
+    (temp / "mitorch-run-_another").mkdir()
     if os.geteuid() == 0:
-        os.chown(temp / "mitorch-run-of-another", 12345, -1)
+        os.chown(temp / "mitorch-run-_another", 12345, -1)
     else:
         monkeypatch.setattr(temporary_folders, "PREFIX", "mitorch-run-mine-")
     remove_dead_folders()
     left = {path.name for path in temp.iterdir()}
-    assert left == {"precious", "mitorch-run-link", "mitorch-code-new", "mitorch-run-of-another"}
+    assert left == {"precious", "mitorch-run-aaaalink", "mitorch-code-aaaa_new", "mitorch-run-_another"}
 
 
 def test_a_node_removes_the_package_of_the_run_before(temp: Path, tmp_path: Path) -> None:
@@ -91,3 +91,12 @@ def test_a_node_removes_the_package_of_the_run_before(temp: Path, tmp_path: Path
         (package,) = set(temp.iterdir()) - {made}
         assert Path(out.strip()).is_relative_to(package)
     os.close(lock)
+
+
+def test_folders_that_a_person_has_named_stay_however_old_they_are(temp: Path) -> None:
+    names = {"mitorch-home", "mitorch-run-1", "mitorch-datasets", "mitorch-code"}
+    for name in names:
+        (temp / name).mkdir()
+        os.utime(temp / name, (0, 0))
+    remove_dead_folders()
+    assert {path.name for path in temp.iterdir()} == names

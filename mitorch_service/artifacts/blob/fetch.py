@@ -15,9 +15,9 @@ from azure.core.exceptions import AzureError
 from mitorch_service.artifacts.blob.cache import BlobCache, NoRoom
 from mitorch_service.artifacts.blob.client import RETRIES, open_blob
 from mitorch_service.artifacts.blob.download import BlobVersion, DamagedBlob
-from mitorch_service.artifacts.blob.storage_errors import is_refusal, problem
+from mitorch_service.artifacts.blob.storage_errors import is_denial, is_refusal, problem
 from mitorch_service.artifacts.blob.url import BlobUrl
-from mitorch_service.errors import ArtifactError, DataError
+from mitorch_service.errors import ArtifactError, DataError, DataRefused
 
 _PARALLEL = 4  # files at a time, each in several ranges
 _SECONDS = 10.0  # between progress messages
@@ -26,7 +26,8 @@ log = logging.getLogger("mitorch")
 
 
 def current_version(url: BlobUrl, retries: int = RETRIES) -> BlobVersion:
-    """Returns the blob's current version. Raises DataError if it is refused, ArtifactError without an answer."""
+    """Returns the blob's current version. Raises DataRefused, DataError (such as a file that is not there),
+    ArtifactError without an answer."""
     with _errors(url):
         return BlobVersion.current(open_blob(url, retries))
 
@@ -47,7 +48,8 @@ class BlobFetch:
     def fetch(self, places: Mapping[BlobUrl, Path]) -> None:
         """Fetches each file to its path in a view of the cache, several at a time; stops at the first failure.
 
-        Raises DataError for files that are missing or refused by the storage, ArtifactError for temporary failures.
+        Raises DataRefused by the storage, DataError for files that are missing or damaged, ArtifactError for temporary
+        failures.
         """
         pool = ThreadPoolExecutor(_PARALLEL)
         try:
@@ -92,6 +94,8 @@ def _errors(url: BlobUrl) -> Iterator[None]:
     except AzureError as error:
         # not chained: the SDK's message quotes the request with its credentials
         text = problem(error, url.sas)
+        if is_denial(error):
+            raise DataRefused(f"{url}: {text}.") from None
         if is_refusal(error):
             raise DataError(f"{url}: {text}.") from None
         raise ArtifactError(url.name, str(url), text) from None

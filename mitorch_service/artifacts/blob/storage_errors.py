@@ -32,6 +32,7 @@ _KNOWN = {
     "NoAuthenticationInformation": "the account requires a credential. Add a SAS token to the URL",
 }
 _RETRIED = (408, 429)
+_DENIED = (401, 403)
 
 
 def is_refusal(error: AzureError) -> bool:
@@ -42,12 +43,18 @@ def is_refusal(error: AzureError) -> bool:
     return 400 <= status < 500 and status not in _RETRIED
 
 
+def is_denial(error: AzureError) -> bool:
+    """Whether the storage refused the credential, or there is none."""
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    return status in _DENIED or (status is None and isinstance(error, ClientAuthenticationError))
+
+
 def problem(error: AzureError, sas: str, now: datetime | None = None) -> str:
     """Returns the problem and the remedy, without credentials. `sas`: the token that was sent, if any."""
     if not isinstance(error, HttpResponseError):
         return f"it cannot be reached ({_reason(error)}). Check the network and the host's name, and try again"
     status, code = error.status_code, error_code(error)
-    if status in (401, 403):
+    if status in _DENIED:
         return _denial(code, sas, now or datetime.now(UTC))
     if status is None and isinstance(error, ClientAuthenticationError):
         return _no_identity(error)

@@ -123,9 +123,12 @@ class LocalBackend(Backend):
             if processes is None:
                 return
             parent = _living(processes.supervisor)
-            if parent is not None and not by_force:
-                parent.send_signal(signal.SIGTERM)
-                return
+            if parent is not None:
+                if not by_force:
+                    parent.send_signal(signal.SIGTERM)
+                parent.resume()  # one that is stopped would neither end the run nor record its end
+                if not by_force:
+                    return
             for process in _group(processes.run):
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)

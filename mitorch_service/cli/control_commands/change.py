@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from mitorch_service.cli.control_commands.selection import Asked, selection_options
 from mitorch_service.cli.parameters.parameter_types import WholeNumber
 from mitorch_service.models.status import ENDED, OPEN, RETRYABLE
+
+if TYPE_CHECKING:
+    from mitorch_service.operations.lifecycle import Change
+    from mitorch_service.stores.trainings import Kind
 
 
 class NumberLast(click.Command):
@@ -46,7 +51,11 @@ def cancel(asked: Asked) -> int:
 @selection_options(RETRYABLE)
 def retry(asked: Asked) -> int:
     """Queue failed, canceled, pruned, paused or diverged trainings again, by ID or by what they have in common; of an
-    active job all such trials except paused ones, which their search resumes."""
+    active job all such trials except paused ones, which their search resumes.
+
+    A script runs the code that was stored when it was submitted; that its source has changed since is told.
+    """
+    from mitorch_service.cli.control_commands.stored_code import StoredCode
     from mitorch_service.cli.views.change import retry_text
     from mitorch_service.operations import lifecycle
     from mitorch_service.operations.selection import REPEATABLE
@@ -54,7 +63,16 @@ def retry(asked: Asked) -> int:
     from mitorch_service.wiring import open_store
 
     store, now = open_store(read_settings()), datetime.now(UTC)
-    return asked.change(store, REPEATABLE, "retry", lambda kind, id: lifecycle.retry(store, kind, id, now), retry_text)
+    code = StoredCode(store)
+
+    def queue_again(kind: Kind, id: str) -> Change:
+        change = lifecycle.retry(store, kind, id, now)
+        code.look_at(kind, id)
+        return change
+
+    done = asked.change(store, REPEATABLE, "retry", queue_again, retry_text)
+    code.tell_changes()
+    return done
 
 
 @click.command(cls=NumberLast)

@@ -7,8 +7,10 @@ from dataclasses import asdict
 
 import click
 
+from mitorch_service.cli.views.pages.escapes import one_line
 from mitorch_service.cli.views.pages.output import show_json
 from mitorch_service.errors import MiTorchError
+from mitorch_service.models.config.script import CodeRecord
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.operations.lifecycle import Change
 from mitorch_service.operations.repair import Repair
@@ -25,6 +27,20 @@ def retry_text(change: Change) -> str:
     if change.kind == "job":
         return f"job {change.id}: {counted(change.trials, 'trial')} queued again"
     return f"training {change.id} queued again"
+
+
+def older_code_text(code: CodeRecord, count: int) -> str | None:
+    """Says that the source of what is queued again has changed; None if it has not, or is not on this machine."""
+    from mitorch_service.runs.script.code_change import has_changed
+
+    if not has_changed(code):
+        return None
+    which = "it runs" if count == 1 else f"{count} of them run"
+    path = one_line(mask_secrets(str(code.path)))
+    return (
+        f"Warning: {which} the code as it was submitted, but {path} has changed since. "
+        "To run what is there now, submit it again."
+    )
 
 
 def priority_text(change: Change, priority: int) -> str:

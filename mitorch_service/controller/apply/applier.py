@@ -16,6 +16,7 @@ from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
 from mitorch_service.controller.apply.launch import Launcher
 from mitorch_service.controller.apply.search_plots import KeepPlots, keep_plots
 from mitorch_service.controller.event_log import EventLog
+from mitorch_service.controller.notify.wanted import NOTHING, Wanted
 from mitorch_service.controller.observe.job_state import observe_job
 from mitorch_service.controller.observe.pareto_front import store_merge
 from mitorch_service.controller.pass_report import PassCount
@@ -26,11 +27,13 @@ from mitorch_service.controller.plan.actions import (
     CancelRun,
     CancelTraining,
     EndAttempt,
+    EndSilentRun,
     FinishJob,
     ForgetPaused,
     Launch,
     MergeFront,
     NoteJob,
+    NoteSilence,
     SettleCost,
     Submit,
     UpdateJob,
@@ -89,12 +92,14 @@ class ActionApplier:
         backends: Mapping[str, Backend],
         artifacts: ArtifactStore | None,
         events: EventLog,
+        wanted: Wanted = NOTHING,
     ) -> None:
+        """`wanted`: the ends that webhooks want to be told."""
         self._store = store
         self._backends = backends
         self._artifacts = artifacts
         self._events = events
-        self._launcher = Launcher(store, backends, events)
+        self._launcher = Launcher(store, backends, events, wanted)
         self._attempt_ends = AttemptEnds(store, backends, events)
         self._pending: deque[Step] = deque()
 
@@ -198,6 +203,17 @@ class ActionApplier:
     def _cancel_run(self, action: CancelRun, now: datetime) -> None:
         self._backends[action.attempt.cluster].cancel(action.attempt.run_name)
         self._events.note(f"training {action.training_id[:8]}: its run was asked to stop")
+
+    @apply.register
+    def _note_silence(self, action: NoteSilence, now: datetime) -> None:
+        if self._store.queue.note_silence(action.training_id, action.attempt.number, now):
+            last = f"{action.heard:%Y-%m-%d %H:%M:%S} UTC"
+            self._events.note(f"training {action.training_id[:8]}: its run has given no sign of life since {last}")
+
+    @apply.register
+    def _end_silent_run(self, action: EndSilentRun, now: datetime) -> None:
+        if self._store.queue.revoke_fence(action.training_id, action.attempt.number):
+            self._cancel_run(CancelRun(action.training_id, action.attempt), now)
 
     @apply.register
     def _end_attempt(self, action: EndAttempt, now: datetime) -> None:

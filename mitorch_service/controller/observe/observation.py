@@ -8,12 +8,15 @@ from functools import partial
 
 from mitorch_service.backends.base import Backend, Capacity, RunStatus
 from mitorch_service.controller.event_log import EventLog
+from mitorch_service.controller.notify.wanted import NOTHING, Wanted
 from mitorch_service.controller.observe.job_state import observe_job
+from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.pass_report import PassCount
+from mitorch_service.controller.plan.cluster_backoff import setbacks
 from mitorch_service.controller.plan.placement import Cluster, hosts_of
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
-from mitorch_service.errors import BrokenDocument, NotFound
-from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.errors import BrokenDocument
+from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
@@ -23,15 +26,22 @@ _CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its 
 _HEAD_A_PASS = 100  # trainings at the head of the queue that a pass reads, at least, if some need certain clusters
 _READS_OF_A_HEAD = 5
 _HEAD_BY_ROOM = 4  # or this many times the free nodes, if that is more
+_HEAD_BEHIND = 1000  # to look behind those whose data no run can read
 
 
 class Observation:
     """Reads the store and calls the clusters. Puts aside documents that cannot be read, so that they block nothing."""
 
     def __init__(
-        self, store: Store, backends: Mapping[str, Backend], facts: Mapping[str, Cluster], events: EventLog
+        self,
+        store: Store,
+        backends: Mapping[str, Backend],
+        facts: Mapping[str, Cluster],
+        events: EventLog,
+        wanted: Wanted = NOTHING,
     ) -> None:
         self._store = store
+        self._wanted = wanted
         self._backends = backends
         self._facts = facts
         self._events = events
@@ -47,13 +57,12 @@ class Observation:
         capacities = self._read_capacities()
         seen = Snapshot(configured=names, jobs=jobs, facts=self._facts, partial=True)  # no node is known to be free
         with self._events.collect_errors("reading the queue"):
-            queue = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
+            queue, datasets = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
             active = self._usable(self._store.queue.active_trainings(), now)
             runs = self._read_runs(active, capacities)
-            hosts = read_hosts(
-                self._store, self._facts, [*(row.dataset for row in queue), *(state.job.dataset for state in jobs)]
-            )
-            seen = Snapshot(queue, active, runs, capacities, names, jobs, self._facts, hosts, partial)
+            datasets |= read_datasets(self._store, (state.job.dataset for state in jobs))
+            hosts, withheld = self._hosts(datasets), withheld_data(datasets, now)
+            seen = Snapshot(queue, active, runs, capacities, names, jobs, self._facts, hosts, withheld, partial)
         return seen
 
     def _read_jobs(self, now: datetime) -> tuple[list[JobState], bool]:
@@ -61,7 +70,7 @@ class Observation:
         jobs = self._store.jobs.active_jobs()
         for broken in jobs.broken:
             with self._events.collect_errors(f"setting aside job {broken.key}"):
-                self._store.jobs.quarantine_job(broken.key, now, broken.reason)
+                self._store.jobs.quarantine_job(broken.key, now, broken.reason, self._wanted.jobs)
                 self._events.note_failure(_set_aside("job", broken), PassCount.JOBS_ENDED)
         states = []
         for job in jobs.items:
@@ -73,13 +82,17 @@ class Observation:
         calls = {name: backend.capacity for name, backend in self._backends.items()}
         return self._events.call_clusters(calls, _CLUSTER_SECONDS)
 
-    def _read_queue(self, room: int, now: datetime) -> list[TrainingRow]:
-        """One training more than there are free nodes, which is enough if each may go anywhere. If some may not, others
-        behind them might: then as many more as keep the cost of a pass bounded."""
+    def _read_queue(self, room: int, now: datetime) -> tuple[list[TrainingRow], dict[str, Dataset]]:
+        """One training more than there are free nodes, which is enough if each may go anywhere, and their data sets. If
+        some may not, others behind them might: then as many more as keep the cost of a pass bounded."""
         queue = self._read_head(room + 1, now)
-        if not 0 < room < len(queue) or all(row.resources is None for row in queue):
-            return queue
-        return self._read_head(max(_HEAD_A_PASS, _HEAD_BY_ROOM * room), now)
+        datasets = read_datasets(self._store, (row.dataset for row in queue))
+        withheld = withheld_data(datasets, now)
+        waits = any(str(row.dataset) in withheld or _was_refused_its_data(row) for row in queue)
+        if not 0 < room < len(queue) or (not waits and all(row.resources is None for row in queue)):
+            return queue, datasets
+        queue = self._read_head(max(_HEAD_BEHIND if waits else _HEAD_A_PASS, _HEAD_BY_ROOM * room), now)
+        return queue, read_datasets(self._store, (row.dataset for row in queue))
 
     def _read_head(self, limit: int, now: datetime) -> list[TrainingRow]:
         """The next trainings; read again where unreadable ones have taken the places of others, but not for ever."""
@@ -106,6 +119,12 @@ class Observation:
             runs |= found
         return runs
 
+    def _hosts(self, datasets: Mapping[str, Dataset]) -> dict[str, frozenset[str]]:
+        """The hosts of each data set's files, needed only if some cluster has data near it."""
+        if not any(cluster.data for cluster in self._facts.values()):
+            return {}
+        return {name: hosts_of(dataset) for name, dataset in datasets.items()}
+
     def _usable(self, listing: Listing[TrainingRow], now: datetime) -> list[TrainingRow]:
         """The trainings without those that cannot be read or contradict themselves, which are put aside."""
         usable, broken = [], listing.broken
@@ -118,22 +137,14 @@ class Observation:
                 broken.append(BrokenDocument("training", training.id, reason))
         for document in broken:
             with self._events.collect_errors(f"setting aside training {document.key}"):
-                self._store.queue.quarantine_training(document.key, now, document.reason)
+                announced = self._wanted.trainings or self._wanted.trials
+                self._store.queue.quarantine_training(document.key, now, document.reason, announced)
                 self._events.note_failure(_set_aside("training", document), PassCount.FAILED)
         return usable
 
 
-def read_hosts(store: Store, facts: Mapping[str, Cluster], refs: Sequence[DatasetRef]) -> dict[str, frozenset[str]]:
-    """Reads the hosts of each data set's files, by its name:version, only if some cluster has data near it."""
-    hosts: dict[str, frozenset[str]] = {}
-    if not any(cluster.data for cluster in facts.values()):
-        return hosts
-    for ref in {str(ref): ref for ref in refs}.values():
-        try:
-            hosts[str(ref)] = hosts_of(store.datasets.get_dataset(ref))
-        except (NotFound, BrokenDocument):
-            continue  # its run will report that; no cluster is near it
-    return hosts
+def _was_refused_its_data(row: TrainingRow) -> bool:
+    return any(attempt.of_data for attempt in setbacks(row))
 
 
 def _set_aside(kind: str, document: BrokenDocument) -> str:

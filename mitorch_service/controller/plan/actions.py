@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.models.job import BestTrial, SettledCost
@@ -96,6 +97,7 @@ class Launch:
     training_id: str
     attempt: Attempt
     resources: Resources | None = None
+    of_search: bool = False  # whether it is a trial or a final training
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,23 @@ class CancelTraining:
 @dataclass(frozen=True)
 class CancelRun:
     """Stop the run of a training whose cancellation was requested."""
+
+    training_id: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class NoteSilence:
+    """Note that a run gives no sign of life any more; `heard`: the last one."""
+
+    training_id: str
+    attempt: Attempt
+    heard: datetime
+
+
+@dataclass(frozen=True)
+class EndSilentRun:
+    """Take from a silent run the right to write, and ask its cluster to end it."""
 
     training_id: str
     attempt: Attempt
@@ -147,5 +166,7 @@ Action = (
     | Submit
     | CancelTraining
     | CancelRun
+    | NoteSilence
+    | EndSilentRun
     | EndAttempt
 )

@@ -12,7 +12,7 @@ one node less than it needs stays idle.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from mitorch_service.models.training import Resources, TrainingRow
 from mitorch_service.settings import ClusterConfig, LocalCluster
 
 _ANYTHING = Resources()
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Cluster:
     memory: float | None = None  # GiB of a node
     most_nodes: int | None = None  # that a training can have
     data: tuple[str, ...] = ()  # patterns of the data sets, accounts and hosts that are near
+    max_silence: float | None = None  # seconds
 
     @classmethod
     def of(cls, config: ClusterConfig) -> Cluster:
         """Returns the description in the settings."""
-        return cls(config.name, config.price, config.gpus, config.memory, _most_nodes(config), config.data)
+        most_nodes, silence = _most_nodes(config), config.max_silence
+        return cls(config.name, config.price, config.gpus, config.memory, most_nodes, config.data, silence)
 
 
 def ineligibility(needed: Resources, cluster: Cluster) -> str | None:
@@ -65,14 +68,17 @@ class Placer:
         free: Mapping[str, int],
         hosts: Mapping[str, frozenset[str]],
         backoff: ClusterBackoff,
+        withheld: Mapping[str, str] = _NONE,
     ) -> None:
         """`capacities` of the clusters that answered, in order of preference, and their `free` nodes; `hosts` of a data
-        set's files, by its name and version; `backoff` of clusters that have refused trainings."""
+        set's files, by its name and version; `backoff` of clusters that have refused trainings; `withheld`: data sets
+        that no run can read, with the reason."""
         self._clusters = {name: _with_capacity(clusters.get(name), name, c) for name, c in capacities.items()}
         self._free = dict(free)
         self._total = {name: capacity.total for name, capacity in capacities.items()}
         self._hosts = hosts
         self._backoff = backoff
+        self._withheld = withheld
         self._reserved: dict[str, str] = {}  # cluster -> the training for which its free nodes are reserved
         self._down = [cluster for name, cluster in clusters.items() if name not in capacities]
 
@@ -88,6 +94,8 @@ class Placer:
     def place(self, training: TrainingRow) -> str | None:
         """Gives the training its nodes and returns the cluster; or returns None and reserves the free nodes of the
         cluster that lacks the fewest."""
+        if str(training.dataset) in self._withheld and training.kept_on() is None:
+            return None
         needed = training.resources or _ANYTHING
         able = [name for name, cluster in self._clusters.items() if self._can_hold(needed, cluster)]
         if (kept_on := self._kept_on(training)) is not None:
@@ -97,7 +105,7 @@ class Placer:
         if fitting:
             best = min(fitting, key=lambda name: self._rank(training, name))
             self._free[best] -= needed.nodes
-            self._backoff.record_probe(best)
+            self._backoff.record_probe(training, best)
             return best
         if usable and needed.nodes > 1:
             nearest = min(usable, key=lambda name: (-self._free[name], *self._rank(training, name)))
@@ -108,6 +116,8 @@ class Placer:
 
     def explain(self, training: TrainingRow) -> dict[str, str]:
         """Returns for each cluster the reason why the training does not start there now; empty if it would start."""
+        if (withheld := self._withheld.get(str(training.dataset))) and training.kept_on() is None:
+            return dict.fromkeys([*self._clusters, *(one.name for one in self._down)], f"its data set: {withheld}")
         needed = training.resources or _ANYTHING
         reasons = {name: self._reason(needed, training, cluster) for name, cluster in self._clusters.items()}
         if None in reasons.values():
@@ -181,7 +191,7 @@ def _with_capacity(cluster: Cluster | None, name: str, capacity: Capacity) -> Cl
     known = cluster or Cluster(name)
     if known.gpus is not None or capacity.gpus is None:
         return known
-    return Cluster(known.name, known.price, capacity.gpus, known.memory, known.most_nodes, known.data)
+    return replace(known, gpus=capacity.gpus)
 
 
 def _host(place: str) -> str | None:

@@ -21,6 +21,7 @@ from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.placement import Placer
 from mitorch_service.controller.plan.plan_job import plan_job
+from mitorch_service.controller.plan.silence import given_up, silence_reason, watch_silence
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.base import to_utc_milliseconds
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
@@ -47,14 +48,14 @@ def plan(now: datetime, snapshot: Snapshot, guard: Guard = nullcontext) -> list[
     waiting = _waiting(snapshot.queue, actions)
     for training in snapshot.active:
         with guard(f"training {training.id}"):
-            action = watch(training, snapshot)
+            action = watch(now, training, snapshot)
             actions += [] if action is None else [action]
     with guard("the assignment of trainings"):
         actions += assign(now, snapshot, waiting, guard)
     return actions
 
 
-def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
+def watch(now: datetime, training: TrainingRow, snapshot: Snapshot) -> Action | None:
     """Returns the action for a queued or running training that follows from the state of its run, if any."""
     attempt = training.current_attempt()
     if attempt is None:
@@ -67,7 +68,9 @@ def watch(training: TrainingRow, snapshot: Snapshot) -> Action | None:
     if run is None:
         return _unknown_run(training, attempt)
     if run.state in (RunState.PENDING, RunState.RUNNING, RunState.UNKNOWN):
-        return None if training.cancel_requested_at is None else CancelRun(training.id, attempt)
+        if training.cancel_requested_at is not None:
+            return CancelRun(training.id, attempt)
+        return watch_silence(now, training, attempt, run, snapshot.facts.get(attempt.cluster))
     return _run_end(training, attempt, run)
 
 
@@ -84,7 +87,8 @@ def assign(
         with guard(f"training {row.id}"):
             cluster = placer.place(row)
             if cluster is not None:
-                actions.append(Launch(row.id, _next_attempt(row, cluster, placer.price(cluster), at), row.resources))
+                attempt = _next_attempt(row, cluster, placer.price(cluster), at)
+                actions.append(Launch(row.id, attempt, row.resources, row.belongs_to is not None))
     return actions
 
 
@@ -96,7 +100,8 @@ def in_order(waiting: Sequence[TrainingRow]) -> list[TrainingRow]:
 def open_placer(now: datetime, snapshot: Snapshot) -> Placer:
     """Returns the placer with all nodes that are free before the first assignment of a pass."""
     backoff = ClusterBackoff(now, snapshot.queue, snapshot.active)
-    return Placer(snapshot.facts, snapshot.clusters, free_nodes(snapshot), snapshot.hosts, backoff)
+    free = free_nodes(snapshot)
+    return Placer(snapshot.facts, snapshot.clusters, free, snapshot.hosts, backoff, snapshot.withheld)
 
 
 def free_nodes(snapshot: Snapshot) -> dict[str, int]:
@@ -154,6 +159,8 @@ def _run_end(training: TrainingRow, attempt: Attempt, run: RunStatus) -> EndAtte
     reason = run.reason or "it ended without writing a result"
     if training.cancel_requested_at is not None:
         return _canceled(training, attempt, reason)
+    if given_up(training, attempt):
+        return _lost(training, attempt, silence_reason(training, attempt))
     if run.state == RunState.KILLED or run.exit_code == EXIT_INFRASTRUCTURE:
         return _lost(training, attempt, reason)
     if run.state == RunState.SUCCEEDED:

@@ -81,4 +81,5 @@ class Snapshot:
     jobs: Sequence[JobState] = ()
     facts: Mapping[str, Cluster] = field(default_factory=dict)  # the settings of each cluster
     hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a data set's files, by its name:version
+    withheld: Mapping[str, str] = field(default_factory=dict)  # data sets no run can read now, with the reason
     partial: bool = False  # whether something could not be read

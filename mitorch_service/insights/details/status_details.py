@@ -70,7 +70,7 @@ class StatusDetails(Detail):
 
 
 class QueueDetails(Detail):
-    """What runs, and what starts next."""
+    """The trainings that run, and those that start next."""
 
     running: list[QueuedTraining] = Field(description="At most 50, longest first, then what is assigned.")
     waiting: list[QueuedTraining] = Field(description="The next ones to start, in their order.")

@@ -46,6 +46,7 @@ class CodeRecord(ConfigSection):
     """A script's code at submission. The same code has the same archive."""
 
     archive: Annotated[str, Field(pattern=r"^code/[0-9a-f]{64}\.tar\.gz$")]  # in the artifact store
+    path: str | None = None  # of `source` on the submitting machine; None in documents of older versions
     files: int
     size: int  # bytes, unpacked
     git: GitRecord | None = None  # None: not in a repository
@@ -183,6 +184,13 @@ def _argument_problems(parameters: Mapping[str, object]) -> Iterator[Problem]:
 def is_script(config: Mapping[str, JsonValue]) -> bool:
     """Whether a config, validated or not, is of a script."""
     return "script" in config
+
+
+def code_of(config: Mapping[str, JsonValue]) -> CodeRecord | None:
+    """Returns the record of the code in the config of a script or of its search; None if there is none."""
+    script = config.get("script")
+    code = script.get("code") if isinstance(script, dict) else None
+    return check(CodeRecord, code)[0] if isinstance(code, dict) else None
 
 
 def is_secret(variable: str) -> bool:

@@ -15,6 +15,7 @@ def code_record(source: Path, archive: CodeArchive) -> CodeRecord:
     """Describes the code at `source`, which `archive` contains."""
     return CodeRecord(
         archive=archive.key,
+        path=str(source.absolute()),
         files=archive.files,
         size=archive.size,
         git=git_record(source if source.is_dir() else source.parent),

@@ -8,6 +8,7 @@ from pathspec import GitIgnoreSpec
 
 # In the syntax of .gitignore, matched without regard to case.
 CREDENTIAL_PATTERNS = (
+    *("credentials", "!credentials/"),  # a file, but no package of that name
     *(".env", ".env.*", "*.env", ".envrc", "!.env.example", "!.env.sample", "!.env.template", "!.env.dist"),
     *(
         ".aws/",
@@ -24,6 +25,7 @@ CREDENTIAL_PATTERNS = (
     *(".netrc", "_netrc", ".pgpass", ".my.cnf", ".mylogin.cnf", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd"),
     *(".boto", ".s3cfg", ".databrickscfg", ".vault-token", ".vault_pass", "local.settings.json"),
     *("credentials.json", "credentials.csv", "credentials.y*ml", "credentials.toml", "credentials.ini"),
+    *("kubeconfig", "*.kubeconfig", "application_default_credentials.json"),
     *("client_secret*.json", "service_account*.json"),
     *("service-account*.json", "secrets.json", "secrets.y*ml", "secrets.toml", "secrets.ini", "*.tfvars", "*.tfstate*"),
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "!*.pub"),

@@ -79,6 +79,7 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
             ended = process.wait(reporter.should_stop, lambda: calls.asks, Graces(), silence.is_too_long)
     artifacts = {"checkpoint": checkpoints.address} if checkpoints.address else {}
     uploads = [_record(context)]
+    epochs = calls.recent[-1].epoch if calls.recent else 0 if restored is None else restored.epoch
     if ended.by_signal_of_ours or (calls.told_to_stop and reporter.should_stop()):
         end = _stopped(context, reporter.decision, checkpoints, artifacts)
     elif ended.was_silent:
@@ -86,10 +87,10 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
     elif ended.code != 0:
         end = _failed(ended, screen.last, artifacts)
     else:
-        last = _last_result(context, calls, resumed=restored is not None)
+        last = _last_result(context, calls)
+        epochs = 0 if last is None else last.epoch
         end = finished(training, _evaluation(training, last), artifacts)
         uploads += _outputs(context, output)
-    epochs = calls.recent[-1].epoch if calls.recent else 0 if restored is None else restored.epoch
     return _delivered(context, Work(end, uploads, epochs))
 
 
@@ -219,10 +220,10 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"  # a real-time signal has no name
 
 
-def _last_result(context: AttemptContext, calls: ScriptCalls, resumed: bool) -> EpochResult | None:
+def _last_result(context: AttemptContext, calls: ScriptCalls) -> EpochResult | None:
     """The last report; of a script that had none left to make when it resumed, the last that is recorded."""
-    if calls.recent or not resumed:
-        return calls.recent[-1] if calls.recent else None
+    if calls.recent:
+        return calls.recent[-1]
     return persistently(lambda: context.store.runs.last_result(context.training.id), END_PATIENCE)
 
 

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pymongo import WriteConcern, errors
@@ -37,13 +38,19 @@ class StatusCounts:
         self._unacknowledged = counters.with_options(write_concern=WriteConcern(w=0))
         self._slot = f"slot {random.randrange(_SLOTS)}"
 
-    def begin(self) -> None:
-        """Counts the trainings of an earlier version, once, however many processes begin at the same time."""
-        if self._counters.find_one({"_id": _FIRST}, {"_id": 1}) is None:
-            try:
+    def begin(self) -> int:
+        """Counts the trainings of an earlier version, once, however many processes begin at the same time. Returns the
+        version of the documents."""
+        first = self._counters.find_one({"_id": _FIRST}, {"version": 1})
+        if first is None:
+            with suppress(errors.DuplicateKeyError):
                 self._counters.insert_one({"_id": _FIRST, "n": dict(self._scan())})
-            except errors.DuplicateKeyError:
-                return
+        version = (first or {}).get("version", 0)
+        return version if isinstance(version, int) else 0
+
+    def set_version(self, version: int) -> None:
+        """Notes that the documents are up to date."""
+        self._counters.update_one({"_id": _FIRST}, {"$set": {"version": version}})
 
     def touch(self) -> None:
         """Writes without changing a count."""

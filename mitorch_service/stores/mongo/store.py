@@ -26,8 +26,9 @@ from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import set_at
 from mitorch_service.stores.mongo.clock import ServerClock
 from mitorch_service.stores.mongo.counts import StatusCounts
-from mitorch_service.stores.mongo.ends import add_ends
 from mitorch_service.stores.mongo.errors import asked_wait, is_dns_failure, passes, reason, unreachable_reason
+from mitorch_service.stores.mongo.query import conditions, guard, stages_of
+from mitorch_service.stores.mongo.upgrade import VERSION, upgrade
 from mitorch_service.stores.patience import repeatedly
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
@@ -57,11 +58,13 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "jobs": [
         [("status", 1), ("priority", 1), ("arrival", 1)],
         [("arrival", -1), ("_id", -1)],
+        [("tags", 1), ("arrival", -1), ("_id", -1)],
         [("name", 1), ("arrival", -1), ("_id", -1)],
     ],
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
     "controllers": [],
+    "notifications": [[("webhook", 1), ("state", 1), ("due", 1), ("_id", 1)]],
     "views": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
@@ -70,7 +73,8 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
 }
 
 
-SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged"]}  # indexed where a document has them
+# Indexed where a document has them.
+SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged", "announce_end"], "jobs": ["announce_end"]}
 
 
 class _Limit(threading.local):
@@ -121,14 +125,13 @@ class MongoDatabase(Primitives):
     def prepare(self) -> None:
         if self._prepared:
             return
-        if self._call(lambda: "ended_at_1_arrival_1__id_1" not in self._db["trainings"].index_information()):
-            self._call(partial(add_ends, self._db["trainings"]))  # before its index, which says that it was done
         for collection, keys in INDEXES.items():
             if keys:
                 models = [pymongo.IndexModel(key) for key in keys]
                 models += [pymongo.IndexModel([(path, 1)], sparse=True) for path in SPARSE.get(collection, ())]
                 self._call(partial(self._db[collection].create_indexes, models))
-        self._call(self._counts.begin)
+        if self._call(self._counts.begin) < VERSION:
+            self._call(lambda: upgrade(self._db["trainings"], self._counts))
         self._prepared = True
 
     def ping(self) -> str:
@@ -168,7 +171,7 @@ class MongoDatabase(Primitives):
         yield from self._call(lambda: list(self._cursor(query)))
 
     def count(self, query: Query) -> int:
-        return self._call(lambda: self._db[query.collection].count_documents(_where(query)))
+        return self._call(lambda: self._db[query.collection].count_documents(conditions(query)))
 
     def count_statuses(self, job_id: str | None) -> dict[str, int]:
         if job_id is None:
@@ -181,7 +184,7 @@ class MongoDatabase(Primitives):
     def change(self, change: Guarded) -> dict[str, Any] | None:
         document = self._call(
             lambda: self._db[change.collection].find_one_and_update(
-                _guard(change.id, change.expect), {"$set": dict(change.set)}, projection={"config": 0}
+                guard(change.id, change.expect), {"$set": dict(change.set)}, projection={"config": 0}
             )
         )
         if document is None:
@@ -202,7 +205,7 @@ class MongoDatabase(Primitives):
                 made += [self.change(change) is not None for change in group]  # returns the status before
                 continue
             writes = [
-                pymongo.UpdateOne(_guard(change.id, change.expect), {"$set": {**change.set, "write_mark": mark}})
+                pymongo.UpdateOne(guard(change.id, change.expect), {"$set": {**change.set, "write_mark": mark}})
                 for change in group
             ]
             self._call(partial(_write_each, collection, writes))
@@ -240,8 +243,8 @@ class MongoDatabase(Primitives):
         return (text, ObjectId(text)) if ObjectId.is_valid(text) else (text,)
 
     def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
-        guard, status = _guard(id, expect), {"status": 1}
-        document = self._call(lambda: self._db[collection].find_one_and_delete(guard, projection=status))
+        where, status = guard(id, expect), {"status": 1}
+        document = self._call(lambda: self._db[collection].find_one_and_delete(where, projection=status))
         if document is not None and collection == "trainings":
             self._counts.add({str(document.get("status")): -1})
         return document is not None
@@ -256,7 +259,7 @@ class MongoDatabase(Primitives):
             self._call(partial(self._db[records].bulk_write, ranges, ordered=False))
         removed = 0
         for (collection, status), same in groupby(removals, key=lambda removal: (removal.collection, removal.status)):
-            deletes = [pymongo.DeleteOne(_guard(removal.id, removal.expect)) for removal in same]
+            deletes = [pymongo.DeleteOne(guard(removal.id, removal.expect)) for removal in same]
             gone = self._delete_each(collection, deletes)
             self._counts.add({status: -gone} if collection == "trainings" else {})
             removed += gone
@@ -269,11 +272,11 @@ class MongoDatabase(Primitives):
     def explain(self, query: Query) -> QueryPlan:
         plan = self._call(lambda: self._cursor(query).explain())
         text = str(plan)
-        stages = set(_stages(plan["queryPlanner"]["winningPlan"]))
+        stages = set(stages_of(plan["queryPlanner"]["winningPlan"]))
         return QueryPlan(uses_index="COLLSCAN" not in stages, sorts="SORT" in stages, text=text)
 
     def _cursor(self, query: Query) -> Any:
-        where = _where(query)
+        where = conditions(query)
         projection = dict.fromkeys(query.without, 0) or None
         cursor = self._db[query.collection].find(where, projection)
         if query.order:
@@ -382,43 +385,3 @@ def _write_each(collection: Any, writes: Sequence[Any]) -> None:
         refused = [one for one in error.details["writeErrors"] if passes([one])]
         if error.details.get("writeConcernErrors") or refused:
             raise
-
-
-def _guard(id: object, expect: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
-    return {"_id": id, **{path: {"$in": list(values)} for path, values in expect.items()}}
-
-
-def _where(query: Query) -> dict[str, Any]:
-    where: dict[str, Any] = {
-        path: {"$in": list(value)} if isinstance(value, tuple) else value for path, value in query.where.items()
-    }
-    if query.between is not None:
-        path, low, high = query.between
-        where[path] = {"$gte": low, "$lt": high}
-    if query.after is not None:
-        behind = _behind(query.order, query.after)
-        first = query.order[0][0]
-        within = where.get(first) if query.between is not None and query.between[0] == first else None
-        where |= behind
-        if within is not None:
-            where[first] = within | behind[first]
-    return where
-
-
-def _behind(order: Sequence[tuple[str, int]], after: Sequence[Any]) -> dict[str, Any]:
-    """Documents behind `after` in an order of fields of one direction: the row comparison that MongoDB lacks.
-
-    The range on the first field looks redundant, but without it the engine reads the index from its beginning.
-    """
-    paths, beyond = [path for path, _ in order], ("$gt" if order[0][1] > 0 else "$lt")
-    ways = [{**dict(zip(paths[:n], after[:n], strict=True)), paths[n]: {beyond: after[n]}} for n in range(len(paths))]
-    return {paths[0]: {f"{beyond}e": after[0]}, **({"$or": ways} if len(ways) > 1 else {paths[0]: {beyond: after[0]}})}
-
-
-def _stages(plan: Mapping[str, Any]) -> Iterator[str]:
-    yield plan.get("stage", "")
-    if plan.get("blockingSort"):  # how the gateway of our tests reports a sort
-        yield "SORT"
-    for child in [plan.get("inputStage"), plan.get("queryPlan"), *plan.get("inputStages", [])]:
-        if isinstance(child, Mapping):
-            yield from _stages(child)

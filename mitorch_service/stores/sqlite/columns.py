@@ -50,9 +50,3 @@ def column_names(collection: Collection) -> list[str]:
     """The columns of a table, in the order of `_row`."""
     table = TABLES[collection]
     return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
-
-
-def tag_rows(training: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Returns the rows of a training in the table of tags."""
-    tags, arrival = training.get("tags"), training.get("arrival")
-    return [(tag, arrival, training["_id"]) for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []

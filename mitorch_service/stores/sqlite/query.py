@@ -7,13 +7,15 @@ from typing import Any
 from mitorch_service.stores.requests import Query
 from mitorch_service.stores.sqlite.columns import stored
 from mitorch_service.stores.sqlite.schema import TABLES
-
-_TAGGED = "training_tags AS tagged CROSS JOIN trainings ON trainings._id = tagged._id"
+from mitorch_service.stores.sqlite.tags import TAG_TABLES
 
 
 def source_of(query: Query) -> str:
     """Returns the tables that a query reads."""
-    return _TAGGED if "tags" in query.where else query.collection
+    table = query.collection
+    if "tags" not in query.where:
+        return table
+    return f"{TAG_TABLES[table]} AS tagged CROSS JOIN {table} ON {table}._id = tagged._id"
 
 
 def query_columns(query: Query) -> dict[str, str]:

@@ -17,10 +17,11 @@ from mitorch_service.stores.document_paths import guard_holds, set_at, to_text
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal, StoredDocument
 from mitorch_service.stores.salvage import check_status, parse_document, salvage_document
-from mitorch_service.stores.sqlite.columns import column_names, column_values, tag_rows, time_text
+from mitorch_service.stores.sqlite.columns import column_names, column_values, time_text
 from mitorch_service.stores.sqlite.connection import SqliteConnection
 from mitorch_service.stores.sqlite.query import conditions_of, query_columns, source_of
 from mitorch_service.stores.sqlite.schema import TABLES
+from mitorch_service.stores.sqlite.tags import add_tags, remove_tags, tag_rows
 
 _CHECKPOINT_MILLISECONDS = 2000  # while it waits for readers nobody can write
 _INCREMENTAL = 2  # what PRAGMA auto_vacuum answers
@@ -29,18 +30,18 @@ _VACUUM_PAGES = 250  # of 4 KB, moved in one transaction: some milliseconds
 
 
 class SqliteStore(Store):
-    """The store in the file at `path`, which is created if it is missing; None: in memory, for as long as this object
-    lives."""
+    """The store in the file at `path`, which is created if it is missing (with `created_late` by the first write);
+    None: in memory, for as long as this object lives."""
 
-    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
-        super().__init__(SqliteDatabase(path, access))
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE, created_late: bool = False) -> None:
+        super().__init__(SqliteDatabase(path, access, created_late))
 
 
 class SqliteDatabase(Primitives):
     """Each document as JSON text beside the columns by which it is found; see `SqliteConnection` for what survives."""
 
-    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
-        self._connection = SqliteConnection(path, access)
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE, created_late: bool = False) -> None:
+        self._connection = SqliteConnection(path, access, created_late)
 
     def prepare(self) -> None:
         pass  # opening has created everything
@@ -67,16 +68,14 @@ class SqliteDatabase(Primitives):
             id = document["_id"]
             if id not in rows:
                 rows[id] = tuple(self._row(collection, document).values())
-                tags[id] = tag_rows(document) if collection == "trainings" else []
+                tags[id] = tag_rows(collection, document)
         with self._connection.transaction():
             for id in self._present(collection, list(rows)):
                 del rows[id], tags[id]
             names = column_names(collection)
             sql = f"INSERT INTO {collection} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
             self._connection.db.executemany(sql, rows.values())
-            self._connection.db.executemany(
-                "INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", chain.from_iterable(tags.values())
-            )
+            add_tags(self._connection.db, collection, chain.from_iterable(tags.values()))
         return len(rows)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
@@ -178,7 +177,7 @@ class SqliteDatabase(Primitives):
             return None
         columns, apart = TABLES[change.collection].columns, TABLES[change.collection].apart
         before = column_values(change.collection, document)
-        tagged = tag_rows(document) if change.collection == "trainings" and "tags" in change.set else None
+        tagged = tag_rows(change.collection, document) if "tags" in change.set else None
         try:
             for path, value in change.set.items():
                 set_at(document, path, value)
@@ -193,8 +192,8 @@ class SqliteDatabase(Primitives):
         values = (to_text(document), *row.values(), change.id)
         self._connection.db.execute(f"UPDATE {change.collection} SET {names} WHERE _id = ?", values)
         if tagged is not None:
-            self._untag(tagged)
-            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
+            remove_tags(self._connection.db, change.collection, tagged)
+            add_tags(self._connection.db, change.collection, tag_rows(change.collection, document))
         return document
 
     def _try_change(self, change: Guarded) -> bool:
@@ -223,8 +222,7 @@ class SqliteDatabase(Primitives):
         sets = ", ".join(f"{name} = excluded.{name}" for name in row if name != "_id")
         sql = f"INSERT INTO {collection} ({names}) VALUES ({marks}) ON CONFLICT (_id) DO UPDATE SET {sets}"
         self._connection.db.execute(sql, tuple(row.values()))
-        if collection == "trainings":
-            self._connection.db.executemany("INSERT OR IGNORE INTO training_tags VALUES (?, ?, ?)", tag_rows(document))
+        add_tags(self._connection.db, collection, tag_rows(collection, document))
 
     def _row(self, collection: Collection, document: Mapping[str, Any]) -> dict[str, Any]:
         table = TABLES[collection]
@@ -269,12 +267,8 @@ class SqliteDatabase(Primitives):
         if document is None or not guard_holds(document, expect):
             return False
         self._connection.db.execute(f"DELETE FROM {collection} WHERE _id = ?", (id,))
-        if collection == "trainings":
-            self._untag(tag_rows(document))
+        remove_tags(self._connection.db, collection, tag_rows(collection, document))
         return True
-
-    def _untag(self, rows: Sequence[tuple[str, Any, Any]]) -> None:
-        self._connection.db.executemany("DELETE FROM training_tags WHERE tag = ? AND arrival = ? AND _id = ?", rows)
 
     def _read(self, collection: Collection, id: object) -> StoredDocument | None:
         """The document without what is stored apart. Raises BrokenDocument if its text is none."""

@@ -6,6 +6,8 @@ import logging
 import math
 from collections import Counter
 
+from mitorch_service.wording.counted import are, counted
+
 Size = tuple[float, float]  # width and height in pixels
 # x_min, y_min, x_max, y_max in pixels from the top left corner, continuous: a box around the first pixel is 0, 0, 1, 1.
 Corners = tuple[float, float, float, float]
@@ -42,21 +44,22 @@ class BoxFlaws:
     def log(self) -> None:
         """Logs one line for each kind of flaw."""
         for flaw, count in self._counts.items():
-            log.warning("%s: %d boxes %s; the first is %s", self._name, count, flaw, self._first[flaw])
+            boxes = f"{counted(count, 'box', 'boxes')} {are(count)}"
+            log.warning("%s: %s %s; the first is %s", self._name, boxes, flaw, self._first[flaw])
 
 
 def _flaw(corners: Corners, size: Size | None) -> tuple[str | None, bool]:
     """The flaw, if any, and whether the box can be used all the same."""
     x_min, y_min, x_max, y_max = corners
     if not all(map(math.isfinite, corners)):
-        return "have a corner that is not a finite number and are left out", False
+        return "left out, as a corner is not a finite number", False
     if x_min > x_max or y_min > y_max:
-        return "are inverted (the minimum is beyond the maximum) and are left out", False
+        return "inverted (the minimum is beyond the maximum) and left out", False
     if x_min == x_max or y_min == y_max:
-        return "are empty (no width or no height) and are left out", False
+        return "empty (no width or no height) and left out", False
     if x_max <= 0 or y_max <= 0 or (size is not None and (x_min >= size[0] or y_min >= size[1])):
-        return "are outside of their images and are left out", False
+        return "outside of the image and left out", False
     beyond = size is not None and (x_max > size[0] + _TOLERANCE or y_max > size[1] + _TOLERANCE)
     if min(x_min, y_min) < -_TOLERANCE or beyond:
-        return "reach beyond their images and are cut off at the edge", True
+        return "cut off at the edge of the image", True
     return None, True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import resource
 from multiprocessing.reduction import ForkingPickler
+from threading import Thread
 from typing import NamedTuple, cast
 
 from mitorch_service.errors import DataError
@@ -51,6 +52,29 @@ class PickledBatch:
         """The batch in page-locked memory. PyTorch's data loader calls it, in a thread of the main process."""
         loaded = self.load()
         return loaded if loaded.batch is None else loaded._replace(batch=loaded.batch.pin_memory())
+
+
+class Receipt:
+    """The receipt of a batch in a thread of its own: a loading process that hangs never hands over its files, for which
+    Python waits without end."""
+
+    def __init__(self, batch: PickledBatch) -> None:
+        self._found: Loaded | BaseException | None = None
+        self._thread = Thread(target=self._receive, args=(batch,), daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> Loaded | None:
+        """The batch, or None if it has not arrived by then."""
+        self._thread.join(seconds)
+        if isinstance(self._found, BaseException):
+            raise self._found
+        return self._found
+
+    def _receive(self, batch: PickledBatch) -> None:
+        try:
+            self._found = batch.load()
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._found = error
 
 
 def delivery_error(problem: str) -> DataError:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Literal, Self
+from multiprocessing import active_children
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -16,9 +19,17 @@ from torch.utils.data import DataLoader, Sampler
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.batch import BadImage, Batch, Sample
 from mitorch_service.training.data.cpu_count import usable_cores
-from mitorch_service.training.data.delivery import Loaded, PickledBatch, delivery_error, failure_text, raise_file_limit
+from mitorch_service.training.data.delivery import (
+    Loaded,
+    PickledBatch,
+    Receipt,
+    delivery_error,
+    failure_text,
+    raise_file_limit,
+)
 from mitorch_service.training.data.images.loading import ImageKey, Images
 from mitorch_service.training.seeding import derived_seed
+from mitorch_service.wording.counted import are, counted
 
 # Measured on one core of 2023: decoding and augmenting a small image, and each pixel of the input in addition.
 _SECONDS_PER_IMAGE = 3e-4
@@ -26,12 +37,18 @@ _SECONDS_PER_PIXEL = 1e-7
 _WORTH_WORKERS = 5.0  # seconds of loading per epoch: below, processes cost more time than they save
 _PREFETCHED = 4  # batches that each process keeps ready, as some take longer than others
 _POLL = 5.0  # seconds after which a wait for a batch looks whether the processes are alive
+_KILLED = 5.0  # seconds that the end of a killed process may take
 _STALL_TOLD = 60.0  # seconds without a batch after which a warning is logged, and again
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from types import TracebackType
 
 log = logging.getLogger("mitorch")
 
 OnError = Literal["fail", "skip"]
 Collate = Callable[[list[Sample]], Batch]
+_Arrived = Loaded | PickledBatch
 
 
 class EpochBatches(Sampler[list[ImageKey]]):
@@ -111,6 +128,7 @@ class Batches:
         self._on_error = on_error
         self._open = partial(_loader, images, order, _Collator(collate, refill), workers, pin_memory)
         self._loader = self._open()
+        self._processes: set[BaseProcess] = set()
         self._stall_timeout = stall_timeout
         self.bad: dict[str, None] = {}  # messages of the images left out, in order, each once
         self._left_out: set[int] = set()  # their numbers in the data set, of the last epoch
@@ -135,7 +153,8 @@ class Batches:
             if loaded.batch is not None:
                 yield loaded.batch
         if new := list(self.bad)[known:]:
-            log.warning("%d images cannot be loaded and are left out (data.on_error); the first: %s", len(new), new[0])
+            images = f"{counted(len(new), 'image')} {are(len(new))}"
+            log.warning("%s left out, as loading fails (data.on_error); the first: %s", images, new[0])
 
     def delivered(self, number: int) -> list[int]:
         """The images of the last epoch, whose number is given, in its order: if it was whole and without `refill`."""
@@ -157,12 +176,16 @@ class Batches:
         arriving = self._start()
         while True:
             try:
-                loaded = self._next(arriving)
+                loaded = self._patiently(partial(_attempt, arriving))
             except StopIteration:
                 return
-            yield loaded.load() if isinstance(loaded, PickledBatch) else loaded
+            if isinstance(loaded, PickledBatch):
+                loaded = self._patiently(partial(Receipt(loaded).wait, _POLL))
+            assert isinstance(loaded, Loaded)
+            yield loaded
 
-    def _start(self) -> Iterator[Loaded | PickledBatch]:
+    def _start(self) -> Iterator[_Arrived]:
+        others = set(active_children())
         try:
             return iter(self._loader)
         except OSError as error:  # no process or file is left for another loading process
@@ -172,23 +195,27 @@ class Batches:
                 raise
             self._loader = self._open()  # processes still busy with an epoch that was left early
             return iter(self._loader)
+        finally:
+            self._processes |= set(active_children()) - others
 
-    def _next(self, arriving: Iterator[Loaded | PickledBatch]) -> Loaded | PickledBatch:
-        """The next batch. Raises StopIteration, or DataError if there is none for too long or a process has died."""
+    def _patiently(self, attempt: Callable[[], _Arrived | None]) -> _Arrived:
+        """Repeats an attempt of `_POLL` seconds until it finds something. Raises DataError after too long."""
         waited = 0.0
-        while True:
-            try:
-                return next(arriving)
-            except (EOFError, ConnectionError) as error:
-                raise delivery_error(failure_text(error)) from error
-            except RuntimeError as error:
-                if not _is_timeout(error):
-                    raise
+        while (found := attempt()) is None:
             waited += _POLL
             if waited >= self._stall_timeout:
+                self._kill_processes()
                 raise _stalled(waited)
             if waited % _STALL_TOLD == 0:
                 log.warning("no batch of images for %g s; giving up after %g s", waited, self._stall_timeout)
+        return found
+
+    def _kill_processes(self) -> None:
+        """Kills the loading processes, as those that are stopped do not end when they are told to."""
+        for process in self._processes:
+            with suppress(RuntimeError):  # by which PyTorch tells of the death
+                process.kill()
+                process.join(_KILLED)
 
     def _check(self, loaded: Loaded) -> None:
         if loaded.problem:
@@ -199,6 +226,18 @@ class Batches:
         self._left_out |= {bad.index for bad in loaded.bad}
         if loaded.batch is None:
             raise DataError(f"No image of a whole batch can be loaded: {loaded.bad[0].message}")
+
+
+def _attempt(arriving: Iterator[_Arrived]) -> _Arrived | None:
+    """The next batch, None if there is none yet. Raises StopIteration, or DataError if a process has ended."""
+    try:
+        return next(arriving)
+    except (EOFError, ConnectionError) as error:
+        raise delivery_error(failure_text(error)) from error
+    except RuntimeError as error:
+        if not _is_timeout(error):
+            raise
+    return None
 
 
 def _is_timeout(error: RuntimeError) -> bool:
@@ -233,17 +272,24 @@ def _loader(
             collate_fn=_Sender(collate) if workers else collate,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
-            worker_init_fn=_freeze_garbage_collector if workers else None,
+            worker_init_fn=_prepare_process if workers else None,
             prefetch_factor=_PREFETCHED if workers else None,
             timeout=_POLL if workers else 0,
             generator=torch.Generator().manual_seed(0),  # else it draws a seed from the network's generator
         )
 
 
-def _freeze_garbage_collector(worker: int) -> None:
+def _prepare_process(worker: int) -> None:
     """Runs as each loading process starts. The collector would write into all objects, 100 MB of modules, and so copy
     memory that is shared with the parent process."""
     gc.freeze()
+    sys.excepthook = _tell_unless_parent_ended
+
+
+def _tell_unless_parent_ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Prints an error, but none of the thread that hands over files while the parent process ends."""
+    if not issubclass(kind, ConnectionError):
+        sys.__excepthook__(kind, error, trace)
 
 
 class _Collator:

@@ -23,7 +23,7 @@ from mitorch_service.training.loop.reporter import NullReporter, Reporter, Train
 from mitorch_service.training.loop.segment import Segment
 from mitorch_service.training.loop.session import Session
 from mitorch_service.training.loop.session_state import fingerprint
-from mitorch_service.training.loop.weights_metadata import describe_weights, other_classes
+from mitorch_service.training.loop.weights_metadata import describe_weights, numbered_alike, other_classes
 from mitorch_service.training.networks.fitting import load_fitting
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.networks.weights import StateDict, read_weights
@@ -79,7 +79,7 @@ def train(
         check_objective(config.objective, config.task_type, train)
         network = task.build_network(config.model, len(train.classes))
         if base_weights is not None:
-            _load_base(network, base_weights, train, reporter)
+            train, val = _load_base(network, base_weights, train, val, reporter)
         metadata = describe_weights(config, network, train)
         learner = Learner(task, network.module, config, processes)
         at_most = 1 if fast_dev_run else None
@@ -120,11 +120,15 @@ def check_objective(name: str | None, task_type: str, train: ImageList) -> None:
         raise InvalidInput("config", [Problem("objective", problem)])
 
 
-def _load_base(network: Network, path: Path, train: ImageList, reporter: Reporter) -> None:
+def _load_base(
+    network: Network, path: Path, train: ImageList, val: ImageList, reporter: Reporter
+) -> tuple[ImageList, ImageList]:
+    """Loads what fits; returns the data, which number the same classes as the weights do."""
     weights = read_weights(path)
     fit = load_fitting(network.module, weights.state_dict, str(path))
     entry = f" ({weights.key})" if weights.key else ""
     reporter.note(f"Weights from {path}{entry}: {fit}{other_classes(weights, train)}")
+    return numbered_alike(weights, train, str(path)), numbered_alike(weights, val, str(path))
 
 
 @contextmanager

@@ -83,15 +83,15 @@ def _renamed(weights: StateDict, own: StateDict) -> StateDict:
 
 
 def _wrapper(names: Iterable[str], known: Collection[str]) -> str:
-    """Returns the prefix, perhaps empty, without which most of the names are known. What lacks it is the wrapper's own,
-    such as a loss with weights."""
+    """Returns the prefix, perhaps empty, without which most of the names are known, of several that of the average.
+    What lacks it is the wrapper's own, such as a loss with weights."""
     counts: Counter[str] = Counter()
     for name in names:
         parts = name.split(".")
         for depth in range(min(_DEEPEST_WRAPPER, len(parts) - 1) + 1):
             if _canonical(".".join(parts[depth:])) in known:
                 counts["".join(f"{part}." for part in parts[:depth])] += 1
-    return max(counts, key=lambda prefix: (counts[prefix], -len(prefix)), default="")
+    return max(counts, key=lambda prefix: (counts[prefix], "ema" in prefix, -len(prefix)), default="")
 
 
 def _canonical(name: str) -> str:

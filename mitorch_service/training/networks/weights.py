@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mitorch_service.errors import ArtifactError, ModelError
@@ -27,8 +29,10 @@ StateDict = dict[str, Tensor]
 # Where other programs keep the weights in a checkpoint. Averages come first: they are what was validated.
 _KEYS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model", "module", "weights")
 _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DDP, and of torch.compile
-_PYTHON_OBJECT = re.compile(r"Unsupported (global|class)[^.]*?: GLOBAL [\w.]+(?= )")
+_PYTHON_OBJECT = re.compile(r"Unsupported (global|class)[^.]*?: GLOBAL [\w.]+(?= )|unsupported GLOBAL [\w.]+(?= )")
+_SPEAKING = (RuntimeError, pickle.UnpicklingError, SafetensorError)  # errors with a reason in them
 _NOT_WEIGHTS = ("n_averaged",)  # torch's AveragedModel counts its updates
+_SHOWN = 10  # keys of a checkpoint that a message names
 _REMEDY = "Save the weights alone: torch.save(model.state_dict(), …)."
 
 
@@ -46,14 +50,16 @@ class Weights:
 
 def read_weights(path: Path) -> Weights:
     """Reads a file of `save_weights`, a plain state_dict, or the weights in a checkpoint of timm, torchvision or
-    Lightning, without the prefixes that DDP and torch.compile put before the names.
+    Lightning, or of safetensors, without the prefixes that DDP and torch.compile put before the names.
 
     Executes no code from the file (`weights_only`). Raises ModelError if the file does not exist or has no weights.
     """
     content = _load(path)
     key, found = _weights_in(content)
     if not found:
-        raise ModelError(f"{path} contains no state_dict (names with tensors). {_REMEDY}")
+        names = ", ".join(map(str, list(content)[:_SHOWN])) if isinstance(content, Mapping) else ""
+        has = f", but {names}" if names else ""
+        raise ModelError(f"{path} contains no state_dict (names with tensors){has}. {_REMEDY}")
     weights = {_WRAPPERS.sub("", name): tensor for name, tensor in found.items() if name not in _NOT_WEIGHTS}
     metadata = _metadata_in(content, path)
     return Weights(weights, metadata, key if metadata is None else None)
@@ -61,6 +67,8 @@ def read_weights(path: Path) -> Weights:
 
 def _load(path: Path) -> Any:
     try:
+        if _is_safetensors(path):
+            return load_file(path)
         with warnings.catch_warnings():  # about pickles of other programs: they load or they do not
             warnings.simplefilter("ignore")
             with torch.serialization.safe_globals(_harmless()):
@@ -71,6 +79,13 @@ def _load(path: Path) -> Any:
         raise ModelError(f"The weights file {path} cannot be read ({error.strerror or error}).") from error
     except Exception as error:  # noqa: BLE001 - the parsers of torch and pickle raise whatever a damaged byte leads to
         raise _unreadable(path, error) from None
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether the file begins with the length of a JSON header, then this header."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and 0 < int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
 def _harmless() -> list[Any]:
@@ -84,9 +99,9 @@ def _harmless() -> list[Any]:
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
     """Tells a file with Python objects from a damaged one, in torch's own words."""
-    words = str(error) if isinstance(error, (RuntimeError, pickle.UnpicklingError)) else ""  # others say a key or so
+    words = str(error) if isinstance(error, _SPEAKING) else ""  # others say a key or so
     reason = (words.rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__).splitlines()[0]
-    if code := _PYTHON_OBJECT.search(reason):
+    if code := _PYTHON_OBJECT.search(words):
         return ModelError(
             f"{path} is not a PyTorch weights file that can be read without running code from it "
             f"({code.group(0)}). {_REMEDY}"
@@ -103,8 +118,15 @@ def _weights_in(content: object) -> tuple[str | None, StateDict]:
         inner = content.get(key)
         if isinstance(inner, Mapping) and (found := _tensors(inner)):
             return key, found
-    whole = all(isinstance(value, Tensor) for value in content.values())
-    return None, _tensors(content) if whole else {}
+    if _is_whole(content):
+        return None, _tensors(content)
+    others = [(str(key), value) for key, value in content.items() if isinstance(value, Mapping) and _is_whole(value)]
+    return (others[0][0], _tensors(others[0][1])) if len(others) == 1 else (None, {})
+
+
+def _is_whole(content: Mapping[Any, Any]) -> bool:
+    """Whether it holds tensors only."""
+    return bool(content) and all(isinstance(value, Tensor) for value in content.values())
 
 
 def _tensors(content: Mapping[Any, Any]) -> StateDict:

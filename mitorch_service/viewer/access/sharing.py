@@ -24,7 +24,7 @@ _SUBJECT = re.compile(r"(training|job)/[0-9a-f-]{36}|compare/[0-9a-f-]{36}(,[0-9
 
 @dataclass(frozen=True)
 class Share:
-    """What a link opens (``training/ID``, ``job/ID``, ``compare/ID,ID``), and until when."""
+    """The page that a link opens (``training/ID``, ``job/ID``, ``compare/ID,ID``), and until when."""
 
     subject: str
     expires: int  # seconds since 1970

@@ -83,7 +83,7 @@ def act(context: Given, body: ActionBody) -> ActionAnswer:
 
 
 def _chosen(context: Context, body: ActionBody) -> tuple[list[Chosen], bool]:
-    """Those that the order is for, and whether these are all."""
+    """The trainings and searches that the order is for, and whether these are all."""
     if bool(body.ids) == (body.where is not None):
         raise InvalidInput("ids", [Problem("", "give either ids of trainings or searches, or where, a filter")])
     if body.where is None:

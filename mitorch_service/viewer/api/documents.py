@@ -65,8 +65,8 @@ def list_trainings(
     limit: Annotated[int, Query(ge=1, le=MAX_ROWS, description="Rows of the page.")] = 50,
     after: Annotated[Text | None, Query(max_length=8000, description="`next` or `previous` of another page.")] = None,
 ) -> TableDetails:
-    """By keys, never by offset: rows that come meanwhile neither repeat nor hide any. It stops at its time limit with
-    what it has, and says so."""
+    """Pages by keys, never by offset: rows that come meanwhile neither repeat nor hide any. A page stops at its time
+    limit with what it has, and says so."""
     with context.reading() as store:
         return table_details(store, TableRequest(where, sort, columns, limit, after), context.clock())
 
@@ -101,14 +101,14 @@ def get_job(context: Given, id: Id) -> JobDetails:
 def get_leaderboard(
     context: Given, id: Id, limit: Annotated[int, Query(ge=1, le=MOST_LEADERS, description="Trials.")] = 20
 ) -> LeaderboardDetails:
-    """Of several objectives the Pareto front."""
+    """The Pareto front, if there are several objectives."""
     with context.reading() as store:
         return leaderboard_details(store, resolve(store, "job", id).id, limit)
 
 
 @datasets.get("/datasets", summary="All versions of all data sets")
 def list_datasets(context: Given) -> list[DatasetDetails]:
-    """By name, the newest version first, without classes."""
+    """All of them by name, the newest version first, without classes."""
     with context.reading() as store:
         return dataset_list(store)
 

@@ -20,7 +20,7 @@ MOST_PROBLEMS = 100
 
 
 class OptionsBody(BaseModel):
-    """What the command line of `misubmit` adds to a file."""
+    """The options that the command line of `misubmit` adds to a file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class SubmissionBody(OptionsBody):
 
 
 class SubmissionAnswer(BaseModel):
-    """What was queued, or would be."""
+    """A submission that was queued, or would be."""
 
     id: str | None = Field(description="Of the training or search; null for a dry run.")
     kind: Literal["training", "job"] = Field(description="job for a search.")

@@ -115,7 +115,7 @@ class QueueWatch:
         facts = [Cluster.of(config) for config in self._context.settings.clusters]
         with self._context.apart() as store:
             last = store.controllers.last_pass()
-            snapshot = read_snapshot(store, capacities, asked_at, facts)
+            snapshot = read_snapshot(store, capacities, asked_at, facts, now)
             return plan_queue(now, snapshot, read_durations(store), last.every if last else None)
 
 

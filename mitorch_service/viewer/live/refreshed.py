@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Reading(Generic[Value]):
-    """What is known now."""
+    """The value as far as it is known now."""
 
     value: Value | None  # None: nothing yet
     age: float | None  # seconds since the value was found

@@ -157,13 +157,13 @@ def test_a_token_with_time_enough_is_no_word_worth(submitted: Callable[[timedelt
 
 def test_a_token_that_ends_soon_is_told_at_submission(submitted: Callable[[timedelta], list[str]]) -> None:
     assert submitted(timedelta(days=6)) == [
-        f"Warning: digits:1: the SAS token of {AZURE}/c/train.txt ends on 2026-11-26 12:30 UTC, and a run that starts "
-        "later fails; or register a new version with one that outlasts the training."
+        f"Warning: digits:1: the SAS token of {AZURE}/c/train.txt ends on 2026-11-26 12:30 UTC, and what is to start "
+        "later waits: register this version again with one that outlasts the training."
     ]
 
 
 def test_a_submission_on_a_token_that_has_ended_is_refused(submitted: Callable[[timedelta], list[str]]) -> None:
-    told = rf"dataset: digits:1: the SAS token of {AZURE}/c/train\.txt expired on 2026-11-20 11:30 UTC; register a new"
+    told = rf"dataset: digits:1: the SAS token of {AZURE}/c/train\.txt expired on 2026-11-20 11:30 UTC; register this"
     with pytest.raises(InvalidInput, match=told):
         submitted(timedelta(hours=-1))
 

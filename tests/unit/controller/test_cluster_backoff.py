@@ -8,6 +8,7 @@ from mitorch_service.controller.plan.cluster_backoff import BACKOFF, ClusterBack
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.insights.why import why_training
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training
 from tests.samples import NOW, a_training, an_attempt, later
@@ -99,7 +100,7 @@ def test_why_tells_who_refused_what_and_until_when() -> None:
 
 def test_whoever_has_refused_nothing_is_open() -> None:
     backoff = ClusterBackoff(NOW, [refused("a")])
-    backoff.record_probe("b")
+    backoff.record_probe(a_training(), "b")
     assert backoff.why_blocked(a_training(), "b") is None
 
 
@@ -163,3 +164,35 @@ def test_one_whose_work_is_kept_goes_where_it_is() -> None:
     assert [a.attempt.cluster for a in plan(later(1), gone) if isinstance(a, Launch)] == ["b"]
     retried = kept.model_copy(update={"budget_from": 1})
     assert launched(1, retried, b=1) == [(retried.id, "a")]
+
+
+DIGITS, FACES = DatasetRef(name="digits", version=1), DatasetRef(name="faces", version=1)
+
+
+def without_data(at: float = 0.0) -> Training:
+    """A training whose data set was refused to its run on a cluster `a`."""
+    training = blocked("a", at=at, dataset=FACES)
+    return training.model_copy(
+        update={"attempts": [one.model_copy(update={"of_data": True}) for one in training.attempts]}
+    )
+
+
+def test_a_data_set_that_is_refused_keeps_back_its_own_trainings_only() -> None:
+    mine, same, other = without_data(), a_training(dataset=FACES), a_training(dataset=DIGITS)
+    assert launched(1, mine, same, other) == [(other.id, "a")]
+    assert launched(BACKOFF_SECONDS, mine, same, other) == [(mine.id, "a"), (other.id, "a")]  # one tries
+    backoff = ClusterBackoff(later(1), [mine, same, other])
+    assert backoff.blocked_clusters() == {}
+    assert backoff.last_refusal("a") is None
+    since = f"on a: rests since {NOW:%Y-%m-%d %H:%M:%S} ({WORDS}): retrying at {later(BACKOFF_SECONDS):%H:%M:%S}"
+    assert backoff.refused_data() == {"faces:1": since}
+
+
+def test_a_data_set_is_open_again_once_a_run_has_started_on_it() -> None:
+    mine, same = without_data(), a_training(dataset=FACES)
+    for ref, open_again in ((DIGITS, False), (FACES, True)):
+        active = a_training(status=TrainingStatus.RUNNING, attempt=1, dataset=ref)
+        times = {"queued_at": later(-1), "started_at": later(1)}
+        attempt = an_attempt(active, 1, "a").model_copy(update=times)
+        active = active.model_copy(update={"attempts": [attempt]})
+        assert launched(2, mine, same, active=(active,)) == ([(same.id, "a")] if open_again else [])

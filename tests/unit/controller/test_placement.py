@@ -9,10 +9,11 @@ import pytest
 from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.controller.plan.placement import Cluster, Placer, hosts_of, ineligibility, unplaceable
-from mitorch_service.models.dataset import DatasetSplit
+from mitorch_service.models.dataset import DatasetRef, DatasetSplit
+from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Resources, Training
 from mitorch_service.settings import AzureMLCluster, CreateProfile, LocalCluster
-from tests.samples import NOW, a_dataset, a_training
+from tests.samples import NOW, a_dataset, a_training, an_attempt
 
 Nodes = dict[str, tuple[int, int]]  # cluster -> nodes in all, nodes free
 
@@ -24,6 +25,16 @@ def placer(nodes: Nodes, *clusters: Cluster, hosts: dict[str, frozenset[str]] | 
     return Placer(
         facts, capacities, {name: free for name, (_, free) in nodes.items()}, hosts or {}, ClusterBackoff(NOW)
     )
+
+
+def test_a_training_waits_while_the_token_of_its_data_set_has_expired() -> None:
+    capacities, backoff = {"a": Capacity(2, 2)}, ClusterBackoff(NOW)
+    placing = Placer({}, capacities, {"a": 2}, {}, backoff, {"digits:1": "the token expired"})
+    mine, other = a_training(), a_training(dataset=DatasetRef(name="faces", version=1))
+    kept = an_attempt(mine).model_copy(update={"outcome": AttemptOutcome.BLOCKED, "kept": True})
+    trained = mine.model_copy(update={"attempt": 1, "attempts": [kept]})
+    assert [placing.place(row) for row in (mine, other, trained)] == [None, "a", "a"]  # which needs no data any more
+    assert placing.explain(mine) == {"a": "its data set: the token expired"}
 
 
 def needing(**resources: Any) -> Training:
@@ -148,7 +159,7 @@ def test_each_cluster_says_what_keeps_a_training_waiting() -> None:
 def test_the_settings_become_what_placement_knows() -> None:
     azure = {"name": "a", "kind": "azureml", "subscription_id": "s", "resource_group": "g", "workspace": "w"}
     cloud = AzureMLCluster(**azure, price=3, gpus=2, memory=16, data=["d"])
-    assert Cluster.of(LocalCluster(name="l", slots=4)) == Cluster("l", most_nodes=1)
-    assert Cluster.of(cloud) == Cluster("a", 3, 2, 16, None, ("d",))
+    assert Cluster.of(LocalCluster(name="l", slots=4)) == Cluster("l", most_nodes=1, max_silence=900)
+    assert Cluster.of(cloud) == Cluster("a", 3, 2, 16, None, ("d",), 3600)
     profile = CreateProfile(vm_size="v", max_nodes=8)
     assert Cluster.of(cloud.model_copy(update={"create": profile})).most_nodes == 8

@@ -22,7 +22,7 @@ def test_a_plan_says_who_starts_and_what_the_others_wait_for() -> None:
     store.queue.claim_training(running.id, an_attempt(running, cluster="a"))
     store.queue.record_submission(running.id, 1, later(1), None)
     capacities, asked = {"a": Capacity(2, 1), "b": Capacity(4, 0)}, {"a": later(5), "b": later(5)}
-    snapshot = read_snapshot(store, capacities, asked, [Cluster("a"), Cluster("b")])
+    snapshot = read_snapshot(store, capacities, asked, [Cluster("a"), Cluster("b")], later(6))
     waits = plan_queue(later(10), snapshot, RecordedDurations([]), None).waits
     assert [waits[row.id].starts_on for row in rows] == ["a", None, None]
     assert waits[rows[0].id].text == "The next pass starts it on a"
@@ -38,7 +38,7 @@ def test_a_run_that_was_accepted_after_the_cluster_was_asked_takes_its_node() ->
     store.queue.add_trainings([running, waiting])
     store.queue.claim_training(running.id, an_attempt(running, cluster="a"))
     store.queue.record_submission(running.id, 1, later(60), None)
-    snapshot = read_snapshot(store, {"a": Capacity(2, 1)}, {"a": later(5)}, [Cluster("a")])
+    snapshot = read_snapshot(store, {"a": Capacity(2, 1)}, {"a": later(5)}, [Cluster("a")], later(6))
     plan = plan_queue(later(70), snapshot, RecordedDurations([]), None)
     assert plan.waits[waiting.id].text == "No free node on a"
     store.close()
@@ -52,7 +52,7 @@ def test_expected_starts_come_from_what_ended_last() -> None:
         store.queue.add_trainings([row])
     rows = [a_training() for _ in range(2)]
     store.queue.add_trainings(rows)
-    snapshot = read_snapshot(store, {"a": Capacity(1, 1)}, {"a": NOW}, [Cluster("a")])
+    snapshot = read_snapshot(store, {"a": Capacity(1, 1)}, {"a": NOW}, [Cluster("a")], later(6))
     recorded = read_durations(store)
     plan = plan_queue(NOW, snapshot, recorded, 1.0)
     first, second = (plan.waits[row.id].expected for row in rows)

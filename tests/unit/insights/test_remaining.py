@@ -65,3 +65,5 @@ def test_the_trials_of_a_job_that_are_left_share_what_is_active() -> None:
     assert job_remaining(job, {"running": 2}, [an_account(None)], NOW) is None
     assert job_remaining(job, {"completed": 10}, accounts, NOW) is None
     assert job_remaining(job, counts, None, NOW) is None
+    finite = job.model_copy(update={"config": {"model": {"_choice": ["a", "b", "c"]}}})
+    assert job_remaining(finite, counts, accounts, later(60)) == timedelta(hours=1.5 * 1 / 2)

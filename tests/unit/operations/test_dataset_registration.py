@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def register(folder: Path) -> list[str]:
     """Registers ``d.json``; returns the names and versions."""
-    return [str(ref) for ref in open_dataset_registry(read_settings()).register_file(str(folder / "d.json"))]
+    return [str(one.ref) for one in open_dataset_registry(read_settings()).register_file(str(folder / "d.json"))]
 
 
 def write_image(path: Path, shade: int) -> None:

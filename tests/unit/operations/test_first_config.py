@@ -41,3 +41,10 @@ def test_it_says_what_is_odd(counts: tuple[int, int], said: str) -> None:
     written(text)
     assert (said in text) and (said != "") == ("no example" in text or "uneven" in text)
     assert "a, b, c, d, e, f, g, h, …" in text
+
+
+def test_names_of_any_kind_stay_in_their_comments() -> None:
+    text = first_config(Survey("detection", 1, ("a\nb: c\x1b[2J",), (3, 3), 64, 20), "my\nphotos")
+    assert written(text).task_type == "object_detection"
+    assert "# my photos: 1 image, shorter" in text
+    assert "# 1 class, 3 boxes each: a b: c [2J\n" in text

@@ -47,7 +47,7 @@ def test_a_training_changes_as_the_table_allows(before: TrainingStatus, after: T
     change = change_training("id", (before,), after, NOW, {"attempt": (2,)}, {"fence": 0})
     stored = ("paused", "pruned") if before == TrainingStatus.PAUSED else (before.value,)
     assert change.expect == {"status": stored, "attempt": (2,)}
-    ended = {"ended_at": NOW} if after in ENDED else {"ended_at": None} if before in ENDED else {}
+    ended: dict[str, object] = {"ended_at": NOW} if after in ENDED else {"ended_at": None} if before in ENDED else {}
     assert change.set == {"status": after.value, f"status_times.{after.value}": NOW, "fence": 0, **ended}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from mitorch_service.stores.sqlite.store import SqliteDatabase, SqliteStore
 from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.submission.bulk import BulkSubmission, submission_key
 from mitorch_service.submission.checked_copy import BATCH
-from mitorch_service.submission.source import Digest, Digester, Entry
+from mitorch_service.submission.source import Digest, Digester, Entry, Source
 from mitorch_service.submission.submission import Options
 from tests.samples import CONFIG, SPACE, a_dataset
 
@@ -217,3 +219,9 @@ def test_options_are_part_of_the_key() -> None:
     }
     assert len(keys) == 5
     assert submission_key("c", Options(tags=("a=b", "c=d"))) == submission_key("c", Options(tags=("c=d", "a=b")))
+
+
+def test_a_pipe_among_the_files_of_a_folder_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.json")
+    with pytest.raises(InvalidInput, match=r"b\.json: cannot be read: it is a folder, pipe or device"):
+        list(Source(str(tmp_path), tmp_path, io.BytesIO()).entries())

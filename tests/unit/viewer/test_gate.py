@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from mitorch_service.viewer.access.answers import local
 from mitorch_service.viewer.access.bodies import MOST_BYTES, BodyRefused, read_body
+from mitorch_service.viewer.access.sharing import make_share, read_share
 from mitorch_service.viewer.serve import MaskingFormatter
 from tests.samples import a_training
-from tests.served import ADDRESS, BEARER, TOKEN, Served, served
+from tests.served import ADDRESS, BEARER, NOW, TOKEN, Served, served
 
 PAGE = {"accept": "text/html"}
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
@@ -44,7 +47,7 @@ def every_route(service: Served) -> list[tuple[str, str]]:
     routes = [*service.app.routes, *(one for router in nested if router is not None for one in router.routes)]
     for route in routes:
         for method in getattr(route, "methods", None) or ():
-            path = re.sub(r"\{[^}]*\}", id, route.path)  # type: ignore[attr-defined]
+            path = re.sub(r"\{[^}]*\}", id, route.path)
             found.append((method, path))
     return found
 
@@ -107,8 +110,8 @@ class TestWithoutTheToken:
         assert stranger.get("/api/queue", headers=BEARER).status_code == 200
         assert stranger.get("/api/queue", headers={"cookie": f"mitorch_viewer_80={TOKEN}"}).status_code == 401
         assert stranger.get(f"/status?token={TOKEN[:-1]}", headers=PAGE).status_code == 401
-        for given in ("", "wrong", TOKEN.upper(), f"{TOKEN}x"):
-            assert stranger.post("/sign-in", data={"token": given}).status_code == 401
+        for wrong in ("", "wrong", TOKEN.upper(), f"{TOKEN}x"):
+            assert stranger.post("/sign-in", data={"token": wrong}).status_code == 401
         assert stranger.post("/sign-in", data={"token": TOKEN, "next": "/status"}).status_code == 303
         assert stranger.get("/api/queue").status_code == 200
         assert stranger.post("/sign-out").status_code == 303
@@ -444,3 +447,19 @@ def raw(
     asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
     body = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], body
+
+
+@given(st.text(max_size=60))
+def test_no_text_leads_to_another_host(text: str) -> None:
+    path = local(text)
+    assert path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+
+
+@given(st.text(max_size=300))
+def test_no_text_is_a_link_that_was_not_made_here(text: str) -> None:
+    subject = "training/" + "0" * 8 + "-0000-4000-8000-" + "0" * 12
+    made = make_share(subject, timedelta(days=1), NOW).text(TOKEN)
+    for forged in (text, made + text[:5] or "x", text[:5] + made, made[:70] + text + made[70:]):
+        assert forged == made or read_share(forged, TOKEN, NOW) is None
+    assert read_share(made, TOKEN + "x", NOW) is None
+    assert read_share(made, TOKEN, NOW) is not None

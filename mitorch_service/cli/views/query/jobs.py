@@ -16,7 +16,7 @@ _COLUMNS = (
     Column("status"),
     Column("name", 1, 12),
     Column("ended", 2),
-    Column("best", 3, 14),
+    Column("best", 3, 14, keeps_end=True),
     Column("search", 5, 12),
     Column("tags", 6, 12),
     Column("dataset", 7, 10),

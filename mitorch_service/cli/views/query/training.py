@@ -88,8 +88,9 @@ def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, o
         ("model", training.config.get("model", {}).get("name")),
         *script_fields(training.config),
         ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
-        *cost_fields(report.cost),
+        *(cost_fields(report.cost) if training.imported_from is None else []),
         ("created", training.created_at),
+        *_import_fields(training),
         ("evaluation", training.evaluation),
         *((f"artifact {name}", address) for name, address in training.artifacts.items()),
     ]
@@ -102,6 +103,25 @@ def _progress_fields(training: Training, now: datetime) -> list[tuple[str, objec
     left = duration_text(training_remaining(training, now))
     done = f"{epochs_text(progress.epoch, training.max_epochs)} epochs done"
     return [("progress", f"{done}, about {left} left" if left else done)]
+
+
+def _import_fields(training: Training) -> list[tuple[str, object]]:
+    """The origin of an imported training, which has no attempts to show, and what of it is not here."""
+    origin = training.imported_from
+    if origin is None:
+        return []
+    ended = training.status_times.get(training.status)
+    by_step = "each epoch of the curve is one point: see its step" if origin.axis == "step" else None
+    return [
+        ("ended", ended),
+        ("parameters", training.config.get("parameters") or None),
+        ("imported from", origin),
+        ("imported", origin.imported_at),
+        ("read from", origin.place),
+        ("curve", by_step),
+        ("renamed", origin.renamed or None),
+        ("left out", "; ".join(origin.left_out) or None),
+    ]
 
 
 def _attempt_tables(attempts: Sequence[Attempt]) -> list[Table]:

@@ -18,6 +18,7 @@ from mitorch_service.training.data.regular_files import is_folder
 from mitorch_service.training.data.targets import ClassTargets
 
 _NO_CLASS = "an image beside the folders of the classes"
+_NOWHERE = "a link that leads nowhere"
 _EMPTY = "a folder without an image"
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # names that no class has
 
@@ -49,11 +50,18 @@ def _entries(path: Path, left_out: LeftOut) -> Iterator[Entry]:
         if name.startswith("."):
             left_out.add(HIDDEN, name)
         elif not is_folder(path / name):
-            left_out.add(_NO_CLASS if has_image_suffix(name) else NO_IMAGE, name)
+            left_out.add(_why_not(path / name), name)
         elif identity(path / name) in around:
             left_out.add(READ_BEFORE, f"{name}/")
         else:
             yield from _class_entries(path, name, left_out)
+
+
+def _why_not(file: Path) -> str:
+    """The reason why a file beside the folders of the classes is left out."""
+    if not file.exists():
+        return _NOWHERE
+    return _NO_CLASS if has_image_suffix(file.name) else NO_IMAGE
 
 
 def _names(path: Path) -> list[str]:

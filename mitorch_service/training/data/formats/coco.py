@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
@@ -16,6 +18,7 @@ from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.formats.json_stream import JsonError, stream_lists
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.regular_files import open_text
+from mitorch_service.wording.counted import are, counted
 
 log = logging.getLogger("mitorch")
 
@@ -125,12 +128,13 @@ class _Document:
         or category."""
         seen: set[str] = set()
         for number, (image, size) in self._images.items():
-            if image in seen:
+            file = os.path.normpath(image) if "./" in image or "//" in image else image
+            if file in seen:
                 raise DataError(
                     f"{self._name}: two images have the file name {excerpt(image)}. Give each its own, with its "
                     "folder, or make them one image with the annotations of both."
                 )
-            seen.add(image)
+            seen.add(file)
             yield Entry(number, image, size=size)
         del seen
         names = {self._category_numbers[one["id"]]: str(one["name"]) for one in self.categories}
@@ -142,7 +146,8 @@ class _Document:
             x, y, width, height = box
             yield Entry(id_, self._images[owner][0], names[category], (x, y, x + width, y + height))
         if self._crowds:
-            log.warning("%s: %d regions of crowds are left out", self._name, self._crowds)
+            regions = counted(self._crowds, "region")
+            log.warning("%s: %s of crowds %s left out", self._name, regions, are(self._crowds))
 
 
 class _Numbers(dict[_Id, int]):
@@ -156,6 +161,9 @@ class _Numbers(dict[_Id, int]):
 def _class_list(categories: list[_Category], name: str) -> ClassList:
     ordered = sorted(categories, key=lambda category: category["id"])
     names = tuple(str(category["name"]) for category in ordered)
+    for one, other in pairwise(ordered):
+        if one["id"] == other["id"]:
+            raise DataError(f"{name}: two categories have the id {one['id']}. Give each its own.")
     if len(set(names)) < len(names):
         raise DataError(f"{name}: two categories have the same name. Rename one.")
     return ClassList(names, "the categories")

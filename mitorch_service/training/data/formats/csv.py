@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import cast
@@ -16,30 +17,31 @@ from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.regular_files import open_text
+from mitorch_service.wording.counted import are
+
+log = logging.getLogger("mitorch")
 
 _Row = tuple[int, list[str]]  # its line and columns
 
-# The columns for the image, the class and the corners x_min, y_min, x_max, y_max, by kind of file.
-_HEADERS = (
-    ("image", "class", ("x1", "y1", "x2", "y2")),
-    ("filename", "class", ("xmin", "ymin", "xmax", "ymax")),
-    ("image", "class", ("xmin", "ymin", "xmax", "ymax")),
-    ("image", "label", ("xmin", "ymin", "xmax", "ymax")),  # VoTT 2
-)
+# The names of the columns; of the corners x_min, y_min, x_max, y_max.
+IMAGE = ("filename", "file", "file_name", "image", "image_path", "path")
+LABEL = ("label", "class", "class_name", "category")
+CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
 _VOTT = ("image", "x1", "y1", "x2", "y2", "class")  # without a header, the columns in this order
 _VOTT_PLACES = (0, 5, 1, 2, 3, 4)  # of the image, the class and the corners in it
 _TABLE = ("image_url", "label")
+_SHOWN = 10  # columns that a message names
 _FIELD_LIMIT = 1 << 24  # bytes: the labels of an image with many boxes are one field
 
 
 def read_csv(path: Path, name: str, classes: ClassList | None) -> ImageList:
     """Reads a detection set; without `classes`, they are the labels, sorted.
 
-    One row for each box: ``image,x1,y1,x2,y2,class``, with or without this header, or one with
-    ``filename,class,xmin,ymin,xmax,ymax``; an empty class marks an image that shows nothing. Or a label table with one
-    row for each image: ``image_url`` and ``label``, a list of {"type" (or "label"), "bottomX", "topX", "bottomY",
-    "topY"}, written as in Python. All in pixels. The images are beside the file or in ``images`` there. Raises
-    DataError with the line for whatever does not fit.
+    One row for each box: ``image,x1,y1,x2,y2,class``, with or without this header, or one with names of `IMAGE`,
+    `LABEL` and `CORNERS`; an empty class marks an image that shows nothing. Or a label table with one row for each
+    image: ``image_url`` and ``label``, a list of {"type" (or "label"), "bottomX", "topX", "bottomY", "topY"}, written
+    as in Python. All in pixels. The images are beside the file or in ``images`` there. Logs the columns that are not
+    read. Raises DataError with the line for whatever does not fit.
     """
     return collect_boxes(_entries(path, name), name, "line", classes, [path.parent, path.parent / "images"])
 
@@ -52,9 +54,11 @@ def _entries(path: Path, name: str) -> Iterator[Entry]:
         raise DataError(f"{name}: is empty.")
     header = header_of(first[1])
     if set(_TABLE) <= set(header):
+        tell_unread(header, map(header.index, _TABLE), name)
         return _table_entries(lines, header, name)
     places = _places(header)
     if places is not None:
+        tell_unread(header, places, name)
         return _box_entries(lines, places, len(header), name)
     if len(header) == len(_VOTT) and _is_number(header[1]):
         return _box_entries(chain([first], lines), _VOTT_PLACES, len(header), name)
@@ -81,10 +85,19 @@ def header_of(columns: list[str]) -> list[str]:
 
 def _places(header: list[str]) -> tuple[int, ...] | None:
     """The columns of the image, the class and the four corners, or None for an unknown header."""
-    for image, label, corners in _HEADERS:
-        if {image, label, *corners} <= set(header):
-            return tuple(header.index(column) for column in (image, label, *corners))
-    return None
+    image, label = (next((header.index(word) for word in words if word in header), None) for words in (IMAGE, LABEL))
+    corners = next((four for four in CORNERS if set(four) <= set(header)), None)
+    if image is None or label is None or corners is None:
+        return None
+    return (image, label, *map(header.index, corners))
+
+
+def tell_unread(header: Sequence[str], read: Iterable[int], name: str) -> None:
+    """Logs the columns that are not read. One without a name is pandas' index."""
+    used = set(read)
+    if others := [excerpt(column) for place, column in enumerate(header) if column and place not in used]:
+        columns = "column" if len(others) == 1 else "columns"
+        log.warning("%s: the %s %s %s not read", name, columns, ", ".join(others[:_SHOWN]), are(len(others)))
 
 
 def _is_number(text: str) -> bool:
@@ -96,7 +109,7 @@ def _is_number(text: str) -> bool:
 
 
 def _unknown(header: list[str], name: str) -> str:
-    known = "; ".join(",".join((image, *corners, label)) for image, label, corners in _HEADERS)
+    known = "; ".join(",".join(("filename", *corners, "class")) for corners in CORNERS)
     return (
         f"{name}: the first line ({','.join(header)[:200]}) is neither a header with {known} (in any order) or "
         f"{','.join(_TABLE)}, nor filename,label, nor a row {','.join(_VOTT)}."

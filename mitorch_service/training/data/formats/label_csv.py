@@ -8,34 +8,33 @@ from pathlib import Path
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.class_names import ClassIds, ClassList
 from mitorch_service.training.data.excerpts import excerpt
-from mitorch_service.training.data.formats.csv import header_of, rows
+from mitorch_service.training.data.formats.csv import CORNERS, IMAGE, LABEL, header_of, rows, tell_unread
 from mitorch_service.training.data.formats.image_folders import first_folder_with
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.targets import ClassTargets
 
-_IMAGE = ("filename", "file", "file_name", "image", "image_path", "path")
-_LABEL = ("label", "class", "class_name", "category")
-_CORNERS = frozenset(("x1", "xmin", "x_min"))  # a column of these makes it a file of boxes
+# With all columns of one of these, it is a file of boxes.
+_BOXES = ({"x", "y", "w", "h"}, {"x", "y", "width", "height"}, {"bbox"}, *map(set, CORNERS))
 
 
 def find_columns(path: Path, name: str) -> tuple[int, int] | None:
     """The columns of the image and of its class, if the file's first line names both, and no corners of boxes."""
     header = header_of(next(rows(path, name), (0, []))[1])
-    found = [[header.index(word) for word in words if word in header] for words in (_IMAGE, _LABEL)]
-    if not all(found) or _CORNERS & set(header):
+    found = [[header.index(word) for word in words if word in header] for words in (IMAGE, LABEL)]
+    if not all(found) or any(boxes <= set(header) for boxes in _BOXES):
         return None
     return found[0][0], found[1][0]
 
 
 def read_label_csv(path: Path, name: str, columns: tuple[int, int], classes: ClassList | None) -> ImageList:
     """Reads a multiclass set with the columns that `find_columns` has found; without `classes`, they are the labels,
-    sorted. The images are beside the file or in ``images`` there. Raises DataError with the line for a row without
-    image or label, a class that is not in `classes`, and an image with two classes."""
+    sorted. Logs the columns that are not read. The images are beside the file or in ``images`` there. Raises DataError
+    with the line for a row without image or label, a class that is not in `classes`, and an image with two classes."""
     ids = ClassIds(classes)
     images, labels = PackedStrings(), array("i")
     seen: dict[int, int] = {}  # hashes of the images, which take less than the names
     lines = rows(path, name)
-    next(lines)
+    tell_unread(header_of(next(lines)[1]), columns, name)
     for line, row in lines:
         if len(row) <= max(columns):
             raise DataError(f"{name}, line {line}: has {len(row)} columns, fewer than the first line.")

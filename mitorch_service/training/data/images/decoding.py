@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from mitorch_service.training.data.images.image_files import open_image, stored_size
-from mitorch_service.training.data.images.pixels import to_rgb
+from mitorch_service.training.data.images.pixels import match_transparency, to_rgb
 from mitorch_service.training.data.targets import Boxes
 
 # By EXIF orientation: how to turn the stored pixels, and below the same for x and y in 0..1.
@@ -67,7 +67,8 @@ def decode(file: Path | BytesIO, shorter_side: int | None = None, max_pixels: in
         size = stored_size(image)
         if max_pixels is not None and size[0] * size[1] > max_pixels:
             raise TooManyPixels(f"{size[0]}x{size[1]} pixels")
-        orientation = _orientation(image)
+        match_transparency(image)
+        orientation = _orientation(image)  # loads a PNG
         if shorter_side is not None and image.format == "JPEG":
             factor = shorter_side / min(size)
             image.draft("RGB", (round(size[0] * factor), round(size[1] * factor)))

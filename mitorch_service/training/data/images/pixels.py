@@ -6,11 +6,12 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, TiffImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF 6.0; one value for each channel
 _WHITE_IS_ZERO = 0  # a photometric interpretation
 _UNSIGNED, _SIGNED = 1, 2  # sample formats
+_GREY_STEPS = {"L;2": 85, "L;4": 17}  # between the greys of PNG's 2 and 4 bits
 _WHITES = (255, 65535, 2**31 - 1, 2**32 - 1)
 
 
@@ -19,18 +20,37 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     What is transparent shows white. Grey of more than 8 bits is scaled: 16 bits from 0..65535, fewer or signed ones
     from the range that a TIFF states. Integers of 32 bits and floats have no such range: white is the smallest of 1
-    (floats), 255, 65535, 2^31 - 1 and 2^32 - 1 that no value exceeds. Raises ValueError for a mode that it cannot
-    convert.
+    (floats), 255, 65535, 2^31 - 1 and 2^32 - 1 that no value exceeds, or the largest of larger floats. Raises
+    ValueError for a mode that it cannot convert.
     """
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+    if image.mode in ("I", "F") or image.mode.startswith("I;") or _is_signed(image):
         return _scaled(image).convert("RGB")
     if image.mode == "LAB":
         converted = ImageCms.applyTransform(image, _lab_to_rgb())
         assert converted is not None  # not in place
         return converted
     if image.has_transparency_data:
-        return _on_white(image.convert("RGBA"))
+        straight = image.convert("LA") if image.mode == "La" else image  # which Pillow converts to nothing else
+        return _on_white(straight.convert("RGBA"))
     return image.convert("RGB")
+
+
+def match_transparency(image: Image.Image) -> None:
+    """Converts the transparent colour of a PNG, which Pillow leaves as it is stored, to the 8 bits of the pixels. The
+    image must not be loaded yet."""
+    colour = image.info.get("transparency")
+    if not isinstance(image, PngImagePlugin.PngImageFile) or colour is None:
+        return
+    stored = str(image.tile[0].args) if image.tile else ""
+    if stored == "RGB;16B":
+        image.info["transparency"] = tuple(one >> 8 for one in colour)
+    elif stored in _GREY_STEPS:
+        image.info["transparency"] = colour * _GREY_STEPS[stored]
+
+
+def _is_signed(image: Image.Image) -> bool:
+    """Whether 8 bits of grey are signed, which Pillow reads as unsigned ones."""
+    return image.mode == "L" and _tag(image, _SAMPLE_FORMAT, _UNSIGNED) == _SIGNED
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -42,6 +62,8 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _scaled(image: Image.Image) -> Image.Image:
     """Grey with 8 bits."""
     values = np.asarray(image)
+    if values.dtype == np.uint8:
+        values = values.view(np.int8)
     if values.dtype == np.int32 and _tag(image, _SAMPLE_FORMAT, _SIGNED) == _UNSIGNED:
         values = values.view(np.uint32)  # Pillow keeps both in the same mode
     white = _white(image, values)

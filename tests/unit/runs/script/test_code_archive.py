@@ -80,6 +80,8 @@ CREDENTIALS = [
     *(".env", ".ENV", ".env.production", "prod.env", "deploy/.netrc", ".aws/credentials", "lib/.ssh/config"),
     *(
         "id_rsa",
+        "kubeconfig",
+        "cloud/credentials",
         "keys/server.key",
         "a.p12",
         "gcp/service-account-7.json",

@@ -144,6 +144,33 @@ def test_a_script_that_was_killed_after_its_last_report_has_its_value(
     assert done.progress.epoch == 2
 
 
+OWN_STATE = """
+import mitorch_service as m, os, pathlib
+own = pathlib.Path(OWN)
+done = int(own.read_text()) if own.exists() else 0
+for epoch in AGAIN if done else (1, 2, 3):
+    m.report(epoch=epoch, val_loss=1 / epoch, metrics={"done": done})
+own.write_text("3")
+if not done:
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(("again", "curve"), [((), [(1, 0), (2, 0), (3, 0)]), ((2,), [(1, 0), (2, 3)])])
+def test_a_script_that_resumes_from_a_state_of_its_own_keeps_what_was_recorded_before(
+    machine: Machine, again: tuple[int, ...], curve: list[tuple[int, int]]
+) -> None:
+    own = machine.folder / "own state"
+    training = machine.queued(OWN_STATE.replace("OWN", repr(str(own))).replace("AGAIN", repr(again)), trial=True)
+    assert machine.run(training) == EXIT_INFRASTRUCTURE
+    assert machine.run(machine.claim(training)) == 0
+    done = machine.store.trainings.get_training(training.id)
+    results = machine.store.runs.curve(training.id).items
+    assert [(result.epoch, result.metrics["done"]) for result in results] == curve
+    assert done.trial is not None
+    assert (done.status, done.trial.value) == (TrainingStatus.COMPLETED, 1 / curve[-1][0])
+
+
 def test_results_behind_the_checkpoint_are_dropped(machine: Machine) -> None:
     code = (
         "import mitorch_service as m, sys\nif m.last_checkpoint(): sys.exit()\nopen('s', 'w').close()\n"

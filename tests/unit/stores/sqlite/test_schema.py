@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite.schema import VERSION, statements
 from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.stores.tables import IndexOrder, IndexRange
-from tests.samples import NOW, a_job, a_training, later
+from tests.samples import NOW, a_job, a_training, a_trial, later
 
 
 def test_a_file_of_the_first_version_gets_what_is_new(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_file_without_the_status_paused_counts_it_from_now_on(tmp_path: Path) 
     path, training = tmp_path / "test.db", a_training()
     SqliteStore(path).close()
     with sqlite3.connect(path) as old:
-        _forget_names(old)
+        _forget_newer(old)
         old.execute("DELETE FROM training_counts WHERE status = 'paused'")
         old.execute("PRAGMA user_version = 4")
     old.close()
@@ -54,7 +55,7 @@ def test_the_names_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_pa
     store.jobs.add_job(job)
     store.close()
     with sqlite3.connect(path) as old:
-        _forget_names(old)
+        _forget_newer(old)
         old.execute("UPDATE trainings SET body = '{\"name\": ' WHERE _id = ?", (damaged.id,))
         old.execute("PRAGMA user_version = 5")
     old.close()
@@ -67,7 +68,12 @@ def test_the_names_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_pa
 def test_the_times_in_an_older_file_are_found_to_the_millisecond(tmp_path: Path) -> None:
     path = tmp_path / "test.db"
     ended = [
-        a_training(status="failed", created_at=later(-n), status_times={"new": NOW, "failed": later(n / 1000)})
+        a_training(
+            status="failed",
+            created_at=later(-n),
+            status_times={"new": NOW, "failed": later(n / 1000)},
+            evaluation={"val_loss": math.nan if n == 2 else 1.0},
+        )
         for n in (3, 1, 2)
     ]
     waiting = a_training(created_at=later(-5))
@@ -77,7 +83,7 @@ def test_the_times_in_an_older_file_are_found_to_the_millisecond(tmp_path: Path)
     store.close()
     with sqlite3.connect(path) as old:
         _forget_times(old)
-        old.execute("PRAGMA user_version = 7")
+        old.execute("PRAGMA user_version = 9")
     old.close()
     store = SqliteStore(path)
     assert _orders(store) == new == ([waiting.id, ended[0].id, ended[2].id, ended[1].id], [ended[2].id, ended[0].id])
@@ -95,16 +101,65 @@ def _orders(store: SqliteStore) -> tuple[list[str], list[str]]:
 
 
 def _forget_times(database: sqlite3.Connection) -> None:
-    """Takes out what version 8 adds."""
+    """Takes out what version 10 adds."""
     for name in ("created", "ended"):
         database.execute(f"DROP INDEX trainings_{name}")
         database.execute(f"ALTER TABLE trainings DROP COLUMN {name}_at")
     database.execute("DROP TABLE views")
 
 
-def _forget_names(database: sqlite3.Connection) -> None:
-    """Takes out what version 6 adds, and what came after it."""
+def test_the_tags_of_jobs_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_path: Path) -> None:
+    path, jobs = tmp_path / "test.db", [a_job(tags=["team=a", "x=1"]), a_job(), a_job(tags=["team=a"])]
+    store = SqliteStore(path)
+    for job in jobs:
+        store.jobs.add_job(job)
+    trial = a_trial(jobs[0].id, 0, status=TrainingStatus.PRUNED)
+    store.queue.add_trainings([trial])
+    store.close()
+    with sqlite3.connect(path) as old:
+        _forget_notifications(old)
+        _forget_times(old)
+        old.execute("DROP TABLE job_tags")
+        old.execute('UPDATE jobs SET body = \'{"tags": ["team=a"\' WHERE _id = ?', (jobs[2].id,))
+        old.execute("UPDATE trainings SET body = '{' WHERE _id = ?", (trial.id,))
+        old.execute("PRAGMA user_version = 7")
+    old.close()
+    store = SqliteStore(path)
+    assert [job.id for job in store.jobs.tagged_jobs("team=a")] == [jobs[0].id]
+    assert [job.id for job in store.jobs.tagged_jobs("x=1")] == [jobs[0].id]
+    assert store.trainings.count_trainings() == {"pruned": 1}
+    store.close()
+
+
+def test_a_file_without_notifications_gets_them(tmp_path: Path) -> None:
+    path, training = tmp_path / "test.db", a_training(status=TrainingStatus.QUEUED)
+    store = SqliteStore(path)
+    store.queue.add_trainings([training])
+    store.close()
+    with sqlite3.connect(path) as old:
+        _forget_notifications(old)
+        _forget_times(old)
+        old.execute("PRAGMA user_version = 8")
+    old.close()
+    store = SqliteStore(path)
+    store.notifications.mark_trainings([training])
+    assert store.trainings.get_training(training.id).announce_end
+    assert store.notifications.count("ops") == (0, 0)
+    store.close()
+
+
+def _forget_newer(database: sqlite3.Connection) -> None:
+    """Takes out what version 6 and later ones add."""
+    _forget_notifications(database)
     _forget_times(database)
     for table in ("trainings", "jobs"):
         database.execute(f"DROP INDEX {table}_name")
         database.execute(f"ALTER TABLE {table} DROP COLUMN name")
+
+
+def _forget_notifications(database: sqlite3.Connection) -> None:
+    """Takes out what version 9 adds."""
+    database.execute("DROP TABLE notifications")
+    for table in ("trainings", "jobs"):
+        database.execute(f"DROP INDEX {table}_announce_end")
+        database.execute(f"ALTER TABLE {table} DROP COLUMN announce_end")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import pickle
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -167,11 +169,31 @@ def test_a_feed_that_stalls_is_told_then_fails(
 ) -> None:
     monkeypatch.setattr(loaders, "_POLL", 0.1)
     monkeypatch.setattr(loaders, "_STALL_TOLD", 0.1)
-    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)  # for which it waits at the end
     batches = Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), hang, workers=1, stall_timeout=0.2)
     with pytest.raises(DataError, match=r"No batch of images .* for 0\.2 s.*raise data\.stall_timeout"), batches:
         list(batches.epoch(0))
     assert caplog.messages == ["no batch of images for 0.1 s; giving up after 0.2 s"]
+
+
+def stop(samples: Sequence[Sample]) -> Batch:
+    """Stops this process between a batch and its delivery, as a debugger or `kill -STOP` does."""
+    if multiprocessing.parent_process() is not None:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+    return collate(samples)
+
+
+def test_a_process_that_is_stopped_before_it_hands_a_batch_over_is_told(
+    colors: tuple[ImageList, ImageList], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders, "_POLL", 0.1)
+    others = set(multiprocessing.active_children())
+    batches = Batches(Images(colors[0], noise, 5), EpochBatches(24, 10), stop, workers=1, stall_timeout=0.5)
+    with pytest.raises(DataError, match="No batch of images"), batches:
+        arriving = batches.epoch(0)
+        next(arriving)
+        time.sleep(0.5)  # the next are ready, and the process that has them is stopped
+        list(arriving)
+    assert not set(multiprocessing.active_children()) - others
 
 
 def boxes_of(count: int) -> dict[str, Tensor]:

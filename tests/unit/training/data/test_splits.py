@@ -96,12 +96,8 @@ def test_boxes_beyond_images_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
     (tmp_path / "b.txt").write_text("0 20 1 22 5\n")
     (tmp_path / "train.txt").write_text("a.png a.txt\nx.zip@b.png b.txt\n")
     read_splits({"train": tmp_path / "train.txt"}, "pets")
-    assert "pets train: 1 boxes reach beyond their images and are cut off at the edge; the first is 1, 1, 12, 5" in (
-        caplog.messages
-    )
-    assert "pets train: 1 boxes are outside of their images and are left out; the first is 20, 1, 22, 5" in (
-        caplog.messages
-    )
+    assert "pets train: 1 box is cut off at the edge of the image; the first is 1, 1, 12, 5" in (caplog.messages)
+    assert "pets train: 1 box is outside of the image and left out; the first is 20, 1, 22, 5" in (caplog.messages)
 
 
 def test_images_of_another_size_than_stated_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

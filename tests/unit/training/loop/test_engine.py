@@ -211,14 +211,31 @@ def test_weights_know_their_classes_and_preprocessing(colors: Lists, tmp_path: P
         evaluate(config(), unknown, tmp_path / "m.pth")
 
 
-def test_base_weights_of_classes_in_another_order_are_told(colors: Lists, tmp_path: Path) -> None:
+def test_classes_in_another_order_train_on_as_base_weights_number_them(colors: Lists, tmp_path: Path) -> None:
+    first, _ = run(colors, max_epochs=1)
+    path = tmp_path / "m.pth"
+    save_weights(first.state_dict, path, first.metadata)
+    expected = train(config(max_epochs=1), *colors, base_weights=path)
+    assert first.metadata is not None
+    assert first.metadata.classes == ("red", "lime", "blue")
+    other = [replace(one, classes=("lime", "blue", "red"), targets=one.targets.renumbered([2, 0, 1])) for one in colors]
+    recorder = Recorder()
+    outcome = train(config(max_epochs=1), *other, reporter=recorder, base_weights=path)
+    told = "They have the same classes in another order, in which the training numbers them: red, lime, blue"
+    assert recorder.notes[0].endswith(f"tensors loaded. {told}")
+    assert outcome.evaluation == expected.evaluation
+    assert outcome.metadata == first.metadata
+
+
+def test_base_weights_of_other_classes_are_told(colors: Lists, tmp_path: Path) -> None:
     outcome, _ = run(colors, max_epochs=1)
     assert outcome.metadata is not None
-    other = outcome.metadata.model_copy(update={"classes": ("lime", "red", "blue")})
+    other = outcome.metadata.model_copy(update={"classes": ("cat", "owl", "red")})
     save_weights(outcome.state_dict, tmp_path / "m.pth", other)
     recorder = Recorder()
-    train(config(max_epochs=1), *colors, reporter=recorder, base_weights=tmp_path / "m.pth", fast_dev_run=True)
-    assert recorder.notes[0].endswith("92 tensors loaded. They are of the same classes in another order")
+    again = train(config(max_epochs=1), *colors, reporter=recorder, base_weights=tmp_path / "m.pth", fast_dev_run=True)
+    assert recorder.notes[0].endswith("tensors loaded. They are of other classes")
+    assert again.metadata == outcome.metadata
 
 
 @pytest.mark.parametrize("workers", [0, 1])

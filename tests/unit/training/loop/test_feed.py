@@ -100,7 +100,7 @@ def test_damaged_images_can_be_skipped(tmp_path: Path, training: bool, caplog: p
         assert sum(sizes) == 2 * (12 if training else 10)  # in training others stand in for them
         messages = sorted(batches.skipped())
     assert len(messages) == 2
-    told = [message for message in caplog.messages if "2 images cannot be loaded and are left out" in message]
+    told = [message for message in caplog.messages if "2 images are left out, as loading fails" in message]
     assert len(told) == 1  # not in each epoch again
     assert "1.png cannot be decoded" in messages[0]
     assert "7.png cannot be decoded" in messages[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import random
 import warnings
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from timm.utils.checkpoint_saver import CheckpointSaver
 from timm.utils.model_ema import ModelEmaV3
 from torch import nn
@@ -106,6 +108,9 @@ CHECKPOINTS: dict[str, tuple[object, str | None]] = {
     "lightning": ({"state_dict": prefixed("model.", **{"criterion.weight": torch.ones(3)}),
                    "pytorch-lightning_version": "2.4", "hyper_parameters": {"args": ARGUMENTS}}, "state_dict"),
     "lightning, twice": ({"state_dict": prefixed("model.net.")}, "state_dict"),
+    "lightning with an average": ({"state_dict": {**prefixed("ema_model."), **{
+        f"model.{name}": tensor for name, tensor in OTHER.items()}}}, "state_dict"),
+    "by another name": ({"network": prefixed(""), "epoch": 3, "args": {"lr": 0.1}}, "network"),
     "numpy in the arguments": ({"model": prefixed(""), "best": np.float32(3), "n": np.int64(7)}, "model"),
 }  # fmt: skip
 
@@ -119,6 +124,17 @@ def test_weights_of_others(tmp_path: Path, name: str, legacy: bool) -> None:
     assert (read.key, read.metadata) == (key, None)
     load_all(module, read.state_dict, "c.pth")
     assert all(torch.equal(tensor, SAVED.state_dict()[one]) for one, tensor in module.state_dict().items())
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    """Whatever the file is called."""
+    save_file(prefixed("model."), tmp_path / "m.pth")
+    read, module = read_weights(tmp_path / "m.pth"), network()
+    load_all(module, read.state_dict, "m.pth")
+    assert all(torch.equal(tensor, SAVED.state_dict()[one]) for one, tensor in module.state_dict().items())
+    (tmp_path / "m.pth").write_bytes((tmp_path / "m.pth").read_bytes()[:-9])
+    with pytest.raises(ModelError, match=r"it is damaged .*incomplete"):
+        read_weights(tmp_path / "m.pth")
 
 
 def test_takes_what_fits_and_says_what_does_not() -> None:
@@ -162,11 +178,19 @@ def test_a_damaged_weights_file(tmp_path: Path) -> None:
         read_weights(tmp_path / "m.pth")
 
 
+class _Call:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.getcwd, ()
+
+
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     torch.save(network(), tmp_path / "m.pth")  # a pickled module, not its weights
     with pytest.raises(ModelError, match="not a PyTorch weights file") as caught:
         read_weights(tmp_path / "m.pth")
     assert "GLOBAL torch.nn.modules.container.Sequential" in str(caught.value)  # torch's own reason
+    torch.save({"state_dict": {}, "args": _Call()}, tmp_path / "m.pth")
+    with pytest.raises(ModelError, match=r"without running code from it \(unsupported GLOBAL posix\.getcwd\)"):
+        read_weights(tmp_path / "m.pth")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated, but its files are about
         torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "m.pth"))  # type: ignore[no-untyped-call]
@@ -187,7 +211,7 @@ def test_a_checkpoint_that_timm_has_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_any_damage_is_told(legacy: bool) -> None:
+def test_any_damage_is_told(tmp_path: Path, legacy: bool) -> None:
     """Whatever byte is wrong, wherever it is cut: the weights are read or refused."""
     buffer = io.BytesIO()
     torch.save({"state_dict": network().state_dict()}, buffer, _use_new_zipfile_serialization=not legacy)
@@ -200,7 +224,8 @@ def test_any_damage_is_told(legacy: bool) -> None:
         if numbers.random() < 0.3:
             del damaged[numbers.randrange(len(whole)) :]
         try:
-            read_weights(io.BytesIO(damaged))  # type: ignore[arg-type]  # quicker than files
+            (tmp_path / "m.pth").write_bytes(damaged)
+            read_weights(tmp_path / "m.pth")
         except ModelError:
             refused += 1
     assert refused > 50
@@ -210,6 +235,12 @@ def test_any_damage_is_told(legacy: bool) -> None:
 def test_a_file_of_something_else(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "m.pth")
     with pytest.raises(ModelError, match="contains no state_dict"):
+        read_weights(tmp_path / "m.pth")
+
+
+def test_a_checkpoint_without_weights_names_its_entries(tmp_path: Path) -> None:
+    torch.save({"teacher": prefixed("a."), "student": prefixed("b."), "epoch": 3}, tmp_path / "m.pth")
+    with pytest.raises(ModelError, match=r"no state_dict \(names with tensors\), but teacher, student, epoch"):
         read_weights(tmp_path / "m.pth")
 
 

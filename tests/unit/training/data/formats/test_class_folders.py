@@ -47,10 +47,12 @@ def test_links_in_a_circle_end(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, "cat/a.png", "cat/b.txt", "cat/deep/c", "dog/.hidden/x.png", "dog/d.PNG", "dog/.DS_Store", "e.png")
     write(tmp_path, "owl/notes.md", "labels.csv", ".git/f.png")
+    (tmp_path / "birds").symlink_to("gone")
     found = read_image_list(tmp_path, "pets")
     assert list(found.images) == ["cat/a.png", "dog/d.PNG"]
     assert sorted(caplog.messages) == [
         "pets: 1 left out (a folder without an image); the first is owl/",
+        "pets: 1 left out (a link that leads nowhere); the first is birds",
         "pets: 1 left out (an image beside the folders of the classes); the first is e.png",
         "pets: 3 left out (hidden); the first is .git",
         "pets: 4 left out (not the extension of an image); the first is cat/b.txt",

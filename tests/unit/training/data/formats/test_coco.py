@@ -21,9 +21,16 @@ def write(folder: Path, **changes: Any) -> Path:
     return folder / "a.json"
 
 
-def test_two_images_of_one_file_name_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, images=[{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}])
-    with pytest.raises(DataError, match=r"two images have the file name 'a\.png'\. Give each its own"):
+@pytest.mark.parametrize("name", ["a.png", "./a.png", "b/../a.png"])
+def test_two_images_of_one_file_name_are_refused(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, images=[{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": name}])
+    with pytest.raises(DataError, match=r"two images have the file name '.*a\.png'\. Give each its own"):
+        read_image_list(path)
+
+
+def test_two_categories_of_one_id_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, categories=[{"id": 5, "name": "cat"}, {"id": 6, "name": "owl"}, {"id": 5, "name": "dog"}])
+    with pytest.raises(DataError, match="two categories have the id 5"):
         read_image_list(path)
 
 

@@ -49,8 +49,23 @@ def test_the_training_splits_classes_number_them(tmp_path: Path) -> None:
         ("filename,label\na.png\n", "line 2: has 1 columns"),
         ("filename,label\n", "names no image"),
         ("name,kind\na.png,cat\n", "nor filename,label"),
+        ("filename,label,x,y,width,height\na.png,cat,1,1,5,5\n", "is neither a header with filename,x1,y1,x2,y2,class"),
+        ("filename,label,bbox\na.png,cat,1 1 5 5\n", "is neither a header with"),
     ],
 )
 def test_other_rows_are_told_with_their_line(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         read_image_list(write(tmp_path, text))
+
+
+def test_columns_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_image_list(write(tmp_path, ",filename,label,split,width\n0,a.png,cat,train,9\n"), "pets")
+    assert caplog.messages == ["pets: the columns 'split', 'width' are not read"]
+    caplog.clear()
+    read_image_list(write(tmp_path, "filename,width,class,xmin,ymin,xmax,ymax\na.png,9,cat,1,1,5,5\n"), "pets")
+    assert caplog.messages == ["pets: the column 'width' is not read"]
+
+
+def test_a_column_of_labels_beside_corners(tmp_path: Path) -> None:
+    images = read_image_list(write(tmp_path, "path,label,x_min,y_min,x_max,y_max\na.png,cat,1,1,5,5\n"))
+    assert (images.kind, images.classes) == ("detection", ("cat",))

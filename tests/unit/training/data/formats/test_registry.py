@@ -214,11 +214,11 @@ def test_boxes_beyond_images_of_known_size_are_told(tmp_path: Path, caplog: pyte
     (tmp_path / "a.json").write_text(json.dumps(document))
     found = read_image_list(tmp_path / "a.json", "pets")
     assert shown(found)["clean.png"] == [("dog", [4, 4, 9, 6])]
-    assert "pets: 1 regions of crowds are left out" in caplog.messages
+    assert "pets: 1 region of crowds is left out" in caplog.messages
     told = "\n".join(caplog.messages)
-    assert "1 boxes reach beyond their images and are cut off at the edge; the first is 4, 4, 24, 6" in told
-    assert "1 boxes are outside of their images and are left out" in told
-    assert "1 boxes are inverted" in told
+    assert "1 box is cut off at the edge of the image; the first is 4, 4, 24, 6" in told
+    assert "1 box is outside of the image and left out" in told
+    assert "1 box is inverted" in told
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_boxes_beyond_images_of_known_size_are_told(tmp_path: Path, caplog: pyte
         ("a.json", '{"images": []}', "it has no annotations, categories"),
         ("a.json", '{"images": [{"id": 1}], "annotations": [], "categories": []}', "KeyError: 'file_name'"),
         ("a.csv", "", "is empty"),
-        ("a.csv", "name,what\n", r"the first line \(name,what\) is neither a header with image,x1,y1,x2,y2,class"),
+        ("a.csv", "name,what\n", r"the first line \(name,what\) is neither a header with filename,x1,y1,x2,y2,class"),
         ("a.csv", "image,x1,y1,x2,y2,class\na,1,2,x,4,c\n", "line 2: 'a,1,2,x,4,c' does not have the image, a class"),
         ("a.csv", "image,x1,y1,x2,y2,class\na,1\n", "line 2: 'a,1' does not have 6 columns"),
         ("a.csv", "image_url,label\n ,[]\n", "line 2: image_url is empty"),

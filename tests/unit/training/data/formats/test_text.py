@@ -119,9 +119,9 @@ def test_reads_files_of_boxes(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert boxes_of(images, 1) == [(0, [0, 0, 9, 9])]
     assert boxes_of(images, 2) == []
     assert [message.removeprefix("pets train: ") for message in caplog.messages] == [
-        "1 boxes are inverted (the minimum is beyond the maximum) and are left out; the first is 5, 5, 4, 6",
-        "1 boxes are empty (no width or no height) and are left out; the first is 2, 2, 2, 8",
-        "1 boxes reach beyond their images and are cut off at the edge; the first is -3, 1, 4, 4",
+        "1 box is inverted (the minimum is beyond the maximum) and left out; the first is 5, 5, 4, 6",
+        "1 box is empty (no width or no height) and left out; the first is 2, 2, 2, 8",
+        "1 box is cut off at the edge of the image; the first is -3, 1, 4, 4",
     ]
 
 

@@ -181,7 +181,7 @@ def test_tables(reader: Machine) -> None:
         "digits:1",
         "id,name,val_loss",
         "view 'failures' saved",
-        "where",
+        "WHERE",
         "view 'failures' removed",
     ):
         assert shown in out

@@ -8,17 +8,15 @@ from datetime import UTC, datetime
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.inheritance import lineage_tables
-from mitorch_service.insights.cost import cost_fields, cost_json
-from mitorch_service.insights.pausing import pausing_fields
+from mitorch_service.insights.cost import cost_json
 from mitorch_service.insights.remaining import training_remaining
-from mitorch_service.insights.script_fields import script_fields
-from mitorch_service.insights.training import TrainingReport, read_curve, read_training
+from mitorch_service.insights.training import read_curve, read_training
+from mitorch_service.insights.training_fields import measured_metrics, training_fields
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
-from mitorch_service.models.training import Attempt, Training, epochs_text
+from mitorch_service.models.training import Attempt, Training
 from mitorch_service.stores.base import Store
-from mitorch_service.wording.elapsed import duration_text
 
 _ATTEMPT_COLUMNS = (
     Column("attempt"),
@@ -44,7 +42,7 @@ class TrainingView(View):
         training = report.training
         curve = list(read_curve(self._store, self._id))
         blocks: list[Block] = [
-            Fields(_training_fields(report, now)),
+            Fields(training_fields(report, now)),
             *_attempt_tables(training.attempts),
             *lineage_tables(training),
             *_curve_blocks(training, curve),
@@ -65,65 +63,6 @@ class TrainingView(View):
         return {**document, **cost_json(report.cost), "curve": curve}.items()
 
 
-def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, object]]:
-    training = report.training
-    trial = training.trial
-    refit = training.refit
-    parameters = trial.parameters if trial is not None else refit and refit.parameters
-    return [
-        ("training", training.id),
-        ("name", training.name),
-        ("status", training.status),
-        *_progress_fields(training, now),
-        ("tags", training.tags),
-        ("user note", training.user_note),
-        ("submitted by", training.submitted_by),
-        ("priority", training.priority),
-        ("dataset", training.dataset),
-        ("job", training.job_id),
-        ("trial", None if trial is None else trial.number),
-        ("final training of", refit and refit.job_id),
-        ("parameters", parameters),
-        *pausing_fields(training),
-        ("model", training.config.get("model", {}).get("name")),
-        *script_fields(training.config),
-        ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
-        *(cost_fields(report.cost) if training.imported_from is None else []),
-        ("created", training.created_at),
-        *_import_fields(training),
-        ("evaluation", training.evaluation),
-        *((f"artifact {name}", address) for name, address in training.artifacts.items()),
-    ]
-
-
-def _progress_fields(training: Training, now: datetime) -> list[tuple[str, object]]:
-    progress = training.progress
-    if progress is None or training.status in ENDED:
-        return []
-    left = duration_text(training_remaining(training, now))
-    done = f"{epochs_text(progress.epoch, training.max_epochs)} epochs done"
-    return [("progress", f"{done}, about {left} left" if left else done)]
-
-
-def _import_fields(training: Training) -> list[tuple[str, object]]:
-    """The origin of an imported training, which has no attempts to show, and what of it is not here."""
-    origin = training.imported_from
-    if origin is None:
-        return []
-    ended = training.status_times.get(training.status)
-    by_step = "each epoch of the curve is one point: see its step" if origin.axis == "step" else None
-    return [
-        ("ended", ended),
-        ("parameters", training.config.get("parameters") or None),
-        ("imported from", origin),
-        ("imported", origin.imported_at),
-        ("read from", origin.place),
-        ("curve", by_step),
-        ("renamed", origin.renamed or None),
-        ("left out", "; ".join(origin.left_out) or None),
-    ]
-
-
 def _attempt_tables(attempts: Sequence[Attempt]) -> list[Table]:
     rows = [_attempt_row(attempt) for attempt in attempts]
     return [Table("attempts", _ATTEMPT_COLUMNS, rows, keep="last", most=3)] if rows else []
@@ -133,9 +72,7 @@ def _curve_blocks(training: Training, curve: Sequence[EpochResult]) -> list[Bloc
     """The curve, the objective of a trial first among its metrics, and the notes on its epochs."""
     if not curve:
         return []
-    objectives = training.trial.all_objectives() if training.trial else []
-    names = dict.fromkeys(name for result in curve for name in result.metrics)
-    ordered = sorted(names, key=lambda name: name not in objectives)
+    ordered = measured_metrics(training, curve)
     columns = [Column("epoch"), Column("train loss", 1), Column("val loss", 1)]
     columns += [Column(name, 2 + number) for number, name in enumerate(ordered)]
     columns += [Column(name, 1000 + number) for number, name in enumerate(("learning rate", "seconds", "images/s"))]

@@ -10,6 +10,7 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite.schema import VERSION, statements
 from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.stores.tables import IndexOrder, IndexRange
+from tests.older_files import forget_notifications, forget_times
 from tests.samples import NOW, a_job, a_training, a_trial, later
 
 
@@ -82,7 +83,7 @@ def test_the_times_in_an_older_file_are_found_to_the_millisecond(tmp_path: Path)
     new = _orders(store)
     store.close()
     with sqlite3.connect(path) as old:
-        _forget_times(old)
+        forget_times(old)
         old.execute("PRAGMA user_version = 9")
     old.close()
     store = SqliteStore(path)
@@ -100,14 +101,6 @@ def _orders(store: SqliteStore) -> tuple[list[str], list[str]]:
     return created, ended
 
 
-def _forget_times(database: sqlite3.Connection) -> None:
-    """Takes out what version 10 adds."""
-    for name in ("created", "ended"):
-        database.execute(f"DROP INDEX trainings_{name}")
-        database.execute(f"ALTER TABLE trainings DROP COLUMN {name}_at")
-    database.execute("DROP TABLE views")
-
-
 def test_the_tags_of_jobs_in_an_older_file_are_found_and_what_is_damaged_is_left(tmp_path: Path) -> None:
     path, jobs = tmp_path / "test.db", [a_job(tags=["team=a", "x=1"]), a_job(), a_job(tags=["team=a"])]
     store = SqliteStore(path)
@@ -117,8 +110,8 @@ def test_the_tags_of_jobs_in_an_older_file_are_found_and_what_is_damaged_is_left
     store.queue.add_trainings([trial])
     store.close()
     with sqlite3.connect(path) as old:
-        _forget_notifications(old)
-        _forget_times(old)
+        forget_notifications(old)
+        forget_times(old)
         old.execute("DROP TABLE job_tags")
         old.execute('UPDATE jobs SET body = \'{"tags": ["team=a"\' WHERE _id = ?', (jobs[2].id,))
         old.execute("UPDATE trainings SET body = '{' WHERE _id = ?", (trial.id,))
@@ -137,8 +130,8 @@ def test_a_file_without_notifications_gets_them(tmp_path: Path) -> None:
     store.queue.add_trainings([training])
     store.close()
     with sqlite3.connect(path) as old:
-        _forget_notifications(old)
-        _forget_times(old)
+        forget_notifications(old)
+        forget_times(old)
         old.execute("PRAGMA user_version = 8")
     old.close()
     store = SqliteStore(path)
@@ -150,16 +143,8 @@ def test_a_file_without_notifications_gets_them(tmp_path: Path) -> None:
 
 def _forget_newer(database: sqlite3.Connection) -> None:
     """Takes out what version 6 and later ones add."""
-    _forget_notifications(database)
-    _forget_times(database)
+    forget_notifications(database)
+    forget_times(database)
     for table in ("trainings", "jobs"):
         database.execute(f"DROP INDEX {table}_name")
         database.execute(f"ALTER TABLE {table} DROP COLUMN name")
-
-
-def _forget_notifications(database: sqlite3.Connection) -> None:
-    """Takes out what version 9 adds."""
-    database.execute("DROP TABLE notifications")
-    for table in ("trainings", "jobs"):
-        database.execute(f"DROP INDEX {table}_announce_end")
-        database.execute(f"ALTER TABLE {table} DROP COLUMN announce_end")

@@ -14,7 +14,6 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from tests.browser.conftest import Viewer, opened_page, serve_filled
 from tests.demo_service import fill
-from tests.fakes import primitives
 from tests.samples import a_training
 
 _PLACES = "[data-rows=waiting] tr"
@@ -80,29 +79,8 @@ def test_a_training_is_dragged_to_another_place_and_back_by_undo(page: Page, que
     _until(page, queue, "abcde")
 
 
-def test_keys_move_a_training_and_say_its_place(page: Page, queue: Viewer) -> None:
-    page.locator(f"{_PLACES} .handle").nth(2).focus()
-    page.keyboard.press("Alt+ArrowUp")
-    page.keyboard.press("Alt+ArrowUp")
-    expect(page.locator("[data-said]")).to_have_text("c: place 1 of 5.")
-    _until(page, queue, "cabde")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Move c, place 1"
-    page.keyboard.press("Alt+ArrowDown")
-    _until(page, queue, "acbde")
-
-
-def test_what_happens_meanwhile_is_shown(page: Page, queue: Viewer) -> None:
-    queue.store.queue.add_trainings([a_training(name="first", priority=1)])
-    expect(page.locator(f"{_PLACES} .name a").first).to_have_text("first")
-    page.get_by_role("button", name="Cancel first").click()
-    expect(page.locator(f"{_PLACES} .name a").first).to_have_text("a")
-    expect(page.locator("[data-rows=ended] .name a").first).to_have_text("first")
-    page.get_by_role("button", name="Retry first").click()
-    expect(page.locator(f"{_PLACES} .name a").first).to_have_text("first")
-
-
-def test_the_least_is_changed_for_a_place(page: Page) -> None:
-    """The pure function, on every move in a queue of mixed priorities."""
+def test_every_move_changes_what_it_must(page: Page) -> None:
+    """The pure function, in queues of mixed priorities; where more follow, the last one shown stays."""
     wrong = page.evaluate(
         """async () => {
           const {changesFor} = await import('/static/js/queue_order.js');
@@ -126,7 +104,25 @@ def test_the_least_is_changed_for_a_place(page: Page) -> None:
     assert wrong == []
 
 
-def test_a_running_one_is_asked_for_before_it_is_canceled(page: Page, queue: Viewer) -> None:
+def test_keys_move_a_training_and_say_its_place(page: Page, queue: Viewer) -> None:
+    page.locator(f"{_PLACES} .handle").nth(2).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    page.keyboard.press("Alt+ArrowUp")
+    expect(page.locator("[data-said]")).to_have_text("c: place 1 of 5.")
+    _until(page, queue, "cabde")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Move c, place 1"
+    page.keyboard.press("Alt+ArrowDown")
+    _until(page, queue, "acbde")
+
+
+def test_what_happens_meanwhile_is_shown(page: Page, queue: Viewer) -> None:
+    queue.store.queue.add_trainings([a_training(name="first", priority=1)])
+    expect(page.locator(f"{_PLACES} .name a").first).to_have_text("first")
+    page.get_by_role("button", name="Cancel first").click()
+    expect(page.locator(f"{_PLACES} .name a").first).to_have_text("a")
+    expect(page.locator("[data-rows=ended] .name a").first).to_have_text("first")
+    page.get_by_role("button", name="Retry first").click()
+    expect(page.locator(".toast").last).to_have_text("first is queued again.")
     row = page.locator("[data-rows=running] tr", has_text="running").first
     id = row.get_attribute("data-id")
     assert id is not None
@@ -136,5 +132,4 @@ def test_a_running_one_is_asked_for_before_it_is_canceled(page: Page, queue: Vie
     page.once("dialog", lambda dialog: dialog.accept())
     row.locator("[data-row-action=cancel]").click()
     expect(page.locator(f"[data-rows=running] tr[data-id='{id}']")).to_contain_text("stopping")
-    assert primitives(queue.store) is not None
     assert queue.store.trainings.get_row(id).status == TrainingStatus.RUNNING

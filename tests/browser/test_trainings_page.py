@@ -34,7 +34,7 @@ def _count(viewer: Viewer, status: TrainingStatus) -> int:
     return len(viewer.store.trainings.list_trainings(TrainingFilter(status), 1000).items)
 
 
-def test_a_filter_is_written_with_suggestions_and_is_the_address(page: Page, table: Viewer) -> None:
+def test_a_filter_is_written_with_suggestions_and_columns_are_found(page: Page, table: Viewer) -> None:
     page.goto(f"{table.url}/trainings")
     box = page.get_by_label("Filter", exact=True)
     box.type("stat")
@@ -54,9 +54,6 @@ def test_a_filter_is_written_with_suggestions_and_is_the_address(page: Page, tab
     expect(page.locator("th[aria-sort=ascending]")).to_have_text("val_loss")
     page.go_back()
     expect(page.locator("th[aria-sort]")).to_have_count(0)
-
-
-def test_columns_are_found_by_a_part_of_their_names(page: Page, table: Viewer) -> None:
     page.goto(f"{table.url}/trainings?q=status:completed")
     page.locator("[data-columns] summary").click()
     page.get_by_label("Find a column").fill("best.top1")
@@ -126,7 +123,7 @@ def test_a_view_is_saved_and_found_again(page: Page, table: Viewer) -> None:
     page.locator("summary", has_text="Views").click()
     page.get_by_label("Save this one as").fill("the <b>best</b>")
     page.get_by_role("button", name="Save").click()
-    page.wait_for_timeout(1000)
+    expect(page.locator(".toast")).to_contain_text("is saved")
     page.goto(f"{table.url}/trainings")
     page.locator("summary", has_text="Views").click()
     page.get_by_role("link", name="the <b>best</b>").click()

@@ -18,7 +18,7 @@ from mitorch_service.viewer.live.events import EVENT_HEADERS, event, shared_read
 from mitorch_service.viewer.live.queue import QueueView, queue_watch_of
 
 router = api_router("status")
-_SECONDS = 1.5
+_SECONDS = 1.2  # longer than a shared read is remembered: what a page shows may be newer than one
 _SILENT = 10  # looks without anything to tell, after which a comment says that the stream lives
 
 
@@ -40,6 +40,8 @@ async def _events(request: Request, context: Context, shown: str) -> AsyncIterat
     may_change = getattr(request.state, "may_change", False)
     reads, silent = shared_reads(request), 0
     before: QueueView | None = None
+    if shown:
+        await anyio.sleep(_SECONDS)
     while not await request.is_disconnected():
         told = False
         try:

@@ -109,7 +109,8 @@ def list_views(context: Given) -> list[ViewAnswer]:
 @router.put("/views", summary="Save a view")
 def put_view(context: Given, body: ViewBody) -> ViewAnswer:
     """As `miquery --save-view`: refused if the view would not work."""
-    store = context.store_to_add
+    store = context.store
+    store.prepare()
     fields = body.model_dump(exclude={"name"})
     return _answer(save_view(store, body.name, fields, context.settings.user, context.clock()))
 

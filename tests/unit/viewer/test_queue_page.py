@@ -131,7 +131,7 @@ def test_a_stream_begins_with_what_the_page_does_not_show(seen: Served) -> None:
     async def first(shown: str) -> str:
         stream = _events(Request(), _context(seen), shown)  # type: ignore[arg-type]
         await anext(stream)
-        return await asyncio.wait_for(anext(stream), 5)
+        return await asyncio.wait_for(anext(stream), 10)
 
     queue_watch_of(_context(seen)).view(False)
     text = asyncio.run(first("of another time"))

@@ -106,6 +106,15 @@ function putAt(row, index) {
   return to;
 }
 
+/** Puts the rows in the order of these ids, with the priorities that they had: the server may not have seen another. */
+function restore(ids, priorities) {
+  const known = new Map(rowsOf(waiting).map((row) => [row.dataset.id, row]));
+  const others = rowsOf(waiting).filter((row) => !ids.includes(row.dataset.id));
+  waiting.replaceChildren(...ids.map((id) => known.get(id)).filter(Boolean), ...others);
+  for (const [id, priority] of priorities) if (known.has(id)) known.get(id).dataset.priority = priority;
+  numberPlaces();
+}
+
 async function setPriorities(changes) {
   const byPriority = Map.groupBy ? Map.groupBy(changes, (one) => one.priority) : changes.reduce((map, one) => map.set(one.priority, [...(map.get(one.priority) ?? []), one]), new Map());
   for (const [priority, some] of byPriority) {
@@ -118,7 +127,7 @@ async function setPriorities(changes) {
 }
 
 function explained(row, changes) {
-  const own = changes.find((one) => one.id === row.id);
+  const own = changes.find((one) => one.id === row.dataset.id);
   const others = changes.length - 1;
   const text = `${row.dataset.name} is at place ${rowsOf(waiting).indexOf(row) + 1}, with priority ${own.priority}.`;
   if (!others) return text;
@@ -129,24 +138,22 @@ async function commit() {
   const { row, order, timer } = moving;
   clearTimeout(timer);
   const rows = rowsOf(waiting);
-  const before = new Map(order.map((one) => [one.dataset.id, Number(one.dataset.priority)]));
+  const ids = order.map((one) => one.dataset.id), before = new Map(order.map((one) => [one.dataset.id, Number(one.dataset.priority)]));
   const total = Number(document.querySelector(".tile.is-new b")?.textContent.replaceAll(",", "") ?? rows.length);
   const changes = changesFor(rows.map(place), rows.indexOf(row), total > rows.length);
   if (!changes.length) return endMove();
   for (const { id, priority } of changes) rows.find((one) => one.dataset.id === id).dataset.priority = priority;
   try {
     await setPriorities(changes);
-    offerUndo(explained(row, changes), changes.map(({ id }) => ({ id, priority: before.get(id) })));
+    offerUndo(explained(row, changes), changes.map(({ id }) => ({ id, priority: before.get(id) })), () => restore(ids, before));
   } catch (error) {
-    waiting.replaceChildren(...order);
-    for (const one of order) one.dataset.priority = before.get(one.dataset.id);
-    numberPlaces();
+    restore(ids, before);
     toast(`The order stays: ${error.message}`, true);
   }
   if (moving?.row === row) endMove();
 }
 
-function offerUndo(text, changes) {
+function offerUndo(text, changes, undone) {
   toast(text);
   const element = document.querySelector(".toasts").lastElementChild;
   const button = document.createElement("button");
@@ -156,6 +163,7 @@ function offerUndo(text, changes) {
     element.remove();
     try {
       await setPriorities(changes);
+      undone();
       toast("The order is as it was.");
     } catch (error) {
       toast(error.message, true);

@@ -4,6 +4,7 @@ drawn from the recorded ones. Pure."""
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,9 +57,17 @@ def forecast_starts(
     found: dict[str, list[float]] = {row.id: [] for row in snapshot.queue}
     for number in range(replays):
         draw = random.Random(seed + number)
+        first = draw.uniform(0.0, every)
         for id, start in _Replay(now, snapshot, held, durations, draw).starts().items():
-            found[id].append(start + draw.uniform(0.0, every))
+            found[id].append(_next_pass(start, first, every))
     return {id: _expected(starts) for id, starts in found.items() if len(starts) == replays}
+
+
+def _next_pass(start: float, first: float, every: float) -> float:
+    """When the pass comes that sees what is free at `start`; the first comes at `first`."""
+    if start <= first or not every:
+        return max(start, first)
+    return first + every * math.ceil((start - first) / every)
 
 
 def _expected(starts: list[float]) -> Expected:

@@ -37,10 +37,13 @@ class Wait:
     starts_on: str | None  # the cluster on which the next pass starts it
     reasons: Mapping[str, str] = field(default_factory=dict)  # cluster -> why it cannot start there now
     expected: Expected | None = None
+    note: str | None = None  # in the place of a reason
 
     @property
     def text(self) -> str:
         """The reason in one line."""
+        if self.note is not None:
+            return self.note
         if self.starts_on is not None:
             return f"The next pass starts it on {self.starts_on}"
         if not self.reasons:

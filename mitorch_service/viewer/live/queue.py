@@ -35,7 +35,6 @@ class QueueView:
     parts: Mapping[str, str]
     tables: Mapping[str, Rows]
     overview: QueueOverview
-    plan: QueuePlan
 
     @cached_property
     def version(self) -> str:
@@ -83,15 +82,22 @@ class QueueWatch:
         self._context = context
         self._plan = Refreshed(self._find_plan, _PLAN_SECONDS)
 
+    def plan(self, wait: float = _FIRST_WAIT) -> QueuePlan:
+        """The plan for the head of the queue, some seconds old; the first time waits so many seconds for it."""
+        return self._plan.read(wait).value or QueuePlan()
+
     def view(self, may_change: bool) -> QueueView:
         """Reads and renders it. Raises StoreUnavailable, QueryTimedOut."""
         context, now = self._context, self._context.clock()
-        plan = self._plan.read(_FIRST_WAIT).value or QueuePlan()
+        plan = self.plan()
         clusters, ages = watch_of(context).capacities(0.0)
         with context.reading() as store:
             overview = read_overview(store, list(clusters), now)
         parts = macros("queue_parts.html")
+        waits = plan.waits
         missing = missing_controller(overview.controller, now) if _needs_controller(overview) else None
+        if missing is not None:  # nothing can be expected
+            waits = {row.id: Wait(None, note="A controller must run first") for row in overview.waiting}
         return QueueView(
             title=_title(overview, missing),
             parts={
@@ -102,9 +108,8 @@ class QueueWatch:
                 "waiting": parts["waiting_aside"](overview.counts.get("new", 0), len(overview.waiting), plan.recorded),
                 "jobs": parts["jobs_aside"](overview.active_jobs, len(overview.jobs)),
             },
-            tables=_tables(parts, overview, plan, now, may_change),
+            tables=_tables(parts, overview, waits, now, may_change),
             overview=overview,
-            plan=plan,
         )
 
     def _find_plan(self) -> QueuePlan:
@@ -122,7 +127,7 @@ class QueueWatch:
 def _tables(
     parts: Mapping[str, Callable[..., str]],
     overview: QueueOverview,
-    plan: QueuePlan,
+    waits: Mapping[str, Wait],
     now: datetime,
     may_change: bool,
 ) -> dict[str, Rows]:
@@ -130,7 +135,7 @@ def _tables(
 
     def place(number: int) -> str:
         row = waiting[number]
-        return parts["waiting_row"](row, number + 1, plan.waits.get(row.id, unknown), now, may_change)
+        return parts["waiting_row"](row, number + 1, waits.get(row.id, unknown), now, may_change)
 
     return {
         "running": [

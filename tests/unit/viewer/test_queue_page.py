@@ -49,6 +49,7 @@ def _context(service: Served) -> Context:
 
 
 def test_the_queue_stands_in_its_order_with_reasons_and_links(seen: Served) -> None:
+    queue_watch_of(_context(seen)).plan(10.0)
     page = seen.client().get("/").text
     assert _rows(page, "waiting") == [row.id for row in seen.store.queue.queue_head(50).items]
     assert len(_rows(page, "running")) == len(seen.store.queue.active_trainings().items)
@@ -101,6 +102,7 @@ def test_names_of_people_are_text(service: Served) -> None:
 
 def test_only_what_changed_is_sent(service: Served) -> None:
     watch = queue_watch_of(_context(service))
+    watch.plan(10.0)
     watch.view(True)
     before = watch.view(True)
     service.clock[0] += timedelta(seconds=7)  # times that are told relatively are no change

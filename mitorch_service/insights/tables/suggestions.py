@@ -39,7 +39,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Suggestions:
-    """What may stand between two positions of the filter, counted from 0."""
+    """Texts that may stand between two positions of the filter, counted from 0."""
 
     start: int
     end: int
@@ -62,7 +62,7 @@ def suggest(store: Store, text: str, position: int, now: datetime) -> Suggestion
 
 
 def _word(text: str, end: int) -> tuple[int, int | None, int | None]:
-    """Where the word begins, its colon, and its last comma behind that."""
+    """The positions of the word, of its colon, and of its last comma behind that."""
     start, colon, comma, quoted = 0, None, None, False
     for at in range(end):
         character = text[at]

@@ -1,4 +1,4 @@
-"""What happens to the queue, as it happens."""
+"""The changes of the queue, as they happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tables of trainings need beside their rows: names of columns, suggestions, saved views."""
+"""Names of columns, suggestions and saved views, which tables of trainings need beside their rows."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def suggest_words(
 
 @router.get("/views", summary="Saved views")
 def list_views(context: Given) -> list[ViewAnswer]:
-    """By name."""
+    """All of them, ordered by name."""
     with context.reading() as store:
         return [_answer(view) for view in store.views.list_views().items]
 

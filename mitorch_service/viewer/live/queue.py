@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from mitorch_service.controller.plan.placement import Cluster
-from mitorch_service.insights.queue_overview import QueueOverview, read_overview
-from mitorch_service.insights.queue_plan import QueuePlan, Wait, plan_queue, read_durations, read_snapshot
 from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.waiting.queue_overview import QueueOverview, read_overview
+from mitorch_service.insights.waiting.queue_plan import QueuePlan, Wait, plan_queue, read_durations, read_snapshot
 from mitorch_service.models.heartbeat import missing_controller
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.live.refreshed import Refreshed
@@ -44,7 +44,7 @@ class QueueView:
         return hashlib.blake2b("\0".join(shown).encode("utf-8", "replace"), digest_size=9).hexdigest()
 
     def changes(self, before: QueueView | None) -> dict[str, object]:
-        """What a page that shows `before` must replace; all of it if that is None."""
+        """Returns what a page that shows `before` must replace; all of it if that is None."""
         known = before.parts if before is not None else {}
         parts = {name: html for name, html in self.parts.items() if _differs(html, known.get(name))}
         tables = {}

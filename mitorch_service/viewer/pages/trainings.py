@@ -36,7 +36,7 @@ _VIEWS = 50
 
 @dataclass(frozen=True)
 class View:
-    """What the address asks for."""
+    """The view that an address asks for."""
 
     q: str = ""
     sort: str = ""
@@ -175,7 +175,7 @@ def _groups(view: View, grouping: Grouping) -> list[Mapping[str, object]]:
 
 
 def _statuses(grouping: Grouping) -> list[str]:
-    """Those that occur, in the order of a training's life."""
+    """The statuses that occur, in the order of a training's life."""
     return [status.value for status in TrainingStatus if any(one.by_status[status] for one in grouping.groups)]
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.plan.placement import Cluster
-from mitorch_service.insights.queue_plan import Wait, plan_queue, read_durations, read_snapshot
-from mitorch_service.insights.recorded_durations import RecordedDurations
+from mitorch_service.insights.waiting.queue_plan import Wait, plan_queue, read_durations, read_snapshot
+from mitorch_service.insights.waiting.recorded_durations import RecordedDurations
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Resources
 from mitorch_service.stores.sqlite.store import SqliteStore

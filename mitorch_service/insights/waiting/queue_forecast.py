@@ -146,7 +146,7 @@ class _Replay:
         return at
 
     def _remaining(self, held: Held) -> float | None:
-        """What is known, else what is left of a duration that is longer than the time that it has run."""
+        """The time that is known, else the rest of a duration that is longer than the time that it has run."""
         if held.remaining is not None:
             return held.remaining
         longer = [one - held.elapsed for one in held.durations if one > held.elapsed]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.insights.recorded_durations import RecordedDurations
+from mitorch_service.insights.waiting.recorded_durations import RecordedDurations
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Progress, TrainingRow

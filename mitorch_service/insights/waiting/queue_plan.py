@@ -1,4 +1,4 @@
-"""What a pass of the controller would do with the head of the queue now: why each training waits, and until when."""
+"""A pass of the controller for the head of the queue, planned but not made: why each training waits, until when."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mitorch_service.controller.plan.placement import Cluster, hosts_of
 from mitorch_service.controller.plan.plan import in_order, open_placer
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.insights.queue_forecast import Expected, Held, forecast_starts
-from mitorch_service.insights.recorded_durations import RecordedDurations
 from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.waiting.queue_forecast import Expected, Held, forecast_starts
+from mitorch_service.insights.waiting.recorded_durations import RecordedDurations
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
@@ -79,8 +79,8 @@ def read_snapshot(
     clusters: Sequence[Cluster],
     now: datetime,
 ) -> Snapshot:
-    """What a pass would see, with capacities that are known already: no cluster is asked. `asked_at`: when each of
-    them answered. A run that its cluster had before counts as known to it."""
+    """Reads the snapshot of a pass, with capacities that are known already: no cluster is asked. `asked_at`: when each
+    of them answered. A run that its cluster had before counts as known to it."""
     queue, active = store.queue.queue_head(HEAD).items, store.queue.active_trainings().items
     datasets = read_datasets(store, (row.dataset for row in queue))
     near = any(cluster.data for cluster in clusters)

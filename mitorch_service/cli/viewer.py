@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FIRST_PORT = 8474
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ANY = ("0.0.0.0", "::")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _UNENCRYPTED = (
     "Others on the network can read what passes, and so the token: let a proxy with TLS stand before it, or use an ssh "
     "tunnel (docs/viewer.md)."
@@ -44,7 +46,7 @@ def command(
 ) -> None:
     """Serve the web pages of the queue, trainings, searches and data sets, and the API below /api. Open the link that
     it prints: it holds the token that lets a browser in. Ctrl-C ends it; nothing else depends on it."""
-    _refuse_contradictions(address, no_token, new_token)
+    _refuse_contradictions(address, no_token, new_token, host_names)
     from mitorch_service.errors import MissingExtra
     from mitorch_service.settings import read_settings
 
@@ -75,7 +77,10 @@ def command(
     serve(app, listening)
 
 
-def _refuse_contradictions(address: str, no_token: bool, new_token: bool) -> None:
+def _refuse_contradictions(address: str, no_token: bool, new_token: bool, host_names: tuple[str, ...]) -> None:
+    for name in host_names:
+        if not _HOST_NAME.fullmatch(name):
+            raise click.UsageError(f"--host-name {name!r} is no name of a host: write mitorch.example.org, no port.")
     if no_token and address not in _LOOPBACK:
         raise click.UsageError(f"--no-token goes with an address of this machine only, not with {address}.")
     if no_token and new_token:

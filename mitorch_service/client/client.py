@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mitorch_service.client.connection import Connection, Options, Written
 from mitorch_service.client.progress import open_progress
@@ -25,6 +25,7 @@ from mitorch_service.client.results import (
 )
 from mitorch_service.errors import InvalidInput, NotAllowed, Problem, ServerUnavailable, StoreUnavailable
 from mitorch_service.insights.details.dataset_details import DatasetDetails
+from mitorch_service.insights.details.job_details import JobRow
 from mitorch_service.insights.details.status_details import StatusDetails
 from mitorch_service.insights.details.training_details import EpochDetails
 from mitorch_service.stores.trainings import Kind
@@ -52,11 +53,21 @@ class Client:
         self._connection = _connect(url, token)
 
     @classmethod
-    def over(cls, connection: Connection) -> Client:
+    def over(cls, connection: Connection) -> Self:
         """A client over a connection that is open."""
         client = cls.__new__(cls)
         client._connection = connection
         return client
+
+    def close(self) -> None:
+        """Closes the database; a ``with`` block does so at its end. The client is of no use afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def submit(
         self,
@@ -105,6 +116,13 @@ class Client:
         fields = {"rows": rows, "complete": page.next is None or len(rows) >= limit, "next": page.next}
         table: Table = as_kind(Table, first.model_copy(update=fields))
         return table
+
+    def jobs(self, limit: int = 50, name: str | None = None) -> list[JobRow]:
+        """Returns the first searches, all or those with this name: active ones by priority, then the newest. At most
+        1,000. Raises InvalidInput."""
+        if not 1 <= limit <= _PAGE:
+            raise InvalidInput("limit", [Problem(str(limit), f"must be from 1 to {_PAGE}")])
+        return self._connection.jobs(limit, name)
 
     def wait(
         self,

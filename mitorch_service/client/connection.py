@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from mitorch_service.insights.details.dataset_details import DatasetDetails
-from mitorch_service.insights.details.job_details import JobDetails, LeaderboardDetails
+from mitorch_service.insights.details.job_details import JobDetails, JobRow, LeaderboardDetails
 from mitorch_service.insights.details.status_details import StatusDetails
 from mitorch_service.insights.details.table_details import TableDetails
 from mitorch_service.insights.details.training_details import CurveDetails, TrainingDetails
@@ -77,6 +77,10 @@ class Connection(ABC):
     """Reads and orders. Both kinds return the same values and raise the same errors: NotFound, AmbiguousId, NotAllowed,
     InvalidInput, StoreError, StoreUnavailable. Credentials are masked."""
 
+    def close(self) -> None:
+        """Gives back what is open. The connection is of no use afterwards."""
+        return
+
     @abstractmethod
     def find(self, key: str) -> tuple[Kind, str]:
         """Returns the kind and whole id of what a person names. Raises NotFound, AmbiguousId."""
@@ -88,6 +92,10 @@ class Connection(ABC):
     @abstractmethod
     def job(self, id: str) -> JobDetails:
         """Reads a search. Raises NotFound."""
+
+    @abstractmethod
+    def jobs(self, limit: int, name: str | None) -> list[JobRow]:
+        """Reads the first searches, at most 1,000: active ones by priority, then the newest."""
 
     @abstractmethod
     def curve(self, id: str, after: int) -> CurveDetails:

@@ -23,8 +23,10 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.insights.details.dataset_details import DatasetDetails, dataset_list
 from mitorch_service.insights.details.job_details import (
     JobDetails,
+    JobRow,
     LeaderboardDetails,
     job_details,
+    job_rows,
     leaderboard_details,
 )
 from mitorch_service.insights.details.status_details import StatusDetails, status_details
@@ -83,6 +85,10 @@ class LocalConnection(Connection):
     def _artifacts(self) -> ArtifactStore:
         return wiring.open_artifacts(self._settings)
 
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
     def find(self, key: str) -> tuple[Kind, str]:
         return look_up_one(self._store, key)
 
@@ -91,6 +97,9 @@ class LocalConnection(Connection):
 
     def job(self, id: str) -> JobDetails:
         return job_details(self._store, id, self._clock())
+
+    def jobs(self, limit: int, name: str | None) -> list[JobRow]:
+        return job_rows(self._store, limit, name)
 
     def curve(self, id: str, after: int) -> CurveDetails:
         return curve_details(self._store, id, after, _EPOCHS)
@@ -107,7 +116,7 @@ class LocalConnection(Connection):
     def status(self) -> StatusDetails:
         now = self._clock()
         prices = {one.name: one.price for one in self._settings.clusters}
-        return status_details(read_status(self._store, self._backends, now), prices, {}, now)
+        return status_details(read_status(self._store, self._backends, now, self._settings.webhooks), prices, {}, now)
 
     def submit(self, written: Written, options: Options, dry_run: bool) -> SubmissionDetails:
         from mitorch_service.insights.explanation import explanation, explanation_json  # loads the searches

@@ -16,7 +16,7 @@ from mitorch_service import errors
 from mitorch_service.client.connection import ChangesDetails, Connection, Options, SubmissionDetails, Written
 from mitorch_service.errors import InvalidInput, MiTorchError, Problem, ServerError, ServerUnavailable
 from mitorch_service.insights.details.dataset_details import DatasetDetails
-from mitorch_service.insights.details.job_details import JobDetails, LeaderboardDetails
+from mitorch_service.insights.details.job_details import JobDetails, JobRow, LeaderboardDetails
 from mitorch_service.insights.details.status_details import StatusDetails
 from mitorch_service.insights.details.table_details import TableDetails
 from mitorch_service.insights.details.training_details import CurveDetails, TrainingDetails
@@ -65,6 +65,9 @@ class RemoteConnection(Connection):
 
     def job(self, id: str) -> JobDetails:
         return self._get(JobDetails, f"jobs/{quote(id, safe='')}")
+
+    def jobs(self, limit: int, name: str | None) -> list[JobRow]:
+        return self._get(list[JobRow], "jobs", limit=limit, **({"name": name} if name else {}))
 
     def curve(self, id: str, after: int) -> CurveDetails:
         return self._get(CurveDetails, f"trainings/{quote(id, safe='')}/curve", after=after)

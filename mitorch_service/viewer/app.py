@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,7 +37,14 @@ _DESCRIPTION = "What the commands of MiTorch service read and order. Send the to
 
 def create_app(context: Context, policy: Policy) -> FastAPI:
     """Builds the application. Nothing is read before the first request."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        context.close()
+
     app = FastAPI(
+        lifespan=lifespan,
         title="MiTorch service",
         description=_DESCRIPTION,
         version=version("mitorch-service"),

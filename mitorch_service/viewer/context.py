@@ -23,8 +23,8 @@ QUERY_SECONDS = 2.0  # of the database for one request
 
 @dataclass
 class Context:
-    """The things that a request works with. A store of SQLite has one connection: each thread gets its own, so that a
-    long query holds up nobody else."""
+    """The means of a request. A store of SQLite has one connection: each thread gets its own, so that a long query
+    holds up nobody else."""
 
     settings: Settings
     open_store: Callable[[], Store]
@@ -68,6 +68,13 @@ class Context:
         if store is None:
             store = self._local.store = self.open_store()
         return store
+
+    def close(self) -> None:
+        """Closes the store that all threads share; those of threads are closed with them."""
+        with self._lock:
+            if self._shared is not None:
+                self._shared.close()
+                self._shared = None
 
     @contextmanager
     def apart(self) -> Iterator[Store]:

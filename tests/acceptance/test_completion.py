@@ -89,7 +89,7 @@ def test_versions_and_short_help(bare_machine: Machine) -> None:
         ("control submit", "'mitorch submit'"),
         ("dataset lst", "'list'"),
         ("dataset datastore lit", "'list'"),
-        ("query --limt 3", "'--limit'"),
+        ("query --columsn name", "'--columns'"),
     ],
 )
 def test_a_mistyped_command_names_the_nearest(bare_machine: Machine, words: str, meant: str) -> None:

@@ -70,6 +70,7 @@ def test_addresses_and_ports_that_cannot_be_used_are_told(bare_machine: Machine)
         (["--address", "no.such.host.invalid"], "no.such.host.invalid:"),
         (["--address", "0.0.0.0", "--no-token"], "--no-token goes with an address of this machine only"),
         (["--no-token", "--new-token"], "not both"),
+        (["--host-name", "https://a.example:80/"], "is no name of a host"),
     ):
         answer = bare_machine.run("viewer", *arguments)
         assert (answer.code, words in answer.err, "Traceback" in answer.err) == (2, True, False), answer

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pymongo
 import pytest
-import uvicorn
 
 from mitorch_service.client.client import Client
 from mitorch_service.client.local import LocalConnection
@@ -24,11 +23,10 @@ from mitorch_service.errors import (
     ServerUnavailable,
 )
 from mitorch_service.insights.details.training_details import TrainingDetails
-from mitorch_service.viewer.serve import listen
 from tests.demo_service import EPOCHS
 from tests.fakes import primitives
 from tests.samples import a_training
-from tests.served import NOW, TOKEN, Served, served
+from tests.served import NOW, TOKEN, Served, listening, served
 
 CONFIG = {"model": {"name": "resnet18"}, "dataset": "parts", "max_epochs": 2}
 SECRET = "mongodb://me:pass-of-mine@host/"
@@ -44,15 +42,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def url(service: Served) -> Iterator[str]:
-    listening = listen("127.0.0.1", None, 8970)
-    server = uvicorn.Server(uvicorn.Config(service.app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listening.socket],), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield listening.url
-    server.should_exit = True
-    thread.join(10)
+    with listening(service.app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module", params=["local", "remote"])
@@ -82,6 +73,13 @@ class TestClient:
         values = [one.values[0] for one in job.leaderboard.trials]
         assert values == sorted(values, reverse=True) and job.best_value == values[0]
         assert client.leaderboard(job.id, limit=2).trials == job.leaderboard.trials[:2]
+
+    def test_searches_are_listed(self, client: Client, service: Served) -> None:
+        (job,) = client.jobs()
+        assert (job.id, job.status, job.max_trials, job.counts["new"]) == (service.job, "running", 60, 1)
+        assert client.jobs(name="lr and model") == [job] and client.jobs(name="other") == []
+        with pytest.raises(InvalidInput, match="from 1 to 1000"):
+            client.jobs(0)
 
     def test_a_query_is_that_of_miquery(self, client: Client, service: Served) -> None:
         table = client.query("status:completed", sort="-val_loss", columns=["name", "val_loss", "created"], limit=5)
@@ -191,16 +189,34 @@ class TestClient:
         assert client.get(id).config["note"] == "mongodb://me:***@host/"
 
 
+def assert_same(service: Served, url: str) -> None:
+    with Client.over(LocalConnection(service.settings, lambda: NOW)) as local, Client(url, TOKEN) as remote:
+        for status in ("completed", "failed", "running", "diverged"):
+            id = service.training(status)
+            assert local.get(id) == remote.get(id)
+        assert local.get(service.job) == remote.get(service.job)
+        where, columns = "status:failed", ["created", "error", "tag"]
+        assert local.query(where, columns=columns) == remote.query(where, columns=columns)
+        assert local.explain(CONFIG) == remote.explain(CONFIG)
+
+
 def test_both_return_the_same(service: Served, url: str) -> None:
-    local, remote = Client.over(LocalConnection(service.settings, lambda: NOW)), Client(url, TOKEN)
-    for status in ("completed", "failed", "running", "diverged"):
-        id = service.training(status)
-        assert local.get(id) == remote.get(id)
-    assert local.get(service.job) == remote.get(service.job)
-    assert local.query("status:failed", columns=["created", "error", "tag"]) == remote.query(
-        "status:failed", columns=["created", "error", "tag"]
-    )
-    assert local.explain(CONFIG) == remote.explain(CONFIG)
+    assert_same(service, url)
+
+
+def test_both_return_the_same_on_mongodb(mongodb_uri: str, tmp_path: Path) -> None:
+    name = f"mitorch_test_{uuid.uuid4().hex[:12]}"
+    database = {"MITORCH_DB_URI": mongodb_uri, "MITORCH_DB_NAME": name}
+    try:
+        with served(tmp_path, database=database) as service, listening(service.app) as url:
+            assert_same(service, url)
+            client = Client(url, TOKEN)
+            id = a_new_one(client)
+            assert client.change(id, note="x").changed and client.cancel(id).changed[0].is_final
+            assert client.query("suite=client").ids() == [id] and client.status().counts["new"] > 3
+    finally:
+        with pymongo.MongoClient[dict[str, object]](mongodb_uri) as server:
+            server.drop_database(name)
 
 
 def test_values_that_are_no_numbers_come_through(service: Served, url: str) -> None:

@@ -64,6 +64,8 @@ class StatusDetails(Detail):
     counts: dict[str, int] = Field(description="Trainings by status.")
     jobs: list[str] = Field(description="The ids of active searches.")
     controller: ControllerDetails = Field(description="Its last pass.")
+    webhooks: dict[str, str] = Field(description="How the receivers of notifications answer, in words, by name.")
+    withheld: dict[str, str] = Field(description="Data sets that cannot be read, with the reason: trainings wait.")
     undelivered: list[str] = Field(description="Trainings whose finished work waits on a cluster's disk.")
     unheard: list[str] = Field(description="Trainings that were asked to stop ten minutes ago, and have not.")
     unreadable: list[UnreadableDetails] = Field(description="Of what is open.")
@@ -86,6 +88,8 @@ def status_details(
         "counts": dict(status.counts),
         "jobs": [job.id for job in status.jobs],
         "controller": _controller(status, now),
+        "webhooks": {hook.name: hook.text(now) for hook in status.webhooks},
+        "withheld": dict(status.withheld),
         "undelivered": [row.id for row in status.undelivered],
         "unheard": [row.id for row in status.unheard],
         "unreadable": [{"id": str(b.key), "kind": b.kind, "reason": b.reason} for b in status.unreadable],

@@ -12,8 +12,10 @@ from mitorch_service.insights.details.dataset_details import DatasetDetails, dat
 from mitorch_service.insights.details.job_details import (
     MOST_LEADERS,
     JobDetails,
+    JobRow,
     LeaderboardDetails,
     job_details,
+    job_rows,
     leaderboard_details,
 )
 from mitorch_service.insights.details.table_details import TableDetails, table_details
@@ -88,6 +90,17 @@ def get_curve(
     """Every value as it was recorded. For pictures of many curves there is `/api/curves`."""
     with context.reading() as store:
         return curve_details(store, resolve(store, "training", id).id, after, limit)
+
+
+@jobs.get("/jobs", summary="The first searches")
+def list_jobs(
+    context: Given,
+    name: Annotated[Text | None, Query(max_length=300, description="Only those with this name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS, description="Searches.")] = 50,
+) -> list[JobRow]:
+    """As `miquery --jobs`: active ones by priority, then the newest."""
+    with context.reading() as store:
+        return job_rows(store, limit, name)
 
 
 @jobs.get("/jobs/{id}", summary="One search")

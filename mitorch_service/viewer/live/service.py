@@ -60,7 +60,7 @@ class ServiceWatch:
         self._cost.read()
         clusters, ages = self.capacities()
         with self._context.reading() as store:
-            status = status_with(store, clusters, self._context.clock())
+            status = status_with(store, clusters, self._context.clock(), self._context.settings.webhooks)
         return ServiceReading(status, ages, self._failures.read(_WAIT / 4), self._cost.read(_WAIT / 4))
 
     def _find(self, read: Callable[[Store, datetime], Found]) -> Found:

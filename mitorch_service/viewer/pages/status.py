@@ -53,7 +53,7 @@ def _title(status: ServiceStatus, missing: str | None) -> str:
 
 def _troubles(status: ServiceStatus) -> int:
     leaks = sum(one.unexplained > 0 for one in status.clusters.values())
-    return leaks + len(status.undelivered) + len(status.unheard) + len(status.unreadable)
+    return leaks + len(status.withheld) + len(status.undelivered) + len(status.unheard) + len(status.unreadable)
 
 
 def _bars(cost: DailyCost | None) -> object:

@@ -26,7 +26,7 @@ _CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-_FEW = settings(max_examples=3, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+_FEW = settings(max_examples=2, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

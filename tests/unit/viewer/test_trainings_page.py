@@ -40,6 +40,7 @@ def _ids(page: str) -> list[str]:
 
 
 def _link(page: str, rel: str) -> str:
+    address: str
     (address,) = re.findall(rf'href="([^"]+)" rel="{rel}"', page)
     return unescape(address)
 

@@ -5,6 +5,7 @@ import { changesFor } from "./queue_order.js";
 const COMMIT_MS = 500; // of silence after the last key, before the new place is asked for
 const waiting = document.querySelector("[data-rows=waiting]");
 const said = document.querySelector("[data-said]");
+document.body.dataset.scripted = "";
 const mayChange = "mayChange" in document.body.dataset;
 let moving = null; // the row that is being moved, with the order as it was
 let held = null; // what came meanwhile: shown when the move has ended

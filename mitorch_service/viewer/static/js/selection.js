@@ -11,6 +11,10 @@ export class Selection extends EventTarget {
     this.rows.forEach((row, index) => { row.tabIndex = index ? -1 : 0; });
     table.addEventListener("click", (event) => this.click(event));
     table.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keydown", (event) => {
+      const isAll = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a";
+      if (isAll && document.activeElement === document.body && this.rows.length) { event.preventDefault(); this.all(); this.focus(0); }
+    });
   }
 
   get count() { return this.ids.size; }
@@ -36,8 +40,7 @@ export class Selection extends EventTarget {
     const index = this.rows.indexOf(row);
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") {
       event.preventDefault();
-      if (this.ids.size === this.rows.length) this.dispatchEvent(new Event("everything"));
-      else this.setAll(true);
+      this.all();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -76,6 +79,12 @@ export class Selection extends EventTarget {
 
   range(from, to, on) {
     for (let index = Math.min(from, to); index <= Math.max(from, to); index += 1) this.set(index, on);
+  }
+
+  /** The first time all of this page; the second time all that match. */
+  all() {
+    if (this.ids.size === this.rows.length) this.dispatchEvent(new Event("everything"));
+    else this.setAll(true);
   }
 
   setAll(on) {

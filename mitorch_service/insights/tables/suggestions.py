@@ -87,7 +87,7 @@ def _fields(store: Store, part: str) -> Iterator[Suggestion]:
         yield Suggestion("has:", "trainings with a value in a field")
     for column in sorted(found.columns, key=lambda one: not one.name.lower().startswith(part.lower())):
         yield Suggestion(
-            f"{format_value(column.name)}:", "" if column.name in FIELDS else f"in {column.rows} of {SAMPLE}"
+            f"{format_value(column.name)}:", "" if column.name in FIELDS else f"in {column.rows} of {found.sampled}"
         )
 
 
@@ -123,8 +123,9 @@ def _all_values(store: Store, field: Field, now: datetime) -> Iterable[tuple[str
 def _sampled(store: Store, field: Field, now: datetime) -> Iterable[tuple[str, str]]:
     """The values of the newest trainings, the most frequent first."""
     counts: Counter[str] = Counter()
-    for document in store.tables.rows(IndexRange(), True, SAMPLE, without=("error", "artifacts")):
+    documents = store.tables.rows(IndexRange(), True, SAMPLE, without=("error", "artifacts"))
+    for document in documents:
         value = masked(field.read(document, now))
         values = value if isinstance(value, list) else [] if value is None else [value]
         counts.update({str(one).lower() if isinstance(one, bool) else str(one) for one in values})
-    return [(value, f"{n} of the newest {SAMPLE}") for value, n in counts.most_common()]
+    return [(value, f"{n} of the newest {len(documents)}") for value, n in counts.most_common()]

@@ -2,6 +2,7 @@
 import { call, refreshTimes, toast } from "./app.js";
 import { changesFor } from "./queue_order.js";
 
+const RETRY_MS = 5000;
 const COMMIT_MS = 500; // of silence after the last key, before the new place is asked for
 const waiting = document.querySelector("[data-rows=waiting]");
 const said = document.querySelector("[data-said]");
@@ -72,12 +73,19 @@ function endMove() {
   held = null;
 }
 
-if (!document.querySelector("[data-queue]").dataset.shared) {
-  const version = document.querySelector("[data-queue]").dataset.queue;
-  const events = new EventSource(`/api/events/queue?version=${version}`);
-  events.addEventListener("queue", (message) => show(JSON.parse(message.data)));
+// The browser goes on by itself after a lost connection, but gives up on an answer that is an error.
+function follow(version) {
+  const events = new EventSource(`/api/events/queue?${new URLSearchParams({ version })}`);
+  events.addEventListener("queue", (message) => {
+    version = message.lastEventId;
+    show(JSON.parse(message.data));
+  });
   events.addEventListener("problem", (message) => toast(JSON.parse(message.data).error, true));
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(() => follow(version), RETRY_MS);
+  });
 }
+follow(document.querySelector("[data-queue]").dataset.queue);
 
 // Order: the rows move at once; the priorities follow, and can be taken back.
 

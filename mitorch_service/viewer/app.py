@@ -17,16 +17,19 @@ from mitorch_service.viewer.api import (
     changes,
     curves,
     documents,
+    exports,
+    queue_events,
     service,
     shares,
     submissions,
+    tables,
     training_events,
     training_files,
 )
 from mitorch_service.viewer.api.document import document_of
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import compare, find, queue, sign_in, status, submit, training
+from mitorch_service.viewer.pages import compare, find, queue, sign_in, status, submit, training, trainings
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -51,11 +54,22 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    pages = (queue, sign_in, compare, training, status, find, submit)
+    pages = (queue, sign_in, compare, trainings, training, status, find, submit)
     for page in pages:
         app.include_router(page.router)
     # Paths with a fixed word come before those with an id in its place.
-    for topic in (training_files, training_events, curves, service, actions, submissions, shares):
+    for topic in (
+        exports,
+        tables,
+        queue_events,
+        training_files,
+        training_events,
+        curves,
+        service,
+        actions,
+        submissions,
+        shares,
+    ):
         app.include_router(topic.router)
     for router in (
         documents.trainings,

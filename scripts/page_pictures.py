@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
@@ -23,8 +23,9 @@ from mitorch_service.wiring import open_store
 
 THEMES = ("light", "dark")
 _ROOT = Path(__file__).parents[1]
-_SIZE = {"width": 1280, "height": 860}
+_SIZE = {"width": 1280, "height": 1000}
 _QUIET_MILLISECONDS = 1500  # after which charts are drawn
+_UNFINISHED, _MOST_MILLISECONDS = "being computed", 60_000  # what a search's page says of its importance at first
 
 
 def addresses(store: Store) -> dict[str, str]:
@@ -46,6 +47,7 @@ def take(
         root = link.partition("/?")[0].rstrip("/")
         for name, address in pages.items():
             page.goto(root + address, wait_until="load")
+            expect(page.get_by_text(_UNFINISHED)).to_have_count(0, timeout=_MOST_MILLISECONDS)
             page.wait_for_timeout(milliseconds)
             found.append(folder / f"{name}-{theme}.png")
             page.screenshot(path=found[-1])
@@ -76,7 +78,7 @@ def main() -> None:
     store.close()
     with _served() as link, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium.stdout.strip(), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium.stdout.strip(), args=["--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         )
         for path in take(browser, link, pages, Path(sys.argv[1])):
             print(path)

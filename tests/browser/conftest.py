@@ -42,13 +42,13 @@ def _installed(part: str) -> str:
     return found.stdout.strip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def axe_source() -> str:
     """The source of axe-core."""
     return Path(_installed("axe")).read_text("utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Headless Chromium."""
     path = _installed("chromium")
@@ -71,7 +71,7 @@ class Viewer:
         return f"{self.url}/?token={TOKEN}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     """A viewer on SQLite with a filled service, for all tests that change nothing which others look at."""
     with pytest.MonkeyPatch.context() as environment:

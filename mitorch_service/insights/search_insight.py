@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from mitorch_service.controller.observe.history import records
 from mitorch_service.controller.plan.expansion import study_of
 from mitorch_service.insights.search_effort import Effort, effort
 from mitorch_service.models.job import Job
+from mitorch_service.models.training import TrialRow
 from mitorch_service.search.base import History
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space, parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.costs import Account
+
+if TYPE_CHECKING:
+    from mitorch_service.search.analysis.importance import Share
 
 _MOST_TRIALS = 10_000  # the latest
 _NEEDED = ("numpy", "scipy", "optuna", "sklearn")
@@ -26,12 +31,19 @@ _NEEDED = ("numpy", "scipy", "optuna", "sklearn")
 class SearchInsight:
     """The analysis of one job's trials, which are read once."""
 
-    def __init__(self, store: Store, job: Job, now: datetime, accounts: Sequence[Account] | None = None) -> None:
-        """`accounts`: those of the trials, if they were read."""
+    def __init__(
+        self,
+        store: Store,
+        job: Job,
+        now: datetime,
+        accounts: Sequence[Account] | None = None,
+        rows: Sequence[TrialRow] | None = None,
+    ) -> None:
+        """`accounts`, `rows`: those of the trials, if they were read."""
         self._job = job
         self._now = now
         self._accounts = accounts
-        self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS)
+        self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS) if rows is None else rows
         self._space, problems = parse_space(job.config)
         self._study = study_of(job, self._space)
         self._usable = bool(self._rows and self._space.parameters) and not problems
@@ -49,6 +61,16 @@ class SearchInsight:
         from mitorch_service.search.samplers.observations import of_objective
 
         return importance(of_objective(self._history(), objective))
+
+    def importance_with_spread(self, objective: int, seconds: float) -> tuple[dict[str, Share], int]:
+        """Parameter -> its share with its spread, and over how many resamples it was found; see
+        `search/analysis/importance.py`."""
+        if not self._usable or not all(map(find_spec, _NEEDED)):
+            return {}, 0
+        from mitorch_service.search.analysis.importance import importance_with_spread
+        from mitorch_service.search.samplers.observations import of_objective
+
+        return importance_with_spread(of_objective(self._history(), objective), seconds)
 
     def importances(self) -> dict[str, dict[str, float]]:
         """The importance for each objective, by its name."""

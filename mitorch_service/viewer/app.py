@@ -15,6 +15,7 @@ from mitorch_service.viewer.api import (
     changes,
     curves,
     documents,
+    searches,
     shares,
     submissions,
     training_events,
@@ -22,7 +23,7 @@ from mitorch_service.viewer.api import (
 )
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import compare, queue, sign_in, training
+from mitorch_service.viewer.pages import compare, job, jobs, queue, sign_in, training
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -45,11 +46,20 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
         sign_in.router,
         compare.router,
         training.router,
+        jobs.router,
+        job.router,
         training_files.router,
         training_events.router,
     ):
         app.include_router(router)
-    for router in (documents.trainings, documents.jobs, documents.datasets, actions.router, submissions.router):
+    for router in (
+        documents.trainings,
+        documents.jobs,
+        documents.datasets,
+        searches.router,
+        actions.router,
+        submissions.router,
+    ):
         app.include_router(router)
     for router in (curves.router, shares.router, *map(changes.change_routes, ("training", "job"))):
         app.include_router(router)

@@ -92,6 +92,8 @@ READS: dict[str, Callable[[Store], Any]] = {
     "tags of a training": lambda store: _tag(store, a_training().id),
     "what was put back": lambda store: store.retention.present("training", [new_id(), new_id()]),
     "newest jobs": lambda store: store.jobs.list_jobs(10),
+    "newest jobs, later page": lambda store: store.jobs.list_jobs(10, after=AFTER),
+    "jobs by name, later page": lambda store: store.jobs.list_jobs(10, "sweep", AFTER),
     "newest version": lambda store: store.datasets.get_dataset(DatasetRef(name="digits")),
     "data sets": lambda store: store.datasets.list_datasets(),
     "how many are ahead": lambda store: store.queue.count_ahead(a_training(priority=1, arrival=AFTER[0])),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from mitorch_service.insights.search_effort import Effort
 from mitorch_service.insights.search_history import Improvement
@@ -11,8 +11,14 @@ from mitorch_service.models.objectives import Direction
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus
 from mitorch_service.wording.counted import counted
 
-if TYPE_CHECKING:
-    from mitorch_service.search.analysis.importance import Share
+
+class Share(NamedTuple):
+    """The share of the variation that a parameter explains: its mean over resamples of the trials, and its range."""
+
+    share: float
+    low: float
+    high: float
+
 
 _LEAST_TRIALS = 10  # with a value; fewer say nothing about a trend
 _LATE = 0.25  # of the trials: the last quarter

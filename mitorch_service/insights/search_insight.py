@@ -8,21 +8,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from mitorch_service.controller.observe.history import records
 from mitorch_service.controller.plan.expansion import study_of
 from mitorch_service.insights.search_effort import Effort, effort
 from mitorch_service.models.job import Job
 from mitorch_service.models.training import TrialRow
+from mitorch_service.search.analysis.weighing import Shares, weigh_apart
 from mitorch_service.search.base import History
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space, parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.costs import Account
-
-if TYPE_CHECKING:
-    from mitorch_service.search.analysis.importance import Share
 
 _MOST_TRIALS = 10_000  # the latest
 _NEEDED = ("numpy", "scipy", "optuna", "sklearn")
@@ -62,15 +59,17 @@ class SearchInsight:
 
         return importance(of_objective(self._history(), objective))
 
-    def importance_with_spread(self, objective: int, seconds: float) -> tuple[dict[str, Share], int]:
-        """Parameter -> its share with its spread, and over how many resamples it was found; see
-        `search/analysis/importance.py`."""
+    def importance_apart(self, seconds: float) -> tuple[dict[str, Shares], int]:
+        """For each objective, parameter -> its share with the lowest and highest one of the resamples, computed in a
+        process of its own; and the number of resamples. Raises RuntimeError."""
+        names = self._job.search.objectives()
         if not self._usable or not all(map(find_spec, _NEEDED)):
             return {}, 0
-        from mitorch_service.search.analysis.importance import importance_with_spread
         from mitorch_service.search.samplers.observations import of_objective
 
-        return importance_with_spread(of_objective(self._history(), objective), seconds)
+        history = self._history()
+        found, count = weigh_apart([of_objective(history, index) for index in range(len(names))], seconds)
+        return dict(zip(names, found, strict=True)), count
 
     def importances(self) -> dict[str, dict[str, float]]:
         """The importance for each objective, by its name."""

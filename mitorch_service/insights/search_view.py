@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.insights.cost import cost_of_job
 from mitorch_service.insights.remaining import job_remaining
 from mitorch_service.insights.search_columns import Column, columns
 from mitorch_service.insights.search_effort import Effort
-from mitorch_service.insights.search_findings import progress_finding, saving_finding
+from mitorch_service.insights.search_findings import Share, progress_finding, saving_finding
 from mitorch_service.insights.search_history import (
     Improvement,
     SearchHistory,
@@ -29,9 +28,6 @@ from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
-
-if TYPE_CHECKING:
-    from mitorch_service.search.analysis.importance import Share
 
 IMPORTANCE_SECONDS = 8.0  # after which no further resample is begun
 
@@ -77,10 +73,9 @@ def read_view(store: Store, job: Job, now: datetime) -> tuple[SearchView, Search
 
 
 def read_importance(insight: SearchInsight, view: SearchView) -> Importance:
-    """Takes seconds: see `search/analysis/importance.py`."""
-    shares, resamples = {}, 0
-    for index, name in enumerate(view.job.search.objectives()):
-        shares[name], resamples = insight.importance_with_spread(index, IMPORTANCE_SECONDS)
+    """Takes seconds, in a process of its own: see `search/analysis/weighing.py`. Raises RuntimeError."""
+    found, resamples = insight.importance_apart(IMPORTANCE_SECONDS)
+    shares = {name: {key: Share(*share) for key, share in of.items()} for name, of in found.items()}
     return Importance(shares, resamples, view.results)
 
 

@@ -23,7 +23,7 @@ from mitorch_service.viewer.api import (
 )
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import compare, job, jobs, queue, sign_in, training
+from mitorch_service.viewer.pages import compare, datasets, job, jobs, queue, sign_in, training
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -48,6 +48,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
         training.router,
         jobs.router,
         job.router,
+        datasets.router,
         training_files.router,
         training_events.router,
     ):

@@ -95,6 +95,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "newest jobs, later page": lambda store: store.jobs.list_jobs(10, after=AFTER),
     "jobs by name, later page": lambda store: store.jobs.list_jobs(10, "sweep", AFTER),
     "newest version": lambda store: store.datasets.get_dataset(DatasetRef(name="digits")),
+    "versions of a data set": lambda store: store.datasets.versions_of("digits", 10),
     "data sets": lambda store: store.datasets.list_datasets(),
     "how many are ahead": lambda store: store.queue.count_ahead(a_training(priority=1, arrival=AFTER[0])),
     "costs": lambda store: next(store.costs.account_pages(AFTER[0])),

@@ -44,7 +44,8 @@ class _Kept:
 class SearchViews:
     """Called from the threads of requests. What it begins ends with the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, weigh: Callable[[SearchInsight, SearchView], Importance] = read_importance) -> None:
+        self._weigher = weigh
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
         self._readers = threading.Semaphore(2)
@@ -68,6 +69,12 @@ class SearchViews:
         if kept.problem is not None:
             raise kept.problem
         return kept.view
+
+    def known(self, job_id: str) -> SearchView | None:
+        """The view as far as it is kept; nothing is begun."""
+        with self._lock:
+            kept = self._kept.get(job_id)
+        return None if kept is None else kept.view
 
     def importance(self, job_id: str) -> tuple[Importance | None, bool]:
         """The importance as far as it is known, and whether it is being computed."""
@@ -99,7 +106,7 @@ class SearchViews:
     def _weigh(self, kept: _Kept, view: SearchView, insight: SearchInsight) -> None:
         try:
             with self._weighers:
-                kept.importance = read_importance(insight, view)
+                kept.importance = self._weigher(insight, view)
         except Exception:  # noqa: BLE001 - nobody waits for it; the log tells
             _LOG.exception("the importance of search %s cannot be computed", view.job.id)
         finally:

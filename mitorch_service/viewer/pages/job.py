@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Request
+from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mitorch_service.controller.observe.cost import Cost
@@ -81,11 +82,15 @@ def show(
         kind, whole = store.trainings.resolve_id(id)
     if kind != "job" or whole != id:
         return RedirectResponse(f"/{kind}s/{whole}", 303)
-    read = _read(request, context, id, _WAIT)
+    read = _read(request, context, id, _WAIT, at_once=False)
     view = read.view
     at_once = view is not None and len(view.trials) <= _AT_ONCE
     parts = read_parts(context, view, (x, y)) if view is not None and at_once else None
-    return _render(request, context, read, parts, (sort, after))
+    answer = _render(request, context, read, parts, (sort, after))
+    # Reading many trials begins when the page is on its way: it would hold the page up.
+    views = search_views(request)
+    answer.background = BackgroundTask(views.view, context, read.job, read.counts, 0.0)
+    return answer
 
 
 @router.get("/jobs/{id}/charts")
@@ -107,13 +112,15 @@ def lead_to_trial(context: Given, id: str, number: int) -> RedirectResponse:
         raise NotFound("training", f"{id}/{number}") from error
 
 
-def _read(request: Request, context: Context, id: str, seconds: float) -> Read:
+def _read(request: Request, context: Context, id: str, seconds: float, at_once: bool = True) -> Read:
+    """`at_once`: whether the reading of a search with many trials may begin now."""
     views = search_views(request)
     with context.reading() as store:
         job = store.jobs.get_job(id)
         counts = store.trainings.count_trainings(id)
         final = read_refit(store, job)
-        view = views.view(context, job, counts, seconds)
+        few = at_once or sum(counts.values()) <= _AT_ONCE
+        view = views.view(context, job, counts, seconds) if few else views.known(id)
         leaders = [] if view is not None else _leaders(store, job)
     importance, is_weighing = views.importance(id)
     return Read(job, counts, final, leaders, view, importance, is_weighing)

@@ -22,6 +22,7 @@ class Column:
     low: float
     high: float
     log: bool
+    integer: bool
     options: Sequence[str]  # empty: a number
     conditional: bool  # some trials do not have it
     values: Sequence[float | None]  # of each trial, in the order of the trials
@@ -54,7 +55,8 @@ def _of_space(name: str, same: Sequence[Parameter], trials: Sequence[TrialPoint]
         return _category(name, dict.fromkeys(labels), given, conditional)
     low, high = min(one.low for one in ranges), max(one.high for one in ranges)
     log = all(one.log for one in ranges)
-    return Column(name, low, high, log, (), conditional, [_number(value) for value in given])
+    integer = all(one.integer for one in ranges)
+    return Column(name, low, high, log, integer, (), conditional, [_number(value) for value in given])
 
 
 def _of_trials(name: str, trials: Sequence[TrialPoint]) -> Column:
@@ -65,7 +67,8 @@ def _of_trials(name: str, trials: Sequence[TrialPoint]) -> Column:
     if len(numbers) < len(present) or not numbers:
         return _category(name, dict.fromkeys(map(_text, present[:_MOST_OPTIONS])), given, conditional)
     low, high = min(numbers), max(numbers)
-    return Column(name, low, high, low > 0 and high / low >= 1000, (), conditional, [_number(value) for value in given])
+    log, integer = low > 0 and high / low >= 1000, all(number.is_integer() for number in numbers)
+    return Column(name, low, high, log, integer, (), conditional, [_number(value) for value in given])
 
 
 def _category(name: str, options: Iterable[str], given: Sequence[JsonValue], conditional: bool) -> Column:
@@ -73,7 +76,7 @@ def _category(name: str, options: Iterable[str], given: Sequence[JsonValue], con
     names = list(options)
     place = {option: float(index) for index, option in enumerate(names)}
     values = [place.get(_text(value)) for value in given]
-    return Column(name, 0.0, max(len(names) - 1.0, 0.0), False, names, conditional, values)
+    return Column(name, 0.0, max(len(names) - 1.0, 0.0), False, True, names, conditional, values)
 
 
 def _labels(expression: Choice | Range) -> list[str]:

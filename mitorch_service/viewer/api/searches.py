@@ -37,6 +37,7 @@ class ColumnAnswer(BaseModel):
     low: float = Field(description="The lowest value of its range.")
     high: float = Field(description="The highest value of its range.")
     log: bool = Field(description="Whether its range is logarithmic.")
+    integer: bool = Field(description="Whether its values are whole numbers.")
     options: list[str] = Field(description="Of a choice its options; empty for a number.")
     conditional: bool = Field(description="Whether some trials do not have it.")
     values: list[float | None] = Field(
@@ -195,6 +196,7 @@ def _column(column: Column) -> dict[str, object]:
         "low": column.low,
         "high": column.high,
         "log": column.log,
+        "integer": column.integer,
         "options": list(column.options),
         "conditional": column.conditional,
         "values": _short(column.values, 5),

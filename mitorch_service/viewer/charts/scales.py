@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from mitorch_service.insights.search_columns import Column
 from mitorch_service.viewer.pages.templates import number
@@ -14,6 +15,9 @@ _TICKS = 5
 _MOST_LABELS = 12  # of categories
 _LABEL = 16  # characters
 _ROOM = 0.04  # of the range, beyond its ends
+_BAD, _FAR = 0.03, 5.0
+
+Worse = Literal["high", "low"]
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,19 @@ def scale_of(column: Column) -> Scale:
     return Scale(column.low, column.high, column.log, column.options)
 
 
-def value_scale(values: Iterable[float], clip: str = "none") -> Scale:
-    """A linear scale for measured values, with some room. `clip`: "high" or "low", the side on which the worst 3 % of
-    many values may be beyond the edge, so that a few bad ones do not hide the others."""
+def value_scale(values: Iterable[float], worse: Worse | None = None) -> Scale:
+    """A linear scale for measured values, with some room. `worse`: the side of bad values, of which a few, such as
+    penalties, lie beyond the edge where they would hide the others: the worst 3 %, and those that are five times as far
+    from the best as the median is."""
     ordered = sorted(min(max(value, -_LARGEST), _LARGEST) for value in values if math.isfinite(value))
     if not ordered:
         return Scale(0.0, 1.0)
     low, high = ordered[0], ordered[-1]
-    beyond = int(len(ordered) * 0.03)
-    if clip == "high":
-        high = ordered[-1 - beyond]
-    elif clip == "low":
-        low = ordered[beyond]
+    beyond, median = int(len(ordered) * _BAD), ordered[len(ordered) // 2]
+    if worse == "high" and median > low:
+        high = min(ordered[-1 - beyond], low + _FAR * (median - low))
+    elif worse == "low" and median < high:
+        low = max(ordered[beyond], high - _FAR * (high - median))
     room = (high - low) * _ROOM or abs(high) * _ROOM or 1.0
     return Scale(low - room, high + room)
 

@@ -13,7 +13,7 @@ from mitorch_service.insights.search_history import Improvement, TrialPoint, bes
 from mitorch_service.insights.search_view import Importance, SearchView
 from mitorch_service.models.objectives import Direction
 from mitorch_service.viewer.charts.plot import Pair, Plot
-from mitorch_service.viewer.charts.scales import Scale, scale_of, value_scale
+from mitorch_service.viewer.charts.scales import Scale, Worse, scale_of, value_scale
 from mitorch_service.viewer.pages.templates import clean, number
 
 MOST_POINTS = 1500  # of one chart; beyond, evenly chosen ones are drawn, and all of the best
@@ -192,7 +192,7 @@ def _even(pairs: Sequence[Pair], most: int = MOST_POINTS) -> list[Pair]:
     return [pairs[index * len(pairs) // most] for index in range(most)]
 
 
-def _worse(direction: Direction) -> str:
+def _worse(direction: Direction) -> Worse:
     return "high" if direction == "minimize" else "low"
 
 

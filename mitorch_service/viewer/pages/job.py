@@ -85,7 +85,7 @@ def show(
     read = _read(request, context, id, _WAIT, at_once=False)
     view = read.view
     at_once = view is not None and len(view.trials) <= _AT_ONCE
-    parts = read_parts(context, view, (x, y)) if view is not None and at_once else None
+    parts = read_parts(context, view, read.importance, (x, y)) if view is not None and at_once else None
     answer = _render(request, context, read, parts, (sort, after))
     # Reading many trials begins when the page is on its way: it would hold the page up.
     views = search_views(request)
@@ -100,7 +100,9 @@ def show_charts(request: Request, context: Given, id: str, x: Name = "", y: Name
     if read.view is None:
         return HTMLResponse("", 202)
     values = _values(request, context, read)
-    return render(request, "search_charts.html", **values, parts=read_parts(context, read.view, (x, y)))
+    return render(
+        request, "search_charts.html", **values, parts=read_parts(context, read.view, read.importance, (x, y))
+    )
 
 
 @router.get("/jobs/{id}/trials/{number}")
@@ -161,6 +163,7 @@ def _render(
     return render(
         request,
         "job.html",
+        200,
         **_values(request, context, read),
         title=page_title(job, read.counts, best),
         subject=f"job/{job.id}",

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from mitorch_service.errors import BrokenDocument, NotFound
 from mitorch_service.insights.curves import Curve, CurveRequest, read_curves
 from mitorch_service.insights.search_columns import Column
-from mitorch_service.insights.search_view import SearchView, sample_of_curves
+from mitorch_service.insights.search_view import Importance, SearchView, sample_of_curves
 from mitorch_service.viewer.charts.search_charts import (
     TOP,
     contour_chart,
@@ -39,10 +39,10 @@ class Parts:
     lanes: Markup
 
 
-def read_parts(context: Context, view: SearchView, contour_of: tuple[str, str]) -> Parts:
+def read_parts(context: Context, view: SearchView, importance: Importance | None, contour_of: tuple[str, str]) -> Parts:
     """Draws them; the curves of some fifty trials are read for it."""
     columns = view.columns
-    names = [column.name for column in columns]
+    names = _most_important_first(columns, importance)
     first, second = [*names, "", ""][:2]
     x, y = contour_of[0] if contour_of[0] in names else first, contour_of[1] if contour_of[1] in names else second
     by_name = {column.name: column for column in columns}
@@ -55,6 +55,14 @@ def read_parts(context: Context, view: SearchView, contour_of: tuple[str, str]) 
         curves=_curves(context, view),
         lanes=trial_lanes(view.timeline, numbers) if view.timeline else Markup(""),
     )
+
+
+def _most_important_first(columns: Sequence[Column], importance: Importance | None) -> list[str]:
+    """Those that all trials have stand first."""
+    shares = next(iter(importance.shares.values()), {}) if importance else {}
+    known = {name: share.share for name, share in shares.items()}
+    ordered = sorted(columns, key=lambda column: (column.conditional, -known.get(column.name, 0.0)))
+    return [column.name for column in ordered]
 
 
 def _have(column: Column) -> int:

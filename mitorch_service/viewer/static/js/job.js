@@ -76,9 +76,12 @@ function ranksOf(data) {
 
 function objectiveAxis(name, values, direction) {
   const known = values.filter((value) => value !== null).sort((a, b) => a - b);
-  const beyond = Math.floor(known.length * 0.03); // a few bad ones do not hide the others
-  const [low, high] = direction === "minimize" ? [known[0], known[known.length - 1 - beyond]] : [known[beyond], known[known.length - 1]];
-  return { name, low, high, log: false, options: [], values };
+  const beyond = Math.floor(known.length * 0.03); // as charts/scales.py: a few bad ones do not hide the others
+  const median = known[Math.floor(known.length / 2)];
+  let [low, high] = [known[0], known[known.length - 1]];
+  if (direction === "minimize" && median > low) high = Math.min(known[known.length - 1 - beyond], low + 5 * (median - low));
+  if (direction === "maximize" && median < high) low = Math.max(known[beyond], high - 5 * (high - median));
+  return { name, low, high, log: false, integer: false, options: [], values };
 }
 
 async function loadTrials() {

@@ -41,7 +41,8 @@ function ticks(axis) {
     return axis.options.map((option, index) => [place(axis, index), option]).filter((_, index) => index % step === 0);
   }
   if (axis.low === axis.high) return [[0.5, numberText(axis.low)]];
-  return [0, 0.25, 0.5, 0.75, 1].map((at) => [at, numberText(Number(valueAt(axis, at).toPrecision(3)))]);
+  const values = [0, 0.25, 0.5, 0.75, 1].map((at) => valueAt(axis, at)).map((value) => (axis.integer ? Math.round(value) : Number(value.toPrecision(3))));
+  return [...new Set(values)].map((value) => [place(axis, value), numberText(value)]);
 }
 
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

@@ -91,7 +91,8 @@ def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
     with closing(open_store(settings, create=True)) as store:  # the process is reused: connections must be closed
         artifacts = open_artifacts(settings)
         every = _EVERY_SECONDS if SCHEDULE == EVERY_FIVE_MINUTES else None
-        controller = Controller(store, open_backends(settings), settings.clusters, artifacts, every)
+        backends = open_backends(settings)
+        controller = Controller(store, backends, settings.clusters, artifacts, every, settings.webhooks)
         timed_pass(controller, artifacts, store.now, in_time, _log_line, past_due)
 
 

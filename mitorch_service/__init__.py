@@ -1,7 +1,9 @@
 """A training job scheduler for PyTorch with no server of its own.
 
-Exports the functions that a script calls when it runs under the queue; each docstring says what the function does when
-the script runs by hand. They are loaded on first use.
+Exports what other programs import: `Client`, which does in Python what the commands do; and the functions that a script
+calls when it runs under the queue, whose docstrings say what they do when the script runs by hand. This is the one
+`__init__.py` that is not empty, as people write ``from mitorch_service import Client``. All are loaded on first use: a
+script that only reports loads no client, and a client no PyTorch, MongoDB driver or web framework before it needs them.
 """
 
 from __future__ import annotations
@@ -9,14 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mitorch_service.client.client import Client
     from mitorch_service.runs.script.api import checkpoint, last_checkpoint, parameters, report, should_stop
 
-__all__ = ["checkpoint", "last_checkpoint", "parameters", "report", "should_stop"]
+__all__ = ["Client", "checkpoint", "last_checkpoint", "parameters", "report", "should_stop"]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "Client":
+        from mitorch_service.client.client import Client
+
+        return Client
     from mitorch_service.runs.script import api
 
     found: object = getattr(api, name)

@@ -43,7 +43,11 @@ def _checked_option(option: re.Match[str]) -> str:
         raise SettingsError(_VARIABLE, problem, "Leave it out, or write w=majority.")
     if name.lower() not in _FILES:
         return option[0]
-    path = Path(unquote_plus(value)).expanduser().absolute()
+    try:
+        path = Path(unquote_plus(value)).expanduser().absolute()
+    except RuntimeError:
+        problem = f"{name}: {unquote_plus(value).partition('/')[0]} is no home folder of this machine"
+        raise SettingsError(_VARIABLE, problem, "Write the whole path.") from None
     if not (path.is_file() and os.access(path, os.R_OK)):
         problem = f"{name}: there is no file {path} that can be read"
         raise SettingsError(_VARIABLE, problem, "Correct the path, or leave the option out.")

@@ -50,6 +50,15 @@ class InvalidInput(MiTorchError):
         super().__init__("\n  ".join([*lines, *map(str, self.problems)]))
 
 
+class InvalidFilter(InvalidInput):
+    """A filter of trainings cannot be understood. `position`: of the word in the filter, counted from 0."""
+
+    def __init__(self, word: str, position: int, problem: str) -> None:
+        self.word = word
+        self.position = position
+        super().__init__("filter", [Problem(f"{word} (character {position + 1})", problem)])
+
+
 class SettingsError(MiTorchError):
     """A setting (an environment variable) is invalid."""
 
@@ -76,6 +85,15 @@ class AmbiguousId(MiTorchError):
     def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
         self.candidates = list(candidates)
         super().__init__(f"The id {prefix!r} fits more than one: {', '.join(candidates)}. Give more characters of it.")
+
+
+class AmbiguousName(MiTorchError):
+    """Several documents have this name, and one is asked for."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        super().__init__(f"The name {name!r} is that of more than one: {', '.join(ids)}. Give the id of one.")
 
 
 class AlreadyExists(MiTorchError):
@@ -142,6 +160,17 @@ class QueryTimedOut(StoreError):
         super().__init__(
             where, f"a query took longer than {seconds:g} s", "Ask for less: filter by status, job or data set."
         )
+
+
+class ServerError(MiTorchError):
+    """A viewer's API could not answer a call of the Python client; repeating it would not help."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"Viewer {where}: {problem}. {remedy}".strip())
+
+
+class ServerUnavailable(ServerError):
+    """A viewer cannot be reached now; the same call may succeed later."""
 
 
 class ArtifactError(MiTorchError):

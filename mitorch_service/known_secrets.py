@@ -14,6 +14,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 _PLAIN = 8  # characters: a shorter one of letters and digits may be a word; it is masked in its context only
 _ODD = 4  # characters of one that has others in it
 _SECRET_NAME = re.compile(r"pass(word|phrase|wd)?$|secret|token|^sig$|(account|access)key$|signature$", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?P<host>https?://[^/\s\"'?#]+)(?P<rest>[/?][^\s\"']*)", re.IGNORECASE)
+_RANDOM = 16  # characters of a part of an address from which on it is a secret by itself
 _VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -31,6 +33,7 @@ class Secret:
     value: str
     before: str = ""
     after: str = ""
+    in_context: bool = False  # whether it is masked between these texts only
 
 
 class _Known:
@@ -67,6 +70,8 @@ def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[Secret]:
     yield from secrets_of_url(environ.get("MITORCH_STORAGE_URL") or "")
     yield from secrets_of_url(environ.get("AZURE_STORAGE_CONNECTION_STRING") or "")
     yield from secrets_of_credential(environ.get("MITORCH_AML_AUTH") or "")
+    yield from secrets_of_webhooks(environ.get("MITORCH_WEBHOOKS") or "")
+    yield from (Secret(secret) for secret in [environ.get("MITORCH_WEBHOOK_SECRET")] if secret)
     yield from (Secret(environ[name]) for name in _VARIABLES if environ.get(name))
 
 
@@ -75,6 +80,16 @@ def secrets_of_credential(auth: str) -> Iterator[Secret]:
     for part in (auth.partition(":")[2], auth.partition(":")[2].partition(":")[2]):
         if part:
             yield Secret(part, ":")
+
+
+def secrets_of_webhooks(text: str) -> Iterator[Secret]:
+    """The addresses in the setting of webhooks, which are secrets from their path on, and the secrets of signatures,
+    even if it is malformed."""
+    for address in _ADDRESS.finditer(text):
+        yield Secret(address["rest"], address["host"], in_context=True)
+        yield from (Secret(part) for part in re.split("[/?&=]", address["rest"]) if len(part) >= _RANDOM)
+    for secret in re.findall(r'"secret"\s*:\s*("(?:[^"\\]|\\.)+")', text):
+        yield Secret(secret[1:-1])
 
 
 def secrets_of_url(url: str) -> Iterator[Secret]:
@@ -109,6 +124,7 @@ def _secrets_of_options(options: str, separators: str) -> Iterator[Secret]:
 def _texts(secret: Secret) -> Iterator[tuple[str, str]]:
     for value in (secret.value, unquote(secret.value), unquote_plus(secret.value)):
         everywhere = len(value) >= _PLAIN or (len(value) >= _ODD and not value.isalnum())
+        everywhere = everywhere and not secret.in_context
         for form in _forms(value):
             if everywhere and form.strip(" *"):
                 yield form, "***"

@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    InstanceOf,
     SecretStr,
     ValidationError,
     field_validator,
@@ -30,17 +31,17 @@ from mitorch_service.database_uri import checked_uri
 from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import FileAccess
 from mitorch_service.known_secrets import know, know_only, secrets_of_credential, secrets_of_environment
+from mitorch_service.webhook_settings.entry_checks import SECRET_VARIABLE, VARIABLE
+from mitorch_service.webhook_settings.webhook import Webhook
+from mitorch_service.webhook_settings.webhook_list import read_webhooks, secret_variables
 from mitorch_service.wording.input_problem import input_problem
 
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 _USER_CHARACTERS = 200
-# They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS names.
+# They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS and MITORCH_WEBHOOKS name.
 _SECRETS = (
-    "MITORCH_DB_URI",
-    "MITORCH_STORAGE_URL",
-    "MITORCH_CLUSTERS",
-    "MITORCH_AML_AUTH",
-    "MITORCH_VIEWER_TOKEN",
+    *("MITORCH_DB_URI", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS", "MITORCH_AML_AUTH"),
+    *("MITORCH_VIEWER_TOKEN", VARIABLE, SECRET_VARIABLE),
 )
 
 
@@ -168,6 +169,7 @@ class Settings(BaseModel):
     database_given: bool = False  # False: no variable says where the database is
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
     shared_group: int | None = None  # the id of the group that may read and write our files; None: nobody else may
+    webhooks: tuple[InstanceOf[Webhook], ...] = ()  # where notifications are posted
     secret_variables: tuple[str, ...] = ()  # the variables that hold addresses and passwords, for no script to see
 
     @property
@@ -213,7 +215,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
         shared_group=_group_id(environ.get("MITORCH_SHARED_GROUP") or ""),
         viewer_token=environ.get("MITORCH_VIEWER_TOKEN") or None,
-        secret_variables=(*_SECRETS, *_auth_variables(environ)),
+        webhooks=read_webhooks(environ),
+        secret_variables=(*_SECRETS, *_auth_variables(environ), *secret_variables(environ)),
     )
 
 
@@ -237,9 +240,9 @@ def _path(variable: str, text: str) -> Path:
         raise SettingsError(variable, "the path contains the character NUL", "Remove it.")
     try:
         return Path(text).expanduser().absolute()
-    except RuntimeError as error:
+    except RuntimeError:  # which says no more
         shown = text.partition("/")[0]
-        raise SettingsError(variable, f"{shown} is no home folder of this machine", "Write the whole path.") from error
+        raise SettingsError(variable, f"{shown} is no home folder of this machine", "Write the whole path.") from None
 
 
 def _group_id(name: str) -> int | None:
@@ -338,7 +341,7 @@ def _clusters(environ: Mapping[str, str]) -> tuple[ClusterConfig, ...]:
     if not text:
         return (_azureml_from_variables(environ) or LocalCluster(name="local"),)
     data = _cluster_list(text)
-    clusters = tuple(_cluster(variable, f"{number}.", entry, environ) for number, entry in enumerate(data))
+    clusters = tuple(_cluster(variable, f"[{number}].", entry, environ) for number, entry in enumerate(data))
     names = [cluster.name for cluster in clusters]
     if not clusters or len(set(names)) != len(names):
         raise SettingsError(variable, "needs one cluster or more, each with its own name", _LOCAL_REMEDY)

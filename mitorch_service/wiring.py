@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def open_store(settings: Settings, create: bool = False) -> Store:
-    """Opens the database. Only with `create` a missing file is made: else that of the default home reads as an empty
-    one, and one that was asked for by name raises NoDatabase. Raises StoreUnavailable, StoreError."""
+    """Opens the database. Only with `create` a missing file is made, by the first write: else that of the default home
+    reads as an empty one, and one that was asked for by name raises NoDatabase. Raises StoreUnavailable, StoreError."""
     path = settings.sqlite_path
     if path is not None:
         from mitorch_service.stores.sqlite.store import SqliteStore
 
         if create or path.exists():
-            return SqliteStore(path, settings.file_access)
+            return SqliteStore(path, settings.file_access, created_late=True)
         if settings.database_given:
             raise NoDatabase(str(path))
         return SqliteStore(None)

@@ -6,8 +6,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
@@ -57,6 +57,7 @@ class FolderArtifactStore(ArtifactStore):
 
     def check(self) -> str:
         trial = f".doctor-{uuid.uuid4().hex}"  # several may check at the same time
+        missing = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
         with self._errors("doctor"), tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "doctor.txt")
             source.write_text("written by mitorch doctor\n")
@@ -65,6 +66,7 @@ class FolderArtifactStore(ArtifactStore):
                 self.get(f"{trial}/doctor.txt", Path(folder, "back.txt"))
             finally:
                 self.delete(f"{trial}/")
+                _remove_empty(missing)
         return str(self._root)
 
     def _sweep(self, key: str) -> None:
@@ -86,3 +88,10 @@ class FolderArtifactStore(ArtifactStore):
             yield
         except OSError as error:
             raise ArtifactError(key, str(self._root), error.strerror or str(error)) from error
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Removes folders, the innermost first, up to one that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

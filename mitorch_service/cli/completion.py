@@ -8,7 +8,7 @@ from mitorch_service.cli.parameters.parameter_types import Word
 
 
 @click.command(name="completion")
-@click.argument("shell", type=Word(("bash", "zsh", "fish")))
+@click.argument("shell", metavar="SHELL", type=Word(("bash", "zsh", "fish")))
 def command(shell: str) -> None:
     """Print the script by which SHELL completes commands, options, ids and names.
 

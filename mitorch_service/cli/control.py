@@ -11,6 +11,7 @@ from mitorch_service.cli.control_commands import change, label
 from mitorch_service.cli.control_commands.logs import logs
 from mitorch_service.cli.control_commands.repair import repair
 from mitorch_service.cli.control_commands.restore import restore
+from mitorch_service.cli.control_commands.test_webhooks import test_webhooks
 from mitorch_service.cli.parameters.completed_values import complete_ids
 from mitorch_service.cli.parameters.parameter_types import FilePath, Number
 from mitorch_service.cli.suggesting_group import SuggestingGroup
@@ -28,7 +29,7 @@ def command(context: click.Context) -> None:
 
 for _other in (change.cancel, change.retry, change.priority, change.delete, label.tag, label.name, label.note, logs):
     command.add_command(_other)
-for _other in (restore, repair):
+for _other in (restore, repair, test_webhooks):
     command.add_command(_other)
 
 
@@ -113,7 +114,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     from mitorch_service.cli.views.service_status import show_status, show_status_json
     from mitorch_service.insights.service_status import read_status
 
-    found = read_status(open_store(settings), open_backends(settings), now)
+    found = read_status(open_store(settings), open_backends(settings), now, settings.webhooks)
     (show_status_json if as_json else show_status)(found, now)
 
 

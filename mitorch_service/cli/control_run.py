@@ -29,7 +29,7 @@ def one_pass() -> int:
     """Runs one pass and prints its events. Returns 1 if some of it failed."""
     settings = read_settings()
     store = open_store(settings, create=True)
-    controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings))
+    controller = _open_controller(settings, store, None)
     report = controller.tick(store.now())
     for event in report.events:
         click.echo(event.text, err=event.failed)
@@ -46,10 +46,15 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     seconds = every or _default_seconds(settings)
     with show_pass() as show:
         store = _once_it_answers(lambda: open_store(settings, create=True), show, seconds)
-        controller = Controller(store, open_backends(settings), settings.clusters, open_artifacts(settings), seconds)
+        controller = _open_controller(settings, store, seconds)
         first = PassReport(_once_it_answers(lambda: controller.observe(store.now()), show, seconds))
         passes = _Passes(store, controller, show, first)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)
+
+
+def _open_controller(settings: Settings, store: Store, every: float | None) -> Controller:
+    backends, artifacts = open_backends(settings), open_artifacts(settings)
+    return Controller(store, backends, settings.clusters, artifacts, every, settings.webhooks)
 
 
 def _once_it_answers(call: Callable[[], Result], show: PassProgress, seconds: float) -> Result:

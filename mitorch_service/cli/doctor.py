@@ -22,8 +22,8 @@ def command(as_json: bool, timeout: float) -> int:
     Of an Azure ML cluster: sign-in, subscription, workspace, region, compute, quota, key vault (a secret
     mitorch-doctor is written and read) and environment.
     """
-    from mitorch_service.cli.views.pages.output import show_json
-    from mitorch_service.models.secrets import mask_secrets
+    from mitorch_service.cli.views.pages.output import show_json, show_page
+    from mitorch_service.cli.views.pages.page import Lines, Page
     from mitorch_service.operations.diagnosis import Openers, diagnose
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_artifacts, open_backends, open_existing_store, open_self_check
@@ -33,6 +33,5 @@ def command(as_json: bool, timeout: float) -> int:
     if as_json:
         show_json([finding.__dict__ for finding in findings])
     else:
-        for finding in findings:
-            click.echo(mask_secrets(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.text}"))
+        show_page(Page([Lines([f"{'ok  ' if one.ok else 'FAIL'}  {one.what}: {one.text}" for one in findings])]))
     return int(not all(finding.ok for finding in findings))

@@ -27,9 +27,11 @@ COMMANDS = {
     "doctor": "Check settings, database, storage and clusters.",
     "viewer": "Serve the web pages and the API.",
     "init": "Write a config for a data set.",
+    "import": "Take over finished runs of TensorBoard, MLflow, W&B, Trackio or Neptune.",
     "schema": "Print the JSON Schema of configs, for editors.",
     "completion": "Print the script by which bash, zsh or fish completes commands and ids.",
 }
+_MODULES = {"import": "import_runs"}  # where a command's name is none of a module
 PROGRAMS = (
     "mitorch",
     "misubmit",
@@ -62,7 +64,7 @@ class LazyGroup(SuggestingGroup):
 
 def load(name: str) -> click.Command:
     """The command of this name, with --debug added to it and to its sub-commands, and --version to it."""
-    command: click.Command = importlib.import_module(f"mitorch_service.cli.{name}").command
+    command: click.Command = importlib.import_module(f"mitorch_service.cli.{_MODULES.get(name, name)}").command
     _add_debug(command)
     _add_version(command)
     return command

@@ -9,6 +9,7 @@ import click
 
 from mitorch_service.cli.parameters.completed_values import complete_datasets, complete_ids, complete_jobs
 from mitorch_service.cli.parameters.parameter_types import WholeNumber, Word
+from mitorch_service.cli.parameters.table_options import TableOptions, table_options
 from mitorch_service.models.status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ STATUSES = tuple(status.value for status in TrainingStatus)
 @click.option("--all", "all_trials", is_flag=True, help="Of a job all trials, failed and pruned ones too.")
 @click.option("--limit", type=WholeNumber(1, 1_000_000), help="Rows to show. [default: 20; with --all: 10000]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one in each line.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the curves of the trainings ID as CSV.")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print CSV: the curves of the trainings ID, or all rows of a table."
+)
 @click.option("--why", is_flag=True, help="Explain why the training or job ID waits, cluster by cluster.")
 @click.option("--watch", is_flag=True, help="Refresh every two seconds, until it has ended or Ctrl-C.")
+@table_options
 def command(
     ids: tuple[str, ...],
     status: str | None,
@@ -47,17 +51,28 @@ def command(
     as_csv: bool,
     why: bool,
     watch: bool,
+    table: TableOptions,
 ) -> None:
     """Show one training (status, attempts, curve, evaluation, cost), one job (best trial, leaderboard, cost), several
     trainings side by side, or the queue: what runs, what comes next, what ended (with --json the newest first). An ID
     may be shortened to a unique prefix, or be a name. Times are UTC.
+
+    With --where, --sort, --columns or --group-by: a table of trainings (docs/queries.md).
 
     With --why: the place in the queue and, for each cluster, the reason why the training cannot start there now. A
     pass considers one training more than there are free nodes; where some of these want certain clusters, 100 or four
     times the free nodes.
     """
     filters = {"--status": status, "--job": job, "--dataset": dataset, "--tag": tag, "--name": name}
-    _refuse_contradictions(ids, [option for option, value in filters.items() if value], jobs, all_trials)
+    options = table.given()
+    _refuse_contradictions(ids, [*(name for name, value in filters.items() if value), *options], jobs, all_trials)
+    if options or (as_csv and not ids):
+        if why:
+            raise click.UsageError("--why needs the ID of one training or job.")
+        from mitorch_service.cli.query_table import Output, query_table
+
+        query_table(table, filters, Output(limit, as_json, as_csv, watch))
+        return
     _refuse_formats(ids, as_json, as_csv, why, watch)
     from mitorch_service.cli.views.query.open_view import Choice, open_comparison, open_view
     from mitorch_service.settings import read_settings

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mitorch_service.cli.parameters.parameter_types import FilePath, Number, WholeNumber
+from mitorch_service.wording.counted import counted
 
 if TYPE_CHECKING:
     from mitorch_service.models.config.training_config import TrainingConfig
@@ -92,7 +93,7 @@ def _read_data(train: Path, val: Path | None, fraction: float | None, seed: int)
         return read_splits({"train": train, "val": val})
     fraction = _DEFAULT_FRACTION if fraction is None else fraction
     lists = read_held_out(train, fraction, seed)
-    images = f"{len(lists['train']):,} images to train on, {len(lists['val']):,} held out for validation"
+    images = f"{counted(len(lists['train']), 'image')} to train on, {len(lists['val'])} held out for validation"
     click.echo(f"{images} (the seed {seed} chooses them)", err=True)
     return lists
 

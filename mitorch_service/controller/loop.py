@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -10,6 +11,8 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.apply.applier import ActionApplier
 from mitorch_service.controller.event_log import EventLog
+from mitorch_service.controller.notify.notifier import Notifier
+from mitorch_service.controller.notify.wanted import Wanted
 from mitorch_service.controller.observe.observation import Observation
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.controller.plan.placement import Cluster
@@ -19,6 +22,7 @@ from mitorch_service.errors import MiTorchError
 from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.settings import ClusterConfig
 from mitorch_service.stores.base import Store
+from mitorch_service.webhook_settings.webhook import Webhook
 
 _RECORDED_EVERY = timedelta(seconds=10)
 
@@ -33,14 +37,17 @@ class Controller:
         clusters: Sequence[ClusterConfig] = (),
         artifacts: ArtifactStore | None = None,
         every: float | None = None,
+        webhooks: Sequence[Webhook] = (),
     ) -> None:
         """`backends` by cluster name, in order of preference; `clusters` are their settings. `artifacts` holds the
         checkpoints of paused trials, which are deleted when their job ends. `every`: seconds between passes, for those
-        who wait for one; None: it is not known."""
+        who wait for one; None: it is not known. `webhooks`: where notifications are posted."""
         self._store = store
         self._backends = backends
         self._artifacts = artifacts
         self._every = every
+        self._webhooks = webhooks
+        self._wanted = Wanted.by(webhooks)
         self._recorded: datetime | None = None  # when a pass of this object was last recorded
         self._clusters = {cluster.name: Cluster.of(cluster) for cluster in clusters}
 
@@ -48,17 +55,20 @@ class Controller:
         """Runs one pass. `in_time` is called before each step, never within one: once it returns False, the rest is
         left to the next pass. Raises StoreUnavailable; records every other error in the report, with the traceback of
         one that nobody foresaw: it ends the step in which it arose, and no other."""
-        events = EventLog()
+        events, started = EventLog(), time.monotonic()
         self._store.prepare()
+        notifier = Notifier(self._store, self._webhooks, events)
         snapshot = self._observation(events).snapshot(now)
+        notifier.mark(snapshot)
         actions = plan(now, snapshot, events.collect_errors)
-        applier = ActionApplier(self._store, self._backends, self._artifacts, events)
+        applier = ActionApplier(self._store, self._backends, self._artifacts, events, self._wanted)
         complete = applier.apply_all(actions, now, in_time)
         report = PassReport(snapshot, events.events, complete)
         try:
             self._record(report, now)
         except MiTorchError as error:  # the pass is done all the same
             events.note_failure(str(error))
+        notifier.notify(snapshot, lambda: now + timedelta(seconds=time.monotonic() - started), in_time)
         return report
 
     def observe(self, now: datetime) -> Snapshot:
@@ -84,7 +94,7 @@ class Controller:
         self._recorded = now
 
     def _observation(self, events: EventLog) -> Observation:
-        return Observation(self._store, self._backends, self._clusters, events)
+        return Observation(self._store, self._backends, self._clusters, events, self._wanted)
 
 
 def run(

@@ -1,4 +1,4 @@
-"""What the attempts of a training did with their time: waiting, preparing, running. Pure."""
+"""The time of a training by its phases: waiting, starting, running. Pure."""
 
 from __future__ import annotations
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mitorch_service.insights.training import read_curve
-from mitorch_service.models.config.script import masked_config
+from mitorch_service.models.config.script import CodeRecord, ScriptConfig, check_config, masked_config
 from mitorch_service.models.objectives import usual_direction
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training
@@ -74,8 +75,23 @@ def measure(result: EpochResult, name: str) -> float | None:
 
 
 def _settings(training: Training) -> dict[str, object]:
-    """The data set and the config, flat."""
-    return {"dataset": str(training.dataset), **_flat(masked_config(training.config))}
+    """The data set and the config, flat and whole: however a value is written, and also where it is left out."""
+    written = masked_config(training.config)
+    config, _ = check_config(written)
+    settings = dict(written if config is None else config.model_dump(mode="json"))
+    if isinstance(config, ScriptConfig):
+        script = settings["script"]
+        settings["script"] = {**script, "command": shlex.join(config.script.command), "code": _code(config.script.code)}
+    return {**_flat(settings), "dataset": str(training.dataset)}
+
+
+def _code(record: CodeRecord | None) -> dict[str, object] | None:
+    """The code that was stored, with its environment: each package by itself."""
+    if record is None:
+        return None
+    packages = dict(package.partition("==")[::2] for package in record.packages)
+    commit = record.git and record.git.commit
+    return {"archive": record.archive, "commit": commit, "python": record.python, "packages": packages}
 
 
 def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:

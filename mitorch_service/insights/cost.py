@@ -52,3 +52,22 @@ def cost_of_job(accounts: Iterable[Account] | None, final: TrainingRow | None, n
         return None
     start = Cost() if final is None else training_cost(final.attempts, now)
     return sum((training_cost(account.attempts, now) for account in accounts), start)
+
+
+def cost_fields(cost: Cost | None) -> list[tuple[str, object]]:
+    """The cost of one training or job; None: it was not added up."""
+    if cost is None:
+        return [("cost", f"not added up: more than {MAX_SUMMED_TRIALS} trials; see micontrol status --cost")]
+    return [("node hours", hours_text(cost.node_hours)), ("cost", f"{cost.cost:.2f}" if cost.cost else None)]
+
+
+def hours_text(hours: float) -> str:
+    """``12.34``, ``0.0035``: two decimals, or two digits of what is less."""
+    return f"{hours:.2f}" if hours >= 0.1 or not hours else f"{hours:.2g}"
+
+
+def cost_json(cost: Cost | None) -> dict[str, float | None]:
+    """Formats a cost for JSON."""
+    if cost is None:
+        return {"node_hours": None, "cost": None}
+    return {"node_hours": cost.node_hours, "cost": cost.cost}

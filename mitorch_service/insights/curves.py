@@ -45,8 +45,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class CurveRequest:
-    """What is asked for. `measures`: none means the losses and all metrics; `after`: training -> the epoch after which
-    it is wanted."""
+    """A request for curves. `measures`: none means the losses and all metrics; `after`: training -> the epoch behind
+    which it is wanted."""
 
     ids: Sequence[str]
     measures: Sequence[str] = ()

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from mitorch_service.insights.script_fields import script_fields, without_record
-from mitorch_service.models.config.script import is_script
+from mitorch_service.models.config.script import NO_DATASET, is_script
 from mitorch_service.models.job import Job
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.training import Training
@@ -66,13 +66,17 @@ def _trial_json(forecast: Forecast, training: Training) -> dict[str, object]:
 
 
 def _training_lines(training: Training) -> list[str]:
-    what = f"One training on {training.dataset}, {counted(training.max_epochs, 'epoch')}:"
+    what = f"One training{_on(training)}, {counted(training.max_epochs, 'epoch')}:"
     if is_script(training.config):
-        what = f"One script on {training.dataset}:"
+        what = f"One script{_on(training)}:"
     code = [
         f"{name}: {mask_secrets(str(value))}" for name, value in script_fields(training.config) if name in _CODE_FIELDS
     ]
     return [what, json.dumps(without_record(training.config)), *code]
+
+
+def _on(document: Training | Job) -> str:
+    return "" if document.dataset == NO_DATASET else f" on {document.dataset}"
 
 
 def _job_lines(forecast: Forecast) -> list[str]:
@@ -85,7 +89,7 @@ def _job_lines(forecast: Forecast) -> list[str]:
     trials = forecast.most_trials
     rest = trials - len(shown)
     return [
-        f"{article} {search.algorithm} search on {job.dataset} to {search.goal()}:",
+        f"{article} {search.algorithm} search{_on(job)} to {search.goal()}:",
         f"{extent(forecast.space)};",
         f"{counted(trials, 'trial')}, at most {min(search.max_concurrent or trials, trials)} open at a time,",
         *(_epoch_lines(forecast) if forecast.max_epochs else []),

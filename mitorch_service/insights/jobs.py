@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mitorch_service.models.job import Job
-from mitorch_service.models.status import ACTIVE_JOBS
+from mitorch_service.models.status import ACTIVE_JOBS, OPEN
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Listing
 
@@ -14,3 +14,13 @@ def read_jobs(store: Store, limit: int, name: str | None = None) -> Listing[Job]
     active = [job for job in store.jobs.active_jobs().items if name in (None, job.name)]
     ended = [job for job in newest.items if job.status not in ACTIVE_JOBS]
     return Listing([*active, *ended][:limit], newest.broken)
+
+
+def ended_trials(job: Job) -> int:
+    """The number of its trials that have ended."""
+    return sum(number for status, number in job.counts.items() if status not in OPEN)
+
+
+def best_text(job: Job) -> str | None:
+    """``val_loss=0.25``, the first objective of its best trial; None before there is one."""
+    return None if job.best is None else f"{job.search.objectives()[0]}={job.best.value:.4g}"

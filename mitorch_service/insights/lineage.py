@@ -1,4 +1,4 @@
-"""Where a training comes from, and what came of it."""
+"""The origin of a training: the training, search or members of a population that it comes from."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mitorch_service.errors import AmbiguousId, NotAllowed, NotFound
+from mitorch_service.errors import AmbiguousId, AmbiguousName, NotAllowed, NotFound
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.trainings import Kind
 
 _REMEDY = "Give an id, the beginning of one, or a whole name; miquery and miquery --jobs list them."
 
@@ -36,10 +37,16 @@ def look_up(store: Store, key: str) -> Found:
 
 
 def look_up_training(store: Store, key: str) -> str:
-    """Returns the id of one training. Raises NotFound, AmbiguousId; NotAllowed for a job."""
+    """Returns the id of one training. Raises NotFound, AmbiguousId, AmbiguousName; NotAllowed for a job."""
+    kind, id = look_up_one(store, key)
+    if kind == "job":
+        raise NotAllowed("job", id, "no training", "compared", "Give the ids of trainings or trials.")
+    return id
+
+
+def look_up_one(store: Store, key: str) -> tuple[Kind, str]:
+    """Returns one training or job and its id. Raises NotFound, AmbiguousId, AmbiguousName."""
     found = look_up(store, key)
-    if found.kind == "training":
-        return found.key
-    if found.kind == "job":
-        raise NotAllowed("job", found.key, "no training", "compared", "Give the ids of trainings or trials.")
-    raise AmbiguousId(key, [id for _, id in store.trainings.find_named(key)])
+    if found.kind == "training" or found.kind == "job":  # noqa: PLR1714 - mypy understands this one
+        return found.kind, found.key
+    raise AmbiguousName(key, [id for _, id in store.trainings.find_named(key)])

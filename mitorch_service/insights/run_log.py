@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mitorch_service.backends.base import Backend
 from mitorch_service.errors import BackendUnavailable, NotFound
 from mitorch_service.insights.growing_text import GrowingText
+from mitorch_service.insights.lookup import look_up_one
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import Attempt, Training
@@ -21,7 +22,7 @@ def read_log(
     store: Store, backends: Mapping[str, Backend], id: str, number: int | None, lines: int | None = None
 ) -> str:
     """The end of the log of attempt `number` (None: the last one), credentials masked: the last `lines`, or 64 KB.
-    Raises NotFound, AmbiguousId, BackendError."""
+    Raises NotFound, AmbiguousId, AmbiguousName, BackendError."""
     training = store.trainings.get_training(_training_id(store, id))
     attempt = _attempt(training, number)
     if attempt is None:
@@ -87,7 +88,7 @@ def _last_lines(text: str, count: int | None) -> str:
 
 
 def _training_id(store: Store, id: str) -> str:
-    kind, whole = store.trainings.resolve_id(id)
+    kind, whole = look_up_one(store, id)
     if kind == "job":
         raise NotFound("training", whole, "It is a job: give the id of one of its trials.")
     return whole
@@ -98,8 +99,10 @@ def _attempt(training: Training, number: int | None) -> Attempt | None:
 
 
 def _no_attempt(training: Training, number: int | None) -> NotFound:
-    remedy = f"It has {len(training.attempts)}." if training.attempts else "It has none yet: see miquery --why."
-    return NotFound(f"attempt {number or 1} of training", training.id, remedy)
+    remedy = f"It has {len(training.attempts)}." if training.attempts else "It has not begun yet: see miquery --why."
+    if training.imported_from is not None:
+        remedy = f"It was imported from {training.imported_from.system}, which has its log."
+    return NotFound(f"attempt {number} of training" if number else "log of training", training.id, remedy)
 
 
 def _backend(backends: Mapping[str, Backend], attempt: Attempt) -> Backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 from pydantic import JsonValue
@@ -19,7 +20,7 @@ def script_fields(config: dict[str, JsonValue]) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [
         ("script", shlex.join(whole.script.command)),
         ("script env", whole.script.env),
-        ("script parameters", whole.parameters),
+        ("script parameters", {name: _parameter(value) for name, value in whole.parameters.items()}),
         ("source", whole.script.source),
     ]
     return fields + (_code_fields(whole.script.code) if whole.script.code is not None else [])
@@ -35,7 +36,7 @@ def without_record(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _code_fields(code: CodeRecord) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [
-        ("code", f"{code.archive}, {code.files} file{'s' * (code.files != 1)}, {code.size / 1e6:.2f} MB"),
+        ("code", f"{code.archive}, {counted(code.files, 'file')}, {_size_text(code.size)}"),
         ("submitted with", f"Python {code.python}, {len(code.packages)} packages (--json lists them)"),
     ]
     if code.left_out:
@@ -49,3 +50,12 @@ def _code_fields(code: CodeRecord) -> list[tuple[str, object]]:
         where = " ".join(filter(None, [code.git.branch, code.git.remote]))
         fields.append(("commit", f"{code.git.commit}{changed}" + (f" ({where})" if where else "")))
     return fields
+
+
+def _parameter(value: JsonValue) -> JsonValue:
+    """A value as it is; a list, sub-config or search-space expression as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _size_text(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(size / 1e3, 0.1):.1f} kB"

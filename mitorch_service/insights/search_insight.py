@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -90,4 +89,6 @@ class SearchInsight:
 
 def _exhausted(space: Space, trials: int) -> list[str]:
     points = size(space)
-    return [f"all {int(points)} points of the space are tried"] if points < math.inf and trials >= points else []
+    if trials < points:  # which may be infinitely many
+        return []
+    return [f"all {int(points)} points of the space are tried" if points > 1 else "the only point is tried"]

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from mitorch_service.backends.base import Backend, Capacity
 from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, BrokenDocument
+from mitorch_service.insights.webhooks import WebhookStatus, read_webhook_states
 from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.models.job import Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
+from mitorch_service.webhook_settings.webhook import Webhook
 
 _HEAD = 100  # trainings of the queue whose attempts show what clusters have refused
 _SHOWN = 10  # of them
 _SHOWN_RUNNING = 50
+_OBEYED_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,12 @@ class ClusterStatus:
     capacity: Capacity | None
     error: str | None = None
     refusal: str | None = None  # the last training that it refused, if it has accepted none since
+    ours: int = 0  # nodes that active trainings have there
+
+    @property
+    def unexplained(self) -> int:
+        """Nodes that are busy or unusable without a training of ours: what is perhaps paid for and does nothing."""
+        return 0 if self.capacity is None else max(0, self.capacity.total - self.capacity.free - self.ours)
 
 
 @dataclass(frozen=True)
@@ -41,24 +51,41 @@ class ServiceStatus:
     running: Sequence[TrainingRow]  # and those that are queued on a cluster; the first of them
     controller: Heartbeat | None  # the last pass of any controller
     unreadable: Sequence[BrokenDocument] = ()  # among all these
+    webhooks: Sequence[WebhookStatus] = ()
     withheld: Mapping[str, str] = field(default_factory=dict)  # data sets whose trainings wait, with the reason
+    undelivered: Sequence[TrainingRow] = ()  # of the queue's head: finished work that waits on its cluster's disk
+    unheard: Sequence[TrainingRow] = ()  # asked to stop ten minutes ago or longer, and not ended
 
 
-def read_status(store: Store, backends: Mapping[str, Backend], now: datetime) -> ServiceStatus:
+def read_status(
+    store: Store, backends: Mapping[str, Backend], now: datetime, webhooks: Sequence[Webhook] = ()
+) -> ServiceStatus:
     """Asks every cluster for its capacity; one that does not answer is reported with its error."""
+    return status_with(store, {name: ask_cluster(backend) for name, backend in backends.items()}, now, webhooks)
+
+
+def status_with(
+    store: Store, clusters: Mapping[str, ClusterStatus], now: datetime, webhooks: Sequence[Webhook] = ()
+) -> ServiceStatus:
+    """The state of the service with what is known of the clusters already."""
     head, active, jobs = store.queue.queue_head(_HEAD), store.queue.active_trainings(), store.jobs.active_jobs()
     queue = head.items
     backoff = ClusterBackoff(now, queue, active.items)
-    refused = {name: backoff.last_refusal(name) for name in backends}
+    ours = _nodes(active.items)
     return ServiceStatus(
-        clusters={name: _cluster_status(backend, refused[name]) for name, backend in backends.items()},
+        clusters={
+            name: replace(one, refusal=backoff.last_refusal(name), ours=ours[name]) for name, one in clusters.items()
+        },
         counts=store.trainings.count_trainings(),
         jobs=jobs.items,
         queue=queue[:_SHOWN],
         running=sorted(active.items, key=_oldest_first)[:_SHOWN_RUNNING],
         controller=store.controllers.last_pass(),
         unreadable=[*head.broken, *active.broken, *jobs.broken],
+        webhooks=read_webhook_states(store, webhooks),
         withheld=read_withheld(store, queue, backoff, now),
+        undelivered=[row for row in queue if row.kept_on() is not None],
+        unheard=[row for row in active.items if _is_unheard(row, now)],
     )
 
 
@@ -69,11 +96,25 @@ def read_withheld(
     return backoff.refused_data() | withheld_data(read_datasets(store, (row.dataset for row in queue)), now)
 
 
-def _cluster_status(backend: Backend, refusal: str | None) -> ClusterStatus:
+def ask_cluster(backend: Backend) -> ClusterStatus:
+    """Asks one cluster for its capacity."""
     try:
-        return ClusterStatus(backend.capacity(), refusal=refusal)
+        return ClusterStatus(backend.capacity())
     except BackendError as error:
         return ClusterStatus(None, str(error))
+
+
+def _nodes(active: Iterable[TrainingRow]) -> Counter[str]:
+    nodes: Counter[str] = Counter()
+    for row in active:
+        attempt = row.current_attempt()
+        if attempt is not None:
+            nodes[attempt.cluster] += attempt.nodes
+    return nodes
+
+
+def _is_unheard(row: TrainingRow, now: datetime) -> bool:
+    return row.cancel_requested_at is not None and now - row.cancel_requested_at > _OBEYED_WITHIN
 
 
 def _oldest_first(row: TrainingRow) -> tuple[bool, datetime]:

@@ -63,7 +63,7 @@ def read_table(artifacts: ArtifactStore, training_id: str, name: str, most: int)
 
 
 def worst_mistakes(table: Table, most: int) -> Table:
-    """Of a table of predictions those that are wrong, the most certain first."""
+    """Returns the wrong ones of a table of predictions, the most certain first."""
     if "correct" not in table.columns or "probability" not in table.columns:
         return Table(table.columns, (), 0)
     correct, probability = table.columns.index("correct"), table.columns.index("probability")

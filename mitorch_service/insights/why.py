@@ -8,6 +8,7 @@ from datetime import datetime
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.plan.plan import in_order, open_placer
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
+from mitorch_service.insights.lookup import look_up_one
 from mitorch_service.models.job import refit_id
 from mitorch_service.models.status import ENDED, OPEN, TrainingStatus
 from mitorch_service.models.training import Training, epochs_text
@@ -27,8 +28,9 @@ class Why:
 
 
 def explain(store: Store, controller: Controller, id: str, now: datetime) -> tuple[Kind, Why]:
-    """Explains the training or job with this id, or the beginning of it. Raises NotFound, AmbiguousId."""
-    kind, whole = store.trainings.resolve_id(id)
+    """Explains the training or job with this id, the beginning of it, or this name. Raises NotFound, AmbiguousId,
+    AmbiguousName."""
+    kind, whole = look_up_one(store, id)
     explain_it = _explain_training if kind == "training" else _explain_job
     return kind, explain_it(store, controller, whole, now)
 

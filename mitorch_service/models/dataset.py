@@ -31,7 +31,7 @@ class DatasetRef(Document):
         number."""
         name, colon, version = text.strip().rpartition(":")
         if not (name if colon else version):
-            raise ValueError("it names no data set: write NAME or NAME:NUMBER")
+            raise ValueError("names no data set: write NAME or NAME:NUMBER")
         if not colon:
             return cls(name=version)
         if not re.fullmatch(r"[0-9]{1,18}", version):

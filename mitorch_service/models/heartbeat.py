@@ -34,8 +34,7 @@ def pass_text(last: Heartbeat | None, now: datetime) -> str:
     """Returns when and where the last pass was made."""
     if last is None:
         return "no pass yet"
-    every = "" if last.every is None else f", one every {last.every:g} s"
-    return f"last pass {last.at:%Y-%m-%d %H:%M:%S} UTC ({_ago(now - last.at)} ago) on {last.machine}{every}"
+    return f"last pass {last.at:%Y-%m-%d %H:%M:%S} UTC ({_ago(now - last.at)} ago) {_where(last)}"
 
 
 def missing_controller(last: Heartbeat | None, now: datetime) -> str | None:
@@ -45,7 +44,13 @@ def missing_controller(last: Heartbeat | None, now: datetime) -> str | None:
         return f"no controller has made a pass yet; {remedy}"
     if now - last.at <= last.interval():
         return None
-    return f"no controller has made a pass for {_ago(now - last.at)} ({pass_text(last, now)}); {remedy}"
+    when = f"{last.at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"no controller has made a pass for {_ago(now - last.at)} (the last {when} {_where(last)}); {remedy}"
+
+
+def _where(last: Heartbeat) -> str:
+    every = "" if last.every is None else f", one every {last.every:g} s"
+    return f"on {last.machine}{every}"
 
 
 def _ago(time: timedelta) -> str:

@@ -188,6 +188,7 @@ class Job(Document):
     settled: SettledCost | None = None  # only if the search has a max_cost
     note: str | None = None  # something that a person should know, but not an error
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
+    announce_end: bool | None = Field(None, exclude_if=_is_none)  # whether a webhook is to be told of its end
     artifacts: dict[str, str] = Field(
         default_factory=dict
     )  # of a completed one: "model", the best trial's weights; of a front each

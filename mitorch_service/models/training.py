@@ -6,15 +6,16 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.imported import ImportedFrom
 from mitorch_service.models.population import Inheritance
-from mitorch_service.models.status import ACTIVE, AttemptOutcome, TrainingStatus
+from mitorch_service.models.status import ACTIVE, ENDED, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 DEFAULT_MAX_EPOCHS = 30
@@ -196,8 +197,20 @@ class TrainingRow(Document):
     cancel_requested_at: UtcTime | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
+    announce_end: bool | None = Field(None, exclude_if=_is_none)  # whether a webhook is to be told of its end
+    imported_from: ImportedFrom | None = Field(None, exclude_if=_is_none)  # set if another system ran it
 
     _old_pause = model_validator(mode="before")(_read_old_pause)
+
+    def to_document(self) -> dict[str, Any]:
+        """Adds the time of its end, by which an index orders trainings."""
+        ended = self.ended_at
+        return super().to_document() if ended is None else {**super().to_document(), "ended_at": ended}
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """The time of its end; None if it has not ended, or nobody knows when."""
+        return self.status_times.get(self.status) if self.status in ENDED else None
 
     @property
     def belongs_to(self) -> str | None:

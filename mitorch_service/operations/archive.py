@@ -88,8 +88,9 @@ class Archive:
                 try:
                     text += unpacker.decompress(data)
                 except zlib.error as error:
-                    problem = f"not a gzip file, or damaged after byte {end} ({error}); name another file"
-                    raise self._refused(problem) from error
+                    is_other = not end and "incorrect header" in str(error)
+                    problem = "not a gzip file" if is_other else f"damaged after byte {end} ({error})"
+                    raise self._refused(f"{problem}; name another file") from error
                 data = unpacker.unused_data
                 if unpacker.eof:
                     end = position - len(data)

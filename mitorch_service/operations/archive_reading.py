@@ -56,7 +56,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if len(begun) > _LONGEST:
                     raise _refused(path, f"line {number + 1}", f"is longer than {_LONGEST / 1e6:.0f} MB")
     except zlib.error as error:
-        raise _refused(path, "", f"is not a gzip file, or damaged after line {number} ({error})") from error
+        is_other = not number and "incorrect header" in str(error)
+        problem = "is not an archive of micontrol prune" if is_other else f"is damaged after line {number} ({error})"
+        raise _refused(path, "", problem) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise _refused(path, "", f"cannot be read: {reason}") from error

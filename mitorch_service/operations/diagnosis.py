@@ -23,11 +23,15 @@ from mitorch_service.controller.observe.withheld_data import read_datasets, with
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, MiTorchError, NoDatabase
 from mitorch_service.models.heartbeat import missing_controller, pass_text
+from mitorch_service.models.notification import WebhookState, webhook_text
 from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
 from mitorch_service.stores.base import Store
+from mitorch_service.webhook_settings.webhook import Webhook
+from mitorch_service.webhooks.reachability import unreachable
 from mitorch_service.wording.counted import counted
 
 _HEAD = 100  # trainings of the queue whose attempts tell which clusters cannot write
+_WEBHOOK_SECONDS = 5.0
 _ROOM = 256 << 10  # bytes
 _TRAINING_PACKAGES = ("torch", "torchvision", "timm", "torchmetrics", "PIL")
 
@@ -99,6 +103,8 @@ def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callabl
     yield "privacy", partial(_privacy, settings)
     for cluster in settings.clusters:
         yield f"cluster {cluster.name}", partial(_cluster, settings, openers, cluster)
+    for webhook in settings.webhooks:
+        yield f"webhook {webhook.name}", partial(_webhook, settings, openers, webhook)
 
 
 def _database(settings: Settings, openers: Openers) -> Iterator[Finding]:
@@ -203,6 +209,28 @@ def _cluster(settings: Settings, openers: Openers, cluster: ClusterConfig) -> It
     capacity = openers.backends(settings)[cluster.name].capacity()
     nodes = "slots" if cluster.kind == "local" else "nodes"
     yield Finding(what, True, f"{cluster.kind}, {capacity.free} of {capacity.total} {nodes} free")
+
+
+def _webhook(settings: Settings, openers: Openers, webhook: Webhook) -> Iterator[Finding]:
+    """Whether its host answers, which sends no message, and how it took the last notifications."""
+    what = f"webhook {webhook.name}"
+    problem = unreachable(webhook, _WEBHOOK_SECONDS)
+    if problem is not None:
+        remedy = "Check the address in MITORCH_WEBHOOKS, and the network of this machine."
+        yield Finding(what, False, f"{webhook.host} cannot be reached ({problem}). {remedy}")
+    try:
+        store = openers.store(settings)
+    except NoDatabase:
+        state, counts = WebhookState(id=webhook.name), (0, 0)
+    else:
+        state = store.notifications.webhook_states([webhook.name])[webhook.name]
+        counts = store.notifications.count(webhook.name)
+    text = webhook_text(state, *counts, datetime.now(UTC))
+    if state.failing_since is not None:
+        yield Finding(what, False, f"{text}. Correct MITORCH_WEBHOOKS; `micontrol test-webhooks` shows the answer.")
+    elif problem is None:
+        test = "; `micontrol test-webhooks` sends a message"
+        yield Finding(what, True, f"{webhook.kind}, {webhook.host}, {text}{'' if state.sent_at else test}")
 
 
 def _training_packages() -> Finding:

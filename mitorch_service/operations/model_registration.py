@@ -110,6 +110,9 @@ def _winner(store: Store, id: str) -> Training:
     if training.status != TrainingStatus.COMPLETED:
         remedy = "Only a completed training has a model."
         raise NotAllowed("training", whole, str(training.status), "registered", remedy)
+    if training.imported_from is not None:
+        remedy = "Its model is where that system keeps it."
+        raise NotAllowed("training", whole, f"imported from {training.imported_from.system}", "registered", remedy)
     return training
 
 

@@ -24,7 +24,7 @@ Verb = Literal["cancel", "retry", "delete", "change"]
 
 @dataclass(frozen=True)
 class Labels:
-    """What is to be changed of a training or job; what is not in `given` stays."""
+    """The labels to change of a training or job; what is not in `given` stays."""
 
     given: frozenset[str] = frozenset()  # of: priority, name, note, tags
     priority: int = 0
@@ -50,7 +50,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Order:
-    """What to do."""
+    """An action, and the labels that it changes."""
 
     verb: Verb
     labels: Labels = Labels()
@@ -58,7 +58,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Means:
-    """What orders are carried out with; clusters and artifacts are opened when they are needed."""
+    """Database, clusters and artifacts, which orders need; the last two are opened at their first use."""
 
     store: Store
     backends: Callable[[], Mapping[str, Backend]]

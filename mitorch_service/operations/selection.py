@@ -49,10 +49,13 @@ class Scope:
 
     trainings: tuple[TrainingStatus, ...]
     jobs: tuple[JobStatus, ...] = ()
+    imported: bool = True  # whether it looks for trainings of other systems, too
 
 
 CANCELABLE = Scope(OPEN, ACTIVE_JOBS)
-REPEATABLE = Scope(tuple(status for status in RETRYABLE if status != TrainingStatus.PAUSED))  # its search resumes it
+REPEATABLE = Scope(  # a paused one is resumed by its search
+    tuple(status for status in RETRYABLE if status != TrainingStatus.PAUSED), imported=False
+)
 DELETABLE = Scope(ENDED, ENDED_JOBS)
 EVERYTHING = Scope(tuple(TrainingStatus), tuple(JobStatus))
 
@@ -77,6 +80,8 @@ def select(store: Store, selection: Selection, scope: Scope) -> Selected:
     for row in store.trainings.iterate_trainings(filter, sys.maxsize):
         if isinstance(row, BrokenDocument):
             found.broken.append(row)
+        elif row.imported_from is not None and not scope.imported:
+            continue
         elif row.status in wanted and row.belongs_to not in jobs:
             found.items.append(Chosen("training", row.id))
     return found

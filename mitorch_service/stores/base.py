@@ -9,8 +9,10 @@ from mitorch_service.stores.controllers import ControllerVerbs
 from mitorch_service.stores.costs import CostVerbs
 from mitorch_service.stores.damaged import DamagedVerbs
 from mitorch_service.stores.datasets import DatasetVerbs
+from mitorch_service.stores.imports import ImportVerbs
 from mitorch_service.stores.jobs import JobVerbs
 from mitorch_service.stores.labels import LabelVerbs
+from mitorch_service.stores.notifications import NotificationVerbs
 from mitorch_service.stores.pareto_fronts import FrontVerbs
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.queue import QueueVerbs
@@ -18,7 +20,9 @@ from mitorch_service.stores.retention import RetentionVerbs
 from mitorch_service.stores.rungs import RungVerbs
 from mitorch_service.stores.runs import RunVerbs
 from mitorch_service.stores.studies import StudyVerbs
+from mitorch_service.stores.tables import TableVerbs
 from mitorch_service.stores.trainings import TrainingVerbs
+from mitorch_service.stores.views import ViewVerbs
 
 
 class Store:
@@ -40,11 +44,15 @@ class Store:
         self.fronts = FrontVerbs(database)
         self.datasets = DatasetVerbs(database)
         self.retention = RetentionVerbs(database)
+        self.imports = ImportVerbs(database)
         self.costs = CostVerbs(database)
         self.damaged = DamagedVerbs(database)
         self.controllers = ControllerVerbs(database)
+        self.notifications = NotificationVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
+        self.tables = TableVerbs(database)
+        self.views = ViewVerbs(database)
 
     def prepare(self) -> None:
         """Creates collections and indexes where they are missing. Called before the first write; idempotent."""

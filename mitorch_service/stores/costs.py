@@ -13,7 +13,7 @@ from mitorch_service.models.job import SettledCost
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
 from mitorch_service.models.training import Attempt, Refit
 from mitorch_service.stores.primitives import Verbs
-from mitorch_service.stores.requests import Guarded, Listing, Query
+from mitorch_service.stores.requests import ANY_ARRIVAL, Guarded, Listing, Query
 
 _PAGE = 1000
 _WITHOUT = ("config", "error", "progress", "evaluation", "status_times", "trial", "tags", "artifacts", "dataset")
@@ -58,6 +58,10 @@ class CostVerbs(Verbs):
                     page.broken.append(broken)
             yield page
             after = (documents[-1]["arrival"], documents[-1]["_id"]) if len(documents) == _PAGE else None
+
+    def count_since(self, arrival: int) -> int:
+        """Counts the trainings that arrived at a time (microseconds since 1970) or later."""
+        return self._database.count(Query("trainings", between=("arrival", arrival, ANY_ARRIVAL[1])))
 
     def settle_cost(
         self, job_id: str, before: SettledCost | None, settled: SettledCost | None, note: str | None

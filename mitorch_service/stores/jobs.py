@@ -215,10 +215,11 @@ class JobVerbs(Verbs):
         self._database.remove("jobs", job_id, {"status": (job.status,)})
         self._database.remove_between("rungs", f"{job_id}:", f"{job_id};")
 
-    def quarantine_job(self, job_id: object, at: datetime, reason: str) -> bool:
-        """Fails a job that cannot be read, so that it blocks nothing."""
+    def quarantine_job(self, job_id: object, at: datetime, reason: str, announced: bool = False) -> bool:
+        """Fails a job that cannot be read, so that it blocks nothing. `announced`: whether webhooks want to be told."""
         self._database.mend("jobs", job_id)
-        changes = {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
+        changes: dict[str, object] = {"announce_end": True} if announced else {}
+        changes |= {"status_times": {JobStatus.FAILED.value: at}, "error": reason}  # the times may be what is broken
         change = change_job(job_id, ACTIVE_JOBS, JobStatus.FAILED, at, {}, changes)
         return self._database.change(change) is not None
 

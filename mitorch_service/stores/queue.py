@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 
 from mitorch_service.errors import NotAllowed, NotFound
@@ -14,6 +14,7 @@ from mitorch_service.stores.transitions import change_training, ended_attempt, s
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
+_SUBMIT_AGAIN = "Submit it again instead."
 _PRESUMED = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
 
 
@@ -53,9 +54,10 @@ class QueueVerbs(Verbs):
         for one attempt number, which must be the training's last one plus one."""
         return self.claim_trainings([(training_id, attempt)]) == [True]
 
-    def claim_trainings(self, claims: Sequence[tuple[str, Attempt]]) -> list[bool]:
-        """`claim_training` for many, each guarded by itself."""
-        return self._database.change_all([_claim(training_id, attempt) for training_id, attempt in claims])
+    def claim_trainings(self, claims: Sequence[tuple[str, Attempt]], announced: Container[str] = ()) -> list[bool]:
+        """`claim_training` for many, each guarded by itself. `announced`: ids of those whose end webhooks want to be
+        told."""
+        return self._database.change_all([_claim(id, attempt, id in announced) for id, attempt in claims])
 
     def record_submissions(self, submissions: Sequence[tuple[str, int, str | None]], at: datetime) -> list[bool]:
         """Notes that the cluster has accepted the runs of these (training id, attempt, url)."""
@@ -121,7 +123,7 @@ class QueueVerbs(Verbs):
 
     def retry_training(self, training_id: str, at: datetime, to_its_end: bool = False) -> None:
         """Puts an ended training back to `new`, with fresh budgets; with `to_its_end` a trial pauses no more. Raises
-        NotFound; NotAllowed if it is completed, has not ended, or was tried too often."""
+        NotFound; NotAllowed if it is completed, has not ended, was imported, or was tried too often."""
         row = self._get_row(training_id)
         changes = {
             "cancel_requested_at": None,
@@ -130,13 +132,17 @@ class QueueVerbs(Verbs):
             "error": None,
             **({"trial.pause_at": None} if to_its_end else {}),
         }
-        remedy = "Only failed, canceled, pruned, paused and diverged trainings can; submit it again instead."
+        if row.imported_from is not None:
+            remedy = "Nothing here can run it: submit a config or script of your own."
+            raise NotAllowed("training", training_id, f"imported from {row.imported_from.system}", "retried", remedy)
         if row.attempt >= MAX_ATTEMPTS:
-            raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", remedy)
+            raise NotAllowed("training", training_id, f"at its {row.attempt}th attempt", "retried", _SUBMIT_AGAIN)
         expect = {"attempt": (row.attempt,)}
         change = change_training(training_id, RETRYABLE, TrainingStatus.NEW, at, expect, changes)
         if self._database.change(change) is None:
-            raise NotAllowed("training", training_id, self._get_row(training_id).status, "retried", remedy)
+            status = self._get_row(training_id).status
+            remedy = "It has not ended." if status in OPEN else _SUBMIT_AGAIN
+            raise NotAllowed("training", training_id, status, "retried", remedy)
 
     def set_priority(self, training_id: str, priority: int) -> None:
         """Changes the place in the queue. Raises NotFound; NotAllowed if the training has ended."""
@@ -153,11 +159,13 @@ class QueueVerbs(Verbs):
         if not self._database.remove("trainings", training_id, {"status": stored_statuses([row.status])}):
             raise NotAllowed("training", training_id, "being changed", "deleted", "Try again.")
 
-    def quarantine_training(self, training_id: object, at: datetime, reason: str) -> bool:
-        """Fails a training whose document cannot be read, so that it neither blocks the queue nor disappears."""
+    def quarantine_training(self, training_id: object, at: datetime, reason: str, announced: bool = False) -> bool:
+        """Fails a training whose document cannot be read, so that it neither blocks the queue nor disappears.
+        `announced`: whether webhooks want to be told."""
         self._database.mend("trainings", training_id)
         error = {"type": "BrokenDocument", "message": reason, "log_tail": []}
         changes = {"status_times": {TrainingStatus.FAILED.value: at}, "error": error}  # the times may be what is broken
+        changes |= {"announce_end": True} if announced else {}
         change = change_training(training_id, OPEN, TrainingStatus.FAILED, at, {}, changes)
         return self._database.change(change) is not None
 
@@ -176,9 +184,10 @@ class QueueVerbs(Verbs):
         raise NotFound("training", training_id)
 
 
-def _claim(training_id: str, attempt: Attempt) -> Guarded:
+def _claim(training_id: str, attempt: Attempt, announced: bool) -> Guarded:
     number = attempt.number
     changes = {
+        **({"announce_end": True} if announced else {}),
         "attempt": number,
         "fence": number,
         "worker": None,

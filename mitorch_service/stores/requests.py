@@ -12,7 +12,9 @@ from mitorch_service.models.base import Document
 Model = TypeVar("Model", bound=Document)
 
 StoredDocument = dict[str, Any]  # plain values as the driver returns them, until a model has checked them
-Collection = Literal["trainings", "jobs", "datasets", "training_results", "rungs", "controllers"]
+Collection = Literal[
+    "trainings", "jobs", "datasets", "training_results", "rungs", "controllers", "notifications", "views"
+]
 ANY_ARRIVAL = (-(2**63), 2**63 - 1)  # a range of `arrival`, which leaves out what is no number
 
 
@@ -24,7 +26,7 @@ class Query:
     where: Mapping[str, object] = field(default_factory=dict)  # path -> value; a tuple means one of its values
     between: tuple[str, object, object] | None = None  # (path, low, high): low <= value < high
     order: tuple[tuple[str, Literal[1, -1]], ...] = ()
-    after: tuple[object, object] | None = None  # values of the order's two fields: continue behind that document
+    after: tuple[object, ...] | None = None  # values of the order's fields: continue behind that document
     limit: int | None = None
     without: tuple[str, ...] = ()  # top-level fields not to fetch
 

@@ -71,7 +71,7 @@ class RetentionVerbs(Verbs):
             except BrokenDocument as error:
                 page.broken.append(error)
                 continue
-            if _ended_before(row.status_times.get(row.status), before):
+            if _ended_before(_kept_since(row), before):
                 page.items.append(Ended(row, document))
         return page
 
@@ -133,7 +133,7 @@ class RetentionVerbs(Verbs):
         its curve. What is there already is left as it is."""
         for _, results in documents:
             self._database.insert("training_results", results)
-        self._database.insert(_COLLECTIONS[kind], (document for document, _ in documents))
+        self._database.insert(_COLLECTIONS[kind], (_with_end(document) for document, _ in documents))
 
     def _all(self, where: Mapping[str, object], after: Place, without: tuple[str, ...]) -> Iterator[StoredDocument]:
         while True:
@@ -143,6 +143,15 @@ class RetentionVerbs(Verbs):
             if len(documents) < _READ_AT_ONCE:
                 return
             after = (documents[-1]["arrival"], documents[-1]["_id"])
+
+
+def _with_end(document: StoredDocument) -> StoredDocument:
+    """The document with the time of its end, which one that was archived earlier lacks."""
+    times = document.get("status_times")
+    if "ended_at" in document or document.get("status") not in ENDED or not isinstance(times, dict):
+        return document
+    ended = times.get(document["status"])
+    return document if ended is None else {**document, "ended_at": ended}
 
 
 def named_bases(config: object) -> set[str]:
@@ -167,6 +176,11 @@ def _next(documents: Sequence[StoredDocument], limit: int, before: datetime) -> 
         return None
     arrival, id = documents[-1]["arrival"], documents[-1]["_id"]
     return (arrival, id) if isinstance(arrival, int) and arrival < before.timestamp() * 1e6 else None
+
+
+def _kept_since(row: TrainingRow) -> datetime | None:
+    """When it ended; of an imported one when it came: an import of old runs is not for the next prune."""
+    return row.status_times.get(row.status) if row.imported_from is None else row.imported_from.imported_at
 
 
 def _ended_before(ended: datetime | None, before: datetime) -> bool:

@@ -72,12 +72,7 @@ class RunVerbs(Verbs):
         """Stores an epoch's result (a repeat overwrites it) and shows it as the training's progress. Returns whether
         the run was asked to stop. Raises StaleAttempt."""
         progress = _progress(result, max_epochs)
-        document = {
-            "_id": _result_id(training_id, result.epoch),
-            "training_id": training_id,
-            "attempt": attempt,
-            **result.to_document(),
-        }
+        document = result_document(training_id, attempt, result)
         change = _sign_of_life(training_id, attempt, None, {}, {"progress": progress.to_document()})
         after = self._database.change_then_put(change, "training_results", document, fence="attempt")
         if after is None:
@@ -183,6 +178,12 @@ def _progress(result: EpochResult, max_epochs: int) -> Progress:
 def _results(training_id: str, first: str | None = None) -> Query:
     low = f"{training_id}:" if first is None else first
     return Query("training_results", between=("_id", low, f"{training_id};"), order=(("_id", 1),))
+
+
+def result_document(training_id: str, attempt: int, result: EpochResult) -> StoredDocument:
+    """Returns the record of an epoch as it is stored."""
+    id = _result_id(training_id, result.epoch)
+    return {"_id": id, "training_id": training_id, "attempt": attempt, **result.to_document()}
 
 
 def _result_id(training_id: str, epoch: int) -> str:

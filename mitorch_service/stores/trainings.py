@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
+from mitorch_service.models.base import Document, UtcTime
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.models.training import Training, TrainingRow
+from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Listing, Query
 
@@ -18,6 +22,7 @@ _COLLECTIONS: tuple[tuple[Kind, Literal["trainings", "jobs"]], ...] = (("trainin
 _SHOWN_CANDIDATES = 5
 _MOST_COUNTED = 10_000  # documents that are looked at to count them by status
 _PAGE = 1000
+_NOT_OF_A_FAILURE = ("config", "attempts", "trial", "tags", "artifacts", "evaluation", "progress", "resources")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,23 @@ class TrainingFilter:
             "name": self.name,
         }
         return {path: value for path, value in fields.items() if value is not None}
+
+
+class Failure(Document):
+    """The part of a training that says how it failed."""
+
+    stored_as: ClassVar[str] = "training"
+
+    id: str
+    status: TrainingStatus
+    arrival: int
+    created_at: UtcTime
+    status_times: dict[str, UtcTime] = Field(default_factory=dict)
+    error: TrainingErrorInfo | None = None
+
+    def ended_at(self) -> datetime:
+        """Returns when it failed."""
+        return self.status_times.get(self.status, self.created_at)
 
 
 @dataclass(frozen=True)
@@ -98,6 +120,12 @@ class TrainingVerbs(Verbs):
             without=without,
         )
         return self._database.read(TrainingRow, query)
+
+    def list_failures(self, status: TrainingStatus, limit: int) -> Listing[Failure]:
+        """Returns the newest trainings of a status with their errors, by the index on status and arrival."""
+        order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
+        query = Query("trainings", {"status": status}, order=order, limit=limit, without=_NOT_OF_A_FAILURE)
+        return self._database.read(Failure, query)
 
     def iterate_trainings(self, filter: TrainingFilter, limit: int) -> Iterator[TrainingRow | BrokenDocument]:
         """Yields at most `limit` with their attempts, newest first, unreadable ones among them; holds a page at a

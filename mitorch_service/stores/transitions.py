@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeVar
 
 from mitorch_service.models.status import (
+    ENDED,
     JOB_TRANSITIONS,
     SCRIPT_TRIAL_TRANSITIONS,
     TRANSITIONS,
@@ -57,6 +58,7 @@ def change_training(
     """
     before = tuple(before)
     _check(TRANSITIONS, before, after)
+    changes = {**_end(before, after, at), **changes}
     return _change("trainings", training_id, stored_statuses(before), after, at, expect, changes)
 
 
@@ -81,6 +83,7 @@ def end_script_trial(
     SCRIPT_TRIAL_TRANSITIONS."""
     before = (TrainingStatus.CANCELED,)
     _check(SCRIPT_TRIAL_TRANSITIONS, before, after)
+    changes = {**_end(before, after, at), **changes}
     return _change("trainings", training_id, before, after, at, expect, changes)
 
 
@@ -103,6 +106,13 @@ def _check(table: Mapping[Status, frozenset[Status]], before: tuple[Status, ...]
     impossible = [status.value for status in before if after not in table.get(status, ())]
     if impossible or not before:
         raise ValueError(f"no transition leads from {' or '.join(impossible) or 'nothing'} to {after.value}")
+
+
+def _end(before: Iterable[TrainingStatus], after: TrainingStatus, at: datetime | None) -> dict[str, object]:
+    """The time by which an index orders what has ended."""
+    if after in ENDED:
+        return {} if at is None else {"ended_at": at}
+    return {"ended_at": None} if any(status in ENDED for status in before) else {}
 
 
 def _change(

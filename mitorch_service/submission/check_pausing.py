@@ -13,6 +13,7 @@ from mitorch_service.models.training import DEFAULT_MAX_EPOCHS
 from mitorch_service.search.samplers.pbt import VARIABLE, may_vary, population_steps
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space
+from mitorch_service.wording.counted import counted
 
 
 def pausing_problems(search: SearchConfig, config: Mapping[str, Any], space: Space) -> Iterator[Problem]:
@@ -49,7 +50,7 @@ def _population_problems(search: SearchConfig, config: Mapping[str, Any], space:
         message = f'with "pbt" is the size of the population: from 2 to {MAX_MEMBERS} (it is {search.max_trials})'
         yield Problem("search.max_trials", message)
     elif size(space) < search.max_trials:
-        message = f"the space has {int(size(space))} points, too few for {search.max_trials} members"
+        message = f"the space has {counted(int(size(space)), 'point')}, too few for {search.max_trials} members"
         yield Problem("search.max_trials", message)
     yield from _step_problems(search, config)
     for name in dict.fromkeys(parameter.name for parameter in space.parameters if not may_vary(parameter.name)):

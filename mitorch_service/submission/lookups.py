@@ -73,6 +73,9 @@ def _check_base(store: Store, base: str) -> Problem | None:
         return Problem("base", str(error))
     if training.status != TrainingStatus.COMPLETED:
         return Problem("base", f"the training {base} is {training.status}; only a completed one has weights")
+    if training.imported_from is not None:
+        came = training.imported_from.system
+        return Problem("base", f"the training {base} was imported from {came}: its weights are not here")
     return None
 
 

@@ -49,6 +49,8 @@ def with_code(config: dict[str, JsonValue], keeper: object) -> tuple[dict[str, J
         return config, [Problem("script.source", "cannot be stored from here: submit the script with misubmit")]
     try:
         code = keeper.keep(source)
-    except (ValueError, OSError) as error:
-        return config, [Problem("script.source", getattr(error, "strerror", None) or str(error))]
+    except ValueError as error:
+        return config, [Problem("script.source", str(error))]
+    except OSError as error:
+        return config, [Problem("script.source", f"{source} cannot be read: {error.strerror or error}")]
     return {**config, "script": {**script, "code": code.model_dump(mode="json")}}, []

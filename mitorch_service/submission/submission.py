@@ -37,7 +37,7 @@ from mitorch_service.submission.script_code import ConfigCheck, with_code
 from mitorch_service.submission.script_files import file_problems
 
 _NO_TRAINING = (
-    "holds expressions, which belong to a search: write "
+    "search-space expressions are for a search only: write "
     '{"job_type": "search", "config": {this file}, "search": {"max_trials": 20}}'
 )
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mitorch_service.errors import Problem
 
-_LONGEST = 200_000  # characters of a text whose lines are looked for: a second
+_LONGEST = 50_000  # characters of a text whose lines are looked for: half a second
 _PLACE = re.compile(r"line (\d+), column (\d+)")
 _STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,14 +18,27 @@ from mitorch_service.viewer.api import (
     curves,
     documents,
     searches,
+    service,
     shares,
     submissions,
     training_events,
     training_files,
 )
+from mitorch_service.viewer.api.document import document_of
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import compare, datasets, job, jobs, queue, sign_in, training
+from mitorch_service.viewer.pages import (
+    compare,
+    datasets,
+    find,
+    job,
+    jobs,
+    queue,
+    sign_in,
+    status,
+    submit,
+    training,
+)
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -31,7 +46,14 @@ _DESCRIPTION = "What the commands of MiTorch service read and order. Send the to
 
 def create_app(context: Context, policy: Policy) -> FastAPI:
     """Builds the application. Nothing is read before the first request."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        context.close()
+
     app = FastAPI(
+        lifespan=lifespan,
         title="MiTorch service",
         description=_DESCRIPTION,
         version=version("mitorch-service"),
@@ -41,30 +63,22 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    for router in (
-        queue.router,
-        sign_in.router,
-        compare.router,
-        training.router,
-        jobs.router,
-        job.router,
-        datasets.router,
-        training_files.router,
-        training_events.router,
-    ):
-        app.include_router(router)
+    pages = (queue, sign_in, compare, training, jobs, job, datasets, status, find, submit)
+    for page in pages:
+        app.include_router(page.router)
+    # Paths with a fixed word come before those with an id in its place.
+    for topic in (training_files, training_events, curves, searches, service, actions, submissions, shares):
+        app.include_router(topic.router)
     for router in (
         documents.trainings,
         documents.jobs,
         documents.datasets,
-        searches.router,
-        actions.router,
-        submissions.router,
+        changes.change_routes("training"),
+        changes.change_routes("job"),
     ):
         app.include_router(router)
-    for router in (curves.router, shares.router, *map(changes.change_routes, ("training", "job"))):
-        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.openapi = document_of(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     answer_errors(app)
     app.add_middleware(Gate, policy=policy, now=context.clock, sign_in=sign_in.ask)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)

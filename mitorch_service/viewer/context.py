@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Request
 
@@ -17,12 +17,13 @@ from mitorch_service.backends.base import Backend
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 
+Made = TypeVar("Made")
 QUERY_SECONDS = 2.0  # of the database for one request
 
 
 @dataclass
 class Context:
-    """What a request works with. A store of SQLite has one connection: each thread gets its own, so that a long query
+    """The means of a request. A store of SQLite has one connection: each thread gets its own, so that a long query
     holds up nobody else."""
 
     settings: Settings
@@ -34,39 +35,31 @@ class Context:
     file: Path | None = None  # of SQLite; None: one store serves all threads, as MongoDB's client does
     _local: threading.local = field(default_factory=threading.local)
     _shared: Store | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _opened: dict[str, object] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _made: dict[str, object] = field(default_factory=dict)
 
     @property
     def backends(self) -> Mapping[str, Backend]:
         """The backends of all clusters, opened once; they may be called from several threads."""
-        with self._lock:
-            if "backends" not in self._opened:
-                self._opened["backends"] = self.open_backends()
-        return cast(Mapping[str, Backend], self._opened["backends"])
+        return self.once("backends", self.open_backends)
 
     @property
     def artifacts(self) -> ArtifactStore:
         """The artifact store, opened once. Raises MissingExtra, SettingsError."""
+        return self.once("artifacts", self.open_artifacts)
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """Makes something at its first use; later the same is returned."""
         with self._lock:
-            if "artifacts" not in self._opened:
-                self._opened["artifacts"] = self.open_artifacts()
-        return cast(ArtifactStore, self._opened["artifacts"])
-
-    @property
-    def store_to_add(self) -> Store:
-        """The store, which is created if there is none yet: for submissions. Raises StoreUnavailable, StoreError."""
-        if self.file is not None and not self.file.exists():
-            from mitorch_service.wiring import open_store
-
-            open_store(self.settings, create=True).close()
-        return self.store
+            if name not in self._made:
+                self._made[name] = make()
+            return cast(Made, self._made[name])
 
     @property
     def store(self) -> Store:
         """The store of this thread. Raises StoreUnavailable, StoreError."""
         if self.file is not None and not self.file.exists():
-            return self.open_store()  # an empty one, until the first submission creates the file
+            return self.open_store()  # one that the first submission creates
         if self.file is None:
             with self._lock:
                 self._shared = self._shared or self.open_store()
@@ -75,6 +68,25 @@ class Context:
         if store is None:
             store = self._local.store = self.open_store()
         return store
+
+    def close(self) -> None:
+        """Closes the store that all threads share; those of threads are closed with them."""
+        with self._lock:
+            if self._shared is not None:
+                self._shared.close()
+                self._shared = None
+
+    @contextmanager
+    def apart(self) -> Iterator[Store]:
+        """A store for a thread of the background, which ends soon: its connection is closed at the end."""
+        if self.file is None or not self.file.exists():
+            yield self.store
+            return
+        store = self.open_store()
+        try:
+            yield store
+        finally:
+            store.close()
 
     @contextmanager
     def reading(self, seconds: float = QUERY_SECONDS) -> Iterator[Store]:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from mitorch_service.errors import (
     AlreadyExists,
     AmbiguousId,
+    AmbiguousName,
     ArtifactError,
     InvalidInput,
     MiTorchError,
@@ -30,6 +31,7 @@ _CODES: tuple[tuple[type[MiTorchError], int], ...] = (
     (NotFound, 404),
     (ArtifactError, 404),
     (AmbiguousId, 400),
+    (AmbiguousName, 400),
     (InvalidInput, 400),
     (NotAllowed, 409),
     (AlreadyExists, 409),
@@ -60,7 +62,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _unknown(request: Request, error: Exception) -> Response:
-        _LOG.error("%s %r", request.method, request.scope["path"], exc_info=error)
+        _LOG.error("%s %r: %s", request.method, request.scope["path"], type(error).__name__)  # the server: all of it
         return _answer(request, 500, f"{type(error).__name__}: {error}\n{_BUG}")
 
 

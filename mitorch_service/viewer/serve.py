@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import signal
 import socket
 from dataclasses import dataclass
 
@@ -9,10 +12,42 @@ import uvicorn
 from fastapi import FastAPI
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.models.secrets import mask_secrets
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_END_SECONDS = 3  # for streams of events to end
+_END_SECONDS = 1  # for requests to end, and streams of events, which do not by themselves
 _MOST_CONNECTIONS = 1000
+
+
+class MaskingFormatter(logging.Formatter):
+    """Masks credentials in messages and tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_secrets(super().format(record))
+
+
+class EndFilter(logging.Filter):
+    """Leaves out that streams of events were cut off at the end of the server: they have no end of their own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+        return not cancelled and "timeout graceful shutdown exceeded" not in record.getMessage()
+
+
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"masked": {"()": MaskingFormatter, "fmt": "%(asctime)s %(levelname)s %(message)s"}},
+    "filters": {"end": {"()": EndFilter}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "masked",
+            "filters": ["end"],
+            "stream": "ext://sys.stderr",
+        }
+    },
+    "loggers": {name: {"handlers": ["stderr"], "level": "WARNING"} for name in ("uvicorn", "mitorch_service")},
+}
 
 
 @dataclass(frozen=True)
@@ -21,6 +56,11 @@ class Listening:
 
     socket: socket.socket
     url: str
+
+    @property
+    def port(self) -> int:
+        """The port's number."""
+        return int(self.socket.getsockname()[1])
 
 
 def listen(address: str, port: int | None, first: int) -> Listening:
@@ -40,13 +80,14 @@ def listen(address: str, port: int | None, first: int) -> Listening:
         server.listen(128)
         shown = f"[{address}]" if family == socket.AF_INET6 else address
         return Listening(server, f"http://{shown}:{server.getsockname()[1]}")
-    raise InvalidInput("--port", [Problem("", f"{problem}. Choose another with --port, or another --address.")])
+    raise InvalidInput("--port", [Problem(problem, "Choose another with --port, or another --address.")])
 
 
 def serve(app: FastAPI, listening: Listening) -> None:
-    """Serves until SIGINT or SIGTERM."""
+    """Serves until SIGINT or SIGTERM, then ends within three seconds, whatever is open."""
     config = uvicorn.Config(
         app,
+        log_config=_LOGGING,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -56,4 +97,10 @@ def serve(app: FastAPI, listening: Listening) -> None:
         ws="none",
         lifespan="on",
     )
-    uvicorn.Server(config).run(sockets=[listening.socket])
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises what has ended it again, at its end
+    try:
+        uvicorn.Server(config).run(sockets=[listening.socket])
+    except KeyboardInterrupt:
+        pass  # the usual way to end it
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -20,6 +20,8 @@ from mitorch_service.submission.submission import submit as add
 from mitorch_service.viewer.context import Context
 from mitorch_service.wiring import open_config_checks
 
+_MOST_YAML = 100_000  # characters: a second of one core, for which other requests wait
+
 
 @dataclass(frozen=True)
 class Written:
@@ -35,12 +37,15 @@ class Written:
 
     def source(self) -> str:
         """The name of the config in messages; its end tells the format."""
-        return f"config.{self.format}"
+        return "config" if self.format == "json" else "config.yaml"
 
 
 def build(context: Context, written: Written, options: Mapping[str, Any]) -> Training | Job:
     """Builds the document, which is not queued yet. `options`: dataset, name, tags, priority. Raises InvalidInput."""
     source = written.source()
+    if written.format == "yaml" and len(written.text) > _MOST_YAML:
+        problem = f"has {len(written.text):,} characters; YAML of more than {_MOST_YAML:,} takes the server too long"
+        raise InvalidInput(source, [Problem("", f"{problem}: write it as JSON, or submit it with misubmit")])
     data = parse_object(source, written.text.encode("utf-8", "surrogatepass"))
     dataset = options["dataset"]
     chosen = Options(
@@ -62,7 +67,7 @@ def build(context: Context, written: Written, options: Mapping[str, Any]) -> Tra
 
 def queue(context: Context, document: Training | Job) -> str:
     """Queues it; returns its id."""
-    return add(context.store_to_add, document)
+    return add(context.store, document)
 
 
 def _dataset(text: str) -> DatasetRef:

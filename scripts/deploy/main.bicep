@@ -32,6 +32,10 @@ param storageUrl string = ''
 @secure()
 param amlAuth string = ''
 
+@description('MITORCH_WEBHOOKS as JSON, with the addresses and secrets in it.')
+@secure()
+param webhookList string = ''
+
 @description('Object ids of the identities of compute clusters: they read and write artifacts.')
 param nodePrincipalIds array = []
 
@@ -139,6 +143,14 @@ resource amlAuthSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!emp
   }
 }
 
+resource webhooksSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!empty(webhookList)) {
+  parent: vault
+  name: 'mitorch-webhooks'
+  properties: {
+    value: webhookList
+  }
+}
+
 resource mayUseStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(storage.id, identity.id, roles.blobOwner)
   scope: storage
@@ -215,6 +227,9 @@ var otherArtifacts = [
 var principalSettings = [
   { name: 'MITORCH_AML_AUTH', value: '@Microsoft.KeyVault(VaultName=${vault.name};SecretName=mitorch-aml-auth)' }
 ]
+var webhookSettings = [
+  { name: 'MITORCH_WEBHOOKS', value: '@Microsoft.KeyVault(VaultName=${vault.name};SecretName=mitorch-webhooks)' }
+]
 
 resource app 'Microsoft.Web/sites@2024-04-01' = {
   name: '${name}-${unique}'
@@ -256,7 +271,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         plainSettings,
         secretSettings,
         empty(storageUrl) ? ownArtifacts : otherArtifacts,
-        empty(amlAuth) ? [] : principalSettings
+        empty(amlAuth) ? [] : principalSettings,
+        empty(webhookList) ? [] : webhookSettings
       )
     }
   }
@@ -266,6 +282,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     mayReadSecrets
     storageUrlSecret
     amlAuthSecret
+    webhooksSecret
   ]
 }
 

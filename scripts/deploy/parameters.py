@@ -17,6 +17,7 @@ from typing import Any
 
 from mitorch_service.errors import MiTorchError, SettingsError
 from mitorch_service.settings import AzureMLCluster, Settings, read_settings
+from mitorch_service.webhook_settings.webhook_list import webhooks_text
 
 _PRINCIPAL = "MITORCH_AML_AUTH"
 _SCHEDULE = re.compile(r"[\d*/,-]+( +[\d*/,A-Za-z-]+){5}")
@@ -70,6 +71,7 @@ def parameters(
         "databaseUri": settings.db_uri,
         "storageUrl": storage,
         "amlAuth": environ.get(_PRINCIPAL, "") if _PRINCIPAL in clusters else "",
+        "webhookList": webhooks_text(settings.webhooks),
         "nodePrincipalIds": list(node_identities),
     }
 
@@ -101,7 +103,7 @@ def _without_passwords(clusters: str) -> list[dict[str, Any]]:
     for number, cluster in enumerate(listed):
         if "auth" in cluster and cluster["auth"] != {"env": _PRINCIPAL}:
             remedy = f'Write {{"env": "{_PRINCIPAL}"}} and export that, or leave auth out for the app\'s own identity.'
-            raise SettingsError("--clusters", f"{number}.auth: would show a password, or is not passed on", remedy)
+            raise SettingsError("--clusters", f"[{number}].auth: would show a password, or is not passed on", remedy)
     return listed
 
 

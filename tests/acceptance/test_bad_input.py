@@ -173,7 +173,8 @@ def test_a_read_only_home_is_a_plain_error(bare_machine: Machine, tmp_path: Path
 
     with tmpfs(tmp_path / "readonly", "1m") as home:
         subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
-        for command in (["query"], ["control"], ["submit", "x.json"]):
+        script = bare_machine.write("script.json", {"script": {"command": ["true"]}})
+        for command in (["query"], ["control"], ["submit", script]):
             answer = bare_machine.run(*command, MITORCH_HOME=str(home / "mitorch"))
             assert answer.code in (1, 2)
             assert "MITORCH_HOME" in answer.err

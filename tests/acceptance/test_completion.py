@@ -33,6 +33,8 @@ def test_commands_options_ids_and_names(machine: Machine) -> None:
         assert completed(machine, f"mitorch {command} ") == [training]
     assert completed(machine, f"mitorch control cancel {training} {training[:3]}") == [training]
     assert completed(machine, "mitorch query --job ") == []
+    assert completed(machine, "mitorch import m") == ["mlflow"]
+    assert completed(machine, "mitorch import mlflow x --axis s") == ["step"]
     assert completed(machine, "mitorch query --dataset d") == ["digits:1"]
     assert completed(machine, "mitorch dataset show d") == ["digits:1"]
 
@@ -87,7 +89,7 @@ def test_versions_and_short_help(bare_machine: Machine) -> None:
         ("control submit", "'mitorch submit'"),
         ("dataset lst", "'list'"),
         ("dataset datastore lit", "'list'"),
-        ("query --limt 3", "'--limit'"),
+        ("query --columsn name", "'--columns'"),
     ],
 )
 def test_a_mistyped_command_names_the_nearest(bare_machine: Machine, words: str, meant: str) -> None:

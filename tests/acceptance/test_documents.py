@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,11 +17,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mitorch_service.cli.viewer import FIRST_PORT
 from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING
 from tests.documents import ROOT, block
 from tests.warm.command import with_warm_commands
+from tests.webhook_receiver import SECRET, receiving
 
 RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
@@ -87,6 +90,14 @@ def test_the_two_commands_are_run_by_ci() -> None:
     assert all(command in gate for command in RUN_BY_CI)
 
 
+def test_the_quickstart_ends_with_the_viewer_that_it_has_installed() -> None:
+    script = (ROOT / "scripts" / "quickstart").read_text()
+    extras = re.search(r"^scripts/venv (\S+)$", script, re.MULTILINE)
+    assert extras and "viewer" in extras[1].split(",")
+    last = script.splitlines()[-1]
+    assert ".venv/bin/miviewer" in last and f"http://127.0.0.1:{FIRST_PORT}/" in last
+
+
 def test_the_first_real_use(photographer: Machine) -> None:
     out = shell(photographer, block("README.md", "midataset register pictures.json"), photographer.folder)
     assert "ok    database: SQLite" in out
@@ -116,7 +127,8 @@ def test_a_folder_of_images(photographer: Machine) -> None:
     again = photographer.run("init", "photos", "-o", "training.yaml")
     assert (again.code, "exists already" in again.err) == (2, True)
     refused = photographer.run("train", "training.yaml", "photos", "--val-fraction", "1")
-    assert (refused.code, "'--val-fraction': 1.0 is not in the range 0<x<1" in refused.err) == (2, True)
+    problem = "'--val-fraction': must be more than 0 and less than 1 (it is 1.0)"
+    assert (refused.code, problem in refused.err) == (2, True)
 
 
 def test_the_tour(reader: Machine) -> None:
@@ -160,6 +172,22 @@ def test_many_at_once(reader: Machine) -> None:
     assert [row["status"] for row in rows] == ["new"] * 3
 
 
+def test_tables(reader: Machine) -> None:
+    reader.write("configs.jsonl", "".join(json.dumps({**TINY_TRAINING, "seed": n}) + "\n" for n in range(3)))
+    reader.ok("submit", "--many", "configs.jsonl", "--name", "cat")
+    out = shell(reader, block("docs/queries.md", "miquery --where"), reader.folder)
+    assert (reader.folder / "trainings.parquet").read_bytes().startswith(b"PAR1")
+    for shown in (
+        "none fits",
+        "digits:1",
+        "id,name,val_loss",
+        "view 'failures' saved",
+        "WHERE",
+        "view 'failures' removed",
+    ):
+        assert shown in out
+
+
 def test_a_search(shapes: Machine) -> None:
     shapes.ok("dataset", "register", "definitions.json")
     shapes.write("search.json", block("docs/search.md", '{"job_type": "search"'))
@@ -180,6 +208,20 @@ def test_a_program_of_ones_own(reader: Machine) -> None:
 
 def test_calls_of_a_program_by_hand(bare_machine: Machine) -> None:
     assert _python(bare_machine, block("docs/scripts.md", "import mitorch_service")) == ""
+
+
+def test_the_python_client(bare_machine: Machine) -> None:
+    report = "import mitorch_service as m; [m.report(epoch=e, train_loss=1 / e, val_loss=0.5 / e) for e in (1, 2)]"
+    bare_machine.write("training.json", {"script": {"command": [sys.executable, "-c", report]}})
+    controller = bare_machine.start("control", "run", "--every", "0.2")
+    try:
+        out = _python(bare_machine, block("docs/client.md", "from mitorch_service import Client"))
+    finally:
+        controller.send_signal(signal.SIGINT)
+        controller.communicate(timeout=30)
+    assert out.startswith("completed 2 {'val_loss': 0.25}\n[(1, 0.5), (2, 0.25)]\n")
+    assert re.search(r"^0 +first +0\.25$", out, re.MULTILINE)
+    assert bare_machine.query("first")["tags"] == ["team=vision"]
 
 
 def test_a_study_of_optuna(bare_machine: Machine) -> None:
@@ -229,3 +271,20 @@ def test_pruning(reader: Machine) -> None:
     shell(reader, block("docs/operations.md", "micontrol prune"), reader.folder)
     assert reader.run("query", training).code == 1
     assert training in gzip.decompress((reader.folder / "old.jsonl.gz").read_bytes()).decode()
+
+
+def test_webhooks(bare_machine: Machine) -> None:
+    verifier: dict[str, Any] = {}
+    exec(block("docs/notifications.md", "import base64"), verifier)
+    with receiving() as receiver:
+        commands = block("docs/notifications.md", "export MITORCH_WEBHOOK_SECRET")
+        commands = commands.replace("https://ops.example/hooks/mitorch", f"http://127.0.0.1:{receiver.port}/hooks")
+        out = shell(bare_machine, f"{commands}echo $MITORCH_WEBHOOK_SECRET")
+    answer, secret = out.splitlines()
+    assert answer == "json (json, 127.0.0.1): ok"
+    (one,) = receiver.received
+    assert one.json()["type"] == "test"
+    assert verifier["is_genuine"](one.headers, one.body, secret)
+    assert not verifier["is_genuine"](one.headers, one.body + b" ", secret)
+    assert not verifier["is_genuine"](one.headers, one.body, SECRET)
+    assert not verifier["is_genuine"]({**one.headers, "webhook-timestamp": "1"}, one.body, secret)

@@ -50,16 +50,28 @@ def test_showing_one_training_loads_no_heavy_package(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["submit", "query", "dataset", "control", "train", "test", "run", "doctor", "completion"]
+    "command", ["submit", "query", "dataset", "control", "train", "test", "run", "doctor", "completion", "import"]
 )
 def test_help_loads_little_beside_click(bare_machine: Machine, command: str) -> None:
     assert not _packages(bare_machine, [command, "--help"]) & (HEAVY | {"pydantic", "sqlite3", "psutil"})
 
 
+def test_the_python_client_loads_no_heavy_package(machine: Machine) -> None:
+    machine.ok("submit", "training.json")
+    code = "from mitorch_service import Client; c = Client(); c.get(c.query().ids()[0])"
+    assert not _imported(machine, ["-c", code]) & HEAVY
+    remote = "from mitorch_service import Client; Client('http://127.0.0.1:9', 'a-token-of-16-letters')"
+    assert not _imported(machine, ["-c", remote]) & (HEAVY | {"sqlite3"})
+
+
 def _packages(machine: Machine, arguments: list[str]) -> set[str]:
     """The top-level packages that a command has imported when it ends."""
+    return _imported(machine, ["-m", "mitorch_service.cli.main", *arguments])
+
+
+def _imported(machine: Machine, arguments: list[str]) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "mitorch_service.cli.main", *arguments],
+        [sys.executable, "-X", "importtime", *arguments],
         capture_output=True,
         text=True,
         env=machine.environment,

@@ -40,7 +40,20 @@ def test_before_the_first_submission_reading_shows_nothing_and_makes_no_home(
     bare_machine: Machine, command: tuple[str, ...]
 ) -> None:
     bare_machine.ok(*command)
-    assert not (bare_machine.home / "mitorch.db").exists()
+    assert not bare_machine.home.exists()
+
+
+def test_what_is_refused_makes_no_home(bare_machine: Machine) -> None:
+    """Neither text that is no JSON, nor a config that is wrong, nor a file that is no archive."""
+    for name, text, command in (
+        ("text.json", "{", ("submit",)),
+        ("config.json", '{"task_type": "classification", "model": "resnet18", "max_epoch": 3}', ("submit",)),
+        ("archive.gz", "none", ("control", "restore")),
+    ):
+        (bare_machine.folder / name).write_text(text)
+        answer = bare_machine.run(*command, name)
+        assert answer.code == 2, answer
+        assert not bare_machine.home.exists(), name
 
 
 def test_the_doctor_says_that_there_is_no_database_yet(bare_machine: Machine) -> None:

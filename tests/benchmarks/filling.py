@@ -90,7 +90,7 @@ def filled(kind: str, n: int, keep: str | None) -> Iterator[Database]:
 
 def fill(database: Database, n: int) -> None:
     """Adds the trainings, the finished ones first, in the order of their arrival."""
-    with closing(database.open()) as store, _indexes_last(database):
+    with closing(database.open()) as store, indexes_last(database):
         store.datasets.add_dataset(a_dataset())
         batch = _BATCH if database.kind == "sqlite" else _MONGO_BATCH
         for start in range(0, n, batch):
@@ -165,7 +165,7 @@ def _job(number: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _indexes_last(database: Database) -> Iterator[None]:
+def indexes_last(database: Database) -> Iterator[None]:
     """Building the indexes over what is there takes a fraction of the time that keeping them takes."""
     if database.kind == "mongo":
         yield

@@ -29,6 +29,8 @@ PAGES: dict[str, Callable[[Viewer], str]] = {
     "failed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.FAILED)}",
     "completed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.COMPLETED)}",
     "comparison": lambda viewer: f"/compare?ids={_several(viewer)}",
+    "status": lambda viewer: "/status",
+    "submit": lambda viewer: "/submit",
     "nothing to compare": lambda viewer: "/compare",
 }
 
@@ -36,7 +38,7 @@ PAGES: dict[str, Callable[[Viewer], str]] = {
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_can_be_used_by_all(page: Page, viewer: Viewer, axe_source: str, name: str) -> None:
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=theme)
         page.goto(viewer.url + PAGES[name](viewer))
         for width in (2560, 1280, 390):
             page.set_viewport_size({"width": width, "height": 900})

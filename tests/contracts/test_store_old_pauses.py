@@ -18,6 +18,7 @@ from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.trainings import TrainingFilter
 from tests.contracts.conftest import Database
 from tests.fakes import primitives
+from tests.older_files import forget_notifications, forget_times
 from tests.samples import NOW, a_result, a_trial, an_attempt, later
 
 JOB = new_id()
@@ -71,6 +72,8 @@ def _mark_as_of_an_earlier_version(database: Database) -> None:
             client[database.name]["counters"].update_many({}, {"$unset": {"version": 1}})
     else:
         with closing(sqlite3.connect(database.where)) as file:
+            forget_times(file)
+            forget_notifications(file)
             file.execute("PRAGMA user_version = 7")
 
 

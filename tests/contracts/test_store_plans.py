@@ -10,13 +10,14 @@ import pytest
 from mitorch_service.errors import NotFound
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Query
+from mitorch_service.stores.tables import IndexOrder, IndexRange
 from mitorch_service.stores.trainings import TrainingFilter
 from tests.fakes import primitives
-from tests.samples import NOW, a_dataset, a_job, a_training, a_trial
+from tests.samples import NOW, a_dataset, a_job, a_training, a_trial, later
 
 JOB = new_id()
 NEW = TrainingStatus.NEW
@@ -65,9 +66,11 @@ READS: dict[str, Callable[[Store], Any]] = {
     "id prefix": find_by_prefix,
     "counts": lambda store: store.trainings.count_trainings(),
     "counts of a job": lambda store: store.trainings.count_trainings(JOB),
+    "imported": lambda store: store.imports.imported([new_id(), new_id()]),
     "curve": lambda store: store.runs.curve(new_id()),
     "last record of a curve": lambda store: store.runs.last_result(new_id()),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
+    "later records of a curve": lambda store: list(store.runs.curve_records(new_id(), 17)),
     "last trial": lambda store: store.jobs.last_trial_number(JOB, 0),
     "best trials": lambda store: store.jobs.best_trials(JOB, "minimize", 5),
     "best trials, maximized": lambda store: store.jobs.best_trials(JOB, "maximize", 5),
@@ -99,6 +102,8 @@ READS: dict[str, Callable[[Store], Any]] = {
     "data sets": lambda store: store.datasets.list_datasets(),
     "how many are ahead": lambda store: store.queue.count_ahead(a_training(priority=1, arrival=AFTER[0])),
     "costs": lambda store: next(store.costs.account_pages(AFTER[0])),
+    "failures": lambda store: store.trainings.list_failures(TrainingStatus.FAILED, 10),
+    "how many since": lambda store: store.costs.count_since(AFTER[0]),
     "costs of a job": lambda store: list(store.costs.account_pages(0, JOB)),
     "what ended": lambda store: store.retention.ended_page(TrainingStatus.FAILED, NOW, 10),
     "what ended, later page": lambda store: store.retention.ended_page(TrainingStatus.FAILED, NOW, 10, AFTER),
@@ -106,13 +111,53 @@ READS: dict[str, Callable[[Store], Any]] = {
     "trials of a job": lambda store: store.retention.count_trials(JOB),
     "jobs that ended": lambda store: list(store.retention.ended_jobs(NOW)),
     "the last pass of a controller": lambda store: store.controllers.last_pass(),
+    "marked trainings that ended": lambda store: store.notifications.ended_trainings(10),
+    "marked jobs that ended": lambda store: store.notifications.ended_jobs(10),
+    "notifications that wait": lambda store: store.notifications.waiting("ops", NOW, 10),
+    "notifications of a webhook": lambda store: store.notifications.count("ops"),
+    "states of webhooks": lambda store: store.notifications.webhook_states(["ops", "json"]),
+    "conditions": lambda store: store.notifications.conditions(["condition:cluster.leak:gpu"]),
     "a document by the id that people write": find_damaged,
     "studies": lambda store: list(store.studies.study_jobs()),
     "one study": lambda store: store.studies.study_job("00000000-0000"),
     "some trials of a study": lambda store: list(store.studies.study_trials_among([new_id(), new_id()])),
     "trials of a study": lambda store: list(store.studies.study_trials(JOB)),
     "trials of a study, later page": lambda store: list(store.studies.study_trials(JOB, AFTER)),
+    "views": lambda store: store.views.list_views(),
 }
+PLACES: dict[IndexOrder, tuple[object, ...]] = {
+    IndexOrder.ARRIVAL: AFTER,
+    IndexOrder.PRIORITY: (100, *AFTER),
+    IndexOrder.NAME: ("name 500", *AFTER),
+    IndexOrder.VALUE: (0.5, AFTER[1]),
+    IndexOrder.CREATED: (NOW, *AFTER),
+    IndexOrder.ENDED: (NOW, *AFTER),
+    IndexOrder.ID: (AFTER[1],),
+}
+RANGES = {
+    "all": IndexRange(),
+    "of a status": IndexRange(path="status", value="failed"),
+    "of a job": IndexRange(path="job_id", value=JOB),
+    "of a data set": IndexRange(path="dataset.name", value="digits"),
+    "of a tag": IndexRange(path="tags", value="team=7"),
+    "of a name": IndexRange(path="name", value="name 7"),
+    "by priority": IndexRange(IndexOrder.PRIORITY, "status", "new"),
+    "by name": IndexRange(IndexOrder.NAME),
+    "by value": IndexRange(IndexOrder.VALUE, "job_id", JOB),
+    "by creation": IndexRange(IndexOrder.CREATED, low=NOW, high=later(1)),
+    "by end": IndexRange(IndexOrder.ENDED, low=NOW),
+    "by id": IndexRange(IndexOrder.ID, low="0000", high="0000g"),
+}
+
+
+def _read_range(range: IndexRange, descending: bool, after: tuple[object, ...] | None) -> Callable[[Store], Any]:
+    return lambda store: store.tables.rows(range, descending, 10, after)
+
+
+for _name, _range in RANGES.items():
+    for _descending in (False, True):
+        for _page, _after in (("first page", None), ("later page", PLACES[_range.order])):
+            READS[f"table, {_name}, {_page}, {_descending}"] = _read_range(_range, _descending, _after)
 
 
 def test_every_read_of_many_trainings_uses_an_index_and_sorts_nothing(store: Store, asked: list[Query]) -> None:
@@ -140,7 +185,9 @@ def fill(store: Store) -> None:
             dataset = DatasetRef(name="digits" if number % 10 == 0 else f"set {number % 10}", version=1)
             name = f"name {number % 1000}" if number % 3 else None
             document = a_training(tags=[f"team={number % 100}"], dataset=dataset, name=name).to_document()
-            documents.append({**document, "status": statuses[number % len(statuses)].value})
+            status = statuses[number % len(statuses)]
+            ended = {"ended_at": later(number)} if status in ENDED else {}
+            documents.append({**document, "status": status.value, **ended})
         primitives(store).insert("trainings", documents)
     for version in range(30):
         store.datasets.add_dataset(a_dataset(version=version))

@@ -7,13 +7,15 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pymongo
 import pytest
 
+from mitorch_service.models.notification import Event, event_id
 from mitorch_service.settings import read_settings
+from mitorch_service.webhook_settings.webhook import EventKind
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING, write_small_digits
@@ -21,8 +23,9 @@ from tests.azureml_emulator.client import COMPUTE, PASSWORD, PRINCIPAL, TENANT, 
 from tests.azureml_worker import CONNECTION
 from tests.functions_host import client
 from tests.functions_host.client import Host, Line
-from tests.samples import an_attempt
+from tests.samples import an_attempt, later
 from tests.warm.command import warm_runs
+from tests.webhook_receiver import receiving
 
 EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 0 1 1 *"  # until next year
@@ -196,6 +199,21 @@ def test_a_pass_stops_itself_before_the_hosts_limit_and_the_next_goes_on(
     submitted = [r["path"] for r in azure.traffic() if r["operation"] == "submit" and r["status"] == 200]
     assert [sum(name in path for path in submitted) for name in names] == [1] * 8
     assert names <= {run["runId"] for run in azure.runs()}
+
+
+def test_the_app_sends_what_waits_for_its_webhooks(machine: Machine, hosts: ExitStack) -> None:
+    at = later(0)
+    event = Event(id=event_id(at, "a"), kind=EventKind.JOB_FAILED, at=at, subject="job 1", text="failed")
+    store = open_store(read_settings(machine.environment | {"MITORCH_HOME": str(machine.home)}), create=True)
+    store.prepare()
+    store.notifications.record_events([(event, ["slack"])], datetime.now(UTC))
+    store.close()
+    with receiving() as receiver:
+        hooks = json.dumps([{"kind": "slack", "url": f"http://127.0.0.1:{receiver.port}/a-secret-path-of-slack"}])
+        host = start(hosts, machine, MITORCH_WEBHOOKS=hooks)
+        host.wait_for_pass()
+    assert [one.json()["text"] for one in receiver.received] == ["job 1 failed"]
+    assert "a-secret-path-of-slack" not in host.printed()
 
 
 def test_health_asks_for_a_key(machine: Machine, hosts: ExitStack) -> None:

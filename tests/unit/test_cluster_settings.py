@@ -101,29 +101,29 @@ def test_a_password_is_in_no_text_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"workspace": ""}, "0.workspace: must not be empty (it is '')"),
-        ({"sdk": "v3"}, "0.sdk: must be 'v1' or 'v2' (it is 'v3')"),
-        ({"price": -0.5}, "0.price: must be 0 or more (it is -0.5)"),
-        ({"price": True}, "0.price: must be a number (it is True)"),
-        ({"gpus": -1}, "0.gpus: "),
-        ({"memory": 0}, "0.memory: "),
-        ({"data": "photos"}, "0.data: "),
-        ({"slots": 2}, "0.slots: unknown key; known: auth, compute, create, data, "),
-        ({"create": {"vm_size": "x"}}, "0.create.max_nodes: is required"),
-        ({"create": {"vm_size": "x", "max_nodes": 1, "nodes": 1}}, "0.create.nodes: unknown key; known: idle_seconds"),
+        ({"workspace": ""}, "[0].workspace: must not be empty (it is '')"),
+        ({"sdk": "v3"}, "[0].sdk: must be 'v1' or 'v2' (it is 'v3')"),
+        ({"price": -0.5}, "[0].price: must be 0 or more (it is -0.5)"),
+        ({"price": True}, "[0].price: must be a number (it is True)"),
+        ({"gpus": -1}, "[0].gpus: "),
+        ({"memory": 0}, "[0].memory: "),
+        ({"data": "photos"}, "[0].data: "),
+        ({"slots": 2}, "[0].slots: unknown key; known: auth, compute, create, data, "),
+        ({"create": {"vm_size": "x"}}, "[0].create.max_nodes: is required"),
+        ({"create": {"vm_size": "x", "max_nodes": 1, "nodes": 1}}, "[0].create.nodes: unknown key; known: idle_s"),
         ({"create": {"vm_size": "x", "max_nodes": 2, "min_nodes": 3}}, "min_nodes (3) is more than max_nodes (2)"),
-        ({"auth": SECRET}, "0.auth: must be TENANT:SERVICE PRINCIPAL ID:PASSWORD or USER:PASSWORD"),
-        ({"auth": f":x:{SECRET}"}, "0.auth: must be TENANT"),
-        ({"auth": "user:"}, "0.auth: must be TENANT"),
-        ({"auth": [SECRET]}, "0.auth: "),
-        ({"auth": {"env": "MY_AUTH"}}, "0.auth: the variable MY_AUTH is not set. Set MY_AUTH, or leave auth out"),
-        ({"auth": {"password": SECRET}}, "0.auth: must name one variable"),
-        ({"auht": SECRET}, "0.auht: unknown key"),
+        ({"auth": SECRET}, "[0].auth: must be TENANT:SERVICE PRINCIPAL ID:PASSWORD or USER:PASSWORD"),
+        ({"auth": f":x:{SECRET}"}, "[0].auth: must be TENANT"),
+        ({"auth": "user:"}, "[0].auth: must be TENANT"),
+        ({"auth": [SECRET]}, "[0].auth: "),
+        ({"auth": {"env": "MY_AUTH"}}, "[0].auth: the variable MY_AUTH is not set. Set MY_AUTH, or leave auth out"),
+        ({"auth": {"password": SECRET}}, "[0].auth: must name one variable"),
+        ({"auht": SECRET}, "[0].auht: unknown key"),
     ],
 )
 def test_each_mistake_is_told_with_its_field(fields: dict[str, Any], said: str) -> None:
     text = problem({**AZURE, **fields})
-    assert text.startswith("MITORCH_CLUSTERS: 0.")
+    assert text.startswith("MITORCH_CLUSTERS: [0].")
     assert said in text
     assert "Write " in text or "Set " in text  # the remedy
 
@@ -139,7 +139,7 @@ def test_what_is_missing_is_named(field: str) -> None:
     entry = {**AZURE, "auth": f"me:{SECRET}"}
     del entry[field]
     text = problem(entry)
-    assert f"0.{field}: is required" in text
+    assert f"[0].{field}: is required" in text
     assert '"kind": "azureml"' in text  # an example of the right kind
 
 

@@ -160,11 +160,11 @@ def test_clusters_are_given_as_json_or_in_a_file(tmp_path: Path) -> None:
         ("{}", "must be a list"),
         ("[]", "one cluster or more"),
         ('[{"name": "a"}, {"name": "a"}]', "each with its own name"),
-        ('[{"name": "a b"}]', "0.name: "),
-        ('[{"name": "a", "slot": 1}]', "0.slot: "),
-        ('[{"name": "a", "slots": -1}]', "0.slots: "),
-        ('[{"name": "a", "slots": true}]', "0.slots: "),
-        ('[{"name": "a", "kind": "slurm"}]', "0.kind: "),
+        ('[{"name": "a b"}]', "[0].name: "),
+        ('[{"name": "a", "slot": 1}]', "[0].slot: "),
+        ('[{"name": "a", "slots": -1}]', "[0].slots: "),
+        ('[{"name": "a", "slots": true}]', "[0].slots: "),
+        ('[{"name": "a", "kind": "slurm"}]', "[0].kind: "),
         ("no/such/file.json", "cannot read no/such/file.json"),
     ],
 )
@@ -226,6 +226,8 @@ def test_a_file_for_tls_is_looked_for_and_named_for_good(
     uri = f"mongodb://h/?tls=true&{option}=my%20ca.pem&w=1"
     with pytest.raises(SettingsError, match=rf"MITORCH_DB_URI: {option}: there is no file .*my ca\.pem"):
         read_settings({"MITORCH_DB_URI": uri})
+    with pytest.raises(SettingsError, match=rf"MITORCH_DB_URI: {option}: ~nobody_ is no home folder of this machine"):
+        read_settings({"MITORCH_DB_URI": f"mongodb://h/?tls=true&{option}=~nobody_/ca.pem"})
     (tmp_path / "my ca.pem").write_text("")
     settings = read_settings({"MITORCH_DB_URI": uri})
     assert settings.db_uri == f"mongodb://h/?tls=true&{option}={quote(str(tmp_path))}/my%20ca.pem&w=1"

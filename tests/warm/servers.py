@@ -29,9 +29,17 @@ _END_SECONDS = 20.0
 _ROOMS = ("models", "stores", "search", "controller", "insights", "operations", "submission")
 _COMMANDS = (
     *("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "cli.doctor"),
-    *("cli.submit_many", "cli.submit_obdb", "cli.submit_one", "cli.control_prune", "cli.control_run"),
+    *(
+        "cli.submit_many",
+        "cli.submit_obdb",
+        "cli.submit_one",
+        "cli.query_table",
+        "cli.control_prune",
+        "cli.control_run",
+    ),
     *("backends.local.backend", "artifacts.folder", "artifacts.dataset_files", "artifacts.datastore_urls"),
     *("training.data.splits", "training.loop.config_check"),
+    *("cli.viewer", "viewer.app", "viewer.serve"),
 )
 _TORCH = (
     "mitorch_service.cli.run_process",

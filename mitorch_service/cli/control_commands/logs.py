@@ -31,7 +31,10 @@ def logs(id: str, attempt: int | None, tail: int | None, raw: bool, follow: bool
     settings = read_settings()
     store, backends = open_store(settings), open_backends(settings)
     if not follow:
-        show_log(read_log(store, backends, id, attempt, tail), raw)
+        text = read_log(store, backends, id, attempt, tail)
+        show_log(text, raw)
+        if not text and tail != 0:
+            click.echo("The log is empty, or was removed with the folder of the run.", err=True)
         return
     for text in follow_log(store, backends, id, attempt, tail, lambda: time.sleep(_SECONDS)):
         show_log(text, raw)

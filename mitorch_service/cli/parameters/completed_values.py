@@ -1,4 +1,5 @@
-"""Values that a shell completes: ids of trainings and jobs, names of data sets. An error completes nothing."""
+"""Values that a shell completes: ids of trainings and jobs, names of data sets, fields and views. An error completes
+nothing."""
 
 from __future__ import annotations
 
@@ -33,6 +34,38 @@ def complete_datasets(context: click.Context, parameter: click.Parameter, incomp
         return ((ref, "data set") for ref in refs if ref.startswith(incomplete))
 
     return _complete(named)
+
+
+def complete_fields(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The fields of trainings whose names contain what is written, behind a minus, too."""
+    return _complete(lambda store: _fields(store, "-" * incomplete.startswith("-"), incomplete.removeprefix("-")))
+
+
+def complete_columns(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The same for the last name of a list."""
+    before, comma, last = incomplete.rpartition(",")
+    return _complete(lambda store: _fields(store, before + comma, last))
+
+
+def complete_where(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The same for the last word of a filter, as long as it has no colon."""
+    before, blank, last = incomplete.rpartition(" ")
+    before += blank + "-" * last.startswith("-")
+    return _complete(lambda store: _fields(store, before, last.removeprefix("-"), ":") if ":" not in last else ())
+
+
+def complete_views(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The saved views whose names begin so."""
+    return _complete(
+        lambda store: ((v.id, v.query) for v in store.views.list_views().items if v.id.startswith(incomplete))
+    )
+
+
+def _fields(store: Store, before: str, part: str, behind: str = "") -> Iterator[tuple[str, str]]:
+    from mitorch_service.insights.tables.known_columns import known_columns
+
+    found = [one.name for one in known_columns(store, part=part, limit=_SHOWN).columns]
+    return ((f"{before}{name}{behind}", "field") for name in found)
 
 
 def _complete(find: Callable[[Store], Iterable[tuple[str, str]]]) -> list[CompletionItem]:

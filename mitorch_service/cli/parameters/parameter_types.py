@@ -18,6 +18,15 @@ class WholeNumber(click.IntRange):
 
     name = "whole number"
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"must be a whole number (it is {value!r})", param, ctx)
+        if problem := _range_problem(self, number):
+            self.fail(problem, param, ctx)
+        return number
+
 
 class Number(click.FloatRange):
     """A finite number, of a range."""
@@ -25,10 +34,27 @@ class Number(click.FloatRange):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"must be a number (it is {value!r})", param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
+            self.fail(f"must be a finite number (it is {value!r})", param, ctx)
+        if problem := _range_problem(self, number):
+            self.fail(problem, param, ctx)
         return number
+
+
+def _range_problem(range: click.IntRange | click.FloatRange, number: float) -> str | None:
+    """The limits, in the words in which those of configs are told; None for a number within them."""
+    least, most = range.min, range.max
+    if (least is None or number > least or (number == least and not range.min_open)) and (
+        most is None or number < most or (number == most and not range.max_open)
+    ):
+        return None
+    limits = [] if least is None else [f"more than {least:.10g}" if range.min_open else f"{least:.10g} or more"]
+    limits += [] if most is None else [f"less than {most:.10g}" if range.max_open else f"{most:.10g} or less"]
+    return f"must be {' and '.join(limits)} (it is {number})"
 
 
 class Word(click.Choice[str]):

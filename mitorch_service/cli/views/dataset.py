@@ -5,6 +5,7 @@ from __future__ import annotations
 from mitorch_service.cli.views.pages.output import show_page
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.models.dataset import Dataset
+from mitorch_service.wording.counted import counted
 
 
 def show_dataset(dataset: Dataset) -> None:
@@ -22,7 +23,8 @@ def _fields(dataset: Dataset) -> list[tuple[str, object]]:
     for name, split in dataset.splits().items():
         fields += [(name, split.path), (f"{name} files", split.support_files)]
         if (contents := dataset.contents.get(name)) is not None:
-            fields.append((f"{name} images", f"{contents.images:,}, {contents.kind}, {contents.classes:,} classes"))
+            classes = counted(contents.classes, "class", "classes")
+            fields.append((f"{name} images", f"{contents.images:,}, {contents.kind}, {classes}"))
     return fields
 
 

@@ -6,13 +6,19 @@ from datetime import datetime
 
 import click
 
-from mitorch_service.cli.views.pages.output import show_json, show_table
-from mitorch_service.cli.views.pages.page import Column
+from mitorch_service.cli.views.pages.output import show_json, show_page, show_table
+from mitorch_service.cli.views.pages.page import Column, Lines, Page
+from mitorch_service.insights.pausing import counts_text
+from mitorch_service.insights.queue import by_status
+from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
+from mitorch_service.insights.webhooks import WebhookStatus
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text
+from mitorch_service.wording.elapsed import duration_text
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
+_WEBHOOK_COLUMNS = (Column("webhook", 0, 12), Column("kind", 2), Column("host", 1, 12), Column("state", wraps=True))
 _WITHHELD_COLUMNS = (Column("dataset", 0, 12), Column("why", wraps=True))
 _JOB_COLUMNS = (
     Column("job"),
@@ -26,6 +32,7 @@ _RUNNING_COLUMNS = (
     Column("status"),
     Column("cluster", 2, 12),
     Column("epoch", 1),
+    Column("left", 2),
     Column("name", 3, 12),
     Column("job", 4),
     Column("since", 5),
@@ -44,16 +51,18 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
     """Prints the controller's last pass, and clusters, counts, active jobs, what runs and the head of the queue as
     tables."""
     missing = missing_controller(status.controller, now)
-    click.echo(f"controller: {missing or pass_text(status.controller, now)}")
+    show_page(Page([Lines([f"controller: {missing or pass_text(status.controller, now)}"])]))
     rows = [_cluster_row(name, cluster) for name, cluster in status.clusters.items()]
     show_table("clusters", _CLUSTER_COLUMNS, rows)
-    show_table("trainings", ("status", "count"), list(status.counts.items()))
+    show_table("trainings", ("status", "count"), list(by_status(status.counts)))
     if status.jobs:
         show_table(
-            "active jobs", _JOB_COLUMNS, [(j.id[:8], j.status, j.priority, j.name, j.counts) for j in status.jobs]
+            "active jobs",
+            _JOB_COLUMNS,
+            [(j.id[:8], j.status, j.priority, j.name, counts_text(j.counts)) for j in status.jobs],
         )
     if status.running:
-        show_table("running", _RUNNING_COLUMNS, [_running_row(row) for row in status.running])
+        show_table("running", _RUNNING_COLUMNS, [_running_row(row, now) for row in status.running])
     if status.queue:
         show_table(
             "head of the queue",
@@ -63,6 +72,9 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
                 for r in status.queue
             ],
         )
+    if status.webhooks:
+        hooks = [(hook.name, hook.kind, hook.host, hook.text(now)) for hook in status.webhooks]
+        show_table("webhooks", _WEBHOOK_COLUMNS, hooks)
     if status.withheld:
         show_table("data sets that cannot be read", _WITHHELD_COLUMNS, list(status.withheld.items()))
     for broken in status.unreadable:
@@ -79,23 +91,31 @@ def show_status_json(status: ServiceStatus, now: datetime) -> None:
             "queue": [row.to_document() for row in status.queue],
             "running": [row.to_document() for row in status.running],
             "controller": _controller_json(status, now),
+            "webhooks": [_webhook_json(hook) for hook in status.webhooks],
             "withheld": dict(status.withheld),
             "unreadable": [{"id": str(one.key), "reason": one.reason} for one in status.unreadable],
         }
     )
 
 
-def _running_row(row: TrainingRow) -> tuple[object, ...]:
+def _running_row(row: TrainingRow, now: datetime) -> tuple[object, ...]:
     attempt = row.current_attempt()
     epoch = epochs_text(0 if row.progress is None else row.progress.epoch, row.max_epochs)
     job, since = row.job_id[:8] if row.job_id else None, row.status_times.get(row.status)
-    return row.id[:8], row.status, attempt.cluster if attempt else None, epoch, row.name, job, since
+    left = duration_text(training_remaining(row, now))
+    return row.id[:8], row.status, attempt.cluster if attempt else None, epoch, left, row.name, job, since
 
 
 def _controller_json(status: ServiceStatus, now: datetime) -> object:
     """The last pass of any controller, and whether another one should have been made since."""
     last = {} if status.controller is None else status.controller.model_dump(exclude={"id"})
     return {"at": None, **last, "missing": missing_controller(status.controller, now) is not None}
+
+
+def _webhook_json(hook: WebhookStatus) -> object:
+    state = hook.state.model_dump(include={"failing_since", "problem", "sent_at"})
+    counts = {"waiting": hook.waiting, "given_up": hook.given_up}
+    return {"name": hook.name, "kind": hook.kind, "host": hook.host, **counts, **state}
 
 
 def _cluster_row(name: str, cluster: ClusterStatus) -> tuple[object, ...]:

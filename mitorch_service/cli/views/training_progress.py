@@ -105,7 +105,7 @@ def _plan_line(plan: TrainingPlan) -> str:
     return (
         f"{counted(plan.train_images, 'image')} in {counted(plan.steps_per_epoch, 'step')}, "
         f"{plan.val_images} for validation, "
-        f"{plan.classes} classes, {plan.parameters:,} parameters, on {plan.device}"
+        f"{counted(plan.classes, 'class', 'classes')}, {plan.parameters:,} parameters, on {plan.device}"
     )
 
 

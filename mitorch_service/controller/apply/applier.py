@@ -16,6 +16,7 @@ from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
 from mitorch_service.controller.apply.launch import Launcher
 from mitorch_service.controller.apply.search_plots import KeepPlots, keep_plots
 from mitorch_service.controller.event_log import EventLog
+from mitorch_service.controller.notify.wanted import NOTHING, Wanted
 from mitorch_service.controller.observe.job_state import observe_job
 from mitorch_service.controller.observe.pareto_front import store_merge
 from mitorch_service.controller.pass_report import PassCount
@@ -91,12 +92,14 @@ class ActionApplier:
         backends: Mapping[str, Backend],
         artifacts: ArtifactStore | None,
         events: EventLog,
+        wanted: Wanted = NOTHING,
     ) -> None:
+        """`wanted`: the ends that webhooks want to be told."""
         self._store = store
         self._backends = backends
         self._artifacts = artifacts
         self._events = events
-        self._launcher = Launcher(store, backends, events)
+        self._launcher = Launcher(store, backends, events, wanted)
         self._attempt_ends = AttemptEnds(store, backends, events)
         self._pending: deque[Step] = deque()
 

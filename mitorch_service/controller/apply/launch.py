@@ -9,6 +9,7 @@ from functools import partial
 from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.controller.apply.attempt_end import AttemptEnds
 from mitorch_service.controller.event_log import EventLog
+from mitorch_service.controller.notify.wanted import NOTHING, Wanted
 from mitorch_service.controller.pass_report import PassCount
 from mitorch_service.controller.plan.actions import Launch, Submit
 from mitorch_service.controller.plan.refusal import refused
@@ -23,17 +24,22 @@ Answer = str | BackendError | None  # where to look at an accepted run, if the c
 class Launcher:
     """Launches the trainings of one pass."""
 
-    def __init__(self, store: Store, backends: Mapping[str, Backend], events: EventLog) -> None:
+    def __init__(
+        self, store: Store, backends: Mapping[str, Backend], events: EventLog, wanted: Wanted = NOTHING
+    ) -> None:
         self._store = store
         self._backends = backends
         self._events = events
+        self._wanted = wanted
         self._attempt_ends = AttemptEnds(store, backends, events)
         self._refusing: set[str] = set()  # clusters that have refused all runs of a step of this pass
 
     def launch(self, launches: Sequence[Launch], now: datetime) -> None:
         """Claims the trainings and submits those that this pass won; a cluster that has just refused gets none."""
         launches = [launch for launch in launches if launch.attempt.cluster not in self._refusing]
-        won = self._store.queue.claim_trainings([(launch.training_id, launch.attempt) for launch in launches])
+        announced = {launch.training_id for launch in launches if self._wanted.training(launch.of_search)}
+        claims = [(launch.training_id, launch.attempt) for launch in launches]
+        won = self._store.queue.claim_trainings(claims, announced)
         self.submit([launch for launch, is_won in zip(launches, won, strict=True) if is_won], now)
 
     def submit(self, claimed: Sequence[Launch | Submit], now: datetime) -> None:

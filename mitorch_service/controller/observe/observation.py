@@ -8,6 +8,7 @@ from functools import partial
 
 from mitorch_service.backends.base import Backend, Capacity, RunStatus
 from mitorch_service.controller.event_log import EventLog
+from mitorch_service.controller.notify.wanted import NOTHING, Wanted
 from mitorch_service.controller.observe.job_state import observe_job
 from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.pass_report import PassCount
@@ -32,9 +33,15 @@ class Observation:
     """Reads the store and calls the clusters. Puts aside documents that cannot be read, so that they block nothing."""
 
     def __init__(
-        self, store: Store, backends: Mapping[str, Backend], facts: Mapping[str, Cluster], events: EventLog
+        self,
+        store: Store,
+        backends: Mapping[str, Backend],
+        facts: Mapping[str, Cluster],
+        events: EventLog,
+        wanted: Wanted = NOTHING,
     ) -> None:
         self._store = store
+        self._wanted = wanted
         self._backends = backends
         self._facts = facts
         self._events = events
@@ -63,7 +70,7 @@ class Observation:
         jobs = self._store.jobs.active_jobs()
         for broken in jobs.broken:
             with self._events.collect_errors(f"setting aside job {broken.key}"):
-                self._store.jobs.quarantine_job(broken.key, now, broken.reason)
+                self._store.jobs.quarantine_job(broken.key, now, broken.reason, self._wanted.jobs)
                 self._events.note_failure(_set_aside("job", broken), PassCount.JOBS_ENDED)
         states = []
         for job in jobs.items:
@@ -130,7 +137,8 @@ class Observation:
                 broken.append(BrokenDocument("training", training.id, reason))
         for document in broken:
             with self._events.collect_errors(f"setting aside training {document.key}"):
-                self._store.queue.quarantine_training(document.key, now, document.reason)
+                announced = self._wanted.trainings or self._wanted.trials
+                self._store.queue.quarantine_training(document.key, now, document.reason, announced)
                 self._events.note_failure(_set_aside("training", document), PassCount.FAILED)
         return usable
 

@@ -97,6 +97,7 @@ class Launch:
     training_id: str
     attempt: Attempt
     resources: Resources | None = None
+    of_search: bool = False  # whether it is a trial or a final training
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ def assign(
         with guard(f"training {row.id}"):
             cluster = placer.place(row)
             if cluster is not None:
-                actions.append(Launch(row.id, _next_attempt(row, cluster, placer.price(cluster), at), row.resources))
+                attempt = _next_attempt(row, cluster, placer.price(cluster), at)
+                actions.append(Launch(row.id, attempt, row.resources, row.belongs_to is not None))
     return actions
 
 

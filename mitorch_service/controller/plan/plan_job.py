@@ -156,11 +156,12 @@ def _settle_cost(now: datetime, state: JobState, queue: Sequence[TrainingRow]) -
 
 
 def _note(now: datetime, state: JobState) -> str | None:
-    notes = [_limit_note(now, state), refit_note(state.best, state.refit)]
+    notes = [limit_note(now, state), refit_note(state.best, state.refit)]
     return "; ".join(note for note in notes if note) or None
 
 
-def _limit_note(now: datetime, state: JobState) -> str | None:
+def limit_note(now: datetime, state: JobState) -> str | None:
+    """Returns that the budget of a job is spent, or its time over; None if neither is."""
     search = state.job.search
     if state.spent:
         skipped = " and no final training" if search.refit is not None and state.refit is None else ""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mitorch_service.insights.cost import accounts_of_job, cost_of_job
 from mitorch_service.insights.details.values import Detail, Number, Time, masked
+from mitorch_service.insights.jobs import read_jobs
 from mitorch_service.insights.leaderboard import Standing, read_front, read_leaderboard
 from mitorch_service.insights.remaining import job_remaining
 from mitorch_service.models.config.script import masked_config
@@ -53,6 +54,22 @@ class JobDetails(Detail):
     def has_ended(self) -> bool:
         """Whether it will not change any more by itself."""
         return self.status in ENDED_JOBS
+
+
+class JobRow(Detail):
+    """A search in a list."""
+
+    id: str = Field(description="A GUID.")
+    status: JobStatus = Field(description="Where it is in its life.")
+    name: str | None = Field(description="Given by a person.")
+    tags: list[str] = Field(description="Each KEY=VALUE.")
+    priority: int = Field(description="Of its trials; lower starts first.")
+    submitted_by: str | None = Field(description="A person's name.")
+    dataset: str = Field(description="NAME:VERSION; - for a script without one.")
+    created_at: Time = Field(description="When it was submitted.")
+    max_trials: int = Field(description="That it may create.")
+    counts: dict[str, int] = Field(description="Trials by status, as the last pass has seen them.")
+    best_value: Number | None = Field(description="Of a search with one objective, as the last pass has seen it.")
 
 
 class Leader(Detail):
@@ -105,6 +122,11 @@ def job_details(store: Store, job_id: str, now: datetime) -> JobDetails:
     return JobDetails.model_validate(masked(fields))
 
 
+def job_rows(store: Store, limit: int, name: str | None) -> list[JobRow]:
+    """Reads the first searches, all or those with this name: active ones by priority, then the newest."""
+    return [_row(job) for job in read_jobs(store, limit, name).items]
+
+
 def leaderboard_details(store: Store, job_id: str, limit: int) -> LeaderboardDetails:
     """Reads the best trials. Raises NotFound, BrokenDocument."""
     job = store.jobs.get_job(job_id)
@@ -120,6 +142,16 @@ def leaderboard_details(store: Store, job_id: str, limit: int) -> LeaderboardDet
         for rank, one in enumerate(_standings(store, job, limit), 1)
     ]
     return LeaderboardDetails(job=job.id, **_goal(job), trials=trials)
+
+
+def _row(job: Job) -> JobRow:
+    fields = {
+        **job.model_dump(include=set(JobRow.model_fields) - {"dataset", "max_trials", "best_value"}),
+        "dataset": str(job.dataset),
+        "max_trials": job.search.max_trials,
+        "best_value": job.best.value if job.best else None,
+    }
+    return JobRow.model_validate(masked(fields))
 
 
 def _standings(store: Store, job: Job, limit: int) -> list[Standing]:

@@ -41,6 +41,19 @@ class ErrorDetails(Detail):
     log_tail: list[str] = Field(description="The last lines of the log.")
 
 
+class OriginDetails(Detail):
+    """The run of another system that an imported training was."""
+
+    system: str = Field(description="mlflow, wandb, tensorboard, trackio or neptune.")
+    run: str = Field(description="Its id there.")
+    project: str | None = Field(description="Or experiment.")
+    place: str = Field(description="The file or folder that it was read from.")
+    imported_at: Time = Field(description="When it was imported.")
+    axis: str = Field(description="step: the epochs only number the points of the curve, whose steps are a metric.")
+    renamed: list[str] = Field(description="Metrics with another name there: name, colon, name here.")
+    left_out: list[str] = Field(description="What it had and is not here.")
+
+
 class TrainingDetails(Detail):
     """A training."""
 
@@ -72,6 +85,7 @@ class TrainingDetails(Detail):
     attempts: list[AttemptDetails] = Field(description="All launches.")
     artifacts: dict[str, str] = Field(description="Name and address of each file, credentials masked.")
     config: dict[str, Any] = Field(description="As it was submitted, credentials masked.")
+    imported_from: OriginDetails | None = Field(None, description="Set if another system ran it.")
 
     @property
     def has_ended(self) -> bool:
@@ -128,6 +142,7 @@ def training_details(store: Store, training_id: str, now: datetime) -> TrainingD
         "attempts": [_attempt(attempt) for attempt in training.attempts],
         "artifacts": training.artifacts,
         "config": masked_config(training.config),
+        "imported_from": training.imported_from.model_dump() if training.imported_from else None,
     }
     return TrainingDetails.model_validate(masked(fields))
 
@@ -159,5 +174,7 @@ def _parameters(training: Training) -> dict[str, Any] | None:
 
 
 def _started(training: Training) -> datetime | None:
+    if training.imported_from is not None:
+        return training.created_at
     attempt = training.current_attempt()
     return attempt.started_at if attempt else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -31,3 +32,18 @@ def masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {mask_secrets(str(name)): masked(item) for name, item in value.items()}
     return value
+
+
+def plain(value: Any) -> Any:
+    """Values that JSON has: texts masked, ``nan`` and ``inf`` as text, times in ISO 8601."""
+    if isinstance(value, str):
+        return mask_secrets(value)
+    if isinstance(value, dict):
+        return {mask_secrets(str(name)): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return value if value is None or isinstance(value, int | float) else mask_secrets(str(value))

@@ -51,7 +51,7 @@ class OptimizerConfig(ConfigSection):
     @classmethod
     def _rate_is_elsewhere(cls, given: object) -> object:
         if isinstance(given, dict) and given.keys() & {"lr", "learning_rate"}:
-            raise ValueError("has no learning rate: set lr_scheduler.base_lr")
+            raise ValueError("the learning rate is not set here: write it as lr_scheduler.base_lr")
         return given
 
     @model_validator(mode="after")

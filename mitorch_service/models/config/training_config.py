@@ -70,7 +70,7 @@ def _guid(value: str) -> str:
     try:
         return str(uuid.UUID(value))
     except ValueError:
-        raise ValueError(f"{value!r} is not the GUID of a training") from None
+        raise ValueError("must be the GUID of a training") from None
 
 
 Guid = Annotated[str, AfterValidator(_guid)]

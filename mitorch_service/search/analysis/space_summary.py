@@ -17,7 +17,7 @@ def extent(space: Space) -> str:
     """Returns the number of points, or of parameters if the space is infinite, in words."""
     points, ranges = size(space), [p for p in space.parameters if p.span == math.inf]
     if points < math.inf:
-        return f"{int(points)} points"
+        return counted(int(points), "point")
     return f"infinitely many points: {counted(len(space.parameters), 'parameter')}, {len(ranges)} of them continuous"
 
 

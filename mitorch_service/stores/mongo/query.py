@@ -20,21 +20,25 @@ def conditions(query: Query) -> dict[str, Any]:
         path, low, high = query.between
         where[path] = {"$gte": low, "$lt": high}
     if query.after is not None:
-        where |= _behind(query.order, query.after)
+        behind = _behind(query.order, query.after)
+        first = query.order[0][0]
+        within = where.get(first) if query.between is not None and query.between[0] == first else None
+        where |= behind
+        if within is not None:
+            where[first] = within | behind[first]
     return where
 
 
-def _behind(order: Sequence[tuple[str, int]], after: tuple[Any, Any]) -> dict[str, Any]:
-    """Documents behind `after` in an order of two fields of one direction: the row comparison that MongoDB lacks.
+def _behind(order: Sequence[tuple[str, int]], after: Sequence[Any]) -> dict[str, Any]:
+    """Documents behind `after` in an order of fields of one direction: the row comparison that MongoDB lacks.
 
     The range on the first field looks redundant, but without it the engine reads the index from its beginning.
     """
-    (first, sign), (second, _) = order
-    beyond, value = ("$gt" if sign > 0 else "$lt"), after[0]
-    return {
-        first: {f"{beyond}e": value},
-        "$or": [{first: {beyond: value}}, {first: value, second: {beyond: after[1]}}],
-    }
+    paths, beyond = [path for path, _ in order], ("$gt" if order[0][1] > 0 else "$lt")
+    if len(paths) == 1:
+        return {paths[0]: {beyond: after[0]}}
+    ways = [{**dict(zip(paths[:n], after[:n], strict=True)), paths[n]: {beyond: after[n]}} for n in range(len(paths))]
+    return {paths[0]: {f"{beyond}e": after[0]}, "$or": ways}
 
 
 def stages_of(plan: Mapping[str, Any]) -> Iterator[str]:

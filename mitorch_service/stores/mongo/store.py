@@ -51,7 +51,9 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
         [("job_id", 1), ("trial.value", 1), ("_id", 1)],
         [("dataset.name", 1), ("arrival", -1), ("_id", -1)],
         [("tags", 1), ("arrival", -1), ("_id", -1)],
-        [("name", 1), ("arrival", -1), ("_id", -1)],
+        [("name", 1), ("arrival", 1), ("_id", 1)],
+        [("created_at", 1), ("arrival", 1), ("_id", 1)],
+        [("ended_at", 1), ("arrival", 1), ("_id", 1)],
     ],
     "jobs": [
         [("status", 1), ("priority", 1), ("arrival", 1)],
@@ -62,6 +64,8 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "datasets": [[("name", 1), ("version", -1)]],
     "training_results": [],
     "controllers": [],
+    "notifications": [[("webhook", 1), ("state", 1), ("due", 1), ("_id", 1)]],
+    "views": [],
     "rungs": [
         [("job_id", 1), ("bracket", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
         [("job_id", 1), ("bracket", 1), ("paused", 1), ("epochs", 1), ("loss", 1), ("_id", 1)],
@@ -69,7 +73,8 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
 }
 
 
-SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged"]}  # indexed where a document has them
+# Indexed where a document has them.
+SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged", "announce_end"], "jobs": ["announce_end"]}
 
 
 class _Limit(threading.local):
@@ -86,7 +91,7 @@ class MongoStore(Store):
 
 
 class MongoDatabase(Primitives):
-    """One database: six collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
+    """One database: seven collections, and `counters`. Writes are acknowledged by the majority (pymongo's and MongoDB's
     default)."""
 
     def __init__(self, uri: str, name: str) -> None:

@@ -35,12 +35,17 @@ class SqliteConnection:
     any process at once, and a power cut except for the last moments before it. Whoever may only read the file reads it,
     and hinders nobody."""
 
-    def __init__(self, path: Path | None, access: FileAccess) -> None:
-        """Opens the file at `path`, which is created with this access if it is missing; None: in memory."""
+    db: sqlite3.Connection
+    _opened: Opened
+
+    def __init__(self, path: Path | None, access: FileAccess, created_late: bool = False) -> None:
+        """Opens the file at `path`, which is created with this access if it is missing; None: in memory. With
+        `created_late` only the first write creates it, and until then it reads as empty."""
         self.where = "in memory" if path is None else str(path)
         self._files = None if path is None else SqliteFiles(path, access)
         self.lock = threading.RLock()  # one connection, used by the run's reporting thread too
         self._limit = _Limit()
+        self._missing = path if created_late and path is not None and not path.exists() else None
         self._connect()
 
     def close(self) -> None:
@@ -50,6 +55,8 @@ class SqliteConnection:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Returns all rows. Raises sqlite3.Error: see `errors`."""
         with self.lock:
+            if self._missing is not None and self._missing.exists():
+                self._connect_to_file()
             while True:
                 before = self._opened.unlocked
                 try:
@@ -84,6 +91,14 @@ class SqliteConnection:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Writes all that is executed meanwhile, or nothing."""
+        with self.lock:
+            if self._missing is not None:
+                self._connect_to_file()
+            with self._transaction():
+                yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self.lock, self.errors():
             self._begin()
             try:
@@ -117,16 +132,28 @@ class SqliteConnection:
                 self.where, str(error), "Name another file in MITORCH_DB_URI, or move this one away."
             ) from error
 
+    def _connect_to_file(self) -> None:
+        """Creates the file that was missing, unless another process has. Stays as it is if that fails."""
+        missing, empty, opened = self._missing, self.db, self._opened
+        self._missing = None
+        try:
+            self._connect()
+        except BaseException:
+            self._missing, self.db, self._opened = missing, empty, opened
+            raise
+        empty.close()
+
     def _connect(self) -> None:
+        in_memory = self._files is None or self._missing is not None
         with self.errors():
-            self._opened = Opened(connect(":memory:")) if self._files is None else self._files.connect()
+            self._opened = Opened(connect(":memory:")) if in_memory or self._files is None else self._files.connect()
             self.db = self._opened.connection
         try:
             self._open()
         except BaseException:
             self.db.close()
             raise
-        if self._files is not None:
+        if self._files is not None and not in_memory:
             self._files.share()
 
     def _reconnect(self) -> None:
@@ -149,7 +176,7 @@ class SqliteConnection:
             self.rows("PRAGMA journal_mode = WAL")
             self.rows("PRAGMA synchronous = NORMAL")
         if version < VERSION:
-            with self.transaction():
+            with self._transaction():
                 version = self.rows("PRAGMA user_version")[0][0]  # another process may have been faster
                 for statement in statements(version):
                     self.db.execute(statement)

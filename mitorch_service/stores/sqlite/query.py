@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mitorch_service.stores.requests import Collection, Query
+from mitorch_service.stores.requests import Query
+from mitorch_service.stores.sqlite.columns import stored
 from mitorch_service.stores.sqlite.schema import TABLES
 from mitorch_service.stores.sqlite.tags import TAG_TABLES
-
-
-def column_names(collection: Collection) -> list[str]:
-    """The columns of a table, in the order of `_row`."""
-    table = TABLES[collection]
-    return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]
 
 
 def source_of(query: Query) -> str:
@@ -46,10 +41,10 @@ def conditions_of(query: Query) -> tuple[str, tuple[Any, ...]]:
     if query.between is not None:
         path, low, high = query.between
         parts.append(f"{columns[path]} >= ? AND {columns[path]} < ?")
-        values += [low, high]
+        values += [stored(low), stored(high)]
     if query.after is not None:
         names = ", ".join(columns[path] for path, _ in query.order)
         marks = ", ".join("?" * len(query.order))
         parts.append(f"({names}) {'>' if query.order[0][1] > 0 else '<'} ({marks})")
-        values += query.after
+        values += map(stored, query.after)
     return ("WHERE " + " AND ".join(parts) if parts else ""), tuple(values)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mitorch_service.models.status import TrainingStatus
+from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 8
+VERSION = 10
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Table:
 
     columns: dict[str, str]  # path -> column
     apart: str | None = None
+    times: frozenset[str] = frozenset()  # paths whose columns hold milliseconds since 1970: texts of times do not sort
 
 
 TABLES: dict[Collection, Table] = {
@@ -30,13 +31,28 @@ TABLES: dict[Collection, Table] = {
             "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
             "name": "name",
+            "announce_end": "announce_end",
+            "created_at": "created_at",
+            "ended_at": "ended_at",
+        },
+        apart="config",
+        times=frozenset({"created_at", "ended_at"}),
+    ),
+    "jobs": Table(
+        {
+            "status": "status",
+            "priority": "priority",
+            "arrival": "arrival",
+            "name": "name",
+            "announce_end": "announce_end",
         },
         apart="config",
     ),
-    "jobs": Table({"status": "status", "priority": "priority", "arrival": "arrival", "name": "name"}, apart="config"),
     "datasets": Table({"name": "name", "version": "version"}),
     "training_results": Table({}),
     "controllers": Table({}),
+    "notifications": Table({"webhook": "webhook", "state": "state", "due": "due"}),
+    "views": Table({}),
     "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
 
@@ -86,6 +102,20 @@ _NAMES = tuple(
     )
 )
 _CONTROLLERS = ("CREATE TABLE IF NOT EXISTS controllers (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+_NOTIFICATIONS = (
+    """CREATE TABLE notifications (
+    _id TEXT PRIMARY KEY, webhook TEXT, state TEXT, due INTEGER, body TEXT NOT NULL
+)""",
+    "CREATE INDEX notifications_due ON notifications (webhook, state, due, _id)",
+    *(
+        statement.format(table=table)
+        for table in ("trainings", "jobs")
+        for statement in (
+            "ALTER TABLE {table} ADD COLUMN announce_end INTEGER",
+            "CREATE INDEX {table}_announce_end ON {table} (announce_end, status) WHERE announce_end IS NOT NULL",
+        )
+    ),
+)
 _OLD_PAUSES = (  # paused trials were stored as pruned; a body with NaN is no JSON to SQLite, and is only read as paused
     """UPDATE trainings SET status = 'paused', body = json_patch(body, json_object('status', 'paused', 'status_times',
     json_object('pruned', NULL, 'paused',
@@ -100,6 +130,22 @@ _JOB_TAGS = (
     """INSERT OR IGNORE INTO job_tags SELECT tag.value, jobs.arrival, jobs._id FROM jobs,
     json_each(CASE WHEN json_valid(jobs.body) THEN jobs.body ELSE '{}' END, '$.tags') AS tag WHERE tag.type = 'text'""",
 )
+# Python writes numbers that are not finite as words, which are no JSON to SQLite.
+_READABLE = "replace(replace(replace(body, '-Infinity', 'null'), 'Infinity', 'null'), 'NaN', 'null')"
+_CREATED, _END = (f"json_extract({_READABLE}, {path})" for path in ("'$.created_at'", "'$.status_times.' || status"))
+_MILLISECONDS = "CAST(round((julianday({}) - 2440587.5) * 86400000) AS INTEGER)"
+_ENDED = ", ".join(f"'{status}'" for status in ENDED)
+_TIMES = (
+    "ALTER TABLE trainings ADD COLUMN created_at INTEGER",
+    "ALTER TABLE trainings ADD COLUMN ended_at INTEGER",
+    f"UPDATE trainings SET created_at = {_MILLISECONDS.format(_CREATED)} WHERE json_valid({_READABLE})",
+    f"""UPDATE trainings SET ended_at = {_MILLISECONDS.format(_END)},
+    body = substr(body, 1, length(body) - 1) || ',"ended_at":' || json_quote({_END}) || '}}'
+    WHERE status IN ({_ENDED}) AND CASE WHEN json_valid({_READABLE}) THEN {_END} END IS NOT NULL""",
+    "CREATE INDEX trainings_created ON trainings (created_at, arrival, _id)",
+    "CREATE INDEX trainings_ended ON trainings (ended_at, arrival, _id) WHERE ended_at IS NOT NULL",
+)
+_VIEWS = ("CREATE TABLE views (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
 # version -> what it adds to the one before
 _NEW_IN = {
     2: _RUNGS,
@@ -109,6 +155,8 @@ _NEW_IN = {
     6: _NAMES,
     7: _CONTROLLERS,
     8: (*_OLD_PAUSES, *_JOB_TAGS),
+    9: _NOTIFICATIONS,
+    10: (*_TIMES, *_VIEWS),
 }
 
 DDL = (
@@ -148,6 +196,9 @@ DDL = (
     *_CONTROLLERS,
     *_NAMES,
     *_JOB_TAGS,
+    *_NOTIFICATIONS,
+    *_TIMES,
+    *_VIEWS,
 )
 
 

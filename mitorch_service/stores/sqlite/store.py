@@ -13,12 +13,13 @@ from mitorch_service.errors import BrokenDocument, StoreError
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.document_paths import guard_holds, set_at, to_text, value_at
+from mitorch_service.stores.document_paths import guard_holds, set_at, to_text
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal, StoredDocument
 from mitorch_service.stores.salvage import check_status, parse_document, salvage_document
+from mitorch_service.stores.sqlite.columns import column_names, column_values, time_text
 from mitorch_service.stores.sqlite.connection import SqliteConnection
-from mitorch_service.stores.sqlite.query import column_names, conditions_of, query_columns, source_of
+from mitorch_service.stores.sqlite.query import conditions_of, query_columns, source_of
 from mitorch_service.stores.sqlite.schema import TABLES
 from mitorch_service.stores.sqlite.tags import add_tags, remove_tags, tag_rows
 
@@ -29,18 +30,18 @@ _VACUUM_PAGES = 250  # of 4 KB, moved in one transaction: some milliseconds
 
 
 class SqliteStore(Store):
-    """The store in the file at `path`, which is created if it is missing; None: in memory, for as long as this object
-    lives."""
+    """The store in the file at `path`, which is created if it is missing (with `created_late` by the first write);
+    None: in memory, for as long as this object lives."""
 
-    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
-        super().__init__(SqliteDatabase(path, access))
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE, created_late: bool = False) -> None:
+        super().__init__(SqliteDatabase(path, access, created_late))
 
 
 class SqliteDatabase(Primitives):
     """Each document as JSON text beside the columns by which it is found; see `SqliteConnection` for what survives."""
 
-    def __init__(self, path: Path | None, access: FileAccess = PRIVATE) -> None:
-        self._connection = SqliteConnection(path, access)
+    def __init__(self, path: Path | None, access: FileAccess = PRIVATE, created_late: bool = False) -> None:
+        self._connection = SqliteConnection(path, access, created_late)
 
     def prepare(self) -> None:
         pass  # opening has created everything
@@ -175,7 +176,7 @@ class SqliteDatabase(Primitives):
         if document is None or not guard_holds(document, change.expect):
             return None
         columns, apart = TABLES[change.collection].columns, TABLES[change.collection].apart
-        before = {path: value_at(document, path) for path in columns}
+        before = column_values(change.collection, document)
         tagged = tag_rows(change.collection, document) if "tags" in change.set else None
         try:
             for path, value in change.set.items():
@@ -183,8 +184,8 @@ class SqliteDatabase(Primitives):
         except ValueError as error:
             raise StoreError(self._connection.where, str(error), "The document is damaged: see miquery.") from error
         # Columns that stay as they are are left out: each one named costs its indexes an entry.
-        after = {path: value_at(document, path) for path in columns}
-        row = {columns[path]: value for path, value in after.items() if value != before[path]}
+        after = column_values(change.collection, document)
+        row = {columns[path]: value for path, value in after.items() if value != before[path] or path in change.set}
         if apart is not None and apart in change.set:
             row[apart] = to_text(document.pop(apart))
         names = ", ".join(f"{name} = ?" for name in ("body", *row))
@@ -227,7 +228,7 @@ class SqliteDatabase(Primitives):
         table = TABLES[collection]
         body = {name: value for name, value in document.items() if name != table.apart}
         row: dict[str, Any] = {"_id": document["_id"]}
-        row.update({column: value_at(document, path) for path, column in table.columns.items()})
+        row.update({table.columns[path]: value for path, value in column_values(collection, document).items()})
         if table.apart is not None:
             row[table.apart] = to_text(document.get(table.apart))
         row["body"] = to_text(body)
@@ -284,7 +285,10 @@ class SqliteDatabase(Primitives):
         for body, apart, *values in self._connection.rows(
             f"SELECT {', '.join(names)} FROM {collection} WHERE _id = ?", (id,)
         ):
-            columns = dict(zip(table.columns, values, strict=True))
+            columns = {
+                path: time_text(value) if path in table.times else value
+                for path, value in zip(table.columns, values, strict=True)
+            }
             try:
                 document = parse_document(id, body, apart, table.apart)
                 check_status(document, columns)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.wording.counted import counted
 
 _SHOWN = 5  # classes that a message names
 
@@ -45,7 +46,9 @@ def _check_numbers(data: ImageList, known: int, source: str) -> None:
 def _check_names(data: ImageList, places: dict[str, int], source: str) -> None:
     counts = sorted(data.targets.images_per_class().items())
     unknown = [
-        f"{data.classes[label]} ({count} images)" for label, count in counts if data.classes[label] not in places
+        f"{data.classes[label]} ({counted(count, 'image')})"
+        for label, count in counts
+        if data.classes[label] not in places
     ]
     if not unknown:
         return

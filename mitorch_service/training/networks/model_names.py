@@ -53,12 +53,12 @@ def unknown_model_problem(name: str, task_type: str = "multiclass_classification
 
 
 def nearest_models(name: str, known: Iterable[str]) -> str:
-    """Returns ``did you mean resnet18 or resnet18d?``, or how to list models if no name is similar."""
+    """Returns ``did you mean 'resnet18' or 'resnet18d'?``, or how to list models if no name is similar."""
     near = nearest_to_original(name)
     near = near or tuple(difflib.get_close_matches(name.partition(".")[0].lower(), sorted(known), n=3, cutoff=0.6))
     if not near:
         return "list them with: mitrain --list-models PATTERN"
-    return f"did you mean {' or '.join(near)}?"
+    return f"did you mean {' or '.join(map(repr, near))}?"
 
 
 def list_models(pattern: str) -> list[str]:

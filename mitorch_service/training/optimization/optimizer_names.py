@@ -24,7 +24,7 @@ def unknown_optimizer_problem(name: str) -> str | None:
     if name in _SECOND_ORDER:
         return f"{name} needs second derivatives, which are not computed here; choose another, such as adamw"
     near = difflib.get_close_matches(name.lower(), sorted({*OURS, *known}), n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(OURS)}, or one of timm.optim"
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"use {', '.join(OURS)}, or one of timm.optim"
     return f"there is no optimizer {name!r}; {hint}"
 
 

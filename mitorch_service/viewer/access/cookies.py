@@ -37,7 +37,7 @@ def share_of(request: HTTPConnection) -> str:
 
 
 def _name(request: HTTPConnection) -> str:
-    """Of each port its own: browsers send a host's cookies to all of its ports."""
+    """A name for each port: browsers send a host's cookies to all of its ports."""
     return f"mitorch_viewer_{(request.scope.get('server') or ('', 0))[1]}"
 
 

@@ -31,7 +31,7 @@ _ODD_PATH = re.compile(r"[\x00-\x1f\x7f\\]|//|/\.{1,2}(/|$)")
 
 @dataclass(frozen=True)
 class Policy:
-    """What the server allows."""
+    """The rules of a server."""
 
     token: str | None  # None: everyone who reaches it; loopback only
     read_only: bool = False

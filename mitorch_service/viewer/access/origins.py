@@ -1,4 +1,4 @@
-"""Whose page asks: the name in the address, and the site that a browser says the request comes from."""
+"""The page that asks: the name in the address, and the site that a browser says the request comes from."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ _KINDS = ("training", "job", "compare")
 # Parameters of the pages that can be shared. They choose a part or a form of what is shown, and name no other document.
 _PARAMETERS = frozenset(
     (
-        *("after", "attempt", "columns", "format", "index", "limit", "metric", "metrics", "objective", "objectives"),
-        *("offset", "parameter", "points", "raw", "scale", "size", "smooth", "sort", "tail", "theme", "v", "x", "y"),
+        *("after", "attempt", "columns", "format", "index", "limit", "lines", "log", "measures", "metric", "metrics"),
+        *("objective", "objectives", "offset", "parameter", "points", "raw", "scale", "size", "smooth", "sort"),
+        *("tail", "theme", "v", "x", "y"),
     )
 )
 _SUBJECT = re.compile(r"(training|job)/[0-9a-f-]{36}|compare/[0-9a-f-]{36}(,[0-9a-f-]{36}){1,99}")
@@ -23,7 +24,7 @@ _SUBJECT = re.compile(r"(training|job)/[0-9a-f-]{36}|compare/[0-9a-f-]{36}(,[0-9
 
 @dataclass(frozen=True)
 class Share:
-    """What a link opens (``training/ID``, ``job/ID``, ``compare/ID,ID``), and until when."""
+    """The page that a link opens (``training/ID``, ``job/ID``, ``compare/ID,ID``), and until when."""
 
     subject: str
     expires: int  # seconds since 1970

@@ -7,10 +7,12 @@ import hmac
 import os
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from mitorch_service.errors import SettingsError
 from mitorch_service.file_access import FileAccess
+from mitorch_service.known_secrets import Secret, know
 
 VARIABLE = "MITORCH_VIEWER_TOKEN"
 _FILE = "viewer-token"
@@ -27,6 +29,17 @@ def read_token(home: Path, access: FileAccess, given: str | None, renew: bool = 
             remedy = f"Give {_SHORTEST} to 200 letters, digits and . _ ~ -, or leave it out."
             raise SettingsError(VARIABLE, "cannot be used as a token", remedy)
         return given
+    try:
+        token = _own_token(home, access, renew)
+    except OSError as error:
+        remedy = f"Make it readable and writable for you, or set {VARIABLE}."
+        raise SettingsError(VARIABLE, f"{home / _FILE}: {error.strerror}", remedy) from error
+    know([Secret(token)])
+    return token
+
+
+def _own_token(home: Path, access: FileAccess, renew: bool) -> str:
+    """The token in the file of this home, which is made whole before it has its name. Raises OSError."""
     file = home / _FILE
     if not renew and (known := _stored(file)) is not None:
         return known
@@ -36,15 +49,17 @@ def read_token(home: Path, access: FileAccess, given: str | None, renew: bool = 
     with os.fdopen(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as target:
         target.write(token)
     try:
-        file.hardlink_to(beside)
-    except FileExistsError:
-        if not renew and (known := _stored(file)) is not None:  # another viewer was faster
-            beside.unlink()
-            return known
-        beside.replace(file)
-    else:
-        beside.unlink()
-    return token
+        if renew:
+            beside.replace(file)
+            return token
+        with suppress(FileExistsError):
+            file.hardlink_to(beside)
+        known = _stored(file)  # another viewer's, if that was faster
+        if known is None:
+            beside.replace(file)
+        return known or token
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _stored(file: Path) -> str | None:

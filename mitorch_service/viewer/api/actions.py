@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.insights.details.table_details import matching_ids
 from mitorch_service.operations.orders import Order, carry_out_all
 from mitorch_service.operations.selection import EVERYTHING, Chosen, Selection, select
 from mitorch_service.viewer.api.changes import ChangeAnswer, LabelsBody, answer_of, means_of
@@ -16,6 +17,7 @@ from mitorch_service.viewer.context import Context, Given
 
 router = api_router("actions")
 MOST_IDS = 1000
+MOST_FOUND = 10_000  # by a filter
 SECONDS = 20.0  # in which as many are changed as can be
 
 
@@ -28,6 +30,9 @@ class ActionBody(LabelsBody):
     ids: list[Annotated[Text, Field(max_length=200)]] | None = Field(
         None, max_length=MOST_IDS, description="Ids of trainings and searches, or beginnings of ids."
     )
+    where: Annotated[Text, Field(max_length=4000)] | None = Field(
+        None, description="In place of ids: all trainings that pass this filter, as in `miquery --where`."
+    )
     dry_run: bool = Field(False, description="Change nothing: only say for how many it would be.")
     expected: int | None = Field(
         None, ge=0, description="How many a person was told: if by now it is for more, nothing is changed."
@@ -39,6 +44,7 @@ class RefusalAnswer(BaseModel):
 
     id: str = Field(description="Its id.")
     reason: str = Field(description="The reason, with the remedy.")
+    kind: str = Field(description="The class of the error in `mitorch_service.errors`.")
 
 
 class ActionAnswer(BaseModel):
@@ -50,31 +56,42 @@ class ActionAnswer(BaseModel):
     changed: list[ChangeAnswer] = Field(description="Those that were changed; empty for a dry run.")
     refused: list[RefusalAnswer] = Field(description="Those that were left as they are.")
     left: int = Field(description="Those that there was no time for: ask again for them.")
+    complete: bool = Field(description="False: more trainings may pass the filter; ask again for them.")
 
 
 @router.post("/actions", summary="One order for many")
 def act(context: Given, body: ActionBody) -> ActionAnswer:
     """As `micontrol` with several ids: a refusal stops none of the others."""
-    chosen = _chosen(context, body)
+    chosen, complete = _chosen(context, body)
     if body.expected is not None and len(chosen) > body.expected:
         problem = f"it is for {len(chosen)} now, not for {body.expected}: look again"
         raise InvalidInput("expected", [Problem(str(body.expected), problem)])
     order = Order(body.action, body.labels())
     _check(order)
     jobs = sum(kind == "job" for kind, _ in chosen)
-    answer = {"action": body.action, "trainings": len(chosen) - jobs, "jobs": jobs}
+    answer: dict[str, Any] = {
+        "action": body.action,
+        "trainings": len(chosen) - jobs,
+        "jobs": jobs,
+        "complete": complete,
+    }
     if body.dry_run:
         return ActionAnswer(**answer, changed=[], refused=[], left=len(chosen))
     done = carry_out_all(means_of(context), order, chosen, SECONDS)
-    refused = [RefusalAnswer(id=id, reason=str(error)) for id, error in done.refused]
+    refused = [RefusalAnswer(id=id, reason=str(error), kind=type(error).__name__) for id, error in done.refused]
     return ActionAnswer(**answer, changed=list(map(answer_of, done.changed)), refused=refused, left=done.left)
 
 
-def _chosen(context: Context, body: ActionBody) -> list[Chosen]:
-    if not body.ids:
-        raise InvalidInput("ids", [Problem("", "names nothing: give ids of trainings or searches")])
-    with context.reading() as store:
-        return select(store, Selection(tuple(body.ids)), EVERYTHING).items
+def _chosen(context: Context, body: ActionBody) -> tuple[list[Chosen], bool]:
+    """The trainings and searches that the order is for, and whether these are all."""
+    if bool(body.ids) == (body.where is not None):
+        raise InvalidInput("ids", [Problem("", "give either ids of trainings or searches, or where, a filter")])
+    if body.where is None:
+        with context.reading() as store:
+            return select(store, Selection(tuple(body.ids or ())), EVERYTHING).items, True
+    with context.reading(SECONDS) as store:
+        ids, complete = matching_ids(store, body.where, MOST_FOUND, context.clock())
+    return [Chosen("training", id) for id in ids], complete
 
 
 def _check(order: Order) -> None:

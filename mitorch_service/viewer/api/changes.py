@@ -18,7 +18,7 @@ Priority = Annotated[int, Field(ge=-(2**31), lt=2**31, strict=True)]
 
 
 class ChangeAnswer(BaseModel):
-    """What was changed."""
+    """A change that was made."""
 
     kind: Kind = Field(description="training, or job for a search.")
     id: str = Field(description="The whole id.")
@@ -27,7 +27,7 @@ class ChangeAnswer(BaseModel):
 
 
 class LabelsBody(BaseModel):
-    """What is to be changed; what is left out stays as it is, null takes name or note away."""
+    """The labels to change; what is left out stays as it is, null takes name or note away."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class LabelsBody(BaseModel):
 
 
 def means_of(context: Context) -> Means:
-    """What orders of a request are carried out with."""
+    """The means of a request's orders."""
     return Means(context.store, lambda: context.backends, lambda: context.artifacts, context.clock)
 
 

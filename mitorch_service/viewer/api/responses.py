@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import json
-import math
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.insights.details.values import plain
+
+__all__ = ["ERRORS", "ErrorAnswer", "MaskedJSONResponse", "plain"]
 
 
 class MaskedJSONResponse(JSONResponse):
@@ -21,21 +21,6 @@ class MaskedJSONResponse(JSONResponse):
         return json.dumps(plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
             "utf-8", "replace"
         )
-
-
-def plain(value: object) -> object:
-    """Values that JSON has: texts masked, ``nan`` and ``inf`` as text, times in ISO 8601."""
-    if isinstance(value, str):
-        return mask_secrets(value)
-    if isinstance(value, dict):
-        return {mask_secrets(str(name)): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    return value if value is None or isinstance(value, int | float) else mask_secrets(str(value))
 
 
 class ProblemAnswer(BaseModel):

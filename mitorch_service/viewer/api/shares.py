@@ -19,7 +19,7 @@ router = api_router("shares")
 
 
 class ShareBody(BaseModel):
-    """What the link is to open."""
+    """The page that the link is to open."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -20,7 +20,7 @@ MOST_PROBLEMS = 100
 
 
 class OptionsBody(BaseModel):
-    """What the command line of `misubmit` adds to a file."""
+    """The options that the command line of `misubmit` adds to a file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,11 +42,11 @@ class SubmissionBody(OptionsBody):
         """The config as people wrote it. Raises InvalidInput unless there is one, in one form."""
         if (self.config is None) == (self.text is None):
             raise InvalidInput("config", [Problem("", "give either config, an object, or text")])
-        return Written.of(self.config) if self.text is None else Written(self.text, self.format)
+        return Written.of(self.config or {}) if self.text is None else Written(self.text, self.format)
 
 
 class SubmissionAnswer(BaseModel):
-    """What was queued, or would be."""
+    """A submission that was queued, or would be."""
 
     id: str | None = Field(description="Of the training or search; null for a dry run.")
     kind: Literal["training", "job"] = Field(description="job for a search.")

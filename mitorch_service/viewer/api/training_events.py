@@ -1,13 +1,14 @@
-"""What happens to a training, as it happens: its state, and the lines that its log grows by."""
+"""The events of a training as they happen: changes of its state, and the lines that its log grows by."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 import anyio
 from anyio import to_thread
-from fastapi import Request
+from fastapi import Query, Request
 from starlette.responses import StreamingResponse
 
 from mitorch_service.errors import MiTorchError
@@ -30,7 +31,12 @@ _LONGEST_TEXT = 200_000  # characters of one event
 
 
 @router.get("/events/trainings/{id}", summary="What happens to a training", response_class=StreamingResponse)
-async def follow_training(request: Request, context: Given, id: Id, log: bool = False) -> StreamingResponse:
+async def follow_training(
+    request: Request,
+    context: Given,
+    id: Id,
+    log: Annotated[bool, Query(description="Whether the log's lines are wanted, too.")] = False,
+) -> StreamingResponse:
     """A stream of server-sent events: `state` when status, epoch or attempt change, `log` with the lines that are
     new (with `log=true`; the first one has the end of what there is), `end` when it has ended."""
     with_id = await to_thread.run_sync(lambda: _whole(context, id))

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+from fastapi import Path as PathParameter
 from fastapi import Query
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, PlainTextResponse
@@ -38,7 +39,9 @@ def get_log(
 
 
 @router.get("/trainings/{id}/files/{name:path}", summary="A stored file", response_class=FileResponse)
-def get_file(context: Given, id: Id, name: str) -> FileResponse:
+def get_file(
+    context: Given, id: Id, name: Annotated[str, PathParameter(description="Of one of its files.")]
+) -> FileResponse:
     """A file of the artifact store: pictures to be shown, everything else as a download. Names are those of the
     training's own files; no other is looked for."""
     with context.reading() as store:

@@ -43,7 +43,7 @@ _PREDICTIONS = 20_000  # rows that are looked at
 
 @dataclass(frozen=True)
 class Files:
-    """What the artifact store has of a training, or why it could not be asked."""
+    """The files of a training, or why the artifact store could not be asked."""
 
     files: Sequence[TrainingFile] = ()
     per_class: Table | None = None
@@ -116,7 +116,7 @@ def _small(name: str, results: Sequence[EpochResult]) -> tuple[str, object, obje
 
 
 def _facts(training: Training) -> Mapping[str, object]:
-    """What the head of the page does not say."""
+    """The facts that the head of the page does not show."""
     model = training.config.get("model")
     resources = training.resources.model_dump(exclude_none=True) if training.resources else {}
     return {
@@ -125,6 +125,20 @@ def _facts(training: Training) -> Mapping[str, object]:
         "Submitted by": training.submitted_by,
         "Resources": ", ".join(f"{name} {value}" for name, value in resources.items()) or None,
         "Retries": training.max_retries or None,
+        **_origin(training),
+    }
+
+
+def _origin(training: Training) -> Mapping[str, object]:
+    """The run of another system that it was imported from, and what of it is not here."""
+    origin = training.imported_from
+    if origin is None:
+        return {}
+    return {
+        "Imported from": origin,
+        "Read from": origin.place,
+        "Renamed": ", ".join(origin.renamed) or None,
+        "Left out": "; ".join(origin.left_out) or None,
     }
 
 

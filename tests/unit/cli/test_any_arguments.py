@@ -57,7 +57,11 @@ WORDS = (
     *("nowhere/x", "a\nb", "\x1b[31m", "\udcff", "*", "%s", "{}", TRAINING, JOB, TRAINING[:2], "1", "g"),
 )
 ENDLESS = {"--watch", "--follow", "--wait"}
-LEFT_OUT = {("control", "run"), ("run",)}  # passes without an end; what only backends start, with signals of its own
+LEFT_OUT = {
+    ("control", "run"),
+    ("viewer",),
+    ("run",),
+}  # without an end; what only backends start, with signals of its own
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -21,10 +21,14 @@ from mitorch_service.models.config.script import check_config
 from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetDefinition
 from mitorch_service.models.job import JobConfig
+from mitorch_service.models.notification import Event
 from mitorch_service.models.status import TRANSITIONS
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.settings import read_settings
 from mitorch_service.training.loop.config_check import check_names
+from mitorch_service.webhook_settings.webhook import EventKind
+from mitorch_service.webhook_settings.webhook_list import read_webhooks
+from mitorch_service.webhooks.json_payload import json_payload
 from scripts import config_reference, draw_flow, draw_states
 from tests import documents
 from tests.documents import COMMANDS, DOCUMENTS, README, README_WORDS, ROOT, Block, blocks
@@ -36,8 +40,8 @@ _PATH = re.compile(
 _MODULE = re.compile(r"(?:mitorch_service|tests|scripts)(?:\.[a-z_0-9]+)+")
 _PLACEHOLDER = re.compile(r"NAME|\*|…")
 _ENTRY_POINTS = {"mitorch_service.models", "mitorch_service.tasks", "mitorch_service.augmentations"}
-_PROGRAM = re.compile(r"^(?:mi(?:submit|query|dataset|control|train|test|run)|mitorch)(?=\s|$)")
-_IN_CODE = re.compile(r"(?:^|\.venv/bin/|\$\()((?:mi[a-z]+|mitorch)(?=\s|$)[^>)]*)")
+_PROGRAM = re.compile(r"^(?:mi(?:submit|query|dataset|control|train|test|run|viewer)|mitorch)(?=\s|$)")
+_IN_CODE = re.compile(r"(?:^|\.venv/bin/|\$\()((?:mi[a-z]+|mitorch)(?=\s|$)(?:'[^']*'|[^>)'])*)")
 _BY_NAME = pytest.mark.parametrize("path", DOCUMENTS, ids=documents.name_of)
 
 
@@ -143,12 +147,23 @@ def _check_command(line: str) -> None:
 @pytest.mark.parametrize("block", list(blocks("json")), ids=lambda block: block.label[:60])
 def test_json_is_what_it_shows(block: Block) -> None:
     content = json.loads(block.text)
-    if isinstance(content, list) and "kind" in content[0]:
+    if isinstance(content, list) and "url" in content[0]:
+        secrets = {"OPS_WEBHOOK": "https://x.logic.azure.com/w", "OPS_SECRET": "an unguessable one"}
+        assert len(read_webhooks({"MITORCH_WEBHOOKS": block.text, **secrets})) == len(content)
+    elif isinstance(content, list) and "kind" in content[0]:
         assert len(read_settings({"MITORCH_CLUSTERS": block.text}).clusters) == len(content)
+    elif isinstance(content, dict) and {"type", "timestamp", "data"} <= set(content):
+        assert json_payload(event_of(content)) == content
     elif isinstance(content, list):
         assert [problem for item in content for problem in check(DatasetDefinition, item)[1]] == []
     else:
         assert problems(content) == []
+
+
+def event_of(payload: dict[str, Any]) -> Event:
+    """The event of which this is the payload."""
+    data = {**payload["data"], "id": payload["id"], "kind": payload["type"], "at": payload["timestamp"]}
+    return Event.model_validate(data)
 
 
 def problems(config: dict[str, Any]) -> list[Any]:
@@ -161,12 +176,18 @@ def problems(config: dict[str, Any]) -> list[Any]:
 
 
 def test_every_setting_is_documented() -> None:
-    source = (ROOT / "mitorch_service" / "settings.py").read_text()
+    files = ("settings.py", "webhook_settings/entry_checks.py")
+    source = "".join((ROOT / "mitorch_service" / file).read_text() for file in files)
     text = (ROOT / "docs" / "operations.md").read_text()
     for variable in set(re.findall(r"MITORCH_[A-Z_]+[A-Z]\b", source)):
         assert f"`{variable}`" in text, variable
     (clusters,) = re.findall(r'`(\[\{"name": "local".*?\])`', text)
     assert read_settings({"MITORCH_CLUSTERS": clusters}).clusters[0].name == "local"
+
+
+def test_every_event_is_documented() -> None:
+    text = (ROOT / "docs" / "notifications.md").read_text("utf-8")
+    assert [kind.value for kind in EventKind if kind != EventKind.TEST and f"`{kind.value}`" not in text] == []
 
 
 def test_the_picture_of_the_states_is_the_table_of_transitions() -> None:

@@ -39,7 +39,7 @@ def test_a_config_would_be_queued(path: Path, home: Path) -> None:
     environment = {"MITORCH_HOME": str(home), "MITORCH_CLUSTERS": '[{"name": "local", "slots": 1, "gpus": 1}]'}
     done = CliRunner().invoke(load("submit"), ["--explain", str(path)], env=environment, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    kind = " search on " if "job_type" in json.loads(path.read_text()) else "One "
+    kind = " search " if "job_type" in json.loads(path.read_text()) else "One "
     assert kind in done.output
 
 

@@ -32,12 +32,28 @@ def ids(store: Store) -> list[str]:
 
 def test_only_what_differs_is_compared_and_the_best_is_marked(store: Store, ids: list[str]) -> None:
     found = read_comparison(store, ids)
-    assert found.differences == {"lr_scheduler.base_lr": [0.01, 0.1], "seed": [None, 3]}
+    assert found.differences == {"lr_scheduler.base_lr": [0.01, 0.1], "seed": [0, 3]}
     assert found.metrics["val_loss"] == Metric([0.5, 0.75], frozenset({0}))
     assert found.metrics["f1"] == Metric([0.75, 0.875], frozenset({1}))
     assert found.metrics["train_loss"].best == frozenset()
     assert [len(curve) for curve in found.curves] == [0, 2]
     assert found.shown_measures() == ["val_loss", "f1"]
+
+
+def test_a_config_differs_by_what_it_means_and_not_by_how_it_is_written(store: Store) -> None:
+    short = {"model": "resnet18", "seed": 0}
+    long = {"model": {"name": "resnet18"}, "max_epochs": 30}
+    code = {"archive": f"code/{0:064}.tar.gz", "files": 1, "size": 9, "python": "3.11.7"}
+    older, newer = ({**code, "packages": [f"torch=={version}", "x==1"]} for version in ("2.1", "2.2"))
+    words = {"script": {"command": ["python", "fit.py"], "code": older}, "parameters": {"lr": 0.1}}
+    text = {"script": {"command": "python fit.py", "code": newer}, "parameters": {"lr": 0.2}}
+    trainings = [a_training(config=config) for config in (short, long, words, text)]
+    store.queue.add_trainings(trainings)
+    assert read_comparison(store, [one.id for one in trainings[:2]]).differences == {}
+    assert read_comparison(store, [one.id for one in trainings[2:]]).differences == {
+        "script.code.packages.torch": ["2.1", "2.2"],
+        "parameters.lr": [0.1, 0.2],
+    }
 
 
 def test_equal_values_are_not_marked(store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitorch_service.errors import AmbiguousId, NotAllowed, NotFound
+from mitorch_service.errors import AmbiguousId, AmbiguousName, NotAllowed, NotFound
 from mitorch_service.insights.lookup import Found, look_up, look_up_training
 from mitorch_service.stores.base import Store
 from tests.samples import a_job, a_training, a_trial
@@ -46,7 +46,7 @@ def test_only_one_training_is_compared_for_each_name(store: Store) -> None:
     store.jobs.add_job(job)
     store.queue.add_trainings([one, two])
     assert look_up_training(store, one.id) == one.id
-    with pytest.raises(AmbiguousId, match=one.id):
+    with pytest.raises(AmbiguousName, match=f"{one.id}.* Give the id of one."):
         look_up_training(store, "twin")
     with pytest.raises(NotAllowed, match="ids of trainings or trials"):
         look_up_training(store, job.id)

@@ -20,13 +20,13 @@ RUNNING = (TrainingStatus.RUNNING,)
 def test_the_log_of_an_attempt_is_read_with_credentials_masked(store: Store) -> None:
     training = a_training(attempt=2)
     attempts = [an_attempt(training, 1, "here"), an_attempt(training, 2, "here")]
-    store.queue.add_trainings([training.model_copy(update={"attempts": attempts})])
+    store.queue.add_trainings([training.model_copy(update={"attempts": attempts, "name": "mine"})])
     here = FakeBackend("here")
     here.log_texts = {
         run_name(training.id, 1): "first",
         run_name(training.id, 2): "mongodb://me:s3cret@host/ is used",
     }
-    assert read_log(store, {"here": here}, training.id[:8], 1) == "first"
+    assert read_log(store, {"here": here}, training.id[:8], 1) == read_log(store, {"here": here}, "mine", 1) == "first"
     assert read_log(store, {"here": here}, training.id, None) == "mongodb://me:***@host/ is used"
     with pytest.raises(NotFound, match="It has 2"):
         read_log(store, {"here": here}, training.id, 3)

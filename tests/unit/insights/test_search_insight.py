@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.cli.views.query.search import effort_json, search_fields
 from mitorch_service.insights.cost import accounts_of_job
+from mitorch_service.insights.search_fields import effort_json, search_fields
 from mitorch_service.insights.search_insight import SearchInsight
 from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.training import Attempt, Progress, TrainingErrorInfo, Trial

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Capacity
+from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.plan.actions import Launch
 from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.insights.why import Why, why_job, why_training
+from mitorch_service.insights.why import Why, explain, why_job, why_training
 from mitorch_service.models.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Resources, Training, TrainingErrorInfo, TrainingRow
+from mitorch_service.stores.base import Store
 from tests.job_states import a_job_state
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later
 
@@ -161,3 +163,9 @@ def test_a_job_is_told_why_it_gets_no_more_trials(
     reasons = why_job(a_job_state(job, counts, 2, None, cost=cost)).reasons
     assert reasons[0].startswith(f"3 of {search['max_trials']} trials created, ")
     assert said in reasons[1]
+
+
+def test_a_training_or_job_is_named_by_its_name_too(store: Store) -> None:
+    failed = a_training(name="first", status=TrainingStatus.FAILED)
+    store.queue.add_trainings([failed])
+    assert explain(store, Controller(store, {}, ()), "first", NOW)[1].id == failed.id

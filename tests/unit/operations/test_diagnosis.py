@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 from datetime import UTC, datetime
@@ -19,7 +20,8 @@ from mitorch_service.operations.diagnosis import Finding, Openers, diagnose
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend
-from tests.samples import a_dataset, a_training, an_attempt
+from tests.samples import NOW, a_dataset, a_training, an_attempt, later
+from tests.webhook_receiver import receiving
 
 
 def findings(database: Store, folder: Path, seconds: float = 60.0, **openers: Any) -> dict[str, Finding]:
@@ -98,6 +100,33 @@ def test_what_cannot_be_written_and_that_no_controller_passes_is_told_with_its_t
     assert "the disk is full" in found["runs on local"].text
     assert "no controller has made a pass yet" in found["controller"].text
     assert not any(found[name].ok for name in ("temporary folder", "runs on local", "controller"))
+
+
+def test_webhooks_are_reached_without_a_message(store: Store, tmp_path: Path) -> None:
+    with receiving() as receiver:
+        hooks = [
+            {"name": name, "kind": "slack", "url": f"http://127.0.0.1:{port}/secret-of-{name}"}
+            for name, port in (("good", receiver.port), ("away", 1), ("failing", receiver.port))
+        ]
+        settings = read_settings({"MITORCH_HOME": str(tmp_path), "MITORCH_WEBHOOKS": json.dumps(hooks)})
+        state = store.notifications.webhook_states(["failing"])["failing"]
+        store.notifications.lease_webhook(state, later(60))
+        failing = state.model_copy(update={"failing_since": NOW, "problem": "HTTP 404", "failures": 1})
+        store.notifications.release_webhook(failing, later(60))
+        openers = Openers(
+            lambda settings: store,
+            lambda settings: FolderArtifactStore(tmp_path / "artifacts"),
+            lambda settings: {"local": FakeBackend("local")},
+            lambda cluster: None,
+        )
+        found = {one.what: one for one in diagnose(lambda: settings, openers, 60)}
+        assert receiver.received == []
+    good, away, failing_too = (found[f"webhook {name}"] for name in ("good", "away", "failing"))
+    assert good.ok
+    assert good.text == "slack, 127.0.0.1, nothing sent yet; `micontrol test-webhooks` sends a message"
+    assert not away.ok and away.text.startswith("127.0.0.1 cannot be reached (Connection refused). Check the address")
+    assert not failing_too.ok and "fails since 2026-11-20 12:30:15 UTC (HTTP 404)" in failing_too.text
+    assert "secret-of" not in str(found)
 
 
 def test_a_data_set_whose_token_has_expired_is_told_with_its_time(store: Store, tmp_path: Path) -> None:

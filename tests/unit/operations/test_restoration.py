@@ -152,7 +152,7 @@ def test_files_that_are_none(store: Store, path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read: No such file"):
         restore(store, path)
     path.write_text("plain text")
-    with pytest.raises(InvalidInput, match="not a gzip file"):
+    with pytest.raises(InvalidInput, match="is not an archive of micontrol prune"):
         restore(store, path)
     archive(path.with_name("one"), {"training": ended(), "results": []})
     content = bytearray(path.with_name("one").read_bytes())

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from pycep import BicepParser
 
+from mitorch_service.webhook_settings.webhook_list import read_webhooks
+
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "scripts" / "deploy"
 SUBSCRIPTION = "33333333-3333-3333-3333-333333333333"
@@ -159,6 +161,19 @@ def test_the_secrets_that_are_given_are_passed_on(deployment: Deployment) -> Non
     assert SECRET not in deployment.parameters["clusters"]
 
 
+def test_webhooks_are_passed_on_whole(deployment: Deployment) -> None:
+    deployment.write_clusters(CLUSTER)
+    given = [{"name": "ops", "kind": "json", "url": {"env": "OPS"}, "secret": {"env": "OPS_SECRET"}, "events": ["job"]}]
+    deployment.environment |= {"MITORCH_WEBHOOKS": json.dumps(given), "OPS": "https://ops.example/hook"}
+    deployment.environment |= {"OPS_SECRET": "an unguessable one"}
+    done = deployment.run("--what-if")
+    text = deployment.parameters["webhookList"]
+    (webhook,) = read_webhooks({"MITORCH_WEBHOOKS": text})
+    assert (webhook.name, webhook.events, webhook.key()) == ("ops", ("job",), b"an unguessable one")
+    assert webhook.url.get_secret_value() == "https://ops.example/hook"
+    assert "unguessable" not in done.stdout + done.stderr + str(deployment.calls)
+
+
 @pytest.mark.parametrize(
     ("options", "environment", "problem"),
     [
@@ -187,8 +202,8 @@ def test_inputs_that_are_wrong_are_named(
 @pytest.mark.parametrize(
     ("cluster", "problem"),
     [
-        ({**CLUSTER, "auth": f"tenant:id:{SECRET}"}, "0.auth: would show a password"),
-        ({**CLUSTER, "auth": {"env": "OTHER"}}, "0.auth: would show a password, or is not passed on"),
+        ({**CLUSTER, "auth": f"tenant:id:{SECRET}"}, "[0].auth: would show a password"),
+        ({**CLUSTER, "auth": {"env": "OTHER"}}, "[0].auth: would show a password, or is not passed on"),
         ({"name": "here", "kind": "local"}, "here is of kind local"),
         ({**CLUSTER, "workspce": "x"}, "workspce"),
     ],
@@ -228,7 +243,7 @@ def test_bicep_gets_every_parameter_and_keeps_secrets(deployment: Deployment) ->
     declared = bicep("main.bicep")["parameters"]
     assert set(declared) == set(deployment.parameters)
     secure = {name for name, entry in declared.items() if any(d["type"] == "secure" for d in entry["decorators"])}
-    assert secure == {"databaseUri", "storageUrl", "amlAuth"}
+    assert secure == {"databaseUri", "storageUrl", "amlAuth", "webhookList"}
     source = (DEPLOY / "main.bicep").read_text()
     for name in secure:  # only as the value of a vault's secret, or to see whether there is one
         uses = [line.strip() for line in source.splitlines() if re.search(rf"\b{name}\b", line)]
@@ -251,5 +266,5 @@ def test_bicep_references_what_it_declares() -> None:
 def test_the_app_is_given_every_setting_that_it_needs() -> None:
     source = (DEPLOY / "main.bicep").read_text()
     given = set(re.findall(r"\{ name: '(MITORCH_\w+)'", source))
-    needed = {"DB_URI", "DB_NAME", "STORAGE_URL", "CLUSTERS", "HOME", "SCHEDULE", "AML_AUTH"}
+    needed = {"DB_URI", "DB_NAME", "STORAGE_URL", "CLUSTERS", "HOME", "SCHEDULE", "AML_AUTH", "WEBHOOKS"}
     assert given == {f"MITORCH_{name}" for name in needed}

@@ -12,6 +12,7 @@ import pytest
 from mitorch_service.errors import MiTorchError
 from mitorch_service.models.status import (
     ACTIVE,
+    ENDED,
     JOB_TRANSITIONS,
     OPEN,
     SCRIPT_TRIAL_TRANSITIONS,
@@ -46,7 +47,8 @@ def test_a_training_changes_as_the_table_allows(before: TrainingStatus, after: T
     change = change_training("id", (before,), after, NOW, {"attempt": (2,)}, {"fence": 0})
     stored = ("paused", "pruned") if before == TrainingStatus.PAUSED else (before.value,)
     assert change.expect == {"status": stored, "attempt": (2,)}
-    assert change.set == {"status": after.value, f"status_times.{after.value}": NOW, "fence": 0}
+    ended: dict[str, object] = {"ended_at": NOW} if after in ENDED else {"ended_at": None} if before in ENDED else {}
+    assert change.set == {"status": after.value, f"status_times.{after.value}": NOW, "fence": 0, **ended}
 
 
 @pytest.mark.parametrize(("before", "after"), JOB_PAIRS)

@@ -260,5 +260,5 @@ def test_a_submission_that_was_cut_off_is_completed_by_the_next(store: Store) ->
 
 def test_a_training_is_not_taken_for_a_search(store: Store) -> None:
     store.datasets.add_dataset(a_dataset())
-    with pytest.raises(InvalidInput, match=r'base_lr: holds expressions, .* \{"job_type": "search", "config"'):
+    with pytest.raises(InvalidInput, match=r'base_lr: search-space expressions .* \{"job_type": "search", "config"'):
         build_submission(store, "training.json", SPACE, Options(dataset=DatasetRef(name="digits")), NOW)

@@ -93,6 +93,12 @@ def test_problems_come_with_their_lines(service: Served, text: str, format: str,
     assert {path: found.get(path) for path in lines} == lines
 
 
+def test_yaml_that_would_take_the_server_too_long_is_refused(service: Served) -> None:
+    body = {"text": f"a: 1 # {'x' * 100_000}", "format": "yaml"}
+    answer = service.client().post("/api/submissions", json=body)
+    assert answer.status_code == 400 and "write it as JSON" in answer.json()["error"]
+
+
 def test_what_is_right_is_explained_while_it_is_written(service: Served) -> None:
     text = YAML.replace("nam:", "name:")
     answer = service.client().post("/api/validate", json={"text": text, "format": "yaml"}).json()

@@ -29,17 +29,18 @@ def fit_columns(
     is_text: Callable[[int], bool],
     width: int,
     measure: Callable[[str], int] = len,
+    most_lines: int = 3,
 ) -> list[Fitted]:
     """The columns that fit into `width` characters, in order. Those without any value are left out; then the less
-    important ones, until the others fit with their text cut; then as much of it is shown as there is room for, of
-    important columns first."""
+    important ones, until the others fit with their text cut, and their names in `most_lines`; then as much of it is
+    shown as there is room for, of important columns first."""
     wanted, least = [], []
     for index, (column, header) in enumerate(zip(columns, headers, strict=True)):
         widest = max((measure(row[index]) for row in cells), default=0)
         wanted.append(max(widest, measure(header)))
         floor = _LEAST_WRAPPED if column.wraps else column.cut
         cut = widest if floor is None or not is_text(index) else min(widest, floor)
-        least.append(max(cut, *map(measure, header_pieces(header))))
+        least.append(max(cut, _header_width(header, most_lines, measure)))
     filled = [
         index for index, column in enumerate(columns) if column.rank == 0 or not cells or not is_empty(cells, index)
     ]
@@ -67,6 +68,14 @@ def _kept(columns: Sequence[Column], filled: Sequence[int], least: Sequence[int]
         kept.remove(index)
         needed -= least[index] + GAP
     return kept
+
+
+def _header_width(header: str, most_lines: int, measure: Callable[[str], int]) -> int:
+    """The least width in which a column's name has at most so many lines."""
+    width = max(map(measure, header_pieces(header)))
+    while len(header_lines(header, width, measure)) > most_lines:
+        width += 1
+    return width
 
 
 def header_pieces(header: str) -> list[str]:

@@ -24,7 +24,7 @@ class Column:
     rank: int = 0  # 0: always shown; of the others the highest is left out first
     cut: int | None = None  # the least width to which text is cut by an ellipsis; None: it never is
     wraps: bool = False  # its text goes on in the next line
-    keeps_end: bool = False  # a path is cut at its beginning
+    keeps_end: bool = False  # a path, or a name with its value, is cut at its beginning
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Fields:
 
     def shown(self) -> list[tuple[str, str]]:
         """The names and values as text, credentials masked, control characters escaped."""
-        present = [(name, value) for name, value in self.fields if value not in (None, "", [], {})]
-        return [(one_line(name), one_line(mask_secrets(text(value)))) for name, value in present]
+        named = [(one_line(name), one_line(mask_secrets(text(value)))) for name, value in self.fields]
+        return [(name, value) for name, value in named if value != "-"]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _STYLES: Mapping[str, str] = {
     "pruned": "yellow",
     "paused": "yellow",
 }
-_ENOUGH_ROWS = 5  # of the main table of a low screen
+_ENOUGH_ROWS = 5  # of the main table of a low screen; of a higher one a third of it
 _LAYOUTS = ((20, True), (8, True), (6, False), (4, False))  # lines of fields, and whether lesser tables are shown
 _Line = list[Segment]
 
@@ -81,7 +81,7 @@ class FittedPage:
             short = [_shortened(block, room, field_lines) for block in chosen]
             around = sum(len(lines(_draw(block, width, low=True))) for block in short) - _row_count(short)
             left = room - around - sum(_few(block) for block in short)
-            if left >= _ENOUGH_ROWS * sum(_is_hungry(block) for block in short):
+            if left >= max(_ENOUGH_ROWS, height // 3) * sum(_is_hungry(block) for block in short):
                 break
         for index, block in enumerate(chosen):
             if isinstance(block, Table):
@@ -146,7 +146,7 @@ def _draw_fields(fields: Fields, low: bool) -> RenderableType:
 
 def _draw_table(table: Table, width: int, low: bool) -> RenderableType:
     headers, cells = table.headers(), table.cells()
-    fitted = fit_columns(table.columns, headers, cells, table.is_text, width, cell_len)
+    fitted = fit_columns(table.columns, headers, cells, table.is_text, width, cell_len, most_lines=2 if low else 3)
     grid = Grid(
         box=box.SIMPLE_HEAD,
         show_edge=False,

@@ -54,11 +54,14 @@ def _watch_on_screen(view: View) -> None:
     shown = FittedPage(page, _heading(""))
     try:
         with Live(shown, console=console, screen=True, refresh_per_second=_REDRAWS, redirect_stderr=False) as live:
-            while not page.has_ended:
-                time.sleep(_SECONDS)
-                page, problem = _read_again(view, page)
-                shown = FittedPage(page, _heading(problem))
-                live.update(shown)
+            try:
+                while not page.has_ended:
+                    time.sleep(_SECONDS)
+                    page, problem = _read_again(view, page)
+                    shown = FittedPage(page, _heading(problem))
+                    live.update(shown)
+            finally:  # tmux takes parts of a screen whose size has changed into the scrollback
+                live.update("", refresh=True)
     finally:
         console.print(shown)
 

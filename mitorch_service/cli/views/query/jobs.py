@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mitorch_service.cli.views.pages.output import text
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.cli.views.query.paused_trials import counts_text
-from mitorch_service.insights.jobs import read_jobs
+from mitorch_service.insights.jobs import best_text, ended_trials, read_jobs
+from mitorch_service.insights.pausing import counts_text
 from mitorch_service.models.job import Job
-from mitorch_service.models.status import OPEN
 from mitorch_service.stores.base import Store
 
 _COLUMNS = (
@@ -18,7 +16,7 @@ _COLUMNS = (
     Column("status"),
     Column("name", 1, 12),
     Column("ended", 2),
-    Column("best", 3, 14),
+    Column("best", 3, 14, keeps_end=True),
     Column("search", 5, 12),
     Column("tags", 6, 12),
     Column("dataset", 7, 10),
@@ -62,13 +60,12 @@ def _document(job: Job) -> dict[str, object]:
 
 
 def _row(job: Job) -> Sequence[object]:
-    ended = sum(number for status, number in job.counts.items() if status not in OPEN)
     return [
         job.id[:8],
         job.status,
         job.name,
-        f"{ended}/{job.search.max_trials}",
-        None if job.best is None else f"{job.search.objectives()[0]}={text(job.best.value)}",
+        f"{ended_trials(job)}/{job.search.max_trials}",
+        best_text(job),
         job.search.algorithm,
         job.tags,
         job.dataset,

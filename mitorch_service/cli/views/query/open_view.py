@@ -38,7 +38,7 @@ class Choice:
 def open_view(store: Store, choice: Choice) -> View:
     """The view of one training or job, of several trainings side by side, or of a list. Raises NotFound, AmbiguousId,
     NotAllowed."""
-    if len(choice.keys) > 1:
+    if len(set(choice.keys)) > 1:
         return open_comparison(store, choice.keys)
     if choice.keys:
         return _open_one(store, choice.keys[0], choice)

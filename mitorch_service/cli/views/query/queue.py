@@ -22,7 +22,7 @@ _COLUMNS = (
     Column("name", 1, 12),
     Column("epoch", 2),
     Column("left", 3),
-    Column("result", 4, 14),
+    Column("result", 4, 14, keeps_end=True),
     Column("tags", 5, 12),
     Column("val loss", 6),
     Column("dataset", 8, 10),

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from mitorch_service.cli.views.cost import cost_fields, cost_json
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.cli.views.query.paused_trials import lineage_tables, pausing_fields
+from mitorch_service.cli.views.query.inheritance import lineage_tables
+from mitorch_service.insights.cost import cost_json
 from mitorch_service.insights.remaining import training_remaining
-from mitorch_service.insights.script_fields import script_fields
-from mitorch_service.insights.training import TrainingReport, read_curve, read_training
+from mitorch_service.insights.training import read_curve, read_training
+from mitorch_service.insights.training_fields import measured_metrics, training_fields
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
-from mitorch_service.models.training import Attempt, Training, epochs_text
+from mitorch_service.models.training import Attempt, Training
 from mitorch_service.stores.base import Store
-from mitorch_service.wording.elapsed import duration_text
 
 _ATTEMPT_COLUMNS = (
     Column("attempt"),
@@ -43,7 +42,7 @@ class TrainingView(View):
         training = report.training
         curve = list(read_curve(self._store, self._id))
         blocks: list[Block] = [
-            Fields(_training_fields(report, now)),
+            Fields(training_fields(report, now)),
             *_attempt_tables(training.attempts),
             *lineage_tables(training),
             *_curve_blocks(training, curve),
@@ -64,45 +63,6 @@ class TrainingView(View):
         return {**document, **cost_json(report.cost), "curve": curve}.items()
 
 
-def _training_fields(report: TrainingReport, now: datetime) -> list[tuple[str, object]]:
-    training = report.training
-    trial = training.trial
-    refit = training.refit
-    parameters = trial.parameters if trial is not None else refit and refit.parameters
-    return [
-        ("training", training.id),
-        ("name", training.name),
-        ("status", training.status),
-        *_progress_fields(training, now),
-        ("tags", training.tags),
-        ("user note", training.user_note),
-        ("submitted by", training.submitted_by),
-        ("priority", training.priority),
-        ("dataset", training.dataset),
-        ("job", training.job_id),
-        ("trial", None if trial is None else trial.number),
-        ("final training of", refit and refit.job_id),
-        ("parameters", parameters),
-        *pausing_fields(training),
-        ("model", training.config.get("model", {}).get("name")),
-        *script_fields(training.config),
-        ("resources", training.resources and training.resources.model_dump(exclude_none=True)),
-        *cost_fields(report.cost),
-        ("created", training.created_at),
-        ("evaluation", training.evaluation),
-        *((f"artifact {name}", address) for name, address in training.artifacts.items()),
-    ]
-
-
-def _progress_fields(training: Training, now: datetime) -> list[tuple[str, object]]:
-    progress = training.progress
-    if progress is None or training.status in ENDED:
-        return []
-    left = duration_text(training_remaining(training, now))
-    done = f"{epochs_text(progress.epoch, training.max_epochs)} epochs done"
-    return [("progress", f"{done}, about {left} left" if left else done)]
-
-
 def _attempt_tables(attempts: Sequence[Attempt]) -> list[Table]:
     rows = [_attempt_row(attempt) for attempt in attempts]
     return [Table("attempts", _ATTEMPT_COLUMNS, rows, keep="last", most=3)] if rows else []
@@ -112,9 +72,7 @@ def _curve_blocks(training: Training, curve: Sequence[EpochResult]) -> list[Bloc
     """The curve, the objective of a trial first among its metrics, and the notes on its epochs."""
     if not curve:
         return []
-    objectives = training.trial.all_objectives() if training.trial else []
-    names = dict.fromkeys(name for result in curve for name in result.metrics)
-    ordered = sorted(names, key=lambda name: name not in objectives)
+    ordered = measured_metrics(training, curve)
     columns = [Column("epoch"), Column("train loss", 1), Column("val loss", 1)]
     columns += [Column(name, 2 + number) for number, name in enumerate(ordered)]
     columns += [Column(name, 1000 + number) for number, name in enumerate(("learning rate", "seconds", "images/s"))]

@@ -17,6 +17,7 @@ from mitorch_service.training.data.image_list import ImageLocation, split_entry
 from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call
 from mitorch_service.training.data.regular_files import open_descriptor
 from mitorch_service.training.data.zip_index import ZipFiles
+from mitorch_service.wording.counted import counted
 
 _BLOCK = 1 << 14  # bytes; few files are larger
 _MOST_BYTES = 1 << 26  # of a file; a million boxes
@@ -85,7 +86,7 @@ class _BoxFiles:
                 problem = f"{excerpt(' '.join(values))} is not '<class id> x_min y_min x_max y_max'."
                 raise DataError(f"{text}, line {number}: {problem}") from None
             if not 0 <= class_id < self._classes:
-                problem = f"class {label[:20]} is not one of the {self._classes} classes (from 0)."
+                problem = f"class {label[:20]} is not one of the {counted(self._classes, 'class', 'classes')} (from 0)."
                 raise DataError(f"{text}, line {number}: {problem}")
             yield class_id, corners
 

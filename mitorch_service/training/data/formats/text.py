@@ -27,6 +27,7 @@ from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.parallel_readers import results
 from mitorch_service.training.data.regular_files import open_text
 from mitorch_service.training.data.targets import ClassSetTargets, ClassTargets, Kind
+from mitorch_service.wording.counted import counted
 
 _MOST_UNNAMED_CLASSES = 100_000  # a larger label is a mistake, and would make a network to match
 _MOST_DIGITS = 18
@@ -154,7 +155,8 @@ def _too_large(label: int, classes: ClassList | None) -> str:
     if classes is None:
         return f"label {label} is too large. Number the classes from 0, and name them in labels.txt."
     count = len(classes.names)
-    return f"label {label} is beyond {classes.source}, which names {count} classes (0 to {count - 1})."
+    named = counted(count, "class", "classes")
+    return f"label {label} is beyond {classes.source}, which names {named} (0 to {count - 1})."
 
 
 def _read_boxes(file: _TextFile, entries: Iterable[Entry]) -> ImageList:

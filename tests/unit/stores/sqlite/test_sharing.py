@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,18 @@ def test_the_doctor_finds_a_database_that_cannot_be_written(database: Path) -> N
     assert OWNER.run(findings)["database"][0]
     ok, text = STRANGER.run(findings)["database"]
     assert (ok, "belongs to 54001" in text, "chgrp TEAM" in text) == (False, True, True)
+
+
+def test_a_file_that_the_first_write_creates(tmp_path: Path) -> None:
+    """It reads as an empty one until then; a file that another process has made is seen once it is there."""
+    path = tmp_path / "below" / "mitorch.db"
+    late = [SqliteStore(path, created_late=True) for _ in range(2)]
+    with closing(late[0]) as store, closing(late[1]) as other:
+        store.prepare()
+        assert store.trainings.count_trainings() == {}
+        assert not path.parent.exists()
+        store.queue.add_trainings([a_training()])
+        assert path.exists()
+        assert other.trainings.count_trainings() == {"new": 1}
+        assert other.queue.add_trainings([a_training()]) == 1
+        assert store.trainings.count_trainings() == {"new": 2}

@@ -54,6 +54,14 @@ def test_names_of_columns_go_on_in_the_next_line() -> None:
     assert header_lines("", 3) == [""]
 
 
+def test_a_name_has_no_more_lines_than_it_may_have() -> None:
+    column, cells = Column("parameters.optimizer.weight_decay"), [["0.1"]]
+    for most, width in ((4, 11), (3, 12), (2, 21), (1, 33)):
+        found = fit_columns([column], [column.name], cells, lambda index: False, 11, most_lines=most)
+        assert found == [Fitted(0, width)]
+        assert len(header_lines(column.name, width)) == most
+
+
 def test_rows_that_matter_most_are_kept() -> None:
     assert keep_rows(3, 5, "first") == [0, 1, 2]
     assert keep_rows(9, 3, "first") == [0, 1, 2]

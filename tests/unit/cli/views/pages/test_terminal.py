@@ -11,6 +11,7 @@ from rich.console import Console
 from mitorch_service.cli.views.pages import terminal
 from mitorch_service.cli.views.pages.page import Column, Fields, Lines, Page, Table
 from mitorch_service.cli.views.pages.terminal import FittedPage, print_page
+from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.status import TrainingStatus
 
 ID = "07159053-3673-45de-8fde-6b4aba2f5f35"
@@ -103,3 +104,33 @@ def test_a_screen_that_changes_its_size_is_drawn_anew() -> None:
         shown.print(page, end="")
         assert isinstance(shown.file, io.StringIO)
         assert len(shown.file.getvalue().splitlines()) == height - 1
+
+
+def test_the_newest_rows_are_on_a_low_screen_however_long_the_names_of_columns_are() -> None:
+    names = ("train loss", "val loss", "top1_accuracy", "mean_average_precision_at_50", "recall_per_class_macro")
+    columns = [Column("epoch"), *(Column(name, number) for number, name in enumerate(names, 1))]
+    curve = Table("curve", columns, [[n, *[0.5] * len(names)] for n in range(1, 63)], keep="thinned")
+    lines = fitted(Page([FIELDS, ATTEMPTS, curve]), 60, 12)
+    assert len(lines) <= 12
+    assert lines[-1].startswith("62  ")
+
+
+def test_fields_leave_a_third_of_a_high_screen_to_the_newest_rows() -> None:
+    fields = Fields([(f"name {number}", number) for number in range(15)])
+    lines = fitted(Page([fields, ATTEMPTS, CURVE]), 80, 30)
+    assert sum(line[:1].isdecimal() for line in lines) >= 10
+
+
+def test_a_result_is_cut_before_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mitorch_service.cli.views.query.jobs import _COLUMNS as of_jobs
+    from mitorch_service.cli.views.query.queue import _COLUMNS as of_trainings
+
+    for columns, name in ((of_trainings, "result"), (of_jobs, "best")):
+        result = next(column for column in columns if column.name == name)
+        table = Table("list", (Column("id"), result), [["07159053", "mean_average_precision=0.4321"]])
+        assert any(line.endswith("=0.4321") for line in printed(Page([table]), 30, monkeypatch))
+
+
+def test_fields_without_a_value_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = Fields([("dataset", NO_DATASET), ("name", None), ("tags", []), ("status", "new")])
+    assert printed(Page([fields]), 60, monkeypatch) == ["status  new"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 
 import pytest
+from rich.console import Console
 
+from mitorch_service.cli.views.pages import terminal
 from mitorch_service.cli.views.pages import watch as watching
 from mitorch_service.cli.views.pages.page import Fields, Page
 from mitorch_service.cli.views.query.base import View
@@ -56,3 +59,16 @@ def test_a_database_that_does_not_answer_is_waited_for() -> None:
     page, problem = watching._read_again(Away(1), last)
     assert page is last
     assert "is away" in problem
+
+
+def test_the_screen_is_empty_when_it_is_left_and_the_last_page_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=io.StringIO(), width=40, height=6, force_terminal=True, color_system=None)
+    monkeypatch.setattr(terminal, "open_console", lambda: shown)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    watching.watch(Countdown(3))
+    assert isinstance(shown.file, io.StringIO)
+    screen, _, after = shown.file.getvalue().partition("\x1b[?1049l")
+    assert screen.startswith("\x1b[?1049h")
+    assert "left  2" in screen
+    assert screen.rpartition("\x1b[H")[2].split() == ["\x1b[?25h"]
+    assert "left  0" in after

@@ -59,7 +59,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """What the files of a version show."""
+    """The sample images of a version, and the images that its splits share."""
 
     samples: Sequence[Sample] = ()
     damaged: int = 0  # chosen images that could not be decoded
@@ -160,7 +160,7 @@ def _boxes(boxes: Boxes, images: ImageList, picture: Image.Image) -> list[Sample
 
 
 def _leaks(lists: Mapping[str, ImageList]) -> dict[str, str]:
-    """What the other splits share with train; images that cannot be compared are left out."""
+    """Tells the images that each other split shares with train; splits that cannot be compared are left out."""
     from zipfile import BadZipFile
 
     from mitorch_service.training.data.duplicates import count_duplicates

@@ -49,7 +49,7 @@ class SearchHistory:
     is_whole: bool  # False: there are more than MOST_TRIALS
 
     def complete(self) -> list[TrialPoint]:
-        """Those with a value of each objective, in the order in which they ended."""
+        """Returns the trials with a value of each objective, in the order in which they ended."""
         number = len(self.job.search.objectives())
         return sorted((one for one in self.trials if len(one.values) == number), key=_ended)
 
@@ -108,7 +108,7 @@ def front_numbers(trials: Iterable[TrialPoint], directions: Sequence[Direction])
 
 
 def best_first(trials: Iterable[TrialPoint], direction: Direction) -> list[TrialPoint]:
-    """Those with a value, the best in the first objective first; of equal ones the earlier."""
+    """Returns the trials with a value, the best in the first objective first; of equal ones the earlier."""
     sign = 1 if direction == "minimize" else -1
     return sorted((one for one in trials if one.values), key=lambda one: (sign * one.values[0], one.number))
 

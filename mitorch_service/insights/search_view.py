@@ -25,7 +25,7 @@ from mitorch_service.insights.search_history import (
 from mitorch_service.insights.search_insight import SearchInsight
 from mitorch_service.insights.trial_timeline import Timeline, trial_timeline
 from mitorch_service.models.job import Job
-from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
+from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 
@@ -114,9 +114,3 @@ def _view(history: SearchHistory, insight: SearchInsight, now: datetime) -> Sear
         findings=[line for line in (progress, saving_finding(insight.effort)) if line],
         warnings=insight.warnings(),
     )
-
-
-def failed(trials: Sequence[TrialPoint]) -> list[TrialPoint]:
-    """Those that ended badly, the latest first."""
-    bad = (TrainingStatus.FAILED, TrainingStatus.DIVERGED)
-    return [one for one in reversed(trials) if one.status in bad]

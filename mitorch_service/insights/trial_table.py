@@ -46,7 +46,7 @@ def sorted_page(
 
 
 def sortable(columns: Sequence[Column]) -> list[str]:
-    """What a table can be sorted by."""
+    """Returns the names by which a table can be sorted."""
     return [*_FIXED, *(column.name for column in columns)]
 
 

@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Lanes:
-    """What one cluster did."""
+    """The attempts on one cluster."""
 
     cluster: str
     bars: Sequence[Bar]  # empty if there are too many
@@ -40,7 +40,7 @@ class Lanes:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What all clusters did."""
+    """The attempts on all clusters."""
 
     start: datetime
     end: datetime
@@ -115,7 +115,7 @@ def _steps(bars: Sequence[Bar]) -> list[tuple[datetime, int]]:
 
 
 def _thinned(steps: list[tuple[datetime, int]]) -> list[tuple[datetime, int]]:
-    """Of many steps the lowest and the highest of each column, as a chart shows no more."""
+    """Keeps the lowest and the highest step of each column, as a chart shows no more."""
     if len(steps) <= MOST_STEPS:
         return steps
     start, width = steps[0][0], (steps[-1][0] - steps[0][0]) / (MOST_STEPS // 2 - 1)

@@ -33,8 +33,10 @@ class Plot:
 
     def draw(self, title: str, x_label: str, y_label: str, *parts: Markup) -> Markup:
         """The whole chart; `title` says what it shows, also to those who cannot see it."""
-        return Markup('<svg class="plot-svg" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>').format(
-            self.width, self.height, clean(title), self._frame(x_label, y_label), Markup("").join(parts)
+        inside = Markup("").join(parts)
+        role = "group" if "<a " in inside else "img"  # a picture has no links for those who cannot see it
+        return Markup('<svg class="plot-svg" viewBox="0 0 {} {}" role="{}" aria-label="{}">{}{}</svg>').format(
+            self.width, self.height, role, clean(title), self._frame(x_label, y_label), inside
         )
 
     def points(self, pairs: Iterable[Pair], kind: str) -> Markup:

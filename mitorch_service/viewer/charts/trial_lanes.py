@@ -48,7 +48,7 @@ def trial_lanes(timeline: Timeline, ids: Mapping[int, str]) -> Markup:
         for start, end in timeline.gaps
     )
     label = f"Trials from {exact(timeline.start)} to {exact(timeline.end)}; idle for {duration_text(timeline.idle)}"
-    return Markup('<svg class="plot-svg lanes" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>').format(
+    return Markup('<svg class="plot-svg lanes" viewBox="0 0 {} {}" role="group" aria-label="{}">{}{}{}</svg>').format(
         int(_WIDTH), y + 18, label, gaps, Markup("").join(parts), _ends(timeline, y)
     )
 

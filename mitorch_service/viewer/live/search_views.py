@@ -29,7 +29,7 @@ _Version = tuple[object, ...]
 
 @dataclass
 class _Kept:
-    """What is known of one search."""
+    """The view of one search, and how it is kept up to date."""
 
     version: _Version | None = None
     view: SearchView | None = None
@@ -119,7 +119,7 @@ def _begin(function: Callable[..., None], *arguments: object) -> None:
 
 
 def search_views(request: Request) -> SearchViews:
-    """Those of this server."""
+    """Returns the views of this server."""
     state = request.app.state
     if not hasattr(state, "search_views"):
         state.search_views = SearchViews()

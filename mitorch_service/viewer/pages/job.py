@@ -56,7 +56,7 @@ class Budget(NamedTuple):
 
 @dataclass(frozen=True)
 class Read:
-    """What the page stands on."""
+    """The documents and the view that the page shows."""
 
     job: Job
     counts: Mapping[str, int]
@@ -101,7 +101,7 @@ def show_charts(request: Request, context: Given, id: str, x: Name = "", y: Name
         return HTMLResponse("", 202)
     values = _values(request, context, read)
     return render(
-        request, "search_charts.html", **values, parts=read_parts(context, read.view, read.importance, (x, y))
+        request, "search_charts.html", 200, **values, parts=read_parts(context, read.view, read.importance, (x, y))
     )
 
 
@@ -187,7 +187,7 @@ def _render(
 
 
 def _values(request: Request, context: Context, read: Read) -> dict[str, object]:
-    """What the page and its charts alone have in common."""
+    """Returns the values that the page and its charts alone have in common."""
     view, importance = read.view, read.importance
     objectives = read.job.search.objectives()
     known: Sequence[Column] = view.columns if view else columns(parse_space(read.job.config)[0], read.leaders)

@@ -58,7 +58,7 @@ def read_parts(context: Context, view: SearchView, importance: Importance | None
 
 
 def _most_important_first(columns: Sequence[Column], importance: Importance | None) -> list[str]:
-    """Those that all trials have stand first."""
+    """Orders names; parameters that all trials have stand first."""
     shares = next(iter(importance.shares.values()), {}) if importance else {}
     known = {name: share.share for name, share in shares.items()}
     ordered = sorted(columns, key=lambda column: (column.conditional, -known.get(column.name, 0.0)))

@@ -10,7 +10,7 @@ from mitorch_service.models.status import JobStatus, TrainingStatus
 
 
 def run(values: list[float]) -> list[Improvement]:
-    """What a search that minimizes has found, trial by trial."""
+    """The results of a search that minimizes, trial by trial."""
     found, best = [], float("inf")
     for number, value in enumerate(values):
         trial = TrialPoint(number, str(number), TrainingStatus.COMPLETED, (value,), None, {}, 1, 1, None, None, Cost())

@@ -13,7 +13,6 @@ const chosen = { over: "results", pair: new URLSearchParams(location.search) };
 function switchOver(root) {
   const group = root.querySelector("[data-switch=history]");
   if (!group) return;
-  group.hidden = false;
   const card = group.closest(".card");
   card.classList.add("is-switched");
   const show = (over) => {
@@ -36,7 +35,16 @@ function watchPair(root) {
   });
 }
 
+// What can be scrolled sideways can be reached by the keyboard, and only then.
+const scrolled = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+
 function equip(root) {
+  for (const figure of root.querySelectorAll(".plot")) scrolled.observe(figure);
   switchOver(root);
   watchPair(root);
 }

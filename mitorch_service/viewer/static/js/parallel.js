@@ -76,6 +76,8 @@ export class Parallel {
     const width = Math.max(this.frame.clientWidth, 2 * SIDE + LEAST * (this.axes.length - 1));
     if (width === this.width) return;
     this.width = width;
+    if (width > this.frame.clientWidth) this.frame.tabIndex = 0; // by keyboard it scrolls too
+    else this.frame.removeAttribute("tabindex");
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     this.canvas.width = width * ratio;
     this.canvas.height = HEIGHT * ratio;

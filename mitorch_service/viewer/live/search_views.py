@@ -22,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 _KEPT = 6  # searches: of 10,000 trials each takes some 15 MB
 _READ_SECONDS = 60.0
 _REST = 5.0  # times as long as it took, a view is shown before it is read anew
+_LEAST_RESULTS = 4  # for an importance
 _MORE = 1.1  # times as many results, until the importance of a search that goes on is computed anew
 
 _Version = tuple[object, ...]
@@ -99,7 +100,7 @@ class SearchViews:
     def _weigh_if_needed(self, kept: _Kept, view: SearchView, insight: SearchInsight) -> None:
         known = kept.importance.results if kept.importance else 0
         goes_on = view.job.status in ACTIVE_JOBS
-        if not kept.weighs and view.results > known * (_MORE if goes_on else 1):
+        if not kept.weighs and view.results >= _LEAST_RESULTS and view.results > known * (_MORE if goes_on else 1):
             kept.weighs = True
             _begin(self._weigh, kept, view, insight)
 

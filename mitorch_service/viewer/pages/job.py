@@ -76,15 +76,16 @@ def show(
     after: int | None = None,
     x: Name = "",
     y: Name = "",
+    whole: bool = False,
 ) -> Response:
-    """The search with this id, or the beginning of it."""
+    """The search with this id, or the beginning of it. `whole`: with all charts, however many trials there are."""
     with context.reading() as store:
-        kind, whole = store.trainings.resolve_id(id)
-    if kind != "job" or whole != id:
-        return RedirectResponse(f"/{kind}s/{whole}", 303)
-    read = _read(request, context, id, _WAIT, at_once=False)
+        kind, found = store.trainings.resolve_id(id)
+    if kind != "job" or found != id:
+        return RedirectResponse(f"/{kind}s/{found}", 303)
+    read = _read(request, context, id, _PATIENT if whole else _WAIT, at_once=whole)
     view = read.view
-    at_once = view is not None and len(view.trials) <= _AT_ONCE
+    at_once = view is not None and (whole or len(view.trials) <= _AT_ONCE)
     parts = read_parts(context, view, read.importance, (x, y)) if view is not None and at_once else None
     answer = _render(request, context, read, parts, (sort, after))
     # Reading many trials begins when the page is on its way: it would hold the page up.

@@ -190,7 +190,7 @@ export class Parallel {
     };
     const accent = colour("--accent");
     const quiet = colour("--ink-3");
-    const dense = Math.min(1, 60 / Math.sqrt(this.count + 1) / 4 + 0.12);
+    const dense = Math.min(0.9, 12 / Math.sqrt(this.count + 1)); // so that many lines do not become one surface
     const groups = Array.from({ length: BUCKETS + 2 }, () => []);
     for (let i = 0; i < this.count; i += 1) {
       if (this.mask && !this.mask[i]) groups[0].push(i);
@@ -200,7 +200,7 @@ export class Parallel {
     groups.forEach((members, group) => {
       const best = group === BUCKETS + 1;
       pen.strokeStyle = group < 4 ? quiet : accent;
-      pen.globalAlpha = group === 0 ? 0.05 : group === 1 ? 0.15 : best ? Math.max(0.6, dense) : dense * (0.25 + (0.6 * (group - 2)) / BUCKETS);
+      pen.globalAlpha = group === 0 ? dense * 0.12 : group === 1 ? dense * 0.25 : best ? Math.min(1, dense * 2.5) : dense * (0.25 + (0.6 * (group - 2)) / BUCKETS);
       pen.lineWidth = best ? 1.6 : 1;
       pen.beginPath();
       for (const i of members) this.trace(pen, i);

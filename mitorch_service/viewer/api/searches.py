@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from mitorch_service.errors import MiTorchError, QueryTimedOut
+from mitorch_service.insights.leaderboard import read_leaderboard
 from mitorch_service.insights.search_columns import Column
 from mitorch_service.insights.search_history import TrialPoint
 from mitorch_service.insights.search_view import SearchView
@@ -143,12 +144,14 @@ async def _events(request: Request, context: Context, id: str) -> AsyncIterator[
 def _state(context: Context, id: str) -> dict[str, object]:
     with context.reading() as store:
         job, counts = store.jobs.get_job(id), store.trainings.count_trainings(id)
+        best = read_leaderboard(store, job, 1) if len(job.search.objectives()) == 1 else []
     return {
         "status": job.status.value,
         "counts": counts,
         "done": sum(counts.get(status, 0) for status in ENDED),
         "max_trials": job.search.max_trials,
-        "best": job.best.value if job.best else None,
+        "best": best[0].values[0] if best else None,
+        "best_trial": best[0].number if best else None,
         "name": job.name or job.id[:8],
         "ended": job.status in ENDED_JOBS,
     }

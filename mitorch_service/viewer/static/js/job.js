@@ -115,7 +115,11 @@ function showState(state) {
   head.querySelector("[data-live=status]").replaceChildren(pill);
   head.querySelector("[data-live=done]").textContent = state.done;
   const best = document.querySelector("[data-live=best]");
-  if (best && state.best !== null) best.textContent = numberText(state.best);
+  if (best && state.best !== null) {
+    best.textContent = numberText(state.best);
+    best.closest("a").href = `/jobs/${id}/trials/${state.best_trial}`;
+    best.parentElement.querySelector("[data-live=best_trial]").textContent = state.best_trial;
+  }
   const of = state.ended ? `${state.status}, ${state.done} trials` : `${state.done}/${state.max_trials} trials`;
   document.title = `${of}${state.best === null ? "" : `, best ${numberText(state.best)}`} · ${state.name} · MiTorch`;
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,14 +55,19 @@ class CurveRequest:
     after: Mapping[str, int] | None = None
 
 
-def read_curves(store: Store, request: CurveRequest) -> list[Curve]:
-    """Reads only the epochs that are wanted. Raises InvalidInput for too many curves or points, NotFound,
-    BrokenDocument."""
+def read_curves(store: Store, request: CurveRequest, has_time: Callable[[], bool] = lambda: True) -> list[Curve]:
+    """Reads only the epochs that are wanted. Stops before the first id for which it has no time any more, but reads
+    one at least. Raises InvalidInput for too many curves or points, NotFound, BrokenDocument."""
     if len(request.ids) > MOST_CURVES:
         raise InvalidInput("ids", [Problem("", f"names {len(request.ids)} trainings: {MOST_CURVES} at most")])
     if not 4 <= request.points <= MOST_POINTS:
         raise InvalidInput("points", [Problem("", f"is {request.points}: 4 to {MOST_POINTS}")])
-    return [_read_curve(store, id, request) for id in dict.fromkeys(request.ids)]
+    found: list[Curve] = []
+    for id in dict.fromkeys(request.ids):
+        if found and not has_time():
+            break
+        found.append(_read_curve(store, id, request))
+    return found
 
 
 def _read_curve(store: Store, id: str, request: CurveRequest) -> Curve:

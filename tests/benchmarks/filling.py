@@ -114,8 +114,9 @@ def queued(number: int) -> Training:
 
 
 def training_id(number: int) -> str:
-    """A GUID in no order, the same for the same number."""
-    return str(uuid.UUID(int=random.Random(number).getrandbits(128), version=4))
+    """A GUID in no order, the same for the same number; negative ones are jobs."""
+    seed = number if number >= 0 else f"job {number}"  # the generator takes -1 for 1
+    return str(uuid.UUID(int=random.Random(seed).getrandbits(128), version=4))
 
 
 def _add_finished(store: Store, n: int, numbers: range) -> None:

@@ -22,7 +22,7 @@ from tests.benchmarks import viewer_floors as floors
 from tests.benchmarks.measuring import Scale, percentile, report, timed
 from tests.benchmarks.viewer_browser import chromium, view
 from tests.benchmarks.viewer_filling import JOB, Size, arguments, service
-from tests.benchmarks.viewer_followers import following, record_epochs
+from tests.benchmarks.viewer_followers import following, reads_a_second, record_epochs
 from tests.benchmarks.viewer_server import Answer, Server, serving
 
 _WARM = 3
@@ -42,16 +42,12 @@ class Page:
 
 def pages(size: Size) -> list[Page]:
     """The pages."""
-    ended, long = [size.ended(number) for number in range(30)], size.long()
-    where = {name: f"/trainings?where={quote(text)}" for name, text in _FILTERS.items()}
+    ended, running, long = [size.ended(number) for number in range(30)], size.running(), size.long()
+    where = {name: f"/trainings?q={quote(text)}" for name, text in _FILTERS.items()}
     return [
         Page("queue", ["/"], floors.QUEUE),
         Page("training, ended", [f"/trainings/{id}" for id in ended], floors.curves_of(ended[:1])),
-        Page(
-            "training, running",
-            [f"/trainings/{id}" for id in size.running()[:30]],
-            floors.curves_of(size.running()[:1]),
-        ),
+        Page("training, running", [f"/trainings/{id}" for id in running[:30]], floors.curves_of(running[:1])),
         Page("training of 1,000 epochs", [f"/trainings/{id}" for id in long[:30]], floors.curves_of(long[:1])),
         Page("trainings", ["/trainings"], floors.TABLE),
         Page("trainings, filter on an index", [where["indexed"]], floors.FAILED),
@@ -59,8 +55,8 @@ def pages(size: Size) -> list[Page]:
         Page("trainings, filter that nothing passes", [where["nothing"]]),
         Page("searches", ["/jobs"], floors.JOBS),
         Page("search", [f"/jobs/{JOB}"], floors.JOB_READS),
-        Page("compare 10", [f"/compare?ids={','.join(long[:10])}"], floors.curves_of(long[:10])),
-        Page("compare 100", [f"/compare?ids={','.join(long)}"], floors.curves_of(long)),
+        Page("compare 10", [f"/compare?ids={','.join(long[:10])}"], floors.rows_of(long[:10])),
+        Page("compare 100", [f"/compare?ids={','.join(long)}"], floors.rows_of(long)),
         Page("data sets", ["/datasets"], floors.DATASETS),
         Page("status", ["/status"]),
     ]
@@ -72,7 +68,7 @@ def routes(size: Size) -> list[Page]:
     curves = "/api/curves?measures=val_loss&ids="
     where = {name: f"/api/trainings?where={quote(text)}" for name, text in _FILTERS.items()}
     return [
-        Page("api: training", [f"/api/trainings/{size.ended(0)}"], floors.curves_of(long[:1])[:1]),
+        Page("api: training", [f"/api/trainings/{size.ended(0)}"], floors.rows_of(long[:1])),
         Page("api: curve of 1", [curves + long[0]], floors.curves_of(long[:1])),
         Page("api: curves of 10", [curves + ",".join(long[:10])], floors.curves_of(long[:10])),
         Page("api: curves of 100", [curves + ",".join(long)], floors.curves_of(long)),
@@ -176,6 +172,9 @@ def main() -> None:
                 first_bytes(server, page, driver, scale)
         if given.only in "live":
             live(server, store, size, scale)
+            one = f"/api/events/curves?ids={size.running()[0]}"
+            reads = reads_a_second(database, one, _FOLLOWERS, 5.0)
+            report(f"live, {_FOLLOWERS} clients, one training: queries", reads, "1/s", scale=scale)
         if given.only in "browser":
             in_browser(server, size, scale)
         report("server at the end: memory", server.memory(), "MB", scale=scale)

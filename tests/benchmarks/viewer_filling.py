@@ -149,6 +149,7 @@ def _training(size: Size, number: int, now: datetime, draw: random.Random) -> di
         "epoch": epochs,
         "max_epochs": fields["max_epochs"],
         "metrics": metrics,
+        "train_loss": 1.0 - quality,
         "val_loss": 1.05 - quality,
         "epoch_seconds": 60.0,
         "at": last,

@@ -48,12 +48,14 @@ JOB_READS = (Read("jobs", {"_id": JOB}), Read("trainings", {"job_id": JOB}))
 DATASETS = (Read("datasets"),)
 
 
+def rows_of(ids: Sequence[str]) -> list[Read]:
+    """The reads of trainings."""
+    return [Read("trainings", {"_id": id}) for id in ids]
+
+
 def curves_of(ids: Sequence[str]) -> list[Read]:
     """The reads of trainings and their epochs."""
-    reads = []
-    for id in ids:
-        reads += [Read("trainings", {"_id": id}), Read("training_results", between=(f"{id}:", f"{id};"))]
-    return reads
+    return rows_of(ids) + [Read("training_results", between=(f"{id}:", f"{id};")) for id in ids]
 
 
 def open_driver(database: Database) -> Driver:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import http.client
+import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import uvicorn
+
+from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
+from mitorch_service.viewer.access.gate import Policy
+from mitorch_service.viewer.app import create_app
+from mitorch_service.viewer.context import Context
+from mitorch_service.viewer.serve import listen
+from tests.benchmarks.filling import Database
 from tests.benchmarks.viewer_filling import LONG_EPOCHS, RUNNING_EPOCHS
+from tests.fakes import HookedStore
 from tests.samples import a_result
 
 _CONNECT_SECONDS = 30
 _EVERY = 2.0  # seconds
+_OWN_PORT = 8870
 
 
 @dataclass
@@ -60,6 +73,31 @@ def record_epochs(store: Store, ids: Sequence[str], count: int, written: dict[in
     finally:
         for id in ids:
             store.runs.drop_results(id, RUNNING_EPOCHS)
+
+
+def reads_a_second(database: Database, address: str, clients: int, seconds: float) -> float:
+    """Queries that a server makes while so many clients follow one address, counted in a server of this process."""
+    counts: Counter[str] = Counter()
+
+    def count(operation: str) -> None:
+        counts[operation] += 1
+
+    settings = read_settings({"MITORCH_HOME": tempfile.gettempdir(), **database.settings()})
+    context = Context(settings, lambda: HookedStore(database.open(), count), _unused, dict)
+    listening = listen("127.0.0.1", None, _OWN_PORT)
+    server = uvicorn.Server(uvicorn.Config(create_app(context, Policy(None)), log_level="warning"))
+    threading.Thread(target=server.run, args=([listening.socket],), daemon=True).start()
+    with following(int(listening.url.rpartition(":")[2]), [address] * clients):
+        time.sleep(3.0)  # until all are connected
+        counts.clear()
+        time.sleep(seconds)
+        found = counts["find"]
+    server.should_exit = True
+    return found / seconds
+
+
+def _unused() -> ArtifactStore:
+    raise NotImplementedError
 
 
 def _follow(port: int, address: str, found: Followers, number: int, end: threading.Event) -> None:

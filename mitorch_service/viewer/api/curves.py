@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from mitorch_service.viewer.live.events import EVENT_HEADERS, event, shared_read
 router = api_router("curves")
 _POINTS = 800
 _LIVE_POINTS = 200  # of one curve in one event
+ANSWER_SECONDS = 0.5  # after which no further curve is read for one answer
 _SECONDS = 1.0
 _SILENT_SECONDS = 15.0  # after which a comment tells that the stream lives
 
@@ -51,6 +53,7 @@ class CurvesAnswer(BaseModel):
     """The curves of several trainings."""
 
     curves: list[CurveAnswer] = Field(description="In the order of the ids.")
+    unread: list[str] = Field(description="Ids for which this answer had no time: ask for them in the next request.")
 
 
 @router.get("/curves", summary="Curves of up to 100 trainings", response_model=CurvesAnswer)
@@ -61,11 +64,13 @@ def get_curves(
     x: Annotated[Axis, Query(description="What they are drawn over.")] = "epoch",
     points: Annotated[int, Query(ge=4, le=MOST_POINTS, description="Of one curve, at most.")] = _POINTS,
 ) -> MaskedJSONResponse:
-    """Thinned to so many points: of each column of a chart the lowest and the highest value."""
-    request = CurveRequest(_split(ids), _split(measures), x, points)
+    """Thinned to so many points: of each column of a chart the lowest and the highest value. Many long curves come in
+    several answers: see `unread`."""
+    request, begin = CurveRequest(_split(ids), _split(measures), x, points), time.monotonic()
     with context.reading() as store:
-        curves = read_curves(store, request)
-    return MaskedJSONResponse({"curves": [_document(curve) for curve in curves]})
+        curves = read_curves(store, request, lambda: time.monotonic() - begin < ANSWER_SECONDS)
+    unread = request.ids[len(curves) :]
+    return MaskedJSONResponse({"curves": [_document(curve) for curve in curves], "unread": unread})
 
 
 @router.get("/events/curves", summary="What is added to curves", response_class=StreamingResponse)
@@ -95,6 +100,7 @@ class _Follower:
     ) -> None:
         self._context = context
         self._ids = ids
+        self._open = list(ids)  # those that have not ended: the others are not read again
         self._measures = measures
         self._axis: Axis = axis
         self._known = known
@@ -104,18 +110,18 @@ class _Follower:
         silent = 0.0
         while not await request.is_disconnected():
             try:
-                curves = [await self._read(request, id) for id in self._ids]
+                curves = [await self._read(request, id) for id in self._open]
             except MiTorchError as error:
                 yield event("problem", json.dumps(plain({"error": str(error)})))
                 await anyio.sleep(5 * _SECONDS)
                 continue
             new = [curve for curve in curves if curve.series or curve.epochs > self._known[curve.training_id]]
             self._known |= {curve.training_id: max(curve.epochs, self._known[curve.training_id]) for curve in new}
-            ended = all(curve.has_ended for curve in curves)
+            self._open = [curve.training_id for curve in curves if not curve.has_ended]
             if new:
                 yield event("curves", json.dumps(plain([_document(curve) for curve in new])), self._position())
                 silent = 0.0
-            if ended:
+            if not self._open:
                 yield event("end", "{}", self._position())
                 return
             if silent >= _SILENT_SECONDS:

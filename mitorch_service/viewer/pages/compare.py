@@ -43,6 +43,7 @@ def show(request: Request, context: Given, ids: Ids = "", more: Annotated[str, Q
         comparison=comparison,
         problems=problems,
         groups=json.dumps(_groups(comparison)),
+        measures=_measures(comparison),
     )
 
 
@@ -55,6 +56,13 @@ def _find(store: Store, keys: Sequence[str]) -> tuple[list[str], list[str]]:
         except MiTorchError as error:
             problems.append(str(error))
     return list(found), problems
+
+
+def _measures(comparison: Comparison) -> list[str]:
+    """The measures of the charts that the page's script draws: those of the last epochs reported."""
+    reported = [training.progress for training in comparison.trainings if training.progress is not None]
+    losses = [name for name in ("train_loss", "val_loss") if any(getattr(one, name) is not None for one in reported)]
+    return list(dict.fromkeys([*losses, *(name for one in reported for name in one.metrics)]))
 
 
 def _groups(comparison: Comparison) -> dict[str, str]:

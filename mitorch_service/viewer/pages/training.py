@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mitorch_service.controller.observe.cost import training_cost
@@ -39,6 +40,7 @@ _TABLE_ROWS = 200
 _MISTAKES = 24
 _EPOCHS_SHOWN = 12
 _PREDICTIONS = 20_000  # rows that are looked at
+SmallCurve = tuple[str, Mapping[str, object], Markup]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _render(
         measures=measures,
         results=[*results[-_EPOCHS_SHOWN:]][::-1],
         epochs=len(results),
-        small_curves=[_small(name, results) for name in measures],
+        small_curves=_small_curves(measures, results),
         value_of=value_of,
         lineage=lineage,
         facts=_facts(training),
@@ -109,10 +111,18 @@ def page_title(training: Training) -> str:
     return f"{training.status}{of} · {training.name or training.id[:8]}"
 
 
-def _small(name: str, results: Sequence[EpochResult]) -> tuple[str, object, object]:
-    """A measure with its last value and a small picture."""
-    x, y = [float(result.epoch) for result in results], [value_of(result, name) for result in results]
-    return name, y[-1] if y else None, sparkline(f"{name}, last {number(y[-1]) if y else ''}", x, y)
+def _small_curves(measures: Sequence[str], results: Sequence[EpochResult]) -> list[SmallCurve]:
+    """Each chart that the page's script draws, as a picture: its title, the last value of each line, the lines."""
+    x, charts = [float(result.epoch) for result in results], dict[str, list[str]]()
+    for name in measures:
+        charts.setdefault("loss" if name in ("train_loss", "val_loss") else name, []).append(name)
+    found: list[SmallCurve] = []
+    for title, names in charts.items():
+        lines = [[value_of(result, name) for result in results] for name in names]
+        last = {name: y[-1] for name, y in zip(names, lines, strict=True)}
+        words = ", ".join(f"{name} last {number(value)}" for name, value in last.items())
+        found.append((title, last, sparkline(words, x, *lines)))
+    return found
 
 
 def _facts(training: Training) -> Mapping[str, object]:

@@ -80,3 +80,12 @@ def test_what_cannot_be_drawn_is_refused(store: Store) -> None:
         read_curves(store, CurveRequest([], points=3))
     with pytest.raises(NotFound):
         read_curves(store, CurveRequest(["00000000-0000-0000-0000-000000000000"]))
+
+
+def test_one_curve_is_read_when_there_is_time_for_none(store: Store) -> None:
+    trainings = [a_training() for _ in range(3)]
+    store.queue.add_trainings(trainings)
+    ids = [training.id for training in trainings]
+    looks = iter([True, False])
+    assert [curve.training_id for curve in read_curves(store, CurveRequest(ids), lambda: next(looks))] == ids[:2]
+    assert [curve.training_id for curve in read_curves(store, CurveRequest(ids), lambda: False)] == ids[:1]

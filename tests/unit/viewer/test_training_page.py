@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.viewer.api import curves
 from tests.demo_service import EPOCHS
 from tests.fakes import FakeBackend, primitives
 from tests.samples import a_result
@@ -154,6 +156,29 @@ def test_values_that_are_not_finite_are_gaps(service: Served) -> None:
     lasts = {series["measure"]: series["y"][-1] for series in curve["series"]}
     assert lasts["val_loss"] is lasts["top1_accuracy"] is None
     assert lasts["train_loss"] == 1 / 18
+
+
+def test_many_curves_come_in_several_answers(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "ANSWER_SECONDS", 0.0)
+    ids = [service.training(status) for status in ("completed", "failed", "running")]
+    left, read = ids, []
+    while left:
+        answer = service.client().get(f"/api/curves?ids={','.join(left)}").json()
+        read += [curve["training_id"] for curve in answer["curves"]]
+        assert answer["unread"] == left[1:]
+        left = answer["unread"]
+    assert read == ids
+
+
+def test_the_pages_keep_the_room_of_the_charts(service: Served) -> None:
+    """Without a figure for each chart the page would move when its script draws them."""
+    one, other = service.training("completed"), service.training("failed")
+    page = service.client().get(f"/trainings/{one}").text
+    assert page.count('class="chart"') == 3  # loss, and two metrics
+    assert re.search(r'<svg class="sparkline"[^>]*aria-label="train_loss last [^"]*, val_loss last [^"]*"', page)
+    assert page.count("<polyline") == 4
+    page = service.client().get(f"/compare?ids={one},{other}").text
+    assert page.count('class="chart"') == 4 and page.count('class="mark"') == 2
 
 
 def test_trainings_side_by_side(service: Served) -> None:

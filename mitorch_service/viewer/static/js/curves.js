@@ -108,10 +108,12 @@ export class CurvePanel {
     reset.textContent = "Reset zoom";
     reset.addEventListener("click", () => this.draw());
     bar.append(reset);
-    this.legend = document.createElement("ul");
+    // The server has put the names and a figure for each chart into the element: they keep the room until the curves come.
+    this.legend = this.element.querySelector(".chart-legend") ?? document.createElement("ul");
     this.legend.className = "chart-legend";
-    this.grid = document.createElement("div");
+    this.grid = this.element.querySelector(".chart-grid") ?? document.createElement("div");
     this.grid.className = "chart-grid";
+    this.places = [...this.grid.children];
     this.message = document.createElement("p");
     this.message.className = "quiet-text chart-message";
     this.message.setAttribute("role", "status");
@@ -167,25 +169,30 @@ export class CurvePanel {
     return query;
   }
 
-  /** Reads all curves anew, and then follows what is added to them. */
+  /** Reads all curves anew, and then follows what is added to them. Many come in several answers, each drawn at once. */
   async load() {
     this.stream?.close();
     const axis = this.axis;
     const query = this.#query;
     query.set("points", String(Math.max(60, Math.min(800, Math.floor(MOST_POINTS / this.ids.length)))));
-    let answer;
-    try {
-      const response = await fetch(`/api/curves?${query}`);
-      answer = await response.json();
-      if (!response.ok) throw new Error(answer.error);
-    } catch (error) {
-      this.message.textContent = `The curves could not be read: ${error.message}`;
-      return;
+    const curves = new Map();
+    for (let left = this.ids; left.length; ) {
+      query.set("ids", left.join(","));
+      try {
+        const response = await fetch(`/api/curves?${query}`);
+        const answer = await response.json();
+        if (!response.ok) throw new Error(answer.error);
+        for (const curve of answer.curves) curves.set(curve.training_id, this.#keep(curve));
+        left = answer.unread;
+      } catch (error) {
+        this.message.textContent = `The curves could not be read: ${error.message}`;
+        return;
+      }
+      if (axis !== this.axis) return; // another axis was chosen meanwhile
+      this.curves = curves;
+      this.draw();
     }
-    if (axis !== this.axis) return; // another axis was chosen meanwhile
-    this.curves = new Map(answer.curves.map((curve) => [curve.training_id, this.#keep(curve)]));
-    this.draw();
-    if (this.follow && answer.curves.some((curve) => !curve.has_ended)) this.#listen();
+    if (this.follow && [...curves.values()].some((curve) => !curve.has_ended)) this.#listen();
   }
 
   #keep(curve) {
@@ -237,6 +244,7 @@ export class CurvePanel {
   /** Draws all charts; `keep`: the zoom stays. */
   draw(keep = false) {
     const charts = this.#lines();
+    for (const place of this.places.splice(0)) place.remove();
     this.message.textContent = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
     for (const [title, chart] of this.charts) {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }

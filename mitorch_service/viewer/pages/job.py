@@ -23,7 +23,7 @@ from mitorch_service.insights.search_view import Importance, SearchView
 from mitorch_service.insights.trial_table import PAGE, TrialPage, sorted_page
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.job import Job, trial_id
-from mitorch_service.models.status import ACTIVE_JOBS, ENDED, ENDED_JOBS
+from mitorch_service.models.status import ACTIVE_JOBS, ENDED, ENDED_JOBS, RETRYABLE, TrainingStatus
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
 from mitorch_service.viewer.charts.search_charts import best_so_far, importance_bars
@@ -178,7 +178,7 @@ def _render(
         budgets=_budgets(read, context.clock()),
         bar=status_bar(read.counts, job.search.max_trials if job.status in ACTIVE_JOBS else 0),
         has_ended=job.status in ENDED_JOBS,
-        is_retryable=any(read.counts.get(status, 0) for status in ("failed", "diverged")) or job.status in ENDED_JOBS,
+        retried=_retried(read),
         config=json.dumps(masked_config(job.config), indent=2, ensure_ascii=False, default=str),
         search=json.dumps(
             job.search.model_dump(mode="json", exclude_none=True, exclude_defaults=True), indent=2, ensure_ascii=False
@@ -253,6 +253,13 @@ def _compared(read: Read) -> list[str]:
         return [one.id for one in view.trials if one.number in view.front][:_COMPARED]
     first = sorted_page(view.trials, (), read.job.search.resolved_direction(), limit=_COMPARED).trials
     return [one.id for one in first if one.values]
+
+
+def _retried(read: Read) -> int:
+    """Counts the trials that a retry of the search would queue again: see `retry_job` in operations/lifecycle.py."""
+    if read.job.status not in ACTIVE_JOBS or read.job.search.algorithm == "pbt":
+        return 0
+    return sum(read.counts.get(status, 0) for status in RETRYABLE if status != TrainingStatus.PAUSED)
 
 
 def _budgets(read: Read, now: datetime) -> list[Budget]:

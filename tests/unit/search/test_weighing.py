@@ -35,6 +35,7 @@ def test_resamples_surround_the_share_of_optuna() -> None:
     assert importance_with_spread(history(3), 1.0) == ({}, 0)
 
 
+@pytest.mark.slow  # starts a process, which imports Optuna and scikit-learn
 def test_a_process_of_its_own_gives_the_same() -> None:
     (shares,), count = weigh_apart([history(20)], 0.0)
     expected, _ = importance_with_spread(history(20), 0.0)

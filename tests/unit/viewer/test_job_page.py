@@ -141,6 +141,21 @@ def test_several_objectives_have_a_front(service: Served) -> None:
     assert page.count('class="is-front"') == len(data["front"]) > 0
 
 
+def test_orders_are_offered_where_they_can_be_carried_out(service: Served) -> None:
+    def offered() -> set[str]:
+        return set(re.findall(r'data-action="(\w+)"', settled(service)))
+
+    pruned = service.store.trainings.count_trainings(service.job).get("pruned", 0)
+    assert offered() == ({"cancel", "retry"} if pruned else {"cancel"})
+    assert service.client().post(f"/api/jobs/{service.job}/retry").json()["trials"] == pruned
+    service.store.jobs.finish_job(service.job, JobStatus.FAILED, NOW, "too many failed", {}, None)
+    assert offered() == {"delete"}
+    assert settled(service).index("too many failed") < settled(service).index("Best so far")
+    with served(service.settings.home / "other", 1, 5, read_only=True) as reading:
+        page = reading.client().get(f"/jobs/{reading.job}").text
+        assert "data-action" not in page and "data-note" not in page and "data-share" not in page
+
+
 def test_the_api_gives_columns_and_importance(service: Served) -> None:
     client = service.client()
     data = client.get(f"/api/jobs/{service.job[:10]}/trials").json()

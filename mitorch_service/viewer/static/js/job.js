@@ -153,9 +153,10 @@ events.addEventListener("problem", () => events.close());
 // Actions.
 const QUESTIONS = {
   cancel: "Cancel this search and its trials that have not ended?",
+  retry: "Queue these trials again: all that failed, diverged, were canceled or pruned?",
   delete: "Delete this search with all its trials, their curves and files? This cannot be undone.",
 };
-const DONE = { cancel: "It is being canceled.", retry: "Its failed trials are queued again.", delete: "It is deleted." };
+const DONE = { cancel: "It is being canceled.", retry: "The trials are queued again.", delete: "It is deleted." };
 
 async function attempt(work, done) {
   try {
@@ -171,7 +172,8 @@ async function attempt(work, done) {
 for (const button of document.querySelectorAll("[data-action]")) {
   button.addEventListener("click", async () => {
     const { action } = button.dataset;
-    if (QUESTIONS[action] && !confirm(QUESTIONS[action])) return;
+    const count = button.dataset.trials ? ` (${button.dataset.trials})` : "";
+    if (!confirm(QUESTIONS[action] + count)) return;
     const order = () => (action === "delete" ? call("DELETE", `/api/jobs/${id}`) : call("POST", `/api/jobs/${id}/${action}`));
     if (!(await attempt(order, DONE[action]))) return;
     setTimeout(() => { if (action === "delete") location.href = "/jobs"; else location.reload(); }, 900);

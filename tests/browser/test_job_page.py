@@ -13,7 +13,9 @@ _FIRST = "table[data-trials] tbody tr:first-child"
 
 
 def open_search(page: Page, viewer: Viewer) -> None:
+    """Opens the page, and waits until nothing more comes that could move what is clicked."""
     page.goto(f"{viewer.url}/jobs/{viewer.job}")
+    expect(page.locator("[data-missing], .pending, svg[data-weighing]")).to_have_count(0, timeout=60_000)
     expect(page.locator(".parallel canvas")).to_be_visible()
 
 

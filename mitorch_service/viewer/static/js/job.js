@@ -68,7 +68,7 @@ async function loadCharts(focus = "") {
 }
 
 // Trials: parallel coordinates choose what the table shows.
-const table = document.querySelector("[data-trials]");
+const table = document.querySelector("table[data-trials]");
 const place = document.querySelector("[data-parallel]");
 const trials = table && new TrialTable(table, document.querySelector("[data-pages]"), document.querySelector("[data-trials-count]"), id);
 
@@ -172,7 +172,7 @@ async function attempt(work, done) {
 for (const button of document.querySelectorAll("[data-action]")) {
   button.addEventListener("click", async () => {
     const { action } = button.dataset;
-    const count = button.dataset.trials ? ` (${button.dataset.trials})` : "";
+    const count = button.dataset.count ? ` (${button.dataset.count})` : "";
     if (!confirm(QUESTIONS[action] + count)) return;
     const order = () => (action === "delete" ? call("DELETE", `/api/jobs/${id}`) : call("POST", `/api/jobs/${id}/${action}`));
     if (!(await attempt(order, DONE[action]))) return;

@@ -17,10 +17,13 @@ from mitorch_service.viewer.api import (
     changes,
     curves,
     documents,
+    exports,
+    queue_events,
     searches,
     service,
     shares,
     submissions,
+    tables,
     training_events,
     training_files,
 )
@@ -38,6 +41,7 @@ from mitorch_service.viewer.pages import (
     status,
     submit,
     training,
+    trainings,
 )
 
 STATIC = Path(__file__).parent / "static"
@@ -63,11 +67,23 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    pages = (queue, sign_in, compare, training, jobs, job, datasets, status, find, submit)
+    pages = (queue, sign_in, compare, trainings, training, jobs, job, datasets, status, find, submit)
     for page in pages:
         app.include_router(page.router)
     # Paths with a fixed word come before those with an id in its place.
-    for topic in (training_files, training_events, curves, searches, service, actions, submissions, shares):
+    for topic in (
+        exports,
+        tables,
+        queue_events,
+        training_files,
+        training_events,
+        curves,
+        searches,
+        service,
+        actions,
+        submissions,
+        shares,
+    ):
         app.include_router(topic.router)
     for router in (
         documents.trainings,

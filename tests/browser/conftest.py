@@ -119,6 +119,11 @@ def _start(context: Context, listening: Listening) -> uvicorn.Server:
 
 @pytest.fixture
 def page(browser: Browser, viewer: Viewer) -> Iterator[Page]:
+    """A signed-in page of the viewer that all share."""
+    yield from opened_page(browser, viewer)
+
+
+def opened_page(browser: Browser, viewer: Viewer) -> Iterator[Page]:
     """A signed-in page of 1280 x 800 pixels; an error or a refused script in its console fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     context.set_default_timeout(_SECONDS * 1000)

@@ -26,6 +26,9 @@ def _several(viewer: Viewer) -> str:
 
 PAGES: dict[str, Callable[[Viewer], str]] = {
     "queue": lambda viewer: "/",
+    "trainings": lambda viewer: "/trainings?columns=status,epoch,max_epochs,tag,config.model,val_loss",
+    "no trainings": lambda viewer: "/trainings?q=name:nobody",
+    "groups of trainings": lambda viewer: "/trainings?group=dataset&value=val_loss",
     "failed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.FAILED)}",
     "completed training": lambda viewer: f"/trainings/{_some(viewer, TrainingStatus.COMPLETED)}",
     "searches": lambda viewer: "/jobs",

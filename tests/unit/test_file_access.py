@@ -14,6 +14,7 @@ from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.wiring import open_artifacts, open_store, run_environment
+from tests.samples import a_training
 
 
 @pytest.fixture(params=[0, 0o022, 0o077])
@@ -34,7 +35,7 @@ def modes(root: Path) -> set[str]:
 def test_database_and_artifacts_are_private_or_the_groups(tmp_path: Path, group: str) -> None:
     settings = read_settings({"MITORCH_HOME": str(tmp_path / "a" / "home"), "MITORCH_SHARED_GROUP": group})
     store = open_store(settings, create=True)
-    store.prepare()
+    store.queue.add_trainings([a_training()])
     (tmp_path / "file").write_text("x")
     open_artifacts(settings).put("id/model.pth", tmp_path / "file")
     assert (settings.home / "mitorch.db-wal").exists()

@@ -1,4 +1,4 @@
-"""Draws how many of something have which status, as one small bar."""
+"""Draws how many trainings of a group are in each status, as SVG on the server."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 _ORDER = ("completed", "pruned", "paused", "failed", "diverged", "canceled", "running", "queued", "new")
-_WIDTH, _HEIGHT = 160.0, 8
+_WIDTH, _HEIGHT = 200.0, 10
 
 
-def status_bar(counts: Mapping[str, int], planned: int = 0) -> Markup:
-    """A part for each status, in a fixed order; what is planned beyond them is left empty."""
-    known = {status: counts[status] for status in _ORDER if counts.get(status)}
-    whole = max(sum(known.values()), planned)
-    if not whole:
+def status_bar(counts: Mapping[str, int], share: float = 1.0) -> Markup:
+    """One bar, of which each status has its part, what has ended first; as long as `share` (0 to 1) of the whole width."""
+    total = sum(counts.values())
+    if not total:
         return Markup("")
-    x, parts = 0.0, []
-    for status, count in known.items():
-        width = count / whole * _WIDTH
-        parts.append(
-            Markup('<rect class="is-{}" x="{}" y="0" width="{}" height="{}"/>').format(
-                status, f"{x:.2f}", f"{max(width - 0.6, 0.6):.2f}", _HEIGHT
-            )
-        )
+    bars, x = Markup(""), 0.0
+    label = ", ".join(f"{counts[status]:,} {status}" for status in _ORDER if counts.get(status))
+    for status in _ORDER:
+        width = _WIDTH * share * counts.get(status, 0) / total
+        if width:
+            part = Markup('<rect class="is-{}" x="{}" y="0" width="{}" height="{}"/>')
+            bars += part.format(status, f"{x:.2f}", f"{max(width, 1.0):.2f}", _HEIGHT)
         x += width
-    label = ", ".join(f"{count:,} {status}" for status, count in known.items()) or "no trial yet"
     return Markup(
         '<svg class="status-bar" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
         "<title>{}</title>{}</svg>"
-    ).format(int(_WIDTH), _HEIGHT, label, label, Markup("").join(parts))
+    ).format(int(_WIDTH), _HEIGHT, label, label, bars)

@@ -45,9 +45,9 @@ class ServiceWatch:
         self._failures = Refreshed(partial(self._find, read_failures), _FAILURE_SECONDS)
         self._cost = Refreshed(partial(self._find, read_daily_cost), _COST_SECONDS)
 
-    def capacities(self) -> tuple[dict[str, ClusterStatus], dict[str, float | None]]:
-        """The clusters as far as they have answered, and how long ago."""
-        end = time.monotonic() + _WAIT
+    def capacities(self, wait: float = _WAIT) -> tuple[dict[str, ClusterStatus], dict[str, float | None]]:
+        """The clusters as far as they have answered, and how long ago; the first time waits so many seconds."""
+        end = time.monotonic() + wait
         for one in self._clusters.values():  # all are asked before the first is waited for
             one.read()
         readings = {name: one.read(max(0.0, end - time.monotonic())) for name, one in self._clusters.items()}

@@ -30,6 +30,7 @@ from mitorch_service.viewer.charts.search_charts import best_so_far, importance_
 from mitorch_service.viewer.charts.status_bar import status_bar
 from mitorch_service.viewer.context import Context, Given
 from mitorch_service.viewer.live.search_views import search_views
+from mitorch_service.viewer.pages.jobs import share_of
 from mitorch_service.viewer.pages.search_parts import Parts, read_parts
 from mitorch_service.viewer.pages.templates import render
 from mitorch_service.wording.elapsed import duration_text
@@ -176,7 +177,7 @@ def _render(
         parts=parts,
         front=view.front if view else frozenset(),
         budgets=_budgets(read, context.clock()),
-        bar=status_bar(read.counts, job.search.max_trials if job.status in ACTIVE_JOBS else 0),
+        bar=status_bar(read.counts, share_of(job, read.counts)),
         has_ended=job.status in ENDED_JOBS,
         retried=_retried(read),
         config=json.dumps(masked_config(job.config), indent=2, ensure_ascii=False, default=str),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.insights.job_list import JobLine, Key, read_job_page
+from mitorch_service.models.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.viewer.charts.status_bar import status_bar
 from mitorch_service.viewer.context import Given
@@ -40,7 +42,7 @@ def show(
         q=q,
         is_first=not after,
         further=further,
-        bars={line.job.id: status_bar(line.counts, _planned(line)) for line in page.lines},
+        bars={line.job.id: status_bar(line.counts, share_of(line.job, line.counts)) for line in page.lines},
         done={line.job.id: done_of(line) for line in page.lines},
     )
 
@@ -50,9 +52,9 @@ def done_of(line: JobLine) -> int:
     return sum(n for status, n in line.counts.items() if status not in ("new", "queued", "running"))
 
 
-def _planned(line: JobLine) -> int:
-    """The trials that there may be; of an ended search those that there are."""
-    return line.job.search.max_trials if line.job.status in ACTIVE_JOBS else sum(line.counts.values())
+def share_of(job: Job, counts: Mapping[str, int]) -> float:
+    """The share of the trials that there may be which there are; of an ended search there will be no others."""
+    return min(1.0, sum(counts.values()) / job.search.max_trials) if job.status in ACTIVE_JOBS else 1.0
 
 
 def _key(text: str) -> Key | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import jinja2
 from fastapi import Request
@@ -45,6 +47,11 @@ def render(request: Request, template: str, code: int = 200, **values: object) -
     return HTMLResponse(html, code)
 
 
+def macros(template: str) -> Mapping[str, Callable[..., Markup]]:
+    """The macros of a template by name: parts of a page that are sent one by one, too."""
+    return cast(Mapping[str, Callable[..., Markup]], vars(_environment().get_template(template).module))
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -56,6 +63,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalize,
     )
     environment.filters |= {"ago": ago, "exact": exact, "duration": _duration, "number": number, "short": _short}
+    environment.filters["roughly"] = roughly
     environment.globals |= {"static": static_url, "icon": icon}
     return environment
 
@@ -105,6 +113,15 @@ def _duration(span: timedelta | float | None) -> str:
     if span is None:
         return ""
     return duration_text(span if isinstance(span, timedelta) else timedelta(seconds=span)) or ""
+
+
+def roughly(span: timedelta) -> str:
+    """A length of time as well as a forecast knows it: to the minute, then to five, then to half an hour."""
+    minutes = span / timedelta(minutes=1)
+    if minutes < 2:
+        return "2 min"
+    step = 1 if minutes < 20 else 5 if minutes < 180 else 30
+    return duration_text(timedelta(minutes=step * round(minutes / step))) or ""
 
 
 def number(value: object, digits: int = 4) -> str:

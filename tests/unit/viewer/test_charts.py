@@ -57,6 +57,6 @@ def test_figures_have_no_needless_exponents() -> None:
 
 
 def test_a_bar_of_statuses_says_how_many_of_each() -> None:
-    bar = status_bar({"completed": 3, "failed": 1, "new": 0}, planned=8)
+    bar = status_bar({"completed": 3, "failed": 1, "new": 0}, share=0.5)
     assert 'aria-label="3 completed, 1 failed"' in bar and bar.count("<rect") == 2
     assert status_bar({}) == ""

@@ -73,11 +73,15 @@ def test_an_unknown_key_that_is_like_none_lists_them() -> None:
         ),
         ({"batch_size": 0}, "batch_size", "must be 1 or more (it is 0)"),
         ({"model": {}}, "model.name", "is required"),
-        ({"base": "123"}, "base", "'123' is not the GUID of a training"),
+        ({"base": "123"}, "base", 'must be the GUID of a training (it is "123")'),
         ({"dataset": "digits:new"}, "dataset", "the version 'new' is not a number"),
         ({"dataset": {"name": "digits", "verison": 1}}, "dataset", "unknown key 'verison'; known: name, version"),
         ({"optimizer": {"name": "adam", "nesterov": True}}, "optimizer", "nesterov needs sgd with momentum"),
-        ({"optimizer": {"name": "sgd", "lr": 0.1}}, "optimizer", "has no learning rate: set lr_scheduler.base_lr"),
+        (
+            {"optimizer": {"name": "sgd", "lr": 0.1}},
+            "optimizer",
+            "the learning rate is not set here: write it as lr_scheduler.base_lr",
+        ),
         ({"task_type": "object_detection", "label_smoothing": 0.1}, "", "label_smoothing is for classification"),
     ],
 )

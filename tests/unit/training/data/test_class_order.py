@@ -48,7 +48,7 @@ def test_the_same_classes_stay() -> None:
 
 
 def test_images_of_an_unknown_class_are_refused_and_a_class_without_images_is_not() -> None:
-    with pytest.raises(DataError, match=r"classes that m\.pth does not know: dog \(1 images\)\. It knows cat, owl\."):
+    with pytest.raises(DataError, match=r"classes that m\.pth does not know: dog \(1 image\)\. It knows cat, owl\."):
         in_class_order(a_list(MULTICLASS), ("cat", "owl"), named=True, source="m.pth")
     data, _ = in_class_order(a_list(ClassTargets([0, 2, 2])), ("owl", "cat"), named=True, source="m.pth")
     assert labels(data) == [1, 0, 0]

@@ -35,7 +35,7 @@ def test_an_unknown_task_and_a_model_of_another() -> None:
 def test_unknown_names_are_told_at_once_with_the_nearest() -> None:
     found = problems(model={"name": "resnet81"}, optimizer={"name": "adm"}, augmentation={"train": ["resize", "resiz"]})
     assert [one.split(": ")[0] for one in found] == ["model.name", "optimizer.name", "augmentation.train[1].name"]
-    assert "did you mean adam" in found[1]
+    assert "did you mean 'adam'" in found[1]
     assert "did you mean 'resize'?" in found[2]
 
 

@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT = 200.0, 10
 
 
 def status_bar(counts: Mapping[str, int], share: float = 1.0) -> Markup:
-    """One bar, of which each status has its part, what has ended first; as long as `share` (0 to 1) of the whole width."""
+    """One bar, a part for each status, what has ended first; as long as `share` (0 to 1) of the whole width."""
     total = sum(counts.values())
     if not total:
         return Markup("")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mitorch_service.errors import AlreadyExists, BrokenDocument, NotFound
 from mitorch_service.models.dataset import Dataset, DatasetRef, dataset_id
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Listing, Query
+
+_IDS_AT_ONCE = 400
 
 
 class DatasetVerbs(Verbs):
@@ -31,6 +35,17 @@ class DatasetVerbs(Verbs):
             found = next(iter(self._database.read(Dataset, query).items), None)
         if found is None:
             raise NotFound("data set", str(ref), f"Registered: {', '.join(self._names()) or 'none'}.")
+        return found
+
+    def read_versions(self, refs: Sequence[DatasetRef]) -> Listing[Dataset]:
+        """Returns those of these pinned versions that are registered, in no order."""
+        ids = sorted({dataset_id(ref.name, ref.version) for ref in refs if ref.version is not None})
+        found: Listing[Dataset] = Listing()
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            some = tuple(ids[start : start + _IDS_AT_ONCE])
+            part = self._database.read(Dataset, Query("datasets", {"_id": some}))
+            found.items.extend(part.items)
+            found.broken.extend(part.broken)
         return found
 
     def list_datasets(self) -> Listing[Dataset]:

@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import statistics
 import subprocess
@@ -94,12 +95,13 @@ def _mlflow_requests(folder: Path, count: int) -> list[Request]:
         Request("list of the newest 100", search, newest),
         Request("filter by a parameter", search, {**newest, "filter": "params.model = 'resnet18'"}),
         Request("filter by a metric", search, {**newest, "filter": "metrics.val_loss < 0.301"}),
-        Request("order by a metric", search, {**newest, "order_by": ["metrics.val_loss ASC"]}),
         Request("filter that nothing passes", search, {**newest, "filter": "params.model = 'none'"}),
         Request("run", f"/ajax-api/2.0/mlflow/runs/get?run_id={run}"),
         Request("curve of 1", f"{history}?run_id={run}&metric_key=val_loss"),
-        Request("curves of 100", f"{history}-bulk-interval?{several}&metric_key=val_loss&max_results=320"),
         Request("experiments", "/ajax-api/2.0/mlflow/experiments/search", {"max_results": 50}),
+        # Last, for what is given up goes on in the server.
+        Request("curves of 100", f"{history}-bulk-interval?{several}&metric_key=val_loss&max_results=320"),
+        Request("order by a metric", search, {**newest, "order_by": ["metrics.val_loss ASC"]}),
     ]
 
 
@@ -224,14 +226,14 @@ def _serving(peer: Peer, folder: Path) -> Iterator[int]:
     command = peer.serve(folder)
     command[0] = str(Path(sys.executable).parent / command[0])
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
         try:
             end = time.monotonic() + _MOST_SECONDS
             while not _answers() and time.monotonic() < end:
                 time.sleep(0.5)
             yield process.pid
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=20)
 
 

@@ -152,6 +152,15 @@ def test_a_name_alone_means_the_newest_version(store: Store) -> None:
     assert store.datasets.get_dataset(DatasetRef(name="digits", version=9)) == a_dataset(version=9)
 
 
+def test_several_versions_are_read_at_once_without_those_that_are_gone(store: Store) -> None:
+    for version in (1, 2, 3):
+        store.datasets.add_dataset(a_dataset(version=version))
+    wanted = [DatasetRef(name="digits", version=version) for version in (3, 1, 9, 1)]
+    found = store.datasets.read_versions([*wanted, DatasetRef(name="digits")])
+    assert sorted(str(dataset.ref) for dataset in found.items) == ["digits:1", "digits:3"]
+    assert store.datasets.read_versions([]).items == []
+
+
 def test_an_unregistered_data_set_is_not_found_and_the_registered_are_named(store: Store) -> None:
     store.datasets.add_dataset(a_dataset(version=2))
     for ref in (DatasetRef(name="digit"), DatasetRef(name="digits", version=3)):

@@ -100,6 +100,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "newest version": lambda store: store.datasets.get_dataset(DatasetRef(name="digits")),
     "versions of a data set": lambda store: store.datasets.versions_of("digits", 10),
     "data sets": lambda store: store.datasets.list_datasets(),
+    "versions": lambda store: store.datasets.read_versions([DatasetRef(name="digits", version=n) for n in (1, 2)]),
     "how many are ahead": lambda store: store.queue.count_ahead(a_training(priority=1, arrival=AFTER[0])),
     "costs": lambda store: next(store.costs.account_pages(AFTER[0])),
     "failures": lambda store: store.trainings.list_failures(TrainingStatus.FAILED, 10),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
 from mitorch_service.errors import BrokenDocument, NotFound
@@ -14,12 +15,13 @@ from mitorch_service.stores.base import Store
 def read_datasets(store: Store, refs: Iterable[DatasetRef]) -> dict[str, Dataset]:
     """Reads each data set once, by its name and version; leaves out those that are gone or cannot be read, which their
     runs report."""
-    found: dict[str, Dataset] = {}
-    for name, ref in {str(ref): ref for ref in refs if ref != NO_DATASET}.items():
-        try:
-            found[name] = store.datasets.get_dataset(ref)
-        except (NotFound, BrokenDocument):
-            continue
+    wanted = {str(ref): ref for ref in refs if ref != NO_DATASET}
+    pinned = [ref for ref in wanted.values() if ref.version is not None]
+    found = {str(dataset.ref): dataset for dataset in store.datasets.read_versions(pinned).items}
+    for name, ref in wanted.items():
+        if ref.version is None:
+            with suppress(NotFound, BrokenDocument):
+                found[name] = store.datasets.get_dataset(ref)
     return found
 
 

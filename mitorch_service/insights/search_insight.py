@@ -12,6 +12,8 @@ from mitorch_service.controller.observe.history import records
 from mitorch_service.controller.plan.expansion import study_of
 from mitorch_service.insights.search_effort import Effort, effort
 from mitorch_service.models.job import Job
+from mitorch_service.models.training import TrialRow
+from mitorch_service.search.analysis.weighing import Shares, weigh_apart
 from mitorch_service.search.base import History
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space, parse_space
@@ -25,12 +27,19 @@ _NEEDED = ("numpy", "scipy", "optuna", "sklearn")
 class SearchInsight:
     """The analysis of one job's trials, which are read once."""
 
-    def __init__(self, store: Store, job: Job, now: datetime, accounts: Sequence[Account] | None = None) -> None:
-        """`accounts`: those of the trials, if they were read."""
+    def __init__(
+        self,
+        store: Store,
+        job: Job,
+        now: datetime,
+        accounts: Sequence[Account] | None = None,
+        rows: Sequence[TrialRow] | None = None,
+    ) -> None:
+        """`accounts`, `rows`: those of the trials, if they were read."""
         self._job = job
         self._now = now
         self._accounts = accounts
-        self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS)
+        self._rows = store.jobs.latest_trials(job.id, _MOST_TRIALS) if rows is None else rows
         self._space, problems = parse_space(job.config)
         self._study = study_of(job, self._space)
         self._usable = bool(self._rows and self._space.parameters) and not problems
@@ -48,6 +57,18 @@ class SearchInsight:
         from mitorch_service.search.samplers.observations import of_objective
 
         return importance(of_objective(self._history(), objective))
+
+    def importance_apart(self, seconds: float) -> tuple[dict[str, Shares], int]:
+        """For each objective, parameter -> its share with the lowest and highest one of the resamples, computed in a
+        process of its own; and the number of resamples. Raises RuntimeError."""
+        names = self._job.search.objectives()
+        if not self._usable or not all(map(find_spec, _NEEDED)):
+            return {}, 0
+        from mitorch_service.search.samplers.observations import of_objective
+
+        history = self._history()
+        found, count = weigh_apart([of_objective(history, index) for index in range(len(names))], seconds)
+        return dict(zip(names, found, strict=True)), count
 
     def importances(self) -> dict[str, dict[str, float]]:
         """The importance for each objective, by its name."""

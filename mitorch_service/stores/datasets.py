@@ -53,6 +53,12 @@ class DatasetVerbs(Verbs):
         query = Query("datasets", order=(("name", 1), ("version", -1)), without=("contents",))
         return self._database.read(Dataset, query)
 
+    def versions_of(self, name: str, limit: int) -> list[Dataset]:
+        """Returns the newest versions of one data set, the newest first, without their contents; those that cannot be
+        read left out."""
+        query = Query("datasets", {"name": name}, order=(("version", -1),), limit=limit, without=("contents",))
+        return self._database.read(Dataset, query).items
+
     def remove_dataset(self, ref: DatasetRef) -> None:
         """Removes one version from the registry; its files stay. Raises NotFound."""
         try:

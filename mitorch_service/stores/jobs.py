@@ -46,10 +46,12 @@ class JobVerbs(Verbs):
         listing.items.sort(key=lambda job: (job.priority, job.arrival))
         return listing
 
-    def list_jobs(self, limit: int, name: str | None = None) -> Listing[Job]:
-        """Returns jobs, newest first: all, or those with this name."""
+    def list_jobs(self, limit: int, name: str | None = None, after: tuple[int, str] | None = None) -> Listing[Job]:
+        """Returns jobs, newest first: all, or those with this name. `after` is the (arrival, id) of the last one of the
+        page before."""
         where = {} if name is None else {"name": name}
-        return self._database.read(Job, Query("jobs", where, order=(("arrival", -1), ("_id", -1)), limit=limit))
+        order: tuple[tuple[str, Literal[1, -1]], ...] = (("arrival", -1), ("_id", -1))
+        return self._database.read(Job, Query("jobs", where, order=order, after=after, limit=limit))
 
     def tagged_jobs(self, tag: str) -> Iterator[Job]:
         """Yields the jobs with this tag, oldest first, those that cannot be read left out: a page is held at a time."""

@@ -19,6 +19,7 @@ from mitorch_service.viewer.api import (
     documents,
     exports,
     queue_events,
+    searches,
     service,
     shares,
     submissions,
@@ -29,7 +30,19 @@ from mitorch_service.viewer.api import (
 from mitorch_service.viewer.api.document import document_of
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
-from mitorch_service.viewer.pages import compare, find, queue, sign_in, status, submit, training, trainings
+from mitorch_service.viewer.pages import (
+    compare,
+    datasets,
+    find,
+    job,
+    jobs,
+    queue,
+    sign_in,
+    status,
+    submit,
+    training,
+    trainings,
+)
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "What the commands of MiTorch service read and order. Send the token as `Authorization: Bearer TOKEN`."
@@ -54,7 +67,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    pages = (queue, sign_in, compare, trainings, training, status, find, submit)
+    pages = (queue, sign_in, compare, trainings, training, jobs, job, datasets, status, find, submit)
     for page in pages:
         app.include_router(page.router)
     # Paths with a fixed word come before those with an id in its place.
@@ -65,6 +78,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
         training_files,
         training_events,
         curves,
+        searches,
         service,
         actions,
         submissions,

@@ -16,11 +16,15 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from mitorch_service.insights.search_findings import Share
+from mitorch_service.insights.search_insight import SearchInsight
+from mitorch_service.insights.search_view import Importance, SearchView
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.viewer.access.gate import Policy
 from mitorch_service.viewer.app import create_app
 from mitorch_service.viewer.context import Context
+from mitorch_service.viewer.live.search_views import SearchViews
 from mitorch_service.viewer.serve import Listening, listen
 from mitorch_service.wiring import open_artifacts, open_backends, open_store
 from tests.demo_service import fill
@@ -42,13 +46,13 @@ def _installed(part: str) -> str:
     return found.stdout.strip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def axe_source() -> str:
     """The source of axe-core."""
     return Path(_installed("axe")).read_text("utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Headless Chromium."""
     path = _installed("chromium")
@@ -71,7 +75,7 @@ class Viewer:
         return f"{self.url}/?token={TOKEN}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     """A viewer on SQLite with a filled service, for all tests that change nothing which others look at."""
     with pytest.MonkeyPatch.context() as environment:
@@ -94,8 +98,17 @@ def serve_filled(fill_store: Callable[[Store], str]) -> Iterator[Viewer]:
     store.close()
 
 
+def _even(insight: SearchInsight, view: SearchView) -> Importance:
+    """In place of the forests, which take seconds: all parameters matter as much."""
+    share = 1 / len(view.columns)
+    shares = {column.name: Share(share, share / 2, min(1.0, 2 * share)) for column in view.columns}
+    return Importance({name: shares for name in view.job.search.objectives()}, 10, view.results)
+
+
 def _start(context: Context, listening: Listening) -> uvicorn.Server:
-    config = uvicorn.Config(create_app(context, Policy(TOKEN)), log_level="warning", timeout_graceful_shutdown=1)
+    app = create_app(context, Policy(TOKEN))
+    app.state.search_views = SearchViews(_even)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     threading.Thread(target=server.run, args=([listening.socket],), daemon=True).start()
     end = time.monotonic() + _SECONDS

@@ -99,5 +99,5 @@ def _detector_problem(name: str, known: frozenset[str]) -> str | None:
         backbones = {*known, *(one.partition("-")[0] for one in detector_names())}
         return f"there is no backbone {parsed.backbone!r}; {nearest_models(parsed.backbone, backbones)}"
     if name.partition(".")[0] in known and not nearest_to_original(name):
-        return f"{name!r} is a classifier, not a detector; did you mean {name}-fpn-retinanet or {name}-ssdlite?"
+        return f"{name!r} is a classifier, not a detector; did you mean '{name}-fpn-retinanet' or '{name}-ssdlite'?"
     return f"there is no detector {name!r}; {nearest_models(name, detector_names())}"

@@ -109,7 +109,7 @@ def _detector_name(name: str) -> DetectorName:
     parsed = parse_detector(resolve_model(name))
     problem = unknown_model_problem(name, DETECTION)
     if parsed is None or problem is not None:
-        raise ModelError(f"{problem or 'no detector has this name'}.")
+        raise ModelError(problem or f"no detector is called {name!r}.")
     return parsed
 
 

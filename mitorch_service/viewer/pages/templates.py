@@ -133,6 +133,8 @@ def number(value: object, digits: int = 4) -> str:
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
+    if 10**digits <= size < 1e6:  # all digits before the point, where the format would write an exponent
+        return f"{value:,.0f}"
     return f"{value:.{digits - 1}e}" if size and (size < 1e-3 or size >= 1e6) else f"{value:,.{digits}g}"
 
 

@@ -35,7 +35,7 @@ def test_each_classifier_resolves_or_its_nearest_are_named(name: str) -> None:
         assert unknown_model_problem(name) is None
     else:
         assert set(nearest_to_original(name)) <= registered_names()
-        assert f"did you mean {nearest_to_original(name)[0]} or" in str(unknown_model_problem(name))
+        assert f"did you mean '{nearest_to_original(name)[0]}' or" in str(unknown_model_problem(name))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_detectors_resolve(name: str, ours: str) -> None:
 )
 def test_what_has_no_equivalent_names_the_nearest(name: str, near: str) -> None:
     assert equivalent(name) is None
-    assert f"did you mean {near}" in str(unknown_model_problem(name, "object_detection"))
+    assert f"did you mean '{near}'" in str(unknown_model_problem(name, "object_detection"))
     assert unknown_model_problem(near, "object_detection") is None
 
 

@@ -29,7 +29,7 @@ def test_options_reach_the_model() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "resnet81"}, "timm has no model 'resnet81': did you mean resnet18 "),
+        ({"name": "resnet81"}, "timm has no model 'resnet81': did you mean 'resnet18' "),
         ({"name": "???"}, r"list them with: mitrain --list-models"),
         ({"name": "resnet18.nonsense"}, r"timm cannot build resnet18\.nonsense: Invalid pretrained tag"),
         ({"options": {"drop_rat": 1}}, r"with options {'drop_rat': 1}: .*unexpected keyword argument 'drop_rat'"),

@@ -93,7 +93,7 @@ def test_tensors_that_the_network_excludes_are_not_decayed() -> None:
 
 
 def test_unknown_names_and_arguments_are_told() -> None:
-    with pytest.raises(InvalidInput, match=r"optimizer\.name: there is no optimizer 'adamx'; did you mean adamax"):
+    with pytest.raises(InvalidInput, match=r"optimizer\.name: there is no optimizer 'adamx'; did you mean 'adamax'"):
         build_optimizer(OptimizerConfig(name="adamx"), nn.Linear(2, 2), 1.0)
     with pytest.raises(InvalidInput, match=r"lamb cannot be built with .*no_such"):
         build_optimizer(OptimizerConfig(name="lamb", options={"no_such": 1}), nn.Linear(2, 2), 1.0)

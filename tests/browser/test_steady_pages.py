@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.viewer.api import curves
 from scripts.page_pictures import THEMES, addresses, take
 from tests.browser.conftest import Viewer
 
@@ -35,14 +36,16 @@ def _completed(viewer: Viewer, count: int) -> list[str]:
     ids=["training", "comparison"],
 )
 def test_charts_are_drawn_where_their_room_is(
-    browser: Browser, viewer: Viewer, address: Callable[[Viewer], str]
+    browser: Browser, viewer: Viewer, address: Callable[[Viewer], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(curves, "ANSWER_SECONDS", 0.0)  # each curve comes in an answer of its own
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.goto(viewer.link)
     page.add_init_script(_OBSERVE)
     page.goto(viewer.url + address(viewer))
     expect(page.locator(".chart canvas").last).to_be_attached()
+    expect(page.locator(".chart-legend button:disabled")).to_have_count(0)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("moved") < _SEEN
     context.close()

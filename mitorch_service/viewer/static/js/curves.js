@@ -86,6 +86,7 @@ export class CurvePanel {
     this.weight = Number(element.dataset.smooth || 0);
     this.sync = `curves-${(panels += 1)}`;
     this.stream = null;
+    this.complete = true; // whether the curves of all ids are there: the legend of some is shorter, and would move the page
     this.#build();
     document.addEventListener("theme", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -186,10 +187,13 @@ export class CurvePanel {
         left = answer.unread;
       } catch (error) {
         this.message.textContent = `The curves could not be read: ${error.message}`;
+        this.complete = true;
+        if (curves.size) this.#drawLegend();
         return;
       }
       if (axis !== this.axis) return; // another axis was chosen meanwhile
       this.curves = curves;
+      this.complete = !left.length;
       this.draw();
     }
     if (this.follow && [...curves.values()].some((curve) => !curve.has_ended)) this.#listen();
@@ -250,7 +254,7 @@ export class CurvePanel {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }
     }
     for (const [title, lines] of charts) this.#drawOne(title, lines, keep);
-    this.#drawLegend();
+    if (this.complete) this.#drawLegend();
   }
 
   #stroke(place) {

@@ -33,7 +33,7 @@ _OWN_PORT = 8870
 
 @dataclass
 class Followers:
-    """What the clients have received."""
+    """The bytes that the clients have received."""
 
     events: list[int]  # of each client
     written: dict[int, float] = field(default_factory=dict)  # epoch -> when it was recorded

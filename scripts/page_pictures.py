@@ -47,6 +47,7 @@ def take(
         root = link.partition("/?")[0].rstrip("/")
         for name, address in pages.items():
             page.goto(root + address, wait_until="load")
+            page.wait_for_timeout(milliseconds)
             expect(page.get_by_text(_UNFINISHED)).to_have_count(0, timeout=_MOST_MILLISECONDS)
             page.wait_for_timeout(milliseconds)
             found.append(folder / f"{name}-{theme}.png")

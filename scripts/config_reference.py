@@ -14,7 +14,7 @@ from typing import Any
 from mitorch_service.models.config.config_schema import config_schema, sections_of
 from mitorch_service.models.config.script import ScriptConfig
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.models.job import JobConfig
+from mitorch_service.models.search.job import JobConfig
 
 TARGET = Path(__file__).parents[1] / "docs" / "config.md"
 START = "<!-- The rest is written by scripts/config_reference.py. -->"

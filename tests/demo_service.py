@@ -14,8 +14,8 @@ from typing import Any
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import Dataset, DatasetRef, DatasetSplit, dataset_id
 from mitorch_service.models.heartbeat import Heartbeat
-from mitorch_service.models.job import BestTrial, Job, SearchConfig, trial_id
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.search.job import BestTrial, Job, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Attempt, Progress, Training, TrainingErrorInfo, Trial, run_name
 from mitorch_service.stores.base import Store

@@ -7,7 +7,7 @@ from typing import Any
 
 from mitorch_service.controller.plan.expansion import study_of
 from mitorch_service.controller.plan.snapshot import JobState
-from mitorch_service.models.job import BestTrial, Job
+from mitorch_service.models.search.job import BestTrial, Job
 from mitorch_service.search.base import Study
 from mitorch_service.search.space.space import parse_space
 

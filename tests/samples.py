@@ -8,8 +8,8 @@ from typing import Any
 
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import Dataset, DatasetRef, DatasetSplit, dataset_id
-from mitorch_service.models.job import Job, SearchConfig
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.search.job import Job, SearchConfig
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingRow, Trial, run_name
 

@@ -22,7 +22,7 @@ from mitorch_service.cli.suggesting_group import SuggestingGroup
 def command(context: click.Context) -> None:
     """Without a command: one pass, which assigns new trainings, watches active ones, expands jobs."""
     if context.invoked_subcommand is None:
-        from mitorch_service.cli.control_run import one_pass
+        from mitorch_service.cli.control_commands.control_run import one_pass
 
         context.exit(one_pass())
 
@@ -42,7 +42,7 @@ for _other in (restore, repair, test_webhooks):
 @click.option("--until-idle", is_flag=True, help="End once nothing is queued, running or to be expanded.")
 def run(every: float | None, until_idle: bool) -> None:
     """Pass after pass, until Ctrl-C. Trainings continue without it; any number of these may run at once."""
-    from mitorch_service.cli.control_run import run_passes
+    from mitorch_service.cli.control_commands.control_run import run_passes
 
     run_passes(every, until_idle)
 
@@ -75,7 +75,7 @@ def prune(
     """
     if (archive is not None) + delete > 1 or not (archive or delete or dry_run):
         raise click.UsageError("Give --archive FILE to keep what is pruned in a file, or --delete to keep none of it.")
-    from mitorch_service.cli.control_prune import preview_prune, run_prune
+    from mitorch_service.cli.control_commands.control_prune import preview_prune, run_prune
     from mitorch_service.cli.parameters.arguments import age
     from mitorch_service.operations.retention import PruneOptions
 

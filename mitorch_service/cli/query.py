@@ -123,7 +123,7 @@ def _show(store: Store, view: View, as_json: bool, watch: bool) -> None:
 def _show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:
     from mitorch_service.cli.views.why import show_why, show_why_json
     from mitorch_service.controller.loop import Controller
-    from mitorch_service.insights.why import explain
+    from mitorch_service.insights.waiting.why import explain
     from mitorch_service.wiring import open_backends
 
     kind, reasons = explain(store, Controller(store, open_backends(settings), settings.clusters), id, datetime.now(UTC))

@@ -81,7 +81,7 @@ def command(
     store = open_store(settings, create=not explain)
     if many is None:
         return _queue_file(store, settings, config or "-", options, again, explain, wait, as_json)
-    from mitorch_service.cli.submit_many import queue_many
+    from mitorch_service.cli.submission.submit_many import queue_many
 
     queue_many(store, settings, many, options, resume_key, again, explain, as_json)
     return 0
@@ -102,14 +102,14 @@ def _queue_file(
 
     source, data = read_config(path)
     if is_obdb(data):
-        from mitorch_service.cli.submit_obdb import queue_obdb
+        from mitorch_service.cli.submission.submit_obdb import queue_obdb
 
         return queue_obdb(
             store, settings, source, data, options, again=again, explain=explain, wait=wait, as_json=as_json
         )
     if again:
         raise click.UsageError("--again belongs to --many and to files of obdb.")
-    from mitorch_service.cli.submit_one import queue_one
+    from mitorch_service.cli.submission.submit_one import queue_one
 
     folder = Path() if path == "-" else Path(path).parent
     return queue_one(store, settings, source, data, folder, options, explain=explain, wait=wait, as_json=as_json)

@@ -42,7 +42,7 @@ from mitorch_service.insights.service_status import read_status
 from mitorch_service.insights.tables.opening import TableRequest
 from mitorch_service.models.config.validation import parse_object
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.operations.orders import Labels, Means, Order, Verb, carry_out_all
 from mitorch_service.operations.selection import EVERYTHING, Selection, select
 from mitorch_service.settings import Settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import BrokenDocument, NotFound
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ENDED, ENDED_JOBS, JobStatus, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingRow
 from mitorch_service.stores.base import Store

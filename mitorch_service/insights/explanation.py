@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mitorch_service.insights.script_fields import script_fields, without_record
+from mitorch_service.insights.training.script_fields import script_fields, without_record
 from mitorch_service.models.config.script import NO_DATASET, is_script
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.wording.counted import counted
 
 if TYPE_CHECKING:
-    from mitorch_service.insights.forecast import Forecast
+    from mitorch_service.insights.search.forecast import Forecast
 
 _CODE_FIELDS = ("code", "submitted with", "commit")
 _SHOWN_TRIALS = 5
@@ -24,7 +24,7 @@ def explanation(document: Training | Job, store: Store | None = None) -> list[st
     """Lines for a person; with a store they include the time that earlier trainings took."""
     if isinstance(document, Training):
         return _training_lines(document)
-    from mitorch_service.insights.forecast import forecast  # loads the searches
+    from mitorch_service.insights.search.forecast import forecast  # loads the searches
 
     return _job_lines(forecast(document, store))
 
@@ -34,7 +34,7 @@ def explanation_json(document: Training | Job, store: Store | None = None) -> di
     config = without_record(document.config)
     if isinstance(document, Training):
         return {"kind": "training", "dataset": str(document.dataset), "epochs": document.max_epochs, "config": config}
-    from mitorch_service.insights.forecast import forecast
+    from mitorch_service.insights.search.forecast import forecast
     from mitorch_service.search.analysis.space_summary import idle_expressions
 
     found = forecast(document, store)

@@ -13,7 +13,7 @@ from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BackendError, BrokenDocument
 from mitorch_service.insights.webhooks import WebhookStatus, read_webhook_states
 from mitorch_service.models.heartbeat import Heartbeat
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mitorch_service.interop.foreign_run import FoundRun, ReadOptions
 
-SYSTEMS = ("tensorboard", "mlflow", "wandb", "trackio", "neptune")  # each a module of this room
+SYSTEMS = ("tensorboard", "mlflow", "wandb", "trackio", "neptune")  # each a room of this one
 
 
 @dataclass(frozen=True)
@@ -23,5 +23,5 @@ class System:
 
 def open_system(name: str) -> System:
     """Returns the reader of one of SYSTEMS."""
-    module = import_module(f"mitorch_service.interop.{name}")
+    module = import_module(f"mitorch_service.interop.{name}.{name}")
     return System(name, module.EXPECTED, module.find_runs)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from mitorch_service.models.base import DAMAGED, Document
-from mitorch_service.models.job import trial_id
+from mitorch_service.models.search.job import trial_id
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, run_name
 

@@ -50,7 +50,7 @@ TRANSITIONS: Mapping[TrainingStatus, frozenset[TrainingStatus]] = {
     TrainingStatus.DIVERGED: _NEXT,  # a retry
 }
 
-# A trial that an Optuna script runs is stored as canceled until the script ends it (see stores/studies.py).
+# A trial that an Optuna script runs is stored as canceled until the script ends it (see stores/search/studies.py).
 SCRIPT_TRIAL_TRANSITIONS: Mapping[TrainingStatus, frozenset[TrainingStatus]] = {
     TrainingStatus.CANCELED: frozenset({TrainingStatus.COMPLETED, TrainingStatus.PRUNED, TrainingStatus.FAILED}),
 }

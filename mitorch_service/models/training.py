@@ -14,7 +14,7 @@ from mitorch_service.models.base import Document, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.imported import ImportedFrom
-from mitorch_service.models.population import Inheritance
+from mitorch_service.models.search.population import Inheritance
 from mitorch_service.models.status import ACTIVE, ENDED, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100

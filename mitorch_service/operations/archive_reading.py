@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 
 from mitorch_service.errors import BrokenDocument, InvalidInput, Problem
 from mitorch_service.models.base import Document
-from mitorch_service.models.job import Job
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ENDED, ENDED_JOBS
 from mitorch_service.models.training import Training
 from mitorch_service.operations.archive import GZIP

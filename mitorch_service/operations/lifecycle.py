@@ -11,7 +11,7 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed, NotFound
-from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.search.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.operations.repair import damage_of, delete_damaged

@@ -9,8 +9,8 @@ from datetime import datetime
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.base import DAMAGED
-from mitorch_service.models.job import Job
 from mitorch_service.models.mending import NotMendable, mend, restore_job, restore_training
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ACTIVE, OPEN, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store

@@ -14,8 +14,8 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.controller.observe.pareto_front import current_front
 from mitorch_service.errors import ArtifactError, BrokenDocument, NotFound
-from mitorch_service.models.job import Job
-from mitorch_service.models.objectives import Direction
+from mitorch_service.models.search.job import Job
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import TrainingRow, Trial, run_name
 from mitorch_service.operations.archive import Archive

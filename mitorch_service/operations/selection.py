@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import (
     ACTIVE_JOBS,
     ENDED,

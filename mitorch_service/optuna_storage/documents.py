@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mitorch_service.models.base import new_id, to_utc_milliseconds
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import Job, SearchConfig, trial_id
+from mitorch_service.models.search.job import Job, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, Progress, Training, TrainingErrorInfo, Trial, next_arrival
 from mitorch_service.optuna_storage.fields import to_fields, to_key, to_time

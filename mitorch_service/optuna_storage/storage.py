@@ -26,8 +26,8 @@ from typing import Any
 
 from mitorch_service.errors import MissingExtra, NotAllowed
 from mitorch_service.models.base import to_utc_milliseconds
-from mitorch_service.models.job import trial_id as training_id_of
-from mitorch_service.models.objectives import Direction
+from mitorch_service.models.search.job import trial_id as training_id_of
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.models.status import OPEN, TrainingStatus
 
 try:

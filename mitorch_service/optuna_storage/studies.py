@@ -18,7 +18,7 @@ from optuna.study._frozen import FrozenStudy
 from pydantic import ValidationError
 
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.optuna_storage.documents import new_study
 from mitorch_service.optuna_storage.fields import from_fields, to_fields
 from mitorch_service.optuna_storage.ids import job_id_of, prefix_of, study_id_of

@@ -14,12 +14,12 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.distributions import check_distribution_compatibility as check_compatible
 from optuna.trial import FrozenTrial
 
-from mitorch_service.models.job import trial_id
+from mitorch_service.models.search.job import trial_id
 from mitorch_service.optuna_storage.fields import to_key
 from mitorch_service.optuna_storage.ids import study_id_of, trial_id_of
 from mitorch_service.optuna_storage.trials import OPTUNAS, TrialView
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.studies import Place
+from mitorch_service.stores.search.studies import Place
 
 log = logging.getLogger("mitorch")
 

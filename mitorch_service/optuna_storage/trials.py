@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.optuna_storage.documents import OBJECTIVE
 from mitorch_service.optuna_storage.fields import from_fields, from_time
 from mitorch_service.optuna_storage.space import parameters_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mitorch_service.models.objectives import Direction
 from mitorch_service.models.result import EpochResult
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.models.training import Training
 from mitorch_service.runs.search_decision import SearchDecision, pruned
 from mitorch_service.search.stopping.base import Question, Standing, best_so_far, last_epochs

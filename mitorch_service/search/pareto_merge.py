@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from mitorch_service.models.objectives import Direction
-from mitorch_service.models.pareto_front import FrontTrial
+from mitorch_service.models.search.objectives import Direction
+from mitorch_service.models.search.pareto_front import FrontTrial
 
 MOST = 100  # trials of a front
 

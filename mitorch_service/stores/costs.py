@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
-from mitorch_service.models.job import SettledCost
+from mitorch_service.models.search.job import SettledCost
 from mitorch_service.models.status import ACTIVE_JOBS, TrainingStatus
 from mitorch_service.models.training import Attempt, Refit
 from mitorch_service.stores.primitives import Verbs

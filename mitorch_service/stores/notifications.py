@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
-from mitorch_service.models.job import Job
 from mitorch_service.models.notification import (
     LEASE,
     Condition,
@@ -24,6 +23,7 @@ from mitorch_service.models.notification import (
     to_milliseconds,
     webhook_state_id,
 )
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, ENDED_JOBS
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ENDED, ENDED_JOBS, OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs

@@ -21,7 +21,7 @@ from typing import TextIO
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotAllowed, NotFound, Problem
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.config.validation import parse_object
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.checked_copy import CheckedCopy, CheckedLine

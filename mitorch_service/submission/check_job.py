@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from mitorch_service.errors import Problem
 from mitorch_service.models.config.script import check_config, is_script
 from mitorch_service.models.config.training_config import METRICS, TrainingConfig
-from mitorch_service.models.job import JobConfig
+from mitorch_service.models.search.job import JobConfig
 from mitorch_service.search.space.space import Space
 from mitorch_service.submission.lookups import Lookups
 from mitorch_service.submission.script_code import ConfigCheck

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mitorch_service.errors import Problem
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.search.job import SearchConfig
 
 MOST_OBJECTIVES = 5
 _SINGLE_OBJECTIVE = ("gp", "cmaes", "pbt")

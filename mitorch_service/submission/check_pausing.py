@@ -7,8 +7,8 @@ from typing import Any
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.config.script import is_script
-from mitorch_service.models.job import SearchConfig
-from mitorch_service.models.population import MAX_MEMBERS, MAX_STEPS
+from mitorch_service.models.search.job import SearchConfig
+from mitorch_service.models.search.population import MAX_MEMBERS, MAX_STEPS
 from mitorch_service.models.training import DEFAULT_MAX_EPOCHS
 from mitorch_service.search.samplers.pbt import VARIABLE, may_vary, population_steps
 from mitorch_service.search.space.size import size

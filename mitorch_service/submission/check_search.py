@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from mitorch_service.errors import AmbiguousId, NotFound, Problem
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.search.samplers.registry import check_installed
 from mitorch_service.search.space.misfits import misfits
 from mitorch_service.search.space.size import size

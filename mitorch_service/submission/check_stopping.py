@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mitorch_service.errors import Problem
 from mitorch_service.models.config.script import is_script
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.search.space.space import Space
 
 _BY_SHARE = ("asha", "hyperband")  # rules that compare after shares of all epochs

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mitorch_service.file_access import FileAccess
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.submission.receipt import writing
 from mitorch_service.submission.submission import Submission
 

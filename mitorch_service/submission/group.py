@@ -17,7 +17,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from mitorch_service.errors import BrokenDocument, InvalidInput, NotFound, Problem
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.bulk import submission_key

@@ -17,9 +17,9 @@ from mitorch_service.models.config.script import check_config, is_script
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import Job, JobConfig, SearchConfig
 from mitorch_service.models.labels import name_problems, tag_problems
 from mitorch_service.models.new_training import new_training
+from mitorch_service.models.search.job import Job, JobConfig, SearchConfig
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, DEFAULT_PRIORITY, Training, next_arrival
 from mitorch_service.search.space.expressions import KNOWN

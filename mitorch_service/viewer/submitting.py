@@ -13,7 +13,7 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config.script import AnyConfig
 from mitorch_service.models.config.validation import parse_object
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.submission.submission import Options, build_submission, parse_tags
 from mitorch_service.submission.submission import submit as add

@@ -21,7 +21,7 @@ from typing import Any
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import read_history
 from mitorch_service.controller.observe.pareto_front import read_merge, store_merge
-from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.search.job import Job, SearchConfig
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import Trial
 from mitorch_service.search.samplers.random import random_point

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mitorch_service.models.objectives import Direction
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState, suggest
 from mitorch_service.search.samplers.registry import sampler
 from mitorch_service.search.space.space import parse_space

@@ -25,7 +25,7 @@ import pymongo
 
 from mitorch_service.models.dataset import Dataset, DatasetSplit, dataset_id
 from mitorch_service.models.heartbeat import Heartbeat
-from mitorch_service.models.job import BestTrial, SearchConfig, trial_id
+from mitorch_service.models.search.job import BestTrial, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus
 from mitorch_service.stores.base import Store
 from tests.benchmarks.filling import Database, indexes_last, training_id

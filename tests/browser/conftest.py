@@ -16,9 +16,9 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from mitorch_service.insights.search_findings import Share
-from mitorch_service.insights.search_insight import SearchInsight
-from mitorch_service.insights.search_view import Importance, SearchView
+from mitorch_service.insights.search.search_findings import Share
+from mitorch_service.insights.search.search_insight import SearchInsight
+from mitorch_service.insights.search.search_view import Importance, SearchView
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.viewer.access.gate import Policy

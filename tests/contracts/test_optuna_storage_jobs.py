@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.job import Job, SearchConfig, trial_id
+from mitorch_service.models.search.job import Job, SearchConfig, trial_id
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.optuna_storage.storage import MiTorchStorage

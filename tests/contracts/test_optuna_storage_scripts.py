@@ -21,8 +21,8 @@ from mitorch_service.cli.views.query.open_view import Choice, open_view
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.pareto_front import current_front
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.job import trial_id
-from mitorch_service.models.objectives import Direction
+from mitorch_service.models.search.job import trial_id
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.optuna_storage import storage as storage_module
 from mitorch_service.optuna_storage.ids import job_id_of
 from mitorch_service.optuna_storage.storage import MiTorchStorage

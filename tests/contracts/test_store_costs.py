@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.models.base import new_id
-from mitorch_service.models.job import SettledCost
+from mitorch_service.models.search.job import SettledCost
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store

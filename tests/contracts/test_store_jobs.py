@@ -9,8 +9,8 @@ import pytest
 from mitorch_service.errors import AlreadyExists, NotAllowed, NotFound
 from mitorch_service.models.base import new_id
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import BestTrial, refit_id
-from mitorch_service.models.objectives import Direction
+from mitorch_service.models.search.job import BestTrial, refit_id
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.models.status import AttemptOutcome, JobStatus
 from mitorch_service.models.training import Refit, Training, TrainingRow
 from mitorch_service.stores.base import Store

@@ -10,9 +10,9 @@ from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.notify.sending import Sending
 from mitorch_service.errors import RunRefused
-from mitorch_service.models.job import Job
 from mitorch_service.models.notification import Condition, Event, event_id
 from mitorch_service.models.run_state import RunState
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store

@@ -8,7 +8,7 @@ import pytest
 
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.base import new_id
-from mitorch_service.models.population import Inheritance, MemberReplacement
+from mitorch_service.models.search.population import Inheritance, MemberReplacement
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store

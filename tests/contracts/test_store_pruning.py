@@ -14,7 +14,7 @@ import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.base import new_id
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ENDED, AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.operations.archive import Archive

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.job import BestTrial, refit_id
+from mitorch_service.models.search.job import BestTrial, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Refit, Training
 from mitorch_service.settings import read_settings

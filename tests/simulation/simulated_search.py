@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
-from mitorch_service.models.job import Job
 from mitorch_service.models.run_state import RunState
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.operations.lifecycle import trials

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.job import Job, SearchConfig
+from mitorch_service.models.search.job import Job, SearchConfig
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.operations.lifecycle import cancel_job, retry_job, retry_training

@@ -14,7 +14,7 @@ import click
 from mitorch_service.cli.views.pages.escapes import one_line
 from mitorch_service.cli.views.pages.page import Column, Lines, Page, Table, text
 from mitorch_service.controller.pass_report import PassReport
-from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.wording.elapsed import duration_text

@@ -8,10 +8,10 @@ import click
 
 from mitorch_service.cli.views.pages.output import show_json, show_page, show_table
 from mitorch_service.cli.views.pages.page import Column, Lines, Page
-from mitorch_service.insights.pausing import counts_text
-from mitorch_service.insights.queue import by_status
-from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.search.pausing import counts_text
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
+from mitorch_service.insights.waiting.queue import by_status
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.insights.webhooks import WebhookStatus
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.training import TrainingRow, epochs_text

@@ -9,7 +9,7 @@ import click
 
 from mitorch_service.cli.views.pages.escapes import one_line
 from mitorch_service.cli.views.pages.output import show_json
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store

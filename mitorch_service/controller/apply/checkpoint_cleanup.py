@@ -10,7 +10,7 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.checkpoint_keys import delete_checkpoint_files
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.errors import ArtifactError
-from mitorch_service.models.job import trial_id
+from mitorch_service.models.search.job import trial_id
 from mitorch_service.stores.base import Store
 
 PAGE = 50  # trials; in blob storage each takes some requests

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.models.job import Job
 from mitorch_service.models.notification import Condition, Event, event_id
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow, epochs_text

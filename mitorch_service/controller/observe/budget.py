@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mitorch_service.controller.observe.cost import training_cost
-from mitorch_service.models.job import Job, SettledCost
+from mitorch_service.models.search.job import Job, SettledCost
 from mitorch_service.models.status import ENDED
 from mitorch_service.stores.base import Store
 

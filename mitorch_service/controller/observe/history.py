@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from mitorch_service.errors import MiTorchError
-from mitorch_service.models.job import LEARNING, Job
+from mitorch_service.models.search.job import LEARNING, Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow, Trial, TrialRow
 from mitorch_service.search.base import TrialRecord, TrialState

@@ -14,7 +14,7 @@ from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.controller.plan.expansion import room, study_of
 from mitorch_service.controller.plan.refit import RefitState, with_refit
 from mitorch_service.controller.plan.snapshot import JobState
-from mitorch_service.models.job import BestTrial, Job
+from mitorch_service.models.search.job import BestTrial, Job
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.samplers.registry import check_installed
 from mitorch_service.search.space.space import parse_space

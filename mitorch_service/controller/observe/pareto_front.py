@@ -1,6 +1,6 @@
 """The Pareto front of a job with several objectives, kept up to date by the passes of the controller.
 
-A pass reads the trials that ended since the front was stored (an indexed query: see stores/pareto_fronts.py), never
+A pass reads the trials that ended since the front was stored (an indexed query: see stores/search/pareto_fronts.py), never
 those that the front covers already. The job is read before them, and its front is written only over the version that
 was read: so a front covers every trial whose mark is gone, whichever passes overlap or die.
 """
@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable, Iterator
 
 from mitorch_service.controller.plan.actions import MergeFront
-from mitorch_service.models.job import Job
-from mitorch_service.models.pareto_front import FrontTrial
+from mitorch_service.models.search.job import Job
+from mitorch_service.models.search.pareto_front import FrontTrial
 from mitorch_service.models.training import TrainingRow, TrialRow
 from mitorch_service.search.pareto_merge import MOST, merged
 from mitorch_service.stores.base import Store

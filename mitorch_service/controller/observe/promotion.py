@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from mitorch_service.controller.plan.paused_trials import rungs_of
 from mitorch_service.controller.plan.promotion import PausedTrial, PromotionPlan
-from mitorch_service.models.job import Job, trial_id
-from mitorch_service.models.rung import RungRecord
+from mitorch_service.models.search.job import Job, trial_id
+from mitorch_service.models.search.rung import RungRecord
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mitorch_service.controller.plan.refit import RefitState
 from mitorch_service.errors import BrokenDocument, NotFound
-from mitorch_service.models.job import Job, refit_id
+from mitorch_service.models.search.job import Job, refit_id
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.controller.plan.paused_trials import ResumeTrial
-from mitorch_service.models.job import BestTrial, SettledCost
-from mitorch_service.models.pareto_front import FrontTrial
-from mitorch_service.models.rung import RungRecord
+from mitorch_service.models.search.job import BestTrial, SettledCost
+from mitorch_service.models.search.pareto_front import FrontTrial
+from mitorch_service.models.search.rung import RungRecord
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Attempt, Resources, Training
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mitorch_service.controller.plan.paused_trials import rungs_of
-from mitorch_service.models.job import LEARNING, Job, trial_id
 from mitorch_service.models.new_training import new_training
+from mitorch_service.models.search.job import LEARNING, Job, trial_id
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.search.base import History, Study, TrialRecord, suggest
 from mitorch_service.search.samplers.registry import sampler

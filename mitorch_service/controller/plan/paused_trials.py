@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitorch_service.models.job import Job
-from mitorch_service.models.population import MemberReplacement
-from mitorch_service.models.rung import RungRecord
+from mitorch_service.models.search.job import Job
+from mitorch_service.models.search.population import MemberReplacement
+from mitorch_service.models.search.rung import RungRecord
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.samplers.pbt import population_steps
 from mitorch_service.search.stopping.promotion import promotion_rungs

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, rungs_of
-from mitorch_service.models.job import Job
-from mitorch_service.models.population import Inheritance, MemberReplacement
+from mitorch_service.models.search.job import Job
+from mitorch_service.models.search.population import Inheritance, MemberReplacement
 from mitorch_service.models.status import ENDED, ENDED_BADLY, TrainingStatus
 from mitorch_service.models.training import TrainingRow, Trial
 from mitorch_service.search.base import Study

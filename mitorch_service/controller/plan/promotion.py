@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mitorch_service.controller.plan.paused_trials import PausedTrials, ResumeTrial, max_epochs_of
-from mitorch_service.models.job import Job
-from mitorch_service.models.rung import RungRecord
+from mitorch_service.models.search.job import Job
+from mitorch_service.models.search.rung import RungRecord
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.stopping.promotion import FACTOR, Paused, Promotion, Rung, last_promotion, promotions
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.controller.plan.refit_config import refit_config
-from mitorch_service.models.job import BestTrial, Job, refit_id
 from mitorch_service.models.new_training import new_training
+from mitorch_service.models.search.job import BestTrial, Job, refit_id
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Refit, Training
 from mitorch_service.search.space.space import Space

@@ -9,7 +9,7 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.config.merge_patch import merge_patch
 from mitorch_service.models.config.script import is_script
 from mitorch_service.models.config.training_config import METRICS
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.search.space.space import Space, parse_space
 
 _FIXED = {

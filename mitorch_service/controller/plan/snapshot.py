@@ -12,7 +12,7 @@ from mitorch_service.controller.plan.paused_trials import PausedTrials
 from mitorch_service.controller.plan.placement import Cluster
 from mitorch_service.controller.plan.refit import RefitState
 from mitorch_service.errors import Problem
-from mitorch_service.models.job import BestTrial, Job, SettledCost
+from mitorch_service.models.search.job import BestTrial, Job, SettledCost
 from mitorch_service.models.status import ENDED_BADLY, OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.base import Study, TrialRecord

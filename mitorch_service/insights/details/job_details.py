@@ -9,11 +9,11 @@ from pydantic import Field
 
 from mitorch_service.insights.cost import accounts_of_job, cost_of_job
 from mitorch_service.insights.details.values import Detail, Number, Time, masked
-from mitorch_service.insights.jobs import read_jobs
-from mitorch_service.insights.leaderboard import Standing, read_front, read_leaderboard
-from mitorch_service.insights.remaining import job_remaining
+from mitorch_service.insights.search.jobs import read_jobs
+from mitorch_service.insights.search.leaderboard import Standing, read_front, read_leaderboard
+from mitorch_service.insights.waiting.remaining import job_remaining
 from mitorch_service.models.config.script import masked_config
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ENDED_JOBS, JobStatus
 from mitorch_service.stores.base import Store
 

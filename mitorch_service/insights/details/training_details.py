@@ -12,7 +12,7 @@ from pydantic import Field
 from mitorch_service.controller.observe.cost import training_cost
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.insights.details.values import Detail, Number, Time, masked
-from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED, TrainingStatus

@@ -8,7 +8,7 @@ from typing import Any
 
 from mitorch_service.insights.where.document_values import keyed_value, number_of
 from mitorch_service.insights.where.fields import FOLDS, LOSSES, Field
-from mitorch_service.models.objectives import usual_direction
+from mitorch_service.models.search.objectives import usual_direction
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import StoredDocument
 

@@ -19,7 +19,7 @@ from mitorch_service.insights.tables.scan import Scan
 from mitorch_service.insights.tables.walk import Walk
 from mitorch_service.insights.where.fields import Field, Kind
 from mitorch_service.insights.where.terms import Where
-from mitorch_service.models.objectives import usual_direction
+from mitorch_service.models.search.objectives import usual_direction
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import StoredDocument
 

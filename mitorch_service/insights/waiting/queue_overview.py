@@ -10,7 +10,7 @@ from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.insights.waiting.queue_plan import HEAD, read_ended
 from mitorch_service.models.heartbeat import Heartbeat
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ENDED_BADLY, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store

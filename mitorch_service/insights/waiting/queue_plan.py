@@ -14,9 +14,9 @@ from mitorch_service.controller.plan.placement import Cluster, hosts_of
 from mitorch_service.controller.plan.plan import in_order, open_placer
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.waiting.queue_forecast import Expected, Held, forecast_starts
 from mitorch_service.insights.waiting.recorded_durations import RecordedDurations
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store

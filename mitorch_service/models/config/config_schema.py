@@ -13,7 +13,7 @@ from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.config.field_notes import field_notes
 from mitorch_service.models.config.script import ScriptConfig
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.models.job import JobConfig
+from mitorch_service.models.search.job import JobConfig
 
 _Schema = dict[str, Any]
 

@@ -12,7 +12,7 @@ from mitorch_service.errors import Problem
 from mitorch_service.models.base import ConfigSection
 from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetChoice
-from mitorch_service.models.job import MAX_INITIAL
+from mitorch_service.models.search.job import MAX_INITIAL
 from mitorch_service.wording.suggestion import did_you_mean
 
 # Keys for obdb's own environment (databases, folders, class lists, plots), which have no meaning here.

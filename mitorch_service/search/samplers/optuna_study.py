@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mitorch_service.models.objectives import Direction
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.search.samplers.distributions import distribution, to_distribution
 from mitorch_service.search.space.space import Point, Space
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from mitorch_service.errors import InvalidInput, MiTorchError, Problem
-from mitorch_service.insights.curves import MOST_CURVES, MOST_POINTS, Axis, Curve, CurveRequest, read_curves
+from mitorch_service.insights.training.curves import MOST_CURVES, MOST_POINTS, Axis, Curve, CurveRequest, read_curves
 from mitorch_service.viewer.api.responses import MaskedJSONResponse, plain
 from mitorch_service.viewer.api.routing import api_router
 from mitorch_service.viewer.context import Context, Given

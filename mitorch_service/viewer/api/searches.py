@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from mitorch_service.errors import MiTorchError, QueryTimedOut
-from mitorch_service.insights.leaderboard import read_leaderboard
-from mitorch_service.insights.search_columns import Column
-from mitorch_service.insights.search_history import TrialPoint
-from mitorch_service.insights.search_view import SearchView
-from mitorch_service.models.job import Job
+from mitorch_service.insights.search.leaderboard import read_leaderboard
+from mitorch_service.insights.search.search_columns import Column
+from mitorch_service.insights.search.search_history import TrialPoint
+from mitorch_service.insights.search.search_view import SearchView
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ENDED, ENDED_JOBS
 from mitorch_service.viewer.api.parameters import Id, resolve
 from mitorch_service.viewer.api.responses import MaskedJSONResponse, plain

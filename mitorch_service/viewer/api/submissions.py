@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import DEFAULT_PRIORITY, Training
 from mitorch_service.viewer.api.changes import Priority
 from mitorch_service.viewer.api.parameters import Text

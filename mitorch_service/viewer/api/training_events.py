@@ -12,9 +12,9 @@ from fastapi import Query, Request
 from starlette.responses import StreamingResponse
 
 from mitorch_service.errors import MiTorchError
-from mitorch_service.insights.growing_text import GrowingText
-from mitorch_service.insights.remaining import training_remaining
-from mitorch_service.insights.run_log import read_log
+from mitorch_service.insights.training.growing_text import GrowingText
+from mitorch_service.insights.training.run_log import read_log
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.viewer.api.parameters import Id, resolve

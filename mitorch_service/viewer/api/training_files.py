@@ -11,8 +11,8 @@ from fastapi import Query
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, PlainTextResponse
 
-from mitorch_service.insights.run_log import read_log
-from mitorch_service.insights.training_files import fetch
+from mitorch_service.insights.training.run_log import read_log
+from mitorch_service.insights.training.training_files import fetch
 from mitorch_service.viewer.access.headers import FILE_HEADERS
 from mitorch_service.viewer.api.parameters import Id, resolve
 from mitorch_service.viewer.api.routing import api_router

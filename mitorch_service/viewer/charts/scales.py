@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mitorch_service.insights.search_columns import Column
+from mitorch_service.insights.search.search_columns import Column
 from mitorch_service.viewer.pages.templates import number
 
 _LARGEST = 1e300  # differences of larger numbers are not finite

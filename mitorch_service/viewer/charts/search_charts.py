@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from mitorch_service.insights.curves import Curve
-from mitorch_service.insights.search_columns import Column
-from mitorch_service.insights.search_history import Improvement, TrialPoint, best_first
-from mitorch_service.insights.search_view import Importance, SearchView
-from mitorch_service.models.objectives import Direction
+from mitorch_service.insights.search.search_columns import Column
+from mitorch_service.insights.search.search_history import Improvement, TrialPoint, best_first
+from mitorch_service.insights.search.search_view import Importance, SearchView
+from mitorch_service.insights.training.curves import Curve
+from mitorch_service.models.search.objectives import Direction
 from mitorch_service.viewer.charts.plot import Pair, Plot
 from mitorch_service.viewer.charts.scales import Scale, Worse, scale_of, value_scale
 from mitorch_service.viewer.pages.templates import clean, number

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from mitorch_service.insights.thinning import thin
+from mitorch_service.insights.training.thinning import thin
 
 _WIDTH, _HEIGHT, _EDGE = 300.0, 80.0, 4.0
 

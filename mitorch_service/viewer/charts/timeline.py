@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from mitorch_service.insights.attempt_timeline import Span
+from mitorch_service.insights.training.attempt_timeline import Span
 from mitorch_service.viewer.pages.templates import exact
 from mitorch_service.wording.elapsed import duration_text
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from mitorch_service.insights.trial_timeline import Lanes, Timeline
+from mitorch_service.insights.search.trial_timeline import Lanes, Timeline
 from mitorch_service.viewer.pages.templates import clean, exact
 from mitorch_service.wording.elapsed import duration_text
 

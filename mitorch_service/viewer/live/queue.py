@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from mitorch_service.controller.plan.placement import Cluster
-from mitorch_service.insights.remaining import training_remaining
 from mitorch_service.insights.waiting.queue_overview import QueueOverview, read_overview
 from mitorch_service.insights.waiting.queue_plan import QueuePlan, Wait, plan_queue, read_durations, read_snapshot
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.heartbeat import missing_controller
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.live.refreshed import Refreshed

@@ -12,9 +12,9 @@ from typing import cast
 
 from fastapi import Request
 
-from mitorch_service.insights.search_insight import SearchInsight
-from mitorch_service.insights.search_view import Importance, SearchView, read_importance, read_view
-from mitorch_service.models.job import Job
+from mitorch_service.insights.search.search_insight import SearchInsight
+from mitorch_service.insights.search.search_view import Importance, SearchView, read_importance, read_view
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.viewer.context import Context
 

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from mitorch_service.errors import InvalidInput, MiTorchError, Problem
-from mitorch_service.insights.compare import Comparison, compare, repeats
-from mitorch_service.insights.curves import MOST_CURVES, label_of
 from mitorch_service.insights.lookup import look_up_training
+from mitorch_service.insights.training.compare import Comparison, compare, repeats
+from mitorch_service.insights.training.curves import MOST_CURVES, label_of
 from mitorch_service.stores.base import Store
 from mitorch_service.viewer.context import Given
 from mitorch_service.viewer.pages.templates import render

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from mitorch_service.errors import NotFound
-from mitorch_service.insights.dataset_report import read_dataset_lines, read_dataset_report
-from mitorch_service.insights.dataset_samples import MOST_SAMPLES, Samples, read_samples
+from mitorch_service.insights.datasets.dataset_report import read_dataset_lines, read_dataset_report
+from mitorch_service.insights.datasets.dataset_samples import MOST_SAMPLES, Samples, read_samples
 from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.viewer.access.headers import FILE_HEADERS
 from mitorch_service.viewer.charts.class_bars import class_bar

@@ -16,13 +16,13 @@ from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.controller.plan.refit import RefitState
 from mitorch_service.errors import NotFound
-from mitorch_service.insights.search_columns import Column, columns
-from mitorch_service.insights.search_findings import importance_finding
-from mitorch_service.insights.search_history import TrialPoint
-from mitorch_service.insights.search_view import Importance, SearchView
-from mitorch_service.insights.trial_table import PAGE, TrialPage, sorted_page
+from mitorch_service.insights.search.search_columns import Column, columns
+from mitorch_service.insights.search.search_findings import importance_finding
+from mitorch_service.insights.search.search_history import TrialPoint
+from mitorch_service.insights.search.search_view import Importance, SearchView
+from mitorch_service.insights.search.trial_table import PAGE, TrialPage, sorted_page
 from mitorch_service.models.config.script import masked_config
-from mitorch_service.models.job import Job, trial_id
+from mitorch_service.models.search.job import Job, trial_id
 from mitorch_service.models.status import ACTIVE_JOBS, ENDED, ENDED_JOBS, RETRYABLE, TrainingStatus
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.insights.job_list import JobLine, Key, read_job_page
-from mitorch_service.models.job import Job
+from mitorch_service.insights.search.job_list import JobLine, Key, read_job_page
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ACTIVE_JOBS
 from mitorch_service.viewer.charts.status_bar import status_bar
 from mitorch_service.viewer.context import Given

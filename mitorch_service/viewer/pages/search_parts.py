@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from mitorch_service.errors import BrokenDocument, NotFound
-from mitorch_service.insights.curves import Curve, CurveRequest, read_curves
-from mitorch_service.insights.search_columns import Column
-from mitorch_service.insights.search_view import Importance, SearchView, sample_of_curves
+from mitorch_service.insights.search.search_columns import Column
+from mitorch_service.insights.search.search_view import Importance, SearchView, sample_of_curves
+from mitorch_service.insights.training.curves import Curve, CurveRequest, read_curves
 from mitorch_service.viewer.charts.search_charts import (
     TOP,
     contour_chart,

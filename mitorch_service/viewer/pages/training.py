@@ -14,17 +14,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mitorch_service.controller.observe.cost import training_cost
 from mitorch_service.errors import MiTorchError
-from mitorch_service.insights.attempt_timeline import Phase, Span, timeline, total
-from mitorch_service.insights.curves import measures_of, read_results, value_of
-from mitorch_service.insights.lineage import Lineage, read_lineage
-from mitorch_service.insights.remaining import training_remaining
-from mitorch_service.insights.training_files import (
+from mitorch_service.insights.training.attempt_timeline import Phase, Span, timeline, total
+from mitorch_service.insights.training.curves import measures_of, read_results, value_of
+from mitorch_service.insights.training.lineage import Lineage, read_lineage
+from mitorch_service.insights.training.training_files import (
     Table,
     TrainingFile,
     list_files,
     read_table,
     worst_mistakes,
 )
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED, TrainingStatus

@@ -12,7 +12,7 @@ from mitorch_service.controller.apply import checkpoint_cleanup
 from mitorch_service.controller.apply.applier import ActionApplier, Step
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.plan.actions import CancelTraining, FinishJob, Launch, NoteJob, Submit
-from mitorch_service.models.job import SearchConfig, trial_id
+from mitorch_service.models.search.job import SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus
 from mitorch_service.stores.base import Store
 from tests.samples import NOW, SPACE, a_job, a_training

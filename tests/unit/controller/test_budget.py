@@ -9,8 +9,8 @@ import pytest
 
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.budget import job_cost
-from mitorch_service.models.job import Job, SearchConfig, SettledCost
 from mitorch_service.models.run_state import RunState
+from mitorch_service.models.search.job import Job, SearchConfig, SettledCost
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import TrainingRow, run_name
 from mitorch_service.settings import LocalCluster

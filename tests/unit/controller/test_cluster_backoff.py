@@ -7,7 +7,7 @@ from mitorch_service.controller.plan.actions import Launch
 from mitorch_service.controller.plan.cluster_backoff import BACKOFF, ClusterBackoff
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.insights.why import why_training
+from mitorch_service.insights.waiting.why import why_training
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training

@@ -14,7 +14,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.history import BEST, LATEST, read_history
 from mitorch_service.controller.plan.expansion import expand
-from mitorch_service.models.job import LEARNING, Job, SearchConfig
+from mitorch_service.models.search.job import LEARNING, Job, SearchConfig
 from mitorch_service.models.status import OPEN, AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.search.base import History, Sampler, TrialState

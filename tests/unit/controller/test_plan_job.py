@@ -12,7 +12,7 @@ from mitorch_service.controller.plan.actions import Action, AddTrials, CancelTra
 from mitorch_service.controller.plan.expansion import TRIALS_A_PASS
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.models.job import BestTrial, Job, SearchConfig, trial_id
+from mitorch_service.models.search.job import BestTrial, Job, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import Training
 from tests.job_states import a_job_state

@@ -20,8 +20,8 @@ from mitorch_service.cli.main import load
 from mitorch_service.models.config.script import check_config
 from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetDefinition
-from mitorch_service.models.job import JobConfig
 from mitorch_service.models.notification import Event
+from mitorch_service.models.search.job import JobConfig
 from mitorch_service.models.status import TRANSITIONS
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.settings import read_settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.insights.explanation import explanation
-from mitorch_service.models.job import SearchConfig
+from mitorch_service.models.search.job import SearchConfig
 from tests.samples import a_job
 
 

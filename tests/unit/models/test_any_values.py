@@ -14,7 +14,7 @@ from mitorch_service.models.config.script import ScriptConfig
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.config.validation import check, first_model
 from mitorch_service.models.dataset import DatasetDefinition
-from mitorch_service.models.job import JobConfig
+from mitorch_service.models.search.job import JobConfig
 from tests.samples import CONFIG, SPACE
 
 VALUES: list[Any] = [5, -1, 1.5, "x", "", [], [5], ["x"], [[1]], {}, {"a": 1}, None, True, float("nan"), 10**30]

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mitorch_service.models.job import Job
 from mitorch_service.models.mending import NotMendable, mend, restore_job, restore_training
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
 from tests.samples import a_job, a_trial, an_attempt
 

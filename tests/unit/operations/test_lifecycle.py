@@ -12,7 +12,7 @@ from mitorch_service.backends.base import Backend
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import BackendError, NotAllowed, NotFound
 from mitorch_service.models.base import new_id
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow, run_name
 from mitorch_service.operations import lifecycle

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.job import refit_id
+from mitorch_service.models.search.job import refit_id
 from mitorch_service.models.training import Refit
 from mitorch_service.operations.relabel import TagChange, change_tags, set_name, set_note
 from mitorch_service.stores.base import Store

@@ -14,7 +14,7 @@ import pytest
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError, InvalidInput
 from mitorch_service.models.base import new_id
-from mitorch_service.models.job import SearchConfig, refit_id
+from mitorch_service.models.search.job import SearchConfig, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Refit, Training, run_name
 from mitorch_service.operations.archive import Archive

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.errors import AmbiguousId, NotAllowed, NotFound
-from mitorch_service.models.job import Job, refit_id
+from mitorch_service.models.search.job import Job, refit_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Refit, Training
 from mitorch_service.operations.selection import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.models.base import new_id
-from mitorch_service.models.population import Inheritance, MemberReplacement
+from mitorch_service.models.search.population import Inheritance, MemberReplacement
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.training.loop.checkpoint import Checkpoints

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.models.config.early_stopping import OPTIONS, EarlyStopping, Rule
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training, Trial
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.runs.trial_stopping import TrialStopping

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mitorch_service.models.objectives import Direction
-from mitorch_service.models.pareto_front import FrontTrial
+from mitorch_service.models.search.objectives import Direction
+from mitorch_service.models.search.pareto_front import FrontTrial
 from mitorch_service.search.pareto_merge import dominates, merged
 from mitorch_service.search.samplers.pareto import pareto_front, ranked
 

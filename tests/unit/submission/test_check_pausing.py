@@ -10,9 +10,9 @@ import pytest
 
 from mitorch_service.errors import AlreadyExists, InvalidInput
 from mitorch_service.insights.explanation import explanation
-from mitorch_service.insights.prediction import predicted_promotion_share
+from mitorch_service.insights.search.prediction import predicted_promotion_share
 from mitorch_service.models.config.early_stopping import EarlyStopping
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.search.stopping.registry import DEFAULT
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission

@@ -11,7 +11,7 @@ from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.config.validation import check
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Resources, Training, TrainingRow
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store

@@ -9,7 +9,7 @@ import pytest
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission
 from mitorch_service.training.loop.config_check import check_names

@@ -12,7 +12,7 @@ from mitorch_service.models.config.legacy_formats import is_obdb
 from mitorch_service.models.config.obdb import read_obdb
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group, build_group, check_group, submit_group

@@ -13,7 +13,7 @@ from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import InvalidInput
 from mitorch_service.insights.explanation import explanation
 from mitorch_service.models.config.script import NO_DATASET
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store

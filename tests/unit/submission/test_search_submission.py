@@ -12,9 +12,9 @@ import pytest
 from mitorch_service.controller.plan.expansion import expand
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
 from mitorch_service.insights.explanation import explanation
-from mitorch_service.insights.prediction import predicted_share
+from mitorch_service.insights.search.prediction import predicted_share
 from mitorch_service.models.config.early_stopping import EarlyStopping
-from mitorch_service.models.job import Algorithm, Job, SearchConfig
+from mitorch_service.models.search.job import Algorithm, Job, SearchConfig
 from mitorch_service.models.training import Progress
 from mitorch_service.search.samplers.registry import ALGORITHMS
 from mitorch_service.search.stopping.registry import DEFAULT

@@ -11,7 +11,7 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config.script import AnyConfig
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.job import Job
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store

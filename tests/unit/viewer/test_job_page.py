@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mitorch_service.insights.search_findings import Share
-from mitorch_service.insights.search_insight import SearchInsight
-from mitorch_service.insights.search_view import Importance, SearchView
+from mitorch_service.insights.search.search_findings import Share
+from mitorch_service.insights.search.search_insight import SearchInsight
+from mitorch_service.insights.search.search_view import Importance, SearchView
 from mitorch_service.models.base import new_id
-from mitorch_service.models.job import trial_id
+from mitorch_service.models.search.job import trial_id
 from mitorch_service.models.status import JobStatus
 from mitorch_service.stores.requests import Guarded
 from mitorch_service.viewer.live.search_views import SearchViews

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from mitorch_service.models.job import Algorithm
+from mitorch_service.models.search.job import Algorithm
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.wording.counted import counted
 from mitorch_service.wording.input_problem import input_problem

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table, text
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.insights.compare import Comparison, Metric, measure, read_comparison
+from mitorch_service.insights.training.compare import Comparison, Metric, measure, read_comparison
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import Training, epochs_text

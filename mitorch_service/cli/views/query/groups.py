@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.insights.queue import by_status
 from mitorch_service.insights.tables.grouping import Group, Grouping, group_trainings
 from mitorch_service.insights.tables.text_export import csv_table
+from mitorch_service.insights.waiting.queue import by_status
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.wording.counted import counted

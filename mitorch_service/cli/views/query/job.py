@@ -10,10 +10,10 @@ from mitorch_service.cli.views.pages.page import Block, Fields, Page
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.leaderboard import front_table, leaderboard_table, unranked_table
 from mitorch_service.insights.cost import cost_json
-from mitorch_service.insights.job import JobReport, read_job
-from mitorch_service.insights.job_fields import final_json, importance_json, job_fields
-from mitorch_service.insights.leaderboard import iterate_leaders, read_front, read_leaderboard, read_unranked
-from mitorch_service.insights.search_fields import effort_json
+from mitorch_service.insights.search.job import JobReport, read_job
+from mitorch_service.insights.search.job_fields import final_json, importance_json, job_fields
+from mitorch_service.insights.search.leaderboard import iterate_leaders, read_front, read_leaderboard, read_unranked
+from mitorch_service.insights.search.search_fields import effort_json
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.status import ENDED_JOBS
 from mitorch_service.stores.base import Store

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.insights.jobs import best_text, ended_trials, read_jobs
-from mitorch_service.insights.pausing import counts_text
-from mitorch_service.models.job import Job
+from mitorch_service.insights.search.jobs import best_text, ended_trials, read_jobs
+from mitorch_service.insights.search.pausing import counts_text
+from mitorch_service.models.search.job import Job
 from mitorch_service.stores.base import Store
 
 _COLUMNS = (

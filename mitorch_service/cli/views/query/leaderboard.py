@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mitorch_service.cli.views.pages.page import Column, Table
-from mitorch_service.insights.leaderboard import ParetoFront, Standing, Unranked, parameter_names
-from mitorch_service.models.job import Job
+from mitorch_service.insights.search.leaderboard import ParetoFront, Standing, Unranked, parameter_names
+from mitorch_service.models.search.job import Job
 
 _TRIAL = (Column("trial"), Column("id"), Column("epochs", 1))
 

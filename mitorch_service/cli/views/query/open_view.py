@@ -45,7 +45,7 @@ def open_view(store: Store, choice: Choice) -> View:
     if choice.jobs:
         return _open_jobs(store, choice, choice.name)
     from mitorch_service.cli.views.query.queue import QueueView
-    from mitorch_service.insights.queue import build_filter
+    from mitorch_service.insights.waiting.queue import build_filter
 
     filter = build_filter(store, choice.status, choice.job, choice.dataset, choice.tag, choice.name)
     return QueueView(store, filter, choice.rows)

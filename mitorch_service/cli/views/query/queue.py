@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table, text
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.insights.queue import by_status, main_result, read_queue
-from mitorch_service.insights.remaining import training_remaining
+from mitorch_service.insights.waiting.queue import by_status, main_result, read_queue
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow, epochs_text
 from mitorch_service.stores.base import Store

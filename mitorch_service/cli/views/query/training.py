@@ -9,9 +9,9 @@ from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, P
 from mitorch_service.cli.views.query.base import View
 from mitorch_service.cli.views.query.inheritance import lineage_tables
 from mitorch_service.insights.cost import cost_json
-from mitorch_service.insights.remaining import training_remaining
-from mitorch_service.insights.training import read_curve, read_training
-from mitorch_service.insights.training_fields import measured_metrics, training_fields
+from mitorch_service.insights.training.training import read_curve, read_training
+from mitorch_service.insights.training.training_fields import measured_metrics, training_fields
+from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.config.script import masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED

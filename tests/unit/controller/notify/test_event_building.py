@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.controller.notify.event_building import job_event, training_event
-from mitorch_service.models.job import BestTrial
+from mitorch_service.models.search.job import BestTrial
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt
 

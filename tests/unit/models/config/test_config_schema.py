@@ -12,7 +12,7 @@ from mitorch_service.models.config.config_schema import config_schema
 from mitorch_service.models.config.field_notes import field_notes
 from mitorch_service.models.config.script import check_config
 from mitorch_service.models.config.validation import check
-from mitorch_service.models.job import JobConfig
+from mitorch_service.models.search.job import JobConfig
 from tests.documents import ROOT
 
 SCHEMA = config_schema()
@@ -90,7 +90,7 @@ def test_each_key_of_a_config_says_what_it_is() -> None:
 
 def test_notes_continue_on_the_next_line_and_stand_before() -> None:
     from mitorch_service.models.config.training_config import DataConfig
-    from mitorch_service.models.job import SearchConfig
+    from mitorch_service.models.search.job import SearchConfig
 
     assert field_notes(DataConfig)["reduced_decoding"].endswith("the network's input; changes the pixels slightly")
     assert field_notes(SearchConfig)["initial_trials"].startswith("Trials drawn evenly from the space")

@@ -18,7 +18,7 @@ from mitorch_service.models.config.validation import (
     parse_config,
     parse_object,
 )
-from mitorch_service.models.job import JobConfig, SearchConfig
+from mitorch_service.models.search.job import JobConfig, SearchConfig
 from tests.samples import CONFIG
 
 

@@ -12,7 +12,7 @@ from tests.samples import a_result
 
 
 def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing import event_accumulator
 
     read = event_accumulator.EventAccumulator(str(folder / "tensorboard")).Reload()
     return {tag: [(one.step, one.value) for one in read.Scalars(tag)] for tag in read.Tags()["scalars"]}

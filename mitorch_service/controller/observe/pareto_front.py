@@ -1,6 +1,6 @@
 """The Pareto front of a job with several objectives, kept up to date by the passes of the controller.
 
-A pass reads the trials that ended since the front was stored (an indexed query: see stores/search/pareto_fronts.py), never
+A pass reads the trials that ended since the front was stored (an indexed query, in stores/search/pareto_fronts.py), not
 those that the front covers already. The job is read before them, and its front is written only over the version that
 was read: so a front covers every trial whose mark is gone, whichever passes overlap or die.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 _AZURE_FIXTURES = {"azure", "azurite", "furnished", "worker"}
-_SLOW_FOLDERS = ("tests/acceptance/", "tests/integration/")  # real commands, in processes of their own
+_SLOW_FOLDERS = ("tests/acceptance/", "tests/integration/", "tests/browser/")  # real commands, a real browser
 _BROWSER_FOLDER = "tests/browser/"
 _SDK_FOLDER = "tests/contracts/"  # one emulated Azure ML and one process with both SDKs, for all backends
 

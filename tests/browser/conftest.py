@@ -22,6 +22,7 @@ from mitorch_service.insights.search.search_view import Importance, SearchView
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.viewer.access.gate import Policy
+from mitorch_service.viewer.access.token import sign
 from mitorch_service.viewer.app import create_app
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.live.search_views import SearchViews
@@ -131,7 +132,8 @@ def opened_page(browser: Browser, viewer: Viewer) -> Iterator[Page]:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    page.goto(viewer.link)
+    cookie = f"mitorch_viewer_{viewer.url.rpartition(':')[2]}"
+    context.add_cookies([{"name": cookie, "value": sign(TOKEN, "session", ""), "url": viewer.url}])
     yield page
     context.close()
     assert problems == []

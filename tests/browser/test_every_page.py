@@ -12,7 +12,7 @@ from mitorch_service.stores.trainings import TrainingFilter
 from tests.browser.conftest import Viewer
 
 _SERIOUS = ("serious", "critical")
-_RUN = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+_RUN = "async (options) => (await axe.run(document, options)).violations"
 
 
 def _some(viewer: Viewer, status: TrainingStatus) -> str:
@@ -44,12 +44,17 @@ PAGES: dict[str, Callable[[Viewer], str]] = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_can_be_used_by_all(page: Page, viewer: Viewer, axe_source: str, name: str) -> None:
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.goto(viewer.url + PAGES[name](viewer))
-        for width in (2560, 1280, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{width} pixels"
-        page.evaluate(axe_source)
-        found = [one for one in page.evaluate(_RUN) if one["impact"] in _SERIOUS]
-        assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found] == [], theme
+    page.goto(viewer.url + PAGES[name](viewer))
+    for width in (2560, 1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{width} pixels"
+    page.evaluate(axe_source)
+    assert _faults(page, {"resultTypes": ["violations"]}) == []
+    page.emulate_media(color_scheme="dark")
+    assert _faults(page, {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}) == []  # the rest is the same
+
+
+def _faults(page: Page, options: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """The serious faults that axe finds, with where they are."""
+    found = [one for one in page.evaluate(_RUN, options) if one["impact"] in _SERIOUS]
+    return [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found]

@@ -33,7 +33,9 @@ def page(browser: Browser, queue: Viewer) -> Iterator[Page]:
     for row in queue.store.queue.queue_head(100).items:
         queue.store.queue.request_cancel(row.id, datetime.now(UTC))
     queue.store.queue.add_trainings([_named(name, number) for number, name in enumerate("abcde")])
-    yield from opened_page(browser, queue)
+    for page in opened_page(browser, queue):
+        page.goto(queue.url)
+        yield page
 
 
 def _named(name: str, number: int) -> Training:

@@ -16,6 +16,7 @@ WRONG = """{
 
 
 def test_a_config_is_checked_as_it_is_typed_and_queued(page: Page, viewer: Viewer, tmp_path: Path) -> None:
+    page.goto(viewer.url)
     page.get_by_role("link", name="Submit").click()
     queue = page.get_by_role("button", name="Queue it")
     expect(queue).to_be_disabled()

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from mitorch_service.errors import NotFound
 from tests.fakes import FakeBackend
-from tests.served import Served, served
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as made:
-        yield made
+from tests.served import Served
 
 
 def test_what_waits_is_canceled_and_queued_again_and_deleted(service: Served) -> None:

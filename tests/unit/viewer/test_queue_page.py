@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-
-import pytest
 
 from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.stores.requests import Guarded
@@ -22,20 +19,6 @@ from tests.samples import a_training
 from tests.served import NOW, Served, served
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Served]:
-    """For tests that change it."""
-    with served(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """For tests that only read it."""
-    with served(tmp_path_factory.mktemp("seen")) as made:
-        yield made
 
 
 def _rows(page: str, key: str) -> list[str]:

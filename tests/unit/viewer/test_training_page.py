@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,16 +12,10 @@ from mitorch_service.viewer.api import curves
 from tests.demo_service import EPOCHS
 from tests.fakes import FakeBackend, primitives
 from tests.samples import a_result
-from tests.served import Served, served
+from tests.served import Served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as made:
-        yield made
 
 
 def keep(service: Served, id: str, name: str, content: bytes) -> None:

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -19,20 +18,6 @@ from tests.samples import a_training
 from tests.served import Served, served
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Served]:
-    """For tests that change it."""
-    with served(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """For tests that only read it."""
-    with served(tmp_path_factory.mktemp("seen")) as made:
-        yield made
 
 
 def _ids(page: str) -> list[str]:

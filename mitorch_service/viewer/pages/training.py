@@ -25,7 +25,8 @@ from mitorch_service.insights.training.training_files import (
     worst_mistakes,
 )
 from mitorch_service.insights.waiting.remaining import training_remaining
-from mitorch_service.models.config.script import masked_config
+from mitorch_service.models.config.script import CodeRecord, ScriptConfig, is_script, masked_config
+from mitorch_service.models.config.validation import check
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training
@@ -98,10 +99,16 @@ def _render(
         lineage=lineage,
         facts=_facts(training),
         config=json.dumps(masked_config(training.config), indent=2, ensure_ascii=False, default=str),
-        script=training.config.get("script"),
+        record=_code(training),
         files=_files(context, training),
         failed=training.status in (TrainingStatus.FAILED, TrainingStatus.DIVERGED),
     )
+
+
+def _code(training: Training) -> CodeRecord | None:
+    """The record of a script's code; None where there is no script, or it was submitted without a source."""
+    config = check(ScriptConfig, training.config)[0] if is_script(training.config) else None
+    return config.script.code if config is not None else None
 
 
 def page_title(training: Training) -> str:

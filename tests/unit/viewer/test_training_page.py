@@ -11,7 +11,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.viewer.api import curves
 from tests.demo_service import EPOCHS
 from tests.fakes import FakeBackend, primitives
-from tests.samples import a_result
+from tests.samples import a_result, a_training
 from tests.served import Served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -33,6 +33,18 @@ def test_a_failure_is_told_first(service: Served) -> None:
     assert page.index("image file is truncated") < page.index("Curves")
     assert f"<title>failed 8/{EPOCHS} · " in page
     assert page.count("<polyline") == 4  # without JavaScript: each measure as a picture
+
+
+def test_the_code_of_a_script_is_shown_where_it_was_submitted(service: Served) -> None:
+    code = {"archive": f"code/{'0' * 64}.tar.gz", "files": 3, "size": 99, "python": "3.11.7", "git": {"commit": "abc123"}}
+    pages = []
+    for script in ({"command": ["true"]}, {"command": ["true"], "source": "fit", "code": code}):
+        training = a_training(config={"script": script})
+        service.store.queue.add_trainings([training])
+        answer = service.client().get(f"/trainings/{training.id}")
+        assert answer.status_code == 200
+        pages.append("3 files, Python 3.11.7, 0 packages" in answer.text)
+    assert pages == [False, True]
 
 
 def test_the_beginning_of_an_id_leads_to_the_page(service: Served) -> None:

@@ -125,8 +125,14 @@ def _start(context: Context, listening: Listening) -> uvicorn.Server:
 @pytest.fixture(scope="package")
 def tab(browser: Browser) -> Iterator[Page]:
     """One page for all tests: a new one takes a process of its own, half a second of processor time each."""
+    yield from new_tab(browser)
+
+
+def new_tab(browser: Browser, script: str = "") -> Iterator[Page]:
+    """A page which runs this script before those of a document."""
     context = browser.new_context(viewport=SIZE, reduced_motion="reduce")
     context.set_default_timeout(_SECONDS * 1000)
+    context.add_init_script(script)
     yield context.new_page()
     context.close()
 

@@ -93,9 +93,9 @@ def test_groups_lead_to_their_trainings(seen: Served) -> None:
     assert 'class="status-bar"' in page and "mean" in page
 
 
-def test_partial_results_say_so_and_go_on(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_results_say_so_and_go_on(seen: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mitorch_service.viewer.pages.trainings.SECONDS", 0.0)
-    page = service.client().get("/trainings?q=best.val_loss:<-1").text
+    page = seen.client().get("/trainings?q=best.val_loss:<-1").text
     assert re.search(r"Looked at [\d,]+ of \d+ trainings", page)
 
 
@@ -115,11 +115,11 @@ def test_nobody_has_no_buttons_that_change(tmp_path: Path) -> None:
     assert 'data-bulk="compare"' in page and 'data-bulk="cancel"' not in page and "data-save-view" not in page
 
 
-def test_empty_tables_name_what_to_do(seen: Served, tmp_path: Path) -> None:
-    page = seen.client().get("/trainings?q=name:nobody").text
+def test_empty_tables_name_what_to_do(service: Served, tmp_path: Path) -> None:
+    page = service.client().get("/trainings?q=name:nobody").text
     assert "None fits" in page
-    (seen.settings.home / "mitorch.db").rename(tmp_path / "elsewhere")
-    assert "misubmit CONFIG.json" in seen.client().get("/trainings").text
+    (service.settings.home / "mitorch.db").rename(tmp_path / "elsewhere")
+    assert "misubmit CONFIG.json" in service.client().get("/trainings").text
 
 
 def test_exports_have_every_row(seen: Served, tmp_path: Path) -> None:

@@ -239,6 +239,10 @@ def test_a_view_is_saved_and_removed(page: Page, site: Site) -> None:
     page.locator("summary", has_text="Views").click()
     page.get_by_role("link", name="the <b>best</b>").click()
     expect(page.get_by_label("Filter", exact=True)).to_have_value("status:completed")
+    page.locator("summary", has_text="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename == "trainings.csv"
     page.locator("summary", has_text="Views").click()
     page.get_by_role("button", name="Remove the view").click()
     expect(page.get_by_role("link", name="the <b>best</b>")).to_have_count(0)

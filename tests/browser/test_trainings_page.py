@@ -116,19 +116,3 @@ def test_refusals_are_listed_and_tags_are_set(page: Page, table: Viewer) -> None
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     expect(page.get_by_role("dialog")).to_contain_text(f"{_count(table, TrainingStatus.COMPLETED)} left as they are")
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
-
-
-def test_a_view_is_saved_and_found_again(page: Page, table: Viewer) -> None:
-    page.goto(f"{table.url}/trainings?q=status:completed&sort=-val_loss")
-    page.locator("summary", has_text="Views").click()
-    page.get_by_label("Save this one as").fill("the <b>best</b>")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator(".toast")).to_contain_text("is saved")
-    page.goto(f"{table.url}/trainings")
-    page.locator("summary", has_text="Views").click()
-    page.get_by_role("link", name="the <b>best</b>").click()
-    expect(page.get_by_label("Filter", exact=True)).to_have_value("status:completed")
-    with page.expect_download() as download:
-        page.locator("summary", has_text="Export").click()
-        page.get_by_role("link", name="CSV").click()
-    assert download.value.suggested_filename == "trainings.csv"

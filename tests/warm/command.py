@@ -16,7 +16,7 @@ from tests.warm.server import Order, send_order, wait_status
 from tests.warm.servers import COMMANDS, TRAINING, Server
 
 _ROOT = Path(__file__).parents[2]
-_TRAINING_COMMANDS = ("train", "test", "run")  # the commands that import PyTorch
+_TRAINING_COMMANDS = ("train", "test", "run", "predict", "export")  # the commands that import PyTorch
 _EMULATED = "EMULATOR_LEFT_LOOPBACK"  # in the environment of those that use the SDKs
 
 

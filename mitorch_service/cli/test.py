@@ -40,7 +40,7 @@ def command(
     from mitorch_service.training.torch_imports import heavy_imports
 
     checked = read_training_config(config)
-    image_list = read_split(data, train=read_split(train) if train is not None else None)
+    image_list = read_split(data, train=read_split(train) if train is not None else None, split="val")
 
     with heavy_imports():
         from mitorch_service.training.loop.evaluation import evaluate, figures_of_test

@@ -172,7 +172,7 @@ def _read_files(splits: dict[str, DatasetSplit]) -> tuple[dict[str, ImageList], 
         if missing:
             continue
         try:
-            lists[name] = read_split(Path(split.path), split.path, lists.get("train"))
+            lists[name] = read_split(Path(split.path), split.path, lists.get("train"), name)
         except DataError as error:
             problems.append(Problem(f"{name}.path", str(error)))
     return lists, problems

@@ -28,18 +28,19 @@ def read_splits(paths: Mapping[str, Path], name: str | None = None) -> dict[str,
     """
     lists: dict[str, ImageList] = {}
     for split, path in sorted(paths.items(), key=lambda item: item[0] != "train"):
-        lists[split] = read_split(path, f"{name} {split}" if name else None, lists.get("train"))
+        lists[split] = read_split(path, f"{name} {split}" if name else None, lists.get("train"), split)
     return lists
 
 
-def read_split(path: Path, name: str | None = None, train: ImageList | None = None) -> ImageList:
-    """Reads one split of any format and checks its files; with `train`, also that the two belong together.
+def read_split(path: Path, name: str | None = None, train: ImageList | None = None, split: str = "train") -> ImageList:
+    """Reads one split of any format and checks its files; with `train`, also that the two belong together. `split`: of
+    a file that describes several.
 
     Boxes outside their images and images shared with `train` are logged. Raises DataError for a file that does not fit
     its format, missing images, and classes that `train` does not have.
     """
     classes = ClassList(train.classes, f"the classes of {train.name}") if train and train.classes_named else None
-    images = read_image_list(path, name, classes)
+    images = read_image_list(path, name, classes, split)
     check_files(images)
     log_boxes_outside_images(images)
     if train is not None:

@@ -24,6 +24,7 @@ from mitorch_service.viewer.api import (
     shares,
     submissions,
     tables,
+    training_code,
     training_events,
     training_files,
 )
@@ -31,6 +32,7 @@ from mitorch_service.viewer.api.document import document_of
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
 from mitorch_service.viewer.pages import (
+    code,
     compare,
     datasets,
     find,
@@ -67,7 +69,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    pages = (queue, sign_in, compare, trainings, training, jobs, job, datasets, status, find, submit)
+    pages = (queue, sign_in, compare, trainings, training, code, jobs, job, datasets, status, find, submit)
     for page in pages:
         app.include_router(page.router)
     # Paths with a fixed word come before those with an id in its place.
@@ -76,6 +78,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
         tables,
         queue_events,
         training_files,
+        training_code,
         training_events,
         curves,
         searches,

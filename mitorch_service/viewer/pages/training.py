@@ -16,6 +16,7 @@ from mitorch_service.controller.observe.cost import training_cost
 from mitorch_service.errors import MiTorchError
 from mitorch_service.insights.training.attempt_timeline import Phase, Span, timeline, total
 from mitorch_service.insights.training.curves import measures_of, read_results, value_of
+from mitorch_service.insights.training.earlier import Earlier, read_earlier
 from mitorch_service.insights.training.lineage import Lineage, read_lineage
 from mitorch_service.insights.training.training_files import (
     Table,
@@ -25,7 +26,7 @@ from mitorch_service.insights.training.training_files import (
     worst_mistakes,
 )
 from mitorch_service.insights.waiting.remaining import training_remaining
-from mitorch_service.models.config.script import masked_config
+from mitorch_service.models.config.script import code_of, masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training
@@ -64,8 +65,10 @@ def show(request: Request, context: Given, id: str) -> Response:
         training = store.trainings.get_training(whole)
         results = read_results(store, whole)
         lineage = read_lineage(store, training)
+        # A link that opens this page opens no other training's settings.
+        earlier = [] if getattr(request.state, "shared", False) else read_earlier(store, training)
     spans = timeline(training, now)
-    return _render(request, context, training, results, lineage, spans, now)
+    return _render(request, context, training, results, lineage, earlier, spans, now)
 
 
 def _render(
@@ -74,6 +77,7 @@ def _render(
     training: Training,
     results: Sequence[EpochResult],
     lineage: Lineage,
+    earlier: Sequence[Earlier],
     spans: Sequence[Span],
     now: datetime,
 ) -> HTMLResponse:
@@ -98,7 +102,8 @@ def _render(
         lineage=lineage,
         facts=_facts(training),
         config=json.dumps(masked_config(training.config), indent=2, ensure_ascii=False, default=str),
-        script=training.config.get("script"),
+        earlier=earlier,
+        stored=code_of(training.config),
         files=_files(context, training),
         failed=training.status in (TrainingStatus.FAILED, TrainingStatus.DIVERGED),
     )

@@ -92,3 +92,14 @@ document.querySelector("[data-share]")?.addEventListener("click", async (event) 
     toast(error.message, true);
   }
 });
+
+// The list of the code's files, which are in an archive: it is read when the page is there.
+const code = document.querySelector("[data-code]");
+if (code) {
+  fetch(code.dataset.code).then(async (response) => {
+    if (!response.ok) return;
+    const loaded = new DOMParser().parseFromString(await response.text(), "text/html");
+    const card = loaded.getElementById("code-card"), warnings = loaded.querySelectorAll("main > .warn");
+    if (card) { card.querySelector("details[open]")?.removeAttribute("open"); code.replaceWith(card); card.querySelector("header").after(...warnings); }
+  }).catch(() => {}); // the card has a link to the page
+}

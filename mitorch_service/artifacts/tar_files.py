@@ -6,7 +6,7 @@ import gzip
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Self
+from typing import IO, Self, cast
 
 _NO_LIMIT = 1 << 62
 _HEADER = 1 << 16  # bytes of a long name or of extended headers, which are read as a whole
@@ -35,7 +35,7 @@ def read_members(file: Path, max_files: int, max_bytes: int) -> Iterator[tuple[s
     next one is asked for. Nothing is unpacked to disk, and not more than `max_bytes` (and the headers) is decompressed.
     Raises OSError, EOFError or TarError, also in the midst of it."""
     with gzip.open(file) as packed:
-        content = _Limited(packed, max_bytes + max_files * _HEADER)
+        content = cast(IO[bytes], _Limited(packed, max_bytes + max_files * _HEADER))  # read is all that is called
         with tarfile.open(fileobj=content, mode="r|", tarinfo=_PlainHeader) as tar:
             for member in _checked(tar, max_files, max_bytes):
                 reader = tar.extractfile(member) if member.isreg() else None
@@ -57,7 +57,7 @@ class _PlainHeader(tarfile.TarInfo):
 class _Limited:
     """The beginning of a stream: what goes on behind it was not packed by us."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self._stream = stream
         self._left = limit
 

@@ -6,6 +6,7 @@
 // measure); by default each in its own. `groups`: id -> name of a group of repeats (seeds), for mean and band.
 // The element's `data-axis`, `data-scale`, `data-smooth` keep what was chosen.
 /* global uPlot */
+import { LiveStream } from "./stream.js";
 
 const HEIGHT = 220;
 const MOST_POINTS = 6000; // of all curves together, so that joining them stays quick
@@ -204,15 +205,19 @@ export class CurvePanel {
   }
 
   #listen() {
-    const query = this.#query;
-    query.set("after", this.ids.map((id) => this.curves.get(id)?.epochs ?? 0).join(","));
-    this.stream = new EventSource(`/api/events/curves?${query}`);
-    this.stream.addEventListener("curves", (message) => {
-      for (const added of JSON.parse(message.data)) this.#add(added);
-      this.draw(true);
-      this.onEvent?.(this.curves);
+    const stream = new LiveStream(() => {
+      const query = this.#query;
+      query.set("after", this.ids.map((id) => this.curves.get(id)?.epochs ?? 0).join(","));
+      return `/api/events/curves?${query}`;
+    }, {
+      curves: (message) => {
+        for (const added of JSON.parse(message.data)) this.#add(added);
+        this.draw(true);
+        this.onEvent?.(this.curves);
+      },
+      end: () => stream.close(),
     });
-    this.stream.addEventListener("end", () => this.stream.close());
+    this.stream = stream;
   }
 
   #add(added) {

@@ -223,7 +223,7 @@ export class CurvePanel {
   #add(added) {
     const known = this.curves.get(added.training_id);
     if (!known) return;
-    Object.assign(known, { epochs: added.epochs, status: added.status, has_ended: added.has_ended });
+    Object.assign(known, { epochs: added.epochs, every: Math.max(known.every, added.every), status: added.status, has_ended: added.has_ended });
     for (const { measure, x, y } of added.series) {
       const series = known.series.get(measure) ?? { x: [], y: [] };
       const from = x.findIndex((place) => !series.x.length || place > series.x.at(-1));
@@ -254,7 +254,9 @@ export class CurvePanel {
   draw(keep = false) {
     const charts = this.#lines();
     for (const place of this.places.splice(0)) place.remove();
-    this.message.textContent = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    const sparse = Math.max(1, ...[...this.curves.values()].map((curve) => curve.every));
+    const empty = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    this.message.textContent = sparse > 1 ? `Long curves are drawn of about every ${sparse.toLocaleString("en")}th epoch.` : empty;
     for (const [title, chart] of this.charts) {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }
     }

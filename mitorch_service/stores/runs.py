@@ -33,7 +33,7 @@ class RunEnd:
 
 
 _PAGE = 1000
-_PARTS = 200  # ranges of a curve of which only some epochs are recorded
+_PARTS = 100  # ranges of a curve of which only some epochs are recorded
 _DENSE = 8  # of so many epochs one at least was recorded, where records are found by their numbers
 
 

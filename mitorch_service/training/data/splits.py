@@ -10,7 +10,7 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_checks import log_boxes_outside_images
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.class_order import in_class_order
-from mitorch_service.training.data.duplicates import count_duplicates
+from mitorch_service.training.data.duplicates import find_duplicates
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.holdout import hold_out
@@ -104,7 +104,8 @@ def _first_difference(train: tuple[str, ...], val: tuple[str, ...]) -> str:
 
 
 def _log_duplicates(train: ImageList, other: ImageList) -> None:
-    by_path, by_content = count_duplicates(train, other)
+    found = find_duplicates(train, other)
+    by_path, by_content = len(found.by_path), len(found.by_content)
     if by_path or by_content:
         shared = f"{by_path} of {counted(len(other), 'image')} {are(by_path)} also in {train.name}"
         copies = f", and {by_content} more of the same content" if by_content else ""

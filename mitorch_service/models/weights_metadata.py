@@ -30,3 +30,4 @@ class WeightsMetadata(Document):
     classes_named: bool = True  # False: the names were made up from the numbers
     config: JsonObject  # the training config as it was written
     preprocessing: Preprocessing
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None  # the confidence with the best F1 in the validation

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-LABELS = [{"id": 7, "name": "Fat hen"}, {"id": 9, "name": "Rape"}, {"id": 11, "name": "Cleavers"}]
+LABELS = ((7, "Fat hen"), (9, "Rape"), (11, "Cleavers"))  # ids and names
 
 
 @dataclass
@@ -38,12 +38,12 @@ def fill(database: Database[dict[str, Any]], task: CvatTask, kind_key: str = "sh
         {
             "type": "task_data",
             "name": task.name,
-            "labels": LABELS,
+            "labels": [{"id": id, "name": name} for id, name in LABELS],
             "created_date": "2020-05-15T10:10:08.000000Z",
             "updated_date": task.updated_date,
         }
     )
-    names = {label["id"]: label["name"] for label in LABELS}
+    names = dict(LABELS)
     annotations = []
     for one in task.shapes:
         meta = task.frames[int(one["frame"])]

@@ -14,6 +14,7 @@ from pymongo.database import Database
 from mitorch_service.cli.import_annotations import import_and_register
 from mitorch_service.errors import InvalidInput, StoreError, StoreUnavailable
 from mitorch_service.interop.obdb.annotation_database import Frame, Shape, read_recordings
+from mitorch_service.interop.obdb.dataset_import import Selection
 from mitorch_service.settings import read_settings
 from mitorch_service.wiring import open_store
 from tests.obdb_database import CvatTask, fill, frame, shape
@@ -23,7 +24,7 @@ OTHER = f"{FIRST} copy"  # begins with the name of another
 
 
 @pytest.fixture
-def annotations(mongodb_uri: str, tmp_path: Path) -> Iterator[Database[dict[str, Any]]]:
+def filled(mongodb_uri: str, tmp_path: Path) -> Iterator[Database[dict[str, Any]]]:
     name = f"annotations_{os.getpid()}_{abs(hash(tmp_path))}"
     with pymongo.MongoClient[dict[str, Any]](mongodb_uri) as client:
         yield client[name]
@@ -49,12 +50,15 @@ def fill_two(database: Database[dict[str, Any]]) -> None:
 
 
 def test_recordings_are_read_whole_in_the_order_asked_for(
-    annotations: Database[dict[str, Any]], mongodb_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Database[dict[str, Any]], mongodb_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill_two(annotations)
-    second, first = read_recordings(mongodb_uri, annotations.name, [SECOND, FIRST, SECOND])
+    fill_two(filled)
+    name, (second, first) = read_recordings(mongodb_uri, filled.name, [SECOND, FIRST, SECOND])
+    assert name == filled.name
     assert (second.name, second.updated, first.updated) == (SECOND, "2020-05-21", "2020-05-20T14:57:36.123456Z")
     assert first.frames == [Frame(f"fielddata/a/frame_{number}.jpg", 64, 64) for number in range(2)]
+    named = mongodb_uri.replace("/?", f"/{filled.name}?")
+    assert read_recordings(named, None, [SECOND, FIRST]) == (name, [second, first])
     name = "fielddata/a/frame_1.jpg"
     assert first.shapes == [
         Shape("rectangle", (1, 2, 30, 40), 1, name, "Fat hen"),
@@ -72,11 +76,12 @@ def test_recordings_are_read_whole_in_the_order_asked_for(
     monkeypatch.setenv("MITORCH_HOME", str(tmp_path / "home"))
     settings, tasks = read_settings(), [FIRST, SECOND]
     secret = mongodb_uri.replace("://", "://ada:pass-word@") if "@" not in mongodb_uri else mongodb_uri
+    selection = Selection(secret, tasks, tmp_path / "images", filled.name)
     monkeypatch.setattr(
         "mitorch_service.interop.obdb.dataset_import.read_recordings",
         lambda uri, *rest: read_recordings(mongodb_uri, *rest),
     )
-    ref, remarks = import_and_register(settings, secret, annotations.name, tasks, tmp_path / "images", "weeds")
+    ref, remarks = import_and_register(settings, selection, "weeds")
     assert (str(ref), list(remarks)) == (
         "weeds:1",
         [
@@ -94,29 +99,29 @@ def test_recordings_are_read_whole_in_the_order_asked_for(
     assert "@" not in dataset.lineage["source"]
     assert {name: one.images for name, one in dataset.contents.items()} == {"train": 1, "val": 2}
 
-    again, remarks = import_and_register(settings, secret, annotations.name, tasks, tmp_path / "images", "weeds")
+    again, remarks = import_and_register(settings, selection, "weeds")
     assert (again, remarks[-1]) == (ref, "is registered already as weeds:1")
-    annotations["annotation_data"].update_one({"task_name": SECOND}, {"$set": {"points": [1, 2, 3, 5]}})
-    changed, _ = import_and_register(settings, secret, annotations.name, tasks, tmp_path / "images", "weeds")
+    filled["annotation_data"].update_one({"task_name": SECOND}, {"$set": {"points": [1, 2, 3, 5]}})
+    changed, _ = import_and_register(settings, selection, "weeds")
     assert str(changed) == "weeds:2"
 
 
-def test_what_is_missing_or_damaged_is_named(annotations: Database[dict[str, Any]], mongodb_uri: str) -> None:
+def test_what_is_missing_or_damaged_is_named(filled: Database[dict[str, Any]], mongodb_uri: str) -> None:
     def read(*names: str) -> str:
         with pytest.raises(InvalidInput) as raised:
-            read_recordings(mongodb_uri, annotations.name, names)
+            read_recordings(mongodb_uri, filled.name, names)
         return str(raised.value)
 
     assert "there is no recording of this name; none is there: check the name of the database" in read(FIRST)
-    fill_two(annotations)
+    fill_two(filled)
     assert f"{FIRST[:-1]}: there is no recording of this name; did you mean '{FIRST}'?" in read(FIRST[:-1])
-    annotations["annotation_data"].update_one({"task_name": SECOND}, {"$set": {"points": [1, "x", 3, 5]}})
+    filled["annotation_data"].update_one({"task_name": SECOND}, {"$set": {"points": [1, "x", 3, 5]}})
     assert f"{SECOND}: points is [1, 'x', 3, 5], not a list of numbers" in read(SECOND)
-    annotations["annotation_data"].update_one({"task_name": SECOND}, {"$set": {"points": [1, 2], "frame": "one"}})
+    filled["annotation_data"].update_one({"task_name": SECOND}, {"$set": {"points": [1, 2], "frame": "one"}})
     assert "frame is 'one', not a whole number" in read(SECOND)
-    annotations["meta"].update_one({"task_name": FIRST}, {"$set": {"frames": [{"name": "a.jpg"}]}})
+    filled["meta"].update_one({"task_name": FIRST}, {"$set": {"frames": [{"name": "a.jpg"}]}})
     assert "frames[0] is {'name': 'a.jpg'}, not an object with name, width and height" in read(FIRST)
-    annotations["meta"].delete_many({})
+    filled["meta"].delete_many({})
     assert f"{FIRST}: has no frames in meta" in read(FIRST)
 
 

@@ -102,10 +102,16 @@ def _tasks_to_import(source: str, asked: ObdbSettings, settings: Settings) -> Se
 
 def _import(source: str, asked: ObdbSettings, settings: Settings) -> DatasetRef:
     from mitorch_service.cli.import_annotations import import_and_register
+    from mitorch_service.interop.obdb.dataset_import import Selection
 
     assert settings.obdb_uri is not None and asked.dataset_dir is not None  # checked before
-    tasks, folder = asked.annotations_list or [], Path(asked.dataset_dir).expanduser()
-    ref, remarks = import_and_register(settings, settings.obdb_uri, "annotations", tasks, folder, DATASET)
+    selection = Selection(
+        settings.obdb_uri,
+        asked.annotations_list or [],
+        Path(asked.dataset_dir).expanduser(),
+        val_every=asked.val_every,
+    )
+    ref, remarks = import_and_register(settings, selection, DATASET)
     for remark in remarks:
         click.echo(f"{source}: {remark}", err=True)
     return ref

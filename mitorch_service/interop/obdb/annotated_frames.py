@@ -39,14 +39,19 @@ def annotated_frames(recordings: Sequence[Recording]) -> tuple[list[AnnotatedIma
     return images, [f"{counted(counts[kind], 'annotation')} {told}" for kind, told in _TOLD.items() if counts[kind]]
 
 
-def split_every_tenth(images: Sequence[AnnotatedImage]) -> tuple[list[AnnotatedImage], list[AnnotatedImage], list[str]]:
-    """Returns the images to train with, those to validate with, and remarks: of the images with boxes the first and every
-    tenth after it validate (weed_training, code/create_weed_dataset_od.py: make_simple_split), and the same of those
-    without. An image with a class that no image to train with has is trained with, as nothing could learn it else."""
+def split_every(
+    images: Sequence[AnnotatedImage], every: int
+) -> tuple[list[AnnotatedImage], list[AnnotatedImage], list[str]]:
+    """Returns the images to train with, those to validate with, and remarks.
+
+    Of the images with boxes the first and each `every`-th after it validate, and the same of those without: in obdb
+    each tenth (weed_training, code/create_weed_dataset_od.py: make_simple_split). But an image with a class that no
+    image to train with has is trained with, as nothing could learn it else.
+    """
     places: Counter[bool] = Counter()
     validates = []
     for image in images:
-        validates.append(places[bool(image.boxes)] % 10 == 0)
+        validates.append(places[bool(image.boxes)] % every == 0)
         places[bool(image.boxes)] += 1
     trained = {box.class_name for image, held in zip(images, validates, strict=True) if not held for box in image.boxes}
     moved = 0
@@ -58,7 +63,7 @@ def split_every_tenth(images: Sequence[AnnotatedImage]) -> tuple[list[AnnotatedI
             moved += 1
     train = [image for image, held in zip(images, validates, strict=True) if not held]
     val = [image for image, held in zip(images, validates, strict=True) if held]
-    told = f"{counted(moved, 'frame')} of the tenths to train instead, with a class that no other frame to train has"
+    told = f"{counted(moved, 'frame')} for validation to train instead, with a class that no other frame to train has"
     return train, val, [told] if moved else []
 
 

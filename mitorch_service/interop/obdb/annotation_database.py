@@ -15,11 +15,13 @@ from typing import Any
 
 from pymongo import MongoClient, errors
 from pymongo.collection import Collection
+from pymongo.database import Database
 
 from mitorch_service.errors import InvalidInput, Problem, StoreError, StoreUnavailable
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.wording.suggestion import did_you_mean
 
+_NAME = "annotations"
 _ANSWER_SECONDS = 10
 _AT_ONCE = 1000  # annotations that the server sends together
 _NAMED = 1000  # recordings that a message may suggest
@@ -56,39 +58,41 @@ class Recording:
     shapes: list[Shape] = field(default_factory=list)
 
 
-def read_recordings(uri: str, database: str, names: Sequence[str]) -> list[Recording]:
-    """Returns the recordings with exactly these names, in this order.
+def read_recordings(uri: str, database: str | None, names: Sequence[str]) -> tuple[str, list[Recording]]:
+    """Returns the database's name and the recordings with exactly these names, in this order. Without `database` it is
+    that which the URI names, else ``annotations``, as in obdb's code.
 
     Each collection is read once for all of them. No index of obdb's leads to the annotations of a recording: the server
     looks at every annotation once. Raises InvalidInput for unknown recordings and damaged documents,
     StoreUnavailable, StoreError.
     """
     wanted = {"$in": list(names)}
-    with _opened(uri, database) as collections:
+    with _opened(uri, database) as there:
+        source, collections = f"the annotations database {there.name}", there.get_collection
         recordings = {
             task["name"]: Recording(task["name"], str(task.get("updated_date", "")))
             for task in collections("tasks").find({"name": wanted}, {"_id": 0, "name": 1, "updated_date": 1})
         }
         if problems := _unknown(names, recordings, collections("tasks")):
-            raise InvalidInput(f"the annotations database {database}", problems)
+            raise InvalidInput(source, problems)
         for meta in collections("meta").find({"task_name": wanted}, {"task_name": 1, "frames": 1}):
             recordings[meta["task_name"]].frames = list(_frames(meta))
         if problems := [Problem(one.name, "has no frames in meta") for one in recordings.values() if not one.frames]:
-            raise InvalidInput(f"the annotations database {database}", problems)
+            raise InvalidInput(source, problems)
         found = collections("annotation_data").find(
             {"task_name": wanted}, dict.fromkeys(_SHAPE, 1), batch_size=_AT_ONCE
         )
         for annotation in found:
             recordings[annotation["task_name"]].shapes.append(_shape(annotation))
-    return [recordings[name] for name in dict.fromkeys(names)]
+    return there.name, [recordings[name] for name in dict.fromkeys(names)]
 
 
 @contextmanager
-def _opened(uri: str, database: str) -> Iterator[Any]:
-    """Yields a function from a collection's name to the collection."""
+def _opened(uri: str, database: str | None) -> Iterator[Database[dict[str, Any]]]:
+    """Gives the database for reading."""
     try:
         with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=_ANSWER_SECONDS * 1000, tz_aware=True) as client:
-            yield client[database].get_collection
+            yield client.get_default_database(_NAME) if database is None else client[database]
     except errors.ServerSelectionTimeoutError as error:
         problem = f"does not answer within {_ANSWER_SECONDS} s: {mask_secrets(str(error).partition(',')[0])}"
         raise StoreUnavailable("the annotations database", problem, "Check its address, and start it.") from None

@@ -137,6 +137,7 @@ class ObdbSettings(ConfigSection):
     dataset_dir: Annotated[str, Field(min_length=1)] | None = None  # the folder of their images
     save_dir: Annotated[str, Field(min_length=1)] | None = None  # gets the weights and settings of each winner
     writer_dir: Annotated[str, Field(min_length=1)] | None = None  # gets TensorBoard's events of each winner
+    val_every: Annotated[int, Field(ge=2)] = 10  # our extension: of so many frames one validates
     dataset: DatasetChoice | None = None  # our extension: a registered one, in place of annotations_list
     config: dict[str, JsonValue] = {}  # our extension: a merge patch for every training config
 

@@ -27,7 +27,8 @@ class ThresholdGrid:
 
     def overall(self) -> ThresholdGrid:
         """Sums the classes up to one, as micro averages do."""
-        return ThresholdGrid(*(one.sum(0, keepdims=True) for one in (self.right, self.taken, self.true)), self.ious)
+        right, taken, true = (one.sum(0, keepdims=True) for one in (self.right, self.taken, self.true))
+        return ThresholdGrid(right, taken, true, self.ious)
 
     def precision(self) -> Rates:
         """Returns right / taken (classes, IoUs, confidences), 0 for 0/0."""
@@ -39,7 +40,8 @@ class ThresholdGrid:
 
     def f1(self) -> Rates:
         """Returns 2 right / (taken + true) (classes, IoUs, confidences), 0 for 0/0."""
-        return 2 * self.right / np.maximum(self.taken[:, None] + self.true[:, None, None], 1)
+        found: Rates = 2 * self.right / np.maximum(self.taken[:, None] + self.true[:, None, None], 1)
+        return found
 
     def best(self) -> tuple[float, float]:
         """Returns the highest F1 over all classes (micro average) at the first IoU, and the confidence that reaches it:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
-from mitorch_service.interop.obdb.annotated_frames import annotated_frames, split_every_tenth
+from mitorch_service.interop.obdb.annotated_frames import annotated_frames, split_every
 from mitorch_service.interop.obdb.annotation_database import Frame, Recording, Shape
 
 
@@ -83,17 +83,22 @@ def test_an_image_of_two_recordings_comes_once() -> None:
 def test_every_tenth_frame_validates_as_in_obdb() -> None:
     """Its rows are the frames with boxes, from 0; of the others every tenth, too."""
     images = [AnnotatedImage(f"{n}.jpg", 9, 9, (Box("Rape", 1, 1, 2, 2),) if n % 2 else ()) for n in range(50)]
-    train, val, remarks = split_every_tenth(images)
+    train, val, remarks = split_every(images, 10)
     assert remarks == []
     assert [one.path for one in val] == ["0.jpg", "1.jpg", "20.jpg", "21.jpg", "40.jpg", "41.jpg"]
     assert len(train) == 44
     assert {one.path for one in train}.isdisjoint(one.path for one in val)
 
 
+def test_another_share_validates() -> None:
+    images = [AnnotatedImage(f"{n}.jpg", 9, 9, (Box("Rape", 1, 1, 2, 2),)) for n in range(7)]
+    assert [one.path for one in split_every(images, 3)[1]] == ["0.jpg", "3.jpg", "6.jpg"]
+
+
 def test_a_class_of_a_tenth_only_is_trained_with() -> None:
     classes = ["Rape", "Rape", *["Zea"] * 8, "Fat hen", "Zea"]
     images = [AnnotatedImage(f"{n}.jpg", 9, 9, (Box(name, 1, 1, 2, 2),)) for n, name in enumerate(classes)]
-    train, val, remarks = split_every_tenth(images)
+    train, val, remarks = split_every(images, 10)
     assert [one.path for one in val] == ["0.jpg"]
     assert "10.jpg" in [one.path for one in train]
-    assert remarks == ["1 frame of the tenths to train instead, with a class that no other frame to train has"]
+    assert remarks == ["1 frame for validation to train instead, with a class that no other frame to train has"]

@@ -11,6 +11,7 @@ from mitorch_service.errors import InvalidInput
 from mitorch_service.file_access import PRIVATE
 from mitorch_service.interop.obdb.dataset_folder import located, write_splits
 from mitorch_service.training.data.formats.registry import read_image_list
+from mitorch_service.training.data.targets import Boxes
 
 
 def image(name: str, *boxes: Box) -> AnnotatedImage:
@@ -47,10 +48,12 @@ def test_the_reader_of_csv_files_finds_what_was_written(tmp_path: Path) -> None:
     train, val = (read_image_list(files[name]) for name in ("train", "val"))
     assert train.classes == val.classes == ("Fat hen", "Rape, wild", "Zea")  # one that is in val only, too
     assert list(train.images) == paths[:2]
-    boxes, labels = train.targets[0].boxes.tolist(), train.targets[0].labels.tolist()  # type: ignore[union-attr]
-    assert boxes == [[1.25, 2, 30, 40.5], [5, 6, 7, 8]]
-    assert labels == [1, 0]
-    assert len(train.targets[1].boxes) == 0
+    first, second = train.targets[0], train.targets[1]
+    assert isinstance(first, Boxes)
+    assert isinstance(second, Boxes)
+    assert first.boxes.tolist() == [[1.25, 2, 30, 40.5], [5, 6, 7, 8]]
+    assert first.labels.tolist() == [1, 0]
+    assert len(second) == 0
 
 
 def test_the_same_content_is_the_same_folder(tmp_path: Path) -> None:

@@ -94,10 +94,11 @@ class LocalBackend(Backend):
         with self._errors(), self._lock():
             if (folder / "started").exists():
                 return str(folder)
-            self._check_room()
+            self._check_room(self._slots_folder)
             slot = self._take_slot(request.name)
             self._access.make_folder(folder)
             try:
+                self._check_room(folder)  # which may be on a disk of its own
                 self._spawn(request, folder, slot)
             except OSError:
                 with suppress(OSError):
@@ -183,9 +184,9 @@ class LocalBackend(Backend):
         """Returns the number of GPUs per slot; if there are more slots than GPUs, slots share them."""
         return max(1, len(self._gpus) // max(1, self._slots)) if self._gpus else 0
 
-    def _check_room(self) -> None:
-        """Raises OSError if the disk is full, because the supervisor could not report it."""
-        trial = self._slots_folder / "room"
+    def _check_room(self, folder: Path) -> None:
+        """Raises OSError if the folder's disk is full, because the supervisor could not report it."""
+        trial = folder / "room"
         try:
             self._write(trial, "\0" * _ROOM)
         finally:

@@ -210,8 +210,9 @@ class AzureBackendContract(AzureSuite, ExecutionContract):
         store, training = SqliteStore(None), a_training()
         store.queue.add_trainings([training])
         controller = Controller(store, {COMPUTE: backend}, [LocalCluster(name=COMPUTE, max_silence=600)])
-        assert controller.tick(NOW).events == []
+        assert [event.text for event in controller.tick(NOW).events if event.failed] == []
         first, second = (run_name(training.id, number) for number in (1, 2))
+        print(azure.runs(), backend.describe([first]))
         wait_for(backend, first, [RunState.RUNNING])
         eventually(alive.exists)
         store.runs.start_training(training.id, 1, "worker", NOW)

@@ -215,7 +215,7 @@ class AzureBackendContract(AzureSuite, ExecutionContract):
         wait_for(backend, first, [RunState.RUNNING])
         eventually(alive.exists)
         store.runs.start_training(training.id, 1, "worker", NOW)
-        azure.configure(kill_grace=1.0)
+        azure.configure(kill_grace=0.4)
         controller.tick(later(600))  # its silence is noted
         for seconds in (900, 901):  # it is asked to end, and takes its time
             controller.tick(later(seconds))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 from pydantic import JsonValue
 
@@ -33,7 +31,7 @@ def queue_obdb(
     """Queues or explains the variants; returns the exit code. Raises InvalidInput, and writes nothing, if anything is
     wrong."""
     checks = open_config_checks(settings)
-    group, ignored = build_obdb_group(store, source, data, options, datetime.now(UTC), checks, again)
+    group, ignored = build_obdb_group(store, source, data, options, store.now(), checks, again)
     if ignored:
         click.echo(f"{source}: without a meaning here: {', '.join(ignored)}", err=True)
     if explain:

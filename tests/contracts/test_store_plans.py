@@ -72,6 +72,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "imported": lambda store: store.imports.imported([new_id(), new_id()]),
     "curve": lambda store: store.runs.curve(new_id()),
     "last record of a curve": lambda store: store.runs.last_result(new_id()),
+    "last results": lambda store: store.runs.last_results(new_id(), 12),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
     "later records of a curve": lambda store: list(store.runs.curve_records(new_id(), 17)),
     "last trial": lambda store: store.jobs.last_trial_number(JOB, 0),

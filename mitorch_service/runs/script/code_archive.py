@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.tar_files import unpack
 from mitorch_service.errors import ArtifactError, DataError
-from mitorch_service.runs.script.tar_files import unpack
 
 if TYPE_CHECKING:
     from mitorch_service.runs.script.code_files import CodeFiles

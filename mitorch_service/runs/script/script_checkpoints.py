@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.tar_files import unpack
 from mitorch_service.errors import ArtifactError, BrokenDocument
 from mitorch_service.models.result import EpochResult
-from mitorch_service.runs.script.tar_files import unpack
 
 _KEPT = 2
 _FILES, _RESULTS = "files", "results.json"

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import pickle
 import random
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +18,7 @@ from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
+from mitorch_service.search.analysis import weighing
 from mitorch_service.search.analysis.importance import RESAMPLES, importance, importance_with_spread
 from mitorch_service.search.analysis.weighing import weigh_apart
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState
@@ -78,6 +84,33 @@ def test_shares_add_up_to_one_with_conditional_parameters() -> None:
 
 def _drawn(kind: Choice | Range, draw: random.Random) -> float:
     return draw.randrange(len(kind.options)) if isinstance(kind, Choice) else kind.from_unit(draw.random())
+
+
+def test_nobody_who_waits_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(os, "_exit", lambda code: ended.set())
+    reader, writer = os.pipe()
+    thread = threading.Thread(target=weighing._end_with_caller, args=(reader,))
+    thread.start()
+    os.write(writer, b"left over")
+    assert not ended.wait(0.02)
+    os.close(writer)
+    thread.join(5)
+    os.close(reader)
+    assert ended.is_set()
+
+
+@pytest.mark.slow  # starts a process, which imports Optuna and scikit-learn
+def test_the_process_ends_with_its_caller() -> None:
+    command = [sys.executable, "-m", weighing.__name__]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps(([history(200)], 600.0)))
+    process.stdin.flush()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.stdin.close()  # as the system does when the caller is killed
+    assert process.wait(2) == 1
 
 
 @pytest.mark.slow  # starts a process, which imports Optuna and scikit-learn

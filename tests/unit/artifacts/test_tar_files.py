@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.artifacts.tar_files import UnsafeArchive, unpack
 from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
-from mitorch_service.runs.script.tar_files import UnsafeArchive, unpack
 
 
 def archive(folder: Path, *members: tarfile.TarInfo) -> Path:

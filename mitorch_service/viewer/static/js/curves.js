@@ -98,6 +98,8 @@ export class CurvePanel {
   #build() {
     const bar = document.createElement("div");
     bar.className = "chart-bar";
+    bar.hidden = !this.element.querySelector(".is-place");
+    this.bar = bar;
     bar.append(
       this.#choice("Over", AXES, this.axis, (value) => { this.axis = value; this.load(); }, { epoch: "epoch", time: "time", cost: "cost" }),
       this.#choice("Scale", { linear: "linear", log: "log" }, this.scale, (value) => { this.scale = value; this.draw(); }),
@@ -256,6 +258,7 @@ export class CurvePanel {
     for (const place of this.places.splice(0)) place.remove();
     const sparse = Math.max(1, ...[...this.curves.values()].map((curve) => curve.every));
     const empty = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    this.bar.hidden = !charts.size;
     this.message.textContent = sparse > 1 ? `Long curves are drawn of about every ${sparse.toLocaleString("en")}th epoch.` : empty;
     for (const [title, chart] of this.charts) {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }

@@ -102,7 +102,7 @@ def test_changes_are_told_file_by_file(
         artifacts, tmp_path, pack_files({"a.py": b"1\n3\n", "new.py": b"y", "same": b"s", "w": b"\0\1", "m": many})
     )
     assert code_changes(artifacts, before, now) == [
-        FileChange("a.py", "changed", ["@@ -1,3 +1,3 @@", " 1", "-2", "+3", " "]),
+        FileChange("a.py", "changed", ["@@ -1,2 +1,2 @@", " 1", "-2", "+3"]),
         FileChange("m", "changed", remark="more than 50 lines: not compared line by line"),
         FileChange("new.py", "added", ["@@ -0,0 +1 @@", "+y"]),
         FileChange("old.py", "removed", ["@@ -1 +0,0 @@", "-x"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,8 @@ from typing import IO, Self, cast
 _NO_LIMIT = 1 << 62
 _HEADER = 1 << 16  # bytes of a long name or of extended headers, which are read as a whole
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_LATEST = 1 << 33  # seconds since 1970
+_LONGEST_PATH = 3500  # bytes, as it comes below a folder
 
 
 class UnsafeArchive(tarfile.TarError):
@@ -71,19 +74,36 @@ class _Limited:
 
 def _checked(tar: tarfile.TarFile, max_files: int, max_bytes: int) -> Iterator[tarfile.TarInfo]:
     size = count = 0
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
     for member in tar:
         path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or "\0" in member.name:
+        if path.is_absolute() or ".." in path.parts or not (path.parts or member.isdir()):
             raise UnsafeArchive(member.name, "leads out of the folder")
-        if not (member.isreg() or member.isdir()):
+        if not _is_name(path):
+            raise UnsafeArchive(member.name, "has a name that no file can have")
+        if not (member.isreg() or member.isdir()) or member.issparse():
             raise UnsafeArchive(member.name, "is neither a file nor a folder")
+        if not files.isdisjoint((path, *path.parents)) or (path in folders and not member.isdir()):
+            raise UnsafeArchive(member.name, "is there twice")
+        folders.update(path.parents, (path,) if member.isdir() else ())
+        files.update(() if member.isdir() else (path,))
         size, count = size + member.size, count + 1
         if count > max_files or size > max_bytes:
             raise UnsafeArchive(member.name, f"is more than {max_files} files or {max_bytes} bytes")
         member.mode = 0o700 if member.isdir() or member.mode & 0o100 else 0o600
+        member.mtime = member.mtime if 0 <= member.mtime < _LATEST else 0  # it may be no number
         member.uid = member.gid = -1
         member.uname = member.gname = ""
         yield member
+
+
+def _is_name(path: PurePosixPath) -> bool:
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return b"\0" not in name and len(name) <= _LONGEST_PATH and all(len(part) <= 255 for part in name.split(b"/"))
 
 
 def _unchanged(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import create_trial
 
 from mitorch_service.search.analysis import weighing
 from mitorch_service.search.analysis.importance import RESAMPLES, importance, importance_with_spread
 from mitorch_service.search.analysis.weighing import weigh_apart
 from mitorch_service.search.base import History, Study, TrialRecord, TrialState
-from mitorch_service.search.space.space import parse_space
+from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.space import Point, parse_space
 
 SPACE, _ = parse_space({"a": {"_uniform": [0, 1]}, "b": {"_uniform": [0, 1]}})
 
@@ -40,6 +48,42 @@ def test_resamples_surround_the_share_of_optuna() -> None:
         assert share.low <= share.share <= share.high
         assert share.share == pytest.approx(importance(seen)[name], abs=0.15)
     assert importance_with_spread(history(3), 1.0) == ({}, 0)
+
+
+def test_the_share_of_parameters_without_conditions_is_optunas() -> None:
+    seen = history(30)
+    study = optuna.create_study()
+    uniform = FloatDistribution(0, 1)
+    for record in seen.records:
+        trial = create_trial(
+            params=dict(record.point), distributions={"a": uniform, "b": uniform}, values=record.values
+        )
+        study.add_trial(trial)
+    evaluator = FanovaImportanceEvaluator(n_trees=64, seed=0)
+    assert importance(seen) == pytest.approx(get_param_importances(study, evaluator=evaluator))
+
+
+def test_shares_add_up_to_one_with_conditional_parameters() -> None:
+    branches = [{"name": "sgd", "lr": {"_loguniform": [1e-4, 1]}}, {"name": "adam", "decay": {"_uniform": [0, 1]}}]
+    space, _ = parse_space({"by": {"_choice": branches}, "size": {"_int": [1, 9]}})
+    draw = random.Random(0)
+
+    def shares(value: Callable[[Point], float]) -> dict[str, float]:
+        points = [space.point_from(lambda kind, _: _drawn(kind, draw)) for _ in range(60)]
+        records = [TrialRecord(n, point, TrialState.COMPLETED, (value(point),)) for n, point in enumerate(points)]
+        return importance(History(Study(space, 0, 60), records))
+
+    within = shares(lambda point: math.log10(point.get("by.lr", 1e-2)))
+    assert within["by.lr"] > 0.95
+    between = shares(lambda point: 3 * point["by"] + math.log10(point.get("by.lr", 1e-2)))
+    assert list(between)[:2] == ["by", "by.lr"]
+    for found in (within, between):
+        assert set(found) == {"by", "by.lr", "by.decay", "size"}
+        assert sum(found.values()) == pytest.approx(1)
+
+
+def _drawn(kind: Choice | Range, draw: random.Random) -> float:
+    return draw.randrange(len(kind.options)) if isinstance(kind, Choice) else kind.from_unit(draw.random())
 
 
 def test_nobody_who_waits_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

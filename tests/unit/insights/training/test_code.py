@@ -24,7 +24,7 @@ def artifacts(tmp_path: Path) -> FolderArtifactStore:
 
 
 def test_files_are_listed_and_read_as_masked_text(artifacts: FolderArtifactStore, tmp_path: Path) -> None:
-    long = "a/" + "ü" * 200 + ".py"
+    long = f"a/{'ü' * 100}/{'b' * 120}.py"
     text = b"\xef\xbb\xbfone\r\nurl = 'mongodb://u:geheim-1@h/'\r\n"
     code = store_archive(
         artifacts, tmp_path, pack_files({"train.py": text, "empty.py": b"", long: b"x", "w.bin": b"\0\1"})
@@ -71,6 +71,11 @@ def header(size: int) -> bytes:
     return gzip.compress(info.tobuf() + bytes(4096))
 
 
+def damaged(archive: bytes) -> bytes:
+    """An archive with other bytes in its midst, which are no compressed content."""
+    return archive[:40] + b"\xff" * 40 + archive[80:]
+
+
 @pytest.mark.parametrize(
     ("archive", "problem"),
     [
@@ -79,6 +84,7 @@ def header(size: int) -> bytes:
         (pack_files({"/train.py": b"x"}), "leads out of the folder"),
         (pack_files({"train.py": b"x" * 5000})[:60], "cannot be read"),
         (b"no archive", "cannot be read"),
+        (damaged(pack_files({"train.py": bytes(range(256)) * 20})), "cannot be read"),
         (header(1 << 30), "has a header of 1073741824 bytes"),
     ],
 )

@@ -13,6 +13,7 @@ from mitorch_service.models.labels import MAX_NAME
 from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
 MAX_COUNTED_CLASSES = 1000  # bounds the size of the document
+MAX_NEAR_IMAGES = 10_000  # likewise
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._ -]*[A-Za-z0-9._-])?")
 
 
@@ -99,6 +100,29 @@ class ClassCount(Document):
     count: int
 
 
+class SplitLeaks(Document):
+    """The images of a split that a split before it has as well: at registration what is cheap to find, all after
+    ``midataset check``."""
+
+    same_file: int = 0
+    same_content: int = 0
+    near_duplicates: int | None = None  # None: not looked for yet
+    same_recording: int | None = None  # None: names do not tell recordings
+    recordings: str = ""  # how they were told apart
+    seconds: float = 0.0  # that looking took
+    near_images: list[int] = Field(default_factory=list, max_length=MAX_NEAR_IMAGES)  # numbers of the first ones
+
+    def found(self) -> dict[str, int]:
+        """The kinds of which there are some, with their counts."""
+        kinds = {
+            "the same file": self.same_file,
+            "the same content": self.same_content,
+            "near-duplicates": self.near_duplicates or 0,
+            "of the same recording": self.same_recording or 0,
+        }
+        return {kind: count for kind, count in kinds.items() if count}
+
+
 class SplitContents(Document):
     """The contents of a split, as they were read at registration."""
 
@@ -106,6 +130,7 @@ class SplitContents(Document):
     images: int
     classes: int  # how many there are
     counts: list[ClassCount] = Field(default_factory=list, max_length=MAX_COUNTED_CLASSES)  # of the first classes
+    leaks: SplitLeaks | None = None  # None: not looked for, as for train
 
 
 def _is_empty(value: object) -> bool:

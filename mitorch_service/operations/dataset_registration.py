@@ -20,11 +20,13 @@ from mitorch_service.models.dataset import (
     DatasetSplit,
     SasToken,
     SplitContents,
+    SplitLeaks,
     dataset_id,
     detach_sas_tokens,
 )
 from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import OPEN
+from mitorch_service.operations.dataset_leaks import find_cheap_leaks
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import TrainingFilter
@@ -151,22 +153,24 @@ def _build(definition: DatasetDefinition, splits: dict[str, DatasetSplit], lists
     for name, split in splits.items():
         shown[name], found = detach_sas_tokens(split)
         tokens |= {token.url: token for token in found}
+    leaks = find_cheap_leaks(lists)
     return Dataset(
         id=dataset_id(definition.name, definition.version),
         name=definition.name,
         version=definition.version,
         created_at=datetime.now(UTC),
         sas_tokens=list(tokens.values()),
-        contents={name: _contents(images) for name, images in lists.items()},
+        contents={name: _contents(images, leaks.get(name)) for name, images in lists.items()},
         **shown,
     )
 
 
-def _contents(images: ImageList) -> SplitContents:
+def _contents(images: ImageList, leaks: SplitLeaks | None) -> SplitContents:
     shown = images.targets.images_per_class()
     names = images.classes[:MAX_COUNTED_CLASSES]
     counts = [ClassCount(name=name, count=shown[label]) for label, name in enumerate(names)]
-    return SplitContents(kind=images.kind, images=len(images), classes=len(images.classes), counts=counts)
+    known = {"kind": images.kind, "images": len(images), "classes": len(images.classes)}
+    return SplitContents(**known, counts=counts, leaks=leaks)
 
 
 def _renews(dataset: Dataset, registered: Dataset) -> bool:
@@ -204,7 +208,7 @@ def _read_files(splits: dict[str, DatasetSplit]) -> tuple[dict[str, ImageList], 
         if missing:
             continue
         try:
-            lists[name] = read_split(Path(split.path), split.path, lists.get("train"))
+            lists[name] = read_split(Path(split.path), split.path, lists.get("train"), name)
         except DataError as error:
             problems.append(Problem(f"{name}.path", str(error)))
     return lists, problems

@@ -71,6 +71,6 @@ def import_and_register(settings: Settings, selection: Selection, name: str) -> 
     found = import_dataset(selection, folder, settings.file_access)
     labels = str(next(iter(found.splits.values())).with_name("labels.txt"))
     splits = {split: DatasetSplit(path=str(path), support_files=[labels]) for split, path in found.splits.items()}
-    done = open_dataset_registry(settings).register_content(name, name, splits, found.lineage)
+    done = open_dataset_registry(settings).register_content(name, name, splits, found.imported_from)
     state = "is registered already as" if done.present else "registered"
     return done.ref, [*found.remarks, f"{state} {done.ref}"]

@@ -50,7 +50,7 @@ def import_annotations(
     settings = read_settings()
     address = settings.obdb_uri if uri is None else obdb_uri(uri, _URI)
     if address is None:
-        remedy = "Set it to mongodb://USER:PASSWORD@HOST:PORT/?authSource=annotations, or give --db-uri."
+        remedy = "Set it to mongodb://HOST:PORT/?authSource=annotations with user and password, or give --db-uri."
         raise SettingsError("MITORCH_OBDB_URI", "is not set: where is obdb's database?", remedy)
     from mitorch_service.interop.obdb.dataset_import import Selection
 

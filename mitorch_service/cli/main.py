@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Train here and now, without the service.",
     "test": "Evaluate weights on a data set.",
     "predict": "Predict what images show.",
+    "export": "Write a trained network as ONNX or TorchScript.",
     "run": "Run one queued training (started by a backend).",
     "doctor": "Check settings, database, storage and clusters.",
     "viewer": "Serve the web pages and the API.",

@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 
 import click
 
+from mitorch_service.cli.dataset_commands.check import check
 from mitorch_service.cli.dataset_commands.export import export
+from mitorch_service.cli.dataset_commands.split import split
+from mitorch_service.cli.import_annotations import import_annotations
 from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath
 from mitorch_service.cli.suggesting_group import SuggestingGroup
@@ -16,6 +19,9 @@ from mitorch_service.cli.suggesting_group import SuggestingGroup
 def command() -> None:
     """Register, list, show, export and remove data sets. A registered version never changes, but for its SAS
     tokens."""
+
+
+command.add_command(import_annotations)
 
 
 @command.command()
@@ -133,3 +139,5 @@ def list_datastores(cluster: str | None, as_json: bool) -> None:
 
 
 command.add_command(export)
+command.add_command(split)
+command.add_command(check)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from mitorch_service.cli.dataset_commands.check import check
+from mitorch_service.cli.dataset_commands.cvat import cvat
 from mitorch_service.cli.dataset_commands.export import export
 from mitorch_service.cli.dataset_commands.split import split
 from mitorch_service.cli.import_annotations import import_annotations
@@ -138,6 +139,7 @@ def list_datastores(cluster: str | None, as_json: bool) -> None:
     show_table("datastores", ("name", "container"), [(datastore.name, datastore.url) for datastore in found])
 
 
+command.add_command(cvat)
 command.add_command(export)
 command.add_command(split)
 command.add_command(check)

@@ -14,9 +14,8 @@ from mitorch_service.annotations.writers.new_output import new_folder
 from mitorch_service.annotations.writers.registry import FOLDERS, write_annotations
 from mitorch_service.errors import DataError, InvalidInput, Problem
 from mitorch_service.operations.exported_images import ExportedImages
-from mitorch_service.training.data.annotated_images import annotated_images
+from mitorch_service.training.data.annotated_images import annotated_images, as_stored
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.images.stored_images import StoredImage
 from mitorch_service.training.data.splits import read_splits
 
 Handling = Literal["leave", "link", "copy"]
@@ -111,9 +110,8 @@ class DatasetExport:
                 path = prefix + exported.name(index)
             else:
                 path = exported.name(index) if self.format == "cvat" else exported.relative(index)
-            turned = stored.orientation != 1
-            shown = _as_stored(image, stored) if turned and self.format not in _UPRIGHT else image
-            yield replace(shown, path=path), turned
+            shown = image if self.format in _UPRIGHT else as_stored(image, stored)
+            yield replace(shown, path=path), stored.orientation != 1
 
     def _write_shared(self, classes: Sequence[str], splits: Sequence[str], folder: Path) -> None:
         """Writes what belongs to all splits."""
@@ -122,15 +120,6 @@ class DatasetExport:
             (folder / "data.yaml").write_text(yolo.data_yaml(sources, classes), encoding="utf-8")
         elif self.format == "voc":  # where the reader of a folder looks for it
             (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-
-
-def _as_stored(image: AnnotatedImage, stored: StoredImage) -> AnnotatedImage:
-    """The image in pixels of its file."""
-    boxes = []
-    for box in image.boxes:
-        left, top, right, bottom = stored.stored((box.left, box.top, box.right, box.bottom))
-        boxes.append(replace(box, left=left, top=top, right=right, bottom=bottom))
-    return replace(image, width=stored.width, height=stored.height, boxes=tuple(boxes))
 
 
 @dataclass

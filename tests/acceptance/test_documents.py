@@ -157,6 +157,17 @@ def test_data_sets(shapes: Machine) -> None:
     assert "shapes" not in shapes.ok("dataset", "list")
 
 
+def test_exports(shapes: Machine) -> None:
+    shapes.write("boxes.txt", "1 2 3 20 25.5\n")
+    for split, names in (("train", "ab"), ("val", "cd")):
+        shapes.write(f"{split}.txt", "".join(f"images.zip@{name}.png boxes.txt\n" for name in names))
+    shapes.ok("dataset", "register", "definitions.json")
+    out = shell(shapes, block("docs/data.md", "midataset export"), shapes.folder)
+    assert "exported/cvat/train/annotations.xml" in out
+    lines = (shapes.folder / "exported" / "csv" / "annotations.csv").read_text().splitlines()
+    assert lines == ["image,x1,y1,x2,y2,class", *(f"../yolo/val/images/{one}.png,2,3,20,25.5,circle" for one in "cd")]
+
+
 def test_models_and_augmentation(shapes: Machine) -> None:
     shapes.write("training.json", TINY_TRAINING)
     out = shell(shapes, block("docs/config.md", "mitrain --list-models"), shapes.folder)

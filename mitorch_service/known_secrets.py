@@ -23,6 +23,7 @@ _VARIABLES = (
     "AZURE_STORAGE_KEY",
     "AZURE_STORAGE_SAS_TOKEN",
     "MITORCH_VIEWER_TOKEN",
+    "MONGODB_PASSWORD",
 )
 
 
@@ -67,6 +68,7 @@ def mask_known(text: str) -> str:
 def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[Secret]:
     """The secrets in variables that are ours, or that the drivers read."""
     yield from secrets_of_url(environ.get("MITORCH_DB_URI") or "")
+    yield from secrets_of_url(environ.get("MITORCH_OBDB_URI") or "")
     yield from secrets_of_url(environ.get("MITORCH_STORAGE_URL") or "")
     yield from secrets_of_url(environ.get("AZURE_STORAGE_CONNECTION_STRING") or "")
     yield from secrets_of_credential(environ.get("MITORCH_AML_AUTH") or "")

@@ -1,7 +1,7 @@
 """Azure ML backends in a process of their own: the SDK reads its environment once, and leaves sockets open.
 
-`python -m tests.azureml_worker`, with `Emulator.environment`: reads pickled calls from its standard input, and answers
-each with what the backend returned or raised.
+Forked from one that has imported both SDKs, with `Emulator.environment`: reads pickled calls from its standard input,
+and answers each with what the backend returned or raised.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mitorch_service.models.training import Resources
 from mitorch_service.settings import AzureMLCluster
 from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator
 from tests.coverage_measurement import MEASURED
+from tests.warm.command import with_warm_code
 
 _ROOT = Path(__file__).parents[1]
 _ANSWER_SECONDS = 150.0
@@ -46,10 +47,11 @@ class Worker(AbstractContextManager["Worker"]):
         self.log = folder / "worker.log"
         variables = emulator.environment(folder / "home")
         paths = os.pathsep.join([variables["PYTHONPATH"], str(_ROOT)])
+        given = {"PATH": os.environ["PATH"], **variables, "PYTHONPATH": paths, **MEASURED, **environment}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.azureml_worker"],
-                env={"PATH": os.environ["PATH"], **variables, "PYTHONPATH": paths, **MEASURED, **environment},
+                [sys.executable, "-c", "from tests.azureml_worker import main; main()"],
+                env=with_warm_code(given),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -172,7 +174,3 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - the test is told
             pickle.dump((True, error), answers)
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -46,6 +46,7 @@ COMMANDS = {
     ("docs/optuna.md", "python -m mitorch_service.optuna_storage.cli"): f"{_DOCUMENTS_TEST}::test_a_study_of_optuna",
     ("docs/optuna.md", "study = optuna.load_study"): f"{_DOCUMENTS_TEST}::test_a_search",
     ("docs/import.md", "mitorch import"): "tests/acceptance/test_import.py::test_the_commands_of_the_document",
+    ("docs/obdb.md", "export MITORCH_OBDB_URI"): "tests/acceptance/test_obdb.py::test_the_commands_of_the_document",
     ("docs/operations.md", "export MITORCH_DB_URI"): f"{_DOCUMENTS_TEST}::test_going_to_mongodb",
     ("docs/operations.md", "home="): f"{_DOCUMENTS_TEST}::test_a_backup_of_sqlite",
     ("docs/operations.md", "micontrol prune"): f"{_DOCUMENTS_TEST}::test_pruning",

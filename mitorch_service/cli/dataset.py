@@ -8,6 +8,7 @@ import click
 
 from mitorch_service.cli.dataset_commands.check import check
 from mitorch_service.cli.dataset_commands.split import split
+from mitorch_service.cli.import_annotations import import_annotations
 from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath
 from mitorch_service.cli.suggesting_group import SuggestingGroup
@@ -16,6 +17,9 @@ from mitorch_service.cli.suggesting_group import SuggestingGroup
 @click.group(name="midataset", cls=SuggestingGroup)
 def command() -> None:
     """Register, list, show and remove data sets. A registered version never changes, but for its SAS tokens."""
+
+
+command.add_command(import_annotations)
 
 
 @command.command()

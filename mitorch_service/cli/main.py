@@ -23,6 +23,7 @@ COMMANDS = {
     "control": "Assign, watch, cancel, retry.",
     "train": "Train here and now, without the service.",
     "test": "Evaluate weights on a data set.",
+    "predict": "Predict what images show.",
     "run": "Run one queued training (started by a backend).",
     "doctor": "Check settings, database, storage and clusters.",
     "viewer": "Serve the web pages and the API.",
@@ -40,12 +41,13 @@ PROGRAMS = (
     "micontrol",
     "mitrain",
     "mitest",
+    "mipredict",
     "miviewer",
 )  # that people call
 
 
 _DISK_REMEDY = "Make room on that disk, make it writable, or name another folder in TMPDIR or MITORCH_HOME."
-_OWN_OUTPUT = ("train", "test", "run", "predict")
+_OWN_OUTPUT = ("train", "test", "run", "predict", "export")
 
 
 class LazyGroup(SuggestingGroup):
@@ -204,7 +206,7 @@ def _entry(name: str) -> Callable[[], None]:
 
 
 misubmit, miquery, midataset, micontrol = map(_entry, ("submit", "query", "dataset", "control"))
-mitrain, mitest, mirun, miviewer = map(_entry, ("train", "test", "run", "viewer"))
+mitrain, mitest, mipredict, mirun, miviewer = map(_entry, ("train", "test", "predict", "run", "viewer"))
 
 
 def mitorch() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from mitorch_service.models.base import ConfigSection, Document, UtcTime
+from mitorch_service.models.base import ConfigSection, Document, JsonObject, UtcTime
 from mitorch_service.models.labels import MAX_NAME
 from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
@@ -133,6 +133,10 @@ class SplitContents(Document):
     leaks: SplitLeaks | None = None  # None: not looked for, as for train
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class Dataset(Document):
     """A registered data set; ``_id`` is ``name:version``, so that the pair is unique.
 
@@ -151,6 +155,7 @@ class Dataset(Document):
     created_at: UtcTime
     contents: dict[str, SplitContents] = Field(default_factory=dict)  # by split; without those in blob storage
     sas_tokens: list[SasToken] = Field(default=[], repr=False)
+    lineage: JsonObject = Field(default_factory=dict, exclude_if=_is_empty)  # where it was imported from, no secrets
 
     @property
     def ref(self) -> DatasetRef:

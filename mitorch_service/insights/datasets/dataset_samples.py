@@ -115,7 +115,7 @@ def _lists(dataset: Dataset) -> Iterator[tuple[str, ImageList]]:
             raise DataError(
                 f"{path} has {path.stat().st_size >> 20} MB, more than a page reads ({_MOST_LIST_BYTES >> 20})."
             )
-        images = read_image_list(path, f"{dataset.ref} {name}", classes)
+        images = read_image_list(path, f"{dataset.ref} {name}", classes, name)
         if classes is None and images.classes_named:
             classes = ClassList(images.classes, f"the classes of {images.name}")
         yield name, images

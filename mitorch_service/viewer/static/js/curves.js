@@ -6,6 +6,7 @@
 // measure); by default each in its own. `groups`: id -> name of a group of repeats (seeds), for mean and band.
 // The element's `data-axis`, `data-scale`, `data-smooth` keep what was chosen.
 /* global uPlot */
+import { LiveStream } from "./stream.js";
 
 const HEIGHT = 220;
 const MOST_POINTS = 6000; // of all curves together, so that joining them stays quick
@@ -204,21 +205,25 @@ export class CurvePanel {
   }
 
   #listen() {
-    const query = this.#query;
-    query.set("after", this.ids.map((id) => this.curves.get(id)?.epochs ?? 0).join(","));
-    this.stream = new EventSource(`/api/events/curves?${query}`);
-    this.stream.addEventListener("curves", (message) => {
-      for (const added of JSON.parse(message.data)) this.#add(added);
-      this.draw(true);
-      this.onEvent?.(this.curves);
+    const stream = new LiveStream(() => {
+      const query = this.#query;
+      query.set("after", this.ids.map((id) => this.curves.get(id)?.epochs ?? 0).join(","));
+      return `/api/events/curves?${query}`;
+    }, {
+      curves: (message) => {
+        for (const added of JSON.parse(message.data)) this.#add(added);
+        this.draw(true);
+        this.onEvent?.(this.curves);
+      },
+      end: () => stream.close(),
     });
-    this.stream.addEventListener("end", () => this.stream.close());
+    this.stream = stream;
   }
 
   #add(added) {
     const known = this.curves.get(added.training_id);
     if (!known) return;
-    Object.assign(known, { epochs: added.epochs, status: added.status, has_ended: added.has_ended });
+    Object.assign(known, { epochs: added.epochs, every: Math.max(known.every, added.every), status: added.status, has_ended: added.has_ended });
     for (const { measure, x, y } of added.series) {
       const series = known.series.get(measure) ?? { x: [], y: [] };
       const from = x.findIndex((place) => !series.x.length || place > series.x.at(-1));
@@ -249,7 +254,9 @@ export class CurvePanel {
   draw(keep = false) {
     const charts = this.#lines();
     for (const place of this.places.splice(0)) place.remove();
-    this.message.textContent = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    const sparse = Math.max(1, ...[...this.curves.values()].map((curve) => curve.every));
+    const empty = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    this.message.textContent = sparse > 1 ? `Long curves are drawn of about every ${sparse.toLocaleString("en")}th epoch.` : empty;
     for (const [title, chart] of this.charts) {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }
     }

@@ -168,6 +168,21 @@ def test_exports(shapes: Machine) -> None:
     assert lines == ["image,x1,y1,x2,y2,class", *(f"../yolo/val/images/{one}.png,2,3,20,25.5,circle" for one in "cd")]
 
 
+def test_splits_and_leaks(bare_machine: Machine) -> None:
+    lines = []
+    for index in range(24):
+        name = f"cam{index // 4}_{index % 4}.png"
+        Image.new("RGB", (16, 12), (10 * index, 99, 200 * (index % 2))).save(bare_machine.folder / name)
+        lines.append(f"{name} {index % 2}\n")
+    bare_machine.write("labels.txt", "square\ncircle\n")
+    bare_machine.write("all.txt", "".join(lines))
+    out = shell(bare_machine, block("docs/splits.md", "midataset split"), bare_machine.folder)
+    assert "groups  6, none divided" in out
+    assert "registered shapes:1" in out
+    assert "images that a split before has, too" in out
+    assert json.loads((bare_machine.folder / "parts" / "split.json").read_text())["by"] == "group"
+
+
 def test_models_and_augmentation(shapes: Machine) -> None:
     shapes.write("training.json", TINY_TRAINING)
     out = shell(shapes, block("docs/config.md", "mitrain --list-models"), shapes.folder)

@@ -1,7 +1,8 @@
 """A training job scheduler for PyTorch with no server of its own.
 
-Exports what other programs import: `Client`, which does in Python what the commands do; and the functions that a script
-calls when it runs under the queue, whose docstrings say what they do when the script runs by hand. This is the one
+Exports what other programs import: `Client`, which does in Python what the commands do; `load`, which opens a trained
+model; and the functions that a script calls when it runs under the queue, whose docstrings say what they do when the
+script runs by hand. This is the one
 `__init__.py` that is not empty, as people write ``from mitorch_service import Client``. All are loaded on first use: a
 script that only reports loads no client, and a client no PyTorch, MongoDB driver or web framework before it needs them.
 """
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mitorch_service.client.client import Client
+    from mitorch_service.client.model import load
     from mitorch_service.runs.script.api import checkpoint, last_checkpoint, parameters, report, should_stop
 
-__all__ = ["Client", "checkpoint", "last_checkpoint", "parameters", "report", "should_stop"]
+__all__ = ["Client", "checkpoint", "last_checkpoint", "load", "parameters", "report", "should_stop"]
 
 
 def __getattr__(name: str) -> object:
@@ -24,6 +26,10 @@ def __getattr__(name: str) -> object:
         from mitorch_service.client.client import Client
 
         return Client
+    if name == "load":
+        from mitorch_service.client.model import load
+
+        return load
     from mitorch_service.runs.script import api
 
     found: object = getattr(api, name)

@@ -23,6 +23,7 @@ _VARIABLES = (
     "AZURE_STORAGE_KEY",
     "AZURE_STORAGE_SAS_TOKEN",
     "MITORCH_VIEWER_TOKEN",
+    "MONGODB_PASSWORD",
 )
 
 
@@ -67,9 +68,11 @@ def mask_known(text: str) -> str:
 def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[Secret]:
     """The secrets in variables that are ours, or that the drivers read."""
     yield from secrets_of_url(environ.get("MITORCH_DB_URI") or "")
+    yield from secrets_of_url(environ.get("MITORCH_OBDB_URI") or "")
     yield from secrets_of_url(environ.get("MITORCH_STORAGE_URL") or "")
     yield from secrets_of_url(environ.get("AZURE_STORAGE_CONNECTION_STRING") or "")
     yield from secrets_of_credential(environ.get("MITORCH_AML_AUTH") or "")
+    yield from _secrets_of_login(environ.get("MITORCH_CVAT_AUTH") or "")
     yield from secrets_of_webhooks(environ.get("MITORCH_WEBHOOKS") or "")
     yield from (Secret(secret) for secret in [environ.get("MITORCH_WEBHOOK_SECRET")] if secret)
     yield from (Secret(environ[name]) for name in _VARIABLES if environ.get(name))
@@ -80,6 +83,13 @@ def secrets_of_credential(auth: str) -> Iterator[Secret]:
     for part in (auth.partition(":")[2], auth.partition(":")[2].partition(":")[2]):
         if part:
             yield Secret(part, ":")
+
+
+def _secrets_of_login(auth: str) -> Iterator[Secret]:
+    """The password of USER:PASSWORD, or the whole of an access token."""
+    user, colon, password = auth.partition(":")
+    if secret := password if colon else user:
+        yield Secret(secret)
 
 
 def secrets_of_webhooks(text: str) -> Iterator[Secret]:

@@ -1,7 +1,7 @@
 """Azure ML backends in a process of their own: the SDK reads its environment once, and leaves sockets open.
 
-`python -m tests.azureml_worker`, with `Emulator.environment`: reads pickled calls from its standard input, and answers
-each with what the backend returned or raised.
+Forked from one that has imported both SDKs, with `Emulator.environment`: reads pickled calls from its standard input,
+and answers each with what the backend returned or raised.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from mitorch_service.backends.azureml.backend import AzureMLBackend
 from mitorch_service.backends.azureml.code_snapshot import ENTRY, content_hash
 from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.errors import BackendError
 from mitorch_service.models.training import Resources
 from mitorch_service.settings import AzureMLCluster
 from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator
 from tests.coverage_measurement import MEASURED
+from tests.warm.command import with_warm_code
 
 _ROOT = Path(__file__).parents[1]
 _ANSWER_SECONDS = 150.0
@@ -46,10 +48,11 @@ class Worker(AbstractContextManager["Worker"]):
         self.log = folder / "worker.log"
         variables = emulator.environment(folder / "home")
         paths = os.pathsep.join([variables["PYTHONPATH"], str(_ROOT)])
+        given = {"PATH": os.environ["PATH"], **variables, "PYTHONPATH": paths, **MEASURED, **environment}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.azureml_worker"],
-                env={"PATH": os.environ["PATH"], **variables, "PYTHONPATH": paths, **MEASURED, **environment},
+                [sys.executable, "-c", "from tests.azureml_worker import main; main()"],
+                env=with_warm_code(given),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -122,9 +125,10 @@ class RemoteBackend(Backend):
 class _AnyCommand(AzureMLBackend):
     """Takes requests of any command: its code starts what its arguments say."""
 
-    def submit(self, request: RunRequest) -> str | None:
+    def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
         ours = self.prepare("any", 1)
-        return super().submit(type(ours)(**{**vars(ours), "name": request.name, "command": (ENTRY, *request.command)}))
+        names = ({"name": request.name, "command": (ENTRY, *request.command)} for request in requests)
+        return super().submit_all([type(ours)(**{**vars(ours), **named}) for named in names])
 
 
 class CommandBackend(_AnyCommand):
@@ -172,7 +176,3 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - the test is told
             pickle.dump((True, error), answers)
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -23,6 +23,7 @@ class CutProxy:
         self._fault: tuple[Direction, int, bool] | None = None
         self.bytes: dict[Direction, int] = {"up": 0, "down": 0}
         self.reached = threading.Event()  # the fault has happened
+        self._pumps: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -37,6 +38,12 @@ class CutProxy:
 
     def release(self) -> None:
         self._free.set()
+
+    def settle(self) -> None:
+        """Waits until nothing passes any more on the connections that there have been: their ends are dead."""
+        for pump in self._pumps:
+            pump.join(30)
+            assert not pump.is_alive()
 
     def close(self) -> None:
         """No new connections from now on."""
@@ -55,7 +62,9 @@ class CutProxy:
                 return
             server = socket.create_connection(self._server)
             for source, sink, direction in ((client, server, "up"), (server, client, "down")):
-                threading.Thread(target=self._pump, args=(source, sink, direction), daemon=True).start()
+                pump = threading.Thread(target=self._pump, args=(source, sink, direction), daemon=True)
+                pump.start()
+                self._pumps.append(pump)
 
     def _pump(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:
         with contextlib.suppress(OSError):

@@ -6,7 +6,9 @@ import sqlite3
 
 
 def forget_times(database: sqlite3.Connection) -> None:
-    """Takes out what version 10 adds."""
+    """Takes out what versions 10 and 11 add."""
+    database.execute("DROP INDEX trainings_queue_dataset")
+    database.execute("ALTER TABLE trainings DROP COLUMN dataset_version")
     for name in ("created", "ended"):
         database.execute(f"DROP INDEX trainings_{name}")
         database.execute(f"ALTER TABLE trainings DROP COLUMN {name}_at")

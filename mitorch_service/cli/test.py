@@ -19,7 +19,12 @@ from mitorch_service.cli.parameters.parameter_types import FilePath
     required=True,
     help="The file that mitrain -o or a training of the service wrote.",
 )
-@click.option("-t", "--train", type=FilePath(path_type=Path), help="The training's data set: DATA gets its classes.")
+@click.option(
+    "-t",
+    "--train",
+    type=FilePath(path_type=Path),
+    help="The training's data set, as which the classes of DATA are numbered.",
+)
 @click.option("-d", "--debug-run", is_flag=True, help="One batch only.")
 @click.option(
     "--plots", type=FilePath(file_okay=False, path_type=Path), help="Draw charts, and the worst mistakes, here."
@@ -30,8 +35,9 @@ def command(
 ) -> None:
     """Evaluate WEIGHTS of the config in the file CONFIG (- for standard input) on the data set DATA.
 
-    The weights know their classes, which DATA's are matched with by name. Weights of other programs do not: they need
-    --train where only the training's own data set names its classes, as with folders, CSV, and Pascal VOC.
+    The weights know their classes, which DATA's are matched with by name. Weights of other programs do not: --train
+    gives the data set that they were trained on, whose classes DATA's are then matched with. With it, further figures
+    (clean_…) leave out images of DATA that are in it, too.
     """
     from mitorch_service.cli.parameters.config_file import read_training_config
     from mitorch_service.cli.views.pages.output import show_json
@@ -40,14 +46,19 @@ def command(
     from mitorch_service.training.torch_imports import heavy_imports
 
     checked = read_training_config(config)
-    image_list = read_split(data, train=read_split(train) if train is not None else None)
+    trained_on = read_split(train) if train is not None else None
+    image_list = read_split(data, train=trained_on, split="val", by_name=True)
 
     with heavy_imports():
+        from mitorch_service.training.loop.clean_evaluation import clean_figures, evaluate_clean
         from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
 
     evaluation = figures_of_test(
         evaluate(checked, image_list, weights, reporter=PlainReporter(), fast_dev_run=debug_run, plots=plots)
     )
+    if trained_on is not None and not debug_run:
+        clean = evaluate_clean(checked, image_list, trained_on, weights, reporter=PlainReporter())
+        evaluation |= clean_figures(figures_of_test(clean))
     if as_json:
         show_json(evaluation)
     else:

@@ -56,8 +56,9 @@ def command(
 ) -> None:
     """Train the config in the file CONFIG (JSON or YAML; - for standard input) on the data set TRAIN; validate on VAL.
 
-    Both are text files (one line per image), COCO's .json, .csv files of boxes or labels, or folders: of Pascal VOC, or
-    with a folder of images for each class. Without VAL, a fifth of the images of each class is held out for it.
+    Both are text files (one line per image), COCO's .json, .csv files of boxes or labels, CVAT's .xml or .zip, YOLO's
+    data.yaml, or folders: of YOLO or Pascal VOC, or with a folder of images for each class. Without VAL, the one that
+    data.yaml names is taken, else a fifth of the images of each class is held out for it.
 
     Prints loss and metrics after each epoch. OUTPUT has a state_dict, which any PyTorch program reads, and its classes;
     pictures are in OUTPUT.plots. A training that was killed resumes from OUTPUT.checkpoints when it is started again.
@@ -65,12 +66,15 @@ def command(
     """
     from mitorch_service.cli.parameters.config_file import read_training_config
     from mitorch_service.cli.train_local import train_here
+    from mitorch_service.training.data.formats.yolo import has_split
     from mitorch_service.training.data.holdout import write_split
 
     checked = read_training_config(config)
     _check_base(config, checked, weights)
     _check_input(config, checked)
     _check_output(output)
+    if val is None and val_fraction is None and has_split(train, "val"):
+        val = train
     lists = _read_data(train, val, val_fraction, checked.seed)
     if preview_augmentation is not None:
         _write_preview(checked, lists["train"], preview_augmentation, output)

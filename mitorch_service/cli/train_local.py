@@ -64,9 +64,19 @@ def train_here(
         click.echo(f"plots    {_plots(kept)}")
     if output is not None:
         weight_files.save_weights(outcome.state_dict, output, outcome.metadata)
+        if not (debug_run or outcome.stopped):
+            show_evaluation(_clean(config, lists, output))
         click.echo(f"weights  {output}")
     if checkpoints is not None and kept is not None:
         _delete_checkpoints(checkpoints, kept)
+
+
+def _clean(config: TrainingConfig, lists: Mapping[str, ImageList], output: Path) -> dict[str, float]:
+    """The figures without the images of val that are in train too; empty if there are none."""
+    from mitorch_service.cli.views.training_progress import PlainReporter
+    from mitorch_service.training.loop.clean_evaluation import clean_figures, evaluate_clean
+
+    return clean_figures(evaluate_clean(config, lists["val"], lists["train"], output, reporter=PlainReporter()))
 
 
 def _is_first() -> bool:

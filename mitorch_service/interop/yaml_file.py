@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.interop.foreign_run import DamagedRun
+from mitorch_service.models.config.yaml_text import check_merges
 
 _LONGEST = 1_000_000  # bytes
 
@@ -17,7 +18,9 @@ def read_yaml(path: Path) -> Any:
 
     if path.stat().st_size > _LONGEST:
         raise DamagedRun(f"{path.name} has more than {_LONGEST} bytes")
+    content = path.read_bytes()
     try:
-        return YAML(typ="safe").load(path.read_bytes())
+        check_merges(content.decode("utf-8", "replace"))
+        return YAML(typ="safe").load(content)
     except (YAMLError, ValueError, RecursionError) as error:
         raise DamagedRun(f"{path.name} is not YAML ({str(error).splitlines()[0]})") from error

@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from mitorch_service.models.base import ConfigSection, Document, UtcTime
+from mitorch_service.models.base import ConfigSection, Document, JsonObject, UtcTime
 from mitorch_service.models.labels import MAX_NAME
 from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
 MAX_COUNTED_CLASSES = 1000  # bounds the size of the document
+MAX_NEAR_IMAGES = 10_000  # likewise
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._ -]*[A-Za-z0-9._-])?")
 
 
@@ -99,6 +100,29 @@ class ClassCount(Document):
     count: int
 
 
+class SplitLeaks(Document):
+    """The images of a split that a split before it has as well: at registration what is cheap to find, all after
+    ``midataset check``."""
+
+    same_file: int = 0
+    same_content: int = 0
+    near_duplicates: int | None = None  # None: not looked for yet
+    same_recording: int | None = None  # None: names do not tell recordings
+    recordings: str = ""  # how they were told apart
+    seconds: float = 0.0  # that looking took
+    near_images: list[int] = Field(default_factory=list, max_length=MAX_NEAR_IMAGES)  # numbers of the first ones
+
+    def found(self) -> dict[str, int]:
+        """The kinds of which there are some, with their counts."""
+        kinds = {
+            "the same file": self.same_file,
+            "the same content": self.same_content,
+            "near-duplicates": self.near_duplicates or 0,
+            "of the same recording": self.same_recording or 0,
+        }
+        return {kind: count for kind, count in kinds.items() if count}
+
+
 class SplitContents(Document):
     """The contents of a split, as they were read at registration."""
 
@@ -106,6 +130,11 @@ class SplitContents(Document):
     images: int
     classes: int  # how many there are
     counts: list[ClassCount] = Field(default_factory=list, max_length=MAX_COUNTED_CLASSES)  # of the first classes
+    leaks: SplitLeaks | None = None  # None: not looked for, as for train
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class Dataset(Document):
@@ -126,6 +155,9 @@ class Dataset(Document):
     created_at: UtcTime
     contents: dict[str, SplitContents] = Field(default_factory=dict)  # by split; without those in blob storage
     sas_tokens: list[SasToken] = Field(default=[], repr=False)
+    imported_from: JsonObject = Field(
+        default_factory=dict, exclude_if=_is_empty
+    )  # system, place, what and when; no secrets
 
     @property
     def ref(self) -> DatasetRef:

@@ -30,3 +30,5 @@ class WeightsMetadata(Document):
     classes_named: bool = True  # False: the names were made up from the numbers
     config: JsonObject  # the training config as it was written
     preprocessing: Preprocessing
+    # The score with the best F1 in the validation, from which a prediction counts; None: the config's.
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None

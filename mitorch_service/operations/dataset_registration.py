@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import DataError, InvalidInput, NotAllowed, Problem
+from mitorch_service.models.base import JsonObject
 from mitorch_service.models.config.validation import check, parse_config
 from mitorch_service.models.dataset import (
     MAX_COUNTED_CLASSES,
@@ -19,24 +20,29 @@ from mitorch_service.models.dataset import (
     DatasetSplit,
     SasToken,
     SplitContents,
+    SplitLeaks,
     dataset_id,
     detach_sas_tokens,
 )
 from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import OPEN
+from mitorch_service.operations.dataset_leaks import find_cheap_leaks
 from mitorch_service.operations.datastores import DatastorePaths
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.trainings import TrainingFilter
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.splits import read_split
 
+MAX_VERSIONS = 10_000  # of a data set, that are compared with a new one
+
 
 @dataclass(frozen=True)
 class Registered:
-    """A version that was registered, or whose SAS tokens were `renewed`."""
+    """A version that was registered, was `present` before, or whose SAS tokens were `renewed`."""
 
     ref: DatasetRef
     renewed: bool = False
+    present: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,25 @@ class DatasetRegistry:
                 self.store.datasets.add_dataset(dataset)
         return [Registered(dataset.ref, dataset.id in renewed) for dataset in datasets]
 
+    def register_content(
+        self, source: str, name: str, splits: Mapping[str, DatasetSplit], imported_from: JsonObject
+    ) -> Registered:
+        """Registers the files as the next version of the data set, unless a version has exactly these files. `source`:
+        what messages call it. Raises InvalidInput with every problem, AlreadyExists if others register at the same
+        time."""
+        versions = self.store.datasets.versions_of(name, limit=MAX_VERSIONS)
+        same = next((one.ref for one in versions if one.splits() == splits), None)
+        if same is not None:
+            return Registered(same, present=True)
+        version = versions[0].version + 1 if versions else 1
+        item = {"name": name, "version": version, **{key: split.model_dump() for key, split in splits.items()}}
+        dataset, problems = self._check(item, Path("/"))
+        if problems or dataset is None:
+            raise InvalidInput(source, problems)
+        self.store.prepare()
+        self.store.datasets.add_dataset(dataset.model_copy(update={"imported_from": imported_from}))
+        return Registered(dataset.ref)
+
     def _check_all(self, data: object, folder: Path) -> tuple[list[Dataset], list[Problem]]:
         """`folder`: relative paths start from it."""
         if not isinstance(data, list) or not data:
@@ -98,6 +123,15 @@ class DatasetRegistry:
         return (None if problems else _build(definition, splits, lists)), problems
 
 
+def checked_name(argument: str, name: str) -> str:
+    """Returns the name of a data set. Raises InvalidInput naming the argument if it is none."""
+    split = {"path": "-"}
+    _, problems = check(DatasetDefinition, {"name": name, "version": 1, "train": split, "val": split})
+    if problems:
+        raise InvalidInput(argument, [Problem(repr(name), problem.message) for problem in problems])
+    return name
+
+
 def remove_version(store: Store, ref: DatasetRef) -> DatasetRef:
     """Removes one version. Raises NotFound; NotAllowed while a training that has not ended is pinned to it."""
     dataset = store.datasets.get_dataset(ref)
@@ -119,22 +153,24 @@ def _build(definition: DatasetDefinition, splits: dict[str, DatasetSplit], lists
     for name, split in splits.items():
         shown[name], found = detach_sas_tokens(split)
         tokens |= {token.url: token for token in found}
+    leaks = find_cheap_leaks(lists)
     return Dataset(
         id=dataset_id(definition.name, definition.version),
         name=definition.name,
         version=definition.version,
         created_at=datetime.now(UTC),
         sas_tokens=list(tokens.values()),
-        contents={name: _contents(images) for name, images in lists.items()},
+        contents={name: _contents(images, leaks.get(name)) for name, images in lists.items()},
         **shown,
     )
 
 
-def _contents(images: ImageList) -> SplitContents:
+def _contents(images: ImageList, leaks: SplitLeaks | None) -> SplitContents:
     shown = images.targets.images_per_class()
     names = images.classes[:MAX_COUNTED_CLASSES]
     counts = [ClassCount(name=name, count=shown[label]) for label, name in enumerate(names)]
-    return SplitContents(kind=images.kind, images=len(images), classes=len(images.classes), counts=counts)
+    known = {"kind": images.kind, "images": len(images), "classes": len(images.classes)}
+    return SplitContents(**known, counts=counts, leaks=leaks)
 
 
 def _renews(dataset: Dataset, registered: Dataset) -> bool:
@@ -172,7 +208,7 @@ def _read_files(splits: dict[str, DatasetSplit]) -> tuple[dict[str, ImageList], 
         if missing:
             continue
         try:
-            lists[name] = read_split(Path(split.path), split.path, lists.get("train"))
+            lists[name] = read_split(Path(split.path), split.path, lists.get("train"), name)
         except DataError as error:
             problems.append(Problem(f"{name}.path", str(error)))
     return lists, problems

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.backends.optional import ModelEntry, ModelRegistry, RegisteredModel
-from mitorch_service.errors import ArtifactError, BrokenDocument, DataError, InvalidInput, NotAllowed, NotFound, Problem
+from mitorch_service.errors import ArtifactError, BrokenDocument, DataError, InvalidInput, NotFound, Problem
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
-from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.operations.choose_cluster import choose_cluster
+from mitorch_service.operations.trained_weights import WEIGHTS, completed_training
 from mitorch_service.settings import AzureMLCluster, Settings
 from mitorch_service.stores.base import Store
 
@@ -54,14 +54,14 @@ class ModelRegistration:
             raise InvalidInput(
                 "--name", [Problem(name, "must be 1 to 255 letters, digits, - _ . and begin with a letter or digit")]
             )
-        training = _winner(self.store, id)
+        training = completed_training(self.store, *self.store.trainings.resolve_id(id), "registered")
         chosen = choose_cluster(self.settings, cluster or _last_cluster(self.settings, training))
         registry = self.open_registry(chosen)
         counts, notes = _image_counts(self.store, self.dataset_files, training)
         with TemporaryDirectory(prefix="mitorch-model-") as folder:
             files = Path(folder, "model")
             files.mkdir()
-            self.artifacts.get(f"{training.id}/model.pth", files / "model.pth")
+            self.artifacts.get(f"{training.id}/{WEIGHTS}", files / WEIGHTS)
             (files / "config.json").write_text(json.dumps(training.config, indent=2, ensure_ascii=False), "utf-8")
             model = registry.register_model(model_entry(name, training, files, counts))
             return Registration(training, model, notes)
@@ -93,27 +93,6 @@ def model_entry(name: str, training: Training, files: Path, counts: dict[str, in
         tags={key: _text(value) for key, value in tags.items() if value is not None},
         properties=_properties(training),
     )
-
-
-def _winner(store: Store, id: str) -> Training:
-    kind, whole = store.trainings.resolve_id(id)
-    if kind == "job":
-        job = store.jobs.get_job(whole)
-        best = job.best
-        if len(job.search.objectives()) > 1:
-            remedy = "Give the id of the one you want: miquery shows them."
-            raise NotAllowed("job", whole, "a search for several objectives", "registered by its best trial", remedy)
-        if best is None:
-            raise NotFound("best trial", f"of job {whole}", "None of its trials is completed: see miquery.")
-        whole = best.refit or best.training_id
-    training = store.trainings.get_training(whole)
-    if training.status != TrainingStatus.COMPLETED:
-        remedy = "Only a completed training has a model."
-        raise NotAllowed("training", whole, str(training.status), "registered", remedy)
-    if training.imported_from is not None:
-        remedy = "Its model is where that system keeps it."
-        raise NotAllowed("training", whole, f"imported from {training.imported_from.system}", "registered", remedy)
-    return training
 
 
 def _last_cluster(settings: Settings, training: Training) -> str | None:

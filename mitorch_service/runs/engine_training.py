@@ -52,6 +52,7 @@ def _train(
     paths: Mapping[str, Path],
 ) -> RunEnd:
     with heavy_imports():
+        from mitorch_service.training.loop.clean_evaluation import clean_figures, evaluate_clean
         from mitorch_service.training.loop.engine import check_objective, train
         from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
         from mitorch_service.training.loop.file_reporter import FileReporter
@@ -85,10 +86,22 @@ def _train(
         return _stopped(context, reporter, outcome)
     weights = _save_weights(context, outcome)
     evaluation = dict(outcome.evaluation)
+    near = _near_images(dataset, "val")
+    clean = evaluate_clean(config, lists["val"], lists["train"], weights, known=near, reporter=reporter)
+    evaluation |= clean_figures(clean)
     if "test" in lists:
         evaluation |= figures_of_test(evaluate(config, lists["test"], weights, reporter=reporter, plots=plots / "test"))
+        near = _near_images(dataset, "test")
+        clean = evaluate_clean(config, lists["test"], lists["train"], weights, known=near, reporter=reporter)
+        evaluation |= clean_figures(figures_of_test(clean))
     uploads = [_model(context, weights), *_plots(context, plots)]
     return deliver(context, Work(finished(context.training, evaluation, {}), uploads, outcome.epochs))
+
+
+def _near_images(dataset: Dataset, split: str) -> list[int]:
+    """The near-duplicates of training images that ``midataset check`` found."""
+    contents = dataset.contents.get(split)
+    return [] if contents is None or contents.leaks is None else contents.leaks.near_images
 
 
 def _paused(context: AttemptContext, reporter: StoreReporter, outcome: TrainingOutcome) -> RunEnd:

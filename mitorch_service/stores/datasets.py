@@ -13,7 +13,7 @@ _IDS_AT_ONCE = 400
 
 
 class DatasetVerbs(Verbs):
-    """The registry: a registered version never changes, but for its SAS tokens."""
+    """The registry: a registered version never changes, but for its SAS tokens and the leaks found in it."""
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Registers a version. Raises AlreadyExists if it is registered."""
@@ -24,6 +24,12 @@ class DatasetVerbs(Verbs):
         """Replaces the SAS tokens of a registered version. Raises NotFound."""
         tokens = [token.to_document() for token in dataset.sas_tokens]
         if self._database.change(Guarded("datasets", dataset.id, {}, {"sas_tokens": tokens})) is None:
+            raise NotFound("data set", dataset.id)
+
+    def record_leaks(self, dataset: Dataset) -> None:
+        """Replaces what is known of the images that its splits share. Raises NotFound."""
+        contents = dataset.to_document()["contents"]
+        if self._database.change(Guarded("datasets", dataset.id, {}, {"contents": contents})) is None:
             raise NotFound("data set", dataset.id)
 
     def get_dataset(self, ref: DatasetRef) -> Dataset:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 from mitorch_service.errors import NotAllowed, NotFound
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import ACTIVE, ENDED, OPEN, RETRYABLE, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, Attempt, Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.stores.primitives import Verbs
@@ -14,6 +16,7 @@ from mitorch_service.stores.transitions import change_training, ended_attempt, s
 
 _WITHOUT_BULK = ("config", "error")
 _BELOW_ALL = -(2**63)
+_ORDER: tuple[tuple[str, Literal[1]], ...] = (("priority", 1), ("arrival", 1), ("_id", 1))
 _SUBMIT_AGAIN = "Submit it again instead."
 _PRESUMED = (AttemptOutcome.LOST, AttemptOutcome.REFUSED)
 
@@ -31,10 +34,16 @@ class QueueVerbs(Verbs):
         query = Query(
             "trainings",
             {"status": TrainingStatus.NEW},
-            order=(("priority", 1), ("arrival", 1), ("_id", 1)),
+            order=_ORDER,
             limit=limit,
             without=_WITHOUT_BULK,
         )
+        return self._database.read(TrainingRow, query)
+
+    def head_of_dataset(self, dataset: DatasetRef, limit: int) -> Listing[TrainingRow]:
+        """Returns the next new trainings of this version of a data set, in the order of `queue_head`."""
+        where = {"status": TrainingStatus.NEW, "dataset.name": dataset.name, "dataset.version": dataset.version}
+        query = Query("trainings", where, order=_ORDER, limit=limit, without=_WITHOUT_BULK)
         return self._database.read(TrainingRow, query)
 
     def count_ahead(self, training: TrainingRow) -> int:

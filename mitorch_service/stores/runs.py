@@ -10,6 +10,7 @@ from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ACTIVE, OPEN, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training, TrainingErrorInfo
+from mitorch_service.stores.epoch_records import end_id, first_id, record_id
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Listing, Query, StoredDocument
 from mitorch_service.stores.transitions import change_training, ended_attempt, reopened_attempt
@@ -32,6 +33,8 @@ class RunEnd:
 
 
 _PAGE = 1000
+_PARTS = 100  # ranges of a curve of which only some epochs are recorded
+_DENSE = 8  # of so many epochs one at least was recorded, where records are found by their numbers
 
 
 class RunVerbs(Verbs):
@@ -81,7 +84,7 @@ class RunVerbs(Verbs):
 
     def drop_results(self, training_id: str, epoch: int) -> None:
         """Deletes the results behind this epoch."""
-        self._database.remove_between("training_results", _result_id(training_id, epoch + 1), f"{training_id};")
+        self._database.remove_between("training_results", record_id(training_id, epoch + 1), end_id(training_id))
 
     def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
         """Records a sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
@@ -136,15 +139,49 @@ class RunVerbs(Verbs):
         query = replace(_results(training_id), order=(("_id", -1),), limit=1)
         return next(iter(self._database.read(EpochResult, query).items), None)
 
+    def last_results(self, training_id: str, count: int) -> list[EpochResult]:
+        """Returns the last recorded epochs that can be read, last first."""
+        query = replace(_results(training_id), order=(("_id", -1),), limit=count)
+        return self._database.read(EpochResult, query).items
+
     def curve_records(self, training_id: str, after: int = 0) -> Iterator[StoredDocument]:
         """Yields the recorded epochs behind epoch `after` as they are stored, reading a thousand at a time."""
-        first = f"{training_id}:{after + 1:06d}" if after > 0 else f"{training_id}:"
+        first = record_id(training_id, after + 1) if after > 0 else first_id(training_id)
         while True:
             page = list(self._database.find(replace(_results(training_id, first), limit=_PAGE)))
             yield from page
             if len(page) < _PAGE:
                 return
             first = page[-1]["_id"] + "\0"  # the next text in the order of texts
+
+    def spread_records(self, training_id: str, most: int, after: int = 0) -> list[StoredDocument]:
+        """Returns the recorded epochs behind epoch `after` in their order: all of them, or at most about `most`, spread
+        evenly over them, with the last one. What is left out is not read."""
+        last = next((result.epoch for result in self.last_results(training_id, 1)), after)
+        if last - after <= most:
+            return list(self.curve_records(training_id, after))
+        distance = (last - after) / most
+        epochs = dict.fromkeys([*(after + 1 + int(number * distance) for number in range(most)), last])
+        found = self._numbered(training_id, list(epochs))
+        # Where only some epochs were recorded, such as each hundredth step, hardly one has a number that was guessed.
+        return found if len(found) >= most // _DENSE else self._by_parts(training_id, after, last, most)
+
+    def _numbered(self, training_id: str, epochs: Sequence[int]) -> list[StoredDocument]:
+        found: list[StoredDocument] = []
+        for start in range(0, len(epochs), _PAGE):
+            ids = tuple(record_id(training_id, epoch) for epoch in epochs[start : start + _PAGE])
+            found += self._database.find(Query("training_results", {"_id": ids}, order=(("_id", 1),)))
+        return found
+
+    def _by_parts(self, training_id: str, after: int, last: int, most: int) -> list[StoredDocument]:
+        """The beginning of each of some ranges of epochs, by the index."""
+        edges = [after + 1 + number * (last - after) // _PARTS for number in range(_PARTS)]
+        found: list[StoredDocument] = []
+        for low, high in zip(edges, [*edges[1:], last], strict=True):
+            between = ("_id", record_id(training_id, low), record_id(training_id, high))
+            query = Query("training_results", between=between, order=(("_id", 1),), limit=max(1, most // _PARTS))
+            found += self._database.find(query)
+        return [*found, *self._numbered(training_id, [last])]
 
 
 def _sign_of_life(
@@ -176,16 +213,11 @@ def _progress(result: EpochResult, max_epochs: int) -> Progress:
 
 
 def _results(training_id: str, first: str | None = None) -> Query:
-    low = f"{training_id}:" if first is None else first
-    return Query("training_results", between=("_id", low, f"{training_id};"), order=(("_id", 1),))
+    low = first_id(training_id) if first is None else first
+    return Query("training_results", between=("_id", low, end_id(training_id)), order=(("_id", 1),))
 
 
 def result_document(training_id: str, attempt: int, result: EpochResult) -> StoredDocument:
     """Returns the record of an epoch as it is stored."""
-    id = _result_id(training_id, result.epoch)
+    id = record_id(training_id, result.epoch)
     return {"_id": id, "training_id": training_id, "attempt": attempt, **result.to_document()}
-
-
-def _result_id(training_id: str, epoch: int) -> str:
-    """Sorts by epoch within a training, and makes (training, epoch) unique without a second index."""
-    return f"{training_id}:{epoch:06d}"

@@ -15,18 +15,27 @@ from mitorch_service.submission.sas_expiry import expiry_problem
 from mitorch_service.wording.suggestion import did_you_mean
 
 _CACHED = 10_000  # data sets, and trainings named as a base
+_PLANNED = frozenset({"train", "val"})
 
 
 class Lookups:
     """Caches the answers, as a file of a million lines refers to the same things. Methods raise StoreUnavailable.
 
     `dataset` returns the registered data set, at a version, or a problem; `splits` returns the names of the splits of
-    one at a version; `base` and `warm_start` return a problem, or None.
+    one at a version; `base` and `warm_start` return a problem, or None. `planned` is a data set that will be registered
+    before anything is queued, with train and val.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.dataset = lru_cache(_CACHED)(lambda ref: _find_dataset(store, ref, clock()))
-        self.splits = lru_cache(_CACHED)(lambda ref: frozenset(store.datasets.get_dataset(ref).splits()))
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        planned: DatasetRef | None = None,
+    ) -> None:
+        self.dataset = lru_cache(_CACHED)(lambda ref: ref if ref == planned else _find_dataset(store, ref, clock()))
+        self.splits = lru_cache(_CACHED)(
+            lambda ref: _PLANNED if ref == planned else frozenset(store.datasets.get_dataset(ref).splits())
+        )
         self.base = lru_cache(_CACHED)(lambda id: _check_base(store, id))
         self.warm_start = lru_cache(_CACHED)(lambda id: _check_warm_start(store, id))
 

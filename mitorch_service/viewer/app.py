@@ -23,7 +23,9 @@ from mitorch_service.viewer.api import (
     service,
     shares,
     submissions,
+    table_events,
     tables,
+    training_code,
     training_events,
     training_files,
 )
@@ -31,6 +33,7 @@ from mitorch_service.viewer.api.document import document_of
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.errors import answer_errors
 from mitorch_service.viewer.pages import (
+    code,
     compare,
     datasets,
     find,
@@ -67,7 +70,7 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     )
     app.state.context = context
     app.state.policy = policy
-    pages = (queue, sign_in, compare, trainings, training, jobs, job, datasets, status, find, submit)
+    pages = (queue, sign_in, compare, trainings, training, code, jobs, job, datasets, status, find, submit)
     for page in pages:
         app.include_router(page.router)
     # Paths with a fixed word come before those with an id in its place.
@@ -75,7 +78,9 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
         exports,
         tables,
         queue_events,
+        table_events,
         training_files,
+        training_code,
         training_events,
         curves,
         searches,

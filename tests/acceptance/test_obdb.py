@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
+import torch
 
 from tests.acceptance.conftest import Machine
+from tests.documents import block
+from tests.obdb_database import LABELS, CvatTask, fill, frame, shape
 from tests.obdb_settings import SETTINGS
 from tests.unit.training.shapes import draw_shapes, write_detection
 
-SEARCHED, TRAINED = "mobilenet_v3_small-ssdlite", "mobilenet_v3_large-ssdlite"
+SEARCHED, TRAINED = "test_efficientnet-ssdlite", "test_resnet-ssdlite"
+RECORDINGS = SETTINGS["annotations_list"]
 TINY: dict[str, Any] = {
     **{key: value for key, value in SETTINGS.items() if not key.startswith("resnet")},
     "variants": [TRAINED, SEARCHED],
@@ -38,14 +46,55 @@ def furnish(machine: Machine) -> Machine:
     return machine
 
 
-def test_a_variant_is_searched_and_its_winner_trained_on_and_the_other_is_trained(bare_machine: Machine) -> None:
-    machine = furnish(bare_machine)
-    submitted = machine.run("submit", machine.write("settings_file.json", TINY), "--dataset", "weeds")
+@pytest.fixture
+def obdb(bare_machine: Machine, mongodb_uri: str) -> Iterator[Machine]:
+    """A machine with the pictures of two recordings, which obdb's database describes."""
+    machine = bare_machine
+    name = f"annotations_{os.getpid()}_{abs(hash(machine.folder))}"
+    machine.environment["MITORCH_OBDB_URI"] = mongodb_uri.replace("/?", f"/{name}?")
+    with pymongo.MongoClient[dict[str, Any]](mongodb_uri) as client:
+        for seed, recording in enumerate(RECORDINGS):
+            fill(client[name], drawn_recording(machine.folder / "weed_data", recording, seed))
+        yield machine
+        client.drop_database(name)
+
+
+def drawn_recording(folder: Path, name: str, seed: int) -> CvatTask:
+    """Five pictures with their shapes; the last shows none."""
+    task = CvatTask(name, [])
+    for index, drawing in enumerate(draw_shapes(5, seed=seed)):
+        path = folder / "fielddata" / str(seed) / f"frame_{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawing.image.save(path)
+        task.frames.append(frame(str(path.relative_to(folder))))
+        task.shapes += [
+            shape(index, box, LABELS[label][0]) for label, box in zip(drawing.labels, drawing.boxes, strict=True)
+        ]
+    return task
+
+
+def test_the_commands_of_the_document(obdb: Machine) -> None:
+    """A settings file alone imports, searches, trains and leaves its results in obdb's folders."""
+    machine, folder = obdb, obdb.folder
+    places = {
+        key: str(folder / name)
+        for key, name in (("dataset_dir", "weed_data"), ("save_dir", "train"), ("writer_dir", "runs"))
+    }
+    machine.write("settings_file.json", {**TINY, **places})
+    explained = machine.run("submit", "settings_file.json", "--explain")
+    assert "on obdb, 2 epochs" in explained.out
+    assert "obdb" not in machine.ok("dataset", "list")
+    commands = [shlex.split(line)[1:] for line in block("docs/obdb.md", "export MITORCH_OBDB_URI").splitlines()]
+    _, submit, passing, import_, show = commands
+    submitted = machine.run("submit", *submit)
     assert submitted.code == 0, submitted
-    ignored = "annotations_list, save_dir, writer_dir, dataset_dir"
-    assert submitted.err.startswith(f"settings_file.json: without a meaning here: {ignored}\n")
+    boxes = sum(len(one.boxes) for seed in range(2) for one in draw_shapes(5, seed=seed))
+    assert submitted.err.startswith(
+        f"settings_file.json: 10 frames (2 empty) with {boxes} boxes: 8 to train, 2 to validate\n"
+        "settings_file.json: registered obdb:1\n"
+    )
     training, job = submitted.out.split()
-    machine.ok("control", "run", "--until-idle", "--every", "0.3")
+    passes = machine.ok("control", *passing, "--every", "0.3")
 
     assert [row["epoch"] for row in machine.query(training)["curve"]] == [1, 2]
     done = machine.query(job)
@@ -65,6 +114,36 @@ def test_a_variant_is_searched_and_its_winner_trained_on_and_the_other_is_traine
     assert f"{final['_id']} completed, epoch 2/2, val_loss=" in shown
     assert len(done["leaderboard"]) == 2
 
+    save, runs = folder / "train", folder / "runs"
+    assert passes.count(": wrote ") == 2
+    names = ("class_metrics.json", "model.pth", "settings.json")
+    assert sorted(path.name for path in save.iterdir()) == sorted(
+        f"{variant}_{name}" for variant in (SEARCHED, TRAINED) for name in names
+    )
+    assert (save / f"{SEARCHED}_model.pth").read_bytes() == Path(done["artifacts"]["model"]).read_bytes()
+    settings = json.loads((save / f"{SEARCHED}_settings.json").read_text())
+    assert settings["lr"] == final["config"]["lr_scheduler"]["base_lr"]
+    assert settings["best_value"] == done["best"]["value"]
+    for variant, id in ((SEARCHED, final["_id"]), (TRAINED, training)):
+        assert [path.name[:20] for path in (runs / variant / id).iterdir()] == ["events.out.tfevents."]
+    entry = json.loads((save / f"{TRAINED}_class_metrics.json").read_text())["Fat hen"]
+    assert set(entry["f1"]["0.5"]) == {"0.5", "0.6", "0.7", "0.8", "0.9"}
+    stored = torch.load(save / f"{TRAINED}_model.pth", weights_only=True)
+    assert stored["threshold"] == machine.query(training)["evaluation"]["best_threshold"]
+
+    found = {"run_hpo": 0, "optimal_hpo_settings": settings}  # as obdb's people copy it into their next file
+    again = {**TINY, **places, "variants": [SEARCHED], SEARCHED: found}
+    machine.ok("submit", machine.write("again.json", again), "--explain")
+    (save / f"{TRAINED}_model.pth").unlink()
+    repeat = machine.run("submit", "settings_file.json")  # queues nothing, and delivers once more
+    assert "is registered already as obdb:1" in repeat.err
+    assert machine.ok("dataset", *import_) == "weeds:1"
+    shown = machine.ok("dataset", *show)
+    assert f"{RECORDINGS[0]} (2020-05-20T14:57:36.123456Z), {RECORDINGS[1]} (" in shown
+    assert "@" not in shown
+    assert repeat.err.count(": wrote ") == 2
+    assert (save / f"{TRAINED}_model.pth").exists()
+
 
 @pytest.fixture
 def queue(bare_machine: Machine, database_environment: dict[str, str]) -> Machine:
@@ -81,7 +160,9 @@ def test_one_file_gives_several_documents_once(queue: Machine) -> None:
     assert 'then the winner is trained once more, with {"max_epochs": 10000, "early_stopping"' in explained
     assert queue.run("query", "--json").json["counts"] == {}
 
-    first = queue.ok("submit", name, "--dataset", "weeds", "--priority", "3")
+    submitted = queue.run("submit", name, "--dataset", "weeds", "--priority", "3")
+    first, told = submitted.out, submitted.err
+    assert told.startswith("settings_file.json: not read, as the data set is weeds: annotations_list, dataset_dir\n")
     repeat = queue.run("submit", name, "--dataset", "weeds", "--priority", "3", "--json")
     assert "all of it is queued already; --again queues it once more" in repeat.err
     found = [(one["variant"], one["kind"], one["id"]) for one in repeat.json["submissions"]]
@@ -106,4 +187,7 @@ def test_a_wrong_file_queues_nothing(bare_machine: Machine) -> None:
     machine.write("many.jsonl", json.dumps(SETTINGS) + "\n")
     assert "submit it by itself" in machine.run("submit", "--many", "many.jsonl", "--dataset", "weeds").err
     assert machine.run("submit", machine.write("t.json", {}), "--again").code == 2
+    alone = machine.run("submit", machine.write("alone.json", SETTINGS))
+    assert (alone.code, alone.out) == (2, "")
+    assert "annotations_list: needs obdb's database: set MITORCH_OBDB_URI to mongodb://HOST:PORT/" in alone.err
     assert machine.run("query", "--json").json["counts"] == {}

@@ -163,6 +163,8 @@ def signed_in(page: Page, viewer: Viewer) -> Iterator[Page]:
     page.on("pageerror", keep_error)
     page.on("console", keep_message)
     yield page
+    for other in page.context.pages[1:]:
+        other.close()
     page.wait_for_load_state()
     page.evaluate(_STOP_TIMERS)
     page.remove_listener("pageerror", keep_error)

@@ -49,3 +49,15 @@ def test_axes_scales_and_smoothing_redraw(page: Page, viewer: Viewer) -> None:
     expect(page.locator(".chart-legend button").first).to_have_attribute("aria-pressed", "false")
     page.locator(".chart .u-over").first.hover()
     expect(page.locator(".chart-tip").first).to_be_visible()
+
+
+def test_many_tabs_leave_each_other_connections(page: Page, viewer: Viewer) -> None:
+    """A page has two streams, and a browser opens six connections to a host."""
+    id = viewer.store.trainings.list_trainings(TrainingFilter(TrainingStatus.RUNNING), 1).items[0].id
+    tabs = [page, *(page.context.new_page() for _ in range(2))]
+    for tab in tabs:  # all are seen: nothing is hidden without a screen
+        tab.goto(f"{viewer.url}/trainings/{id}", wait_until="load")
+        expect(tab.locator(".chart canvas").first).to_be_attached()
+    page.wait_for_function(
+        "navigator.locks.query().then((locks) => locks.held.length === 4 && locks.pending.length === 4)"
+    )

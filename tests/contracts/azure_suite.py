@@ -9,16 +9,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import BackendError, BackendUnavailable
 from mitorch_service.models.run_state import RunState
-from mitorch_service.models.training import Resources
+from mitorch_service.models.status import AttemptOutcome
+from mitorch_service.models.training import Resources, run_name
+from mitorch_service.settings import LocalCluster
+from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.azureml_emulator.client import COMPUTE, Emulator
 from tests.azureml_worker import Worker
 from tests.contracts.backend_suite import ENDED, SLEEP, ExecutionContract
 from tests.contracts.local_cluster import eventually, python, shell, state, wait_for
+from tests.samples import NOW, a_training, later
 
 DB_URI = "mongodb://me:hunter2@db.example/"
 STORAGE_URL = "https://acct.blob.core.windows.net/files?se=2030-01-01&sig=hunter3"
@@ -193,6 +199,39 @@ class AzureBackendContract(AzureSuite, ExecutionContract):
         assert status is not None
         assert "preempted" in (status.reason or "")
 
+    def test_a_silent_run_is_ended_before_the_next_attempt_begins(
+        self, azure: Emulator, workspace: str, backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alive = tmp_path / "alive"  # told by a run that does not end when it is asked to, as one that is stopped
+        command = shell(f"trap '' TERM; echo $$ >> {alive}; while :; do sleep 0.05; done")
+        monkeypatch.setattr(
+            backend, "prepare", lambda id, attempt, resources=None: RunRequest(run_name(id, attempt), command)
+        )
+        store, training = SqliteStore(None), a_training()
+        store.queue.add_trainings([training])
+        controller = Controller(store, {COMPUTE: backend}, [LocalCluster(name=COMPUTE, max_silence=600)])
+        assert [event.text for event in controller.tick(NOW).events if event.failed] == []
+        first, second = (run_name(training.id, number) for number in (1, 2))
+        wait_for(backend, first, [RunState.RUNNING])
+        eventually(alive.exists)
+        store.runs.start_training(training.id, 1, "worker", NOW)
+        azure.configure(kill_grace=0.4)
+        controller.tick(later(600))  # its silence is noted
+        for seconds in (900, 901):  # it is asked to end, and takes its time
+            controller.tick(later(seconds))
+            assert starts(azure, workspace) == {first: 1}
+        assert wait_for(backend, first, ENDED) == RunState.KILLED
+        for seconds in (902, 1300):
+            controller.tick(later(seconds))
+        wait_for(backend, second, [RunState.RUNNING])
+        eventually(lambda: len(alive.read_text().split()) == 2)
+        assert [_lives(int(pid)) for pid in alive.read_text().split()] == [False, True]
+        row = store.trainings.get_training(training.id)
+        assert [one.outcome for one in row.attempts] == [AttemptOutcome.LOST, None]
+        assert "no sign of life" in (row.attempts[0].reason or "")
+        assert starts(azure, workspace) == {first: 1, second: 1}
+        store.close()
+
     def test_nodes_that_are_taken_waited_for_or_broken_are_not_free(
         self, azure: Emulator, workspace: str, backend: Backend, run: str
     ) -> None:
@@ -271,3 +310,10 @@ def at_once(azure: Emulator, since: int) -> int:
 def starts(azure: Emulator, workspace: str) -> Counter[str]:
     """How often each run of a workspace was started on a node."""
     return Counter({r["runId"]: r["starts"] for r in azure.runs() if f"/workspaces/{workspace}/" in r["cancelUri"]})
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -14,20 +14,30 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings
 
+from mitorch_service.artifacts.blob import download, upload
 from mitorch_service.artifacts.blob.store import BlobArtifactStore
 from mitorch_service.errors import ArtifactError
 from tests.azurite_server import ENVIRONMENT, Azurite
 from tests.cut_proxy import CutProxy
+from tests.warm.command import with_warm_code
 
-MB = 1 << 20
+MB = 1 << 18  # sizes are a quarter of what is written, as those of blocks and ranges are
 KEY = "d0c5/model.pth"
 
 _CALL = """
 import sys
 from pathlib import Path
+from mitorch_service.artifacts.blob import download, upload
 from mitorch_service.artifacts.blob.store import BlobArtifactStore
+upload.BLOCK = download.RANGE = int(sys.argv[4])
 getattr(BlobArtifactStore(sys.argv[1]), sys.argv[2])("d0c5/model.pth", Path(sys.argv[3]))
 """
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "BLOCK", 8 * MB)
+    monkeypatch.setattr(download, "RANGE", 8 * MB)
 
 
 @pytest.fixture
@@ -68,11 +78,13 @@ def source(tmp_path: Path) -> Path:
 
 def killed_in_the_middle(proxy: CutProxy, url: str, method: str, path: Path) -> None:
     """A process that puts or gets the file, killed when the proxy has reached what it was told."""
-    process = subprocess.Popen([sys.executable, "-c", _CALL, url, method, str(path)])
+    command = [sys.executable, "-c", _CALL, url, method, str(path), str(8 * MB)]
+    process = subprocess.Popen(command, env=with_warm_code(os.environ))
     with process:
         assert proxy.reached.wait(60)
         process.send_signal(signal.SIGKILL)
     proxy.release()
+    proxy.settle()
 
 
 def parts(folder: Path) -> list[Path]:

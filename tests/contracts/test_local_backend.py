@@ -23,6 +23,7 @@ from mitorch_service.models.run_state import RunState
 from tests.contracts.backend_suite import ENDED, SLEEP
 from tests.contracts.local_cluster import LocalCluster, eventually, lives, python, shell, state, wait_for
 from tests.contracts.process_backend_suite import ProcessBackendContract
+from tests.small_disk import tmpfs
 
 
 @pytest.fixture
@@ -260,6 +261,46 @@ def test_what_a_killed_run_has_started_in_other_sessions_ends_with_it(
     assert not lives(daemon)
 
 
+DAEMON = """
+import os, subprocess, sys, time
+first, second = os.pipe()
+if not os.fork():
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    os.dup2(1, 2)
+    os.set_inheritable(second, True)
+    os.closerange(3, second)
+    hidden = "import os, sys, time; os.write(int(sys.argv[1]), b'%d' % os.getpid()); os.close(int(sys.argv[1])); "
+    os.execve("/usr/bin/env", ["env", "-i", "setsid", "--fork", sys.executable, "-I", "-S", "-c",
+        hidden + "time.sleep(600)", str(second)], {"PATH": os.defpath})
+print(os.read(first, 99).decode(), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the mark is a limit of Linux")
+@pytest.mark.parametrize("without_supervisor", [False, True])
+def test_a_daemon_without_environment_folder_or_descriptors_ends_with_its_run(
+    cluster: LocalCluster, without_supervisor: bool
+) -> None:
+    backend = cluster.backend(slots=2)
+    backend.submit(RunRequest("run", python(DAEMON)))
+    backend.submit(RunRequest("other", SLEEP))
+    eventually(lambda: backend.logs("run").endswith("\n"))
+    daemon = int(backend.logs("run"))
+    assert os.getsid(daemon) == daemon
+    assert b"run" not in Path(f"/proc/{daemon}/environ").read_bytes()
+    supervisor, run = cluster.processes("run")
+    for pid in [supervisor, run] if without_supervisor else [run]:
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(backend, "run", ENDED) == RunState.KILLED
+    assert not lives(daemon)
+    assert all(lives(pid) for pid in cluster.processes("other"))  # its neighbour
+
+
 def test_a_run_that_gives_no_sign_of_life_is_killed(cluster: LocalCluster) -> None:
     backend = cluster.backend(slots=2, max_silence=0.4)
     beat = "import os, time\nfile = int(os.environ['MITORCH_ALIVE'].split(':')[0])\n"
@@ -299,6 +340,20 @@ def test_folders_and_files_are_private_or_the_groups(cluster: LocalCluster, grou
     (cluster.folder("run") / "results").unlink()
     modes = {(path.is_dir(), oct(path.stat().st_mode & 0o7777)) for path in [cluster.home, *cluster.home.rglob("*")]}
     assert modes == ({(True, "0o700"), (False, "0o600")} if group is None else {(True, "0o2770"), (False, "0o660")})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
+def test_a_full_disk_below_the_runs_alone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    cluster = LocalCluster(tmp_path / "home")
+    try:
+        with tmpfs(tmp_path / "home" / "runs", "16k"):
+            with pytest.raises(BackendUnavailable, match=r"No space left.*MITORCH_HOME"):
+                cluster.backend(slots=1).submit(RunRequest("run", shell(f"touch {tmp_path}/started")))
+            assert state(cluster.backend(slots=1), "run") is None
+        assert not (tmp_path / "started").exists()
+    finally:
+        cluster.close()
 
 
 @pytest.mark.parametrize("slot_file_is_there", [False, True])

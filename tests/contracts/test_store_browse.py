@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
@@ -10,8 +12,9 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
+from mitorch_service.stores.epoch_records import record_id
 from mitorch_service.stores.requests import Query
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.runs import RunEnd, result_document
 from mitorch_service.stores.trainings import Matches, TrainingFilter
 from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_result, a_training, a_trial, an_attempt
@@ -166,6 +169,36 @@ def test_a_long_list_names_each_unreadable_training_once(store: Store) -> None:
     rows = list(store.trainings.iterate_trainings(TrainingFilter(), 5000))
     assert len(rows) == 2500
     assert {row.key for row in rows if isinstance(row, BrokenDocument)} == {document["_id"] for document in broken}
+
+
+@pytest.mark.parametrize(("step", "most"), [(1, 120), (100, 250)])
+def test_a_very_long_curve_is_read_in_places(store: Store, step: int, most: int, asked: list[Query]) -> None:
+    """Whether all epochs are recorded or only some; what is left out is not read."""
+    training, last = a_training(), 1200 * step
+    result = a_result(1).to_document()
+    records = [
+        {**result, "_id": record_id(training.id, n), "training_id": training.id, "attempt": 1, "epoch": n}
+        for n in range(step, last + 1, step)
+    ]
+    primitives(store).insert("training_results", records)
+    for after in (0, last // 2):
+        asked.clear()
+        epochs = [record["epoch"] for record in store.runs.spread_records(training.id, most, after)]
+        assert epochs == sorted(set(epochs))
+        assert after < epochs[0] <= after + last // 20 and epochs[-1] == last
+        longest = max(b - a for a, b in pairwise(epochs))
+        assert longest <= last // 50 and len(epochs) <= most + 200
+        assert len(asked) < 210
+
+
+def test_epochs_beyond_a_million_come_behind_the_others(store: Store) -> None:
+    training = a_training()
+    epochs = [1, 100_000, 999_999, 1_000_000, 1_000_001, 9_999_999, 10_000_000]
+    records = [result_document(training.id, 1, a_result(epoch)) for epoch in epochs]
+    primitives(store).insert("training_results", records)
+    assert [record["epoch"] for record in store.runs.curve_records(training.id)] == epochs
+    assert [record["epoch"] for record in store.runs.curve_records(training.id, 999_999)] == epochs[3:]
+    assert [one.epoch for one in store.runs.last_results(training.id, 2)] == epochs[:-3:-1]
 
 
 def test_a_long_curve_is_read_page_by_page(store: Store, asked: list[Query]) -> None:

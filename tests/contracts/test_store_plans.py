@@ -9,6 +9,7 @@ import pytest
 
 from mitorch_service.errors import NotFound
 from mitorch_service.models.base import new_id
+from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training
@@ -45,6 +46,8 @@ COUNTERS = ("counts", "counts of a job")  # may be read where they are kept, wit
 READS: dict[str, Callable[[Store], Any]] = {
     "one training": lambda store: primitives(store).read_one(Training, "trainings", new_id()),
     "queue head": lambda store: store.queue.queue_head(10),
+    "head of a data set": lambda store: store.queue.head_of_dataset(DatasetRef(name="digits", version=1), 10),
+    "head of scripts": lambda store: store.queue.head_of_dataset(NO_DATASET, 10),
     "active trainings": lambda store: store.queue.active_trainings(),
     "newest": lambda store: store.trainings.list_trainings(TrainingFilter(), 10),
     "newest, later page": lambda store: store.trainings.list_trainings(TrainingFilter(), 10, AFTER),
@@ -69,6 +72,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "imported": lambda store: store.imports.imported([new_id(), new_id()]),
     "curve": lambda store: store.runs.curve(new_id()),
     "last record of a curve": lambda store: store.runs.last_result(new_id()),
+    "last results": lambda store: store.runs.last_results(new_id(), 12),
     "records of a curve": lambda store: list(store.runs.curve_records(new_id())),
     "later records of a curve": lambda store: list(store.runs.curve_records(new_id(), 17)),
     "last trial": lambda store: store.jobs.last_trial_number(JOB, 0),

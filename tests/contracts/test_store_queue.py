@@ -6,6 +6,8 @@ import pytest
 
 from mitorch_service.errors import NotAllowed, NotFound
 from mitorch_service.models.base import new_id
+from mitorch_service.models.config.script import NO_DATASET
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.stores.base import Store
@@ -35,6 +37,16 @@ def test_the_queue_is_ordered_by_priority_then_arrival(store: Store) -> None:
     expected = [trainings[i].id for i in (3, 1, 4, 0, 2)]
     assert [row.id for row in store.queue.queue_head(10).items] == expected
     assert [row.id for row in store.queue.queue_head(2).items] == expected[:2]
+
+
+def test_each_data_set_has_a_queue_of_its_own(store: Store) -> None:
+    refs = [NO_DATASET, *(DatasetRef(name=name, version=v) for name in ("a", "a b", "ab") for v in (0, 1, 12))]
+    trainings = [a_training(dataset=ref, priority=-n) for ref in reversed(refs) for n in range(3)]
+    store.queue.add_trainings(trainings)
+    store.queue.request_cancel(trainings[-1].id, NOW)
+    for ref in refs:
+        mine = [row.id for row in reversed(trainings[:-1]) if row.dataset == ref]
+        assert [row.id for row in store.queue.head_of_dataset(ref, 2).items] == mine[:2]
 
 
 def test_a_claim_queues_and_leaves_the_head(store: Store) -> None:

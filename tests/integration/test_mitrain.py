@@ -31,6 +31,20 @@ CONFIG: dict[str, Any] = {
     "max_epochs": 2,
 }
 
+# mitrain; says after each step what is imported of the packages that only evaluations and their pictures need.
+_WATCHED = """
+import sys
+from mitorch_service.cli.train import command
+from mitorch_service.cli.views.training_progress import PlainReporter
+
+def watch(*_):
+    late = ("torchmetrics", "matplotlib", "tensorboard", "faster_coco_eval")
+    print("imported:", [name for name in late if name in sys.modules])
+
+PlainReporter.step_ended = watch
+command()
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -79,11 +93,14 @@ def test_trains_writes_and_evaluates(folder: Path) -> None:
     assert "epoch 1/1" in again.output
 
 
-def test_starts_as_a_process(folder: Path) -> None:
-    code = "from mitorch_service.cli.train import command; command()"
-    arguments = [sys.executable, "-c", code, "c.json", "train.txt", "val.txt", "-d"]
+def test_starts_as_a_process_whose_first_step_waits_for_nothing_that_only_evaluations_need(folder: Path) -> None:
+    write_config(folder, CONFIG | {"max_epochs": 1})
+    arguments = [sys.executable, "-c", _WATCHED, "c.json", "train.txt", "val.txt", "-o", "m.pth"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    assert "epoch 1/1  train_loss" in done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[1:4] == ["imported: []"] * 3
+    assert lines[4].startswith("epoch 1/1  train_loss")
+    assert lines[-1] == "weights  m.pth"
     assert done.stderr == ""
 
 

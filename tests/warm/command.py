@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import IO, Protocol
 
 from tests.warm.server import Order, send_order, wait_status
-from tests.warm.servers import AZURE, COMMANDS, TRAINING, Server
+from tests.warm.servers import COMMANDS, TRAINING, Server
 
 _ROOT = Path(__file__).parents[2]
-_TRAINING_COMMANDS = ("train", "test", "run")  # the commands that import PyTorch
+_TRAINING_COMMANDS = ("train", "test", "run", "predict", "export")  # the commands that import PyTorch
 _EMULATED = "EMULATOR_LEFT_LOOPBACK"  # in the environment of those that use the SDKs
 
 
@@ -58,7 +58,8 @@ class Command:
             self._stderr, err = _pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        server = TRAINING if arguments[0] in _TRAINING_COMMANDS else AZURE if _EMULATED in environment else COMMANDS
+        heavy = arguments[0] in _TRAINING_COMMANDS or _EMULATED in environment
+        server = TRAINING if heavy else COMMANDS
         self._connection.connect(server.address())
         program = ["mitorch", *arguments]
         original = [sys.executable, "-m", "mitorch_service.cli.main", *arguments]

@@ -9,7 +9,7 @@ import sys
 
 from tests.warm.server import Order, inherited, send_order, wait_status
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _NO_SERVER = 70
 _MODULE = ["-m", "mitorch_service.cli.main"]
 

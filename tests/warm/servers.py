@@ -110,8 +110,8 @@ def _command_modules() -> Iterator[str]:
 
 
 COMMANDS = Server("commands", tuple(_command_modules()))
-AZURE = Server("azure", (*COMMANDS.modules, *_SDKS))
-TRAINING = Server("training", (*COMMANDS.modules, *_TORCH, *_SDKS))  # runs on nodes tell Azure ML their metrics
+# Runs on nodes tell Azure ML their metrics; and one server less is what it costs to import all of this once more.
+TRAINING = Server("training", (*COMMANDS.modules, *_TORCH, *_SDKS))
 
 
 class Session:

@@ -24,6 +24,7 @@ import psutil
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.local import supervisor
+from mitorch_service.backends.local.run_mark import kill_marked, marked_processes
 from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.inherited_settings import MARK, VARIABLE, write_settings
@@ -93,10 +94,11 @@ class LocalBackend(Backend):
         with self._errors(), self._lock():
             if (folder / "started").exists():
                 return str(folder)
-            self._check_room()
+            self._check_room(self._slots_folder)
             slot = self._take_slot(request.name)
             self._access.make_folder(folder)
             try:
+                self._check_room(folder)  # which may be on a disk of its own
                 self._spawn(request, folder, slot)
             except OSError:
                 with suppress(OSError):
@@ -182,9 +184,9 @@ class LocalBackend(Backend):
         """Returns the number of GPUs per slot; if there are more slots than GPUs, slots share them."""
         return max(1, len(self._gpus) // max(1, self._slots)) if self._gpus else 0
 
-    def _check_room(self) -> None:
-        """Raises OSError if the disk is full, because the supervisor could not report it."""
-        trial = self._slots_folder / "room"
+    def _check_room(self, folder: Path) -> None:
+        """Raises OSError if the folder's disk is full, because the supervisor could not report it."""
+        trial = folder / "room"
         try:
             self._write(trial, "\0" * _ROOM)
         finally:
@@ -228,9 +230,9 @@ class LocalBackend(Backend):
     def _end_remains(self, folder: Path) -> RunStatus:
         """Ends what is left of a run whose supervisor and process are gone, so that no second attempt runs beside it;
         records the end, so that nothing is searched for again."""
-        supervisor.kill_marked(folder)
+        kill_marked(folder)
         reason = "its processes disappeared without an exit code (killed, or the machine was restarted)"
-        if supervisor.marked_processes(folder):
+        if any(True for _ in marked_processes(folder)):
             return RunStatus(RunState.RUNNING)  # one that cannot be killed now, as it waits for a disk
         with suppress(OSError):
             supervisor.write_end(folder, -signal.SIGKILL, reason)
@@ -241,7 +243,7 @@ class LocalBackend(Backend):
         reason = "its process never started"
         with suppress(OSError):
             if not self._stopped_before_start(folder, reason):
-                supervisor.kill_marked(folder)
+                kill_marked(folder)
         return RunStatus(RunState.KILLED, reason)
 
     def _stopped_before_start(self, folder: Path, reason: str | None = None) -> bool:

@@ -2,8 +2,8 @@
 
 Started by its path: ``python supervisor.py FOLDER GRACE_SECONDS MAX_SILENCE COMMAND…``. It makes sure that a run name
 is started only once, forwards SIGTERM (followed by SIGKILL to all of the run's processes after the grace period), kills
-a run that gives no sign of life, and writes the exit code to ``exit.json``. The run's processes carry its folder in
-their environment, by which those are found that have left its process group.
+a run that gives no sign of life, and writes the exit code to ``exit.json``. The run's processes carry the marks of
+`run_mark`, by which those are found that have left its process group.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from typing import Any
 
 import psutil
 
+from mitorch_service.backends.local.run_mark import kill_marked, mark_this_process
 from mitorch_service.file_access import FileAccess
 from mitorch_service.inherited_settings import MARK, close_settings_fd, settings_fd
 
 SIGN_OF_LIFE = "MITORCH_ALIVE"  # in the run's environment: descriptor:seconds, where it writes a byte so often
 _BEAT_SECONDS = 10.0
 _SLICES = 20  # of the longest silence
-_KILLS = 200  # rounds: a process may start another one while it is killed
-_KILL_SECONDS = 0.01  # from one round to the next
 
 
 def supervise(folder: Path, grace_seconds: float, max_silence: float, command: list[str]) -> int:
@@ -42,6 +41,7 @@ def supervise(folder: Path, grace_seconds: float, max_silence: float, command: l
         (folder / "started").mkdir()  # atomic: only one of two supervisors for a run continues
     except FileExistsError:
         return 0
+    mark_this_process(folder)
     alive, beats = os.pipe()
     try:
         child = start(folder, command, beats, max_silence, umask)
@@ -125,32 +125,6 @@ def kill_group(child: subprocess.Popen[bytes]) -> None:
     """Kills the remaining processes of the run's process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
-
-
-def kill_marked(folder: Path) -> None:
-    """Kills the run's processes that have left its process group, with all that they start meanwhile."""
-    for _ in range(_KILLS):
-        found = marked_processes(folder)
-        if not found:
-            return
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_KILL_SECONDS)
-
-
-def marked_processes(folder: Path) -> list[int]:
-    """The ids of the living processes that carry the mark of the run; looks at each process of this user."""
-    return [pid for pid in psutil.pids() if pid != os.getpid() and _is_marked(pid, folder)]
-
-
-def _is_marked(pid: int, folder: Path) -> bool:
-    try:
-        if sys.platform != "linux":
-            return psutil.Process(pid).environ().get(MARK) == str(folder)
-        return os.fsencode(f"{MARK}={folder}") in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except (psutil.Error, OSError):
-        return False  # another user's, or it has ended
 
 
 def forward_sigterm(child: subprocess.Popen[bytes], grace_seconds: float) -> None:

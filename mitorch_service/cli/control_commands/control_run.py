@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from mitorch_service.cli.submission.obdb_results import tell_results
 from mitorch_service.cli.views.pages.output import text
 from mitorch_service.cli.views.pass_progress import PassProgress, show_pass
 from mitorch_service.controller.loop import Controller, run
@@ -31,6 +32,7 @@ def one_pass() -> int:
     store = open_store(settings, create=True)
     controller = _open_controller(settings, store, None)
     report = controller.tick(store.now())
+    tell_results(store, settings, click.echo)
     for event in report.events:
         click.echo(event.text, err=event.failed)
         if event.trace is not None:
@@ -48,7 +50,7 @@ def run_passes(every: float | None, until_idle: bool) -> None:
         store = _once_it_answers(lambda: open_store(settings, create=True), show, seconds)
         controller = _open_controller(settings, store, seconds)
         first = PassReport(_once_it_answers(lambda: controller.observe(store.now()), show, seconds))
-        passes = _Passes(store, controller, show, first)
+        passes = _Passes(store, controller, show, first, settings)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)
 
 
@@ -69,11 +71,14 @@ def _once_it_answers(call: Callable[[], Result], show: PassProgress, seconds: fl
 class _Passes:
     """Runs passes and shows which trainings ended between them."""
 
-    def __init__(self, store: Store, controller: Controller, show: PassProgress, last: PassReport) -> None:
+    def __init__(
+        self, store: Store, controller: Controller, show: PassProgress, last: PassReport, settings: Settings
+    ) -> None:
         self._store = store
         self._controller = controller
         self._show = show
         self._last = last
+        self._settings = settings
 
     def tick(self) -> PassReport:
         try:
@@ -85,6 +90,7 @@ class _Passes:
             self._show.note(str(error), failed=True)
             return PassReport(self._last.snapshot)
         self._last = report
+        tell_results(self._store, self._settings, lambda line: self._show.note(line, failed=False))
         return report
 
 

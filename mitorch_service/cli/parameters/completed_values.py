@@ -26,6 +26,13 @@ def complete_jobs(context: click.Context, parameter: click.Parameter, incomplete
     return _complete(lambda store: store.trainings.ids_beginning(incomplete, _SHOWN, ("job",)))
 
 
+def complete_models(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The trainings and jobs whose ids begin so, and files."""
+    from click.shell_completion import CompletionItem
+
+    return [*complete_ids(context, parameter, incomplete), CompletionItem(incomplete, type="file")]
+
+
 def complete_datasets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The registered data sets whose names begin so."""
 

@@ -14,8 +14,10 @@ from mitorch_service.controller.observe.withheld_data import read_datasets, with
 from mitorch_service.controller.pass_report import PassCount
 from mitorch_service.controller.plan.cluster_backoff import setbacks
 from mitorch_service.controller.plan.placement import Cluster, hosts_of
+from mitorch_service.controller.plan.plan import in_order
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.errors import BrokenDocument
+from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
@@ -26,7 +28,8 @@ _CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its 
 _HEAD_A_PASS = 100  # trainings at the head of the queue that a pass reads, at least, if some need certain clusters
 _READS_OF_A_HEAD = 5
 _HEAD_BY_ROOM = 4  # or this many times the free nodes, if that is more
-_HEAD_BEHIND = 1000  # to look behind those whose data no run can read
+_HEAD_BEHIND = 1000  # where some wait for data that no run can read
+_MOST_DATASETS = 1000  # whose own heads are read behind these
 
 
 class Observation:
@@ -91,8 +94,26 @@ class Observation:
         waits = any(str(row.dataset) in withheld or _was_refused_its_data(row) for row in queue)
         if not 0 < room < len(queue) or (not waits and all(row.resources is None for row in queue)):
             return queue, datasets
-        queue = self._read_head(max(_HEAD_BEHIND if waits else _HEAD_A_PASS, _HEAD_BY_ROOM * room), now)
-        return queue, read_datasets(self._store, (row.dataset for row in queue))
+        limit = max(_HEAD_BEHIND if waits else _HEAD_A_PASS, _HEAD_BY_ROOM * room)
+        queue = self._read_head(limit, now)
+        datasets = read_datasets(self._store, (row.dataset for row in queue))
+        if waits and len(queue) >= limit:
+            return self._look_behind(queue, datasets, room, now)
+        return queue, datasets
+
+    def _look_behind(
+        self, queue: list[TrainingRow], datasets: dict[str, Dataset], room: int, now: datetime
+    ) -> tuple[list[TrainingRow], dict[str, Dataset]]:
+        """Adds the head of each registered data set that runs may read, and of what needs none, however many trainings
+        of others are before it."""
+        registered = self._store.datasets.list_datasets().items[:_MOST_DATASETS]
+        datasets = {str(dataset.ref): dataset for dataset in registered} | datasets
+        withheld = withheld_data(datasets, now)
+        refs = [NO_DATASET, *(dataset.ref for dataset in registered if str(dataset.ref) not in withheld)]
+        heads = (self._store.queue.head_of_dataset(ref, room + 1) for ref in refs)
+        seen = {row.id for row in queue}
+        behind = [row for head in heads for row in self._usable(head, now) if row.id not in seen]
+        return in_order([*queue, *behind]), datasets
 
     def _read_head(self, limit: int, now: datetime) -> list[TrainingRow]:
         """The next trainings; read again where unreadable ones have taken the places of others, but not for ever."""

@@ -115,7 +115,7 @@ def _lists(dataset: Dataset) -> Iterator[tuple[str, ImageList]]:
             raise DataError(
                 f"{path} has {path.stat().st_size >> 20} MB, more than a page reads ({_MOST_LIST_BYTES >> 20})."
             )
-        images = read_image_list(path, f"{dataset.ref} {name}", classes)
+        images = read_image_list(path, f"{dataset.ref} {name}", classes, name)
         if classes is None and images.classes_named:
             classes = ClassList(images.classes, f"the classes of {images.name}")
         yield name, images
@@ -163,18 +163,18 @@ def _leaks(lists: Mapping[str, ImageList]) -> dict[str, str]:
     """Tells the images that each other split shares with train; splits that cannot be compared are left out."""
     from zipfile import BadZipFile
 
-    from mitorch_service.training.data.duplicates import count_duplicates
+    from mitorch_service.training.data.duplicates import find_duplicates
 
     found = {}
     for name, images in lists.items():
         if name == "train":
             continue
         try:
-            by_path, by_content = count_duplicates(lists["train"], images)
+            shared = find_duplicates(lists["train"], images)
         except (OSError, BadZipFile, KeyError):
             continue
-        if by_path or by_content:
-            found[name] = f"{counted(by_path + by_content, 'image')} of {len(images):,} are in train too"
+        if count := len(shared.by_path) + len(shared.by_content):
+            found[name] = f"{counted(count, 'image')} of {len(images):,} are in train too"
         else:
             found[name] = ""
     return found

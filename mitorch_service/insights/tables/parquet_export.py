@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from pydantic_core import to_json
 
@@ -18,6 +19,7 @@ from mitorch_service.insights.where.fields import Kind
 
 if TYPE_CHECKING:
     import pyarrow
+    from _typeshed import ReadableBuffer as Buffer
 
 ROW_GROUP = 10_000  # rows that are held at once
 Type = Literal["int64", "float64", "bool", "string", "timestamp", "list"]
@@ -48,10 +50,7 @@ def write_parquet(path: Path, columns: Sequence[Column], rows: Iterable[Row]) ->
     """
     if path.exists() and not path.is_file():  # a device would be replaced
         raise _unwritable(path, "is no regular file")
-    try:
-        import pyarrow  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtra("pyarrow", "viewer") from error
+    _need_pyarrow()
     texts: set[int] = set()
     part = path.with_name(f".{path.name}.part")
     try:
@@ -70,35 +69,106 @@ def write_parquet(path: Path, columns: Sequence[Column], rows: Iterable[Row]) ->
     return written
 
 
+def _need_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtra("pyarrow", "viewer") from error
+
+
 def _unwritable(path: Path, problem: str) -> InvalidInput:
     return InvalidInput("Parquet file", [Problem(str(path), f"{problem}: name another file, in a folder that exists")])
 
 
-def _write(part: Path, columns: Sequence[Column], rows: Iterator[Row], texts: set[int]) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def parquet_blocks(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yields a file while its rows are read, of which it holds `ROW_GROUP` at once. What is sent cannot be taken back:
+    where columns of a config or of parameters are among them, `rows` is gone through twice, first for their types.
+    Raises MissingExtra before the first block."""
+    _need_pyarrow()
+    types = _types_of_all(columns, rows)
+    with _Sent() as sent:
+        for _ in _groups(cast(IO[bytes], sent), columns, types, iter(rows)):
+            if block := sent.taken():
+                yield block
 
+
+class _Sent(io.RawIOBase):
+    """A file that is only written, whose content is taken away by and by."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Buffer) -> int:
+        block = bytes(content)
+        self._blocks.append(block)
+        return len(block)
+
+    def taken(self) -> bytes:
+        """What was written since."""
+        block = b"".join(self._blocks)
+        self._blocks.clear()
+        return block
+
+
+def _types_of_all(columns: Sequence[Column], rows: Iterable[Row]) -> list[Type]:
+    """The types that all values fit."""
+    unknown = {index: _Fitting() for index, column in enumerate(columns) if column.kind == Kind.ANY}
+    if unknown:
+        for row in rows:
+            for index, fitting in unknown.items():
+                fitting.add(row.cells[index])
+            if all(fitting.type == "string" for fitting in unknown.values()):
+                break
+    return [unknown[index].type if index in unknown else _type(column, ()) for index, column in enumerate(columns)]
+
+
+class _Fitting:
+    """The type that the values so far fit: text if they are of several kinds, or none is known."""
+
+    def __init__(self) -> None:
+        self._seen: Type | None = None
+
+    @property
+    def type(self) -> Type:
+        return self._seen or "string"
+
+    def add(self, cell: object) -> None:
+        if cell is not None and self._seen != "string":
+            found = _type_of(cell)
+            self._seen = found if self._seen in (None, found) else "string"
+
+
+def _write(part: Path, columns: Sequence[Column], rows: Iterator[Row], texts: set[int]) -> int:
     first = list(islice(rows, ROW_GROUP))
-    types = [
+    types: list[Type] = [
         "string" if index in texts else _type(column, [row.cells[index] for row in first])
         for index, column in enumerate(columns)
     ]
-    fields = [("id", pa.string()), *((column.name, _arrow(kind)) for column, kind in zip(columns, types, strict=True))]
-    fields = [(name, kind) for index, (name, kind) in enumerate(fields) if index == 0 or name != "id"]
+    with part.open("wb") as file:
+        return sum(_groups(file, columns, types, chain(first, rows)))
+
+
+def _groups(file: IO[bytes], columns: Sequence[Column], types: Sequence[Type], rows: Iterator[Row]) -> Iterator[int]:
+    """Writes the file group by group, at least one; yields the rows of each, and 0 when the end is written."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     kept = [index for index, column in enumerate(columns) if column.name != "id"]
-    schema = pa.schema(fields)
-    written = 0
-    with pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        batch = first
-        while batch or not written:
+    schema = pa.schema([("id", pa.string()), *((columns[index].name, _arrow(types[index])) for index in kept)])
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        batch = list(islice(rows, ROW_GROUP))
+        while True:
             arrays = [pa.array([row.id for row in batch], pa.string())]
             arrays += [_array(index, types[index], [row.cells[index] for row in batch]) for index in kept]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=ROW_GROUP)
-            written += len(batch)
+            yield len(batch)
+            batch = list(islice(rows, ROW_GROUP))
             if not batch:
                 break
-            batch = list(islice(rows, ROW_GROUP))
-    return written
+    yield 0
 
 
 def _type(column: Column, cells: Sequence[object]) -> Type:
@@ -110,11 +180,17 @@ def _type(column: Column, cells: Sequence[object]) -> Type:
         return "int64" if column.name in _WHOLE else "float64"
     if column.kind != Kind.ANY:
         return "string"
-    present = [cell for cell in cells if cell is not None]
-    if present and all(isinstance(cell, bool) for cell in present):
+    fitting = _Fitting()
+    for cell in cells:
+        fitting.add(cell)
+    return fitting.type
+
+
+def _type_of(cell: object) -> Type:
+    """The type of one value of a config or of parameters."""
+    if isinstance(cell, bool):
         return "bool"
-    numbers = present and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in present)
-    return "float64" if numbers else "string"
+    return "float64" if isinstance(cell, int | float) else "string"
 
 
 def _arrow(kind: Type) -> pyarrow.DataType:

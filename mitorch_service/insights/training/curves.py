@@ -19,6 +19,7 @@ from mitorch_service.stores.base import Store
 
 MOST_CURVES = 100
 MOST_POINTS = 5_000  # of one curve in one answer
+_MOST_READ = 5_000  # epochs of one curve, of which the lowest and the highest of each column are drawn
 Axis = Literal["epoch", "time", "cost"]
 
 
@@ -39,6 +40,7 @@ class Curve:
     label: str
     status: str
     epochs: int  # recorded until now: what comes later is read by `after`
+    every: int  # 1: all epochs were read; else about each so many
     has_ended: bool
     series: Sequence[Series]
 
@@ -72,26 +74,35 @@ def read_curves(store: Store, request: CurveRequest, has_time: Callable[[], bool
 
 def _read_curve(store: Store, id: str, request: CurveRequest) -> Curve:
     training = store.trainings.get_row(id)
-    results = read_results(store, id, (request.after or {}).get(id, 0))
+    after = (request.after or {}).get(id, 0)
+    results = read_results(store, id, after)
     x = [_position(training, result, request.axis) for result in results]
     names = request.measures or measures_of(results)
     return Curve(
         training_id=id,
         label=label_of(training),
         status=training.status,
-        epochs=results[-1].epoch if results else (request.after or {}).get(id, 0),
+        epochs=results[-1].epoch if results else after,
+        every=distance_of(results, after),
         has_ended=training.status in ENDED,
         series=[series for name in names if (series := _series(name, x, results, request.points)) is not None],
     )
 
 
-def read_results(store: Store, training_id: str, after: int = 0) -> list[EpochResult]:
-    """The recorded epochs behind `after`, in order, without those that cannot be read."""
+def read_results(store: Store, training_id: str, after: int = 0, most: int = _MOST_READ) -> list[EpochResult]:
+    """The recorded epochs behind `after`, in order, without those that cannot be read; of many about `most`, spread
+    evenly."""
     found = []
-    for record in store.runs.curve_records(training_id, after):
+    for record in store.runs.spread_records(training_id, most, after):
         with suppress(BrokenDocument):
             found.append(EpochResult.from_document(record))
     return found
+
+
+def distance_of(results: Sequence[EpochResult], after: int = 0, most: int = _MOST_READ) -> int:
+    """About how many epochs lie between two of those that were read of many; 1 where all were read."""
+    last = results[-1].epoch if results else after
+    return 1 if last - after <= most else max(1, round((last - after) / len(results)))
 
 
 def measures_of(results: Iterable[EpochResult]) -> list[str]:

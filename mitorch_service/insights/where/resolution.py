@@ -68,9 +68,9 @@ def _unknown(name: str, known: Known) -> str:
 def product_names() -> Sequence[str]:
     """The whole names of losses, of the metrics of the built-in tasks, and of the keys of a training config, without
     those of sections that are off unless they are given: ``base_lr`` is not that of the weight averaging."""
-    from mitorch_service.models.config.training_config import METRICS, TrainingConfig
+    from mitorch_service.models.config.training_config import BEST_THRESHOLD, METRICS, TrainingConfig
 
-    metrics = dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics)
+    metrics = dict.fromkeys([*(metric for metrics in METRICS.values() for metric in metrics), BEST_THRESHOLD])
     return [*(f"metric.{name}" for name in (*LOSSES, *metrics)), *(f"config.{path}" for path in _paths(TrainingConfig))]
 
 

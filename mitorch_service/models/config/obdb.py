@@ -15,13 +15,11 @@ from mitorch_service.models.dataset import DatasetChoice
 from mitorch_service.models.search.job import MAX_INITIAL
 from mitorch_service.wording.suggestion import did_you_mean
 
-# Keys for obdb's own environment (databases, folders, class lists, plots), which have no meaning here.
+# Keys for obdb's own environment (class lists, plots, later kinds of splits), which have no meaning here.
 WITHOUT_MEANING = (
-    "annotations_list",
     "annotations_list_gt",
     "auto_annotation_class_map",
     "confidence_threshold_save_img",
-    "dataset_dir",
     "default_class_map",
     "excluded_frames",
     "fake_dataset_len",
@@ -32,9 +30,7 @@ WITHOUT_MEANING = (
     "metrics_confidence_range_small",
     "metrics_iou_range",
     "metrics_iou_range_small",
-    "save_dir",
     "wasp_seg_class_map",
-    "writer_dir",
 )
 _OF_A_RESULT = frozenset(("Trial-ID", "Iteration", "Objective", "Status", "best_value"))  # keys that its searches add
 
@@ -87,6 +83,20 @@ class SherpaParameters(ConfigSection):
         return ends
 
 
+def optimal_settings(config: Mapping[str, JsonValue], value: float | None) -> dict[str, JsonValue] | None:
+    """Returns what obdb writes to ``<variant>_settings.json``, which `optimal_hpo_settings` takes, from the config of a
+    training whose objective reached `value`; None if it has other parameters than SGD with StepLR."""
+    sections = {"optimizer": ("momentum", "weight_decay"), "lr_scheduler": ("base_lr", "step_size", "step_gamma")}
+    names = {"base_lr": "lr", "step_gamma": "gamma"}
+    found: dict[str, JsonValue] = {} if value is None else {"best_value": value}
+    for section, keys in sections.items():
+        values = config.get(section)
+        if not isinstance(values, dict) or not set(keys) <= values.keys():
+            return None
+        found |= {names.get(key, key): values[key] for key in keys}
+    return dict(sorted(found.items()))
+
+
 class Variant(ConfigSection):
     """The task for one network: search or train."""
 
@@ -123,7 +133,12 @@ class ObdbSettings(ConfigSection):
     ] = None
     max_num_trials: Epochs | None = None
     sherpa_parameters: SherpaParameters | None = None
-    dataset: DatasetChoice | None = None  # our extension
+    annotations_list: list[Annotated[str, Field(min_length=1)]] | None = None  # tasks in the annotations database
+    dataset_dir: Annotated[str, Field(min_length=1)] | None = None  # the folder of their images
+    save_dir: Annotated[str, Field(min_length=1)] | None = None  # gets the weights and settings of each winner
+    writer_dir: Annotated[str, Field(min_length=1)] | None = None  # gets TensorBoard's events of each winner
+    val_every: Annotated[int, Field(ge=2)] = 10  # our extension: of so many frames one validates
+    dataset: DatasetChoice | None = None  # our extension: a registered one, in place of annotations_list
     config: dict[str, JsonValue] = {}  # our extension: a merge patch for every training config
 
 

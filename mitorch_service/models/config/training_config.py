@@ -36,7 +36,7 @@ METRICS: dict[str, tuple[str, ...]] = {
         "recall",
         "f1",
     ),
-    "multilabel_classification": ("average_precision", "accuracy_50", "precision", "recall", "f1"),
+    "multilabel_classification": ("average_precision", "accuracy_50", "precision", "recall", "f1", "best_f1"),
     "object_detection": (
         "mAP",
         "mAP_30",
@@ -50,14 +50,18 @@ METRICS: dict[str, tuple[str, ...]] = {
         "image_false_positives",
         "image_false_negatives",
         "image_true_negatives",
+        "best_f1",
     ),
 }
 _TOP = 5  # guesses of top5_accuracy
+BEST_F1, BEST_THRESHOLD = "best_f1", "best_threshold"  # the highest F1 over all classes; the confidence that reaches it
 
 
 def metrics_for(task_type: str, classes: int) -> tuple[str, ...]:
-    """Returns the metrics of a built-in task that can differ from 1 with so many classes: top-5 of five is always 1."""
-    return tuple(name for name in METRICS[task_type] if name != "top5_accuracy" or classes > _TOP)
+    """Returns the metrics of a built-in task that can differ from 1 with so many classes (top-5 of five is always 1),
+    and the threshold of the best F1, which is no objective."""
+    found = tuple(name for name in METRICS[task_type] if name != "top5_accuracy" or classes > _TOP)
+    return (*found, BEST_THRESHOLD) if BEST_F1 in found else found
 
 
 # Checked by training/augmentation/options.py, because installed packages may add augmentations.

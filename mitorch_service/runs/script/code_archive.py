@@ -8,13 +8,14 @@ import io
 import shutil
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitorch_service.artifacts.base import ArtifactStore
+from mitorch_service.artifacts.tar_files import unpack
 from mitorch_service.errors import ArtifactError, DataError
-from mitorch_service.runs.script.tar_files import unpack
 
 if TYPE_CHECKING:
     from mitorch_service.runs.script.code_files import CodeFiles
@@ -89,7 +90,7 @@ def fetch_code(artifacts: ArtifactStore, digest: str, folder: Path) -> None:
             if _digest(file) != digest:
                 raise DataError(f"script.code: {key} is not what was submitted. Submit the script again.")
             unpack(file, folder, MAX_FILES, MAX_BYTES)
-        except (OSError, EOFError, tarfile.TarError) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise ArtifactError(key, str(folder), f"it cannot be unpacked ({error})") from error
 
 

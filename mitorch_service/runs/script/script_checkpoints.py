@@ -6,18 +6,20 @@ import hashlib
 import io
 import json
 import logging
+import lzma
 import re
 import tarfile
 import tempfile
 import threading
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.errors import ArtifactError
+from mitorch_service.artifacts.tar_files import unpack
+from mitorch_service.errors import ArtifactError, BrokenDocument
 from mitorch_service.models.result import EpochResult
-from mitorch_service.runs.script.tar_files import unpack
 
 _KEPT = 2
 _FILES, _RESULTS = "files", "results.json"
@@ -101,13 +103,12 @@ class ScriptCheckpoints:
             if _digest(file) != name.digest:
                 return None
             unpack(file, folder)
-        except tarfile.TarError:
+            return Restored(_only(folder / _FILES), name.epoch, _read_results(folder / _RESULTS))
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, BrokenDocument, ValueError) as error:
+            log.warning("%s", error)
             return None
         finally:
             file.unlink(missing_ok=True)
-        results = json.loads((folder / _RESULTS).read_bytes())
-        path = next((folder / _FILES).iterdir())
-        return Restored(path, name.epoch, [EpochResult.from_document(result) for result in results])
 
     def _forget(self, name: CheckpointName) -> None:
         try:
@@ -125,6 +126,24 @@ class ScriptCheckpoints:
 
     def _key(self, name: CheckpointName) -> str:
         return f"{self._prefix}{name}/checkpoint.tar"
+
+
+def _only(folder: Path) -> Path:
+    """Finds the file or folder that was kept. Raises ValueError if it is not one file or folder."""
+    found = [*folder.iterdir()] if folder.is_dir() else []
+    if len(found) != 1:
+        raise ValueError(f"it holds {len(found)} files or folders in place of one")
+    return found[0]
+
+
+def _read_results(file: Path) -> list[EpochResult]:
+    """Raises ValueError or BrokenDocument for what `keep` has not written."""
+    if not file.is_file():
+        raise ValueError(f"it holds no {file.name}")
+    documents = json.loads(file.read_bytes())
+    if not isinstance(documents, list) or not all(isinstance(one, dict) for one in documents):
+        raise ValueError(f"its {file.name} is no list of results")
+    return [EpochResult.from_document(one) for one in documents]
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

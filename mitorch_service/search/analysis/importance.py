@@ -1,7 +1,9 @@
 """The importance of each parameter: the share of the objective's variance that it explains (fANOVA, Hutter et al., An
 Efficient Approach for Assessing Hyperparameter Importance, 2014).
 
-Computed by Optuna, which needs scikit-learn for it; of a conditional parameter, among the trials that have it.
+Computed by Optuna, which needs scikit-learn for it, in one forest for all parameters, so that the shares add up to 1.
+Where a conditional parameter is inactive, the trial counts as having the middle of its range, as in section 6 of that
+paper (a default value): of shares within each branch alone, nobody could say which is of what whole.
 """
 
 from __future__ import annotations
@@ -10,17 +12,20 @@ import importlib.util
 import random
 import time
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, create_trial
 
 from mitorch_service.errors import MissingExtra
 from mitorch_service.search.base import History, Study
+from mitorch_service.search.samplers.distributions import distribution, to_distribution
 from mitorch_service.search.samplers.observations import Observations, observe
 from mitorch_service.search.samplers.optuna_study import frozen_trial, new_study
-from mitorch_service.search.space.space import Parameter
+from mitorch_service.search.samplers.unit_cube import INACTIVE
+from mitorch_service.search.space.expressions import Choice, Range
+from mitorch_service.search.space.space import Space
 
 LEAST_TRIALS = 4
 MOST_TRIALS = 1000  # the latest: the cost of the random forest grows with them
@@ -50,11 +55,8 @@ def importance_with_spread(history: History, seconds: float) -> tuple[dict[str, 
     found: dict[str, list[float]] = {}
     count = 0
     while len(seen.points) >= LEAST_TRIALS and count < RESAMPLES and (count < _LEAST or time.monotonic() < end):
-        again = _resampled(seen, draw)
-        for conditions, group in _groups(history.study).items():
-            above = {key for key, _ in conditions}
-            for key, share in _shares(history.study, again, above, group, _RESAMPLE_TREES).items():
-                found.setdefault(key, []).append(share)
+        for key, share in _shares(history.study, _resampled(seen, draw), _RESAMPLE_TREES).items():
+            found.setdefault(key, []).append(share)
         count += 1
     spread = {key: Share(sum(all) / len(all), min(all), max(all)) for key, all in found.items()}
     return dict(sorted(spread.items(), key=lambda item: -item[1].share)), count
@@ -65,19 +67,7 @@ def importance(history: History) -> dict[str, float]:
     Raises MissingExtra without scikit-learn."""
     if importlib.util.find_spec("sklearn") is None:
         raise MissingExtra("scikit-learn", "search")
-    shares: dict[str, float] = {}
-    seen = observe(history)
-    for conditions, group in _groups(history.study).items():
-        shares |= _shares(history.study, seen, {key for key, _ in conditions}, group)
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
-
-
-def _groups(study: Study) -> dict[tuple[tuple[str, int], ...], list[Parameter]]:
-    groups: dict[tuple[tuple[str, int], ...], list[Parameter]] = {}
-    for parameter in study.space.parameters:
-        if parameter.span > 1:
-            groups.setdefault(parameter.conditions, []).append(parameter)
-    return groups
+    return _shares(history.study, observe(history))
 
 
 def _resampled(seen: Observations, draw: random.Random) -> Observations:
@@ -86,22 +76,36 @@ def _resampled(seen: Observations, draw: random.Random) -> Observations:
     return Observations([seen.points[index] for index in chosen], seen.losses[chosen])
 
 
-def _shares(
-    study: Study, seen: Observations, above: Iterable[str], group: list[Parameter], trees: int = 64
-) -> dict[str, float]:
-    """The shares of the parameters of one group, which are always active together."""
-    keys, space = {parameter.key for parameter in group}, study.space
-    optuna_study = new_study(1)
-    pairs = list(zip(seen.points, seen.losses.tolist(), strict=True))[-MOST_TRIALS:]
-    trials = [frozen_trial(space, point, (loss,)) for point, loss in pairs]
-    trials = [trial for trial in trials if keys <= set(trial.params)]
-    if len(trials) < LEAST_TRIALS or len({trial.values[0] for trial in trials}) < 2:
+def _shares(study: Study, seen: Observations, trees: int = 64) -> dict[str, float]:
+    """The shares of the parameters that vary in enough trials, the highest first."""
+    points, losses = seen.points[-MOST_TRIALS:], seen.losses[-MOST_TRIALS:].tolist()
+    own = [frozen_trial(study.space, point, (loss,)) for point, loss in zip(points, losses, strict=True)]
+    keys = sorted({parameter.key for parameter in study.space.parameters})
+    varying = [key for key in keys if _varies([trial.params[key] for trial in own if key in trial.params])]
+    if not varying or len(set(losses)) < 2:
         return {}
-    optuna_study.add_trials(trials)
-    everywhere = set.intersection(*(set(trial.params) for trial in trials)) - set(above)
-    varying = sorted(key for key in everywhere if len({trial.params[key] for trial in trials}) > 1)
+    optuna_study = new_study(1)
+    optuna_study.add_trials([_completed(trial, study.space) for trial in own])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=0)
         found = get_param_importances(optuna_study, evaluator=evaluator, params=varying)
-    return {key: float(share) for key, share in found.items() if key in keys}
+    return {key: float(share) for key, share in found.items()}
+
+
+def _varies(values: list[object]) -> bool:
+    return len(values) >= LEAST_TRIALS and len(set(values)) > 1
+
+
+def _completed(trial: FrozenTrial, space: Space) -> FrozenTrial:
+    """The trial with the middle value of each parameter that it does not have."""
+    missing = {p.key: p.expression for p in space.parameters if p.key not in trial.params}
+    params = {key: to_distribution(one, _middle(one)) for key, one in missing.items()}
+    distributions = {key: distribution(one) for key, one in missing.items()}
+    return create_trial(
+        params=params | trial.params, distributions=distributions | trial.distributions, values=trial.values
+    )
+
+
+def _middle(expression: Choice | Range) -> float:
+    return len(expression.options) // 2 if isinstance(expression, Choice) else expression.from_unit(INACTIVE)

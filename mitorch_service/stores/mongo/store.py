@@ -44,6 +44,10 @@ _BULK = 1000
 INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
     "trainings": [
         [("status", 1), ("priority", 1), ("arrival", 1), ("_id", 1)],
+        [
+            *(("status", 1), ("dataset.name", 1), ("dataset.version", 1)),
+            *(("priority", 1), ("arrival", 1), ("_id", 1)),
+        ],
         [("arrival", -1), ("_id", -1)],
         [("status", 1), ("arrival", -1), ("_id", -1)],
         [("job_id", 1), ("arrival", -1), ("_id", -1)],

@@ -15,6 +15,7 @@ from mitorch_service.errors import AmbiguousId
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
+from mitorch_service.stores.epoch_records import record_id
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Query, StoredDocument
 from mitorch_service.stores.transitions import end_script_trial
@@ -146,4 +147,4 @@ class StudyVerbs(Verbs):
 
 
 def _record(training_id: str, step: int, record: Mapping[str, object]) -> dict[str, object]:
-    return {"_id": f"{training_id}:{step:06d}", "training_id": training_id, **record}
+    return {"_id": record_id(training_id, step), "training_id": training_id, **record}

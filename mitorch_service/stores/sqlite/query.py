@@ -36,7 +36,7 @@ def conditions_of(query: Query) -> tuple[str, tuple[Any, ...]]:
             parts.append(f"{columns[path]} IN ({', '.join('?' * len(value))})")
             values += value
         else:
-            parts.append(f"{columns[path]} = ?")
+            parts.append(f"{columns[path]} {'IS' if value is None else '='} ?")
             values.append(value)
     if query.between is not None:
         path, low, high = query.between

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 10
+VERSION = 11
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ TABLES: dict[Collection, Table] = {
             "trial.value": "trial_value",
             "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
+            "dataset.version": "dataset_version",
             "name": "name",
             "announce_end": "announce_end",
             "created_at": "created_at",
@@ -146,6 +147,13 @@ _TIMES = (
     "CREATE INDEX trainings_ended ON trainings (ended_at, arrival, _id) WHERE ended_at IS NOT NULL",
 )
 _VIEWS = ("CREATE TABLE views (_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",)
+_DATASET_VERSIONS = (
+    "ALTER TABLE trainings ADD COLUMN dataset_version INTEGER",
+    f"""UPDATE trainings SET dataset_version = json_extract({_READABLE}, '$.dataset.version')
+    WHERE json_valid({_READABLE})""",
+    """CREATE INDEX trainings_queue_dataset
+    ON trainings (status, dataset_name, dataset_version, priority, arrival, _id)""",
+)
 # version -> what it adds to the one before
 _NEW_IN = {
     2: _RUNGS,
@@ -157,6 +165,7 @@ _NEW_IN = {
     8: (*_OLD_PAUSES, *_JOB_TAGS),
     9: _NOTIFICATIONS,
     10: (*_TIMES, *_VIEWS),
+    11: _DATASET_VERSIONS,
 }
 
 DDL = (
@@ -199,6 +208,7 @@ DDL = (
     *_NOTIFICATIONS,
     *_TIMES,
     *_VIEWS,
+    *_DATASET_VERSIONS,
 )
 
 

@@ -33,7 +33,9 @@ class Batch:
     """
 
     images: Tensor | list[Tensor]  # (N, 3, H, W), or N of (3, H, W)
-    targets: Tensor | list[BoxTarget]  # classes int64 (N), or their weights float32 (N, classes), or boxes
+    # Classes int64 (N), or their weights float32 (N, classes), or boxes. Of images to be predicted, int64 (N, 2): width
+    # and height of the upright image in pixels.
+    targets: Tensor | list[BoxTarget]
 
     def __len__(self) -> int:
         return len(self.images)

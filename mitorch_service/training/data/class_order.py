@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mitorch_service.errors import DataError
@@ -15,14 +16,15 @@ def in_class_order(data: ImageList, classes: tuple[str, ...], *, named: bool, so
     """Returns the data set with the classes that the weights from `source` know, in their order, and a sentence about
     what has changed, empty if nothing has.
 
-    Classes are found by name. Where the data set or the weights have numbers only (`named`), numbers are compared.
+    Classes are found by name. Where the data set or the weights have numbers only (`named`), numbers are compared, and
+    the sentence says so if the other one has names.
     Raises DataError for images of a class that the weights do not know.
     """
     if data.classes == classes:
         return data, ""
     if not (named and data.classes_named):
         _check_numbers(data, len(classes), source)
-        return replace(data, classes=classes, classes_named=named), ""
+        return replace(data, classes=classes, classes_named=named), _unnamed(data, classes, named=named, source=source)
     if len(set(classes)) < len(classes) or len(set(data.classes)) < len(data.classes):
         raise DataError(
             f"{data.name} and {source} differ in their classes, of which two have the same name. Rename one."
@@ -32,6 +34,20 @@ def in_class_order(data: ImageList, classes: tuple[str, ...], *, named: bool, so
     numbers = [places.get(name, 0) for name in data.classes]  # 0: shown by no image
     note = f"{data.name} numbers the classes in another order than {source}, or has others: they are matched by name."
     return replace(data, classes=classes, targets=data.targets.renumbered(numbers)), note
+
+
+def listed(classes: Sequence[str]) -> str:
+    """The first classes with their numbers, for a sentence: 0 is cat, 1 is dog, …"""
+    first = [f"{number} is {name}" for number, name in enumerate(classes[:_SHOWN])]
+    return ", ".join(first) + ", …" * (len(classes) > _SHOWN)
+
+
+def _unnamed(data: ImageList, classes: tuple[str, ...], *, named: bool, source: str) -> str:
+    if named:
+        return f"{data.name} numbers its classes without naming them; they are taken as in {source}: {listed(classes)}."
+    if data.classes_named:
+        return f"{source} has no names of classes; they are taken as {data.name} numbers them: {listed(data.classes)}."
+    return ""
 
 
 def _check_numbers(data: ImageList, known: int, source: str) -> None:

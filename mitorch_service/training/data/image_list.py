@@ -102,11 +102,14 @@ class ImageList:
         return self
 
     def select(self, indices: Sequence[int], name: str) -> ImageList:
-        """The images with these indices, of one class each, in this order, as a list with another name."""
-        assert isinstance(self.targets, ClassTargets)
+        """The images with these indices, in this order, as a list with another name."""
         images = PackedStrings(self.images[index] for index in indices)
-        targets = ClassTargets(self.targets.labels[index] for index in indices)
-        return replace(self, name=name, images=images, targets=targets)
+        sizes = array("f")
+        if self.stated_sizes:
+            for index in indices:
+                sizes.extend(self.stated_sizes[2 * index : 2 * index + 2])
+        targets = self.targets.selected(indices)
+        return replace(self, name=name, images=images, targets=targets, stated_sizes=sizes)
 
     def location(self, index: int) -> ImageLocation:
         return ImageLocation.parse(self.images[index], self.folder)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mitorch")
 
-OnError = Literal["fail", "skip"]
+OnError = Literal["fail", "skip", "report"]
 Collate = Callable[[list[Sample]], Batch]
 _Arrived = Loaded | PickledBatch
 
@@ -106,8 +106,9 @@ class EpochBatches(Sampler[list[ImageKey]]):
 class Batches:
     """Loads, transforms and collates the batches of each epoch, in `workers` processes (0: in this one).
 
-    An image that cannot be loaded raises DataError (``fail``), or is left out and its message kept (``skip``); with
-    `refill`, for training, another image of the batch takes its place. `pin_memory` puts batches into memory that CUDA
+    An image that cannot be loaded raises DataError (``fail``), or is left out and its message kept (``skip``; with
+    ``report`` nothing is logged, and a batch may lack all its images); with `refill`, for training, another image of
+    the batch takes its place. `pin_memory` puts batches into memory that CUDA
     copies from directly. `stall_timeout`: seconds without a batch from the processes after which it gives up.
     """
 
@@ -131,7 +132,7 @@ class Batches:
         self._processes: set[BaseProcess] = set()
         self._stall_timeout = stall_timeout
         self.bad: dict[str, None] = {}  # messages of the images left out, in order, each once
-        self._left_out: set[int] = set()  # their numbers in the data set, of the last epoch
+        self.left_out: dict[int, str] = {}  # their numbers in the data set, of the last epoch, and messages
 
     def __len__(self) -> int:
         return len(self._order)
@@ -147,19 +148,19 @@ class Batches:
         self._order.epoch = number
         self._order.first = first
         known = len(self.bad)
-        self._left_out.clear()  # one that could not be read may be back
+        self.left_out.clear()  # one that could not be read may be back
         for loaded in self._arriving():
             self._check(loaded)
             if loaded.batch is not None:
                 yield loaded.batch
-        if new := list(self.bad)[known:]:
+        if self._on_error != "report" and (new := list(self.bad)[known:]):
             images = f"{counted(len(new), 'image')} {are(len(new))}"
             log.warning("%s left out, as loading fails (data.on_error); the first: %s", images, new[0])
 
     def delivered(self, number: int) -> list[int]:
         """The images of the last epoch, whose number is given, in its order: if it was whole and without `refill`."""
         self._order.epoch, self._order.first = number, 0
-        return [key.index for keys in self._order for key in keys if key.index not in self._left_out]
+        return [key.index for keys in self._order for key in keys if key.index not in self.left_out]
 
     def __enter__(self) -> Self:
         return self
@@ -223,8 +224,8 @@ class Batches:
         if loaded.bad and self._on_error == "fail":
             raise DataError(f"{loaded.bad[0].message} To train without such images, set data.on_error to 'skip'.")
         self.bad |= dict.fromkeys(bad.message for bad in loaded.bad)
-        self._left_out |= {bad.index for bad in loaded.bad}
-        if loaded.batch is None:
+        self.left_out |= {bad.index: bad.message for bad in loaded.bad}
+        if loaded.batch is None and self._on_error != "report":
             raise DataError(f"No image of a whole batch can be loaded: {loaded.bad[0].message}")
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.box_checks import log_boxes_outside_images
 from mitorch_service.training.data.class_names import ClassList
-from mitorch_service.training.data.duplicates import count_duplicates
+from mitorch_service.training.data.class_order import in_class_order
+from mitorch_service.training.data.duplicates import find_duplicates
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.holdout import hold_out
@@ -28,22 +29,33 @@ def read_splits(paths: Mapping[str, Path], name: str | None = None) -> dict[str,
     """
     lists: dict[str, ImageList] = {}
     for split, path in sorted(paths.items(), key=lambda item: item[0] != "train"):
-        lists[split] = read_split(path, f"{name} {split}" if name else None, lists.get("train"))
+        lists[split] = read_split(path, f"{name} {split}" if name else None, lists.get("train"), split)
     return lists
 
 
-def read_split(path: Path, name: str | None = None, train: ImageList | None = None) -> ImageList:
-    """Reads one split of any format and checks its files; with `train`, also that the two belong together.
+def read_split(
+    path: Path,
+    name: str | None = None,
+    train: ImageList | None = None,
+    split: str = "train",
+    *,
+    by_name: bool = False,
+) -> ImageList:
+    """Reads one split of any format and checks its files; with `train`, also that the two belong together. `split`: of
+    a file that describes several. `by_name` lets it number the same classes otherwise than `train`, as whose they are
+    then numbered.
 
     Boxes outside their images and images shared with `train` are logged. Raises DataError for a file that does not fit
     its format, missing images, and classes that `train` does not have.
     """
     classes = ClassList(train.classes, f"the classes of {train.name}") if train and train.classes_named else None
-    images = read_image_list(path, name, classes)
+    images = read_image_list(path, name, classes, split)
     check_files(images)
     log_boxes_outside_images(images)
     if train is not None:
         images = images.as_kind(train.kind)
+        if by_name and train.classes_named and images.classes_named:
+            images = in_class_order(images, train.classes, named=True, source=train.name)[0]
         check_same_classes(train, images)
         _log_duplicates(train, images)
     return images
@@ -92,7 +104,8 @@ def _first_difference(train: tuple[str, ...], val: tuple[str, ...]) -> str:
 
 
 def _log_duplicates(train: ImageList, other: ImageList) -> None:
-    by_path, by_content = count_duplicates(train, other)
+    found = find_duplicates(train, other)
+    by_path, by_content = len(found.by_path), len(found.by_content)
     if by_path or by_content:
         shared = f"{by_path} of {counted(len(other), 'image')} {are(by_path)} also in {train.name}"
         copies = f", and {by_content} more of the same content" if by_content else ""

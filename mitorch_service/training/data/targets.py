@@ -52,6 +52,18 @@ class Targets(ABC):
         """The same targets, with `numbers[label]` for each label."""
 
     @abstractmethod
+    def selected(self, indices: Sequence[int]) -> Targets:
+        """The targets of the images with these indices, in this order."""
+
+    @abstractmethod
+    def labels_of(self, index: int) -> Sequence[int]:
+        """The classes of one image (detection: of each box), without NumPy."""
+
+    def corners_of(self, index: int) -> Sequence[float]:
+        """Four for each box of one image, without NumPy; empty for classes."""
+        return ()
+
+    @abstractmethod
     def blocks(self) -> tuple[array[int] | array[float], ...]:
         """The whole content, for a digest."""
 
@@ -81,6 +93,12 @@ class ClassTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self.labels)
+
+    def selected(self, indices: Sequence[int]) -> ClassTargets:
+        return ClassTargets(array("i", (self.labels[index] for index in indices)))
+
+    def labels_of(self, index: int) -> Sequence[int]:
+        return (self.labels[index],)
 
     def renumbered(self, numbers: Sequence[int]) -> ClassTargets:
         return ClassTargets(array("i", (numbers[label] for label in self.labels)))
@@ -113,6 +131,12 @@ class ClassSetTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
+
+    def selected(self, indices: Sequence[int]) -> ClassSetTargets:
+        return ClassSetTargets(self[index] for index in indices)
+
+    def labels_of(self, index: int) -> Sequence[int]:
+        return self[index]
 
     def renumbered(self, numbers: Sequence[int]) -> ClassSetTargets:
         return ClassSetTargets([numbers[label] for label in self[index]] for index in range(len(self)))
@@ -157,6 +181,21 @@ class BoxTargets(Targets):
 
     def images_per_class(self) -> Counter[int]:
         return Counter(self._labels)
+
+    def selected(self, indices: Sequence[int]) -> BoxTargets:
+        ends, labels, corners = array("Q", [0]), array("q"), array("f")
+        for index in indices:
+            first, end = self._ends[index], self._ends[index + 1]
+            labels.extend(self._labels[first:end])
+            corners.extend(self._corners[4 * first : 4 * end])
+            ends.append(len(labels))
+        return BoxTargets(ends, labels, corners)
+
+    def labels_of(self, index: int) -> Sequence[int]:
+        return self._labels[self._ends[index] : self._ends[index + 1]]
+
+    def corners_of(self, index: int) -> Sequence[float]:
+        return self._corners[4 * self._ends[index] : 4 * self._ends[index + 1]]
 
     def renumbered(self, numbers: Sequence[int]) -> BoxTargets:
         return BoxTargets(self._ends, array("q", (numbers[label] for label in self._labels)), self._corners)

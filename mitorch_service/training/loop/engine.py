@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitorch_service.errors import DataError, InvalidInput, Problem, TrainingDiverged
-from mitorch_service.models.config.training_config import METRICS, TrainingConfig, metrics_for
+from mitorch_service.models.config.training_config import BEST_THRESHOLD, METRICS, TrainingConfig, metrics_for
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.weights_metadata import WeightsMetadata
 from mitorch_service.training.data.image_list import ImageList
@@ -95,21 +96,21 @@ def train(
             reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
             while not session.is_over():
                 if session.is_paused():
-                    return replace(_stopped(session, paused=True), metadata=metadata)
+                    return _described(_stopped(session, paused=True), metadata)
                 try:
                     if not _train_epoch(session, feed, reporter):
-                        return replace(_stopped(session), metadata=metadata)
+                        return _described(_stopped(session), metadata)
                     learner.end_epoch(session.epoch + 1, lambda: some_batches(feed.epoch(session.epoch)))
                     evaluator = validation.run(learner.saved, learner.precision)
                     if evaluator is None:
-                        return replace(_stopped(session), metadata=metadata)
+                        return _described(_stopped(session), metadata)
                     session.epoch_ended(validation.figures(evaluator))
                 except TrainingDiverged as error:
                     session.recover(error)
             best_kept = config.keep_weights == "best"
             if remark := session.selection.remark(session.epoch, session.evaluation, kept=best_kept):
                 reporter.note(remark)
-            return replace(_outcome(session, validation, plots), metadata=metadata)
+            return _described(_outcome(session, validation, plots), metadata)
 
 
 def check_objective(name: str | None, task_type: str, train: ImageList) -> None:
@@ -213,6 +214,13 @@ def _outcome(session: Session, validation: Validation, plots: Path | None) -> Tr
         evaluation = session.best_evaluation
         drawn = validation.draw(session.learner, weights, plots)
     return TrainingOutcome(weights, evaluation, session.epoch, history=session.history, plots=drawn)
+
+
+def _described(outcome: TrainingOutcome, metadata: WeightsMetadata) -> TrainingOutcome:
+    """Adds the metadata, with the threshold that the evaluation found for these weights."""
+    threshold = outcome.evaluation.get(BEST_THRESHOLD, math.nan)
+    known = threshold if math.isfinite(threshold) and not outcome.stopped else None  # stopped: of earlier weights
+    return replace(outcome, metadata=metadata.model_copy(update={"threshold": known}))
 
 
 def _plan(

@@ -11,7 +11,7 @@ from torch import nn
 from mitorch_service.errors import DataError, ModelError
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.augmentation.pipeline import Augmentation, build_augmentation, is_fixed, steps_for
-from mitorch_service.training.data.class_order import in_class_order
+from mitorch_service.training.data.class_order import in_class_order, listed
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.device import best_device
 from mitorch_service.training.loop.distributed import Processes
@@ -73,6 +73,11 @@ def _as_known(weights: Weights, data: ImageList, config: TrainingConfig, source:
     """Returns the data with the classes in the order of the weights."""
     known = weights.metadata
     if known is None:
+        if data.classes_named:
+            reporter.note(
+                f"{source} does not say in which order its classes are; they are taken as {data.name} numbers them: "
+                f"{listed(data.classes)}."
+            )
         return data
     if known.task_type != config.task_type:
         raise ModelError(

@@ -22,6 +22,8 @@ from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.plots.table import write_table
 from mitorch_service.training.tasks.base import Evaluator
 from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
+from mitorch_service.training.tasks.grid_files import write_grid
+from mitorch_service.training.tasks.threshold_grid import ThresholdGrid
 from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 _CLASS_METRICS = ("samples", "precision", "recall", "f1", "average_precision")
@@ -86,6 +88,7 @@ class LogitsEvaluator(Evaluator):
             write_table(per_class, folder / "per_class.csv"),
             write_predictions(self._rows(logits, targets, images), folder / "predictions.csv"),
             draw_precision_recall(curves, "precision and recall", images.split, folder / "precision_recall.png"),
+            *write_grid(self.grid(logits, targets), self.classes, images.split, folder),
             *self.extra_plots(folder, logits, targets, images.split),
             *self._worst.draw(folder, lambda index: self.describe(logits[index], targets[index]), images),
         ]
@@ -115,6 +118,10 @@ class LogitsEvaluator(Evaluator):
     @abstractmethod
     def overall_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Returns the metrics that are not means over classes."""
+
+    @abstractmethod
+    def grid(self, logits: Tensor, targets: Tensor) -> ThresholdGrid:
+        """Counts the predictions of each class by the confidence from which they count."""
 
     @abstractmethod
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:

@@ -15,7 +15,7 @@ from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.ssd import SSD
 
-from mitorch_service.models.config.training_config import METRICS
+from mitorch_service.models.config.training_config import BEST_F1, BEST_THRESHOLD, metrics_for
 from mitorch_service.training.data.batch import Batch, BoxTarget
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.canvas import shorten
@@ -25,6 +25,7 @@ from mitorch_service.training.plots.predictions import Row, write_predictions
 from mitorch_service.training.plots.sheet import DrawnBox, Picture
 from mitorch_service.training.plots.table import write_table
 from mitorch_service.training.tasks.base import Evaluator
+from mitorch_service.training.tasks.box_grid import box_grid
 from mitorch_service.training.tasks.box_metrics import (
     Detection,
     average_precisions,
@@ -34,6 +35,7 @@ from mitorch_service.training.tasks.box_metrics import (
 )
 from mitorch_service.training.tasks.box_predictions import box_rows
 from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
+from mitorch_service.training.tasks.grid_files import write_grid
 from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 _TORCHVISION = (GeneralizedRCNN, RetinaNet, FCOS, SSD)
@@ -44,9 +46,9 @@ class DetectionEvaluator(Evaluator):
     """Keeps all detections and true boxes in main memory.
 
     ``mAP`` is COCO's, averaged over IoU 0.5 to 0.95; ``mAP_30`` … are at one IoU; all use at most 100 detections per
-    image. ``image_…`` count images: predicted positive with a detection that scores at least `confidence`, positive
-    with a true box. The loss is computed in training mode without gradients, but with batch norm and dropout as in
-    evaluation.
+    image. ``best_f1`` is at IoU 0.5, the micro average over all classes. ``image_…`` count images: predicted positive
+    with a detection that scores at least `confidence`, positive with a true box. The loss is computed in training mode
+    without gradients, but with batch norm and dropout as in evaluation.
     """
 
     def __init__(self, network: Network, classes: Sequence[str], confidence: float) -> None:
@@ -78,10 +80,12 @@ class DetectionEvaluator(Evaluator):
 
     def metrics(self) -> dict[str, float]:
         if not self._usable():
-            return dict.fromkeys(METRICS["object_detection"], math.nan)
+            return dict.fromkeys(metrics_for("object_detection", len(self.classes)), math.nan)
         precisions = average_precisions(self._detections, self._targets, len(self.classes))
         named = {"mAP": precisions.mean(), **{f"mAP_{iou}": precisions.mean(iou) for iou in (30, 50, 75, 90)}}
-        return {**named, **image_metrics(self._detections, self._targets, self._confidence)}
+        found = {**named, **image_metrics(self._detections, self._targets, self._confidence)}
+        f1, threshold = box_grid(self._detections, self._targets, len(self.classes)).best()
+        return {**found, BEST_F1: f1, BEST_THRESHOLD: threshold}
 
     def per_class(self) -> dict[str, dict[str, float]]:
         names = ("boxes", "mAP", "mAP_50", "precision", "recall", "f1")
@@ -99,6 +103,7 @@ class DetectionEvaluator(Evaluator):
             return []
         precisions = average_precisions(self._detections, self._targets, len(self.classes))
         counts = confusion_counts(self._detections, self._targets, len(self.classes), self._confidence)
+        grid = box_grid(self._detections, self._targets, len(self.classes))
         curves = [
             (name, precisions.for_class(index)[2], *precisions.curve(index))
             for index, name in enumerate(self.classes)
@@ -112,6 +117,7 @@ class DetectionEvaluator(Evaluator):
                 curves, "precision and recall at IoU 0.5", images.split, folder / "precision_recall.png"
             ),
             draw_confusion(counts, with_background, images.split, folder / "confusion_matrix.png"),
+            *write_grid(grid, self.classes, images.split, folder),
             *self._worst.draw(folder, self._describe, images),
         ]
 

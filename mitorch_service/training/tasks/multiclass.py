@@ -19,6 +19,7 @@ from mitorch_service.training.plots.predictions import Row
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
 from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve, score_dtype
+from mitorch_service.training.tasks.threshold_grid import ThresholdGrid, count_by_confidence
 
 
 class MulticlassTask(Task):
@@ -85,6 +86,12 @@ class MulticlassEvaluator(LogitsEvaluator):
         top5 = multiclass_accuracy(logits, targets, count, top_k=min(5, count), average="micro")
         top1 = multiclass_accuracy(logits, targets, count, average="micro")
         return {"top1_accuracy": top1.item(), "top5_accuracy": top5.item()}
+
+    def grid(self, logits: Tensor, targets: Tensor) -> ThresholdGrid:
+        """An image's prediction is its most probable class."""
+        scores, labels = probabilities(logits).max(1)
+        true = targets.bincount(minlength=len(self.classes))
+        return count_by_confidence(labels, scores, (labels == targets)[None], true)
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
         return precision_recall_curve(probabilities(logits)[:, index], targets == index)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from mitorch_service.models.config.training_config import ModelConfig, TrainingConfig
+from mitorch_service.models.config.training_config import BEST_F1, BEST_THRESHOLD, ModelConfig, TrainingConfig
 from mitorch_service.training.data.batch import Batch, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
@@ -18,6 +18,7 @@ from mitorch_service.training.plots.predictions import Row
 from mitorch_service.training.plots.sheet import Picture
 from mitorch_service.training.tasks.base import Task
 from mitorch_service.training.tasks.classification import LogitsEvaluator, precision_recall_curve, score_dtype
+from mitorch_service.training.tasks.threshold_grid import ThresholdGrid, count_by_confidence
 
 
 class MultilabelTask(Task):
@@ -53,7 +54,7 @@ def probabilities(logits: Tensor) -> Tensor:
 
 class MultilabelEvaluator(LogitsEvaluator):
     """Computes macro averages, over the classes that have samples, of average precision, and of precision, recall and
-    F1 at scores above `confidence`. Uses torchmetrics.
+    F1 at scores above `confidence`. Uses torchmetrics. ``best_f1`` is a micro average.
 
     ``accuracy_50`` is the original MiTorch's: the mean over images of the Jaccard index |true ∩ predicted| /
     |true ∪ predicted| at a score of 0.5, 1 where both are empty.
@@ -96,7 +97,14 @@ class MultilabelEvaluator(LogitsEvaluator):
         taken, true = logits > 0, targets > 0
         union = (taken | true).sum(1)
         jaccard = torch.where(union > 0, (taken & true).sum(1) / union.clamp(min=1), 1.0)
-        return {"accuracy_50": jaccard.mean().item()}
+        f1, threshold = self.grid(logits, targets).best()
+        return {"accuracy_50": jaccard.mean().item(), BEST_F1: f1, BEST_THRESHOLD: threshold}
+
+    def grid(self, logits: Tensor, targets: Tensor) -> ThresholdGrid:
+        """Each class of an image is a prediction."""
+        labels = torch.arange(len(self.classes), device=logits.device).expand(logits.shape).flatten()
+        right = (targets > 0).flatten()[None]
+        return count_by_confidence(labels, probabilities(logits).flatten(), right, (targets > 0).sum(0), above=True)
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
         return precision_recall_curve(probabilities(logits[:, index]), targets[:, index])

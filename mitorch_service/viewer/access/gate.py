@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlencode
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -58,6 +59,8 @@ class Gate:
             return  # there are no websockets: the connection is closed
         request = Request(scope, receive)
         answer = self._answer(request)
+        if answer is None and (expires := getattr(request.state, "expires", None)) is not None:
+            receive = self._until(expires, receive)
         if answer is None and request.method not in _SAFE:
             try:
                 receive = await read_body(request, receive)
@@ -74,6 +77,19 @@ class Gate:
             await send(message)
 
         await (answer or self._app)(scope, receive, send_with_headers)
+
+    def _until(self, expires: int, receive: Receive) -> Receive:
+        """What a client sends, until its link expires: from then on it counts as gone, which ends a stream."""
+
+        async def receive_until() -> Message:
+            left = expires - self._now().timestamp()
+            if left <= 0:
+                return {"type": "http.disconnect"}
+            with anyio.move_on_after(left):
+                return await receive()
+            return {"type": "http.disconnect"}
+
+        return receive_until
 
     def _answer(self, request: Request) -> Response | None:
         """The answer that stops a request here, or None for one that goes on; it is noted in the request's state who
@@ -121,7 +137,10 @@ class Gate:
         if token is None:
             return False
         share = read_share(share_of(request), token, self._now())
-        return share is not None and share.covers(path, request.query_params.multi_items())
+        if share is None or not share.covers(path, request.query_params.multi_items()):
+            return False
+        request.state.expires = share.expires
+        return True
 
     def _open_session(self, request: Request, given: str) -> Response:
         token = self._policy.token

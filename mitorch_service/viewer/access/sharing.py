@@ -14,7 +14,20 @@ _KINDS = ("training", "job", "compare")
 # Parameters of the pages that can be shared. They choose a part or a form of what is shown, and name no other document.
 _PARAMETERS = frozenset(
     (
-        *("after", "attempt", "columns", "format", "index", "limit", "lines", "log", "measures", "metric", "metrics"),
+        *(
+            "after",
+            "attempt",
+            "columns",
+            "file",
+            "format",
+            "index",
+            "limit",
+            "lines",
+            "log",
+            "measures",
+            "metric",
+            "metrics",
+        ),
         *("objective", "objectives", "offset", "parameter", "points", "raw", "scale", "size", "smooth", "sort"),
         *("tail", "theme", "v", "x", "y"),
     )

@@ -45,6 +45,7 @@ class CurveAnswer(BaseModel):
     label: str = Field(description="For a legend.")
     status: str = Field(description="Of the training.")
     epochs: int = Field(description="The last epoch that is recorded.")
+    every: int = Field(description="1: all epochs were read; of a very long curve about each so many.")
     has_ended: bool = Field(description="Whether nothing more will come.")
     series: list[SeriesAnswer] = Field(description="Those that have values.")
 
@@ -162,6 +163,7 @@ def _document(curve: Curve) -> dict[str, object]:
         "label": curve.label,
         "status": curve.status,
         "epochs": curve.epochs,
+        "every": curve.every,
         "has_ended": curve.has_ended,
         "series": series,
     }

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 from typing import Annotated, Literal
 
 from fastapi import Query
-from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from mitorch_service.insights.tables.opening import TableRequest
-from mitorch_service.insights.tables.parquet_export import write_parquet
+from mitorch_service.insights.tables.parquet_export import parquet_blocks
 from mitorch_service.insights.tables.rows import TableRows
 from mitorch_service.insights.tables.text_export import csv_lines, json_lines
 from mitorch_service.viewer.api.parameters import Text
@@ -39,28 +37,25 @@ def export(
     columns: Annotated[Text | None, Query(max_length=8000, description="Names with commas between.")] = None,
 ) -> Response:
     """As `miquery --csv` and `--parquet`: all rows, read and sent by and by. In CSV a text that a spreadsheet would
-    take for a formula gets an apostrophe in front. Parquet is written whole before it is sent."""
-    rows = TableRows(context.store, TableRequest(where, sort, columns), context.clock())
-    headers = {"content-disposition": f'attachment; filename="{_NAMES[format]}"', "cache-control": "no-store"}
-    if format == "parquet":
-        with tempfile.NamedTemporaryFile(prefix="mitorch-export-", suffix=".parquet", delete=False) as made:
-            path = Path(made.name)
-        try:
-            write_parquet(path, rows.columns, rows)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        done = BackgroundTask(path.unlink, missing_ok=True)
-        return FileResponse(path, media_type=_TYPES[format], headers=headers, background=done)
-    request = TableRequest(where, sort, columns)
+    take for a formula gets an apostrophe in front. In Parquet a
+    column of a config or of parameters has one type, text if its values are of several: for that all rows are read
+    once before the first is sent."""
+    request, now = TableRequest(where, sort, columns), context.clock()
 
-    def lines() -> Iterator[str]:
+    def content() -> Iterator[str | bytes]:
         # A connection of its own: the server reads a stream in one thread after the other.
         with context.apart() as store:
-            found = TableRows(store, request, context.clock())
-            yield from csv_lines(found.columns, found) if format == "csv" else json_lines(found.columns, found)
+            rows = TableRows(store, request, now)
+            if format == "parquet":
+                yield from parquet_blocks(rows.columns, rows)
+            else:
+                lines = csv_lines(rows.columns, rows) if format == "csv" else json_lines(rows.columns, rows)
+                yield from _blocks(lines)
 
-    return StreamingResponse(_blocks(lines()), media_type=_TYPES[format], headers=headers)
+    headers = {"content-disposition": f'attachment; filename="{_NAMES[format]}"', "cache-control": "no-store"}
+    blocks = content()
+    first = next(blocks)  # what is wrong with the request is told in its place
+    return StreamingResponse(chain([first], blocks), media_type=_TYPES[format], headers=headers)
 
 
 def _blocks(lines: Iterator[str]) -> Iterator[str]:

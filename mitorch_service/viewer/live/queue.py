@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,13 +15,13 @@ from mitorch_service.insights.waiting.queue_plan import QueuePlan, Wait, plan_qu
 from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.heartbeat import missing_controller
 from mitorch_service.viewer.context import Context
+from mitorch_service.viewer.live.constant_html import constant
 from mitorch_service.viewer.live.refreshed import Refreshed
 from mitorch_service.viewer.live.service import watch_of
 from mitorch_service.viewer.pages.templates import macros
 
 _PLAN_SECONDS = 5.0
 _FIRST_WAIT = 0.3  # of a request, for the first plan
-_RELATIVE = re.compile(r"(<time [^>]*>)[^<]*")  # the page's script keeps these words true
 
 Rows = Sequence[tuple[str, str]]  # id and HTML of each
 
@@ -39,8 +38,8 @@ class QueueView:
     @cached_property
     def version(self) -> str:
         """Names what is shown: equal where a reader would see the same."""
-        shown = [self.title, *map(_constant, self.parts.values())]
-        shown += [_constant(html) for rows in self.tables.values() for _, html in rows]
+        shown = [self.title, *map(constant, self.parts.values())]
+        shown += [constant(html) for rows in self.tables.values() for _, html in rows]
         return hashlib.blake2b("\0".join(shown).encode("utf-8", "replace"), digest_size=9).hexdigest()
 
     def changes(self, before: QueueView | None) -> dict[str, object]:
@@ -68,11 +67,7 @@ def _row_changes(rows: Rows, earlier: Rows, every: bool) -> dict[str, object]:
 
 
 def _differs(html: str, before: str | None) -> bool:
-    return before is None or _constant(html) != _constant(before)
-
-
-def _constant(html: str) -> str:
-    return _RELATIVE.sub(r"\1", html)
+    return before is None or constant(html) != constant(before)
 
 
 class QueueWatch:

@@ -63,7 +63,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalize,
     )
     environment.filters |= {"ago": ago, "exact": exact, "duration": _duration, "number": number, "short": _short}
-    environment.filters["roughly"] = roughly
+    environment.filters |= {"roughly": roughly, "bytes": size_text}
     environment.globals |= {"static": static_url, "icon": icon}
     return environment
 
@@ -136,6 +136,16 @@ def number(value: object, digits: int = 4) -> str:
     if 10**digits <= size < 1e6:  # all digits before the point, where the format would write an exponent
         return f"{value:,.0f}"
     return f"{value:.{digits - 1}e}" if size and (size < 1e-3 or size >= 1e6) else f"{value:,.{digits}g}"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes with three digits at most, in powers of ten: ``512 B``, ``1.4 kB``, ``27 MB``."""
+    if size < 1000:
+        return f"{size} B"
+    value, unit = next(
+        (size / factor, unit) for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if size >= factor
+    )
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
 
 
 def _short(id: str | None) -> str:

@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from mitorch_service.controller.observe.cost import training_cost
 from mitorch_service.errors import MiTorchError
 from mitorch_service.insights.training.attempt_timeline import Phase, Span, timeline, total
-from mitorch_service.insights.training.curves import measures_of, read_results, value_of
+from mitorch_service.insights.training.curves import distance_of, measures_of, read_results, value_of
+from mitorch_service.insights.training.earlier import Earlier, read_earlier
 from mitorch_service.insights.training.lineage import Lineage, read_lineage
 from mitorch_service.insights.training.training_files import (
     Table,
@@ -25,8 +26,7 @@ from mitorch_service.insights.training.training_files import (
     worst_mistakes,
 )
 from mitorch_service.insights.waiting.remaining import training_remaining
-from mitorch_service.models.config.script import CodeRecord, ScriptConfig, is_script, masked_config
-from mitorch_service.models.config.validation import check
+from mitorch_service.models.config.script import code_of, masked_config
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import Training
@@ -40,6 +40,7 @@ _LOG = logging.getLogger(__name__)
 _TABLE_ROWS = 200
 _MISTAKES = 24
 _EPOCHS_SHOWN = 12
+_READ = 2_000  # epochs, for the small pictures
 _PREDICTIONS = 20_000  # rows that are looked at
 SmallCurve = tuple[str, Mapping[str, object], Markup]
 
@@ -63,10 +64,13 @@ def show(request: Request, context: Given, id: str) -> Response:
         if kind == "job" or whole != id:
             return RedirectResponse(f"/{kind}s/{whole}", 303)
         training = store.trainings.get_training(whole)
-        results = read_results(store, whole)
+        results = read_results(store, whole, most=_READ)
+        latest = store.runs.last_results(whole, _EPOCHS_SHOWN)
         lineage = read_lineage(store, training)
+        # A link that opens this page opens no other training's settings.
+        earlier = [] if getattr(request.state, "shared", False) else read_earlier(store, training)
     spans = timeline(training, now)
-    return _render(request, context, training, results, lineage, spans, now)
+    return _render(request, context, training, results, latest, lineage, earlier, spans, now)
 
 
 def _render(
@@ -74,7 +78,9 @@ def _render(
     context: Context,
     training: Training,
     results: Sequence[EpochResult],
+    latest: Sequence[EpochResult],
     lineage: Lineage,
+    earlier: Sequence[Earlier],
     spans: Sequence[Span],
     now: datetime,
 ) -> HTMLResponse:
@@ -92,23 +98,27 @@ def _render(
         bar=timeline_bar(spans),
         phases=[(phase, total(spans, phase)) for phase in phases],
         measures=measures,
-        results=[*results[-_EPOCHS_SHOWN:]][::-1],
-        epochs=len(results),
+        results=latest,
+        epochs=latest[0].epoch if distance_of(results, most=_READ) > 1 else len(results),
         small_curves=_small_curves(measures, results),
         value_of=value_of,
         lineage=lineage,
         facts=_facts(training),
-        config=json.dumps(masked_config(training.config), indent=2, ensure_ascii=False, default=str),
-        record=_code(training),
+        config=json.dumps(_shown_config(training), indent=2, ensure_ascii=False, default=str),
+        earlier=earlier,
+        stored=code_of(training.config),
         files=_files(context, training),
         failed=training.status in (TrainingStatus.FAILED, TrainingStatus.DIVERGED),
     )
 
 
-def _code(training: Training) -> CodeRecord | None:
-    """The record of a script's code; None where there is no script, or it was submitted without a source."""
-    config = check(ScriptConfig, training.config)[0] if is_script(training.config) else None
-    return config.script.code if config is not None else None
+def _shown_config(training: Training) -> Mapping[str, object]:
+    """The config, masked, without the record of the code, which the page shows by itself."""
+    config = masked_config(training.config)
+    script = config.get("script")
+    if not isinstance(script, dict):
+        return config
+    return {**config, "script": {name: value for name, value in script.items() if name != "code"}}
 
 
 def page_title(training: Training) -> str:

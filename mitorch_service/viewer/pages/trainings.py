@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -23,6 +24,8 @@ from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
 from mitorch_service.viewer.charts.status_bar import status_bar
 from mitorch_service.viewer.context import Context, Given
+from mitorch_service.viewer.live.table import Place, newest_place, version_of
+from mitorch_service.viewer.pages.table_rows import places_of, render_row
 from mitorch_service.viewer.pages.templates import render
 
 router = APIRouter(include_in_schema=False)
@@ -65,6 +68,11 @@ class View:
         return f"/api/trainings/export?{urlencode([(name, text) for name, text in given.items() if text])}"
 
     @property
+    def live(self) -> str:
+        """The address of the changes of this table; ids, and what the page shows already, are still to be added."""
+        return f"/api/events/table?{urlencode({'where': self.q, 'columns': f'name,{self.columns or _USUAL}'})}"
+
+    @property
     def request(self) -> TableRequest:
         columns = f"name,{self.columns or _USUAL}"  # the name is the first column of each
         return TableRequest(self.q, self.sort or None, columns, self.limit, self.after or None, SECONDS)
@@ -89,6 +97,17 @@ class Found:
     groups: Grouping | None
     total: int
     matching: int | None  # None: they would have to be counted one by one
+    place: Place = (0, "")  # of the newest training, before the table was read
+
+    def rows(self, now: datetime) -> dict[str, str]:
+        """The HTML of the rows, by id."""
+        if self.page is None:
+            return {}
+        return {row.id: render_row(self.page.columns, row, now) for row in self.page.rows}
+
+    def hits(self, now: datetime) -> list[str]:
+        """The HTML of the rows that were found at once."""
+        return [] if self.page is None else [render_row(self.page.columns, row, now, False) for row in self.page.hits]
 
 
 @router.get("/trainings")
@@ -113,6 +132,8 @@ def show(
             found = _read(context, store, view)
         except (InvalidFilter, InvalidInput, NotFound, AmbiguousId) as error:
             problem = error
+    now = context.clock()
+    rows = found.rows(now)
     return render(
         request,
         "trainings.html",
@@ -121,6 +142,11 @@ def show(
         view=view,
         found=found,
         problem=problem,
+        rows=list(rows.values()),
+        hits=found.hits(now),
+        live=view.live,
+        place=",".join(map(str, found.place)),
+        row_version=version_of(rows),
         headings=[] if found.page is None else _headings(view, found.page),
         groups=[] if found.groups is None else _groups(view, found.groups),
         statuses=[] if found.groups is None else _statuses(found.groups),
@@ -137,21 +163,18 @@ def _read(context: Context, store: Store, view: View) -> Found:
     if view.group:
         groups = group_trainings(store, view.q, view.group, now, view.value or None, SECONDS)
         return Found(None, groups, total, None)
+    place = newest_place(store)
     table = open_table(store, view.request, now)
-    return Found(read_table(store, view.request, now), None, total, count_rows(table))
+    return Found(read_table(store, view.request, now), None, total, count_rows(table), place)
 
 
 def _headings(view: View, page: TablePage) -> list[Heading]:
-    """Epochs done and wanted are one column where they stand side by side; the name is not among them."""
-    names = [column.name for column in page.columns]
     field, descending = page.sort.removeprefix("-"), page.sort.startswith("-")
     found = []
-    for index, column in enumerate(page.columns):
-        if column.name == "name" or (column.name == "max_epochs" and names[index - 1] == "epoch"):
-            continue
-        joined = column.name == "epoch" and names[index + 1 : index + 2] == ["max_epochs"]
+    for index, of in places_of(page.columns):
+        column = page.columns[index]
         state = ("descending" if descending else "ascending") if column.name == field else ""
-        found.append(Heading(column, index, state, _sort_link(view, column, state), index + 1 if joined else None))
+        found.append(Heading(column, index, state, _sort_link(view, column, state), of))
     return found
 
 

@@ -20,30 +20,16 @@ from tests.unit.training.pictures import write_colors
 SMALL = {**CONFIG, "max_epochs": 1, "batch_size": 8, "augmentation": {"train": "resize", "val": "resize"}}
 
 
-class Machine:
-    """A database, artifacts, and a data set in files; runs attempts."""
+class Runs:
+    """A database and artifacts; runs attempts."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.store: Store = SqliteStore(None)
         self.artifacts: ArtifactStore = FolderArtifactStore(folder / "artifacts")
         self.stop = threading.Event()
         self.undelivered: Path | None = None
         self.renew: Callable[[], ArtifactStore] | None = None
-        self.folder = folder / "data"
-        train, val = DatasetSplit(path=str(self.folder / "train.txt")), DatasetSplit(path=str(self.folder / "val.txt"))
-        self.store.datasets.add_dataset(
-            Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW)
-        )
-
-    def write_images(self) -> None:
-        write_colors(self.folder, 12)
-        write_colors(self.folder, 6, "val")
-
-    def queued(self, training: Training | None = None, **fields: Any) -> Training:
-        """A training of which the first attempt is about to start."""
-        training = training or a_training(**{"config": SMALL, **fields})
-        self.store.queue.add_trainings([training])
-        return self.claim(training)
 
     def claim(self, training: Training) -> Training:
         """The next attempt is about to start."""
@@ -64,3 +50,25 @@ class Machine:
             undelivered=self.undelivered,
             renew=self.renew,
         )
+
+
+class Machine(Runs):
+    """With a data set in files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.data = folder / "data"
+        train, val = DatasetSplit(path=str(self.data / "train.txt")), DatasetSplit(path=str(self.data / "val.txt"))
+        self.store.datasets.add_dataset(
+            Dataset(id="digits:1", name="digits", version=1, train=train, val=val, created_at=NOW)
+        )
+
+    def write_images(self) -> None:
+        write_colors(self.data, 12)
+        write_colors(self.data, 6, "val")
+
+    def queued(self, training: Training | None = None, **fields: Any) -> Training:
+        """A training of which the first attempt is about to start."""
+        training = training or a_training(**{"config": SMALL, **fields})
+        self.store.queue.add_trainings([training])
+        return self.claim(training)

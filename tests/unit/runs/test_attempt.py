@@ -192,7 +192,7 @@ def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machin
     expected = machine.store.runs.curve(whole.id).items
 
     machine.store.runs.start_training(training.id, 1, "the first", NOW)
-    lists = read_splits({name: machine.folder / f"{name}.txt" for name in ("train", "val")})
+    lists = read_splits({name: machine.data / f"{name}.txt" for name in ("train", "val")})
     recorder = Recorder(kill_at=(3, 1))
     checked = TrainingConfig.model_validate(training.config)
     with pytest.raises(Killed), Checkpoints(machine.artifacts, f"{training.id}/") as checkpoints:

@@ -140,7 +140,7 @@ def test_the_engines_weights_are_kept_and_delivered(machine: Machine, tmp_path: 
     training = machine.queued(config=SMALL)
     fill(machine, "model.pth")
     assert machine.run(training) == EXIT_INFRASTRUCTURE
-    (machine.folder / "train.txt").unlink()  # it could not be trained again
+    (machine.data / "train.txt").unlink()  # it could not be trained again
     fill(machine, None)
     machine.claim(training)
     assert machine.run(stored(machine, training)) == 0

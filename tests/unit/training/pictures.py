@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from PIL import Image
@@ -50,3 +52,13 @@ def write_digits(folder: Path) -> None:
         lines = [f"images.zip@{index:04d}.png {digits.target[index]}\n" for index in members]
         (folder / f"{name}.txt").write_text("".join(lines))
     (folder / "labels.txt").write_text("".join(f"digit {label}\n" for label in range(10)))
+
+
+def png_head(width: int, height: int) -> bytes:
+    """A PNG of any size without pixels, which has a size but cannot be decoded."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", b""), (b"IEND", b""))
+    packed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)

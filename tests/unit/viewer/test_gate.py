@@ -296,6 +296,18 @@ class TestSharedPages:
         finally:
             service.clock[0] -= timedelta(days=1, seconds=1)
 
+    def test_a_stream_ends_with_the_link(self, service: Served) -> None:
+        """A page that was opened in time would else be kept up to date for as long as its tab stays open."""
+        id = service.training("running")
+        guest = service.client({})
+        guest.get(f"/share/{make_share(f'training/{id}', timedelta(seconds=1), NOW).text(TOKEN)}")
+        service.clock[0] += timedelta(seconds=0.9)
+        try:
+            for path in (f"/api/events/trainings/{id}", f"/api/events/curves?ids={id}"):
+                assert "event: " in guest.get(path).text, path
+        finally:
+            service.clock[0] -= timedelta(seconds=0.9)
+
     def test_a_share_is_no_session_and_a_session_no_share(self, service: Served) -> None:
         id = service.training("completed")
         text = self.link(service, f"training/{id}").removeprefix("/share/")

@@ -49,7 +49,7 @@ def test_the_code_of_a_script_is_shown_where_it_was_submitted(service: Served) -
         service.store.queue.add_trainings([training])
         answer = service.client().get(f"/trainings/{training.id}")
         assert answer.status_code == 200
-        pages.append("3 files, Python 3.11.7, 0 packages" in answer.text)
+        pages.append("git abc123 · Python 3.11.7, 0 packages" in answer.text)
     assert pages == [False, True]
 
 

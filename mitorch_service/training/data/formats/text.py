@@ -23,6 +23,7 @@ from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.box_files import box_file_calls
 from mitorch_service.training.data.formats.entries import Entry
+from mitorch_service.training.data.formats.image_folders import has_image_suffix
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.parallel_readers import results
 from mitorch_service.training.data.regular_files import open_text
@@ -51,6 +52,17 @@ def read_text(path: Path, name: str, classes: ClassList | None) -> ImageList:
     return _read_boxes(file, entries) if _kind(first.label) == "detection" else _read_classes(file, entries)
 
 
+def image_names(path: Path) -> Iterator[str]:
+    """Yields the image of each line, which needs no labels here. Raises DataError for a file that cannot be read, or
+    names no image."""
+    found = False
+    for line in _TextFile(path, str(path), None).lines():
+        found = True
+        yield _image_of(line[1])
+    if not found:
+        raise DataError(f"{path}: names no image. Write a line '<image>' for each.")
+
+
 @dataclass(frozen=True)
 class _TextFile:
     path: Path
@@ -59,15 +71,19 @@ class _TextFile:
 
     def entries(self) -> Iterator[Entry]:
         """An entry for each line that is not blank, its place the number of the line (the first is 1)."""
+        for number, line in self.lines():
+            columns = _columns(line)
+            if len(columns) != 2:
+                raise self.error(number, f"{excerpt(line)} is not '<image> <label id>'.")
+            yield Entry(number, columns[0], columns[1])
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yields each line that is not blank, with its number."""
         try:
             with open_text(self.path) as file:
                 for number, line in enumerate(map(str.strip, file), 1):
-                    if not line:
-                        continue
-                    columns = line.rsplit(None, 1) if '"' not in line else _split_quoted(line)
-                    if len(columns) != 2:
-                        raise self.error(number, f"{excerpt(line)} is not '<image> <label id>'.")
-                    yield Entry(number, columns[0], columns[1])
+                    if line:
+                        yield number, line
         except OSError as error:
             raise DataError(f"{self.name}: cannot be read ({error.strerror}). Check the path.") from error
         except UnicodeDecodeError as error:
@@ -81,6 +97,18 @@ class _TextFile:
 
     def error(self, line: int | str | None, problem: str) -> DataError:
         return DataError(f"{self.name}, line {line}: {problem}")
+
+
+def _columns(line: str) -> list[str]:
+    return line.rsplit(None, 1) if '"' not in line else _split_quoted(line)
+
+
+def _image_of(line: str) -> str:
+    """The image of a line with or without labels: what has the extension of an image is no label."""
+    if line.startswith('"') and line.endswith('"') and line.count('"') == 2:
+        return line[1:-1]
+    columns = _columns(line)
+    return columns[0] if len(columns) == 2 and not has_image_suffix(columns[1]) else line
 
 
 def _split_quoted(line: str) -> list[str]:

@@ -36,6 +36,12 @@ class Picture:
     stored_size: tuple[int, int]  # width and height in the file
     orientation: int = 1  # EXIF's, 1 to 8
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the whole image, turned by its orientation; `image` may be decoded smaller."""
+        width, height = self.stored_size
+        return (height, width) if self.orientation in _SWAPPED else (width, height)
+
     def map_boxes(self, stored: Boxes) -> Boxes:
         """Converts boxes from pixels of the file to pixels of `image`. Clips them to the file's edges first, and leaves
         out those with no area left."""
@@ -75,6 +81,17 @@ def decode(file: Path | BytesIO, shorter_side: int | None = None, max_pixels: in
         image.load()
         turn = _TURNS.get(_orientation(image))  # none is left of a TIFF's, which Pillow applies itself
         rgb = to_rgb(image)
+    return Picture(rgb.transpose(turn) if turn is not None else rgb, size, orientation)
+
+
+def upright(image: Image.Image) -> Picture:
+    """Makes a picture of an image in memory as `decode` does of a file. Raises Pillow's errors, which are `DAMAGES`."""
+    match_transparency(image)
+    orientation = _orientation(image)
+    image.load()
+    turn = _TURNS.get(_orientation(image))
+    size = (image.height, image.width) if turn is None and orientation in _SWAPPED else image.size
+    rgb = to_rgb(image)
     return Picture(rgb.transpose(turn) if turn is not None else rgb, size, orientation)
 
 

@@ -61,18 +61,26 @@ class Images(Dataset[Sample | BadImage]):
         try:
             picture = self._picture(key.index)
         except DataError as error:
-            return BadImage(f"{self.image_list.name}: {error}", key.index)
-        target = self.image_list.target(key.index)
+            return BadImage(self._problem(error), key.index)
         with torch.random.fork_rng(devices=[]):  # leaves the network's random numbers untouched
             torch.default_generator.manual_seed(derived_seed(self._seed, key.epoch, key.index))
-            if not isinstance(target, Boxes):
-                return self._transform(picture.image, None)[0], target
-            image, boxes = self._transform(picture.image, picture.map_boxes(target))
-        return image, _as_tensors(boxes)
+            return self._sample(picture, key.index)
 
     def close(self) -> None:
         """Closes the archives that this process has open."""
         self.image_list.archives.close()
+
+    def _problem(self, error: DataError) -> str:
+        """The message about an image that cannot be read."""
+        return f"{self.image_list.name}: {error}"
+
+    def _sample(self, picture: Picture, index: int) -> Sample:
+        """Transforms one image and its target."""
+        target = self.image_list.target(index)
+        if not isinstance(target, Boxes):
+            return self._transform(picture.image, None)[0], target
+        image, boxes = self._transform(picture.image, picture.map_boxes(target))
+        return image, _as_tensors(boxes)
 
     def _picture(self, index: int) -> Picture:
         """The decoded image, from the cache if it is there."""

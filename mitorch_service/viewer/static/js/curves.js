@@ -6,13 +6,15 @@
 // measure); by default each in its own. `groups`: id -> name of a group of repeats (seeds), for mean and band.
 // The element's `data-axis`, `data-scale`, `data-smooth` keep what was chosen.
 /* global uPlot */
+import { LiveStream } from "./stream.js";
 
-const HEIGHT = 220;
+const HEIGHT = 220, LARGE = 480;
 const MOST_POINTS = 6000; // of all curves together, so that joining them stays quick
 const TOOLTIP_ROWS = 8;
 const AXES = { epoch: "epoch", time: "hours of run time", cost: "cost" };
 
 let panels = 0;
+const heightOf = (chart) => (chart.figure.classList.contains("is-large") ? LARGE : HEIGHT);
 
 /** A number as people read it: four digits. */
 export function numberText(value) {
@@ -97,6 +99,8 @@ export class CurvePanel {
   #build() {
     const bar = document.createElement("div");
     bar.className = "chart-bar";
+    bar.hidden = !this.element.querySelector(".is-place");
+    this.bar = bar;
     bar.append(
       this.#choice("Over", AXES, this.axis, (value) => { this.axis = value; this.load(); }, { epoch: "epoch", time: "time", cost: "cost" }),
       this.#choice("Scale", { linear: "linear", log: "log" }, this.scale, (value) => { this.scale = value; this.draw(); }),
@@ -204,21 +208,25 @@ export class CurvePanel {
   }
 
   #listen() {
-    const query = this.#query;
-    query.set("after", this.ids.map((id) => this.curves.get(id)?.epochs ?? 0).join(","));
-    this.stream = new EventSource(`/api/events/curves?${query}`);
-    this.stream.addEventListener("curves", (message) => {
-      for (const added of JSON.parse(message.data)) this.#add(added);
-      this.draw(true);
-      this.onEvent?.(this.curves);
+    const stream = new LiveStream(() => {
+      const query = this.#query;
+      query.set("after", this.ids.map((id) => this.curves.get(id)?.epochs ?? 0).join(","));
+      return `/api/events/curves?${query}`;
+    }, {
+      curves: (message) => {
+        for (const added of JSON.parse(message.data)) this.#add(added);
+        this.draw(true);
+        this.onEvent?.(this.curves);
+      },
+      end: () => stream.close(),
     });
-    this.stream.addEventListener("end", () => this.stream.close());
+    this.stream = stream;
   }
 
   #add(added) {
     const known = this.curves.get(added.training_id);
     if (!known) return;
-    Object.assign(known, { epochs: added.epochs, status: added.status, has_ended: added.has_ended });
+    Object.assign(known, { epochs: added.epochs, every: Math.max(known.every, added.every), status: added.status, has_ended: added.has_ended });
     for (const { measure, x, y } of added.series) {
       const series = known.series.get(measure) ?? { x: [], y: [] };
       const from = x.findIndex((place) => !series.x.length || place > series.x.at(-1));
@@ -249,7 +257,10 @@ export class CurvePanel {
   draw(keep = false) {
     const charts = this.#lines();
     for (const place of this.places.splice(0)) place.remove();
-    this.message.textContent = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    const sparse = Math.max(1, ...[...this.curves.values()].map((curve) => curve.every));
+    const empty = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    this.bar.hidden = !charts.size;
+    this.message.textContent = sparse > 1 ? `Long curves are drawn of about every ${sparse.toLocaleString("en")}th epoch.` : empty;
     for (const [title, chart] of this.charts) {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }
     }
@@ -300,6 +311,7 @@ export class CurvePanel {
       const caption = document.createElement("figcaption");
       caption.textContent = title;
       if (this.curves.size === 1 && lines.length > 1) caption.append(...lines.map((line) => this.#key(line)));
+      caption.append(this.#enlarge(figure, title));
       const holder = document.createElement("div");
       holder.className = "plot";
       const tip = document.createElement("div");
@@ -331,6 +343,22 @@ export class CurvePanel {
     mark.style.background = this.#stroke(line.place);
     key.append(mark, line.label);
     return key;
+  }
+
+  /** A button that gives the chart a row of its own, twice as high. */
+  #enlarge(figure, title) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet enlarge";
+    button.textContent = "⤢";
+    button.title = "Larger or smaller";
+    button.setAttribute("aria-label", `Enlarge ${title}`);
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => {
+      button.setAttribute("aria-pressed", String(figure.classList.toggle("is-large")));
+      this.#resize();
+    });
+    return button;
   }
 
   #values(y) {
@@ -389,7 +417,7 @@ export class CurvePanel {
     const positive = data.slice(1).some((values) => values.some((value) => value > 0));
     return {
       width: Math.max(200, chart.holder.clientWidth || 400),
-      height: HEIGHT,
+      height: heightOf(chart),
       legend: { show: false },
       padding: [8, 8, 0, 0],
       cursor: { sync: { key: this.sync, setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
@@ -442,7 +470,8 @@ export class CurvePanel {
   #resize() {
     for (const chart of this.charts.values()) {
       const width = chart.holder.clientWidth;
-      if (chart.plot && width && Math.abs(width - chart.plot.width) > 1) chart.plot.setSize({ width, height: HEIGHT });
+      const height = heightOf(chart);
+      if (chart.plot && width && (Math.abs(width - chart.plot.width) > 1 || height !== chart.plot.height)) chart.plot.setSize({ width, height });
     }
   }
 }

@@ -2,6 +2,7 @@
 import { call, toast } from "./app.js";
 import { numberText } from "./numbers.js";
 import { Parallel } from "./parallel.js";
+import { LiveStream } from "./stream.js";
 import { TrialTable } from "./trials.js";
 
 const head = document.querySelector("[data-job]");
@@ -134,21 +135,22 @@ function readAnew() {
     reading = null;
   }, LEAST_REST);
 }
-const events = new EventSource(`/api/events/jobs/${id}`);
-events.addEventListener("state", (message) => {
-  const counts = JSON.stringify(JSON.parse(message.data).counts);
-  showState(JSON.parse(message.data));
-  if (known !== null && known !== counts) readAnew();
-  known = counts;
+const events = new LiveStream(() => `/api/events/jobs/${id}`, {
+  state: (message) => {
+    const counts = JSON.stringify(JSON.parse(message.data).counts);
+    showState(JSON.parse(message.data));
+    if (known !== null && known !== counts) readAnew();
+    known = counts;
+  },
+  importance: () => {
+    if (document.querySelector("[data-weighing]")) loadCharts();
+  },
+  end: () => {
+    events.close();
+    if (!startedEnded) setTimeout(() => location.reload(), 1500);
+  },
+  problem: () => events.close(),
 });
-events.addEventListener("importance", () => {
-  if (document.querySelector("[data-weighing]")) loadCharts();
-});
-events.addEventListener("end", () => {
-  events.close();
-  if (!startedEnded) setTimeout(() => location.reload(), 1500);
-});
-events.addEventListener("problem", () => events.close());
 
 // Actions.
 const QUESTIONS = {

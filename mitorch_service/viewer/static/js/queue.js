@@ -1,8 +1,8 @@
 // The queue as it changes, its order by drag and by keys, and the orders of its rows.
 import { call, refreshTimes, toast } from "./app.js";
 import { changesFor } from "./queue_order.js";
+import { LiveStream } from "./stream.js";
 
-const RETRY_MS = 5000;
 const COMMIT_MS = 500; // of silence after the last key, before the new place is asked for
 const waiting = document.querySelector("[data-rows=waiting]");
 const said = document.querySelector("[data-said]");
@@ -73,19 +73,14 @@ function endMove() {
   held = null;
 }
 
-// The browser goes on by itself after a lost connection, but gives up on an answer that is an error.
-function follow(version) {
-  const events = new EventSource(`/api/events/queue?${new URLSearchParams({ version })}`);
-  events.addEventListener("queue", (message) => {
+let version = document.querySelector("[data-queue]").dataset.queue;
+new LiveStream(() => `/api/events/queue?${new URLSearchParams({ version })}`, {
+  queue: (message) => {
     version = message.lastEventId;
     show(JSON.parse(message.data));
-  });
-  events.addEventListener("problem", (message) => toast(JSON.parse(message.data).error, true));
-  events.addEventListener("error", () => {
-    if (events.readyState === EventSource.CLOSED) setTimeout(() => follow(version), RETRY_MS);
-  });
-}
-follow(document.querySelector("[data-queue]").dataset.queue);
+  },
+  problem: (message) => toast(JSON.parse(message.data).error, true),
+});
 
 // Order: the rows move at once; the priorities follow, and can be taken back.
 

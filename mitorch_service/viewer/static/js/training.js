@@ -1,6 +1,7 @@
 // The page of one training: curves, state and log as they grow, and its actions.
 import { call, durationText, toast } from "./app.js";
 import { CurvePanel } from "./curves.js";
+import { LiveStream } from "./stream.js";
 
 const head = document.querySelector("[data-training]");
 const id = head.dataset.training;
@@ -42,20 +43,23 @@ function addToLog(text) {
 }
 
 const startedEnded = "ended" in head.dataset;
-const events = new EventSource(`/api/events/trainings/${id}${log ? "?log=true" : ""}`);
-events.addEventListener("open", () => {
-  if (log) { log.dataset.begun = ""; log.textContent = "Reading the log …"; }
-});
-events.addEventListener("state", (message) => showState(JSON.parse(message.data)));
-events.addEventListener("log", (message) => addToLog(JSON.parse(message.data).text));
-events.addEventListener("problem", (message) => {
-  const state = document.querySelector("[data-log-state]");
-  if (state) state.textContent = JSON.parse(message.data).error;
-});
-events.addEventListener("end", () => {
-  events.close();
-  if (log && !log.dataset.begun) log.textContent = "The cluster has no log of this attempt any more.";
-  if (!startedEnded) setTimeout(() => location.reload(), 1500); // attempts, evaluation and files are there now
+const events = new LiveStream(() => `/api/events/trainings/${id}${log ? "?log=true" : ""}`, {
+  open: () => {
+    if (!log) return;
+    if (!log.dataset.begun) log.textContent = "Reading the log …";
+    log.dataset.begun = ""; // the stream begins with the end of what there is
+  },
+  state: (message) => showState(JSON.parse(message.data)),
+  log: (message) => addToLog(JSON.parse(message.data).text),
+  problem: (message) => {
+    const state = document.querySelector("[data-log-state]");
+    if (state) state.textContent = JSON.parse(message.data).error;
+  },
+  end: () => {
+    events.close();
+    if (log && !log.dataset.begun) log.textContent = "The cluster has no log of this attempt any more.";
+    if (!startedEnded) setTimeout(() => location.reload(), 1500); // attempts, evaluation and files are there now
+  },
 });
 
 const DONE = { cancel: "It is being canceled.", retry: "It is queued again.", delete: "It is deleted." };
@@ -92,3 +96,14 @@ document.querySelector("[data-share]")?.addEventListener("click", async (event) 
     toast(error.message, true);
   }
 });
+
+// The list of the code's files, which are in an archive: it is read when the page is there.
+const code = document.querySelector("[data-code]");
+if (code) {
+  fetch(code.dataset.code).then(async (response) => {
+    if (!response.ok) return;
+    const loaded = new DOMParser().parseFromString(await response.text(), "text/html");
+    const card = loaded.getElementById("code-card"), warnings = loaded.querySelectorAll("main > .warn");
+    if (card) { card.querySelector("details[open]")?.removeAttribute("open"); code.replaceWith(card); card.querySelector("header").after(...warnings); }
+  }).catch(() => {}); // the card has a link to the page
+}

@@ -1,6 +1,7 @@
 // The table of trainings: suggestions, columns, saved views, selection and orders for many.
 import { call, toast } from "./app.js";
 import { Selection } from "./selection.js";
+import { followTable } from "./table_live.js";
 import { Suggestions } from "./suggestions.js";
 
 const MOST_COMPARED = 100, MOST_IDS = 1000, SHOWN_REFUSALS = 8;
@@ -187,4 +188,5 @@ if (table) {
     }
   });
   addEventListener("pageshow", (event) => { if (event.persisted) selection.setAll(false); });
+  followTable(table);
 }

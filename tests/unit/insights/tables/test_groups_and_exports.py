@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,8 +16,9 @@ from mitorch_service.errors import InvalidInput, NotFound
 from mitorch_service.insights.tables import parquet_export, rows
 from mitorch_service.insights.tables.grouping import MAX_GROUPS, group_trainings
 from mitorch_service.insights.tables.opening import TableRequest
-from mitorch_service.insights.tables.parquet_export import write_parquet
+from mitorch_service.insights.tables.parquet_export import parquet_blocks, write_parquet
 from mitorch_service.insights.tables.rows import TableRows
+from mitorch_service.insights.tables.table import Row
 from mitorch_service.insights.tables.text_export import csv_lines, json_lines
 from mitorch_service.insights.tables.views import format_query, parse_query, save_view
 from mitorch_service.stores.base import Store
@@ -96,6 +98,37 @@ def test_parquet_keeps_types_and_begins_again_where_a_later_value_does_not_fit(
     nothing = TableRows(store, TableRequest("status:failed"), NOW)
     assert write_parquet(path, nothing.columns, nothing) == 0
     assert pq.read_table(path).num_rows == 0
+
+
+def test_parquet_is_sent_while_rows_are_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rows are there before the last are read; a value of another type is known before them."""
+    monkeypatch.setattr(parquet_export, "ROW_GROUP", 2)
+    sizes = [1, 2.5, 3, "auto", None]
+    store.queue.add_trainings([a_training(config={**CONFIG, "size": size}) for size in sizes])
+    for columns, expected in (("config.size", ["1", "2.5", "3", "auto", None]), ("priority", [100] * 5)):
+        table = TableRows(store, TableRequest(sort="oldest", columns=columns), NOW)
+        read: list[str] = []
+        blocks, rows_before = [], []
+        for block in parquet_blocks(table.columns, _Watched(table, read)):
+            blocks.append(block)
+            rows_before.append(len(read))
+        assert rows_before[0] == (2 if columns == "priority" else 6)  # until a text was seen, and a group
+        assert rows_before[-1] == (5 if columns == "priority" else 9)
+        assert len(blocks) == 4  # three groups, and the end
+        assert pq.read_table(io.BytesIO(b"".join(blocks))).column(columns).to_pylist() == expected
+
+
+class _Watched:
+    """Rows that are noted as they are read."""
+
+    def __init__(self, table: TableRows, read: list[str]) -> None:
+        self._table = table
+        self._read = read
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._table:
+            self._read.append(row.id)
+            yield row
 
 
 def test_all_rows_are_exported_in_any_order_within_bounds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

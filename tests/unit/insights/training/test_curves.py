@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from mitorch_service.errors import InvalidInput, NotFound
+from mitorch_service.insights.training import curves
 from mitorch_service.insights.training.curves import Axis, CurveRequest, read_curves
 from mitorch_service.models.training import Attempt, Training
 from mitorch_service.stores.base import Store
@@ -89,3 +90,16 @@ def test_one_curve_is_read_when_there_is_time_for_none(store: Store) -> None:
     looks = iter([True, False])
     assert [curve.training_id for curve in read_curves(store, CurveRequest(ids), lambda: next(looks))] == ids[:2]
     assert [curve.training_id for curve in read_curves(store, CurveRequest(ids), lambda: False)] == ids[:1]
+
+
+def test_of_a_very_long_curve_some_epochs_are_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "_MOST_READ", 40)
+    monkeypatch.setattr(curves.read_results, "__defaults__", (0, 40))
+    monkeypatch.setattr(curves.distance_of, "__defaults__", (0, 40))
+    training = a_training()
+    store.queue.add_trainings([training])
+    reported(store, training, *((epoch, epoch / 100) for epoch in range(1, 401)))
+    (curve,) = read_curves(store, CurveRequest([training.id], ["val_loss"]))
+    assert (curve.every, curve.epochs, len(curve.series[0].x)) == (10, 400, 41)
+    (new,) = read_curves(store, CurveRequest([training.id], ["val_loss"], after={training.id: 380}))
+    assert (new.every, list(new.series[0].x)) == (1, [float(epoch) for epoch in range(381, 401)])

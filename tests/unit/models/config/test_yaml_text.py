@@ -13,6 +13,17 @@ from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config.validation import parse_config
 
 
+def test_merged_keys_stand_for_no_more_than_a_config_holds() -> None:
+    """They are copied while the text is loaded: each of these lines doubles them."""
+    doubled = "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
+    with pytest.raises(InvalidInput, match="merged keys stand for more than 200000 values"):
+        parse_config("my.yml", f"a0: &a0 {{k: 1}}\n{doubled}".encode())
+    assert parse_config("my.yml", b"a: &a {k: 1, l: 2}\nb: {<<: *a, l: 3}\n") == {
+        "a": {"k": 1, "l": 2},
+        "b": {"k": 1, "l": 3},
+    }
+
+
 def test_the_values_are_those_of_json() -> None:
     text = b"""
     # the first line

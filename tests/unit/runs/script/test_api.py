@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import os
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,7 +24,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.result import EpochResult
 from mitorch_service.runs.script.calls import ScriptCalls
 from mitorch_service.runs.script.channel import ScriptChannel
-from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
+from mitorch_service.runs.script.script_checkpoints import CheckpointName, ScriptCheckpoints
 from mitorch_service.training.loop.reporter import NullReporter
 from tests.samples import NOW
 
@@ -150,6 +153,43 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(run: Run, tmp_path: P
         mitorch_service.checkpoint(source)
     newest = tmp_path / "artifacts" / run.artifacts.keys("t/checkpoints/")[-1]
     newest.write_bytes(newest.read_bytes()[:700])
+    restored = ScriptCheckpoints(run.artifacts, "t", 2).restore(tmp_path / "restored")
+    assert restored is not None
+    assert restored.path.read_text() == "one"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"results.json": b"[]"},
+        {"files/state": b"x"},
+        {"files/state": b"x", "results.json": b"["},
+        {"files/state": b"x", "results.json": b'{"epoch": 1}'},
+        {"files/state": b"x", "results.json": b"[3]"},
+        {"files/state": b"x", "results.json": b'[{"epoch": "one"}]'},
+        {"files/a": b"x", "files/b": b"x", "results.json": b"[]"},
+        {"files": b"x", "files/b": b"x", "results.json": b"[]"},
+        {"../state": b"x", "results.json": b"[]"},
+        None,
+    ],
+)
+def test_a_damaged_checkpoint_of_the_right_digest_falls_back_too(
+    run: Run, tmp_path: Path, members: dict[str, bytes] | None
+) -> None:
+    source = tmp_path / "state"
+    source.write_text("one")
+    mitorch_service.checkpoint(source)
+    file = tmp_path / "other.tar"
+    file.write_bytes(b"\x1f\x8b\x08" + bytes(600))  # the beginning of a compressed one
+    if members is not None:
+        with tarfile.open(file, "w") as tar:
+            for name, content in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    run.artifacts.put(f"t/checkpoints/{CheckpointName(1, 2, 1, digest)}/checkpoint.tar", file)
     restored = ScriptCheckpoints(run.artifacts, "t", 2).restore(tmp_path / "restored")
     assert restored is not None
     assert restored.path.read_text() == "one"

@@ -88,6 +88,7 @@ def test_the_times_in_an_older_file_are_found_to_the_millisecond(tmp_path: Path)
     old.close()
     store = SqliteStore(path)
     assert _orders(store) == new == ([waiting.id, ended[0].id, ended[2].id, ended[1].id], [ended[2].id, ended[0].id])
+    assert [row.id for row in store.queue.head_of_dataset(waiting.dataset, 5).items] == [waiting.id]
     store.queue.retry_training(ended[1].id, NOW)
     assert ended[1].id not in _orders(store)[1]
     store.close()

@@ -58,7 +58,14 @@ def test_images_of_an_unknown_class_are_refused_and_a_class_without_images_is_no
 def test_numbers_are_compared_where_there_are_no_names(named: tuple[bool, bool]) -> None:
     data = a_list(MULTICLASS, ("0", "1", "2"), named=named[0])
     changed, note = in_class_order(data, ("x", "y", "z", "w"), named=named[1], source="m.pth")
-    assert (labels(changed), changed.classes, note) == ([0, 1, 2], ("x", "y", "z", "w"), "")
+    assert (labels(changed), changed.classes) == ([0, 1, 2], ("x", "y", "z", "w"))
+    said = {
+        (True, False): "m.pth has no names of classes; they are taken as val.txt numbers them: 0 is 0, 1 is 1, 2 is 2.",
+        (False, True): "val.txt numbers its classes without naming them; they are taken as in m.pth: "
+        "0 is x, 1 is y, 2 is z, 3 is w.",
+        (False, False): "",
+    }
+    assert note == said[named]
     with pytest.raises(DataError, match=r"has images of class 2, but m\.pth knows only 2 \(0 to 1\)"):
         in_class_order(data, ("x", "y"), named=named[1], source="m.pth")
 

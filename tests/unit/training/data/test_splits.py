@@ -9,7 +9,7 @@ import pytest
 
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
-from mitorch_service.training.data.splits import check_same_classes, read_splits
+from mitorch_service.training.data.splits import check_same_classes, read_split, read_splits
 from mitorch_service.training.data.targets import ClassTargets
 from tests.unit.training.pictures import png, write_colors
 
@@ -29,6 +29,16 @@ def test_validation_gets_the_classes_of_the_training(tmp_path: Path) -> None:
     assert list(lists) == ["train", "val"]
     assert lists["val"].classes == ("cat", "dog", "owl")
     assert lists["val"].target(0) == 2
+
+
+def test_the_same_classes_in_another_order_are_matched_by_name_if_that_is_asked_for(tmp_path: Path) -> None:
+    train = read_split(write_folders(tmp_path / "train", cat="a.png", dog="b.png", owl="c.png"))
+    (tmp_path / "labels.txt").write_text("owl\ncat\ndog\n")
+    (tmp_path / "test.txt").write_text("train/cat/a.png 1\ntrain/owl/c.png 0\n")
+    with pytest.raises(DataError, match="have different classes: class 0 is 'cat' in one and 'owl' in the other"):
+        read_split(tmp_path / "test.txt", train=train)
+    data = read_split(tmp_path / "test.txt", train=train, by_name=True)
+    assert (data.classes, [data.target(0), data.target(1)]) == (train.classes, [0, 2])
 
 
 def test_a_class_only_in_validation_is_named(tmp_path: Path) -> None:

@@ -206,6 +206,9 @@ def test_weights_know_their_classes_and_preprocessing(colors: Lists, tmp_path: P
     assert "numbers the classes in another order" in recorder.notes[0]
     with pytest.raises(ModelError, match="are of task_type multiclass_classification, but the config says multilabel"):
         evaluate(config(task_type="multilabel_classification"), colors[1], tmp_path / "m.pth")
+    save_weights(outcome.state_dict, tmp_path / "plain.pth")  # as another program does
+    assert evaluate(config(), colors[1], tmp_path / "plain.pth", reporter=recorder) == pytest.approx(outcome.evaluation)
+    assert recorder.notes[1].endswith("val.txt numbers them: 0 is red, 1 is lime, 2 is blue.")
     unknown = replace(colors[1], classes=("red", "lime", "violet"))
     with pytest.raises(DataError, match=r"does not know: violet \(3 images\)"):
         evaluate(config(), unknown, tmp_path / "m.pth")

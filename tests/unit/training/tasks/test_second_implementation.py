@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from mitorch_service.training.data.batch import Batch, BoxTarget
 from mitorch_service.training.networks.network import Network
+from mitorch_service.training.tasks.box_grid import box_grid
 from mitorch_service.training.tasks.box_metrics import Detection, average_precisions, image_metrics
 from mitorch_service.training.tasks.classification import LogitsEvaluator
 from mitorch_service.training.tasks.detection_evaluator import DetectionEvaluator
 from mitorch_service.training.tasks.multiclass import MulticlassEvaluator
 from mitorch_service.training.tasks.multilabel import MultilabelEvaluator
+from mitorch_service.training.tasks.threshold_grid import CONFIDENCES
 from mitorch_service.training.tasks.worst_mistakes import WorstMistakes
 
 CLASSES = 7
@@ -100,6 +102,37 @@ def test_multilabel_is_as_in_scikit_learn(seed: int, scale: int, classes: int) -
     assert measured["accuracy_50"] == pytest.approx(np.where(union, common / np.maximum(union, 1), 1).mean(), abs=1e-6)
 
 
+@given(SEEDS, SCALES, strategies.sampled_from([MulticlassEvaluator, MultilabelEvaluator]))
+@settings(max_examples=10)
+def test_class_rates_by_confidence_are_as_in_scikit_learn(seed: int, scale: int, kind: type[LogitsEvaluator]) -> None:
+    logits = logits_of(seed, scale, CLASSES)
+    several = kind is MultilabelEvaluator
+    targets = (torch.rand(60, CLASSES) > 0.6).float() if several else torch.randint(CLASSES - 1, (60,))
+    evaluator: LogitsEvaluator = (
+        MultilabelEvaluator(NETWORK, "abcdefg", 0.5) if several else MulticlassEvaluator(NETWORK, "abcdefg")
+    )
+    scores = (logits.double().sigmoid() if several else logits.double().softmax(1)).numpy()
+    true = targets.numpy() if several else np.eye(CLASSES)[targets.numpy()]
+    if not several:  # an image's prediction is its most probable class
+        scores = np.where(np.arange(CLASSES) == logits.argmax(1).numpy()[:, None], scores, -1)
+    grid = evaluator.grid(logits, targets)
+    for place in (0, 6, 49, 98):
+        taken = (scores > CONFIDENCES[place] if several else scores >= CONFIDENCES[place]).astype(int)
+        of_each = sklearn_metrics.precision_recall_fscore_support(true, taken, zero_division=0)
+        of_all = sklearn_metrics.precision_recall_fscore_support(true, taken, average="micro", zero_division=0)
+        for name, each, overall in zip(NAMES, of_each, of_all, strict=False):
+            assert getattr(grid, name)()[:, 0, place] == pytest.approx(each)
+            assert getattr(grid.overall(), name)()[0, 0, place] == pytest.approx(overall)
+    if several:
+        reached = [
+            sklearn_metrics.f1_score(true, (scores > one).astype(int), average="micro", zero_division=0)
+            for one in CONFIDENCES
+        ]
+        measured = evaluated(evaluator, logits, targets).metrics()
+        assert measured["best_f1"] == pytest.approx(max(reached))
+        assert reached[CONFIDENCES.index(measured["best_threshold"])] == pytest.approx(max(reached))
+
+
 def test_16_of_20_boxes_found_exactly() -> None:
     """A recall of 0.8 reaches 81 of COCO's 101 recalls."""
     boxes = [torch.tensor([[10.0, 10.0, 30.0, 30.0]])] * 20
@@ -158,6 +191,25 @@ def test_rates_of_each_class_are_as_in_coco(seed: int) -> None:
             assert row["recall"] == pytest.approx(recall[label])
             assert row["precision"] == pytest.approx(right / max(taken, 1))
             assert row["f1"] == pytest.approx(2 * right / (taken + row["boxes"]))
+
+
+@given(SEEDS, strategies.sampled_from([0, 24, 49, 74]))
+@settings(max_examples=10)
+def test_detections_by_confidence_and_iou_are_as_in_coco(seed: int, place: int) -> None:
+    detections, targets = boxes_of(seed)
+    grid = box_grid(detections, targets, 3)
+    kept = [{name: values[one["scores"] >= CONFIDENCES[place]] for name, values in one.items()} for one in detections]
+    recall = np.array(coco_evaluation(kept, targets)["recall"])[1::2, :, 0, -1][:5]  # IoU 0.5, 0.6, … 0.9
+    boxes = np.bincount(np.concatenate([one["labels"].numpy() for one in targets]), minlength=3)
+    taken = np.bincount(np.concatenate([one["labels"].numpy() for one in kept]), minlength=3)
+    assert (grid.true.tolist(), grid.taken[:, place].tolist()) == (boxes.tolist(), taken.tolist())
+    right = np.maximum(recall, 0).T * boxes[:, None]  # COCO has -1 for a class without boxes
+    assert grid.right[..., place] == pytest.approx(right)
+    f1, threshold = grid.best()
+    assert f1 == pytest.approx(grid.overall().f1()[0, 0].max())
+    of_all = grid.overall()
+    chosen = CONFIDENCES.index(threshold)
+    assert 2 * of_all.right[0, 0, chosen] / (of_all.taken[0, chosen] + of_all.true[0]) == pytest.approx(f1)
 
 
 def boxes_of(seed: int) -> tuple[list[Detection], list[BoxTarget]]:

@@ -145,6 +145,7 @@ def test_plots(task: Task, tmp_path: Path) -> None:
     images = EvaluatedImages(ImageList("val", Path(), PackedStrings("abcdef"), ClassTargets([0] * 6), SHAPES), range(6))
     names = {path.name for path in evaluated(task, network_of(task), batch_of(task, 6)).plots(tmp_path, images)}
     assert {"per_class.csv", "precision_recall.png", "predictions.csv", "worst_mistakes.png"} <= names
+    assert {"class_metrics.json", "thresholds.png"} <= names
     rows = (tmp_path / "predictions.csv").read_text().splitlines()
     assert list(dict.fromkeys(row.partition(",")[0] for row in rows)) == ["file", *"abcdef"]
     assert ("confusion_matrix.png" in names) == (task.kind != "multilabel")

@@ -32,6 +32,13 @@ COCO = {
     "categories": [{"id": 5, "name": "cat"}],
 }
 TABLE = """image_url,label\na.png,"[{'type': 'cat', 'bottomX': 1, 'topX': 2, 'bottomY': 1, 'topY': 3}]"\n"""
+CVAT = """<annotations><meta><task><labels><label><name>c</name></label></labels></task></meta>
+<image id="0" name="a.png" width="9" height="8"><box label="c" xtl="1" ytl="2" xbr="3" ybr="4"/>
+<polygon label="c" points="1,2;3,4;5,1"/><tag label="c"/></image></annotations>"""
+TRACK = """<annotations><meta><task><start_frame>0</start_frame><stop_frame>3</stop_frame></task></meta>
+<track label="c">
+<box frame="0" outside="0" xtl="1" ytl="2" xbr="3" ybr="4"/><box frame="2" outside="1"/></track></annotations>"""
+YOLO = {"data.yaml": "train: .\nnames: {0: cat, 1: owl}\n", "a.txt": "0 0.5 0.5 0.25 0.25\n1 0 0 1 0 1 1\n"}
 
 # By name: the files of a whole data set, the first of which is read, and the one that is damaged.
 SETS: dict[str, tuple[dict[str, str], str]] = {
@@ -47,6 +54,10 @@ SETS: dict[str, tuple[dict[str, str], str]] = {
     "coco": ({"t.json": json.dumps(COCO)}, "t.json"),
     "voc": ({"Annotations/a.xml": XML}, "Annotations/a.xml"),
     "voc list": ({"ImageSets/Main/t.txt": "a 1\nb -1\n", "Annotations/a.xml": XML}, "ImageSets/Main/t.txt"),
+    "cvat": ({"t.xml": CVAT}, "t.xml"),
+    "cvat tracks": ({"t.xml": TRACK}, "t.xml"),
+    "yolo": (YOLO, "a.txt"),
+    "data.yaml": (YOLO, "data.yaml"),
 }
 
 TOKENS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.duplicates import count_duplicates
+from mitorch_service.training.data.duplicates import find_duplicates
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
 from tests.unit.training.pictures import png
@@ -43,7 +43,8 @@ def test_copies_are_not_looked_for_in_pipes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         os.mkfifo(tmp_path / f"{name}.png")
         (tmp_path / f"{name}.txt").write_text(f"{name}.png 0\n")
-    assert count_duplicates(*(read_image_list(tmp_path / f"{name}.txt") for name in ("a", "b"))) == (0, 0)
+    found = find_duplicates(*(read_image_list(tmp_path / f"{name}.txt") for name in ("a", "b")))
+    assert (found.by_path, found.by_content) == ([], [])
 
 
 @pytest.mark.parametrize("name", ["a\0.png", "n" * 300 + ".png", "d" * 5000 + "/a.png", "x\0.zip@a.png"])

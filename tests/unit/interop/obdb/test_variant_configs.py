@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.errors import AlreadyExists, InvalidInput
+from mitorch_service.interop.obdb.variant_configs import variant_configs
 from mitorch_service.models.config.legacy_formats import is_obdb
 from mitorch_service.models.config.obdb import read_obdb
 from mitorch_service.models.config.training_config import TrainingConfig
@@ -17,7 +18,6 @@ from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.group import Group, build_group, check_group, submit_group
 from mitorch_service.submission.lookups import Lookups
-from mitorch_service.submission.obdb import documents
 from mitorch_service.submission.submission import Options, build_submission
 from mitorch_service.training.loop.config_check import check_names
 from tests.fakes import HookedStore
@@ -37,7 +37,7 @@ def asked(data: dict[str, Any]) -> dict[str, Any]:
     file, problems = read_obdb(data)
     assert problems == []
     assert file is not None
-    return documents(file)
+    return variant_configs(file)
 
 
 def group(store: Store, data: dict[str, Any], again: bool = False, **options: Any) -> Group:

@@ -7,19 +7,10 @@ ranges logarithmic except for the integers; trials are compared by the best mean
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-
 from pydantic import JsonValue
 
-from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config.merge_patch import merge_patch
-from mitorch_service.models.config.obdb import ObdbFile, ObdbSettings, SherpaParameters, read_obdb
-from mitorch_service.stores.base import Store
-from mitorch_service.submission.group import Group, build_group, check_group
-from mitorch_service.submission.lookups import Lookups
-from mitorch_service.submission.script_code import ConfigCheck
-from mitorch_service.submission.submission import Options
+from mitorch_service.models.config.obdb import ObdbFile, ObdbSettings, SherpaParameters
 
 _DETECTORS = {
     "retina_net": "resnet50-fpn-retinanet"
@@ -27,25 +18,7 @@ _DETECTORS = {
 _COLORS = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.05}  # its photometric distortion
 
 
-def build_obdb_group(
-    store: Store,
-    source: str,
-    data: Mapping[str, JsonValue],
-    options: Options,
-    now: datetime,
-    check: ConfigCheck,
-    again: bool,
-) -> tuple[Group, list[str]]:
-    """Builds a job or training for each variant of a settings file; returns also the keys that have no meaning here.
-    Raises InvalidInput if anything is wrong."""
-    file, problems = read_obdb(data)
-    if file is None:
-        raise InvalidInput(source, problems)
-    submissions = check_group(Lookups(store), source, documents(file), options, check)
-    return build_group(store, data, submissions, options, now, again, tag="variant"), file.ignored
-
-
-def documents(file: ObdbFile) -> dict[str, dict[str, JsonValue]]:
+def variant_configs(file: ObdbFile) -> dict[str, dict[str, JsonValue]]:
     """Builds a job or training config for each variant."""
     settings = file.settings
     found: dict[str, dict[str, JsonValue]] = {}

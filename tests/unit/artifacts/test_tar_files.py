@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.artifacts.tar_files import UnsafeArchive, unpack
 from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
-from mitorch_service.runs.script.tar_files import UnsafeArchive, unpack
 
 
 def archive(folder: Path, *members: tarfile.TarInfo) -> Path:
@@ -40,15 +40,42 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int =
         (member("evil", tarfile.LNKTYPE, "good"), "is neither"),
         (member("evil", tarfile.FIFOTYPE), "is neither"),
         (member("evil", tarfile.CHRTYPE), "is neither"),
+        (member(""), "leads out"),
+        (member("."), "leads out"),
+        (member("good"), "is there twice"),
+        (member("good/evil"), "is there twice"),
+        (member("good", tarfile.DIRTYPE), "is there twice"),
+        (member("lib"), "is there twice"),  # a folder above
+        (member("a" * 256), "has a name that no file can have"),
+        (member("lib/" * 1000 + "a"), "has a name that no file can have"),
         (member("big", size=2001), "is more than 3 files or 2000 bytes"),
     ],
 )
 def test_what_leads_elsewhere_is_refused_whole(tmp_path: Path, bad: tarfile.TarInfo, problem: str) -> None:
-    file = archive(tmp_path, member("good"), bad)
+    file = archive(tmp_path, member("good"), member("lib/good"), bad)
     with pytest.raises(UnsafeArchive, match=problem):
         unpack(file, tmp_path / "out", 3, 2000)
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
+    header = bytearray(member("huge", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"0" * 24  # no part of it is stored
+    header[483:495] = b"%012o" % (1 << 30)  # its size
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + sum(b" " * 8) + sum(header[156:512]))
+    file = tmp_path / "archive.tar"
+    file.write_bytes(bytes(header) + bytes(1024))
+    with pytest.raises(UnsafeArchive, match="'huge' is neither"):
+        unpack(file, tmp_path / "out")
+
+
+@pytest.mark.parametrize("time", ["nan", "1e400", "-1"])
+def test_a_time_that_is_none_is_left_out(tmp_path: Path, time: str) -> None:
+    odd = member("good")
+    odd.pax_headers = {"mtime": time}
+    unpack(archive(tmp_path, odd), tmp_path / "out")
+    assert (tmp_path / "out" / "good").stat().st_mtime == 0
 
 
 def test_too_many_files_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Writes annotated images in a format by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from mitorch_service.annotations.annotated_image import AnnotatedImage
+from mitorch_service.annotations.writers.checks import check_classes, checked
+from mitorch_service.annotations.writers.coco import write_coco
+from mitorch_service.annotations.writers.csv import write_csv
+from mitorch_service.annotations.writers.cvat import write_cvat
+from mitorch_service.annotations.writers.text import write_text
+from mitorch_service.annotations.writers.voc import write_voc
+from mitorch_service.annotations.writers.yolo import write_yolo
+
+Writer = Callable[[Iterator[AnnotatedImage], Sequence[str], Path], None]
+
+WRITERS: dict[str, Writer] = {
+    "cvat": write_cvat,
+    "coco": write_coco,
+    "voc": write_voc,
+    "yolo": write_yolo,
+    "text": write_text,
+    "csv": write_csv,
+}
+FOLDERS = ("voc", "yolo", "text")  # formats of several files: `out` is their folder
+
+
+def write_annotations(format: str, images: Iterable[AnnotatedImage], classes: Sequence[str], out: Path) -> None:
+    """Writes the images, one after the other, to `out`: a file, or for `FOLDERS` a folder that is new or empty.
+
+    `classes`: all class names in the order of their ids. Where an image's path leads is the caller's business: it is
+    written as it is. `out` is the whole result or as it was before. Raises DataError for what the format cannot hold
+    (names with control characters, labels in formats of boxes only, …) and where it cannot be written, InvalidInput
+    for a folder that is not empty.
+    """
+    check_classes(classes)
+    WRITERS[format](checked(images, classes), classes, out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -51,7 +50,7 @@ def queue_obdb(
     file, problems = read_obdb(data)
     if file is None:
         raise InvalidInput(source, problems)
-    configs, checks, now = variant_configs(file), open_config_checks(settings), datetime.now(UTC)
+    configs, checks, now = variant_configs(file), open_config_checks(settings), store.now()
     named = options.dataset or file.settings.dataset
     _tell_ignored(source, file, named)
     lookups = Lookups(store)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from mitorch_service.cli.views.pages.output import show_page
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
-from mitorch_service.models.dataset import Dataset, SplitLeaks
+from mitorch_service.insights.datasets.leak_text import leak_text
+from mitorch_service.models.dataset import Dataset
 from mitorch_service.wording.counted import counted
 
 
@@ -30,16 +31,8 @@ def _fields(dataset: Dataset) -> list[tuple[str, object]]:
             classes = counted(contents.classes, "class", "classes")
             fields.append((f"{name} images", f"{contents.images:,}, {contents.kind}, {classes}"))
             if contents.leaks is not None:
-                fields.append((f"{name} leaks", leaks_text(contents.leaks)))
+                fields.append((f"{name} shares", leak_text(contents.leaks)))
     return fields
-
-
-def leaks_text(leaks: SplitLeaks) -> str:
-    """What a split shares with those before it, and what was not looked for."""
-    found = ", ".join(f"{count:,} {kind}" for kind, count in leaks.found().items()) or "none found"
-    unknown = "; near-duplicates: see midataset check" if leaks.near_duplicates is None else ""
-    rule = f" ({leaks.recordings})" if leaks.same_recording else ""
-    return f"{found}{rule}{unknown}; took {leaks.seconds:.2f} s"
 
 
 def origin_text(origin: Mapping[str, object]) -> str:

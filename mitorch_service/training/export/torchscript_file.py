@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.training.export.onnx_file import Run
+from mitorch_service.training.export.quiet_exporter import quiet
 
 
 def write_torchscript(module: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str]) -> None:
@@ -21,7 +22,8 @@ def write_torchscript(module: nn.Module, example: Tensor, path: Path, metadata: 
 
 def open_torchscript(path: Path) -> Run:
     """Opens a file by PyTorch, on the CPU."""
-    module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    with quiet():  # PyTorch calls it deprecated since 2.9
+        module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
 
     def run(images: Tensor) -> list[Tensor]:
         with torch.no_grad():

@@ -65,7 +65,7 @@ def test_the_weights_are_what_mitest_measures(machine: Machine) -> None:
         assert sum(correct) / len(correct) == pytest.approx(document["evaluation"][name], abs=1e-6)
     assert {"test_confusion_matrix", "test_per_class"} <= document["artifacts"].keys()
 
-    answer = machine.run("predict", training[:8], "digits", "--split", "test", "--top", "2")
+    answer = machine.run("predict", training[:8], "digits:1", "--split", "test", "--top", "2")
     assert (answer.code, answer.err) == (0, "")
     predicted = [json.loads(line) for line in answer.out.splitlines()]
     with Path(document["artifacts"]["test_predictions"]).open(newline="") as file:

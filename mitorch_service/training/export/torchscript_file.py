@@ -16,8 +16,8 @@ def write_torchscript(module: nn.Module, example: Tensor, path: Path, metadata: 
     """Writes the module as it is traced on the example; each entry of the metadata is an extra file in it. Raises
     whatever tracing raises."""
     with torch.no_grad():
-        traced = torch.jit.trace(module, (example,), check_trace=False)
-    torch.jit.save(traced, path, _extra_files=dict(metadata))  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(module, (example,), check_trace=False)  # type: ignore[no-untyped-call]
+    torch.jit.save(traced, path, _extra_files=dict(metadata))
 
 
 def open_torchscript(path: Path) -> Run:

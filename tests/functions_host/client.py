@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 
 from tests.functions_host.web import KEY
 from tests.warm.command import with_warm_code
-from tests.warm.servers import AZURE
+from tests.warm.servers import TRAINING
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "functions"
@@ -92,7 +92,7 @@ def running(state: Path, environment: Mapping[str, str], app: Path = APP, cold: 
     settings = {**environment, "PYTHONPATH": f"{ROOT}:{environment.get('PYTHONPATH', '')}"}
     command = [sys.executable, "-m", "tests.functions_host", *arguments]
     if not cold:
-        settings = with_warm_code(settings, AZURE)
+        settings = with_warm_code(settings, TRAINING)
         command = [sys.executable, "-c", "from tests.functions_host.__main__ import main; main()", *arguments]
     process = subprocess.Popen(
         command,

@@ -190,4 +190,5 @@ def _class_list(categories: list[_Category], name: str) -> ClassList:
 def _image_folders(path: Path) -> list[Path]:
     folder = path.parent
     split = path.stem.rpartition("_")[2]  # instances_train2017.json belongs to train2017/
-    return [folder, folder / "images", folder.parent, folder.parent / "images", folder.parent / split, folder / split]
+    near = [folder, folder / "images", folder.parent, folder.parent / "images"]
+    return [*near, folder.parent / split, folder / split, folder.parent / "images" / split]  # the last is CVAT's

@@ -336,7 +336,11 @@ def obdb_uri(uri: str, variable: str) -> str:
     """Checks the address of obdb's annotations database, which `variable` holds. Raises SettingsError."""
     know(secrets_of_url(uri))
     if _scheme(uri) not in MONGO_SCHEMES:
-        raise SettingsError(variable, "is not the URI of a MongoDB", "Write mongodb://USER:PASSWORD@HOST:PORT/….")
+        raise SettingsError(
+            variable,
+            "is not the URI of a MongoDB",
+            "Write mongodb://HOST:PORT/?authSource=annotations with user and password.",
+        )
     return checked_uri(uri, variable)
 
 

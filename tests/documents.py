@@ -36,6 +36,7 @@ COMMANDS = {
     ("docs/data.md", "midataset register"): f"{_DOCUMENTS_TEST}::test_data_sets",
     ("docs/data.md", "midataset cvat"): "tests/acceptance/test_cvat.py::test_the_commands_of_the_document",
     ("docs/data.md", "midataset export"): f"{_DOCUMENTS_TEST}::test_exports",
+    ("docs/splits.md", "midataset split"): f"{_DOCUMENTS_TEST}::test_splits_and_leaks",
     ("docs/config.md", "mitrain --list-models"): f"{_DOCUMENTS_TEST}::test_models_and_augmentation",
     ("docs/config.md", "misubmit --many"): f"{_DOCUMENTS_TEST}::test_many_at_once",
     ("docs/queries.md", "miquery --where"): f"{_DOCUMENTS_TEST}::test_tables",

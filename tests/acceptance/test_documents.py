@@ -20,7 +20,7 @@ from PIL import Image
 from mitorch_service.cli.viewer import FIRST_PORT
 from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
-from tests.acceptance.digits import TINY_TRAINING
+from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.documents import ROOT, block
 from tests.warm.command import with_warm_commands
 from tests.webhook_receiver import SECRET, receiving
@@ -30,8 +30,8 @@ RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
 @pytest.fixture
 def reader(bare_machine: Machine) -> Machine:
-    """Somebody who has run scripts/quickstart: the data set is there and registered."""
-    definition = write_digits(bare_machine.home / "quickstart")
+    """Somebody who has run scripts/quickstart: the data set, or a part of it, is there and registered."""
+    definition = write_small_digits(bare_machine.home / "quickstart")
     bare_machine.ok("dataset", "register", definition)
     return bare_machine
 
@@ -140,6 +140,7 @@ def test_the_tour(reader: Machine) -> None:
 
 
 def test_training_without_the_service(reader: Machine, tmp_path: Path) -> None:
+    write_digits(reader.home / "quickstart")  # all of them, as the quickstart does
     weights = tmp_path / "digits.pth"
     commands = block("scripts/samples/README.md", "data=~/.mitorch/quickstart")
     out = shell(reader, commands.replace("/tmp/digits.pth", str(weights)))
@@ -165,6 +166,21 @@ def test_exports(shapes: Machine) -> None:
     assert "exported/cvat/train/annotations.xml" in out
     lines = (shapes.folder / "exported" / "csv" / "annotations.csv").read_text().splitlines()
     assert lines == ["image,x1,y1,x2,y2,class", *(f"../yolo/val/images/{one}.png,2,3,20,25.5,circle" for one in "cd")]
+
+
+def test_splits_and_leaks(bare_machine: Machine) -> None:
+    lines = []
+    for index in range(24):
+        name = f"cam{index // 4}_{index % 4}.png"
+        Image.new("RGB", (16, 12), (10 * index, 99, 200 * (index % 2))).save(bare_machine.folder / name)
+        lines.append(f"{name} {index % 2}\n")
+    bare_machine.write("labels.txt", "square\ncircle\n")
+    bare_machine.write("all.txt", "".join(lines))
+    out = shell(bare_machine, block("docs/splits.md", "midataset split"), bare_machine.folder)
+    assert "groups  6, none divided" in out
+    assert "registered shapes:1" in out
+    assert "images that a split before has, too" in out
+    assert json.loads((bare_machine.folder / "parts" / "split.json").read_text())["by"] == "group"
 
 
 def test_models_and_augmentation(shapes: Machine) -> None:

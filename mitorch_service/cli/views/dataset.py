@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from mitorch_service.cli.views.pages.output import show_page
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
-from mitorch_service.models.dataset import Dataset, SplitLeaks
+from mitorch_service.insights.datasets.leak_text import leak_text
+from mitorch_service.models.dataset import Dataset
 from mitorch_service.wording.counted import counted
 
 
@@ -22,35 +23,27 @@ def show_dataset(dataset: Dataset) -> None:
 
 def _fields(dataset: Dataset) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [("data set", dataset.ref), ("registered", dataset.created_at)]
-    if dataset.lineage:
-        fields.append(("imported from", lineage_text(dataset.lineage)))
+    if dataset.imported_from:
+        fields.append(("imported from", origin_text(dataset.imported_from)))
     for name, split in dataset.splits().items():
         fields += [(name, split.path), (f"{name} files", split.support_files)]
         if (contents := dataset.contents.get(name)) is not None:
             classes = counted(contents.classes, "class", "classes")
             fields.append((f"{name} images", f"{contents.images:,}, {contents.kind}, {classes}"))
             if contents.leaks is not None:
-                fields.append((f"{name} leaks", leaks_text(contents.leaks)))
+                fields.append((f"{name} shares", leak_text(contents.leaks)))
     return fields
 
 
-def leaks_text(leaks: SplitLeaks) -> str:
-    """What a split shares with those before it, and what was not looked for."""
-    found = ", ".join(f"{count:,} {kind}" for kind, count in leaks.found().items()) or "none found"
-    unknown = "; near-duplicates: see midataset check" if leaks.near_duplicates is None else ""
-    rule = f" ({leaks.recordings})" if leaks.same_recording else ""
-    return f"{found}{rule}{unknown}; took {leaks.seconds:.2f} s"
-
-
-def lineage_text(lineage: Mapping[str, object]) -> str:
+def origin_text(origin: Mapping[str, object]) -> str:
     """Returns a line such as ``obdb, mongodb://host, annotations; A (2020-05-20), B``: the tasks, when they changed."""
-    tasks = lineage.get("tasks")
+    tasks = origin.get("tasks")
     named = [one for one in tasks if isinstance(one, dict)] if isinstance(tasks, list) else []
     parts = [
         f"{one.get('name')} ({one['updated_date']})" if one.get("updated_date") else f"{one.get('name')}"
         for one in named
     ]
-    where = ", ".join(str(value) for key, value in lineage.items() if key != "tasks" and isinstance(value, str))
+    where = ", ".join(str(value) for key, value in origin.items() if key != "tasks" and isinstance(value, str))
     return "; ".join([where, ", ".join(parts)]).removesuffix("; ")
 
 

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from mitorch_service.errors import NotFound
 from mitorch_service.insights.datasets.dataset_report import read_dataset_lines, read_dataset_report
 from mitorch_service.insights.datasets.dataset_samples import MOST_SAMPLES, Samples, read_samples
+from mitorch_service.insights.datasets.leak_text import leak_text
 from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.viewer.access.headers import FILE_HEADERS
 from mitorch_service.viewer.charts.class_bars import class_bar
@@ -38,6 +39,7 @@ class Split(NamedTuple):
     classes: int | None
     bars: Sequence[tuple[str, int, Markup]]  # name, count, bar
     more: int
+    leaks: str = ""  # what it shares with the splits before it; empty: nothing, or not looked for
 
 
 @router.get("/datasets")
@@ -108,4 +110,6 @@ def _split(dataset: Dataset, name: str) -> Split:
     counts = sorted(contents.counts, key=lambda one: -one.count)
     most = max((one.count for one in counts), default=0)
     bars = [(one.name, one.count, class_bar(one.count, most)) for one in counts[:_CLASSES]]
-    return Split(name, path, contents.kind, contents.images, contents.classes, bars, contents.classes - len(bars))
+    leaks = leak_text(contents.leaks) if contents.leaks is not None and contents.leaks.found() else ""
+    more = contents.classes - len(bars)
+    return Split(name, path, contents.kind, contents.images, contents.classes, bars, more, leaks)

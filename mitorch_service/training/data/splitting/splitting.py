@@ -131,22 +131,28 @@ def _check(
 ) -> None:
     """Raises DataError for a division that is not what was asked for."""
     names = list(fractions)
-    if division.missing:
-        shown = ", ".join(f"{_name(images, label)} in {names[part]}" for label, part in division.missing[:_SHOWN])
+    off = [
+        f"{name} would get {share:.0%} of the images, not {asked:.0%}"
+        for (name, asked), share in zip(fractions.items(), division.shares, strict=True)
+        if name != "train" and abs(share - asked) > _TOLERATED * asked
+    ]
+    missing = [f"{_name(images, label)} in {names[part]}" for label, part in division.missing[:_SHOWN]]
+    if groups is not None and (off or missing):
+        problem = off[0] if off else f"there would be no {', '.join(missing)}"
+        largest = max(units, key=lambda unit: unit.images)
         raise DataError(
-            f"{images.name}: no division was found that shows each class in each part; there would be no {shown}. "
-            "Take larger parts, smaller groups, or another --seed."
+            f"{images.name}: the groups cannot be divided so: {problem}. There are {counted(len(units), 'group')}; the "
+            f"largest, {largest.key}, has {largest.images} of {len(images)} images. Take a --group that makes smaller "
+            "ones, or other fractions."
         )
-    for (name, asked), share in zip(fractions.items(), division.shares, strict=True):
-        if groups is not None and name != "train" and abs(share - asked) > _TOLERATED * asked:
-            largest = max(units, key=lambda unit: unit.images)
-            raise DataError(
-                f"{images.name}: the groups cannot be divided so: {name} would get {share:.0%} of the images, not "
-                f"{asked:.0%}. There are {counted(len(units), 'group')}; the largest, {largest.key}, has "
-                f"{largest.images} of {len(images)} images. Take a --group that makes smaller ones, or other fractions."
-            )
-        if share == 0:
-            raise DataError(f"{images.name}: {counted(len(images), 'image')} are too few: {name} would have none.")
+    if missing:
+        raise DataError(
+            f"{images.name}: no division was found that shows each class in each part; there would be no "
+            f"{', '.join(missing)}. Take larger parts, or another --seed."
+        )
+    if 0 in division.shares:
+        empty = names[division.shares.index(0)]
+        raise DataError(f"{images.name}: {counted(len(images), 'image')} are too few: {empty} would have none.")
 
 
 def _part(images: ImageList, of_image: Sequence[str], name: str) -> ImageList:

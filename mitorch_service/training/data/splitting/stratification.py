@@ -47,7 +47,8 @@ def divide(
     label that the fewest unassigned units show is dealt out first, each unit to the part that needs it most. What a
     part needs is measured over all labels of the unit, so that units may be groups of images: it gets the unit if that
     lessens chi-squared, the sum of (shown - wanted)^2 / wanted over parts and labels, most. For one label this rounds
-    as Sainte-Lague does. `required` labels should be in all parts; the best of several random orders is taken. `fixed`:
+    as Sainte-Lague does. `required` labels should be in all parts, for which their last units are kept;
+    the best of several random orders is taken. `fixed`:
     parts of units, by number, that are given. The same units, in whatever order, fractions and seed give the same
     parts.
     """
@@ -79,6 +80,7 @@ class _Dealing:
         self._wanted = [{label: fraction * total for label, total in totals.items()} for fraction in fractions]
         for label in required & totals.keys():
             self._want_one(label)
+        self._left = Counter(label for unit in units for label in unit.labels if label in required)  # undealt units
         self._shown: list[dict[Label, int]] = [dict.fromkeys(totals, 0) for _ in fractions]
         self._room = [fraction * self._images for fraction in fractions]
         self._dealt = [0] * len(fractions)
@@ -125,9 +127,20 @@ class _Dealing:
                 lessened += _lessened(count, shown[label], wanted[label])
             return round(lessened, 9), draw.random()
 
-        return max(range(len(self._wanted)), key=need)
+        return max(self._urgent(unit) or range(len(self._wanted)), key=need)
+
+    def _urgent(self, unit: Unit) -> set[int]:
+        """The parts without a required label of which no more units are left than there are such parts."""
+        urgent: set[int] = set()
+        for label in unit.labels:
+            if 0 < self._left[label] < len(self._wanted):
+                without = {part for part, shown in enumerate(self._shown) if not shown[label]}
+                urgent |= without if len(without) >= self._left[label] else set()
+        return urgent
 
     def _deal(self, unit: Unit, part: int) -> None:
+        for label in unit.labels:
+            self._left[label] -= 1
         shown = self._shown[part]
         for label, count in unit.labels.items():
             shown[label] += count

@@ -8,6 +8,7 @@ import click
 
 from mitorch_service.cli.dataset_commands.check import check
 from mitorch_service.cli.dataset_commands.split import split
+from mitorch_service.cli.dataset_commands.suspects import suspects
 from mitorch_service.cli.import_annotations import import_annotations
 from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath
@@ -138,3 +139,4 @@ def list_datastores(cluster: str | None, as_json: bool) -> None:
 
 command.add_command(split)
 command.add_command(check)
+command.add_command(suspects)

@@ -173,6 +173,13 @@ class ServerUnavailable(ServerError):
     """A viewer cannot be reached now; the same call may succeed later."""
 
 
+class CvatError(MiTorchError):
+    """A CVAT server cannot be reached, or refuses what it is asked for. `where`: its address, without credentials."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(f"CVAT {where}: {problem}. {remedy}")
+
+
 class ArtifactError(MiTorchError):
     """A file could not be read from or written to the artifact store."""
 

@@ -72,6 +72,7 @@ def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[Secret]:
     yield from secrets_of_url(environ.get("MITORCH_STORAGE_URL") or "")
     yield from secrets_of_url(environ.get("AZURE_STORAGE_CONNECTION_STRING") or "")
     yield from secrets_of_credential(environ.get("MITORCH_AML_AUTH") or "")
+    yield from _secrets_of_login(environ.get("MITORCH_CVAT_AUTH") or "")
     yield from secrets_of_webhooks(environ.get("MITORCH_WEBHOOKS") or "")
     yield from (Secret(secret) for secret in [environ.get("MITORCH_WEBHOOK_SECRET")] if secret)
     yield from (Secret(environ[name]) for name in _VARIABLES if environ.get(name))
@@ -82,6 +83,13 @@ def secrets_of_credential(auth: str) -> Iterator[Secret]:
     for part in (auth.partition(":")[2], auth.partition(":")[2].partition(":")[2]):
         if part:
             yield Secret(part, ":")
+
+
+def _secrets_of_login(auth: str) -> Iterator[Secret]:
+    """The password of USER:PASSWORD, or the whole of an access token."""
+    user, colon, password = auth.partition(":")
+    if secret := password if colon else user:
+        yield Secret(secret)
 
 
 def secrets_of_webhooks(text: str) -> Iterator[Secret]:

@@ -46,7 +46,7 @@ MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 _USER_CHARACTERS = 200
 # They hold credentials; `Settings.secret_variables` adds those that MITORCH_CLUSTERS and MITORCH_WEBHOOKS name.
 _SECRETS = (
-    *("MITORCH_DB_URI", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS", "MITORCH_AML_AUTH"),
+    *("MITORCH_DB_URI", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS", "MITORCH_AML_AUTH", "MITORCH_CVAT_AUTH"),
     *("MITORCH_VIEWER_TOKEN", VARIABLE, SECRET_VARIABLE, "MITORCH_OBDB_URI", "MONGODB_PASSWORD"),
 )
 
@@ -172,6 +172,8 @@ class Settings(BaseModel):
     clusters: tuple[ClusterConfig, ...]
     user: str | None = None  # who submits
     viewer_token: Annotated[str | None, Field(repr=False)] = None  # of miviewer; None: one of its own in the home
+    cvat_url: str | None = None  # of a CVAT server
+    cvat_auth: Annotated[str | None, Field(repr=False)] = None  # USER:PASSWORD, or an access token
     obdb_uri: Annotated[str | None, Field(repr=False)] = None  # of obdb's annotations database; may contain a password
     database_given: bool = False  # False: no variable says where the database is
     clusters_given: bool = False  # False: no clusters are configured, so that this machine is the only one
@@ -223,6 +225,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         clusters_given=any(environ.get(name) for name in ("MITORCH_CLUSTERS", *_REQUIRED_VARIABLES)),
         shared_group=_group_id(environ.get("MITORCH_SHARED_GROUP") or ""),
         viewer_token=environ.get("MITORCH_VIEWER_TOKEN") or None,
+        cvat_url=_cvat_url(environ.get("MITORCH_CVAT_URL") or ""),
+        cvat_auth=environ.get("MITORCH_CVAT_AUTH") or None,
         webhooks=read_webhooks(environ),
         secret_variables=(*_SECRETS, *_auth_variables(environ), *secret_variables(environ)),
     )
@@ -305,6 +309,17 @@ def _db_uri(uri: str) -> str:
     return f"sqlite:///{quote(str(path))}"
 
 
+def _cvat_url(url: str) -> str | None:
+    """Checks the address of a CVAT server. Raises SettingsError."""
+    if not url:
+        return None
+    know(secrets_of_url(url))
+    if not re.fullmatch(r"https?://[^/@?#\s]+(/[^@?#\s]*)?", url):
+        remedy = "Write https://HOST[:PORT]; the user and the password belong into MITORCH_CVAT_AUTH."
+        raise SettingsError("MITORCH_CVAT_URL", "is not the address of a server", remedy)
+    return url.rstrip("/")
+
+
 def _obdb_uri(environ: Mapping[str, str]) -> str | None:
     """The address of obdb's annotations database: MITORCH_OBDB_URI, or what the variables of obdb's own containers say
     (weed_training 3d08cf3, code/weeds.py), there on this machine."""
@@ -321,7 +336,11 @@ def obdb_uri(uri: str, variable: str) -> str:
     """Checks the address of obdb's annotations database, which `variable` holds. Raises SettingsError."""
     know(secrets_of_url(uri))
     if _scheme(uri) not in MONGO_SCHEMES:
-        raise SettingsError(variable, "is not the URI of a MongoDB", "Write mongodb://USER:PASSWORD@HOST:PORT/….")
+        raise SettingsError(
+            variable,
+            "is not the URI of a MongoDB",
+            "Write mongodb://HOST:PORT/?authSource=annotations with user and password.",
+        )
     return checked_uri(uri, variable)
 
 

@@ -23,6 +23,7 @@ from mitorch_service.backends.azureml.backend import AzureMLBackend
 from mitorch_service.backends.azureml.code_snapshot import ENTRY, content_hash
 from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.errors import BackendError
 from mitorch_service.models.training import Resources
 from mitorch_service.settings import AzureMLCluster
 from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator
@@ -124,9 +125,10 @@ class RemoteBackend(Backend):
 class _AnyCommand(AzureMLBackend):
     """Takes requests of any command: its code starts what its arguments say."""
 
-    def submit(self, request: RunRequest) -> str | None:
+    def submit_all(self, requests: Sequence[RunRequest]) -> list[str | BackendError | None]:
         ours = self.prepare("any", 1)
-        return super().submit(type(ours)(**{**vars(ours), "name": request.name, "command": (ENTRY, *request.command)}))
+        names = ({"name": request.name, "command": (ENTRY, *request.command)} for request in requests)
+        return super().submit_all([type(ours)(**{**vars(ours), **named}) for named in names])
 
 
 class CommandBackend(_AnyCommand):

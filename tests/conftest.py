@@ -20,7 +20,15 @@ from tests.warm import servers
 _OURS = (
     *("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS"),
     *("MITORCH_SHARED_GROUP", "MITORCH_VIEWER_TOKEN", "MITORCH_WEBHOOKS", "MITORCH_WEBHOOK_SECRET"),
-    *("MITORCH_OBDB_URI", "MONGODB_USERNAME", "MONGODB_PASSWORD", "MONGODB_PORT", "MONGODB_PORT_NUMBER"),
+    *(
+        "MITORCH_OBDB_URI",
+        "MITORCH_CVAT_URL",
+        "MITORCH_CVAT_AUTH",
+        "MONGODB_USERNAME",
+        "MONGODB_PASSWORD",
+        "MONGODB_PORT",
+        "MONGODB_PORT_NUMBER",
+    ),
 )
 
 # The same examples each time: a run of CI says the same as the one before. Soak with a larger `max_examples`.

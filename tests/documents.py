@@ -34,6 +34,7 @@ COMMANDS = {
     ("scripts/samples/README.md", "data=~/.mitorch"): f"{_DOCUMENTS_TEST}::test_training_without_the_service",
     ("docs/data.md", "mitorch init"): f"{_DOCUMENTS_TEST}::test_a_folder_of_images",
     ("docs/data.md", "midataset register"): f"{_DOCUMENTS_TEST}::test_data_sets",
+    ("docs/data.md", "midataset export"): f"{_DOCUMENTS_TEST}::test_exports",
     ("docs/splits.md", "midataset split"): f"{_DOCUMENTS_TEST}::test_splits_and_leaks",
     ("docs/config.md", "mitrain --list-models"): f"{_DOCUMENTS_TEST}::test_models_and_augmentation",
     ("docs/config.md", "misubmit --many"): f"{_DOCUMENTS_TEST}::test_many_at_once",

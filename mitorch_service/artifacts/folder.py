@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -80,6 +81,12 @@ class FolderArtifactStore(ArtifactStore):
         path = Path(os.path.normpath(self._root / key))
         if path == self._root or self._root not in path.parents:
             raise ArtifactError(key, str(self._root), "the key leads out of the store")
+        for part in (path, *path.parents) if self._access.group is not None else ():
+            if part == self._root:
+                break
+            if _is_foreign_link(part):
+                remedy = "remove it, or have its owner copy the files"
+                raise ArtifactError(key, str(self._root), f"{part} is a link of another user: {remedy}")
         return path
 
     @contextmanager
@@ -88,6 +95,15 @@ class FolderArtifactStore(ArtifactStore):
             yield
         except OSError as error:
             raise ArtifactError(key, str(self._root), error.strerror or str(error)) from error
+
+
+def _is_foreign_link(path: Path) -> bool:
+    """Whether a member of the group has made it a link, which may lead to files of this user."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False  # not there: whoever writes it finds out
+    return stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid())
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

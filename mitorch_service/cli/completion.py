@@ -20,7 +20,9 @@ def command(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     from mitorch_service.cli.main import PROGRAMS
+    from mitorch_service.cli.parameters.shells import register
 
+    register()
     shell_class = get_completion_class(shell)
     assert shell_class is not None
     for program in PROGRAMS:

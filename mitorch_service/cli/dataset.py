@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import click
 
 from mitorch_service.cli.dataset_commands.check import check
+from mitorch_service.cli.dataset_commands.cvat import cvat
+from mitorch_service.cli.dataset_commands.export import export
 from mitorch_service.cli.dataset_commands.split import split
 from mitorch_service.cli.dataset_commands.suspects import suspects
 from mitorch_service.cli.import_annotations import import_annotations
@@ -17,7 +19,8 @@ from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 @click.group(name="midataset", cls=SuggestingGroup)
 def command() -> None:
-    """Register, list, show and remove data sets. A registered version never changes, but for its SAS tokens."""
+    """Register, list, show, export and remove data sets. A registered version never changes, but for its SAS
+    tokens."""
 
 
 command.add_command(import_annotations)
@@ -137,6 +140,8 @@ def list_datastores(cluster: str | None, as_json: bool) -> None:
     show_table("datastores", ("name", "container"), [(datastore.name, datastore.url) for datastore in found])
 
 
+command.add_command(cvat)
+command.add_command(export)
 command.add_command(split)
 command.add_command(check)
 command.add_command(suspects)

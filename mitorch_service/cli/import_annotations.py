@@ -50,7 +50,7 @@ def import_annotations(
     settings = read_settings()
     address = settings.obdb_uri if uri is None else obdb_uri(uri, _URI)
     if address is None:
-        remedy = "Set it to mongodb://USER:PASSWORD@HOST:PORT/?authSource=annotations, or give --db-uri."
+        remedy = "Set it to mongodb://HOST:PORT/?authSource=annotations with user and password, or give --db-uri."
         raise SettingsError("MITORCH_OBDB_URI", "is not set: where is obdb's database?", remedy)
     from mitorch_service.interop.obdb.dataset_import import Selection
 
@@ -71,6 +71,6 @@ def import_and_register(settings: Settings, selection: Selection, name: str) -> 
     found = import_dataset(selection, folder, settings.file_access)
     labels = str(next(iter(found.splits.values())).with_name("labels.txt"))
     splits = {split: DatasetSplit(path=str(path), support_files=[labels]) for split, path in found.splits.items()}
-    done = open_dataset_registry(settings).register_content(name, name, splits, found.lineage)
+    done = open_dataset_registry(settings).register_content(name, name, splits, found.imported_from)
     state = "is registered already as" if done.present else "registered"
     return done.ref, [*found.remarks, f"{state} {done.ref}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -24,6 +25,7 @@ COMMANDS = {
     "train": "Train here and now, without the service.",
     "test": "Evaluate weights on a data set.",
     "predict": "Predict what images show.",
+    "export": "Write a trained network as ONNX or TorchScript.",
     "run": "Run one queued training (started by a backend).",
     "doctor": "Check settings, database, storage and clusters.",
     "viewer": "Serve the web pages and the API.",
@@ -92,6 +94,8 @@ def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
     code = 0
     try:
         _refuse_bytes(arguments)
+        if any(name.endswith("_COMPLETE") for name in os.environ):
+            importlib.import_module("mitorch_service.cli.parameters.shells").register()
         result = command.main(
             list(arguments), prog_name=program, standalone_mode=False, help_option_names=["-h", "--help"]
         )
@@ -102,7 +106,7 @@ def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
     except SystemExit as exit_:  # what a shell asks for when it completes a line ends so
         code = int(exit_.code or 0)
     except click.ClickException as error:
-        error.show()
+        _say(_usage_text(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
@@ -115,7 +119,7 @@ def call(command: click.Command, program: str, arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last place to report anything without a traceback
         _show(error)
         bug = "This is a bug of mitorch-service: please report it with the output of --debug."
-        click.echo(_DISK_REMEDY if _is_of_a_disk(error) else bug, err=True)
+        _say(_DISK_REMEDY if _is_of_a_disk(error) else bug)
         code = 1
     return code
 
@@ -177,11 +181,8 @@ def _add_version(command: click.Command) -> None:
 
 def _show(error: BaseException) -> None:
     """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
-    from mitorch_service.cli.views.pages.escapes import several_lines
-    from mitorch_service.models.secrets import mask_secrets
-
     if "--debug" in sys.argv:
-        click.echo(several_lines(mask_secrets("".join(traceback.format_exception(error)))), err=True)
+        _say("".join(traceback.format_exception(error)), wrap=False)
     prefix = "Error: "
     shown = ""
     current: BaseException | None = error
@@ -191,10 +192,26 @@ def _show(error: BaseException) -> None:
             text = f"{type(current).__name__}: {text}"
         message = getattr(current, "strerror", None) or str(current)
         if message[:60] not in shown:  # our messages often contain the driver's, or its beginning
-            click.echo(several_lines(mask_secrets(prefix + text)), err=True)
+            _say(prefix + text)
         shown += text
         prefix = "  because: "
         current = current.__cause__
+
+
+def _say(text: str, *, wrap: bool = True) -> None:
+    """Prints a message for people: credentials masked, control characters shown, on a terminal wrapped at words."""
+    from mitorch_service.cli.views.pages.escapes import several_lines
+    from mitorch_service.cli.views.pages.wrapping import wrapped_for
+    from mitorch_service.models.secrets import mask_secrets
+
+    shown = several_lines(mask_secrets(text))
+    click.echo(wrapped_for(shown, sys.stderr) if wrap else shown, err=True)
+
+
+def _usage_text(error: click.ClickException) -> str:
+    shown = io.StringIO()
+    error.show(file=shown)
+    return shown.getvalue().rstrip("\n")
 
 
 def _entry(name: str) -> Callable[[], None]:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from mitorch_service.cli.parameters.completed_values import complete_models
 from mitorch_service.cli.parameters.parameter_types import FilePath, Number, WholeNumber, Word
-
-if TYPE_CHECKING:
-    from mitorch_service.artifacts.dataset_files import DatasetFiles
-    from mitorch_service.stores.base import Store
 
 _FORMATS = ("json", "csv", "coco", "voc", "cvat", "text", "yolo")
 
@@ -55,20 +50,13 @@ def command(
     """
     from mitorch_service.cli.parameters.config_file import read_training_config
     from mitorch_service.cli.views.predictions import PredictionOutput
-    from mitorch_service.client.model import load_file, weights_of
+    from mitorch_service.client.model import load_file, open_registry, weights_of
     from mitorch_service.operations.named_images import named_images
-    from mitorch_service.settings import read_settings
     from mitorch_service.training.prediction.class_source import read_class_names
-    from mitorch_service.wiring import open_dataset_files, open_store
 
     target = PredictionOutput.checked(output, form, draw)
     checked = None if config is None else read_training_config(config)
     names = None if classes is None else read_class_names(classes)
-    settings = read_settings()
-
-    def open_registry() -> tuple[Store, DatasetFiles]:
-        return open_store(settings), open_dataset_files(settings)
-
     with named_images(images, split, open_registry) as paths:
         with weights_of(model, "used to predict") as (file, source):
             loaded = load_file(file, source=source, config=checked, classes=names)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitorch_service import wiring
+from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import InvalidInput, MissingExtra, NotFound
 from mitorch_service.insights.lookup import look_up_one
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.config.validation import check
 from mitorch_service.operations.trained_weights import fetched_weights
 from mitorch_service.settings import read_settings
+from mitorch_service.stores.base import Store
 
 if TYPE_CHECKING:
     from mitorch_service.training.prediction.model import Model
@@ -79,3 +81,9 @@ def weights_of(path_or_id: str | os.PathLike[str], asked: str) -> Iterator[tuple
         raise NotFound("model", str(path_or_id), remedy) from None
     with fetched_weights(store, wiring.open_artifacts(settings), kind, id, asked) as (training, file):
         yield file, f"training {training.id}"
+
+
+def open_registry() -> tuple[Store, DatasetFiles]:
+    """Opens the data set registry of the settings."""
+    settings = read_settings()
+    return wiring.open_store(settings), wiring.open_dataset_files(settings)

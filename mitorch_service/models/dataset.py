@@ -155,7 +155,9 @@ class Dataset(Document):
     created_at: UtcTime
     contents: dict[str, SplitContents] = Field(default_factory=dict)  # by split; without those in blob storage
     sas_tokens: list[SasToken] = Field(default=[], repr=False)
-    lineage: JsonObject = Field(default_factory=dict, exclude_if=_is_empty)  # where it was imported from, no secrets
+    imported_from: JsonObject = Field(
+        default_factory=dict, exclude_if=_is_empty
+    )  # system, place, what and when; no secrets
 
     @property
     def ref(self) -> DatasetRef:

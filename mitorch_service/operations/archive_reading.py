@@ -33,17 +33,18 @@ class Archived:
     results: list[dict[str, Any]]
 
 
-def read_archive(path: Path) -> Iterator[Archived]:
-    """Yields the lines in their order. One that a killed prune has left unfinished at the end is left out: what it was
-    about is still in the database. Raises InvalidInput, naming the line, for anything that is no archive."""
-    for number, line in _lines(path):
+def read_archive(path: Path, *, again: bool = False) -> Iterator[Archived]:
+    """Yields the lines in their order. One that a killed prune has left unfinished at the end is left out, with a
+    warning: what it was about is still in the database. `again`: without the warning. Raises
+    InvalidInput, naming the line, for anything else."""
+    for number, line in _lines(path, again):
         try:
             yield _parse(json.loads(line))
         except (ValueError, TypeError, AttributeError, RecursionError, BrokenDocument) as error:
             raise _refused(path, f"line {number}", f"is not of an archive of micontrol prune ({error})") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path, again: bool) -> Iterator[tuple[int, bytes]]:
     number = 0
     begun = b""  # of a line
     try:
@@ -55,6 +56,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, line
                 if len(begun) > _LONGEST:
                     raise _refused(path, f"line {number + 1}", f"is longer than {_LONGEST / 1e6:.0f} MB")
+            if begun:
+                raise EOFError
+    except EOFError:
+        if not again:
+            _tell_cut(path, number)
     except zlib.error as error:
         is_other = not number and "incorrect header" in str(error)
         problem = "is not an archive of micontrol prune" if is_other else f"is damaged after line {number} ({error})"
@@ -65,14 +71,27 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _unpacked(file: BinaryIO) -> Iterator[bytes]:
-    """Yields the content of all members, and of the beginning of one that is cut off."""
-    unpacker = zlib.decompressobj(GZIP)
+    """Yields the content of all members, and of the beginning of one that is cut off. Raises EOFError after that."""
+    unpacker, is_whole = zlib.decompressobj(GZIP), True
     while data := file.read(_CHUNK):
         while data:
             yield unpacker.decompress(data)
-            data = unpacker.unused_data
+            data, is_whole = unpacker.unused_data, unpacker.eof
             if unpacker.eof:
                 unpacker = zlib.decompressobj(GZIP)
+    if not is_whole:
+        raise EOFError
+
+
+def _tell_cut(path: Path, number: int) -> None:
+    import logging  # which takes 5 ms: not for every command
+
+    logging.getLogger("mitorch").warning(
+        "Warning: %s is cut off after line %d. A `micontrol prune` that was killed leaves it so, and what would follow "
+        "is still in its database; if this is a copy, copy it again.",
+        path,
+        number,
+    )
 
 
 def _parse(line: object) -> Archived:

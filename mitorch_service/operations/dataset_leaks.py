@@ -86,7 +86,7 @@ def read_all_splits(dataset: Dataset) -> dict[str, ImageList]:
     for name, (shown, path) in zip(dataset.splits(), paths.items(), strict=True):
         train = lists.get("train")
         classes = ClassList(train.classes, f"the classes of {train.name}") if train and train.classes_named else None
-        images = read_image_list(path, shown, classes)
+        images = read_image_list(path, shown, classes, name)
         check_files(images)
         lists[name] = images.as_kind(train.kind) if train is not None else images
     return lists

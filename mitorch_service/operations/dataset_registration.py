@@ -81,7 +81,7 @@ class DatasetRegistry:
         return [Registered(dataset.ref, dataset.id in renewed) for dataset in datasets]
 
     def register_content(
-        self, source: str, name: str, splits: Mapping[str, DatasetSplit], lineage: JsonObject
+        self, source: str, name: str, splits: Mapping[str, DatasetSplit], imported_from: JsonObject
     ) -> Registered:
         """Registers the files as the next version of the data set, unless a version has exactly these files. `source`:
         what messages call it. Raises InvalidInput with every problem, AlreadyExists if others register at the same
@@ -96,7 +96,7 @@ class DatasetRegistry:
         if problems or dataset is None:
             raise InvalidInput(source, problems)
         self.store.prepare()
-        self.store.datasets.add_dataset(dataset.model_copy(update={"lineage": lineage}))
+        self.store.datasets.add_dataset(dataset.model_copy(update={"imported_from": imported_from}))
         return Registered(dataset.ref)
 
     def _check_all(self, data: object, folder: Path) -> tuple[list[Dataset], list[Problem]]:

@@ -166,15 +166,26 @@ def _storage(settings: Settings, openers: Openers) -> Iterator[Finding]:
 def _temporary_files() -> Iterator[Finding]:
     """Writes a file where runs write theirs."""
     try:
-        with tempfile.NamedTemporaryFile(prefix="mitorch-doctor-") as file:
-            file.write(bytes(_ROOM))
-            file.flush()
-            where = Path(file.name).parent
-    except OSError as error:
+        where = Path(tempfile.gettempdir())
+        problem = _refuses_files(where)
+    except OSError as error:  # there is none
+        problem = error
+    if problem is not None:
         remedy = "Make room on its disk, make it writable, or name another one in TMPDIR."
-        yield Finding("temporary folder", False, f"cannot be written ({error}). {remedy}")
+        yield Finding("temporary folder", False, f"cannot be written ({problem}). {remedy}")
         return
     yield Finding("temporary folder", True, f"writable, {where}, {shutil.disk_usage(where).free / 1e9:.1f} GB free")
+
+
+def _refuses_files(folder: Path) -> OSError | None:
+    """The error in writing a file there."""
+    try:
+        with tempfile.NamedTemporaryFile(prefix="mitorch-doctor-", dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as error:
+        return error
+    return None
 
 
 def _privacy(settings: Settings) -> Iterator[Finding]:
@@ -204,6 +215,12 @@ def _cluster(settings: Settings, openers: Openers, cluster: ClusterConfig) -> It
         ok = not isinstance(result, BackendError)
         failed = failed or not ok
         yield Finding(f"{what} {part}", ok, str(result).removeprefix(f"Cluster {cluster.name}: "))
+    runs = settings.home / "runs"
+    if cluster.kind == "local" and runs.is_dir() and (problem := _refuses_files(runs)) is not None:
+        yield Finding(
+            what, False, f"{runs} cannot be written ({problem}), so that no run starts. Make room on its disk."
+        )
+        return
     if failed:
         return  # asking for the capacity would only repeat the same error
     capacity = openers.backends(settings)[cluster.name].capacity()

@@ -39,7 +39,7 @@ def restore(
     if not dry_run:
         store.prepare()
     batch: list[Archived] = []
-    for number, line in enumerate(read_archive(path)):
+    for number, line in enumerate(read_archive(path, again=True)):
         if number in wanted:
             batch.append(line)
         if len(batch) == _BATCH:

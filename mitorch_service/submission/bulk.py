@@ -175,7 +175,7 @@ class BulkSubmission:
         return self._is_there(next(self._copy.places(receipt.done - 1)), receipt.round)
 
     def _add(self, round: int, batch: list[CheckedLine]) -> None:
-        now = datetime.now(UTC)
+        now = self._store.now()
         documents = [line.submission.to_document(self._id(line.place, round), self._options, now) for line in batch]
         self._store.queue.add_trainings([document for document in documents if isinstance(document, Training)])
         for document in documents:

@@ -15,8 +15,7 @@ from tests.acceptance.conftest import Machine
 
 def completed(machine: Machine, line: str) -> list[str]:
     """Returns the words that bash offers for the last word of the line."""
-    words = line.split(" ")
-    environment = {"_MITORCH_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    environment = {"_MITORCH_COMPLETE": "bash_complete", "COMP_WORDS": line}
     answer = machine.run("x", **environment)
     assert (answer.code, answer.err) == (0, "")
     return [item.partition(",")[2] for item in answer.out.splitlines() if item]
@@ -37,6 +36,8 @@ def test_commands_options_ids_and_names(machine: Machine) -> None:
     assert completed(machine, "mitorch import mlflow x --axis s") == ["step"]
     assert completed(machine, "mitorch query --dataset d") == ["digits:1"]
     assert completed(machine, "mitorch dataset show d") == ["digits:1"]
+    assert completed(machine, "mitorch dataset show digits:") == ["1"]  # bash breaks words at colons
+    assert completed(machine, "mitorch query --dataset=digits:") == ["1"]
 
 
 def test_what_goes_wrong_completes_nothing_and_creates_nothing(bare_machine: Machine) -> None:
@@ -58,7 +59,7 @@ def test_the_script_of_a_shell(bare_machine: Machine, shell: str) -> None:
 def test_bash_completes_by_the_script(bare_machine: Machine) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     script = (
-        'eval "$(cat)"; COMP_WORDS=(mitorch control stat); COMP_CWORD=2; _mitorch_completion mitorch;'
+        'eval "$(cat)"; COMP_LINE="mitorch control stat x"; COMP_POINT=20; _mitorch_completion mitorch;'
         ' echo "${COMPREPLY[@]}"'
     )
     done = subprocess.run(

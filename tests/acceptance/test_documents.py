@@ -20,7 +20,7 @@ from PIL import Image
 from mitorch_service.cli.viewer import FIRST_PORT
 from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
-from tests.acceptance.digits import TINY_TRAINING
+from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.documents import ROOT, block
 from tests.warm.command import with_warm_commands
 from tests.webhook_receiver import SECRET, receiving
@@ -30,8 +30,8 @@ RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
 
 @pytest.fixture
 def reader(bare_machine: Machine) -> Machine:
-    """Somebody who has run scripts/quickstart: the data set is there and registered."""
-    definition = write_digits(bare_machine.home / "quickstart")
+    """Somebody who has run scripts/quickstart: the data set, or a part of it, is there and registered."""
+    definition = write_small_digits(bare_machine.home / "quickstart")
     bare_machine.ok("dataset", "register", definition)
     return bare_machine
 
@@ -140,6 +140,7 @@ def test_the_tour(reader: Machine) -> None:
 
 
 def test_training_without_the_service(reader: Machine, tmp_path: Path) -> None:
+    write_digits(reader.home / "quickstart")  # all of them, as the quickstart does
     weights = tmp_path / "digits.pth"
     commands = block("scripts/samples/README.md", "data=~/.mitorch/quickstart")
     out = shell(reader, commands.replace("/tmp/digits.pth", str(weights)))
@@ -154,6 +155,17 @@ def test_data_sets(shapes: Machine) -> None:
     assert "registered shapes:1" in out
     assert "images.zip" in out
     assert "shapes" not in shapes.ok("dataset", "list")
+
+
+def test_exports(shapes: Machine) -> None:
+    shapes.write("boxes.txt", "1 2 3 20 25.5\n")
+    for split, names in (("train", "ab"), ("val", "cd")):
+        shapes.write(f"{split}.txt", "".join(f"images.zip@{name}.png boxes.txt\n" for name in names))
+    shapes.ok("dataset", "register", "definitions.json")
+    out = shell(shapes, block("docs/data.md", "midataset export"), shapes.folder)
+    assert "exported/cvat/train/annotations.xml" in out
+    lines = (shapes.folder / "exported" / "csv" / "annotations.csv").read_text().splitlines()
+    assert lines == ["image,x1,y1,x2,y2,class", *(f"../yolo/val/images/{one}.png,2,3,20,25.5,circle" for one in "cd")]
 
 
 def test_splits_and_leaks(bare_machine: Machine) -> None:

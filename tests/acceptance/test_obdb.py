@@ -11,6 +11,7 @@ from typing import Any
 
 import pymongo
 import pytest
+import torch
 
 from tests.acceptance.conftest import Machine
 from tests.documents import block
@@ -59,9 +60,9 @@ def obdb(bare_machine: Machine, mongodb_uri: str) -> Iterator[Machine]:
 
 
 def drawn_recording(folder: Path, name: str, seed: int) -> CvatTask:
-    """Eight pictures with their shapes; every fifth shows none."""
+    """Five pictures with their shapes; the last shows none."""
     task = CvatTask(name, [])
-    for index, drawing in enumerate(draw_shapes(8, seed=seed)):
+    for index, drawing in enumerate(draw_shapes(5, seed=seed)):
         path = folder / "fielddata" / str(seed) / f"frame_{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         drawing.image.save(path)
@@ -87,9 +88,9 @@ def test_the_commands_of_the_document(obdb: Machine) -> None:
     _, submit, passing, import_, show = commands
     submitted = machine.run("submit", *submit)
     assert submitted.code == 0, submitted
-    boxes = sum(len(one.boxes) for seed in range(2) for one in draw_shapes(8, seed=seed))
+    boxes = sum(len(one.boxes) for seed in range(2) for one in draw_shapes(5, seed=seed))
     assert submitted.err.startswith(
-        f"settings_file.json: 16 frames (2 empty) with {boxes} boxes: 13 to train, 3 to validate\n"
+        f"settings_file.json: 10 frames (2 empty) with {boxes} boxes: 8 to train, 2 to validate\n"
         "settings_file.json: registered obdb:1\n"
     )
     training, job = submitted.out.split()
@@ -127,7 +128,8 @@ def test_the_commands_of_the_document(obdb: Machine) -> None:
         assert [path.name[:20] for path in (runs / variant / id).iterdir()] == ["events.out.tfevents."]
     entry = json.loads((save / f"{TRAINED}_class_metrics.json").read_text())["Fat hen"]
     assert set(entry["f1"]["0.5"]) == {"0.5", "0.6", "0.7", "0.8", "0.9"}
-    assert machine.query(training)["evaluation"]["best_threshold"] > 0
+    stored = torch.load(save / f"{TRAINED}_model.pth", weights_only=True)
+    assert stored["threshold"] == machine.query(training)["evaluation"]["best_threshold"]
 
     found = {"run_hpo": 0, "optimal_hpo_settings": settings}  # as obdb's people copy it into their next file
     again = {**TINY, **places, "variants": [SEARCHED], SEARCHED: found}
@@ -158,7 +160,9 @@ def test_one_file_gives_several_documents_once(queue: Machine) -> None:
     assert 'then the winner is trained once more, with {"max_epochs": 10000, "early_stopping"' in explained
     assert queue.run("query", "--json").json["counts"] == {}
 
-    first = queue.ok("submit", name, "--dataset", "weeds", "--priority", "3")
+    submitted = queue.run("submit", name, "--dataset", "weeds", "--priority", "3")
+    first, told = submitted.out, submitted.err
+    assert told.startswith("settings_file.json: not read, as the data set is weeds: annotations_list, dataset_dir\n")
     repeat = queue.run("submit", name, "--dataset", "weeds", "--priority", "3", "--json")
     assert "all of it is queued already; --again queues it once more" in repeat.err
     found = [(one["variant"], one["kind"], one["id"]) for one in repeat.json["submissions"]]
@@ -183,4 +187,7 @@ def test_a_wrong_file_queues_nothing(bare_machine: Machine) -> None:
     machine.write("many.jsonl", json.dumps(SETTINGS) + "\n")
     assert "submit it by itself" in machine.run("submit", "--many", "many.jsonl", "--dataset", "weeds").err
     assert machine.run("submit", machine.write("t.json", {}), "--again").code == 2
+    alone = machine.run("submit", machine.write("alone.json", SETTINGS))
+    assert (alone.code, alone.out) == (2, "")
+    assert "annotations_list: needs obdb's database: set MITORCH_OBDB_URI to mongodb://HOST:PORT/" in alone.err
     assert machine.run("query", "--json").json["counts"] == {}

@@ -58,3 +58,15 @@ def test_a_note_is_kept(page: Page, viewer: Viewer) -> None:
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".toast")).to_have_text("The note is saved.")
     assert viewer.store.trainings.get_row(id).user_note == "bad images, see <b>ticket</b> 7"
+
+
+def test_many_tabs_leave_each_other_connections(page: Page, viewer: Viewer) -> None:
+    """A page has two streams, and a browser opens six connections to a host."""
+    id = viewer.store.trainings.list_trainings(TrainingFilter(TrainingStatus.RUNNING), 1).items[0].id
+    tabs = [page, *(page.context.new_page() for _ in range(2))]
+    for tab in tabs:  # all are seen: nothing is hidden without a screen
+        tab.goto(f"{viewer.url}/trainings/{id}", wait_until="load")
+        expect(tab.locator(".chart canvas").first).to_be_attached()
+    page.wait_for_function(
+        "navigator.locks.query().then((locks) => locks.held.length === 4 && locks.pending.length === 4)"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -11,9 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from mitorch_service.models.status import TrainingStatus
+from mitorch_service.stores.requests import Guarded
 from mitorch_service.stores.trainings import TrainingFilter
 from tests.browser.conftest import Viewer, opened_page, serve_filled
 from tests.demo_service import fill
+from tests.fakes import primitives
+from tests.samples import a_training
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,23 @@ def test_a_filter_is_written_with_suggestions_and_columns_are_found(page: Page, 
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("link", name="best.top1_accuracy")).to_be_visible()
     expect(page.locator("[data-table] tbody tr").first).to_contain_text("0.9")
+
+
+def test_rows_change_where_they_are_and_new_ones_are_counted(page: Page, table: Viewer) -> None:
+    page.goto(f"{table.url}/trainings?q=status:running,completed")
+    row = page.locator("[data-table] tbody tr[data-open]").first
+    row.locator("input").check()
+    id = str(row.get_attribute("data-id"))
+    progress = {**table.store.trainings.get_row(id).progress.to_document(), "epoch": 23}  # type: ignore[union-attr]
+    primitives(table.store).change(Guarded("trainings", id, {}, {"progress": progress}))
+    expect(row).to_contain_text("23/30")
+    expect(row).to_have_attribute("aria-selected", "true")
+    count = page.locator("[data-table] tbody tr").count()
+    now = time.time_ns() // 1000
+    new = (TrainingStatus.RUNNING, TrainingStatus.NEW)
+    table.store.queue.add_trainings([a_training(status=status, arrival=now + n) for n, status in enumerate(new)])
+    expect(page.get_by_role("link", name="1 new")).to_be_visible()
+    assert page.locator("[data-table] tbody tr").count() == count
 
 
 def test_rows_are_selected_by_keys_and_with_shift(page: Page, table: Viewer) -> None:

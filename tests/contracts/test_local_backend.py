@@ -23,6 +23,7 @@ from mitorch_service.models.run_state import RunState
 from tests.contracts.backend_suite import ENDED, SLEEP
 from tests.contracts.local_cluster import LocalCluster, eventually, lives, python, shell, state, wait_for
 from tests.contracts.process_backend_suite import ProcessBackendContract
+from tests.small_disk import tmpfs
 
 
 @pytest.fixture
@@ -339,6 +340,20 @@ def test_folders_and_files_are_private_or_the_groups(cluster: LocalCluster, grou
     (cluster.folder("run") / "results").unlink()
     modes = {(path.is_dir(), oct(path.stat().st_mode & 0o7777)) for path in [cluster.home, *cluster.home.rglob("*")]}
     assert modes == ({(True, "0o700"), (False, "0o600")} if group is None else {(True, "0o2770"), (False, "0o660")})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
+def test_a_full_disk_below_the_runs_alone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    cluster = LocalCluster(tmp_path / "home")
+    try:
+        with tmpfs(tmp_path / "home" / "runs", "16k"):
+            with pytest.raises(BackendUnavailable, match=r"No space left.*MITORCH_HOME"):
+                cluster.backend(slots=1).submit(RunRequest("run", shell(f"touch {tmp_path}/started")))
+            assert state(cluster.backend(slots=1), "run") is None
+        assert not (tmp_path / "started").exists()
+    finally:
+        cluster.close()
 
 
 @pytest.mark.parametrize("slot_file_is_there", [False, True])

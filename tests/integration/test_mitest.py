@@ -43,10 +43,12 @@ def test_evaluates_a_detector_by_class_and_draws(tmp_path: Path, monkeypatch: py
     assert table[0].split() == ["CLASS", "BOXES", "MAP", "MAP_50", "PRECISION", "RECALL", "F1"]
     assert [line.split()[0] for line in table[1:4]] == list(SHAPES)
     assert {path.name for path in Path("plots").iterdir()} == {
+        "class_metrics.json",
         "confusion_matrix.png",
         "per_class.csv",
         "precision_recall.png",
         "predictions.csv",
+        "thresholds.png",
         "worst_mistakes.png",
     }
 

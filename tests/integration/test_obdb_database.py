@@ -91,12 +91,12 @@ def test_recordings_are_read_whole_in_the_order_asked_for(
         ],
     )
     dataset = open_store(settings).datasets.get_dataset(ref)
-    assert dataset.lineage["tasks"] == [
+    assert dataset.imported_from["tasks"] == [
         {"name": FIRST, "updated_date": "2020-05-20T14:57:36.123456Z"},
         {"name": SECOND, "updated_date": "2020-05-21"},
     ]
     assert "pass-word" not in str(dataset.to_document())
-    assert "@" not in dataset.lineage["source"]
+    assert "@" not in dataset.imported_from["source"]
     assert {name: one.images for name, one in dataset.contents.items()} == {"train": 1, "val": 2}
 
     again, remarks = import_and_register(settings, selection, "weeds")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.errors import SettingsError
+from mitorch_service.errors import ArtifactError, SettingsError
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.wiring import open_artifacts, open_store, run_environment
+from tests.other_user import User, common_folder, needs_root
 from tests.samples import a_training
 
 
@@ -43,6 +45,31 @@ def test_database_and_artifacts_are_private_or_the_groups(tmp_path: Path, group:
     store.close()
     assert ("MITORCH_SHARED_GROUP" in run_environment(settings)) == bool(group)
     assert FileAccess.like(settings.home) == settings.file_access
+
+
+@needs_root
+def test_a_link_that_another_member_of_the_group_has_made_is_not_followed() -> None:
+    group = 3111
+    owner, other = User(2001, (group,)), User(2002, (group,))
+    with common_folder(owner, 0o2770, group) as folder:
+        mine = folder / "mine"
+
+        def fill() -> None:
+            (mine / "secrets").mkdir(parents=True)
+            (mine / "secrets" / "key").write_text("k")
+            (folder / "store").mkdir()
+            (folder / "store").chmod(0o2770)
+
+        def attack(command: str, *arguments: object) -> None:
+            store = FolderArtifactStore(folder / "store", FileAccess(group))
+            with pytest.raises(ArtifactError, match="is a link of another user: remove it"):
+                getattr(store, command)(*arguments)
+
+        owner.run(fill)
+        other.run(lambda: (folder / "store" / "t").symlink_to(mine))
+        for arguments in (("delete", "t/secrets/"), ("keys", "t/"), ("put", "t/x/key", mine / "secrets" / "key")):
+            owner.run(partial(attack, *arguments))
+        assert (mine / "secrets" / "key").read_text() == "k"
 
 
 def test_what_exists_keeps_its_mode(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from mitorch_service.errors import SettingsError
+from mitorch_service.known_secrets import mask_known
 from mitorch_service.settings import LocalCluster, read_settings
 
 
@@ -253,3 +254,21 @@ def test_who_submits_is_the_user_unless_another_name_is_set(monkeypatch: pytest.
     assert read_settings({}).user == "maria"
     assert read_settings({"MITORCH_USER": "team vision"}).user == "team vision"
     assert read_settings({"MITORCH_USER": "x" * 999}).user == "x" * 200
+
+
+def test_the_annotations_database_of_obdb() -> None:
+    """Named by its URI, or by the variables of obdb's containers; its password is never shown."""
+    uri = "mongodb://ada:se%2Fcret-1@weeds:27018/?authSource=annotations"
+    assert read_settings({"MITORCH_OBDB_URI": uri}).obdb_uri == uri
+    original = {"MONGODB_USERNAME": "ada", "MONGODB_PASSWORD": "se/cret-1"}
+    settings = read_settings({**original, "MONGODB_PORT": "27018"})
+    assert settings.obdb_uri == "mongodb://ada:se%2Fcret-1@127.0.0.1:27018/?authSource=annotations"
+    assert "cret-1" not in repr(settings)
+    assert {"MITORCH_OBDB_URI", "MONGODB_PASSWORD"} <= {*settings.secret_variables}  # no script sees them
+    assert mask_known(f"no user {settings.obdb_uri}, se/cret-1").count("cret-1") == 0
+    assert read_settings(original).obdb_uri == "mongodb://ada:se%2Fcret-1@127.0.0.1:27017/?authSource=annotations"
+    assert read_settings({"MONGODB_USERNAME": "ada"}).obdb_uri is None
+    for wrong in ("postgres://ada:se/cret-1@weeds/x", "mongodb://ada:se/cret-1@weeds/x"):
+        with pytest.raises(SettingsError, match=r"^MITORCH_OBDB_URI: ") as raised:
+            read_settings({"MITORCH_OBDB_URI": wrong})
+        assert "cret" not in str(raised.value)

@@ -40,5 +40,5 @@ def _image(image_id: int, image: AnnotatedImage) -> dict[str, object]:
 def _annotation(number: int, image_id: int, category: int, box: Box) -> dict[str, object]:
     x, y, width, height = (round(one, 4) for one in (box.left, box.top, box.right - box.left, box.bottom - box.top))
     found: dict[str, object] = {"id": number, "image_id": image_id, "category_id": category}
-    found |= {"bbox": [x, y, width, height], "area": round(width * height, 4), "iscrowd": 0}
+    found |= {"bbox": [x, y, width, height], "area": round(width * height, 4), "iscrowd": 0, "segmentation": []}
     return found if box.score is None else found | {"score": round(box.score, 6)}

@@ -5,35 +5,42 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.errors import DataError, InvalidInput, Problem
 
 
 @contextmanager
 def new_file(out: Path) -> Iterator[TextIO]:
-    """A text file in UTF-8 that replaces `out` at the end; an error leaves `out` as it was. Raises OSError."""
+    """A text file in UTF-8 that replaces `out` at the end; an error leaves `out` as it was. Raises DataError where it
+    cannot be written."""
     partial = _partial(out)
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("x", encoding="utf-8", newline="\n") as file:
             yield file
         partial.replace(out)
+    except OSError as error:
+        raise _not_written(out, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder that becomes `out` at the end; an error leaves none. Raises InvalidInput if `out` is a file or a folder
-    with something in it, OSError."""
+    with something in it, DataError where it cannot be written."""
     check_new(out)
     partial = _partial(out)
-    partial.mkdir()
     try:
+        partial.mkdir(parents=True)
         yield partial
         partial.rename(out)  # over an empty folder, too
+    except OSError as error:
+        raise _not_written(out, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -45,6 +52,11 @@ def check_new(out: Path) -> None:
             raise InvalidInput(str(out), [Problem("", "is not empty: name a new folder, so that nothing is mixed")])
     elif out.exists():
         raise InvalidInput(str(out), [Problem("", "is a file: this format has several, name a new folder")])
+
+
+def _not_written(out: Path, error: OSError) -> DataError:
+    where = error.filename if error.filename is not None else out
+    return DataError(f"{out} cannot be written ({where}: {error.strerror or error}). Choose another path.")
 
 
 def _partial(out: Path) -> Path:

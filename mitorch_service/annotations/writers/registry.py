@@ -32,9 +32,8 @@ def write_annotations(format: str, images: Iterable[AnnotatedImage], classes: Se
 
     `classes`: all class names in the order of their ids. Where an image's path leads is the caller's business: it is
     written as it is. `out` is the whole result or as it was before. Raises DataError for what the format cannot hold
-    (names with control characters, labels in formats of boxes only, …), InvalidInput for a folder that is not empty,
-    OSError.
+    (names with control characters, labels in formats of boxes only, …) and where it cannot be written, InvalidInput
+    for a folder that is not empty.
     """
     check_classes(classes)
-    out.parent.mkdir(parents=True, exist_ok=True)
     WRITERS[format](checked(images, classes), classes, out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 from xml.sax.saxutils import escape
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
@@ -17,17 +18,30 @@ from mitorch_service.annotations.writers.numbers import decimal
 from mitorch_service.annotations.writers.places import Places, is_entry, place_within, without_extension
 
 IMAGES = "JPEGImages"
+LIST = "default.txt"
 
 
 def write_voc(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Path) -> None:
-    """Writes a folder; ``labels.txt`` in it names the classes in their order."""
-    with new_folder(out) as folder:
+    """Writes a folder, with a list of all images in ``ImageSets/Main``. ``labels.txt`` names the classes in their
+    order, and for CVAT and Datumaro ``labelmap.txt``, unless a name has a colon, which parts its columns."""
+    with new_folder(out) as folder, _new_list(folder / "ImageSets" / "Main") as listed:
         (folder / "Annotations").mkdir()
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+        if not any(":" in name or name.startswith("#") for name in classes):
+            lines = ["# label:color_rgb:parts:actions\n", *(f"{name}:::\n" for name in classes)]
+            (folder / "labelmap.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
         places = Places(folder / "Annotations")
         for image in images:
             refuse_labels(image, "VOC")
-            places.write(_place(image.path, places), image, _document(image))
+            place = _place(image.path, places)
+            places.write(place, image, _document(image))
+            name = place.removesuffix(".xml")
+            listed.write(f'"{name}"\n' if any(map(str.isspace, name)) else f"{name}\n")
+
+
+def _new_list(folder: Path) -> TextIO:
+    folder.mkdir(parents=True)
+    return (folder / LIST).open("x", encoding="utf-8", newline="\n")
 
 
 def _place(path: str, places: Places) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -41,7 +40,8 @@ def cancel(asked: Asked) -> int:
     from mitorch_service.wiring import open_backends, open_store
 
     settings = read_settings()
-    store, backends, now = open_store(settings), open_backends(settings), datetime.now(UTC)
+    store, backends = open_store(settings), open_backends(settings)
+    now = store.now()
     return asked.change(
         store, CANCELABLE, "cancel", lambda kind, id: lifecycle.cancel(store, backends, kind, id, now), cancel_text
     )
@@ -62,7 +62,8 @@ def retry(asked: Asked) -> int:
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
-    store, now = open_store(read_settings()), datetime.now(UTC)
+    store = open_store(read_settings())
+    now = store.now()
     code = StoredCode(store)
 
     def queue_again(kind: Kind, id: str) -> Change:

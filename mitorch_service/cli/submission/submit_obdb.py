@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -28,8 +27,8 @@ from mitorch_service.wiring import open_config_checks
 
 DATASET = "obdb"  # the name of the data set that a settings file makes
 _NO_ADDRESS = (
-    "needs obdb's database: set MITORCH_OBDB_URI to mongodb://USER:PASSWORD@HOST:PORT/?authSource=annotations, or "
-    "MONGODB_USERNAME and MONGODB_PASSWORD (and MONGODB_PORT) as for obdb; or name a registered data set by --dataset"
+    "needs obdb's database: set MITORCH_OBDB_URI to mongodb://HOST:PORT/?authSource=annotations with user and password, "
+    "or MONGODB_USERNAME and MONGODB_PASSWORD (and MONGODB_PORT) as for obdb; or name a registered data set by --dataset"
 )
 
 
@@ -50,7 +49,7 @@ def queue_obdb(
     file, problems = read_obdb(data)
     if file is None:
         raise InvalidInput(source, problems)
-    configs, checks, now = variant_configs(file), open_config_checks(settings), datetime.now(UTC)
+    configs, checks, now = variant_configs(file), open_config_checks(settings), store.now()
     named = options.dataset or file.settings.dataset
     _tell_ignored(source, file, named)
     lookups = Lookups(store)

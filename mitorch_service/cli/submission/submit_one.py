@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -31,7 +30,7 @@ def queue_one(
     """Queues or explains a config; the code of a script is relative to `folder`. Returns the exit code. Raises
     InvalidInput with every problem, ArtifactError."""
     checks = open_config_checks(settings, folder, upload=not explain)
-    document = build_submission(store, source, data, options, datetime.now(UTC), checks)
+    document = build_submission(store, source, data, options, store.now(), checks)
     if explain:
         _explain(document, store, as_json)
         return 0

@@ -23,8 +23,8 @@ def show_dataset(dataset: Dataset) -> None:
 
 def _fields(dataset: Dataset) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [("data set", dataset.ref), ("registered", dataset.created_at)]
-    if dataset.lineage:
-        fields.append(("imported from", lineage_text(dataset.lineage)))
+    if dataset.imported_from:
+        fields.append(("imported from", origin_text(dataset.imported_from)))
     for name, split in dataset.splits().items():
         fields += [(name, split.path), (f"{name} files", split.support_files)]
         if (contents := dataset.contents.get(name)) is not None:
@@ -35,15 +35,15 @@ def _fields(dataset: Dataset) -> list[tuple[str, object]]:
     return fields
 
 
-def lineage_text(lineage: Mapping[str, object]) -> str:
+def origin_text(origin: Mapping[str, object]) -> str:
     """Returns a line such as ``obdb, mongodb://host, annotations; A (2020-05-20), B``: the tasks, when they changed."""
-    tasks = lineage.get("tasks")
+    tasks = origin.get("tasks")
     named = [one for one in tasks if isinstance(one, dict)] if isinstance(tasks, list) else []
     parts = [
         f"{one.get('name')} ({one['updated_date']})" if one.get("updated_date") else f"{one.get('name')}"
         for one in named
     ]
-    where = ", ".join(str(value) for key, value in lineage.items() if key != "tasks" and isinstance(value, str))
+    where = ", ".join(str(value) for key, value in origin.items() if key != "tasks" and isinstance(value, str))
     return "; ".join([where, ", ".join(parts)]).removesuffix("; ")
 
 

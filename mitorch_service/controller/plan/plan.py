@@ -142,6 +142,9 @@ def _next_attempt(row: TrainingRow, cluster: str, price: float, at: datetime) ->
     number = row.attempt + 1
     nodes = 1 if row.resources is None else row.resources.nodes
     name = run_name(row.id, number)
+    last = row.current_attempt()
+    if last is not None and last.ended_at is not None:
+        at = max(at, last.ended_at)  # which may have ended after this pass began
     return Attempt(number=number, cluster=cluster, run_name=name, queued_at=at, nodes=nodes, price=price)
 
 

@@ -90,7 +90,6 @@ def parquet_blocks(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[b
         for _ in _groups(cast(IO[bytes], sent), columns, types, iter(rows)):
             if block := sent.taken():
                 yield block
-        yield sent.taken()
 
 
 class _Sent(io.RawIOBase):

@@ -85,4 +85,4 @@ def _lines(name: str, content: _Content | None) -> list[str] | None:
     if content is None:
         return []
     text = as_text(name, content.size, content.begin).text
-    return None if text is None else text.split("\n")
+    return None if text is None else text.removesuffix("\n").split("\n") if text else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,5 +79,5 @@ def open_code(artifacts: ArtifactStore, code: CodeRecord) -> Iterator[Iterator[M
         artifacts.get(code.archive, file)
         try:
             yield read_members(file, MOST_FILES, _MOST_BYTES)
-        except (OSError, EOFError, tarfile.TarError) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise ArtifactError(code.archive, "the viewer", f"it cannot be read ({error})") from error

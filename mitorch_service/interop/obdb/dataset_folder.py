@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import os
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
+from mitorch_service.annotations.writers.registry import write_annotations
 from mitorch_service.errors import ArtifactError, InvalidInput, Problem
 from mitorch_service.file_access import FileAccess
 from mitorch_service.wording.counted import counted
 
-_HEADER = ("filename", "xmin", "ymin", "xmax", "ymax", "class")
 _SHOWN = 3  # missing images that a message names
 
 
@@ -48,44 +46,38 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def write_splits(splits: Mapping[str, Sequence[AnnotatedImage]], folder: Path, access: FileAccess) -> dict[str, Path]:
     """Writes ``<split>.csv`` for each split and ``labels.txt`` below `folder`, in a folder named by their content;
-    returns the splits' files. The same content has the same files, which are never changed. Raises ArtifactError."""
+    returns the splits' files. The same content has the same files, which are never changed. Raises ArtifactError, and
+    DataError for names that CSV cannot hold."""
     classes = sorted({box.class_name for images in splits.values() for image in images for box in image.boxes})
-    files = {f"{name}.csv": _rows(images) for name, images in splits.items()}
-    files["labels.txt"] = "".join(f"{name}\n" for name in classes)
-    digest = hashlib.sha256("\0".join(f"{name}\0{text}" for name, text in files.items()).encode()).hexdigest()[:16]
-    target = folder / digest
-    if not target.is_dir():
-        try:
-            _write(files, target, access)
-        except OSError as error:
-            problem = f"cannot be written ({error.strerror}). Free space there, or set MITORCH_HOME."
-            raise ArtifactError(target.name, str(folder), problem) from error
+    started = folder / f".{uuid.uuid4().hex}.part"
+    try:
+        access.make_folder(started)
+        for name, images in splits.items():
+            write_annotations("csv", images, classes, started / f"{name}.csv")
+        (started / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        target = folder / _digest(started)
+        _place(started, target)
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}). Free space there, or set MITORCH_HOME."
+        raise ArtifactError("the data set", str(folder), problem) from error
+    finally:
+        shutil.rmtree(started, ignore_errors=True)
     return {name: target / f"{name}.csv" for name in splits}
 
 
-def _rows(images: Sequence[AnnotatedImage]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_HEADER)
-    for image in images:
-        for box in image.boxes:
-            corners = (f"{side:.10g}" for side in (box.left, box.top, box.right, box.bottom))
-            writer.writerow([image.path, *corners, box.class_name])
-        if not image.boxes:
-            writer.writerow([image.path, *[""] * 5])
-    return text.getvalue()
-
-
-def _write(files: Mapping[str, str], target: Path, access: FileAccess) -> None:
-    """Writes all files, or none: the folder appears under its name when it is complete."""
-    started = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    access.make_folder(started)
+def _place(started: Path, target: Path) -> None:
+    """Gives a whole folder its name, unless there is one of the same content."""
     try:
-        for name, text in files.items():
-            with open(started / name, "w", encoding="utf-8", newline="", opener=access.opener) as file:
-                file.write(text)
-        started.rename(target)
+        if not target.is_dir():
+            started.replace(target)
     except OSError:
-        shutil.rmtree(started, ignore_errors=True)
-        if not target.is_dir():  # else another process has written the same meanwhile
+        if not target.is_dir():  # another process was not faster
             raise
+
+
+def _digest(folder: Path) -> str:
+    """A name that follows from the names and the content of the folder's files."""
+    found = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        found.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()[:16]

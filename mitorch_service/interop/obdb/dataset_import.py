@@ -32,7 +32,7 @@ class ImportedDataset:
     """The files of the data set, where it came from, and remarks for people."""
 
     splits: Mapping[str, Path]  # train and val
-    lineage: JsonObject
+    imported_from: JsonObject
     remarks: Sequence[str]
 
 
@@ -54,10 +54,10 @@ def import_dataset(selection: Selection, folder: Path, access: FileAccess) -> Im
     told = f"{counted(len(images), 'frame')} ({empty} empty) with {counted(boxes, 'box', 'boxes')}"
     splits = write_splits({"train": train, "val": val}, folder, access)
     tasks = [{"name": one.name, "updated_date": one.updated} for one in recordings]
-    lineage = {"system": "obdb", "source": mask_secrets(_shown(selection.uri)), "database": database}
+    place = {"system": "obdb", "source": mask_secrets(_shown(selection.uri)), "database": database}
     return ImportedDataset(
         splits,
-        {**lineage, "tasks": tasks},
+        {**place, "tasks": tasks},
         [f"{told}: {len(train)} to train, {len(val)} to validate", *moved, *remarks],
     )
 

@@ -4,20 +4,17 @@ that hold credentials."""
 from __future__ import annotations
 
 import os
-import re
-import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from mitorch_service.runs.script.credential_files import holds_private_key, is_credential_name
+from mitorch_service.runs.script.ignore_patterns import IgnorePatterns
 
 _IGNORE_FILES = (".gitignore", ".mitorchignore")
-_NEVER = (".git/", ".hg/", ".svn/", "__pycache__/", "*.pyc", ".ipynb_checkpoints/", ".DS_Store")
+_HISTORY = (".git", ".hg", ".svn")  # no pattern brings them back
+_USUALLY = IgnorePatterns(b"__pycache__/\n*.pyc\n.ipynb_checkpoints/\n.DS_Store")
 
-Spec = tuple[Path, GitIgnoreSpec]  # patterns, and the folder that they are relative to
+Spec = tuple[Path, IgnorePatterns]  # patterns, and the folder that they are relative to
 
 
 @dataclass
@@ -41,7 +38,9 @@ def code_files(source: Path) -> CodeFiles:
     """
     if source.is_dir():
         found = CodeFiles(source)
-        _walk(source, [(source, GitIgnoreSpec.from_lines(_NEVER)), *_above(source)], found)
+        above = _above(source)
+        if not _is_within_ignored(source.resolve(), above):
+            _walk(source, [(source, _USUALLY), *above], found)
         return found
     if is_credential_name(source.name) or holds_private_key(source, source.stat().st_size):
         raise ValueError(f"{source} holds credentials, which are never stored as code: give the script's own file")
@@ -54,7 +53,7 @@ def _walk(folder: Path, above: list[Spec], found: CodeFiles) -> None:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
         path = Path(entry.path)
-        if _ignored(path, entry.is_dir(), specs):
+        if entry.name in _HISTORY or _ignored(path, entry.is_dir(), specs):
             continue
         if entry.is_dir():
             _walk_into(path, entry.is_symlink(), specs, found)
@@ -101,36 +100,27 @@ def _above(folder: Path) -> list[Spec]:
     return []
 
 
+def _is_within_ignored(folder: Path, above: list[Spec]) -> bool:
+    """Whether the folder or one that it is in, within the repository, is ignored."""
+    for base in {base for base, _ in above}:
+        for one in (folder, *folder.parents):
+            if one != base and one.is_relative_to(base):
+                specs = [(where, spec) for where, spec in above if one != where and one.is_relative_to(where)]
+                if _ignored(one, True, specs):
+                    return True
+    return False
+
+
 def _specs(folder: Path) -> list[Spec]:
     paths = [folder / name for name in _IGNORE_FILES]
-    texts = [path.read_text("utf-8", "replace") for path in paths if path.is_file()]
-    return [(folder, ignore_spec(text.splitlines())) for text in texts]
-
-
-def ignore_spec(lines: Iterable[str]) -> GitIgnoreSpec:
-    """The patterns of an ignore file. As in git, a line that is no valid pattern matches nothing."""
-    lines = list(lines)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of re, about what a pattern may mean later
-        try:
-            return GitIgnoreSpec.from_lines(lines)
-        except (ValueError, re.error):
-            return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
-
-
-def _is_pattern(line: str) -> bool:
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except (ValueError, re.error):
-        return False
-    return True
+    return [(folder, IgnorePatterns(path.read_bytes())) for path in paths if path.is_file()]
 
 
 def _ignored(path: Path, is_folder: bool, specs: list[Spec]) -> bool:
     """Decides as git does: the last pattern that matches counts, and a deeper folder's file before a higher one's."""
     for base, spec in reversed(specs):
         where = path if path.is_relative_to(base) else path.parent.resolve() / path.name  # a link counts as itself
-        ignored = spec.check_file(where.relative_to(base).as_posix() + "/" * is_folder).include
+        ignored = spec.decide(where.relative_to(base).as_posix(), is_folder)
         if ignored is not None:
             return ignored
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
+from mitorch_service.runs.script.ignore_patterns import IgnorePatterns
 
 # In the syntax of .gitignore, matched without regard to case.
 CREDENTIAL_PATTERNS = (
@@ -31,7 +31,7 @@ CREDENTIAL_PATTERNS = (
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "!*.pub"),
     *("*.key", "*.ppk", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx"),
 )
-_SPEC = GitIgnoreSpec.from_lines(CREDENTIAL_PATTERNS)
+_PATTERNS = IgnorePatterns("\n".join(CREDENTIAL_PATTERNS).encode())
 _CERTIFICATES = (".pem", ".crt", ".cer")  # may hold a key behind a certificate or other text
 _LONGEST_KEY = 1 << 16  # bytes
 _HEAD = 64  # bytes
@@ -40,7 +40,9 @@ _PRIVATE_KEY = b"PRIVATE KEY-----"
 
 def is_credential_name(name: str, is_folder: bool = False) -> bool:
     """Whether files of this relative path hold credentials as a rule."""
-    return _SPEC.match_file(name.lower() + "/" * is_folder)
+    parts = name.lower().split("/")
+    above = ("/".join(parts[:length]) for length in range(1, len(parts)))
+    return any(_PATTERNS.decide(folder, True) for folder in above) or bool(_PATTERNS.decide(name.lower(), is_folder))
 
 
 def holds_private_key(path: Path, size: int) -> bool:

@@ -129,7 +129,7 @@ class ScriptCheckpoints:
 
 
 def _only(folder: Path) -> Path:
-    """What was kept. Raises ValueError if it is not one file or folder."""
+    """Finds the file or folder that was kept. Raises ValueError if it is not one file or folder."""
     found = [*folder.iterdir()] if folder.is_dir() else []
     if len(found) != 1:
         raise ValueError(f"it holds {len(found)} files or folders in place of one")

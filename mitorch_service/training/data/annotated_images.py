@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import repeat
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box, Label
@@ -22,6 +23,17 @@ def annotated_images(images: ImageList, *, read_heads: bool = True) -> Iterator[
         width, height = images.stated_size(index) or (0, 0)
         stored = head or StoredImage(round(width), round(height))
         yield AnnotatedImage(path, *stored.upright_size, *_content(images, index, stored)), stored
+
+
+def as_stored(image: AnnotatedImage, stored: StoredImage) -> AnnotatedImage:
+    """The image in pixels of its file, as most formats of data sets are read."""
+    if stored.orientation == 1:
+        return image
+    boxes = []
+    for box in image.boxes:
+        left, top, right, bottom = stored.stored((box.left, box.top, box.right, box.bottom))
+        boxes.append(replace(box, left=left, top=top, right=right, bottom=bottom))
+    return replace(image, width=stored.width, height=stored.height, boxes=tuple(boxes))
 
 
 def _content(images: ImageList, index: int, stored: StoredImage) -> tuple[tuple[Box, ...], tuple[Label, ...]]:

@@ -9,6 +9,7 @@ from mitorch_service.models.weights_metadata import Preprocessing, WeightsMetada
 from mitorch_service.training.augmentation.pipeline import steps_for
 from mitorch_service.training.data.class_order import in_class_order
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.networks.weights import Weights
 
@@ -17,18 +18,22 @@ _SHOWN = 10  # classes that a remark names
 
 def describe_weights(config: TrainingConfig, network: Network, train: ImageList) -> WeightsMetadata:
     """Returns the metadata of the network that is trained on `train`."""
-    preprocessing = Preprocessing(
-        input_size=config.model.input_size,
-        transforms=[step.model_dump(mode="json") for step in steps_for(config.augmentation, train.kind, "val")],
-        mean=network.mean,
-        std=network.std,
-    )
     return WeightsMetadata(
         task_type=config.task_type,
         classes=train.classes,
         classes_named=train.classes_named,
         config=config.model_dump(mode="json", exclude_unset=True),  # what is unset depends on the task, or on the data
-        preprocessing=preprocessing,
+        preprocessing=preprocessing_of(config, network, train.kind),
+    )
+
+
+def preprocessing_of(config: TrainingConfig, network: Network, kind: Kind) -> Preprocessing:
+    """Returns the preparation of images of this kind of data for the network."""
+    return Preprocessing(
+        input_size=config.model.input_size,
+        transforms=[step.model_dump(mode="json") for step in steps_for(config.augmentation, kind, "val")],
+        mean=network.mean,
+        std=network.std,
     )
 
 

@@ -8,8 +8,11 @@ import pathlib
 import pickle
 import re
 import warnings
+import zipfile
+import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DDP, and of torch.comp
 _PYTHON_OBJECT = re.compile(r"Unsupported (global|class)[^.]*?: GLOBAL [\w.]+(?= )|unsupported GLOBAL [\w.]+(?= )")
 _SPEAKING = (RuntimeError, pickle.UnpicklingError, SafetensorError)  # errors with a reason in them
 _NOT_WEIGHTS = ("n_averaged",)  # torch's AveragedModel counts its updates
+_CHUNK = 1 << 20
 _SHOWN = 10  # keys of a checkpoint that a message names
 _REMEDY = "Save the weights alone: torch.save(model.state_dict(), …)."
 
@@ -69,16 +73,37 @@ def _load(path: Path) -> Any:
     try:
         if _is_safetensors(path):
             return load_file(path)
+        if zipfile.is_zipfile(path):
+            _check_sums(path)
         with warnings.catch_warnings():  # about pickles of other programs: they load or they do not
             warnings.simplefilter("ignore")
             with torch.serialization.safe_globals(_harmless()):
                 return torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except FileNotFoundError:
         raise ModelError(f"The weights file {path} does not exist. Check the path.") from None
     except OSError as error:
         raise ModelError(f"The weights file {path} cannot be read ({error.strerror or error}).") from error
     except Exception as error:  # noqa: BLE001 - the parsers of torch and pickle raise whatever a damaged byte leads to
         raise _unreadable(path, error) from None
+
+
+def _check_sums(path: Path) -> None:
+    """Raises ModelError if a record of torch's format is not what was written: torch itself does not look."""
+    with suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(path) as archive:  # torch has words for it
+        for record in archive.infolist():
+            if record.CRC == 0:  # whoever wrote it may have switched the sums off
+                continue
+            with archive.open(record) as content:
+                try:
+                    while content.read(_CHUNK):
+                        pass
+                except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+                    raise ModelError(
+                        f"{path} is damaged: its record {record.filename} is not what was written ({error}). "
+                        "Copy it again from where it comes, or train anew."
+                    ) from None
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from mitorch_service.training.plots.canvas import new_figure, save_figure, shorten, shorten_path
 
 _RATES = ("precision", "recall", "F1")
+_TICKS = (0.1, 0.3, 0.5, 0.7, 0.9)
+_GAP = 4  # columns between two maps
 _SPLIT = 80  # characters of a split's name
 
 
@@ -27,23 +29,28 @@ class Panel:
 def draw_threshold_map(
     panels: Sequence[Panel], confidences: Sequence[float], threshold: float, title: str, split: str, path: Path
 ) -> Path:
-    """Draws the panels below each other, with a line at the threshold; returns the path of the PNG."""
+    """Draws the panels below each other, with a line at the threshold; returns the path of the PNG.
+
+    The three maps of a panel are one picture with gaps: axes of their own would take matplotlib three times as long.
+    """
     heights = [0.9 + 0.28 * len(panel.names) for panel in panels]
     figure = new_figure(12, 1.1 + sum(heights))
-    grid = figure.subplots(len(panels), len(_RATES), squeeze=False, height_ratios=heights, sharex=True)
-    step = confidences[1] - confidences[0]
-    across = (confidences[0] - step / 2, confidences[-1] + step / 2)
-    for row, panel in zip(grid, panels, strict=True):
-        for axes, name, values in zip(row, _RATES, panel.rates, strict=True):
-            extent = (*across, len(panel.names) - 0.5, -0.5)
-            image = axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto", extent=extent)
-            axes.axvline(threshold, color="w", lw=1, ls="--")
-            axes.set_title(name, fontsize=10)
-            axes.set_yticks(range(len(panel.names)), [shorten(one) for one in panel.names], fontsize=8)
-            axes.tick_params(labelleft=axes is row[0])
-        row[0].set_ylabel(panel.label)
-    for axes in grid[-1]:
-        axes.set_xlabel("confidence")
+    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    apart = len(confidences) + _GAP
+    ticks = np.searchsorted(confidences, _TICKS)
+    for axes, panel in zip(grid, panels, strict=True):
+        gap = np.full((len(panel.names), _GAP), np.nan)
+        values = np.hstack([panel.rates[0], gap, panel.rates[1], gap, panel.rates[2]])
+        image = axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        places = [place * apart + tick for place in range(len(_RATES)) for tick in ticks]
+        axes.set_xticks(places, [f"{one:g}" for one in _TICKS] * len(_RATES), fontsize=8)
+        axes.set_yticks(range(len(panel.names)), [shorten(one) for one in panel.names], fontsize=8)
+        for place, name in enumerate(_RATES):
+            axes.axvline(place * apart + np.searchsorted(confidences, threshold), color="w", lw=1, ls="--")
+            middle = (place * apart + len(confidences) / 2) / values.shape[1]
+            axes.text(middle, 1.02, name, transform=axes.transAxes, ha="center", va="bottom", fontsize=10)
+        axes.set_ylabel(panel.label)
+    grid[-1].set_xlabel("confidence")
     figure.suptitle(f"{title}\n{shorten_path(split, _SPLIT)}", x=0.01, ha="left", fontsize=10)
-    figure.colorbar(image, ax=grid, shrink=min(1.0, 2.5 / sum(heights) + 0.4))
+    figure.colorbar(image, ax=grid.tolist(), fraction=0.02, pad=0.01)
     return save_figure(figure, path)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mitorch_service.errors import DataError
+from mitorch_service.training.data.formats.coco import read_coco_images
 from mitorch_service.training.data.formats.folder_tree import files_below
 from mitorch_service.training.data.formats.image_folders import has_image_suffix
 from mitorch_service.training.data.formats.registry import read_image_list
@@ -75,7 +76,9 @@ def _of_archive(path: str) -> Iterator[str]:
 
 
 def _of_data_set(path: Path) -> Iterator[str]:
-    if path.suffix.lower() == ".txt" and find_voc(path) is None:
+    if path.suffix.lower() == ".json":
+        yield from _of_list(read_coco_images(path))
+    elif path.suffix.lower() == ".txt" and find_voc(path) is None:
         yield from (_joined(path.parent, name) for name in image_names(path))
     else:
         yield from _of_list(read_image_list(path))

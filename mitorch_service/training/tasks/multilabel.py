@@ -104,7 +104,7 @@ class MultilabelEvaluator(LogitsEvaluator):
         """Each class of an image is a prediction."""
         labels = torch.arange(len(self.classes), device=logits.device).expand(logits.shape).flatten()
         right = (targets > 0).flatten()[None]
-        return count_by_confidence(labels, probabilities(logits).flatten(), right, (targets > 0).sum(0))
+        return count_by_confidence(labels, probabilities(logits).flatten(), right, (targets > 0).sum(0), above=True)
 
     def curve(self, logits: Tensor, targets: Tensor, index: int) -> tuple[list[float], list[float]]:
         return precision_recall_curve(probabilities(logits[:, index]), targets[:, index])

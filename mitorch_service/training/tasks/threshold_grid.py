@@ -18,7 +18,7 @@ NO_CONDITION = (0.0,)  # the only "IoU" of classification
 
 @dataclass(frozen=True)
 class ThresholdGrid:
-    """Counts of predictions that score at least each of `CONFIDENCES`."""
+    """Counts of predictions from each of `CONFIDENCES` on."""
 
     right: Counts  # (classes, IoUs, confidences): predictions that are right at an IoU
     taken: Counts  # (classes, confidences): predictions
@@ -52,12 +52,18 @@ class ThresholdGrid:
 
 
 def count_by_confidence(
-    labels: Tensor, scores: Tensor, right: Tensor, true: Tensor, ious: tuple[float, ...] = NO_CONDITION
+    labels: Tensor,
+    scores: Tensor,
+    right: Tensor,
+    true: Tensor,
+    ious: tuple[float, ...] = NO_CONDITION,
+    above: bool = False,
 ) -> ThresholdGrid:
     """Counts M predictions: their classes int64 (M), scores (M) and whether they are right, bool (IoUs, M); `true` is
-    int64 (classes)."""
+    int64 (classes). `above`: a score counts above a confidence, not on it."""
     steps = len(CONFIDENCES) + 1
-    reached = torch.bucketize(scores, torch.tensor(CONFIDENCES, dtype=scores.dtype, device=scores.device), right=True)
+    limits = torch.tensor(CONFIDENCES, dtype=scores.dtype, device=scores.device)
+    reached = torch.bucketize(scores, limits, right=not above)
     cells = (labels * steps + reached).cpu()
 
     def at_least(chosen: Tensor) -> Counts:

@@ -104,12 +104,21 @@ def _render(
         value_of=value_of,
         lineage=lineage,
         facts=_facts(training),
-        config=json.dumps(masked_config(training.config), indent=2, ensure_ascii=False, default=str),
+        config=json.dumps(_shown_config(training), indent=2, ensure_ascii=False, default=str),
         earlier=earlier,
         stored=code_of(training.config),
         files=_files(context, training),
         failed=training.status in (TrainingStatus.FAILED, TrainingStatus.DIVERGED),
     )
+
+
+def _shown_config(training: Training) -> Mapping[str, object]:
+    """The config, masked, without the record of the code, which the page shows by itself."""
+    config = masked_config(training.config)
+    script = config.get("script")
+    if not isinstance(script, dict):
+        return config
+    return {**config, "script": {name: value for name, value in script.items() if name != "code"}}
 
 
 def page_title(training: Training) -> str:

@@ -16,7 +16,7 @@ from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Resources, Training, run_name
-from tests.samples import NOW, a_training, an_attempt
+from tests.samples import NOW, a_training, an_attempt, later
 
 LOST, FAILED, CANCELED = AttemptOutcome.LOST, AttemptOutcome.FAILED, AttemptOutcome.CANCELED
 BUSY = RunStatus(RunState.RUNNING)
@@ -50,6 +50,15 @@ def launched(actions: Sequence[Action]) -> list[tuple[str, str]]:
 def test_nothing_to_see_is_nothing_to_do() -> None:
     assert plan(NOW, Snapshot()) == []
     assert plan(NOW, Snapshot(clusters={"local": Capacity(2, 2)}, configured=frozenset({"local"}))) == []
+
+
+def test_an_attempt_is_not_queued_before_the_one_before_it_ended() -> None:
+    """A run may end after the pass began that assigns the next one."""
+    ended = an_attempt(a_training()).model_copy(update={"outcome": AttemptOutcome.LOST, "ended_at": later(2)})
+    training = a_training(attempt=1, attempts=[ended])
+    (launch,) = plan(NOW, Snapshot([training], clusters={"local": Capacity(1, 1)}, configured=frozenset({"local"})))
+    assert isinstance(launch, Launch)
+    assert launch.attempt.queued_at == later(2)
 
 
 def test_the_queue_is_served_by_priority_then_by_age() -> None:

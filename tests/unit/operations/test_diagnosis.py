@@ -8,6 +8,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -93,13 +94,17 @@ def test_what_cannot_be_written_and_that_no_controller_passes_is_told_with_its_t
     attempts = [an_attempt(training).model_copy(update=blocked)]
     store.queue.add_trainings([training.model_copy(update={"attempts": attempts})])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    (tmp_path / "runs").mkdir()
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", MagicMock(side_effect=full))
     found = findings(store, tmp_path)
+    assert "runs cannot be written ([Errno 28] No space left on device), so that no run" in found["cluster local"].text
     assert "TMPDIR" in found["temporary folder"].text
     since = f"rests since {datetime.now(UTC):%Y-%m-%d %H:%M}"
     assert found["runs on local"].text.startswith(since)
     assert "the disk is full" in found["runs on local"].text
     assert "no controller has made a pass yet" in found["controller"].text
-    assert not any(found[name].ok for name in ("temporary folder", "runs on local", "controller"))
+    assert not any(found[name].ok for name in ("temporary folder", "cluster local", "runs on local", "controller"))
 
 
 def test_webhooks_are_reached_without_a_message(store: Store, tmp_path: Path) -> None:

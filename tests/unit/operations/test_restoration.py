@@ -112,7 +112,9 @@ def test_some_are_chosen_by_their_ids_a_job_with_its_trials(store: Store, path: 
         restore(store, path, ["ffff0000"])
 
 
-def test_a_page_that_was_cut_off_is_left_out(store: Store, path: Path) -> None:
+def test_a_page_that_was_cut_off_is_left_out_and_told_once(
+    store: Store, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     whole, cut = ended(), ended()
     archive(path, {"training": whole, "results": []})
     size = path.stat().st_size
@@ -120,7 +122,14 @@ def test_a_page_that_was_cut_off_is_left_out(store: Store, path: Path) -> None:
     content = path.read_bytes()
     for length in (size + 1, size + 15, len(content) - 9, len(content) - 1):
         path.write_bytes(content[:length])
+        caplog.clear()
         restore(store, path)
+        assert len(caplog.messages) == 1
+        assert "is cut off after line " in caplog.text
+    caplog.clear()
+    path.write_bytes(content[:size])
+    restore(store, path)
+    assert caplog.messages == []
     assert store.retention.present("training", [whole["_id"]]) == {whole["_id"]}
 
 

@@ -7,6 +7,8 @@ import re
 import sys
 from typing import TextIO, cast
 
+from mitorch_service.cli.views.pages.wrapping import wrapped_for
+
 # C0 and C1 controls, line separators, marks that reverse the direction of text, and halves of surrogate pairs
 _CLASS = r"\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROLS = re.compile(rf"[\x00-\x1f{_CLASS}]")
@@ -33,8 +35,11 @@ def json_text(text: str) -> str:
 class EscapingStream(io.TextIOWrapper):
     """Standard output or standard error, on which control characters of whatever is printed are escaped."""
 
+    wraps = False  # whether it has messages, which a terminal must not break within words
+
     def write(self, text: str) -> int:
-        super().write(_CONTROLS_IN_LINES.sub(_visible, text))
+        shown = _CONTROLS_IN_LINES.sub(_visible, text)
+        super().write(wrapped_for(shown, self) if self.wraps else shown)
         return len(text)
 
     def write_raw(self, text: str) -> None:
@@ -43,9 +48,12 @@ class EscapingStream(io.TextIOWrapper):
 
 
 def escape_output() -> None:
-    """Lets no control character of what this process prints reach the terminal, but those of `raw_stream`."""
+    """Lets no control character of what this process prints reach the terminal, but those of `raw_stream`. Messages
+    are wrapped, but for the code in a traceback."""
     sys.stdout = _escaping(sys.stdout)
     sys.stderr = _escaping(sys.stderr)
+    if isinstance(sys.stderr, EscapingStream):
+        sys.stderr.wraps = "--debug" not in sys.argv
 
 
 def raw_stream(stream: TextIO) -> TextIO:

@@ -16,6 +16,7 @@ from rich.text import Text
 from mitorch_service.cli.views.pages.escapes import raw_stream
 from mitorch_service.cli.views.pages.fitting import Fitted, fit_columns, header_lines, is_empty, keep_rows
 from mitorch_service.cli.views.pages.page import Block, Fields, Lines, Page, Table
+from mitorch_service.cli.views.pages.wrapping import wrapped_for
 
 _STYLES: Mapping[str, str] = {
     "completed": "green",
@@ -42,7 +43,8 @@ def print_page(page: Page) -> None:
     console = open_console()
     for block in page.blocks:
         if isinstance(block, Lines) and block.to_errors:
-            open_console(stderr=True).print(_draw(block, console.width), soft_wrap=True)
+            text = wrapped_for("\n".join(block.shown()), sys.stderr)
+            open_console(stderr=True).print(Text(text), soft_wrap=True)
         else:
             console.print(_draw(block, console.width))
 

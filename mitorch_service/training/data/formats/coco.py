@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
@@ -53,10 +54,24 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
     logged. The images are looked for beside the file, in ``images``, and in the folders beside its own. Raises
     DataError for whatever does not fit.
     """
-    try:
-        document = _read_document(path, name)
+    with _format_errors(name):
+        document = _read_document(path, name, _LISTS)
         categories = _class_list(document.categories, name)
         return collect_boxes(document.entries(), name, "annotation", classes or categories, _image_folders(path))
+
+
+def read_coco_images(path: Path) -> ImageList:
+    """Reads the images of a file, which may lack annotations and categories. Raises DataError."""
+    name = str(path)
+    with _format_errors(name):
+        document = _read_document(path, name, _LISTS[:1])
+        return collect_boxes(document.images(), name, "image", None, _image_folders(path))
+
+
+@contextmanager
+def _format_errors(name: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}). Check the path.") from error
     except (JsonError, UnicodeDecodeError) as error:
@@ -65,9 +80,9 @@ def read_coco(path: Path, name: str, classes: ClassList | None) -> ImageList:
         raise DataError(f"{name}: is not COCO's format ({type(error).__name__}: {error}).") from error
 
 
-def _read_document(path: Path, name: str) -> _Document:
+def _read_document(path: Path, name: str, needed: Sequence[str]) -> _Document:
     document = _Document(name)
-    missing = set(_LISTS)
+    missing = set(needed)
     with open_text(path) as file:
         for key, elements in stream_lists(file, _LISTS):  # in any order
             missing.discard(key)
@@ -126,17 +141,7 @@ class _Document:
     def entries(self) -> Iterator[Entry]:
         """An entry for each image, then one for each annotation. Raises DataError for an annotation of an unknown image
         or category."""
-        seen: set[str] = set()
-        for number, (image, size) in self._images.items():
-            file = os.path.normpath(image) if "./" in image or "//" in image else image
-            if file in seen:
-                raise DataError(
-                    f"{self._name}: two images have the file name {excerpt(image)}. Give each its own, with its "
-                    "folder, or make them one image with the annotations of both."
-                )
-            seen.add(file)
-            yield Entry(number, image, size=size)
-        del seen
+        yield from self.images()
         names = {self._category_numbers[one["id"]]: str(one["name"]) for one in self.categories}
         sides = iter(self._boxes)
         boxes = zip(sides, sides, sides, sides, strict=True)
@@ -148,6 +153,19 @@ class _Document:
         if self._crowds:
             regions = counted(self._crowds, "region")
             log.warning("%s: %s of crowds %s left out", self._name, regions, are(self._crowds))
+
+    def images(self) -> Iterator[Entry]:
+        """An entry for each image. Raises DataError for two of one name."""
+        seen: set[str] = set()
+        for number, (image, size) in self._images.items():
+            file = os.path.normpath(image) if "./" in image or "//" in image else image
+            if file in seen:
+                raise DataError(
+                    f"{self._name}: two images have the file name {excerpt(image)}. Give each its own, with its "
+                    "folder, or make them one image with the annotations of both."
+                )
+            seen.add(file)
+            yield Entry(number, image, size=size)
 
 
 class _Numbers(dict[_Id, int]):
@@ -172,4 +190,5 @@ def _class_list(categories: list[_Category], name: str) -> ClassList:
 def _image_folders(path: Path) -> list[Path]:
     folder = path.parent
     split = path.stem.rpartition("_")[2]  # instances_train2017.json belongs to train2017/
-    return [folder, folder / "images", folder.parent, folder.parent / "images", folder.parent / split, folder / split]
+    near = [folder, folder / "images", folder.parent, folder.parent / "images"]
+    return [*near, folder.parent / split, folder / split, folder.parent / "images" / split]  # the last is CVAT's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from mitorch_service.training.data.regular_files import is_file, is_folder, open
 _FILES_PER_CALL = 200
 _IMAGE_FOLDERS = ("JPEGImages", "images", ".")  # in the root; images may also be beside the XML files
 _NO_XML = "neither .xml nor the extension of an image"
+_NAMES = re.compile(r'"([^"]+)"|(\S+)')  # in quotes if they have spaces
 _UNLISTED = "an image without an XML file: one that shows nothing needs one without an <object>"
 _MARKED = "marked -1 in the list"
 
@@ -94,7 +96,7 @@ def _all(folder: Path, left_out: LeftOut) -> Iterator[str]:
 def _listed(folder: Path, split: Path, name: str, left_out: LeftOut) -> Iterator[str]:
     """The XML files of the names in a list, relative to their folder."""
     for line in _lines(split, name):
-        names = line.split()
+        names = [quoted or plain for quoted, plain in _NAMES.findall(line)]
         if names[1:2] == ["-1"]:  # as a list for one class marks images without it
             left_out.add(_MARKED, names[0])
         elif names:

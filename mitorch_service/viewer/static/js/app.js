@@ -55,6 +55,13 @@ export async function call(method, path, body) {
   return answer;
 }
 
+// What can be copied by a click.
+document.addEventListener("click", async (event) => {
+  const place = event.target.closest?.("[data-copy]");
+  if (!place || !navigator.clipboard || String(getSelection())) return;
+  await navigator.clipboard.writeText(place.textContent).then(() => toast("Copied."), () => {}); // else it can be selected
+});
+
 // One key each: / to the search box; g and a letter to a section; ? lists them where a page has a list.
 const SECTIONS = { q: "/", t: "/trainings", s: "/jobs", d: "/datasets", h: "/status" };
 let leader = 0;

@@ -8,12 +8,13 @@
 /* global uPlot */
 import { LiveStream } from "./stream.js";
 
-const HEIGHT = 220;
+const HEIGHT = 220, LARGE = 480;
 const MOST_POINTS = 6000; // of all curves together, so that joining them stays quick
 const TOOLTIP_ROWS = 8;
 const AXES = { epoch: "epoch", time: "hours of run time", cost: "cost" };
 
 let panels = 0;
+const heightOf = (chart) => (chart.figure.classList.contains("is-large") ? LARGE : HEIGHT);
 
 /** A number as people read it: four digits. */
 export function numberText(value) {
@@ -98,6 +99,8 @@ export class CurvePanel {
   #build() {
     const bar = document.createElement("div");
     bar.className = "chart-bar";
+    bar.hidden = !this.element.querySelector(".is-place");
+    this.bar = bar;
     bar.append(
       this.#choice("Over", AXES, this.axis, (value) => { this.axis = value; this.load(); }, { epoch: "epoch", time: "time", cost: "cost" }),
       this.#choice("Scale", { linear: "linear", log: "log" }, this.scale, (value) => { this.scale = value; this.draw(); }),
@@ -256,6 +259,7 @@ export class CurvePanel {
     for (const place of this.places.splice(0)) place.remove();
     const sparse = Math.max(1, ...[...this.curves.values()].map((curve) => curve.every));
     const empty = charts.size ? "" : "No epoch has been reported yet. Curves appear here with the first one.";
+    this.bar.hidden = !charts.size;
     this.message.textContent = sparse > 1 ? `Long curves are drawn of about every ${sparse.toLocaleString("en")}th epoch.` : empty;
     for (const [title, chart] of this.charts) {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }
@@ -307,6 +311,7 @@ export class CurvePanel {
       const caption = document.createElement("figcaption");
       caption.textContent = title;
       if (this.curves.size === 1 && lines.length > 1) caption.append(...lines.map((line) => this.#key(line)));
+      caption.append(this.#enlarge(figure, title));
       const holder = document.createElement("div");
       holder.className = "plot";
       const tip = document.createElement("div");
@@ -338,6 +343,22 @@ export class CurvePanel {
     mark.style.background = this.#stroke(line.place);
     key.append(mark, line.label);
     return key;
+  }
+
+  /** A button that gives the chart a row of its own, twice as high. */
+  #enlarge(figure, title) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet enlarge";
+    button.textContent = "⤢";
+    button.title = "Larger or smaller";
+    button.setAttribute("aria-label", `Enlarge ${title}`);
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => {
+      button.setAttribute("aria-pressed", String(figure.classList.toggle("is-large")));
+      this.#resize();
+    });
+    return button;
   }
 
   #values(y) {
@@ -396,7 +417,7 @@ export class CurvePanel {
     const positive = data.slice(1).some((values) => values.some((value) => value > 0));
     return {
       width: Math.max(200, chart.holder.clientWidth || 400),
-      height: HEIGHT,
+      height: heightOf(chart),
       legend: { show: false },
       padding: [8, 8, 0, 0],
       cursor: { sync: { key: this.sync, setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
@@ -449,7 +470,8 @@ export class CurvePanel {
   #resize() {
     for (const chart of this.charts.values()) {
       const width = chart.holder.clientWidth;
-      if (chart.plot && width && Math.abs(width - chart.plot.width) > 1) chart.plot.setSize({ width, height: HEIGHT });
+      const height = heightOf(chart);
+      if (chart.plot && width && (Math.abs(width - chart.plot.width) > 1 || height !== chart.plot.height)) chart.plot.setSize({ width, height });
     }
   }
 }

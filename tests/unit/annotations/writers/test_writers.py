@@ -30,7 +30,15 @@ def test_coco(tmp_path: Path) -> None:
     document = json.loads(write("coco", tmp_path / "new" / "a.json", DRAWN, EMPTY).read_text())
     assert document["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": CLASSES[1]}]
     assert document["images"][1] == {"id": 2, "file_name": "b c.png", "width": 8, "height": 8}
-    first = {"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 2.5, 10, 9.75], "area": 97.5, "iscrowd": 0}
+    first = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 2,
+        "bbox": [1, 2.5, 10, 9.75],
+        "area": 97.5,
+        "iscrowd": 0,
+        "segmentation": [],
+    }
     assert document["annotations"][0] == first
     assert len(document["annotations"]) == 2
     found = json.loads(write("coco", tmp_path / "b.json", FOUND).read_text())
@@ -70,6 +78,8 @@ def test_voc(tmp_path: Path) -> None:
     folder = write("voc", tmp_path / "voc", DRAWN, twin, entry)
     files = sorted(path.relative_to(folder / "Annotations").as_posix() for path in folder.rglob("*.xml"))
     assert files == ["day/a.jpg.xml", "day/a.xml", "x.zip_day_a.xml"]
+    assert (folder / "ImageSets" / "Main" / "default.txt").read_text() == "day/a\nday/a.jpg\nx.zip_day_a\n"
+    assert (folder / "labelmap.txt").read_text().splitlines()[1:] == ["cat:::", f"{CLASSES[1]}:::"]
     root = ElementTree.parse(folder / "Annotations" / "day" / "a.xml").getroot()
     assert root.findtext("filename") == "a.png"
     assert [root.findtext(f"size/{side}") for side in ("width", "height", "depth")] == ["40", "20", "3"]
@@ -155,6 +165,13 @@ def test_what_there_was_stays_until_the_end(format: str, tmp_path: Path) -> None
         write_annotations(format, images(), CLASSES, out)
     write(format, out, DRAWN)
     assert out.is_dir() == (format in FOLDERS)
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_where_nothing_can_be_written(format: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"out cannot be written \(.*Choose another path"):
+        write(format, tmp_path / "file" / "out", DRAWN)
 
 
 @pytest.mark.parametrize("format", ["coco", "voc", "yolo"])

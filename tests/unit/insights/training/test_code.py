@@ -24,7 +24,7 @@ def artifacts(tmp_path: Path) -> FolderArtifactStore:
 
 
 def test_files_are_listed_and_read_as_masked_text(artifacts: FolderArtifactStore, tmp_path: Path) -> None:
-    long = "a/" + "ü" * 200 + ".py"
+    long = f"a/{'ü' * 100}/{'b' * 120}.py"
     text = b"\xef\xbb\xbfone\r\nurl = 'mongodb://u:geheim-1@h/'\r\n"
     code = store_archive(
         artifacts, tmp_path, pack_files({"train.py": text, "empty.py": b"", long: b"x", "w.bin": b"\0\1"})
@@ -71,6 +71,11 @@ def header(size: int) -> bytes:
     return gzip.compress(info.tobuf() + bytes(4096))
 
 
+def damaged(archive: bytes) -> bytes:
+    """An archive with other bytes in its midst, which are no compressed content."""
+    return archive[:40] + b"\xff" * 40 + archive[80:]
+
+
 @pytest.mark.parametrize(
     ("archive", "problem"),
     [
@@ -79,6 +84,7 @@ def header(size: int) -> bytes:
         (pack_files({"/train.py": b"x"}), "leads out of the folder"),
         (pack_files({"train.py": b"x" * 5000})[:60], "cannot be read"),
         (b"no archive", "cannot be read"),
+        (damaged(pack_files({"train.py": bytes(range(256)) * 20})), "cannot be read"),
         (header(1 << 30), "has a header of 1073741824 bytes"),
     ],
 )
@@ -102,7 +108,7 @@ def test_changes_are_told_file_by_file(
         artifacts, tmp_path, pack_files({"a.py": b"1\n3\n", "new.py": b"y", "same": b"s", "w": b"\0\1", "m": many})
     )
     assert code_changes(artifacts, before, now) == [
-        FileChange("a.py", "changed", ["@@ -1,3 +1,3 @@", " 1", "-2", "+3", " "]),
+        FileChange("a.py", "changed", ["@@ -1,2 +1,2 @@", " 1", "-2", "+3"]),
         FileChange("m", "changed", remark="more than 50 lines: not compared line by line"),
         FileChange("new.py", "added", ["@@ -0,0 +1 @@", "+y"]),
         FileChange("old.py", "removed", ["@@ -1 +0,0 @@", "-x"]),

@@ -183,6 +183,25 @@ class _Call:
         return os.getcwd, ()
 
 
+@pytest.mark.parametrize("sums", [True, False])
+def test_a_flipped_bit_in_a_tensor_is_told(tmp_path: Path, sums: bool) -> None:
+    file = tmp_path / "model.pth"
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(sums)
+    try:
+        torch.save({"weight": torch.ones(1000)}, file)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    content = file.read_bytes()
+    where = content.index(torch.ones(1000).numpy().tobytes()) + 2000
+    file.write_bytes(content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :])
+    if sums:
+        with pytest.raises(ModelError, match=r"model\.pth is damaged: its record model/data/0 is not .* Copy it again"):
+            read_weights(file)
+    else:
+        assert not torch.equal(read_weights(file).state_dict["weight"], torch.ones(1000))
+
+
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     torch.save(network(), tmp_path / "m.pth")  # a pickled module, not its weights
     with pytest.raises(ModelError, match="not a PyTorch weights file") as caught:

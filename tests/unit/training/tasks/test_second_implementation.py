@@ -117,7 +117,7 @@ def test_class_rates_by_confidence_are_as_in_scikit_learn(seed: int, scale: int,
         scores = np.where(np.arange(CLASSES) == logits.argmax(1).numpy()[:, None], scores, -1)
     grid = evaluator.grid(logits, targets)
     for place in (0, 6, 49, 98):
-        taken = (scores >= CONFIDENCES[place]).astype(int)
+        taken = (scores > CONFIDENCES[place] if several else scores >= CONFIDENCES[place]).astype(int)
         of_each = sklearn_metrics.precision_recall_fscore_support(true, taken, zero_division=0)
         of_all = sklearn_metrics.precision_recall_fscore_support(true, taken, average="micro", zero_division=0)
         for name, each, overall in zip(NAMES, of_each, of_all, strict=False):
@@ -125,7 +125,7 @@ def test_class_rates_by_confidence_are_as_in_scikit_learn(seed: int, scale: int,
             assert getattr(grid.overall(), name)()[0, 0, place] == pytest.approx(overall)
     if several:
         reached = [
-            sklearn_metrics.f1_score(true, (scores >= one).astype(int), average="micro", zero_division=0)
+            sklearn_metrics.f1_score(true, (scores > one).astype(int), average="micro", zero_division=0)
             for one in CONFIDENCES
         ]
         measured = evaluated(evaluator, logits, targets).metrics()

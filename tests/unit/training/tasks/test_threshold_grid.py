@@ -78,3 +78,7 @@ def test_a_score_on_a_threshold_counts() -> None:
         scores = torch.tensor(CONFIDENCES, dtype=dtype)
         grid = count_by_confidence(torch.zeros(99).long(), scores, torch.ones(1, 99).bool(), torch.tensor([99]))
         assert grid.taken[0].tolist() == list(range(99, 0, -1))
+    above = count_by_confidence(
+        torch.zeros(1).long(), torch.tensor([0.5]), torch.ones(1, 1).bool(), torch.tensor([1]), above=True
+    )
+    assert above.taken[0].tolist() == [1] * 49 + [0] * 50  # as a multilabel evaluation counts

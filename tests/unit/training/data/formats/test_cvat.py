@@ -11,6 +11,7 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.targets import Boxes
 from tests.unit.training.pictures import png
 
 LABELS = """<meta><task><labels><label><name>owl</name><color>#fff</color><attributes><attribute><name>age</name>
@@ -38,7 +39,7 @@ def read(folder: Path, content: str, *images: str, name: str = "annotations.xml"
 
 def boxes(images: ImageList, index: int = 0) -> list[tuple[str, list[float]]]:
     target = images.target(index)
-    assert hasattr(target, "boxes")
+    assert isinstance(target, Boxes)
     return [
         (images.classes[label], [round(side, 3) for side in box])
         for label, box in zip(target.labels.tolist(), target.boxes.tolist(), strict=True)

@@ -13,6 +13,7 @@ from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.formats.yolo import has_split
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.splits import read_splits
+from mitorch_service.training.data.targets import Boxes
 from tests.unit.training.pictures import png
 
 YAML = "train: images/train\nval: images/val\nnames:\n  0: cat\n  1: owl\n"
@@ -31,7 +32,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 def boxes(images: ImageList, index: int = 0) -> list[tuple[str, list[float]]]:
     target = images.target(index)
-    assert hasattr(target, "boxes")
+    assert isinstance(target, Boxes)
     return [
         (images.classes[label], [round(side, 3) for side in box])
         for label, box in zip(target.labels.tolist(), target.boxes.tolist(), strict=True)

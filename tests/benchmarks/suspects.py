@@ -1,5 +1,5 @@
-"""Measures how many wrong labels `midataset suspects` finds: digits with 3 % of their labels spoiled, each half judged by
-networks that were trained on the other one.
+"""Measures how many wrong labels `midataset suspects` finds: digits with 3 % of their labels spoiled, each half judged
+by networks that were trained on the other one.
 
     python -m tests.benchmarks.suspects [EPOCHS] [MODELS]
 """
@@ -58,7 +58,7 @@ def _judged(images: ImageList, others: ImageList, folder: Path, epochs: int, mod
     readings = Readings({"half": images})
     for seed in range(models):
         fields = {"model": {"name": "test_resnet", "input_size": 32}, "max_epochs": epochs, "batch_size": 32}
-        rate = {"lr_scheduler": {"name": "cosine", "base_lr": 0.003}, "optimizer": "adamw", "seed": seed}
+        rate = {"lr_scheduler": {"name": "cosine", "base_lr": 0.003}, "optimizer": {"name": "adamw"}, "seed": seed}
         outcome = train(TrainingConfig.model_validate({**fields, **rate}), others, images)
         save_weights(outcome.state_dict, folder / "model.pth", outcome.metadata)
         readings.add(load_model(folder / "model.pth"), f"model {seed}")

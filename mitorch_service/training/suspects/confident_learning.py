@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 _OFF_DIAGONAL = 1.0  # added to the score of what confident learning counts as mislabelled
 
 
-class LabelSuspect(NamedTuple):
+@dataclass(frozen=True)
+class LabelSuspect:
     """An image whose label may be wrong."""
 
     index: int
@@ -79,8 +81,7 @@ def rank_class_sets(probabilities: NDArray[np.floating[Any]], shown: NDArray[np.
 
 def mean_probabilities(of_models: Sequence[NDArray[np.floating[Any]]]) -> NDArray[np.float64]:
     """The mean over several networks of the same classes, each (N, K)."""
-    mean: NDArray[np.float64] = np.mean(np.stack(of_models), axis=0, dtype=np.float64)
-    return mean
+    return np.asarray(np.mean(np.stack(of_models), axis=0, dtype=np.float64))
 
 
 def _confident_classes(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -97,8 +97,8 @@ class Readings:
 
     def rank(self) -> Ranking:
         """Ranks by what all models say. Images that cannot be read are left out."""
-        of_models = [*self._boxes, *self._probabilities]
-        known = [path for path in self._places if all(path in found for found in of_models)]
+        read = [*map(dict.keys, self._boxes), *map(dict.keys, self._probabilities)]
+        known = [path for path in self._places if all(path in paths for paths in read)]
         if next(iter(self._lists.values())).kind == "detection":
             suspects = list(self._of_boxes(known))
         else:

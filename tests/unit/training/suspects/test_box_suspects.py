@@ -28,7 +28,8 @@ def seen(box: Box, score: float, by: float = 0) -> Box:
 )
 def test_each_kind(labelled: list[Box], of_models: list[list[Box]], kind: str, score: float) -> None:
     first = rank_boxes(labelled, of_models)[0]
-    assert (first.kind, first.score) == (kind, pytest.approx(score))
+    assert first.kind == kind
+    assert first.score == pytest.approx(score)
 
 
 def test_what_all_agree_on_is_not_suspect() -> None:

@@ -20,7 +20,7 @@ from mitorch_service.training.data.formats.registry import read_image_list
 
 @dataclass
 class Pushed:
-    """What was added to a task, and what was not."""
+    """The boxes that were added to a task, and those that were not."""
 
     task: Task
     added: int = 0
@@ -151,5 +151,5 @@ def iou(one: Box, other: Box) -> float:
 
 
 def _key(name: str, word: str) -> str:
-    """What is left of a task's name without the word, and without what held it together."""
+    """The rest of a task's name without the word, and without what held it together."""
     return re.sub(r"[\s_-]+", " ", name.replace(word, " ")).strip()

@@ -219,7 +219,7 @@ def _log_in(client: Any, url: str, credentials: Any, sleep: Callable[[float], No
 
 
 def _detail(error: Any) -> str:
-    """What the server says about it, shortened."""
+    """The server's own words about it, shortened."""
     body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else str(error.body or "")
     return f"It says: {' '.join(body.split())[:200]}" if body.strip() else "Check the task in CVAT."
 

@@ -1,4 +1,4 @@
-"""What is got from a CVAT server and added to it, through CVAT's own SDK; with a server's faults."""
+"""Gets data from a CVAT server and adds to it, through CVAT's own SDK; with a server's faults."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -315,6 +316,7 @@ def _files(kind: str, body: bytes) -> dict[str, bytes]:
     assert isinstance(parts, list)
     found = {}
     for part in parts:
+        assert isinstance(part, Message)
         name = part.get_filename()
         content = part.get_payload(decode=True)
         if name and isinstance(content, bytes):

@@ -68,8 +68,11 @@ def annotate(
     path, _ = download(server, task, folder, access)
     there = [image for image, _ in drawn_on(path)]
     found = predict([image.path for image in there])
-    named = [[replace(image, path=frame_name(image.path)) for image in images] for images in (there, found)]
-    return add_predictions(server, task, *named, rule)
+    return add_predictions(server, task, _by_frame(there), _by_frame(found), rule)
+
+
+def _by_frame(images: Iterable[AnnotatedImage]) -> list[AnnotatedImage]:
+    return [replace(image, path=frame_name(image.path)) for image in images]
 
 
 def add_files(server: CvatServer, files: Sequence[Path]) -> list[Pushed]:

@@ -147,6 +147,7 @@ def cvat_server() -> Iterator[CvatStandIn]:
 class _Handler(BaseHTTPRequestHandler):
     cvat: CvatStandIn
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet: else each waits for the acknowledgement of the one before
 
     def log_message(self, *_: object) -> None:
         """Prints nothing."""

@@ -13,7 +13,7 @@ from mitorch_service.errors import MiTorchError
 from mitorch_service.models.sas import is_url
 from mitorch_service.operations.named_images import named_images
 from mitorch_service.training.data.image_list import PackedStrings
-from mitorch_service.training.prediction.image_sources import find_images
+from mitorch_service.training.prediction.image_sources import images_of_data_set
 
 if TYPE_CHECKING:
     from mitorch_service.training.export.exporting import Exported, Form
@@ -60,6 +60,6 @@ def _of_data_set(model: Model) -> list[str]:
         return []
     try:
         path = open_registry()[0].datasets.get_dataset(model.config.dataset).val.path
-        return [] if is_url(path) else list(islice(find_images(path), CHECKED))
+        return [] if is_url(path) else list(islice(images_of_data_set(Path(path), "val"), CHECKED))
     except MiTorchError:  # no registry, no data set of this name any more, or no files
         return []

@@ -27,10 +27,12 @@ def test_commands_options_ids_and_names(machine: Machine) -> None:
     assert completed(machine, "mitorch control ca") == ["cancel"]
     assert "--status" in completed(machine, "mitorch query --s")
     assert completed(machine, "mitorch query --status co") == ["completed"]
-    for command in ("query", "control cancel", "control logs", "control tag", "control name", "predict", "export"):
+    for command in ("query", "control cancel", "control logs", "control tag", "control name"):
         assert completed(machine, f"mitorch {command} {training[:3]}") == [training]
         assert completed(machine, f"mitorch {command} ") == [training]
     assert completed(machine, f"mitorch control cancel {training} {training[:3]}") == [training]
+    for command in ("predict", "export"):
+        assert completed(machine, f"mitorch {command} {training[:3]}")[0] == training  # and files
     assert completed(machine, "mitorch query --job ") == []
     assert completed(machine, "mitorch import m") == ["mlflow"]
     assert completed(machine, "mitorch import mlflow x --axis s") == ["step"]

@@ -38,7 +38,11 @@ def test_a_training_and_a_winner_give_a_copy_for_the_time_of_use(
     for training in (trial, final):
         (tmp_path / "w").write_text(training.id)
         artifacts.put(f"{training.id}/model.pth", tmp_path / "w")
-    wanted: tuple[tuple[Kind, str, Training], ...] = (("training", trial.id, trial), ("job", jobs[0].id, trial), ("job", jobs[1].id, final))
+    wanted: tuple[tuple[Kind, str, Training], ...] = (
+        ("training", trial.id, trial),
+        ("job", jobs[0].id, trial),
+        ("job", jobs[1].id, final),
+    )
     for kind, id, expected in wanted:
         with fetched_weights(store, artifacts, kind, id, "exported") as (training, path):
             assert (training.id, path.read_text()) == (expected.id, expected.id)

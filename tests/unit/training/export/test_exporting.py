@@ -107,7 +107,9 @@ def test_torchscript_gives_the_predictions_and_says_what_it_is(tmp_path: Path) -
         picture.save(tmp_path / f"{place}.png")
         paths.append(str(tmp_path / f"{place}.png"))
     assert export_model(model, "torchscript", tmp_path / "m.pt", images=PackedStrings(paths)).images == 3
-    metadata: dict[str, Any] = dict.fromkeys(("task_type", "classes", "preprocessing", "threshold", "model", "mitorch_service"), "")
+    metadata: dict[str, Any] = dict.fromkeys(
+        ("task_type", "classes", "preprocessing", "threshold", "model", "mitorch_service"), ""
+    )
     torch.jit.load(tmp_path / "m.pt", _extra_files=metadata)  # type: ignore[no-untyped-call]
     texts = {key: value.decode() if isinstance(value, bytes) else value for key, value in metadata.items()}
     assert json.loads(texts["classes"]) == list(_CLASSES)

@@ -1,4 +1,4 @@
-"""What models say about the images of a data set, put together; models that do not fit are refused."""
+"""Predictions of models on the images of a data set, put together; models that do not fit are refused."""
 
 from __future__ import annotations
 

@@ -47,11 +47,11 @@ def command(
 
     checked = None if config is None else read_training_config(config)
     names = None if classes is None else read_class_names(classes)
-    with weights_of(model, "exported") as (file, source):
-        target = default_output(model, file, form) if output is None else output
+    with weights_of(model, "exported") as weights:
+        target = default_output(model, weights.path, form) if output is None else output
         check_writable(target)
-        loaded = load_file(file, source=source, config=checked, classes=names, device="cpu")
-    exported, source = export(loaded, form, target, images, dynamic_batch=dynamic_batch)
+        loaded = load_file(weights.path, source=weights.name, config=checked, classes=names, device="cpu")
+    exported, source = export(loaded, form, target, images, weights.dataset, dynamic_batch=dynamic_batch)
     click.echo(f"{form}  {target}")
     sample = f"{counted(exported.images, 'image')} ({source})"
     click.echo(f"checked on {sample}: the largest difference is {exported.difference:.1e}")

@@ -58,6 +58,6 @@ def command(
     checked = None if config is None else read_training_config(config)
     names = None if classes is None else read_class_names(classes)
     with named_images(images, split, open_registry) as paths:
-        with weights_of(model, "used to predict") as (file, source):
-            loaded = load_file(file, source=source, config=checked, classes=names)
+        with weights_of(model, "used to predict") as weights:
+            loaded = load_file(weights.path, source=weights.name, config=checked, classes=names)
         return target.write(loaded, paths, threshold=threshold, top=top, batch_size=batch_size)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from mitorch_service.client.model import open_registry
 from mitorch_service.errors import MiTorchError
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.sas import is_url
 from mitorch_service.operations.named_images import named_images
 from mitorch_service.training.data.image_list import PackedStrings
-from mitorch_service.training.prediction.image_sources import find_images
+from mitorch_service.training.prediction.image_sources import images_of_data_set
 
 if TYPE_CHECKING:
     from mitorch_service.training.export.exporting import Exported, Form
@@ -31,35 +32,39 @@ def default_output(named: str, weights: Path, form: Form) -> Path:
 
 
 def export(
-    model: Model, form: Form, target: Path, images: Sequence[str], *, dynamic_batch: bool
+    model: Model,
+    form: Form,
+    target: Path,
+    images: Sequence[str],
+    dataset: DatasetRef | None,
+    *,
+    dynamic_batch: bool,
 ) -> tuple[Exported, str]:
-    """Writes the file; returns what it was checked on as well: `images`, some of the model's data set, or made-up ones.
-    Raises as `export_model` and `named_images` do."""
+    """Writes the file; returns what it was checked on as well: `images`, some of `dataset` (default: the one that
+    the config names), or made-up ones. Raises as `export_model` and `named_images` do."""
     from mitorch_service.training.export.exporting import CHECKED, export_model
 
-    with _sample(model, images) as (paths, source):
+    with _sample(images, dataset or model.config.dataset) as (paths, source):
         few = PackedStrings(islice(paths, CHECKED))
         return export_model(model, form, target, dynamic_batch=dynamic_batch, images=few), source
 
 
 @contextmanager
-def _sample(model: Model, images: Sequence[str]) -> Iterator[tuple[Iterator[str], str]]:
+def _sample(images: Sequence[str], dataset: DatasetRef | None) -> Iterator[tuple[Iterator[str], str]]:
     if images:
         with named_images(images, "val", open_registry) as paths:
             yield iter(paths), ", ".join(images)
         return
-    found = _of_data_set(model)
-    yield iter(found), str(model.config.dataset) if found else MADE_UP
+    found = [] if dataset is None else _of_data_set(dataset)
+    yield iter(found), str(dataset) if found else MADE_UP
 
 
-def _of_data_set(model: Model) -> list[str]:
-    """Returns some of the images that the model was validated on; none if they are not on this machine."""
+def _of_data_set(dataset: DatasetRef) -> list[str]:
+    """Returns some of the images of the validation; none if they are not on this machine."""
     from mitorch_service.training.export.exporting import CHECKED
 
-    if model.config.dataset is None:
-        return []
     try:
-        path = open_registry()[0].datasets.get_dataset(model.config.dataset).val.path
-        return [] if is_url(path) else list(islice(find_images(path), CHECKED))
+        path = open_registry()[0].datasets.get_dataset(dataset).val.path
+        return [] if is_url(path) else list(islice(images_of_data_set(Path(path), "val"), CHECKED))
     except MiTorchError:  # no registry, no data set of this name any more, or no files
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,22 @@ from mitorch_service.errors import InvalidInput, MissingExtra, NotFound
 from mitorch_service.insights.lookup import look_up_one
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.config.validation import check
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.operations.trained_weights import fetched_weights
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 
 if TYPE_CHECKING:
     from mitorch_service.training.prediction.model import Model
+
+
+@dataclass(frozen=True)
+class NamedWeights:
+    """A weights file, for as long as it is there."""
+
+    path: Path
+    name: str  # what messages call it
+    dataset: DatasetRef | None = None  # that a training of the service was trained on
 
 
 def load(
@@ -41,8 +52,8 @@ def load(
         checked, problems = check(TrainingConfig, dict(config))
         if checked is None or problems:
             raise InvalidInput("config", problems)
-    with weights_of(path_or_id, "used to predict") as (file, source):
-        return load_file(file, source=source, config=checked, classes=classes, device=device)
+    with weights_of(path_or_id, "used to predict") as weights:
+        return load_file(weights.path, source=weights.name, config=checked, classes=classes, device=device)
 
 
 def load_file(
@@ -65,12 +76,12 @@ def load_file(
 
 
 @contextmanager
-def weights_of(path_or_id: str | os.PathLike[str], asked: str) -> Iterator[tuple[Path, str]]:
-    """Provides, until the context ends, the weights that a person names, and what messages call them. `asked` is what
-    is to be done with them ("exported"). Raises as `load` does."""
+def weights_of(path_or_id: str | os.PathLike[str], asked: str) -> Iterator[NamedWeights]:
+    """Provides, until the context ends, the weights that a person names. `asked` is what is to be done with them
+    ("exported"). Raises as `load` does."""
     path = Path(path_or_id)
     if path.is_file():
-        yield path, str(path)
+        yield NamedWeights(path, str(path))
         return
     settings = read_settings()
     store = wiring.open_store(settings)
@@ -80,7 +91,7 @@ def weights_of(path_or_id: str | os.PathLike[str], asked: str) -> Iterator[tuple
         remedy = "There is no such file, and no training or job of this id or name: see miquery and miquery --jobs."
         raise NotFound("model", str(path_or_id), remedy) from None
     with fetched_weights(store, wiring.open_artifacts(settings), kind, id, asked) as (training, file):
-        yield file, f"training {training.id}"
+        yield NamedWeights(file, f"training {training.id}", training.dataset)
 
 
 def open_registry() -> tuple[Store, DatasetFiles]:

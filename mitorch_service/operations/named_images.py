@@ -11,7 +11,7 @@ from mitorch_service.errors import DataError, InvalidInput, NotFound, Problem
 from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.stores.base import Store
 from mitorch_service.training.data.image_list import PackedStrings, split_entry
-from mitorch_service.training.prediction.image_sources import find_images, without_repetition
+from mitorch_service.training.prediction.image_sources import find_images, images_of_data_set, without_repetition
 
 
 @contextmanager
@@ -35,7 +35,8 @@ def named_images(
                 store, files = registry[0]
                 dataset = _registered(store, source)
                 _check_split(dataset, split)
-                yield from find_images(str(stack.enter_context(files.local_paths(dataset))[split]))
+                path = stack.enter_context(files.local_paths(dataset))[split]
+                yield from images_of_data_set(path, split)
 
         yield without_repetition(paths())
 

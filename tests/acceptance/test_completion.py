@@ -31,6 +31,8 @@ def test_commands_options_ids_and_names(machine: Machine) -> None:
         assert completed(machine, f"mitorch {command} {training[:3]}") == [training]
         assert completed(machine, f"mitorch {command} ") == [training]
     assert completed(machine, f"mitorch control cancel {training} {training[:3]}") == [training]
+    for command in ("predict", "export"):
+        assert completed(machine, f"mitorch {command} {training[:3]}")[0] == training  # and files
     assert completed(machine, "mitorch query --job ") == []
     assert completed(machine, "mitorch import m") == ["mlflow"]
     assert completed(machine, "mitorch import mlflow x --axis s") == ["step"]
@@ -50,7 +52,7 @@ def test_what_goes_wrong_completes_nothing_and_creates_nothing(bare_machine: Mac
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_a_shell(bare_machine: Machine, shell: str) -> None:
     script = bare_machine.ok("completion", shell)
-    for program in ("mitorch", "misubmit", "miquery", "midataset", "micontrol", "mitrain", "mitest"):
+    for program in ("mitorch", "misubmit", "miquery", "midataset", "micontrol", "mitrain", "mitest", "mipredict"):
         assert f"_{program.upper()}_COMPLETE={shell}_complete" in script
     if shutil.which(shell) is not None:
         subprocess.run([shell, "-n"], input=script, text=True, check=True)

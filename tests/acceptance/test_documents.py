@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -22,7 +23,7 @@ from scripts.write_digits import write_digits
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.documents import ROOT, block
-from tests.warm.command import with_warm_commands
+from tests.warm.command import with_warm_code, with_warm_commands
 from tests.webhook_receiver import SECRET, receiving
 
 RUN_BY_CI = {"scripts/quickstart", "scripts/test"}
@@ -110,7 +111,23 @@ def test_the_first_use_without_the_service(photographer: Machine) -> None:
     out = shell(photographer, block("README.md", "mitrain training.json"), photographer.folder)
     assert "epoch 2/2" in out
     assert (photographer.folder / "pictures.pth").stat().st_size > 1_000_000
-    assert "top1_accuracy" in out.rpartition("epoch 2/2")[2]
+    measured, _, lines = out.rpartition("epoch 2/2")[2].partition('{"image": "pictures/val/')
+    assert "top1_accuracy" in measured
+    assert lines.count('"labels": [{"class": "') == 6
+    assert len(list((photographer.folder / "drawn").rglob("*.jpg"))) == 6
+
+    *predictions, torchscript, onnx = block("docs/predict.md", "mipredict pictures.pth").splitlines()
+    shell(photographer, "\n".join(predictions), photographer.folder)
+    out = photographer.ok(*shlex.split(torchscript)[1:])  # `mitorch` itself is not forked from what has PyTorch
+    assert re.search(r"^checked on 4 images \(made up\): the largest difference is \d\.\de[-+]\d\d$", out, re.MULTILINE)
+    assert onnx.startswith("mitorch export pictures.pth --to onnx --dynamic-batch")  # see test_exporting.py
+    rows = (photographer.folder / "classes.csv").read_text().splitlines()
+    assert (rows[0], len(rows)) == ("image,label,score", 1 + 6 * 2)
+    assert len((photographer.folder / "classes.json").read_text().splitlines()) == 6
+    environment = with_warm_code(photographer.environment)
+    assert _python(photographer, block("README.md", "import mitorch_service"), environment).count("cat") > 0
+    shown = _python(photographer, block("docs/predict.md", "import mitorch_service"), environment)
+    assert shown.startswith("multiclass_classification ('cat', 'dog') ['")
 
 
 def test_a_folder_of_images(photographer: Machine) -> None:
@@ -257,10 +274,10 @@ def test_a_study_of_optuna(bare_machine: Machine) -> None:
     assert "x" in shell(bare_machine, block("docs/optuna.md", "python -m mitorch_service.optuna_storage.cli"))
 
 
-def _python(machine: Machine, code: str) -> str:
+def _python(machine: Machine, code: str, environment: dict[str, str] | None = None) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=machine.environment,
+        env=environment or machine.environment,
         cwd=machine.folder,
         capture_output=True,
         text=True,

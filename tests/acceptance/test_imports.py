@@ -50,7 +50,21 @@ def test_showing_one_training_loads_no_heavy_package(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["submit", "query", "dataset", "control", "train", "test", "run", "doctor", "completion", "import"]
+    "command",
+    [
+        "submit",
+        "query",
+        "dataset",
+        "control",
+        "train",
+        "test",
+        "predict",
+        "export",
+        "run",
+        "doctor",
+        "completion",
+        "import",
+    ],
 )
 def test_help_loads_little_beside_click(bare_machine: Machine, command: str) -> None:
     assert not _packages(bare_machine, [command, "--help"]) & (HEAVY | {"pydantic", "sqlite3", "psutil"})

@@ -65,6 +65,19 @@ def test_the_weights_are_what_mitest_measures(machine: Machine) -> None:
         assert sum(correct) / len(correct) == pytest.approx(document["evaluation"][name], abs=1e-6)
     assert {"test_confusion_matrix", "test_per_class"} <= document["artifacts"].keys()
 
+    answer = machine.run("predict", training[:8], "digits:1", "--split", "test", "--top", "2")
+    assert (answer.code, answer.err) == (0, "")
+    predicted = [json.loads(line) for line in answer.out.splitlines()]
+    with Path(document["artifacts"]["test_predictions"]).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [one["labels"][0]["class"] for one in predicted] == [row["prediction"] for row in rows]
+    scores = [one["labels"][0]["score"] for one in predicted]
+    assert scores == pytest.approx([float(row["probability"]) for row in rows], abs=1e-6)
+    assert all(len(one["labels"]) == 2 for one in predicted)
+
+    exported = machine.ok("export", training[:8], "--to", "torchscript", "-o", "digits.pt")
+    assert re.search(r"checked on 4 images \(digits:1\): the largest difference is \d\.\de[-+]\d\d", exported)
+
 
 def test_a_base_training_is_started_from(machine: Machine) -> None:
     first = machine.ok("submit", "training.json")

@@ -38,7 +38,7 @@ def relay() -> None:
 def _server(program: str) -> str | None:
     if program == "-c":
         return os.environ.get("WARM_CODE")
-    if program in ("mirun", "mitrain", "mitest"):
+    if program in ("mirun", "mitrain", "mitest", "mipredict"):
         return os.environ.get("WARM_RUNS")
     return os.environ.get("WARM_COMMANDS") if program in ("misubmit", "miquery", "midataset", "micontrol") else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
 from mitorch_service.annotations.writers.content_kind import content_kind
@@ -20,14 +21,19 @@ _LABELS = ("image", "label")
 
 def write_csv(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Path) -> None:
     """Writes one file."""
+    with new_file(out) as file:
+        write_rows(images, file)
+
+
+def write_rows(images: Iterator[AnnotatedImage], file: TextIO) -> None:
+    """Writes the header and the rows, as the images come."""
     kind, images = content_kind(images, "csv")
     columns = (_LABELS if kind.labels else _BOXES) + (("score",) if kind.scored else ())
-    with new_file(out) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for image in images:
-            rows = list(_rows(image)) or [(image.path,)]
-            writer.writerows((row + ("",) * len(columns))[: len(columns)] for row in rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for image in images:
+        rows = list(_rows(image)) or [(image.path,)]
+        writer.writerows((row + ("",) * len(columns))[: len(columns)] for row in rows)
 
 
 def _rows(image: AnnotatedImage) -> Iterator[tuple[str, ...]]:

@@ -24,7 +24,7 @@ _LINES = ("json", "csv")  # formats that are written as the predictions come, al
 
 @dataclass(frozen=True)
 class PredictionOutput:
-    """Where predictions go."""
+    """The place and format of predictions."""
 
     path: Path | None  # None: standard output
     form: str

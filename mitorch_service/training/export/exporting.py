@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import logging
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +25,7 @@ from mitorch_service.training.export.portable_modules import (
     PortableDetector,
     traceable_suppression,
 )
+from mitorch_service.training.export.quiet_exporter import quiet
 from mitorch_service.training.export.torchscript_file import open_torchscript, write_torchscript
 from mitorch_service.training.loop.weights_metadata import preprocessing_of
 from mitorch_service.training.prediction.model import Model
@@ -69,9 +66,9 @@ def export_model(
     module = (PortableDetector(model.module) if detects else PortableClassifier(model.module, model.task_type)).eval()
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with _quiet(), traceable_suppression(model.config.model.input_size):
+        with quiet(), traceable_suppression(model.config.model.input_size):
             run = _write(module, form, partial, inputs, _outputs(detects), metadata_of(model), dynamic_batch)
-        difference = _compared(run, module, inputs, dynamic_batch)
+        difference = _compared(run, module, inputs, dynamic_batch, model.threshold)
         if difference > MOST_DIFFERENT:
             raise ModelError(
                 f"The exported network differs from the network by {difference:.2g} on {len(inputs)} images, more than "
@@ -128,8 +125,9 @@ def _write(
         ) from None
 
 
-def _compared(run: Run, module: nn.Module, inputs: Tensor, dynamic_batch: bool) -> float:
-    """Returns the largest difference, image by image, and also of a batch if its size is free."""
+def _compared(run: Run, module: nn.Module, inputs: Tensor, dynamic_batch: bool, threshold: float) -> float:
+    """Returns the largest difference, image by image, and also of a batch if its size is free. Of a detector, the boxes
+    from the threshold on are compared, or from half of the best score on."""
     parts = [inputs[place : place + 1] for place in range(len(inputs))]
     parts += [inputs[:_DYNAMIC]] if dynamic_batch else []
     worst = 0.0
@@ -137,7 +135,8 @@ def _compared(run: Run, module: nn.Module, inputs: Tensor, dynamic_batch: bool) 
         with torch.no_grad():
             expected: Tensor | tuple[Tensor, ...] = module(part)
         known = [expected] if isinstance(expected, Tensor) else list(expected)
-        worst = max(worst, largest_difference(run(part), known, part.shape[-1]))
+        best = float(known[1].max()) if len(known) > 1 and len(known[1]) else 0.0
+        worst = max(worst, largest_difference(run(part), known, part.shape[-1], min(threshold, best / 2)))
     return worst
 
 
@@ -176,16 +175,3 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the exporters, which log and warn of their own steps, and print the network where they fail."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

@@ -17,7 +17,7 @@ from mitorch_service.training.data.image_list import ImageList, PackedStrings, s
 from mitorch_service.training.data.left_out import NO_IMAGE, LeftOut
 from mitorch_service.training.data.regular_files import is_file, is_folder
 
-_DATA_SETS = (".json", ".csv", ".txt", ".xml", ".yaml", ".yml")
+_DATA_SETS = (".json", ".csv", ".txt", ".xml", ".yaml", ".yml", ".data")
 
 
 def find_images(source: str) -> Iterator[str]:
@@ -37,9 +37,20 @@ def find_images(source: str) -> Iterator[str]:
     elif Path(source).suffix.lower() == ".zip":
         yield from _of_archive(source)
     elif Path(source).suffix.lower() in _DATA_SETS:
-        yield from _of_data_set(Path(source))
+        yield from images_of_data_set(Path(source))
     else:
         yield source
+
+
+def images_of_data_set(path: Path, split: str = "val") -> Iterator[str]:
+    """Yields the path of each image of a data set of any format, of which no labels are needed where the format allows
+    it. `split` is the one to read of a file that describes several. Raises DataError."""
+    if path.suffix.lower() == ".json":
+        yield from _of_list(read_coco_images(path))
+    elif path.suffix.lower() == ".txt" and find_voc(path) is None:
+        yield from (_joined(path.parent, name) for name in image_names(path))
+    else:
+        yield from _of_list(read_image_list(path, split=split))
 
 
 def without_repetition(paths: Iterable[str]) -> PackedStrings:
@@ -73,15 +84,6 @@ def _of_archive(path: str) -> Iterator[str]:
     if not names:
         raise DataError(f"{path}: the zip file holds no image.")
     yield from (f"{path}@{name}" for name in names)
-
-
-def _of_data_set(path: Path) -> Iterator[str]:
-    if path.suffix.lower() == ".json":
-        yield from _of_list(read_coco_images(path))
-    elif path.suffix.lower() == ".txt" and find_voc(path) is None:
-        yield from (_joined(path.parent, name) for name in image_names(path))
-    else:
-        yield from _of_list(read_image_list(path))
 
 
 def _of_list(images: ImageList) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.importing --runs 10000 [--points 1000] [--keep DIR]
 
-Writes the runs as the file store of MLflow has them. Prints a JSON object for each of the three imports: seconds, processor
-seconds, peak memory, trainings in the database afterwards; then how many curves have all their points.
+Writes the runs as the file store of MLflow has them. Prints a JSON object for each of the three imports: seconds,
+processor seconds, peak memory, trainings in the database afterwards; then the number of runs and the lengths of curves.
 """
 
 from __future__ import annotations

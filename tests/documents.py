@@ -37,6 +37,7 @@ COMMANDS = {
     ("docs/predict.md", "import mitorch_service"): f"{_DOCUMENTS_TEST}::test_the_first_use_without_the_service",
     ("docs/data.md", "mitorch init"): f"{_DOCUMENTS_TEST}::test_a_folder_of_images",
     ("docs/data.md", "midataset register"): f"{_DOCUMENTS_TEST}::test_data_sets",
+    ("docs/data.md", "midataset cvat"): "tests/acceptance/test_cvat.py::test_the_commands_of_the_document",
     ("docs/data.md", "midataset export"): f"{_DOCUMENTS_TEST}::test_exports",
     ("docs/splits.md", "midataset split"): f"{_DOCUMENTS_TEST}::test_splits_and_leaks",
     ("docs/config.md", "mitrain --list-models"): f"{_DOCUMENTS_TEST}::test_models_and_augmentation",

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,9 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.partial_files import PART, copy_file, remove_dead_parts
 from mitorch_service.errors import ArtifactError
 from mitorch_service.file_access import PRIVATE, FileAccess
+
+_TRIALS = f".doctor-{os.geteuid()}"  # what `check` writes: others may not be allowed to write into this folder
+_OLD_SECONDS = 86400.0
 
 
 class FolderArtifactStore(ArtifactStore):
@@ -57,17 +61,19 @@ class FolderArtifactStore(ArtifactStore):
             return count
 
     def check(self) -> str:
-        trial = f".doctor-{uuid.uuid4().hex}"  # several may check at the same time
+        key = f"{_TRIALS}/{uuid.uuid4().hex}"  # several may check at the same time
         missing = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
         with self._errors("doctor"), tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "doctor.txt")
             source.write_text("written by mitorch doctor\n")
             try:
-                self.put(f"{trial}/doctor.txt", source)
-                self.get(f"{trial}/doctor.txt", Path(folder, "back.txt"))
+                self.put(key, source)
+                self.get(key, Path(folder, "back.txt"))
             finally:
-                self.delete(f"{trial}/")
-                _remove_empty(missing)
+                self._path(key).unlink(missing_ok=True)
+                _remove_old(self._root / _TRIALS)
+                if missing:
+                    _remove_empty([self._root / _TRIALS, *missing])
         return str(self._root)
 
     def _sweep(self, key: str) -> None:
@@ -104,6 +110,14 @@ def _is_foreign_link(path: Path) -> bool:
     except OSError:
         return False  # not there: whoever writes it finds out
     return stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid())
+
+
+def _remove_old(folder: Path) -> None:
+    """Removes the files of checks that were killed long ago. Errors are left to the next."""
+    for path in folder.glob("*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - _OLD_SECONDS:
+                path.unlink()
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -10,6 +10,7 @@ from mitorch_service.cli.dataset_commands.check import check
 from mitorch_service.cli.dataset_commands.cvat import cvat
 from mitorch_service.cli.dataset_commands.export import export
 from mitorch_service.cli.dataset_commands.split import split
+from mitorch_service.cli.dataset_commands.suspects import suspects
 from mitorch_service.cli.import_annotations import import_annotations
 from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath
@@ -143,3 +144,4 @@ command.add_command(cvat)
 command.add_command(export)
 command.add_command(split)
 command.add_command(check)
+command.add_command(suspects)

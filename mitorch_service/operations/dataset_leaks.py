@@ -71,7 +71,7 @@ def check_dataset(
     from mitorch_service.training.data.leaks.leak_check import check_leaks
 
     start = time.monotonic()
-    lists = _read(dataset)
+    lists = read_all_splits(dataset)
     report = check_leaks(lists, _frames(dataset, lists, group), compare)
     seconds = time.monotonic() - start
     checked = _with_leaks(dataset, report, seconds)
@@ -79,7 +79,8 @@ def check_dataset(
     return CheckedDataset(checked, lists, report, seconds)
 
 
-def _read(dataset: Dataset) -> dict[str, ImageList]:
+def read_all_splits(dataset: Dataset) -> dict[str, ImageList]:
+    """The splits of a registered version, with the classes of train. Raises NotAllowed, DataError."""
     paths = paths_of(dataset)
     lists: dict[str, ImageList] = {}
     for name, (shown, path) in zip(dataset.splits(), paths.items(), strict=True):

@@ -24,7 +24,7 @@ import pymongo
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Progress, Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.mongo.store import MongoStore
+from mitorch_service.stores.mongo.store import INDEXES, MongoStore
 from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.benchmarks.measuring import arguments, timed
 from tests.fakes import primitives
@@ -168,9 +168,30 @@ def _job(number: int) -> dict[str, Any]:
 @contextmanager
 def indexes_last(database: Database) -> Iterator[None]:
     """Building the indexes over what is there takes a fraction of the time that keeping them takes."""
-    if database.kind == "mongo":
+    with _mongo_indexes_last(database) if database.kind == "mongo" else _sqlite_indexes_last(database):
         yield
-        return
+
+
+@contextmanager
+def _mongo_indexes_last(database: Database) -> Iterator[None]:
+    with closing(pymongo.MongoClient[dict[str, Any]](database.where)) as client:  # without limits of time
+        dropped = {}
+        for collection in map(client[database.name].get_collection, INDEXES):
+            found = collection.index_information()
+            dropped[collection] = [
+                pymongo.IndexModel(one["key"], name=name, sparse=one.get("sparse", False))
+                for name, one in found.items()
+                if name != "_id_"
+            ]
+            collection.drop_indexes()
+        yield
+        for collection, indexes in dropped.items():
+            if indexes:
+                collection.create_indexes(indexes)
+
+
+@contextmanager
+def _sqlite_indexes_last(database: Database) -> Iterator[None]:
     with closing(sqlite3.connect(database.where, isolation_level=None)) as db:
         found = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").fetchall()
         indexes = {name: sql for name, sql in found if "UNIQUE" not in sql.upper()}

@@ -89,8 +89,10 @@ def service(kind: str, size: Size, keep: str | None) -> Iterator[Database]:
             yield Database(kind, str(file), name)
             return
         with mongodb_uri() as uri, closing(pymongo.MongoClient[dict[str, Any]](uri)) as client:
-            if name not in client.list_database_names():
+            if client[name]["filled"].find_one() is None:
+                client.drop_database(name)  # the rest of a filling that was broken off
                 fill(Database(kind, uri, name), size)
+                client[name]["filled"].insert_one({})
             try:
                 yield Database(kind, uri, name)
             finally:

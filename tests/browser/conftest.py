@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, ViewportSize, expect, sync_playwright
 
 from mitorch_service.insights.search.search_findings import Share
 from mitorch_service.insights.search.search_insight import SearchInsight
@@ -33,7 +33,10 @@ from tests.demo_service import fill
 TOKEN = "a-token-for-tests-only"
 _ROOT = Path(__file__).parents[2]
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-_SECONDS = 10.0
+_SECONDS = 20.0
+# A page that loads itself again some time after an order would do so amid the next test.
+_STOP_TIMERS = "() => { for (let last = setTimeout(() => {}); last; last -= 1) clearTimeout(last); }"
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 
 
 def _installed(part: str) -> str:
@@ -57,6 +60,7 @@ def axe_source() -> str:
 def browser() -> Iterator[Browser]:
     """Headless Chromium."""
     path = _installed("chromium")
+    expect.set_options(timeout=_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser
@@ -118,22 +122,51 @@ def _start(context: Context, listening: Listening) -> uvicorn.Server:
     return server
 
 
-@pytest.fixture
-def page(browser: Browser, viewer: Viewer) -> Iterator[Page]:
-    """A signed-in page of the viewer that all share."""
-    yield from opened_page(browser, viewer)
+@pytest.fixture(scope="package")
+def tab(browser: Browser) -> Iterator[Page]:
+    """One page for all tests: a new one takes a process of its own, half a second of processor time each."""
+    yield from new_tab(browser)
 
 
-def opened_page(browser: Browser, viewer: Viewer) -> Iterator[Page]:
-    """A signed-in page of 1280 x 800 pixels; an error or a refused script in its console fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+def new_tab(browser: Browser, script: str = "") -> Iterator[Page]:
+    """A page which runs this script before those of a document."""
+    context = browser.new_context(viewport=SIZE, reduced_motion="reduce")
     context.set_default_timeout(_SECONDS * 1000)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    context.add_init_script(script)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def page(tab: Page, viewer: Viewer) -> Iterator[Page]:
+    """A signed-in page of the viewer that all share."""
+    yield from signed_in(tab, viewer)
+
+
+def signed_in(page: Page, viewer: Viewer) -> Iterator[Page]:
+    """The page as a new one would be, signed in; an error or a refused script in its console fails the test."""
+    context = page.context
+    context.clear_cookies()
     cookie = f"mitorch_viewer_{viewer.url.rpartition(':')[2]}"
     context.add_cookies([{"name": cookie, "value": sign(TOKEN, "session", ""), "url": viewer.url}])
+    page.set_viewport_size(SIZE)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    problems: list[str] = []
+
+    def keep_error(error: Error) -> None:
+        problems.append(str(error))
+
+    def keep_message(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            problems.append(message.text)
+
+    page.on("pageerror", keep_error)
+    page.on("console", keep_message)
     yield page
-    context.close()
+    for other in page.context.pages[1:]:
+        other.close()
+    page.wait_for_load_state()
+    page.evaluate(_STOP_TIMERS)
+    page.remove_listener("pageerror", keep_error)
+    page.remove_listener("console", keep_message)
     assert problems == []

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from tests.browser.conftest import Viewer, opened_page, serve_filled
+from tests.browser.conftest import Viewer, serve_filled, signed_in
 from tests.demo_service import fill
 from tests.samples import a_training
 
@@ -28,12 +28,12 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
 
 
 @pytest.fixture
-def page(browser: Browser, queue: Viewer) -> Iterator[Page]:
+def page(tab: Page, queue: Viewer) -> Iterator[Page]:
     """The queue with five trainings of one priority that wait, named a to e."""
     for row in queue.store.queue.queue_head(100).items:
         queue.store.queue.request_cancel(row.id, datetime.now(UTC))
     queue.store.queue.add_trainings([_named(name, number) for number, name in enumerate("abcde")])
-    for page in opened_page(browser, queue):
+    for page in signed_in(tab, queue):
         page.goto(queue.url)
         yield page
 

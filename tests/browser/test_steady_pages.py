@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.trainings import TrainingFilter
@@ -36,19 +36,15 @@ def _completed(viewer: Viewer, count: int) -> list[str]:
     ids=["training", "comparison"],
 )
 def test_charts_are_drawn_where_their_room_is(
-    browser: Browser, viewer: Viewer, address: Callable[[Viewer], str], monkeypatch: pytest.MonkeyPatch
+    page: Page, viewer: Viewer, address: Callable[[Viewer], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(curves, "ANSWER_SECONDS", 0.0)  # each curve comes in an answer of its own
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(viewer.link)
-    page.add_init_script(_OBSERVE)
     page.goto(viewer.url + address(viewer))
     expect(page.locator(".chart canvas").last).to_be_attached()
     expect(page.locator(".chart-legend button:disabled")).to_have_count(0)
+    page.evaluate(_OBSERVE)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("moved") < _SEEN
-    context.close()
 
 
 def test_pictures_are_taken_in_both_themes(browser: Browser, viewer: Viewer, tmp_path: Path) -> None:

@@ -41,5 +41,5 @@ def test_a_config_is_checked_as_it_is_typed_and_queued(page: Page, viewer: Viewe
     assert (training.name, training.tags, training.max_epochs) == ("from the page", ["team=x", "stage=try"], 3)
     page.keyboard.press("/")
     page.keyboard.type(training.id[:10])
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"**/trainings/{training.id}")
+    with page.expect_navigation(url=f"**/trainings/{training.id}"):
+        page.keyboard.press("Enter")

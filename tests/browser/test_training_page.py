@@ -51,15 +51,6 @@ def test_axes_scales_and_smoothing_redraw(page: Page, viewer: Viewer) -> None:
     expect(page.locator(".chart-tip").first).to_be_visible()
 
 
-def test_a_note_is_kept(page: Page, viewer: Viewer) -> None:
-    id = viewer.store.trainings.list_trainings(TrainingFilter(TrainingStatus.FAILED), 1).items[0].id
-    page.goto(f"{viewer.url}/trainings/{id}")
-    page.get_by_role("textbox", name="Note").fill("bad images, see <b>ticket</b> 7")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator(".toast")).to_have_text("The note is saved.")
-    assert viewer.store.trainings.get_row(id).user_note == "bad images, see <b>ticket</b> 7"
-
-
 def test_many_tabs_leave_each_other_connections(page: Page, viewer: Viewer) -> None:
     """A page has two streams, and a browser opens six connections to a host."""
     id = viewer.store.trainings.list_trainings(TrainingFilter(TrainingStatus.RUNNING), 1).items[0].id

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Guarded
 from mitorch_service.stores.trainings import TrainingFilter
-from tests.browser.conftest import Viewer, opened_page, serve_filled
+from tests.browser.conftest import Viewer, serve_filled, signed_in
 from tests.demo_service import fill
 from tests.fakes import primitives
 from tests.samples import a_training
@@ -29,9 +29,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
 
 
 @pytest.fixture
-def page(browser: Browser, table: Viewer) -> Iterator[Page]:
+def page(tab: Page, table: Viewer) -> Iterator[Page]:
     """A signed-in page."""
-    yield from opened_page(browser, table)
+    yield from signed_in(tab, table)
 
 
 def _count(viewer: Viewer, status: TrainingStatus) -> int:
@@ -46,7 +46,7 @@ def test_a_filter_is_written_with_suggestions_and_columns_are_found(page: Page, 
     box.press("ArrowDown")
     box.press("Enter")
     box.type("fail")
-    expect(page.get_by_role("option")).to_have_count(1)
+    expect(page.get_by_role("option")).to_have_text([re.compile("failed")])
     box.press("ArrowDown")
     expect(box).to_have_attribute("aria-activedescendant", "suggestion-0")
     box.press("Enter")
@@ -137,19 +137,3 @@ def test_refusals_are_listed_and_tags_are_set(page: Page, table: Viewer) -> None
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     expect(page.get_by_role("dialog")).to_contain_text(f"{_count(table, TrainingStatus.COMPLETED)} left as they are")
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
-
-
-def test_a_view_is_saved_and_found_again(page: Page, table: Viewer) -> None:
-    page.goto(f"{table.url}/trainings?q=status:completed&sort=-val_loss")
-    page.locator("summary", has_text="Views").click()
-    page.get_by_label("Save this one as").fill("the <b>best</b>")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator(".toast")).to_contain_text("is saved")
-    page.goto(f"{table.url}/trainings")
-    page.locator("summary", has_text="Views").click()
-    page.get_by_role("link", name="the <b>best</b>").click()
-    expect(page.get_by_label("Filter", exact=True)).to_have_value("status:completed")
-    with page.expect_download() as download:
-        page.locator("summary", has_text="Export").click()
-        page.get_by_role("link", name="CSV").click()
-    assert download.value.suggested_filename == "trainings.csv"

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,6 +243,16 @@ def test_a_key_that_leads_out_is_refused(artifacts: ArtifactStore, source: Path,
 def test_the_check_tells_where_and_leaves_nothing(subject: Subject, artifacts: ArtifactStore) -> None:
     assert subject.where in artifacts.check()
     assert subject.files() == []
+
+
+def test_what_killed_checks_have_left_is_removed(tmp_path: Path) -> None:
+    trials = tmp_path / f".doctor-{os.geteuid()}"
+    trials.mkdir()
+    for name, age in (("old", 90_000), ("young", 60)):
+        (trials / name).touch()
+        os.utime(trials / name, (time.time() - age,) * 2)
+    FolderArtifactStore(tmp_path).check()
+    assert [path.name for path in trials.iterdir()] == ["young"]
 
 
 def test_a_folder_that_cannot_be_written_is_told(read_only: Path, source: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -146,6 +147,7 @@ def cvat_server() -> Iterator[CvatStandIn]:
 class _Handler(BaseHTTPRequestHandler):
     cvat: CvatStandIn
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet: else each waits for the acknowledgement of the one before
 
     def log_message(self, *_: object) -> None:
         """Prints nothing."""
@@ -315,6 +317,7 @@ def _files(kind: str, body: bytes) -> dict[str, bytes]:
     assert isinstance(parts, list)
     found = {}
     for part in parts:
+        assert isinstance(part, Message)
         name = part.get_filename()
         content = part.get_payload(decode=True)
         if name and isinstance(content, bytes):

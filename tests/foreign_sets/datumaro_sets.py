@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CLASSES = ["cat", "black dog", "犬"]
-BOXES = {  # by split and image: the class, x, y, width and height
+BOXES: dict[str, dict[str, list[tuple[float, ...]]]] = {  # by split and image: the class, x, y, width and height
     "train": {"a": [(1, 1, 2.5, 10, 9.75), (0, 0, 0, 40, 20)], "b": [(2, 3.25, 4.5, 20, 8)]},
     "val": {"c": [(1, 1, 1, 5, 5)]},
 }

@@ -272,3 +272,18 @@ def test_the_annotations_database_of_obdb() -> None:
         with pytest.raises(SettingsError, match=r"^MITORCH_OBDB_URI: ") as raised:
             read_settings({"MITORCH_OBDB_URI": wrong})
         assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["cvat.example.com", "ftp://cvat", "https://ann:pass-of-ann@cvat", "https://cvat?x=1"])
+def test_the_address_of_a_cvat_server(url: str) -> None:
+    with pytest.raises(SettingsError, match="MITORCH_CVAT_URL") as caught:
+        read_settings({"MITORCH_CVAT_URL": url})
+    assert "pass-of-ann" not in str(caught.value)
+    found = read_settings(
+        {"MITORCH_CVAT_URL": "https://cvat.example.com:8080/", "MITORCH_CVAT_AUTH": "ann:pass-of-ann"}
+    )
+    assert found.cvat_url == "https://cvat.example.com:8080"
+    assert "pass-of-ann" not in repr(found)
+    assert mask_known("with pass-of-ann") == "with ***"
+    read_settings({"MITORCH_CVAT_AUTH": "token-of-ann"})
+    assert mask_known("with token-of-ann") == "with ***"

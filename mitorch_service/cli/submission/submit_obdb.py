@@ -27,8 +27,9 @@ from mitorch_service.wiring import open_config_checks
 
 DATASET = "obdb"  # the name of the data set that a settings file makes
 _NO_ADDRESS = (
-    "needs obdb's database: set MITORCH_OBDB_URI to mongodb://HOST:PORT/?authSource=annotations with user and password, "
-    "or MONGODB_USERNAME and MONGODB_PASSWORD (and MONGODB_PORT) as for obdb; or name a registered data set by --dataset"
+    "needs obdb's database: set MITORCH_OBDB_URI to mongodb://HOST:PORT/?authSource=annotations with user and "
+    "password, or MONGODB_USERNAME and MONGODB_PASSWORD (and MONGODB_PORT) as for obdb; or name a registered data set "
+    "by --dataset"
 )
 
 

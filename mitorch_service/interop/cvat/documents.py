@@ -1,4 +1,4 @@
-"""What is read from a CVAT server, and written there."""
+"""Tasks, frames and shapes of a CVAT server."""
 
 from __future__ import annotations
 

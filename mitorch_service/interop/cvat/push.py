@@ -20,7 +20,7 @@ from mitorch_service.training.data.formats.registry import read_image_list
 
 @dataclass
 class Pushed:
-    """What was added to a task, and what was not."""
+    """The boxes that were added to a task, and those that were not."""
 
     task: Task
     added: int = 0
@@ -68,8 +68,11 @@ def annotate(
     path, _ = download(server, task, folder, access)
     there = [image for image, _ in drawn_on(path)]
     found = predict([image.path for image in there])
-    named = [[replace(image, path=frame_name(image.path)) for image in images] for images in (there, found)]
-    return add_predictions(server, task, *named, rule)
+    return add_predictions(server, task, _by_frame(there), _by_frame(found), rule)
+
+
+def _by_frame(images: Iterable[AnnotatedImage]) -> list[AnnotatedImage]:
+    return [replace(image, path=frame_name(image.path)) for image in images]
 
 
 def add_files(server: CvatServer, files: Sequence[Path]) -> list[Pushed]:
@@ -148,5 +151,5 @@ def iou(one: Box, other: Box) -> float:
 
 
 def _key(name: str, word: str) -> str:
-    """What is left of a task's name without the word, and without what held it together."""
+    """The rest of a task's name without the word, and without what held it together."""
     return re.sub(r"[\s_-]+", " ", name.replace(word, " ")).strip()

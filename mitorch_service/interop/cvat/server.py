@@ -18,7 +18,7 @@ log = logging.getLogger("mitorch")
 
 FORMAT = "CVAT for images 1.1"
 _WAITS = (1.0, 4.0, 15.0)  # seconds before another try
-_CHECK_SECONDS = 2.0  # between two questions whether the server has finished something
+_CHECK_SECONDS = 2.0  # between two questions whether the server has finished
 _QUALITY = 100  # of the images that annotators see; less would blur what is drawn around
 _REFUSED = (401, 403)
 _BUSY = 429
@@ -219,7 +219,7 @@ def _log_in(client: Any, url: str, credentials: Any, sleep: Callable[[float], No
 
 
 def _detail(error: Any) -> str:
-    """What the server says about it, shortened."""
+    """The server's own words about it, shortened."""
     body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else str(error.body or "")
     return f"It says: {' '.join(body.split())[:200]}" if body.strip() else "Check the task in CVAT."
 

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pydantic import JsonValue
-
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import MiTorchError, NotFound, StoreUnavailable
 from mitorch_service.file_access import FileAccess
@@ -93,7 +91,7 @@ def deliver_results(store: Store, artifacts: ArtifactStore, folder: Path) -> lis
 def _deliver(store: Store, artifacts: ArtifactStore, file: Path) -> list[str]:
     try:
         expected = Expected.model_validate_json(file.read_bytes())
-    except FileNotFoundError:  # another process was faster
+    except OSError:  # another process was faster; or it is another user's, who will see to it
         return []
     except ValueError:
         file.replace(file.with_suffix(".damaged"))
@@ -161,7 +159,7 @@ def _write_all(artifacts: ArtifactStore, expected: Expected, variant: str, winne
                 artifacts.get(key, written[-1])
         if (values := optimal_settings(winner.training.config, winner.value)) is not None:
             written.append(folder / f"{variant}_settings.json")
-            _write_text(written[-1], _json(values))
+            _write_text(written[-1], json.dumps(values))
     events = [key for key in plots if PurePosixPath(key).name.startswith(_EVENTS)]
     if expected.writer_dir is not None and events:
         folder = Path(expected.writer_dir) / variant / id  # TensorBoard shows each folder as a run
@@ -170,10 +168,6 @@ def _write_all(artifacts: ArtifactStore, expected: Expected, variant: str, winne
             artifacts.get(key, folder / PurePosixPath(key).name)
         written.append(folder)
     return written
-
-
-def _json(values: Mapping[str, JsonValue]) -> str:
-    return json.dumps(values)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -35,7 +35,8 @@ def find_duplicates(train: ImageList, other: ImageList) -> Duplicates:
     """
     wanted = set(map(hash, paths(other)))  # hashes, of the smaller split: a million paths take 150 MB
     shared = wanted.intersection(map(hash, paths(train)))
-    by_path, rest = [], []
+    by_path: list[int] = []
+    rest: list[int] = []
     for index, path in enumerate(paths(other)):
         (by_path if hash(path) in shared else rest).append(index)
     if len(train) + len(rest) > _MOST_FILES:

@@ -18,6 +18,7 @@ from mitorch_service.viewer.pages.templates import clean, number
 
 MOST_POINTS = 1500  # of one chart; beyond, evenly chosen ones are drawn, and all of the best
 TOP = 10  # trials that are marked
+_CHARACTER = 7.0  # pixels of the width of one in a label, at most on average
 _MOST_SLICES = 12
 _MOST_LINKS = 100
 
@@ -97,7 +98,9 @@ def contour_chart(view: SearchView, x: Column, y: Column, objective: int = 0) ->
     known = _known(view, [x, y], objective)
     if not known:
         return Markup("")
-    plot = Plot(scale_of(x), scale_of(y), 620, 340, left=86)
+    up_scale = scale_of(y)
+    longest = max((len(label) for _, label in up_scale.ticks()), default=0)
+    plot = Plot(scale_of(x), up_scale, 620, 340, left=max(62, round(34 + _CHARACTER * longest)))
     sign = 1 if direction == "minimize" else -1
     ordered = sorted(known, key=lambda item: -sign * item[1])  # the best ones are drawn last, over the others
     across, up = _spread(x), _spread(y)

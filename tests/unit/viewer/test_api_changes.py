@@ -77,8 +77,8 @@ def test_an_order_for_more_than_a_person_was_told_changes_nothing(service: Serve
     assert service.store.trainings.get_training(ids[0]).status == "new"
 
 
-def test_an_order_that_says_two_things_is_refused(service: Served) -> None:
-    client, id = service.client(), service.training("new")
+def test_an_order_that_says_two_things_is_refused(seen: Served) -> None:
+    client, id = seen.client(), seen.training("new")
     for body in (
         {"action": "cancel", "ids": [id], "name": "x"},
         {"action": "change", "ids": [id]},

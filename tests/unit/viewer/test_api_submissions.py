@@ -26,19 +26,19 @@ def test_a_training_is_queued_as_misubmit_queues_it(service: Served) -> None:
     assert (training.submitted_by, str(training.dataset), training.status) == ("ada", "parts:2", "new")
 
 
-def test_a_dry_run_explains_and_queues_nothing(service: Served) -> None:
-    before = service.store.trainings.count_trainings()
+def test_a_dry_run_explains_and_queues_nothing(seen: Served) -> None:
+    before = seen.store.trainings.count_trainings()
     space = {**CONFIG, "lr_scheduler": {"base_lr": {"_loguniform": [1e-4, 1e-1]}}}
     search = {"job_type": "search", "config": space, "search": {"max_trials": 4, "algorithm": "random"}}
-    answer = service.client().post("/api/submissions", json={"config": search, "dry_run": True}).json()
+    answer = seen.client().post("/api/submissions", json={"config": search, "dry_run": True}).json()
     assert answer["id"] is None and answer["kind"] == "job"
     assert len(answer["plan"]["trials"]) == 4 and "random search on parts:2" in answer["explanation"][0]
-    assert service.store.trainings.count_trainings() == before
+    assert seen.store.trainings.count_trainings() == before
 
 
-def test_everything_that_is_wrong_is_told_and_nothing_queued(service: Served) -> None:
-    client = service.client()
-    before = service.store.trainings.count_trainings()
+def test_everything_that_is_wrong_is_told_and_nothing_queued(seen: Served) -> None:
+    client = seen.client()
+    before = seen.store.trainings.count_trainings()
     wrong = [
         {"config": {**CONFIG, "max_epoch": 3}},
         {"config": {**CONFIG, "max_epochs": 10**30}},
@@ -58,7 +58,7 @@ def test_everything_that_is_wrong_is_told_and_nothing_queued(service: Served) ->
         answer = client.post("/api/submissions", content=content, headers={"content-type": "application/json"})
         assert answer.status_code in (400, 422), content
     assert "with misubmit" in client.post("/api/submissions", json=wrong[-1]).json()["error"]
-    assert service.store.trainings.count_trainings() == before
+    assert seen.store.trainings.count_trainings() == before
 
 
 JSON = """{
@@ -86,22 +86,22 @@ optimizer:
         ("a: 1\n b: 2", "yaml", {"line 2, column 3": 2}),
     ],
 )
-def test_problems_come_with_their_lines(service: Served, text: str, format: str, lines: dict[str, int]) -> None:
-    answer = service.client().post("/api/validate", json={"text": text, "format": format}).json()
+def test_problems_come_with_their_lines(seen: Served, text: str, format: str, lines: dict[str, int]) -> None:
+    answer = seen.client().post("/api/validate", json={"text": text, "format": format}).json()
     assert not answer["valid"]
     found = {one["path"]: one["line"] for one in answer["problems"]}
     assert {path: found.get(path) for path in lines} == lines
 
 
-def test_yaml_that_would_take_the_server_too_long_is_refused(service: Served) -> None:
+def test_yaml_that_would_take_the_server_too_long_is_refused(seen: Served) -> None:
     body = {"text": f"a: 1 # {'x' * 100_000}", "format": "yaml"}
-    answer = service.client().post("/api/submissions", json=body)
+    answer = seen.client().post("/api/submissions", json=body)
     assert answer.status_code == 400 and "write it as JSON" in answer.json()["error"]
 
 
-def test_what_is_right_is_explained_while_it_is_written(service: Served) -> None:
+def test_what_is_right_is_explained_while_it_is_written(seen: Served) -> None:
     text = YAML.replace("nam:", "name:")
-    answer = service.client().post("/api/validate", json={"text": text, "format": "yaml"}).json()
+    answer = seen.client().post("/api/validate", json={"text": text, "format": "yaml"}).json()
     assert answer["valid"] and answer["kind"] == "training" and "One training on parts:2" in answer["explanation"][0]
 
 

@@ -300,13 +300,14 @@ class TestSharedPages:
         """A page that was opened in time would else be kept up to date for as long as its tab stays open."""
         id = service.training("running")
         guest = service.client({})
-        guest.get(f"/share/{make_share(f'training/{id}', timedelta(seconds=1), NOW).text(TOKEN)}")
-        service.clock[0] += timedelta(seconds=0.9)
+        guest.get(f"/share/{make_share(f'training/{id}', timedelta(hours=1), NOW).text(TOKEN)}")
+        almost = timedelta(hours=1, milliseconds=-100)
+        service.clock[0] += almost
         try:
             for path in (f"/api/events/trainings/{id}", f"/api/events/curves?ids={id}"):
                 assert "event: " in guest.get(path).text, path
         finally:
-            service.clock[0] -= timedelta(seconds=0.9)
+            service.clock[0] -= almost
 
     def test_a_share_is_no_session_and_a_session_no_share(self, service: Served) -> None:
         id = service.training("completed")

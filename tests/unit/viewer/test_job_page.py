@@ -32,7 +32,16 @@ def importance(insight: SearchInsight, view: SearchView) -> Importance:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path, trainings=12, trials=12) as made:
+    yield from _serve(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    yield from _serve(tmp_path_factory.mktemp("seen"))
+
+
+def _serve(folder: Path) -> Iterator[Served]:
+    with served(folder, trainings=12, trials=12) as made:
         made.app.state.search_views = SearchViews(importance)
         yield made
 
@@ -43,39 +52,39 @@ def settled(service: Served) -> str:
     return service.client().get(f"/jobs/{service.job}").text
 
 
-def test_the_page_reads_without_scripts(service: Served) -> None:
-    page = settled(service)
+def test_the_page_reads_without_scripts(seen: Served) -> None:
+    page = settled(seen)
     assert re.search(r"<title>9/60 trials, best 0\.9\d+ · lr and model", page)
     assert page.count('class="plot-svg') >= 8  # three histories, importance, slices, contour, curves, timeline
     assert "lr_scheduler.base_lr mattered most: 80% of the variation" in page
     assert 'aria-label="Importance for top1_accuracy' in page
     assert page.count("<tr>") >= 12
-    best = service.store.jobs.get_job(service.job).best
+    best = seen.store.jobs.get_job(seen.job).best
     assert best is not None and f'href="/trainings/{best.training_id}"' in page
     assert "/compare?ids=" in page
 
 
-def test_the_beginning_of_an_id_and_a_trials_number_lead_to_their_pages(service: Served) -> None:
-    client = service.client()
-    answer = client.get(f"/jobs/{service.job[:8]}", follow_redirects=False)
-    assert answer.headers["location"] == f"/jobs/{service.job}"
-    training = service.training("completed")
+def test_the_beginning_of_an_id_and_a_trials_number_lead_to_their_pages(seen: Served) -> None:
+    client = seen.client()
+    answer = client.get(f"/jobs/{seen.job[:8]}", follow_redirects=False)
+    assert answer.headers["location"] == f"/jobs/{seen.job}"
+    training = seen.training("completed")
     assert client.get(f"/jobs/{training}", follow_redirects=False).headers["location"] == f"/trainings/{training}"
-    trial = client.get(f"/jobs/{service.job}/trials/3", follow_redirects=False)
-    assert trial.headers["location"] == f"/trainings/{trial_id(service.job, 3)}"
+    trial = client.get(f"/jobs/{seen.job}/trials/3", follow_redirects=False)
+    assert trial.headers["location"] == f"/trainings/{trial_id(seen.job, 3)}"
     assert client.get("/jobs/no-job/trials/3").status_code == 404
     assert client.get("/jobs/ffffffff").status_code == 404
 
 
-def test_trials_are_sorted_by_what_the_address_says(service: Served) -> None:
-    settled(service)
+def test_trials_are_sorted_by_what_the_address_says(seen: Served) -> None:
+    settled(seen)
 
     def numbers(sort: str) -> list[int]:
-        page = service.client().get(f"/jobs/{service.job}", params={"sort": sort}).text
+        page = seen.client().get(f"/jobs/{seen.job}", params={"sort": sort}).text
         return [int(number) for number in re.findall(r'<th scope="row" class="number"><a [^>]*>(\d+)</a>', page)]
 
     assert numbers("-number") == [*range(11, -1, -1)]
-    data = service.client().get(f"/api/jobs/{service.job}/trials").json()
+    data = seen.client().get(f"/api/jobs/{seen.job}/trials").json()
     rates = next(one["values"] for one in data["columns"] if one["name"] == "lr_scheduler.base_lr")
     assert numbers("lr_scheduler.base_lr") == sorted(range(12), key=lambda number: rates[number])
     assert numbers("no such thing") == numbers("value")
@@ -156,16 +165,16 @@ def test_orders_are_offered_where_they_can_be_carried_out(service: Served) -> No
         assert "data-action" not in page and "data-note" not in page and "data-share" not in page
 
 
-def test_the_api_gives_columns_and_importance(service: Served) -> None:
-    client = service.client()
-    data = client.get(f"/api/jobs/{service.job[:10]}/trials").json()
+def test_the_api_gives_columns_and_importance(seen: Served) -> None:
+    client = seen.client()
+    data = client.get(f"/api/jobs/{seen.job[:10]}/trials").json()
     assert data["numbers"] == [*range(12)] and data["whole"]
     assert {len(column["values"]) for column in data["columns"]} == {12}
     rate = next(one for one in data["columns"] if one["name"] == "lr_scheduler.base_lr")
     assert (rate["log"], rate["low"], rate["high"], rate["options"]) == (True, 1e-4, 1e-1, [])
     model = next(one for one in data["columns"] if one["name"] == "model.name")
     assert len(model["options"]) == 3
-    found = client.get(f"/api/jobs/{service.job}/importance").json()
+    found = client.get(f"/api/jobs/{seen.job}/importance").json()
     assert found["objectives"]["top1_accuracy"][0] == {
         "parameter": "lr_scheduler.base_lr",
         "share": 0.8,

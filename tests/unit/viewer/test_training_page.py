@@ -11,7 +11,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.viewer.api import curves
 from tests.demo_service import EPOCHS
 from tests.fakes import FakeBackend, primitives
-from tests.samples import a_result
+from tests.samples import a_result, a_training
 from tests.served import Served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -25,9 +25,9 @@ def keep(service: Served, id: str, name: str, content: bytes) -> None:
     FolderArtifactStore(service.settings.home / "artifacts").put(f"{id}/{name}", source)
 
 
-def test_a_failure_is_told_first(service: Served) -> None:
-    id = service.training("failed")
-    answer = service.client().get(f"/trainings/{id}")
+def test_a_failure_is_told_first(seen: Served) -> None:
+    id = seen.training("failed")
+    answer = seen.client().get(f"/trainings/{id}")
     assert answer.status_code == 200
     page = answer.text
     assert page.index("image file is truncated") < page.index("Curves")
@@ -35,13 +35,31 @@ def test_a_failure_is_told_first(service: Served) -> None:
     assert page.count("<polyline") == 4  # without JavaScript: each measure as a picture
 
 
-def test_the_beginning_of_an_id_leads_to_the_page(service: Served) -> None:
-    id = service.training("completed")
-    answer = service.client().get(f"/trainings/{id[:10]}", follow_redirects=False)
+def test_the_code_of_a_script_is_shown_where_it_was_submitted(service: Served) -> None:
+    code = {
+        "archive": f"code/{'0' * 64}.tar.gz",
+        "files": 3,
+        "size": 99,
+        "python": "3.11.7",
+        "git": {"commit": "abc123"},
+    }
+    pages = []
+    for script in ({"command": ["true"]}, {"command": ["true"], "source": "fit", "code": code}):
+        training = a_training(config={"script": script})
+        service.store.queue.add_trainings([training])
+        answer = service.client().get(f"/trainings/{training.id}")
+        assert answer.status_code == 200
+        pages.append("git abc123 · Python 3.11.7, 0 packages" in answer.text)
+    assert pages == [False, True]
+
+
+def test_the_beginning_of_an_id_leads_to_the_page(seen: Served) -> None:
+    id = seen.training("completed")
+    answer = seen.client().get(f"/trainings/{id[:10]}", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/trainings/{id}")
-    job = service.client().get(f"/trainings/{service.job}", follow_redirects=False)
-    assert job.headers["location"] == f"/jobs/{service.job}"
-    assert service.client().get("/trainings/ffffffff").status_code == 404
+    job = seen.client().get(f"/trainings/{seen.job}", follow_redirects=False)
+    assert job.headers["location"] == f"/jobs/{seen.job}"
+    assert seen.client().get("/trainings/ffffffff").status_code == 404
 
 
 def test_what_people_and_programs_wrote_is_text(service: Served) -> None:
@@ -116,9 +134,9 @@ def events(text: str) -> list[tuple[str, object, str]]:
     return found
 
 
-def test_a_stream_of_curves_goes_on_where_it_was(service: Served) -> None:
-    id = service.training("completed")
-    client = service.client()
+def test_a_stream_of_curves_goes_on_where_it_was(seen: Served) -> None:
+    id = seen.training("completed")
+    client = seen.client()
     whole = events(client.get(f"/api/events/curves?ids={id}&measures=val_loss").text)
     assert [name for name, _, _ in whole] == ["curves", "end"]
     assert whole[0][2] == str(EPOCHS)
@@ -131,9 +149,9 @@ def test_a_stream_of_curves_goes_on_where_it_was(service: Served) -> None:
     assert [name for name, _, _ in nothing] == ["end"]
 
 
-def test_a_stream_of_a_training_ends_with_it(service: Served) -> None:
-    id = service.training("completed")
-    (name, state, _), *_, (last, _, _) = events(service.client().get(f"/api/events/trainings/{id}?log=true").text)
+def test_a_stream_of_a_training_ends_with_it(seen: Served) -> None:
+    id = seen.training("completed")
+    (name, state, _), *_, (last, _, _) = events(seen.client().get(f"/api/events/trainings/{id}?log=true").text)
     assert (name, last) == ("state", "end")
     assert isinstance(state, dict)
     assert (state["status"], state["epoch"]) == ("completed", EPOCHS)
@@ -150,32 +168,32 @@ def test_values_that_are_not_finite_are_gaps(service: Served) -> None:
     assert lasts["train_loss"] == 1 / 18
 
 
-def test_many_curves_come_in_several_answers(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_curves_come_in_several_answers(seen: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curves, "ANSWER_SECONDS", 0.0)
-    ids = [service.training(status) for status in ("completed", "failed", "running")]
+    ids = [seen.training(status) for status in ("completed", "failed", "running")]
     left, read = ids, []
     while left:
-        answer = service.client().get(f"/api/curves?ids={','.join(left)}").json()
+        answer = seen.client().get(f"/api/curves?ids={','.join(left)}").json()
         read += [curve["training_id"] for curve in answer["curves"]]
         assert answer["unread"] == left[1:]
         left = answer["unread"]
     assert read == ids
 
 
-def test_the_pages_keep_the_room_of_the_charts(service: Served) -> None:
+def test_the_pages_keep_the_room_of_the_charts(seen: Served) -> None:
     """Without a figure for each chart the page would move when its script draws them."""
-    one, other = service.training("completed"), service.training("failed")
-    page = service.client().get(f"/trainings/{one}").text
+    one, other = seen.training("completed"), seen.training("failed")
+    page = seen.client().get(f"/trainings/{one}").text
     assert page.count('class="chart"') == 3  # loss, and two metrics
     assert re.search(r'<svg class="sparkline"[^>]*aria-label="train_loss last [^"]*, val_loss last [^"]*"', page)
     assert page.count("<polyline") == 4
-    page = service.client().get(f"/compare?ids={one},{other}").text
+    page = seen.client().get(f"/compare?ids={one},{other}").text
     assert page.count('class="chart"') == 4 and page.count('class="mark"') == 2
 
 
-def test_trainings_side_by_side(service: Served) -> None:
-    one, other = service.training("completed"), service.training("failed")
-    client = service.client()
+def test_trainings_side_by_side(seen: Served) -> None:
+    one, other = seen.training("completed"), seen.training("failed")
+    client = seen.client()
     page = client.get(f"/compare?ids={one},{other}").text
     assert "Settings that differ" in page and page.count('scope="row"') > 2
     short = client.get(f"/compare?ids={one[:9]}&with={other[:9]}", follow_redirects=False)

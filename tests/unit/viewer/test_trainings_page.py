@@ -93,9 +93,9 @@ def test_groups_lead_to_their_trainings(seen: Served) -> None:
     assert 'class="status-bar"' in page and "mean" in page
 
 
-def test_partial_results_say_so_and_go_on(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_results_say_so_and_go_on(seen: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mitorch_service.viewer.pages.trainings.SECONDS", 0.0)
-    page = service.client().get("/trainings?q=best.val_loss:<-1").text
+    page = seen.client().get("/trainings?q=best.val_loss:<-1").text
     assert re.search(r"Looked at [\d,]+ of \d+ trainings", page)
 
 

@@ -83,7 +83,7 @@ def _place(path: Path, is_archive: bool, images: PackedStrings, subset: Sequence
 
 
 def _find_frames(path: Path, is_archive: bool, document: CvatDocument, name: str) -> CvatImages:
-    """Those of a video: the files that are there, or else the names that CVAT's own export would give them."""
+    """Finds the frames of a video: the files that are there, or else the names that CVAT would give them."""
     found = sorted(_frame_files(path, is_archive))
     if not found:
         numbers = document.meta.numbers or sorted(set(document.tracked.owners))

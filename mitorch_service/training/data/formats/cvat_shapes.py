@@ -36,7 +36,7 @@ def _points(shape: Attributes) -> Corners:
 
 
 def _cuboid(shape: Attributes) -> Corners:
-    """Of eight points, as xtl1 and ytl1: x or y; top or bottom; left or right; 1 or 2."""
+    """Eight points, each named as xtl1 and ytl1: x or y; top or bottom; left or right; 1 or 2."""
     corners = [f"{vertical}{side}{face}" for vertical in "tb" for side in "lr" for face in "12"]
     return enclose((float(shape[f"x{one}"]), float(shape[f"y{one}"])) for one in corners)
 

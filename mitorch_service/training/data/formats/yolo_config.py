@@ -20,7 +20,7 @@ _SPLITS = {"val": ("val", "valid", "validation"), "train": ("train",), "test": (
 
 @dataclass(frozen=True)
 class YoloConfig:
-    """What the file says."""
+    """The content of the file."""
 
     root: Path  # the folder that all paths start from
     sources: dict[str, tuple[str, ...]]  # by split: folders of images, or lists of them

@@ -265,6 +265,7 @@ export class CurvePanel {
       if (!charts.has(title)) { chart.figure.remove(); this.charts.delete(title); }
     }
     for (const [title, lines] of charts) this.#drawOne(title, lines, keep);
+    this.#resize(); // the first ones were drawn when they had the row for themselves
     if (this.complete) this.#drawLegend();
   }
 

@@ -1,8 +1,9 @@
-"""What is got from a CVAT server and added to it, through CVAT's own SDK; with a server's faults."""
+"""Gets data from a CVAT server and adds to it, through CVAT's own SDK; with a server's faults."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mitorch_service.interop.cvat.pull import PulledDataset, frame_name, pull
 from mitorch_service.interop.cvat.push import Rule, add_files, annotate, iou, update_ground_truth
 from mitorch_service.interop.cvat.server import CvatServer, open_cvat
 from mitorch_service.training.data.splits import read_splits
+from mitorch_service.training.data.targets import Boxes
 from tests.cvat_server.server import PASSWORD, TOKEN, USER, CvatStandIn, Task, cvat_server
 from tests.unit.training.pictures import png
 
@@ -33,7 +35,7 @@ def server(cvat: CvatStandIn) -> Iterator[CvatServer]:
         yield server
 
 
-def opened(cvat: CvatStandIn, auth: str = f"{USER}:{PASSWORD}"):  # type: ignore[no-untyped-def]
+def opened(cvat: CvatStandIn, auth: str = f"{USER}:{PASSWORD}") -> AbstractContextManager[CvatServer]:
     return open_cvat(cvat.url, auth, sleep=lambda _: None, check_seconds=0)
 
 
@@ -55,7 +57,7 @@ def test_pulled_tasks_are_a_data_set(server: CvatServer, birds: Task, tmp_path: 
     lists = read_splits(found.splits)
     assert {split: len(images) for split, images in lists.items()} == {"train": 2, "val": 2}
     boxes = lists["train"].target(0)
-    assert hasattr(boxes, "boxes")
+    assert isinstance(boxes, Boxes)
     assert boxes.boxes.tolist() == [[1, 2, 5.5, 6]]
     (task,) = found.lineage["tasks"]
     assert (task["name"], task["jobs"][0]["state"]) == ("birds", "completed")
@@ -109,7 +111,9 @@ def test_a_server_that_fails_twice_and_takes_long(
         server.find_tasks(["birds"])
 
 
-def predictions(*boxes: tuple[str, str, float, tuple[float, float, float, float]]):  # type: ignore[no-untyped-def]
+def predictions(
+    *boxes: tuple[str, str, float, tuple[float, float, float, float]],
+) -> Callable[[Sequence[str]], list[AnnotatedImage]]:
     """A model that finds the same, whatever it sees."""
 
     def predict(paths: Sequence[str]) -> list[AnnotatedImage]:

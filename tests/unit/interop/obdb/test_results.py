@@ -118,6 +118,7 @@ def test_what_cannot_be_written_is_told_once(store: Store, artifacts: FolderArti
     (told,) = deliver_results(store, artifacts, tmp_path / "expected")
     assert told.startswith("a: its results were not written (")
     assert told.endswith("Remove the cause, then run misubmit with the file again.")
+    (tmp_path / "expected" / "unreadable.json").mkdir()
     (tmp_path / "expected" / "x.json").write_text("{")
     (told,) = deliver_results(store, artifacts, tmp_path / "expected")
     assert "x.json is damaged" in told

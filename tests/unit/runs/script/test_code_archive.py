@@ -213,6 +213,18 @@ def test_code_that_is_gone_or_changed_is_told(tmp_path: Path) -> None:
         fetch_code(artifacts, archive.digest, tmp_path / "3")
 
 
+def test_any_damage_of_an_archive_is_told(tmp_path: Path) -> None:
+    source, artifacts = tmp_path / "train.py", FolderArtifactStore(tmp_path / "artifacts")
+    source.write_text("print(1)\n" * 20)
+    archive = pack_code(source, tmp_path / "code.tar.gz")
+    content = archive.file.read_bytes()
+    for place in range(10, len(content) - 8, 5):
+        archive.file.write_bytes(content[:place] + bytes([content[place] ^ 0x41]) + content[place + 1 :])
+        artifacts.put(archive.key, archive.file)
+        with pytest.raises((ArtifactError, DataError), match=r"cannot be unpacked|is not what was submitted"):
+            fetch_code(artifacts, archive.digest, tmp_path / str(place))
+
+
 def test_too_much_code_names_the_largest_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "source", {"a.py": "", "weights.bin": "x" * 2_000_000, "b.py": ""})
     for limit, value in (("MAX_BYTES", 1_000_000), ("MAX_FILES", 2)):

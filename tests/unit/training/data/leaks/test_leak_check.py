@@ -23,7 +23,7 @@ def photograph(number: int) -> Image.Image:
     image = Image.new("RGB", (96, 72), tuple(draw.integers(0, 255, 3).tolist()))
     pencil = ImageDraw.Draw(image)
     for _ in range(12):
-        x, y, size = draw.integers(0, 96), draw.integers(0, 72), draw.integers(8, 40)
+        x, y, size = (int(draw.integers(low, high)) for low, high in ((0, 96), (0, 72), (8, 40)))
         pencil.ellipse((x, y, x + size, y + size), fill=tuple(draw.integers(0, 255, 3).tolist()))
     return image
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -165,8 +166,8 @@ def signed_in(page: Page, viewer: Viewer) -> Iterator[Page]:
     yield page
     for other in page.context.pages[1:]:
         other.close()
-    page.wait_for_load_state()
-    page.evaluate(_STOP_TIMERS)
+    with suppress(Error):  # it is being loaded again already
+        page.evaluate(_STOP_TIMERS)
     page.remove_listener("pageerror", keep_error)
     page.remove_listener("console", keep_message)
     assert problems == []

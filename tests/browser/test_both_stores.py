@@ -91,7 +91,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, database_environment: dict[st
 
 
 def _fill(store: Store, folder: Path, environment: dict[str, str]) -> str:
-    """What `fill` adds, a search that has ended, and the training that will run."""
+    """Returns what `fill` adds, a search that has ended, and the training that will run."""
     job = fill(store, datetime.now(UTC), trainings=27, trials=6)
     store.jobs.add_job(a_job(name="old", status=JobStatus.COMPLETED, dataset=DatasetRef(name="parts", version=1)))
     (folder / "fit.py").write_text(_FIT)

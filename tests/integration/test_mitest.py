@@ -36,7 +36,8 @@ def test_evaluates_a_detector_by_class_and_draws(tmp_path: Path, monkeypatch: py
     save_weights(module.state_dict(), Path("m.pth"))
     done = CliRunner().invoke(mitest.command, ["c.json", "train.txt", "-w", "m.pth", "--plots", "plots"])
     assert done.exit_code == 0, done.output
-    lines = done.output.splitlines()
+    assert "0 is disc, 1 is square, 2 is triangle" in done.stderr  # the weights do not name their classes
+    lines = done.stdout.splitlines()
     assert lines[0].startswith("test_loss ")
     assert any(line.startswith("test_mAP_50 ") for line in lines)
     table = lines[lines.index("# classes") + 1 :]
@@ -66,7 +67,7 @@ def test_a_folder_of_folders_gets_the_classes_of_the_training(tmp_path: Path, mo
     assert "are not those of this config and data set" in str(alone.exception)
     done = CliRunner().invoke(mitest.command, ["c.json", "val", "-w", "m.pth", "--train", "train", "--json"])
     assert done.exit_code == 0, done.exception
-    assert set(json.loads(done.output)) == {
+    assert set(json.loads(done.stdout)) == {
         "test_loss",
         *(f"test_{name}" for name in metrics_for("multiclass_classification", 3)),
     }

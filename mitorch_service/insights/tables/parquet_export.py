@@ -107,7 +107,7 @@ class _Sent(io.RawIOBase):
         return len(block)
 
     def taken(self) -> bytes:
-        """What was written since."""
+        """Returns the content that was written since."""
         block = b"".join(self._blocks)
         self._blocks.clear()
         return block

@@ -65,7 +65,7 @@ class Ranking:
 
 
 class Readings:
-    """What the models say about all images of a data set, gathered one model after the other."""
+    """Predictions of the models on all images of a data set, gathered one model after the other."""
 
     def __init__(self, lists: Mapping[str, ImageList]) -> None:
         self._lists = lists

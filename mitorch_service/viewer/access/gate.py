@@ -79,7 +79,7 @@ class Gate:
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _until(self, expires: int, receive: Receive) -> Receive:
-        """What a client sends, until its link expires: from then on it counts as gone, which ends a stream."""
+        """Passes on the client's messages until its link expires: then it counts as gone, which ends a stream."""
 
         async def receive_until() -> Message:
             left = expires - self._now().timestamp()

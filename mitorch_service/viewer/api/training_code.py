@@ -41,7 +41,7 @@ class FileChangeAnswer(BaseModel):
 
 @router.get("/trainings/{id}/code", summary="The files of the stored code")
 def list_files(context: Given, id: Id) -> list[CodeFileAnswer]:
-    """Of a script that was submitted with its `source`: the files of the stored archive by name."""
+    """Lists the stored archive of a script that was submitted with its `source`, by name."""
     with context.reading() as store:
         code = _code(store, resolve(store, "training", id).id)
     return [CodeFileAnswer(name=one.name, size=one.size) for one in list_code(context.artifacts, code)]

@@ -1,4 +1,4 @@
-"""What splits share is found at registration where that is cheap, all of it on request, and kept."""
+"""Images that splits share are found at registration where that is cheap, all of it on request, and kept."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Request:
 def watch(
     service: Served, pages: list[Page], looks: int = 2, between: Callable[[int], None] = lambda look: None
 ) -> Any:
-    """What each page is sent, as (name, data)."""
+    """Returns the events of each page, as (name, data)."""
 
     async def one(page: Page, request: Request) -> list[tuple[str, Any]]:
         answer = await table_events.follow_table(

@@ -89,7 +89,7 @@ def _spoil(box: Box, draw: random.Random) -> Box:
 
 
 def _predicted(true: list[Box], draw: random.Random) -> list[Box]:
-    """What a middling detector says: a tenth is missed, some are made up or of two classes."""
+    """Returns the predictions of a middling detector: a tenth is missed, some are made up or of two classes."""
     found = []
     for box in true:
         off = 0.1 * (box.right - box.left)

@@ -1,4 +1,4 @@
-"""What models say about the images of a data set, put together; models that do not fit are refused."""
+"""Predictions of models on the images of a data set, put together; models that do not fit are refused."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ def test_boxes_that_are_missing_and_superfluous_come_first(tmp_path: Path) -> No
 
     def says(path: str) -> tuple[tuple[Label, ...], tuple[Box, ...]]:
         one = target[path]
-        return (), tuple(
-            Box(images.classes[n], *map(float, b), 0.9) for n, b in zip(one.labels, one.boxes, strict=True)
-        )
+        shown = zip(one.labels, one.boxes, strict=True)
+        return (), tuple(Box(images.classes[label], x1, y1, x2, y2, 0.9) for label, (x1, y1, x2, y2) in shown)
 
     drawings[1].labels.clear()  # nothing is predicted there
     drawings[1].boxes.clear()

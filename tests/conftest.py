@@ -14,7 +14,7 @@ import pytest
 
 from mitorch_service.known_secrets import know_only
 from tests import azurite_server, coverage_measurement, mongodb_server
-from tests.marking import mark
+from tests.marking import leave_out_long, mark
 from tests.warm import servers
 
 _OURS = (
@@ -100,8 +100,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks, and put into groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mark(items)
+    leave_out_long(config, items)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -22,6 +22,16 @@ def mark(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+def leave_out_long(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects what takes minutes, unless ``-m long`` asks for it."""
+    if "long" in config.getoption("markexpr", ""):
+        return
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 def _mark_servers(item: pytest.Item) -> None:
     fixtures = set(getattr(item, "fixturenames", ()))
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()

@@ -57,9 +57,9 @@ def suspects(
     lists = read_all_splits(dataset)
     readings = Readings(lists)
     for name in _each_model(store, models):
-        with weights_of(name, "used to judge labels") as (file, source):
-            click.echo(f"looking at {sum(map(len, lists.values())):,} images with {source}", err=True)
-            readings.add(load_file(file, source=source), source)
+        with weights_of(name, "used to judge labels") as weights:
+            click.echo(f"looking at {sum(map(len, lists.values())):,} images with {weights.name}", err=True)
+            readings.add(load_file(weights.path, source=weights.name), weights.name)
     ranking = readings.rank()
     found = ranking.suspects[:count]
     for problem in ranking.damaged:

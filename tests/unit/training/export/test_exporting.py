@@ -204,7 +204,7 @@ def test_differences_of_boxes_do_not_depend_on_their_order() -> None:
     assert largest_difference([torch.tensor([[float("nan")]])], [torch.zeros(1, 1)], 100) == float("inf")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", _TIMM)
 def test_models_of_timm_become_onnx_for_any_number_of_images(name: str, tmp_path: Path) -> None:
     fields = {"name": name, "input_size": 256 if "256" in name else 224}

@@ -6,15 +6,16 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib.pyplot  # noqa: F401  # reads what a Figure has, before there is none
 import pytest
 
-from tests.quick_pictures import write_pixel
+from tests.quick_pictures import BlankFigure
 from tests.unit.runs.machine import Machine
 
 
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", write_pixel)
+    monkeypatch.setattr("matplotlib.figure.Figure", BlankFigure)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.addresses import PAGES
-from tests.browser.conftest import Viewer
+from tests.browser.conftest import SIZE, Viewer
 
 _SERIOUS = ("serious", "critical")
 _RUN = "async (options) => (await axe.run(document, options)).violations"
@@ -15,8 +15,8 @@ _RUN = "async (options) => (await axe.run(document, options)).violations"
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_can_be_used_by_all(page: Page, viewer: Viewer, axe_source: str, name: str) -> None:
     page.goto(viewer.url + PAGES[name](viewer))
-    for width in (2560, 1280, 390):
-        page.set_viewport_size({"width": width, "height": 900})
+    for width in (SIZE["width"], 2560, 390):
+        page.set_viewport_size({"width": width, "height": SIZE["height"]})
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{width} pixels"
     page.evaluate(axe_source)
     assert _faults(page, {"resultTypes": ["violations"]}) == []

@@ -46,6 +46,7 @@ COUNTERS = ("counts", "counts of a job")  # may be read where they are kept, wit
 READS: dict[str, Callable[[Store], Any]] = {
     "one training": lambda store: primitives(store).read_one(Training, "trainings", new_id()),
     "queue head": lambda store: store.queue.queue_head(10),
+    "queue head, read on": lambda store: store.queue.queue_head(10, a_training(priority=1, arrival=AFTER[0])),
     "head of a data set": lambda store: store.queue.head_of_dataset(DatasetRef(name="digits", version=1), 10),
     "head of scripts": lambda store: store.queue.head_of_dataset(NO_DATASET, 10),
     "active trainings": lambda store: store.queue.active_trainings(),

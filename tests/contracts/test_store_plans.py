@@ -96,6 +96,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "active jobs": lambda store: store.jobs.active_jobs(),
     "jobs by tag": lambda store: list(store.jobs.tagged_jobs("team=a")),
     "newest ids": lambda store: store.trainings.ids_beginning("", 10),
+    "names that begin so": lambda store: store.trainings.names_beginning("night", 10),
     "ids that begin so": lambda store: store.trainings.ids_beginning("00000000-0000", 10),
     "tags of a training": lambda store: _tag(store, a_training().id),
     "what was put back": lambda store: store.retention.present("training", [new_id(), new_id()]),

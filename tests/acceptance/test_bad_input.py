@@ -186,7 +186,7 @@ def test_a_full_disk_under_the_log_does_not_end_the_training(machine: Machine) -
     """Runs are on a disk with room for a few files; database and artifacts are elsewhere."""
     (machine.home / "runs").mkdir(parents=True, exist_ok=True)
     (machine.home / "runs").rmdir()
-    with tmpfs(machine.home / "runs", "64k") as runs:
+    with tmpfs(machine.home / "runs", "160k") as runs:
         (runs / "ballast").write_bytes(b"x" * 30_000)
         training = machine.ok("submit", "training.json")
         machine.ok("control")

@@ -95,7 +95,11 @@ def serve_filled(fill_store: Callable[[Store], str]) -> Iterator[Viewer]:
     settings = read_settings()
     store = open_store(settings, create=True)
     job = fill_store(store)
-    opened = (partial(open_store, settings), partial(open_artifacts, settings), partial(open_backends, settings))
+    opened = (
+        partial(open_store, settings, create=True),
+        partial(open_artifacts, settings),
+        partial(open_backends, settings),
+    )
     context = Context(settings, *opened, file=settings.sqlite_path)
     listening = listen("127.0.0.1", None, 8700)
     server = _start(context, listening)

@@ -193,7 +193,8 @@ def test_orders_for_a_search(page: Page, site: Site) -> None:
     order(page, "Cancel", "It is being canceled.")
     assert site.status(trial) == TrainingStatus.CANCELED
     page.goto(f"{site.url}/jobs")
-    page.get_by_role("link", name="old").click()
+    with page.expect_event("load"):
+        page.get_by_role("link", name="old").click()
     expect(page.locator("[data-missing], .pending")).to_have_count(0)  # else it asks for its charts when it is gone
     order(page, "Delete", "It is deleted.")
     assert [job.id for job in site.store.jobs.list_jobs(9).items] == [site.job]

@@ -99,6 +99,10 @@ def test_a_search_whose_trials_are_not_read_yet_shows_its_leaders(service: Serve
     rows = service.store.jobs.best_trials(service.job, "maximize", 50).items
     assert page.count('<th scope="row"') == len(rows) > 0
     assert service.client().get(f"/jobs/{service.job}/charts").status_code == 202
+    with served(service.settings.home / "young", 1, 1) as young:  # of which the only trial waits
+        young.app.state.search_views = views
+        page = young.client().get(f"/jobs/{young.job}").text
+        assert "data-trials>" in page and "No trials yet" not in page  # a script fills the table
 
 
 def test_texts_of_people_are_texts(service: Served) -> None:

@@ -53,6 +53,14 @@ def test_the_code_of_a_script_is_shown_where_it_was_submitted(service: Served) -
     assert pages == [False, True]
 
 
+def test_what_was_canceled_before_it_began_waits_for_nothing(service: Served) -> None:
+    client, id = service.client(), service.training("new")
+    assert "miquery --why" in client.get(f"/trainings/{id}").text
+    client.post(f"/api/trainings/{id}/cancel")
+    page = client.get(f"/trainings/{id}").text
+    assert "None: it ended before one began." in page and "miquery --why" not in page
+
+
 def test_the_beginning_of_an_id_leads_to_the_page(seen: Served) -> None:
     id = seen.training("completed")
     answer = seen.client().get(f"/trainings/{id[:10]}", follow_redirects=False)

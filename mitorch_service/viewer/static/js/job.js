@@ -114,7 +114,7 @@ function showState(state) {
   pill.className = `pill is-${state.status}`;
   pill.textContent = state.status;
   head.querySelector("[data-live=status]").replaceChildren(pill);
-  head.querySelector("[data-live=done]").textContent = state.done;
+  head.querySelector("[data-live=done]").textContent = state.done.toLocaleString("en");
   const best = document.querySelector("[data-live=best]");
   if (best && state.best !== null) {
     best.textContent = numberText(state.best);

@@ -35,8 +35,15 @@ def test_those_behind_go_to_the_cluster_that_is_free_in_their_order(store: Store
     assert active(store) == {behind[1].id, behind[3].id, behind[2].id}
 
 
-def test_a_pass_stops_reading_where_it_finds_enough(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.queue.add_trainings([*(bound() for _ in range(150)), *(a_training() for _ in range(450))])
+def test_a_pass_reads_a_part_of_a_queue_in_which_nothing_can_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.queue.add_trainings([bound() for _ in range(3100)])
+    heads = counted_heads(store, monkeypatch)
+    two_clusters(store, 3).tick(later(2))
+    assert heads == [4, 100, 100, 200, 400, 800, 1400] and active(store) == set()
+
+
+def counted_heads(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many trainings each read of the queue asks for."""
     heads: list[int] = []
     read = store.queue.queue_head
 
@@ -45,6 +52,12 @@ def test_a_pass_stops_reading_where_it_finds_enough(store: Store, monkeypatch: p
         return read(limit, behind)
 
     monkeypatch.setattr(store.queue, "queue_head", counted)
+    return heads
+
+
+def test_a_pass_stops_reading_where_it_finds_enough(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.queue.add_trainings([*(bound() for _ in range(150)), *(a_training() for _ in range(450))])
+    heads = counted_heads(store, monkeypatch)
     two_clusters(store, 3).tick(later(2))
     assert heads == [4, 100, 100] and len(active(store)) == 3
 

@@ -238,7 +238,8 @@ def test_a_view_is_saved_and_removed(page: Page, site: Site) -> None:
     order(page, "Save", "is saved")
     page.goto(f"{site.url}/trainings")
     page.locator("summary", has_text="Views").click()
-    page.get_by_role("link", name="the <b>best</b>").click()
+    with page.expect_event("load"):
+        page.get_by_role("link", name="the <b>best</b>").click()
     expect(page.get_by_label("Filter", exact=True)).to_have_value("status:completed")
     page.locator("summary", has_text="Export").click()
     with page.expect_download() as download:
@@ -269,7 +270,8 @@ def test_a_config_is_queued_and_compared(page: Page, site: Site) -> None:
     page.get_by_role("textbox", name="Name").fill("typed")
     page.get_by_role("button", name="Queue it").click()
     page.wait_for_url("**/trainings/*")
-    page.get_by_role("link", name="Compare").click()
+    with page.expect_event("load"):
+        page.get_by_role("link", name="Compare").click()
     page.get_by_label("Add a training").fill("real")
     page.get_by_role("button", name="Add").click()
     expect(page.locator("[data-compare] .chart-legend li")).to_have_count(2)

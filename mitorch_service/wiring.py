@@ -5,8 +5,8 @@ Each is imported when it is built: `miquery` on SQLite loads neither pymongo nor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,15 +149,20 @@ def open_model_registration(settings: Settings) -> ModelRegistration:
     )
 
 
-def open_config_checks(settings: Settings, folder: Path = Path(), upload: bool = True) -> ConfigChecks:
+def open_config_checks(
+    settings: Settings,
+    folder: Path = Path(),
+    upload: bool = True,
+    storing: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> ConfigChecks:
     """The checks of a submitted config. `folder`: the paths of scripts are relative to it; with `upload` their code is
-    stored as an artifact."""
+    stored as an artifact, within the context `storing`."""
     from mitorch_service.submission.config_checks import ConfigChecks
 
     def keep_code(source: Path) -> CodeRecord:
         from mitorch_service.runs.script import keep_code
 
-        return keep_code.keep_code(source, open_artifacts(settings) if upload else None)
+        return keep_code.keep_code(source, open_artifacts(settings) if upload else None, storing)
 
     return ConfigChecks(settings, folder, keep_code)
 

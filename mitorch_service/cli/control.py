@@ -101,20 +101,21 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_backends, open_store
 
-    now = datetime.now(UTC)
     settings = read_settings()
+    store = open_store(settings)
+    now = store.now()
     if cost:
         from mitorch_service.cli.parameters.arguments import age
         from mitorch_service.cli.views.cost import show_costs, show_costs_json
         from mitorch_service.insights.cost import read_costs
 
-        costs = read_costs(open_store(settings), now - age("--since", since or "30d"), now)
+        costs = read_costs(store, now - age("--since", since or "30d"), now)
         (show_costs_json if as_json else show_costs)(costs)
         return
     from mitorch_service.cli.views.service_status import show_status, show_status_json
     from mitorch_service.insights.service_status import read_status
 
-    found = read_status(open_store(settings), open_backends(settings), now, settings.webhooks)
+    found = read_status(store, open_backends(settings), now, settings.webhooks)
     (show_status_json if as_json else show_status)(found, now)
 
 

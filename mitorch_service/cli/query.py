@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitorch_service.cli.parameters.completed_values import complete_datasets, complete_ids, complete_jobs
+from mitorch_service.cli.parameters.completed_values import complete_datasets, complete_ids_and_names, complete_jobs
 from mitorch_service.cli.parameters.parameter_types import WholeNumber, Word
 from mitorch_service.cli.parameters.table_options import TableOptions, table_options
 from mitorch_service.models.status import TrainingStatus
@@ -21,7 +21,7 @@ STATUSES = tuple(status.value for status in TrainingStatus)
 
 
 @click.command(name="miquery")
-@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=complete_ids)
+@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=complete_ids_and_names)
 @click.option("--status", type=Word(STATUSES), help="Only trainings in this status.")
 @click.option("--job", metavar="ID", shell_complete=complete_jobs, help="Only trials of this job.")
 @click.option("--dataset", metavar="NAME", shell_complete=complete_datasets, help="Only trainings on this data set.")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from mitorch_service.cli.parameters.parameter_types import FilePath
+from mitorch_service.cli.parameters.parameter_types import DataPath, FilePath
 
 
 @click.command(name="mitest")
 @click.argument("config", type=FilePath(dir_okay=False, allow_dash=True))
-@click.argument("data", type=FilePath(path_type=Path))
+@click.argument("data", type=DataPath(path_type=Path))
 @click.option(
     "-w",
     "--weights",
@@ -22,7 +22,7 @@ from mitorch_service.cli.parameters.parameter_types import FilePath
 @click.option(
     "-t",
     "--train",
-    type=FilePath(path_type=Path),
+    type=DataPath(path_type=Path),
     help="The training's data set, as which the classes of DATA are numbered.",
 )
 @click.option("-d", "--debug-run", is_flag=True, help="One batch only.")

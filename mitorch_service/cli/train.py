@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitorch_service.cli.parameters.parameter_types import FilePath, Number, WholeNumber
+from mitorch_service.cli.parameters.parameter_types import DataPath, FilePath, Number, WholeNumber
 from mitorch_service.wording.counted import counted
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def list_models(context: click.Context, _: click.Parameter, pattern: str | None)
 
 @click.command(name="mitrain")
 @click.argument("config", type=FilePath(dir_okay=False, allow_dash=True))
-@click.argument("train", type=FilePath(path_type=Path))
-@click.argument("val", required=False, type=FilePath(path_type=Path))
+@click.argument("train", type=DataPath(path_type=Path))
+@click.argument("val", required=False, type=DataPath(path_type=Path))
 @click.option("--val-fraction", type=Number(0, 1, min_open=True, max_open=True), metavar="F", help=_FRACTION)
 @click.option("-w", "--weights", type=FilePath(dir_okay=False, path_type=Path), help="Start from the weights that fit.")
 @click.option("-o", "--output", type=FilePath(dir_okay=False, path_type=Path), help="Write the weights here.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -56,9 +56,10 @@ _ACT_SECONDS = 1e9
 class LocalConnection(Connection):
     """Opens database, artifacts and clusters when they are first needed."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], datetime] | None = None) -> None:
+        """`clock`: None for the database's, by which the times of several machines are ordered."""
         self._settings = settings
-        self._clock = clock
+        self._given_clock = clock
         self._opened: Store | None = None
 
     @property
@@ -70,6 +71,9 @@ class LocalConnection(Connection):
             return wiring.open_store(self._settings)
         self._opened = self._opened or wiring.open_store(self._settings)
         return self._opened
+
+    def _clock(self) -> datetime:
+        return (self._given_clock or self._store.now)()
 
     @property
     def _store_to_add(self) -> Store:

@@ -8,7 +8,7 @@ import weakref
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
@@ -29,22 +29,18 @@ from mitorch_service.stores.base import Store
 _METRIC_NAMES = "study:metric_names"  # where Optuna stores the argument of study.set_metric_names
 
 
-def utc_now() -> datetime:
-    """The default clock."""
-    return datetime.now(UTC)
-
-
 class StudyStorage(BaseStorage, ABC):
     """Implements the part of Optuna's contract that concerns studies."""
 
-    def __init__(self, store: Store | str | None = None, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, store: Store | str | None = None, now: Callable[[], datetime] | None = None) -> None:
         """`store`, or an address as in MITORCH_DB_URI; None: the database of the settings. Only a storage that opens
         its store itself can be pickled."""
         self._opened = not isinstance(store, Store)
         self._url = None if isinstance(store, Store) else store
         self._store = store if isinstance(store, Store) else open_store(store)
         self._close = weakref.finalize(self, self._store.close) if self._opened else None
-        self._now = now
+        self._given_clock = now
+        self._now = now or self._store.now  # the database's clock orders the times of several machines
         self._known: dict[int, KnownStudy] = {}
         # by trial id, of the open trials created here: distinguishes their study from a later one of the same name
         self._arrivals: dict[int, int] = {}
@@ -52,7 +48,7 @@ class StudyStorage(BaseStorage, ABC):
     def __getstate__(self) -> dict[str, Any]:
         if not self._opened:
             raise TypeError("A MiTorchStorage of an open store cannot be pickled: give it the database's URL instead.")
-        return {"store": self._url, "now": self._now}
+        return {"store": self._url, "now": self._given_clock}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         StudyStorage.__init__(self, **state)

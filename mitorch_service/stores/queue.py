@@ -29,12 +29,14 @@ class QueueVerbs(Verbs):
         adds nothing twice. Returns how many were added."""
         return self._database.insert("trainings", (training.to_document() for training in trainings))
 
-    def queue_head(self, limit: int) -> Listing[TrainingRow]:
-        """Returns the next new trainings: lowest priority number first, then first come first served."""
+    def queue_head(self, limit: int, behind: TrainingRow | None = None) -> Listing[TrainingRow]:
+        """Returns the next new trainings: lowest priority number first, then first come first served. `behind`: those
+        that are served after this one."""
         query = Query(
             "trainings",
             {"status": TrainingStatus.NEW},
             order=_ORDER,
+            after=None if behind is None else (behind.priority, behind.arrival, behind.id),
             limit=limit,
             without=_WITHOUT_BULK,
         )

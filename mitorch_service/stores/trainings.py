@@ -20,6 +20,8 @@ from mitorch_service.stores.requests import Listing, Query
 Kind = Literal["training", "job"]
 _COLLECTIONS: tuple[tuple[Kind, Literal["trainings", "jobs"]], ...] = (("training", "trainings"), ("job", "jobs"))
 _SHOWN_CANDIDATES = 5
+_READS_OF_NAMES = 20
+_LAST_SIGN = "\U0010ffff"
 _MOST_COUNTED = 10_000  # documents that are looked at to count them by status
 _PAGE = 1000
 _NOT_OF_A_FAILURE = ("config", "attempts", "trial", "tags", "artifacts", "evaluation", "progress", "resources")
@@ -172,6 +174,24 @@ class TrainingVerbs(Verbs):
                 words = (kind, document.get("status"), document.get("name"))
                 found.append((str(document["_id"]), " ".join(str(word) for word in words if word)))
         return found
+
+    def names_beginning(self, prefix: str, limit: int) -> list[tuple[str, Kind]]:
+        """Returns at most `limit` names of trainings and of jobs that begin with `prefix`, each once, and of what they
+        are. Trials have the names of their jobs, so that a few names may take many reads: it stops after some."""
+        found: dict[str, Kind] = {}
+        for kind, collection in reversed(_COLLECTIONS):
+            low, names = prefix, set[str]()
+            for _ in range(_READS_OF_NAMES):
+                between = ("name", low, prefix + _LAST_SIGN)
+                without = ("config", "error", "attempts")
+                query = Query(collection, between=between, order=(("name", 1),), limit=limit, without=without)
+                page = [str(document["name"]) for document in self._database.find(query)]
+                names |= {*page}
+                if len(page) < limit or len(names) >= limit:
+                    break
+                low = page[-1] + "\x01"  # behind all with this name
+            found = {**dict.fromkeys(sorted(names)[:limit], kind), **found}
+        return sorted(found.items())[:limit]
 
     def count_matches(self, filter: TrainingFilter) -> Matches:
         """Counts the trainings that pass, by status where few do: their number alone is read from an index."""

@@ -31,12 +31,20 @@ class Context:
     open_artifacts: Callable[[], ArtifactStore]
     open_backends: Callable[[], Mapping[str, Backend]]
     read_only: bool = False
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    given_clock: Callable[[], datetime] | None = None
     file: Path | None = None  # of SQLite; None: one store serves all threads, as MongoDB's client does
     _local: threading.local = field(default_factory=threading.local)
     _shared: Store | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _made: dict[str, object] = field(default_factory=dict)
+
+    def clock(self) -> datetime:
+        """Returns the time by the database's clock, as the commands and the controller take it, once the database is
+        open. Never raises."""
+        if self.given_clock is not None:
+            return self.given_clock()
+        shared = self._shared
+        return datetime.now(UTC) if shared is None else shared.now()  # SQLite's clock is this machine's
 
     @property
     def backends(self) -> Mapping[str, Backend]:

@@ -34,6 +34,9 @@ def test_commands_options_ids_and_names(machine: Machine) -> None:
     for command in ("predict", "export"):
         assert completed(machine, f"mitorch {command} {training[:3]}")[0] == training  # and files
     assert completed(machine, "mitorch query --job ") == []
+    assert completed(machine, "mitorch query --sort -creat") == ["-created"]
+    machine.ok("submit", "training.json", "--name", "night run")
+    assert completed(machine, "mitorch query ni") == ["night\\ run"]
     assert completed(machine, "mitorch import m") == ["mlflow"]
     assert completed(machine, "mitorch import mlflow x --axis s") == ["step"]
     assert completed(machine, "mitorch query --dataset d") == ["digits:1"]

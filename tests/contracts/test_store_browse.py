@@ -57,6 +57,18 @@ def test_names_find_trainings_and_jobs_and_count(store: Store) -> None:
     assert store.trainings.count_matches(TrainingFilter(dataset="digits")) == Matches(4, {"new": 4})
 
 
+def test_names_that_begin_so_are_found_each_once_behind_many_trials(store: Store) -> None:
+    job = a_job(name="night sweep")
+    store.jobs.add_job(job)
+    trials = [a_trial(job.id, n, name="night sweep") for n in range(7)]
+    names = ["nigh", "night", "night", "night" + chr(0xE9), "night*", "nights", "Night"]
+    store.queue.add_trainings([*trials, a_training(), *(a_training(name=name) for name in names)])
+    found = store.trainings.names_beginning("night", 4)
+    assert found == [("night", "training"), ("night sweep", "job"), ("night*", "training"), ("nights", "training")]
+    assert store.trainings.names_beginning("night" + chr(0xE9), 4) == [("night" + chr(0xE9), "training")]
+    assert store.trainings.names_beginning("%", 4) == []
+
+
 def test_what_is_read_for_programs_has_its_attempts(store: Store) -> None:
     training = a_training()
     store.queue.add_trainings([training])

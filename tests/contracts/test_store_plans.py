@@ -46,6 +46,7 @@ COUNTERS = ("counts", "counts of a job")  # may be read where they are kept, wit
 READS: dict[str, Callable[[Store], Any]] = {
     "one training": lambda store: primitives(store).read_one(Training, "trainings", new_id()),
     "queue head": lambda store: store.queue.queue_head(10),
+    "queue head, read on": lambda store: store.queue.queue_head(10, a_training(priority=1, arrival=AFTER[0])),
     "head of a data set": lambda store: store.queue.head_of_dataset(DatasetRef(name="digits", version=1), 10),
     "head of scripts": lambda store: store.queue.head_of_dataset(NO_DATASET, 10),
     "active trainings": lambda store: store.queue.active_trainings(),
@@ -95,6 +96,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "active jobs": lambda store: store.jobs.active_jobs(),
     "jobs by tag": lambda store: list(store.jobs.tagged_jobs("team=a")),
     "newest ids": lambda store: store.trainings.ids_beginning("", 10),
+    "names that begin so": lambda store: store.trainings.names_beginning("night", 10),
     "ids that begin so": lambda store: store.trainings.ids_beginning("00000000-0000", 10),
     "tags of a training": lambda store: _tag(store, a_training().id),
     "what was put back": lambda store: store.retention.present("training", [new_id(), new_id()]),

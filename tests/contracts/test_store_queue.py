@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import NotAllowed, NotFound
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow
+from mitorch_service.models.training import Resources, Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.runs import RunEnd
-from tests.fakes import primitives
+from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_result, a_training, an_attempt, later
 
 LOST = TrainingErrorInfo(type="Lost", message="the node burned")
@@ -37,6 +38,23 @@ def test_the_queue_is_ordered_by_priority_then_arrival(store: Store) -> None:
     expected = [trainings[i].id for i in (3, 1, 4, 0, 2)]
     assert [row.id for row in store.queue.queue_head(10).items] == expected
     assert [row.id for row in store.queue.queue_head(2).items] == expected[:2]
+
+
+def test_the_queue_is_read_on_behind_a_training(store: Store) -> None:
+    trainings = [a_training(priority=n // 3) for n in range(9)]
+    store.queue.add_trainings(trainings)
+    ids, head = [row.id for row in trainings], store.queue.queue_head(4).items
+    assert [row.id for row in store.queue.queue_head(3, head[-1]).items] == ids[4:7]
+    assert [row.id for row in store.queue.queue_head(9, head[-1]).items] == ids[4:]
+    assert store.queue.queue_head(9, trainings[-1]).items == []
+
+
+def test_however_many_wait_for_a_full_cluster_those_behind_run_by_priority(store: Store) -> None:
+    behind = [a_training(priority=priority) for priority in (9, 7, 8, 7, 9)]
+    bound = [a_training(resources=Resources(cluster=["full"]), priority=1) for _ in range(1500)]
+    store.queue.add_trainings([*behind, *bound])
+    Controller(store, {"full": FakeBackend("full", slots=0), "open": FakeBackend("open", slots=3)}).tick(later(2))
+    assert {row.id for row in store.queue.active_trainings().items} == {behind[n].id for n in (1, 2, 3)}
 
 
 def test_each_data_set_has_a_queue_of_its_own(store: Store) -> None:

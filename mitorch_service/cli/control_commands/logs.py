@@ -6,14 +6,14 @@ import time
 
 import click
 
-from mitorch_service.cli.parameters.completed_values import complete_ids
+from mitorch_service.cli.parameters.completed_values import complete_ids_and_names
 from mitorch_service.cli.parameters.parameter_types import WholeNumber
 
 _SECONDS = 1.0
 
 
 @click.command()
-@click.argument("id", shell_complete=complete_ids)
+@click.argument("id", shell_complete=complete_ids_and_names)
 @click.option("--attempt", type=WholeNumber(1), help="Its number. [default: the current one]")
 @click.option("--tail", type=WholeNumber(0), metavar="N", help="The last N lines only. [default: 64 KB]")
 @click.option("--raw", is_flag=True, help="Send control characters, such as those of colours, to the terminal.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
 from mitorch_service.cli.parameters.completed_values import complete_ids
@@ -21,7 +19,8 @@ def repair(id: str, as_json: bool) -> None:
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
-    done = repair_it(open_store(read_settings()), id, datetime.now(UTC))
+    store = open_store(read_settings())
+    done = repair_it(store, id, store.now())
     if as_json:
         told = {"kind": done.kind, "id": done.id, "status": done.status}
         show_json({**told, "repaired": done.was_damaged, "lost": [*done.lost]})

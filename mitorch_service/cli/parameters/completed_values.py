@@ -1,5 +1,5 @@
-"""Values that a shell completes: ids of trainings and jobs, names of data sets, fields and views. An error completes
-nothing."""
+"""Values that a shell completes: ids and names of trainings and jobs, names of data sets, fields and views. An error
+completes nothing."""
 
 from __future__ import annotations
 
@@ -26,11 +26,23 @@ def complete_jobs(context: click.Context, parameter: click.Parameter, incomplete
     return _complete(lambda store: store.trainings.ids_beginning(incomplete, _SHOWN, ("job",)))
 
 
+def complete_ids_and_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The trainings and jobs whose ids or names begin so, where a command takes both."""
+
+    def found(store: Store) -> Iterator[tuple[str, str]]:
+        yield from store.trainings.ids_beginning(incomplete, _SHOWN)
+        if incomplete:
+            named = store.trainings.names_beginning(incomplete, _SHOWN)
+            yield from ((name, f"{kind} by its name") for name, kind in named if "\n" not in name)
+
+    return _complete(found)
+
+
 def complete_models(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The trainings and jobs whose ids begin so, and files."""
+    """The trainings and jobs whose ids or names begin so, and files."""
     from click.shell_completion import CompletionItem
 
-    return [*complete_ids(context, parameter, incomplete), CompletionItem(incomplete, type="file")]
+    return [*complete_ids_and_names(context, parameter, incomplete), CompletionItem(incomplete, type="file")]
 
 
 def complete_datasets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 
 _LONGEST_NAME = 255  # bytes, on every usual file system
 _LONGEST_PATH = 4095
+_URL = re.compile(r"(?:https?|abfss?|wasbs?|s3|gs)://", re.IGNORECASE)
 
 
 class WholeNumber(click.IntRange):
@@ -86,6 +88,17 @@ class FilePath(click.Path):
             self.fail(f"{shown!r}… is too long: {_LONGEST_NAME} bytes a name, {_LONGEST_PATH} in all.", param, ctx)
         if (kind := _special_kind(os.fsdecode(path))) is not None:
             self.fail(f"{value} is {kind}, not a file or folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class DataPath(FilePath):
+    """The path of a data set on this machine. A URL is told that it is for the service."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and _URL.match(value):
+            shown = value.partition("?")[0]  # without the token behind it
+            remedy = "register it (midataset register) and queue the config with misubmit, or download its files"
+            self.fail(f"{shown} is a URL, which only trainings of the service read: {remedy}.", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import click
 from click import shell_completion
 from click.shell_completion import CompletionItem, split_arg_string
 
 _SPECIAL = re.compile(r"([^\w@%+=:,./-])")  # signs of the shell
 _BEHIND_BACKSLASH = r"\\\1"
+_MINUS = re.compile(r"-(?!-)")
 _OPTION_VALUE = re.compile(r"--?[\w-]+=")
 
 _BASH = """\
@@ -40,7 +42,23 @@ def register() -> None:
         shell_completion.add_completion_class(shell)
 
 
-class BashComplete(shell_completion.BashComplete):
+class _MinusValues(shell_completion.ShellComplete):
+    """Completes an option's value that begins with a minus, such as that of `--sort -created`, as a value; click takes
+    it for the beginning of an option."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        written = _OPTION_VALUE.match(incomplete)
+        name = written[0][:-1] if written else "".join(args[-1:])
+        value = incomplete[written.end() :] if written else incomplete
+        if _MINUS.match(value) and "--" not in args:
+            context = shell_completion._resolve_context(self.cli, self.ctx_args, self.prog_name, args)
+            for option in context.command.get_params(context):
+                if isinstance(option, click.Option) and name in option.opts and not (option.is_flag or option.count):
+                    return option.shell_complete(context, value)
+        return super().get_completions(args, incomplete)
+
+
+class BashComplete(_MinusValues, shell_completion.BashComplete):
     """Gets the line, as bash breaks words at colons and equals signs; offers the rest of such a word, with blanks and
     other signs of the shell behind a backslash."""
 
@@ -58,7 +76,7 @@ class BashComplete(shell_completion.BashComplete):
         return f"{item.type},{rest if self._quote else _SPECIAL.sub(_BEHIND_BACKSLASH, rest)}"
 
 
-class _WholeWord(shell_completion.ShellComplete):
+class _WholeWord(_MinusValues):
     """For shells that replace the whole word ``--option=value``."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:

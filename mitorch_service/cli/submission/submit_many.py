@@ -6,6 +6,7 @@ import sys
 
 from mitorch_service.cli.views.controller import warn_of_missing_controller
 from mitorch_service.cli.views.many import ShownProgress, show_preview, show_result
+from mitorch_service.cli.views.slow_storage import told_if_slow
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.many import bulk_folder, submit_many
@@ -31,7 +32,7 @@ def queue_many(
     with writing(folder):
         settings.file_access.make_folder(folder)
     source = Source(path, folder, sys.stdin.buffer)
-    checks = open_config_checks(settings)
+    checks = open_config_checks(settings, storing=told_if_slow(settings))
     with submit_many(
         store, folder, source, options, checks, ShownProgress(), key=key, again=again, dry_run=explain
     ) as result:

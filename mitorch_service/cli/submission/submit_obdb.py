@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from mitorch_service.cli.submission.obdb_results import RESULTS, tell_results
 from mitorch_service.cli.views.controller import warn_of_missing_controller
 from mitorch_service.cli.views.group import show_group, show_group_explanation
+from mitorch_service.cli.views.slow_storage import told_if_slow
 from mitorch_service.cli.views.submitted import wait_for_all
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.interop.obdb.results import expect_results
@@ -50,7 +51,8 @@ def queue_obdb(
     file, problems = read_obdb(data)
     if file is None:
         raise InvalidInput(source, problems)
-    configs, checks, now = variant_configs(file), open_config_checks(settings), store.now()
+    checks = open_config_checks(settings, storing=told_if_slow(settings))
+    configs, now = variant_configs(file), store.now()
     named = options.dataset or file.settings.dataset
     _tell_ignored(source, file, named)
     lookups = Lookups(store)

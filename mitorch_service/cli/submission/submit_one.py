@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from pydantic import JsonValue
 
+from mitorch_service.cli.views.slow_storage import told_if_slow
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
 from mitorch_service.settings import Settings
@@ -29,7 +30,7 @@ def queue_one(
 ) -> int:
     """Queues or explains a config; the code of a script is relative to `folder`. Returns the exit code. Raises
     InvalidInput with every problem, ArtifactError."""
-    checks = open_config_checks(settings, folder, upload=not explain)
+    checks = open_config_checks(settings, folder, upload=not explain, storing=told_if_slow(settings))
     document = build_submission(store, source, data, options, store.now(), checks)
     if explain:
         _explain(document, store, as_json)

@@ -12,8 +12,8 @@ from mitorch_service.controller.notify.wanted import NOTHING, Wanted
 from mitorch_service.controller.observe.job_state import observe_job
 from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.pass_report import PassCount
-from mitorch_service.controller.plan.cluster_backoff import setbacks
-from mitorch_service.controller.plan.placement import Cluster, hosts_of
+from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff, setbacks
+from mitorch_service.controller.plan.placement import Cluster, Placer, hosts_of
 from mitorch_service.controller.plan.plan import in_order
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.errors import BrokenDocument
@@ -26,6 +26,7 @@ from mitorch_service.stores.requests import Listing
 
 _CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs, if there are several clusters
 _HEAD_A_PASS = 100  # trainings at the head of the queue that a pass reads, at least, if some need certain clusters
+_MOST_A_PASS = 3000  # that it reads while nodes are free that none of those before can use
 _READS_OF_A_HEAD = 5
 _HEAD_BY_ROOM = 4  # or this many times the free nodes, if that is more
 _HEAD_BEHIND = 1000  # where some wait for data that no run can read
@@ -60,7 +61,7 @@ class Observation:
         capacities = self._read_capacities()
         seen = Snapshot(configured=names, jobs=jobs, facts=self._facts, partial=True)  # no node is known to be free
         with self._events.collect_errors("reading the queue"):
-            queue, datasets = self._read_queue(sum(capacity.free for capacity in capacities.values()), now)
+            queue, datasets = self._read_queue(capacities, now)
             active = self._usable(self._store.queue.active_trainings(), now)
             runs = self._read_runs(active, capacities)
             datasets |= read_datasets(self._store, (state.job.dataset for state in jobs))
@@ -85,35 +86,61 @@ class Observation:
         calls = {name: backend.capacity for name, backend in self._backends.items()}
         return self._events.call_clusters(calls, _CLUSTER_SECONDS)
 
-    def _read_queue(self, room: int, now: datetime) -> tuple[list[TrainingRow], dict[str, Dataset]]:
+    def _read_queue(
+        self, capacities: Mapping[str, Capacity], now: datetime
+    ) -> tuple[list[TrainingRow], dict[str, Dataset]]:
         """One training more than there are free nodes, which is enough if each may go anywhere, and their data sets. If
         some may not, others behind them might: then as many more as keep the cost of a pass bounded."""
+        room = sum(capacity.free for capacity in capacities.values())
         queue = self._read_head(room + 1, now)
         datasets = read_datasets(self._store, (row.dataset for row in queue))
         withheld = withheld_data(datasets, now)
         waits = any(str(row.dataset) in withheld or _was_refused_its_data(row) for row in queue)
-        if not 0 < room < len(queue) or (not waits and all(row.resources is None for row in queue)):
+        if not 0 < room < len(queue) or (not waits and not any(map(_is_bound, queue))):
             return queue, datasets
         limit = max(_HEAD_BEHIND if waits else _HEAD_A_PASS, _HEAD_BY_ROOM * room)
         queue = self._read_head(limit, now)
         datasets = read_datasets(self._store, (row.dataset for row in queue))
-        if waits and len(queue) >= limit:
-            return self._look_behind(queue, datasets, room, now)
-        return queue, datasets
+        if len(queue) < limit:
+            return queue, datasets
+        behind, datasets = self._heads_of_datasets(datasets, room, now) if waits else ([], datasets)
+        return self._read_on(queue, behind, datasets, capacities, now)
 
-    def _look_behind(
-        self, queue: list[TrainingRow], datasets: dict[str, Dataset], room: int, now: datetime
+    def _read_on(
+        self,
+        queue: list[TrainingRow],
+        behind: list[TrainingRow],
+        datasets: dict[str, Dataset],
+        capacities: Mapping[str, Capacity],
+        now: datetime,
     ) -> tuple[list[TrainingRow], dict[str, Dataset]]:
-        """Adds the head of each registered data set that runs may read, and of what needs none, however many trainings
-        of others are before it."""
+        """Reads on, each time as many again, while nodes are free that none of those read can use."""
+        active = self._store.queue.active_trainings().items
+        free = {name: capacity.free for name, capacity in capacities.items()}
+        while (limit := min(len(queue), _MOST_A_PASS - len(queue))) > 0:
+            rows = in_order([*queue, *behind])
+            backoff = ClusterBackoff(now, rows, active)
+            placer = Placer(self._facts, capacities, free, {}, backoff, withheld_data(datasets, now))
+            if not placer.leaves_room(rows):
+                break
+            page = self._usable(self._store.queue.queue_head(limit, queue[-1]), now)
+            queue = [*queue, *page]
+            datasets |= read_datasets(self._store, (row.dataset for row in page))
+            if len(page) < limit:
+                break
+        return in_order([*queue, *behind]), datasets
+
+    def _heads_of_datasets(
+        self, datasets: dict[str, Dataset], room: int, now: datetime
+    ) -> tuple[list[TrainingRow], dict[str, Dataset]]:
+        """The head of each registered data set that runs may read, and of what needs none, however many trainings of
+        others are before it."""
         registered = self._store.datasets.list_datasets().items[:_MOST_DATASETS]
         datasets = {str(dataset.ref): dataset for dataset in registered} | datasets
         withheld = withheld_data(datasets, now)
         refs = [NO_DATASET, *(dataset.ref for dataset in registered if str(dataset.ref) not in withheld)]
         heads = (self._store.queue.head_of_dataset(ref, room + 1) for ref in refs)
-        seen = {row.id for row in queue}
-        behind = [row for head in heads for row in self._usable(head, now) if row.id not in seen]
-        return in_order([*queue, *behind]), datasets
+        return [row for head in heads for row in self._usable(head, now)], datasets
 
     def _read_head(self, limit: int, now: datetime) -> list[TrainingRow]:
         """The next trainings; read again where unreadable ones have taken the places of others, but not for ever."""
@@ -162,6 +189,11 @@ class Observation:
                 self._store.queue.quarantine_training(document.key, now, document.reason, announced)
                 self._events.note_failure(_set_aside("training", document), PassCount.FAILED)
         return usable
+
+
+def _is_bound(row: TrainingRow) -> bool:
+    """Whether it cannot go to every cluster."""
+    return row.resources is not None or bool(setbacks(row))
 
 
 def _was_refused_its_data(row: TrainingRow) -> bool:

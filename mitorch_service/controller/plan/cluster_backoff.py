@@ -58,6 +58,10 @@ class ClusterBackoff:
                 return f"{what}{times} ({own[-1].reason}): retrying at {retry_at:%H:%M:%S}"
         return self._why_rests((cluster, None)) or self._why_rests((cluster, str(training.dataset)))
 
+    def rests(self, cluster: str) -> bool:
+        """Whether the cluster gets no training now, or no other in this pass."""
+        return self._why_rests((cluster, None)) is not None
+
     def last_refusal(self, cluster: str) -> str | None:
         """Returns the cluster's last refusal, or since when its runs cannot write, with the reason; None if it has
         accepted (or started) a training since."""

@@ -87,6 +87,12 @@ class Placer:
         """Whether no node is free any more."""
         return not any(free > 0 for free in self._free.values())
 
+    def leaves_room(self, trainings: Iterable[TrainingRow]) -> bool:
+        """Places the trainings; returns whether a node is left then on a cluster that takes more."""
+        return all(self.place(row) is None or not self.full for row in trainings) and any(
+            free > 0 and not self._backoff.rests(name) for name, free in self._free.items()
+        )
+
     def price(self, cluster: str) -> float:
         """Returns the price of one of its nodes for an hour."""
         return self._clusters[cluster].price

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
@@ -14,14 +15,20 @@ from mitorch_service.runs.script.code_record import code_record
 _NAMED = 10  # of the files that are left out
 
 
-def keep_code(source: Path, artifacts: ArtifactStore | None) -> CodeRecord:
-    """Packs the folder or file `source` and stores the archive in `artifacts` (None: nowhere); returns its record.
+def keep_code(
+    source: Path,
+    artifacts: ArtifactStore | None,
+    storing: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> CodeRecord:
+    """Packs the folder or file `source` and stores the archive in `artifacts` (None: nowhere), within the context
+    `storing`; returns its record.
     Warns of files that hold credentials, which are left out. Raises ValueError or OSError for code that cannot be
     packed, ArtifactError if it cannot be stored."""
     with tempfile.TemporaryDirectory(prefix="mitorch-code-") as folder:
         archive = pack_code(source, Path(folder, "code.tar.gz"))
         if artifacts is not None:
-            store_code(artifacts, archive)
+            with storing():
+                store_code(artifacts, archive)
     if archive.left_out:
         _tell(source, archive.left_out)
     return code_record(source, archive)

@@ -6,6 +6,7 @@ import math
 
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.loop.checkpoint import State
+from mitorch_service.training.state_values import count, number
 
 
 class Selection:
@@ -56,9 +57,9 @@ class Selection:
         return {"best": self.best, "epoch": self.epoch, "plateau": self._plateau}
 
     def load_state_dict(self, state: State) -> None:
-        self.best = state["best"]
-        self.epoch = state["epoch"]
-        self._plateau = state["plateau"]
+        self.best = None if state["best"] is None else number(state, "best")
+        self.epoch = count(state, "epoch")
+        self._plateau = count(state, "plateau")
 
     def _gain(self, value: float, best: float) -> float:
         return best - value if self._lower else value - best

@@ -7,6 +7,7 @@ import io
 import logging
 import tempfile
 import threading
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -206,8 +207,13 @@ def read_state(path: Path) -> State | None:
         if not head.startswith(_MAGIC) or hashlib.file_digest(file, "sha256").digest() != head[len(_MAGIC) :]:
             return None
         file.seek(len(_MAGIC) + _DIGEST)
+        content = io.BytesIO(file.read())
         try:
-            state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
+            with zipfile.ZipFile(content) as archive:  # whose checksums PyTorch does not look at
+                if archive.testzip() is not None:
+                    return None
+            content.seek(0)
+            state = torch.load(content, map_location="cpu", weights_only=True)
         except Exception:  # noqa: BLE001 - of torch's parsers, any; of another version of PyTorch, or no state at all
             return None
     return state if isinstance(state, dict) else None

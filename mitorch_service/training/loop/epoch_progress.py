@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.loop.checkpoint import State
+from mitorch_service.training.state_values import count, number
 
 _READ_EVERY = 50  # steps: reading a loss waits for the GPU to finish its queue
 _REMEMBERED = 5  # finite losses, for the report of one that is not finite
@@ -103,10 +104,10 @@ class EpochProgress:
         }
 
     def load_state_dict(self, state: State) -> None:
-        self._loss_sum = state["loss_sum"]
-        self._samples = state["samples"]
-        self.rate = state["rate"]
-        self._seconds_before = state["seconds"]
+        self._loss_sum = number(state, "loss_sum")
+        self._samples = count(state, "samples")
+        self.rate = number(state, "rate", least=0)
+        self._seconds_before = number(state, "seconds", least=0)
         self.last_finite = list(state["last_finite"])
 
     def load_sums(self, states: list[State]) -> None:

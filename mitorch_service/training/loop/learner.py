@@ -18,6 +18,7 @@ from mitorch_service.training.optimization.averages import build_average
 from mitorch_service.training.optimization.gradients import gradient_norm
 from mitorch_service.training.optimization.optimizer import build_optimizer, load_moments, set_learning_rate
 from mitorch_service.training.optimization.precision import Precision
+from mitorch_service.training.state_values import check_moments
 from mitorch_service.training.tasks.base import Task
 
 
@@ -124,5 +125,6 @@ class Learner:
             load_moments(self._optimizer, gathered)
         else:
             self._optimizer.load_state_dict(gathered)
+        check_moments(self._optimizer)
         self._precision.load_state_dict(state["precision"])
         self._average.load_state_dict(state["average"])

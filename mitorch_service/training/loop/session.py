@@ -22,6 +22,7 @@ from mitorch_service.training.loop.session_state import results_in
 from mitorch_service.training.networks.weights import StateDict
 from mitorch_service.training.optimization.lr_schedule import Plateau, learning_rate
 from mitorch_service.training.seeding import random_state, restore_random_state, seed_process
+from mitorch_service.training.state_values import count
 
 _FORMAT = 2
 _MAX_RECOVERIES = 2  # of a training that diverged
@@ -90,7 +91,7 @@ class Session:
         before = in_main_memory(self._state())
         try:
             self._load(found)
-        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             reason = f"it cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]}"
             if INHERITED in found:
                 raise ArtifactError("checkpoint", str(self._segment.origin), reason) from error
@@ -251,10 +252,12 @@ class Session:
     def _load(self, state: State) -> None:
         self.epoch = state["epoch"]
         self.step = state["step"]
+        if self.step > self.length.steps:
+            raise ValueError(f"step is {self.step}, of {self.length.steps}")
         self.learner.load_state_dict(state["learner"], own_settings=INHERITED in state)
         self._plateau.load_state_dict(state["plateau"])
         self.selection.load_state_dict(state["selection"])
-        self._lowered = state["lowered"]
+        self._lowered = count(state, "lowered")
         self._note = state["note"]
         self._lines = list(state["history"])
         self.history = results_in(state)

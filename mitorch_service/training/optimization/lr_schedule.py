@@ -7,6 +7,7 @@ from bisect import bisect_right
 from typing import Any
 
 from mitorch_service.models.config.optimization import LrSchedulerConfig
+from mitorch_service.training.state_values import count, number
 
 
 def learning_rate(config: LrSchedulerConfig, step: int, steps_per_epoch: int, max_epochs: int) -> float:
@@ -51,8 +52,8 @@ class Plateau:
         return {"factor": self.factor, "waited": self._waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.factor = state["factor"]
-        self._waited = state["waited"]
+        self.factor = number(state, "factor", least=0)
+        self._waited = count(state, "waited")
 
 
 def _warmup_steps(config: LrSchedulerConfig, steps_per_epoch: int) -> int:

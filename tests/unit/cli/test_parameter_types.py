@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from mitorch_service.cli.parameters.parameter_types import Number, WholeNumber
+from mitorch_service.cli.parameters.parameter_types import DataPath, Number, WholeNumber
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,16 @@ def test_a_wrong_number_is_refused_with_its_limits(kind: WholeNumber | Number, g
     with pytest.raises(click.BadParameter) as raised:
         kind.convert(given, None, None)
     assert raised.value.message == said
+
+
+@pytest.mark.parametrize("url", ["https://a.blob.core.windows.net/c/t.txt?sig=hush", "HTTP://host/t.txt", "s3://b/t"])
+def test_a_url_as_a_data_set_is_told_where_it_belongs(url: str) -> None:
+    with pytest.raises(click.BadParameter) as raised:
+        DataPath().convert(url, None, None)
+    told = raised.value.message
+    assert "is a URL, which only trainings of the service read: register it (midataset register)" in told
+    assert told.startswith(url.partition("?")[0]) and "hush" not in told
+    assert DataPath().convert("https:/no-url.txt", None, None) == "https:/no-url.txt"
 
 
 def test_limits_belong_to_a_range() -> None:

@@ -56,7 +56,7 @@ def test_several_clusters_are_submitted_to_at_the_same_time(store: Store) -> Non
 
 
 @pytest.mark.parametrize(
-    ("resources", "slots", "rows"), [(None, 2, 3), (Resources(gpus=1), 2, 3 + 100), (Resources(gpus=1), 0, 1)]
+    ("resources", "slots", "rows"), [(None, 2, 3), (Resources(gpus=1), 2, 3 + 300), (Resources(gpus=1), 0, 1)]
 )
 def test_a_pass_reads_more_of_the_queue_only_where_some_may_not_go_anywhere(
     store: Store, resources: Resources | None, slots: int, rows: int

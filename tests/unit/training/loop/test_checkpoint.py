@@ -121,6 +121,20 @@ def test_the_right_digest_of_no_state_at_all_is_skipped(
     assert latest(artifacts) == 1
 
 
+def test_a_flipped_bit_of_the_weights_is_found_though_the_digest_fits(
+    artifacts: FolderArtifactStore, tmp_path: Path
+) -> None:
+    save(artifacts, 1, 2)
+    newest = files(tmp_path)[-1]
+    whole, weights = newest.read_bytes()[40:], torch.full((3,), 2.0).numpy().tobytes()
+    assert whole.count(weights) == 1
+    for bit in range(0, 96, 7):
+        content = bytearray(whole)
+        content[whole.index(weights) + bit // 8] ^= 1 << bit % 8
+        newest.write_bytes(b"mitorch1" + hashlib.sha256(content).digest() + content)
+        assert latest(artifacts) == 1
+
+
 def test_deleted_are_the_checkpoints_and_nothing_else(artifacts: FolderArtifactStore, tmp_path: Path) -> None:
     save(artifacts, 1, 2)
     (tmp_path / "id" / "model.pth").write_bytes(b"weights")

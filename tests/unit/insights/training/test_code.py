@@ -87,6 +87,7 @@ def damaged(archive: bytes) -> bytes:
         (damaged(pack_files({"train.py": bytes(range(256)) * 20})), "cannot be read"),
         (header(1 << 30), "has a header of 1073741824 bytes"),
     ],
+    ids=["link", "above", "absolute", "cut", "none", "damaged", "long header"],  # the bytes hold the time
 )
 def test_what_we_have_not_packed_is_refused(
     artifacts: FolderArtifactStore, tmp_path: Path, archive: bytes, problem: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torchvision
@@ -65,7 +66,7 @@ def traceable_suppression(input_size: int) -> Iterator[None]:
 def plain_attention(module: nn.Module) -> Iterator[None]:
     """Lets timm's attention compute by matrix products. The fused operation's result has other strides while it is
     traced than it has when it runs, which some models cannot be traced with (MaxViT)."""
-    fused = [part for part in module.modules() if getattr(part, "fused_attn", False)]
+    fused: list[Any] = [part for part in module.modules() if getattr(part, "fused_attn", False)]
     for part in fused:
         part.fused_attn = False
     try:

@@ -23,6 +23,7 @@ from mitorch_service.training.export.portable_modules import (
     DETECTED,
     PortableClassifier,
     PortableDetector,
+    plain_attention,
     traceable_suppression,
 )
 from mitorch_service.training.export.quiet_exporter import quiet
@@ -66,7 +67,7 @@ def export_model(
     module = (PortableDetector(model.module) if detects else PortableClassifier(model.module, model.task_type)).eval()
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with quiet(), traceable_suppression(model.config.model.input_size):
+        with quiet(), plain_attention(module), traceable_suppression(model.config.model.input_size):
             run = _write(module, form, partial, inputs, _outputs(detects), metadata_of(model), dynamic_batch)
         difference = _compared(run, module, inputs, dynamic_batch, model.threshold)
         if difference > MOST_DIFFERENT:

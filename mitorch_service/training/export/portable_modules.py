@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torchvision
@@ -59,3 +60,17 @@ def traceable_suppression(input_size: int) -> Iterator[None]:
         yield
     finally:
         torchvision.ops.boxes.batched_nms = original
+
+
+@contextmanager
+def plain_attention(module: nn.Module) -> Iterator[None]:
+    """Lets timm's attention compute by matrix products. The fused operation's result has other strides while it is
+    traced than it has when it runs, which some models cannot be traced with (MaxViT)."""
+    fused: list[Any] = [part for part in module.modules() if getattr(part, "fused_attn", False)]
+    for part in fused:
+        part.fused_attn = False
+    try:
+        yield
+    finally:
+        for part in fused:
+            part.fused_attn = True

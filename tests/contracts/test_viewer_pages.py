@@ -26,7 +26,7 @@ def test_queue_tables_groups_views_and_exports(store: Store, tmp_path: Path) -> 
     fill(store, NOW, 27, 8)
     settings = read_settings({"MITORCH_HOME": str(tmp_path), "HOME": str(tmp_path)})
     artifacts, backends = FolderArtifactStore(tmp_path), {"gpu-west": FakeBackend("gpu-west")}
-    context = Context(settings, lambda: store, lambda: artifacts, lambda: backends, clock=lambda: NOW)
+    context = Context(settings, lambda: store, lambda: artifacts, lambda: backends, given_clock=lambda: NOW)
     client = TestClient(create_app(context, Policy(TOKEN)), base_url=ADDRESS, headers=BEARER)
 
     queue_watch_of(context).plan(10.0)

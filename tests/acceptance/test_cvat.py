@@ -26,7 +26,7 @@ from mitorch_service.training.loop.weights_metadata import describe_weights
 from mitorch_service.training.networks.weights import save_weights
 from mitorch_service.training.tasks.base import open_task
 
-model = {"name": "resnet18-fpn-fcos", "input_size": 64, "pretrained": False}
+model = {"name": "test_resnet-fpn-fcos", "input_size": 64, "pretrained": False}
 config = TrainingConfig.model_validate({"model": model, "task_type": "object_detection", "batch_size": 4})
 data = read_image_list(Path("train.txt"))
 network = open_task(config.task_type).build_network(config.model, len(data.classes))

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
 
-from tests.warm.server import Order, send_order, wait_status
+from tests.warm.server import TRAINING_DATASET_COMMANDS, Order, send_order, wait_status
 from tests.warm.servers import COMMANDS, TRAINING, Server
 
 _ROOT = Path(__file__).parents[2]
-_TRAINING_COMMANDS = ("train", "test", "run", "predict", "export")  # the commands that import PyTorch
+_TRAINING_COMMANDS = ("train", "test", "run", "predict", "export")  # the commands that import PyTorch; and:
 _EMULATED = "EMULATOR_LEFT_LOOPBACK"  # in the environment of those that use the SDKs
 
 
@@ -59,6 +59,7 @@ class Command:
         nothing = os.open(os.devnull, os.O_RDONLY)
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         heavy = arguments[0] in _TRAINING_COMMANDS or _EMULATED in environment
+        heavy = heavy or (arguments[0] == "dataset" and arguments[1] in TRAINING_DATASET_COMMANDS)
         server = TRAINING if heavy else COMMANDS
         self._connection.connect(server.address())
         program = ["mitorch", *arguments]

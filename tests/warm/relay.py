@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 
-from tests.warm.server import Order, inherited, send_order, wait_status
+from tests.warm.server import TRAINING_DATASET_COMMANDS, Order, inherited, send_order, wait_status
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _NO_SERVER = 70
@@ -26,7 +26,7 @@ def relay() -> None:
         program, arguments = first, arguments[1:]
     else:
         program = os.path.basename(first)  # noqa: PTH119  # pathlib is more to import
-    server = _server(program)
+    server = _server(program, arguments)
     if server:
         try:
             _relay(server, [program, *arguments])
@@ -35,10 +35,11 @@ def relay() -> None:
             os._exit(_NO_SERVER)  # `site` would go on, with the signals blocked
 
 
-def _server(program: str) -> str | None:
+def _server(program: str, arguments: list[str]) -> str | None:
     if program == "-c":
         return os.environ.get("WARM_CODE")
-    if program in ("mirun", "mitrain", "mitest", "mipredict"):
+    trains = program == "midataset" and arguments[:1] and arguments[0] in TRAINING_DATASET_COMMANDS
+    if trains or program in ("mirun", "mitrain", "mitest", "mipredict"):
         return os.environ.get("WARM_RUNS")
     return os.environ.get("WARM_COMMANDS") if program in ("misubmit", "miquery", "midataset", "micontrol") else None
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+TRAINING_DATASET_COMMANDS = ("split", "check", "suspects", "cvat")  # of midataset: they import PyTorch, or an SDK
 _MESSAGE_BYTES = 1 << 20
 _DESCRIPTORS = (
     "MITORCH_SETTINGS_FD",

@@ -56,6 +56,7 @@ _SDKS = (
     "mitorch_service.backends.azureml.v2.sdk",
     "mitorch_service.artifacts.blob.store",
     "azure.identity",
+    "cvat_sdk.core.client",
 )
 
 

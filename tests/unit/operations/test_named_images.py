@@ -14,7 +14,10 @@ from mitorch_service.stores.base import Store
 from tests.samples import a_dataset
 
 
-def test_paths_and_registered_data_sets_each_image_once(store: Store, tmp_path: Path) -> None:
+def test_paths_and_registered_data_sets_each_image_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a folder of that name would come first
     for name in ("train/a.png", "val/b.png"):
         (tmp_path / name).parent.mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / name)

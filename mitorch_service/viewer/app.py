@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -72,6 +73,9 @@ def create_app(context: Context, policy: Policy) -> FastAPI:
     app.state.policy = policy
     pages = (queue, sign_in, compare, trainings, training, code, jobs, job, datasets, status, find, submit)
     for page in pages:
+        for route in page.router.routes:
+            if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
+                route.methods.add("HEAD")  # a page asks by it whether it may still be read; FastAPI adds none itself
         app.include_router(page.router)
     # Paths with a fixed word come before those with an id in its place.
     for topic in (

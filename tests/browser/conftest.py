@@ -163,7 +163,7 @@ def signed_in(page: Page, viewer: Viewer) -> Iterator[Page]:
 
     def keep_message(message: ConsoleMessage) -> None:
         if message.type == "error":
-            problems.append(message.text)
+            problems.append(f"{message.text} ({message.location.get('url')}, on {page.url})")
 
     page.on("pageerror", keep_error)
     page.on("console", keep_message)

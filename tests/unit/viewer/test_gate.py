@@ -52,6 +52,15 @@ def every_route(service: Served) -> list[tuple[str, str]]:
     return found
 
 
+def test_a_page_tells_by_head_whether_it_may_be_read(service: Served, stranger: TestClient) -> None:
+    browser = signed_in(service)
+    paths = [path for method, path in every_route(service) if method == "HEAD" and not path.startswith("/api/")]
+    assert {"/", "/trainings", f"/trainings/{service.training('completed')}"} <= set(paths)
+    for path in paths:
+        assert browser.head(path).status_code == browser.get(path).status_code
+    assert stranger.head("/trainings").status_code == 401
+
+
 def signed_in(service: Served) -> TestClient:
     """A browser that has opened the link."""
     browser = service.client(PAGE, follow_redirects=False)

@@ -18,7 +18,9 @@ from tests.acceptance.digits import ENDLESS_TRAINING, TINY_SEARCH, TINY_TRAINING
 
 def test_a_training_and_a_search_run_to_their_end(each_machine: Machine) -> None:
     machine = each_machine
-    machine.environment["REAL_PICTURES"] = "yes"  # see `tests.warm.server`
+    drawn = "MITORCH_DB_URI" not in machine.environment  # once: pictures do not depend on the store
+    if drawn:
+        machine.environment["REAL_PICTURES"] = "yes"  # see `tests.warm.server`
     machine.write("search.json", TINY_SEARCH)
     job = machine.ok("submit", "search.json", "--name", "sweep")
     training = machine.ok("submit", "training.json", "--priority", "1", "--tag", "team=vision")
@@ -39,7 +41,7 @@ def test_a_training_and_a_search_run_to_their_end(each_machine: Machine) -> None
     assert "epoch 2" in Path(document["artifacts"]["log"]).read_text()
     pictures = [Path(path) for path in document["artifacts"].values() if path.endswith(".png")]
     assert {path.name for path in pictures} >= {"curves.png", "confusion_matrix.png", "worst_mistakes.png"}
-    assert all(path.stat().st_size > 5_000 for path in pictures)
+    assert all(path.stat().st_size > 5_000 for path in pictures) or not drawn
     assert document["dataset"] == {"name": "digits", "version": 1}
 
     search = machine.query(job)

@@ -168,7 +168,7 @@ def main() -> None:
     if program == "-c":
         exec(order.original[2], {"__name__": "__main__"})
         return
-    if program == "mirun" and "REAL_PICTURES" not in os.environ:
+    if program in ("mirun", "mitrain", "mitest") and "REAL_PICTURES" not in os.environ:
         import matplotlib.figure
         import matplotlib.pyplot  # which reads what a Figure has
 

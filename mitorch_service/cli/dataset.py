@@ -9,9 +9,9 @@ import click
 from mitorch_service.cli.dataset_commands.check import check
 from mitorch_service.cli.dataset_commands.cvat import cvat
 from mitorch_service.cli.dataset_commands.export import export
+from mitorch_service.cli.dataset_commands.import_annotations import import_annotations
 from mitorch_service.cli.dataset_commands.split import split
 from mitorch_service.cli.dataset_commands.suspects import suspects
-from mitorch_service.cli.import_annotations import import_annotations
 from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath
 from mitorch_service.cli.suggesting_group import SuggestingGroup

@@ -11,7 +11,7 @@ import pymongo
 import pytest
 from pymongo.database import Database
 
-from mitorch_service.cli.import_annotations import import_and_register
+from mitorch_service.cli.dataset_commands.import_annotations import import_and_register
 from mitorch_service.errors import InvalidInput, StoreError, StoreUnavailable
 from mitorch_service.interop.obdb.annotation_database import Frame, Shape, read_recordings
 from mitorch_service.interop.obdb.dataset_import import Selection

@@ -103,7 +103,7 @@ def _tasks_to_import(source: str, asked: ObdbSettings, settings: Settings) -> Se
 
 
 def _import(source: str, asked: ObdbSettings, settings: Settings) -> DatasetRef:
-    from mitorch_service.cli.import_annotations import import_and_register
+    from mitorch_service.cli.dataset_commands.import_annotations import import_and_register
     from mitorch_service.interop.obdb.dataset_import import Selection
 
     assert settings.obdb_uri is not None and asked.dataset_dir is not None  # checked before

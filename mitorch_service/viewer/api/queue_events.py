@@ -14,12 +14,10 @@ from mitorch_service.errors import MiTorchError
 from mitorch_service.viewer.api.responses import plain
 from mitorch_service.viewer.api.routing import api_router
 from mitorch_service.viewer.context import Context, Given
-from mitorch_service.viewer.live.events import EVENT_HEADERS, event, shared_reads
+from mitorch_service.viewer.live.events import EVENT_HEADERS, LOOK_SECONDS, SILENT_LOOKS, event, shared_reads
 from mitorch_service.viewer.live.queue import QueueView, queue_watch_of
 
 router = api_router("status")
-_SECONDS = 1.2  # longer than a shared read is remembered: what a page shows may be newer than one
-_SILENT = 10  # looks without anything to tell, after which a comment says that the stream lives
 
 
 @router.get("/events/queue", summary="What happens to the queue", response_class=StreamingResponse)
@@ -41,7 +39,7 @@ async def _events(request: Request, context: Context, shown: str) -> AsyncIterat
     reads, silent = shared_reads(request), 0
     before: QueueView | None = None
     if shown:
-        await anyio.sleep(_SECONDS)
+        await anyio.sleep(LOOK_SECONDS)
     while not await request.is_disconnected():
         told = False
         try:
@@ -53,8 +51,8 @@ async def _events(request: Request, context: Context, shown: str) -> AsyncIterat
         except MiTorchError as error:
             told = True
             yield event("problem", json.dumps(plain({"error": str(error)})))
-            await anyio.sleep(5 * _SECONDS)
+            await anyio.sleep(5 * LOOK_SECONDS)
         silent = 0 if told else silent + 1
-        if silent and silent % _SILENT == 0:
+        if silent and silent % SILENT_LOOKS == 0:
             yield ": still here\n\n"
-        await anyio.sleep(_SECONDS)
+        await anyio.sleep(LOOK_SECONDS)

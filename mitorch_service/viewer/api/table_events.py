@@ -20,7 +20,7 @@ from mitorch_service.viewer.api.responses import plain
 from mitorch_service.viewer.api.routing import api_router
 from mitorch_service.viewer.context import Context, Given
 from mitorch_service.viewer.live.constant_html import constant
-from mitorch_service.viewer.live.events import EVENT_HEADERS, event, shared_reads
+from mitorch_service.viewer.live.events import EVENT_HEADERS, LOOK_SECONDS, SILENT_LOOKS, event, shared_reads
 from mitorch_service.viewer.live.table import (
     MOST_ROWS,
     Documents,
@@ -34,8 +34,6 @@ from mitorch_service.viewer.live.table import (
 )
 
 router = api_router("tables")
-_SECONDS = 1.2  # longer than a shared read is remembered: what a page shows may be newer than one
-_SILENT = 10  # looks without anything to tell, after which a comment says that the stream lives
 
 
 @router.get("/events/table", summary="What happens to a table", response_class=StreamingResponse)
@@ -98,11 +96,11 @@ class _Follower:
                 except MiTorchError as error:
                     told = True
                     yield event("problem", json.dumps(plain({"error": str(error)})))
-                    await anyio.sleep(5 * _SECONDS)
+                    await anyio.sleep(5 * LOOK_SECONDS)
                 silent = 0 if told else silent + 1
-                if silent and silent % _SILENT == 0:
+                if silent and silent % SILENT_LOOKS == 0:
                     yield ": still here\n\n"
-                await anyio.sleep(_SECONDS)
+                await anyio.sleep(LOOK_SECONDS)
 
     async def _changed(self) -> list[str]:
         """The event for the rows that changed, if some have."""

@@ -8,6 +8,8 @@ from fastapi import Request
 
 from mitorch_service.viewer.live.shared_reads import SharedReads
 
+LOOK_SECONDS = 1.2  # longer than a shared read is remembered: what a page shows may be newer than one
+SILENT_LOOKS = 10  # looks without anything to tell, after which a comment says that the stream lives
 EVENT_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 

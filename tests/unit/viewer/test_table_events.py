@@ -85,7 +85,7 @@ def watch(
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_events, "_SECONDS", 0.01)
+    monkeypatch.setattr(table_events, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr("mitorch_service.viewer.live.shared_reads.SharedReads.__init__.__defaults__", (0.005,))
 
 

@@ -11,8 +11,8 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.data.targets import Boxes
 from tests.unit.training.pictures import png
+from tests.unit.training.read_boxes import boxes
 
 LABELS = """<meta><task><labels><label><name>owl</name><color>#fff</color><attributes><attribute><name>age</name>
 </attribute></attributes></label><label><name>cat</name></label><label><name>nose</name><parent>cat</parent></label>
@@ -35,15 +35,6 @@ def read(folder: Path, content: str, *images: str, name: str = "annotations.xml"
         (folder / one).write_bytes(png("red", (20, 10)))
     (folder / name).write_text(content)
     return read_image_list(folder / name, "birds")
-
-
-def boxes(images: ImageList, index: int = 0) -> list[tuple[str, list[float]]]:
-    target = images.target(index)
-    assert isinstance(target, Boxes)
-    return [
-        (images.classes[label], [round(side, 3) for side in box])
-        for label, box in zip(target.labels.tolist(), target.boxes.tolist(), strict=True)
-    ]
 
 
 def test_boxes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,10 +11,9 @@ from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.formats.yolo import has_split
-from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.splits import read_splits
-from mitorch_service.training.data.targets import Boxes
 from tests.unit.training.pictures import png
+from tests.unit.training.read_boxes import boxes
 
 YAML = "train: images/train\nval: images/val\nnames:\n  0: cat\n  1: owl\n"
 LABELS = "1 0.5 0.5 0.2 0.4\n0 0.25 0.25 0.5 0.5\n"
@@ -28,15 +27,6 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         data = content.encode() if name.endswith((".txt", ".yaml", ".data", ".names")) else png("red", (20, 10))
         (folder / name).write_bytes(data)
     return folder
-
-
-def boxes(images: ImageList, index: int = 0) -> list[tuple[str, list[float]]]:
-    target = images.target(index)
-    assert isinstance(target, Boxes)
-    return [
-        (images.classes[label], [round(side, 3) for side in box])
-        for label, box in zip(target.labels.tolist(), target.boxes.tolist(), strict=True)
-    ]
 
 
 FILES = {"data.yaml": YAML, "images/train/a.png": "", "images/train/day/b.png": "", "labels/train/a.txt": LABELS}

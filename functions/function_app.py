@@ -23,7 +23,7 @@ from mitorch_service.controller.timed_pass import last_pass, timed_pass
 from mitorch_service.errors import MiTorchError
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.settings import read_settings
-from mitorch_service.wiring import open_artifacts, open_backends, open_store
+from mitorch_service.wiring import open_artifacts, open_backends, open_store, open_translation
 
 EVERY_FIVE_MINUTES = "0 */5 * * * *"
 _EVERY_SECONDS = 300.0
@@ -43,7 +43,7 @@ class PassFailed(Exception):
 
 
 @app.timer_trigger(arg_name="timer", schedule=SCHEDULE, run_on_startup=False, use_monitor=True)
-def control(timer: func.TimerRequest) -> None:
+def micontrol(timer: func.TimerRequest) -> None:
     """Runs a pass of the controller."""
     started = time.monotonic()
     try:
@@ -92,7 +92,9 @@ def _one_pass(past_due: bool, in_time: Callable[[], bool]) -> None:
         artifacts = open_artifacts(settings)
         every = _EVERY_SECONDS if SCHEDULE == EVERY_FIVE_MINUTES else None
         backends = open_backends(settings)
-        controller = Controller(store, backends, settings.clusters, artifacts, every, settings.webhooks)
+        hooks, policy = settings.webhooks, settings.placement
+        translate = open_translation(settings, store)
+        controller = Controller(store, backends, settings.clusters, artifacts, every, hooks, translate, policy=policy)
         timed_pass(controller, artifacts, store.now, in_time, _log_line, past_due)
 
 

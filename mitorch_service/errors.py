@@ -5,6 +5,8 @@ Driver exceptions never leave their room: they are chained (``raise … from``) 
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,8 +122,14 @@ class StaleAttempt(MiTorchError):
         )
 
 
+_SHOWN = 60  # characters
 _REPAIR = "`micontrol repair ID` keeps what can be read of it, `micontrol delete ID` removes it."
-_REPAIRS = {"training": _REPAIR, "job": _REPAIR, "data set": "Remove it with `midataset remove NAME:VERSION`."}
+_REPAIRS = {"training": _REPAIR, "job": _REPAIR, "data set": "Remove it with `midataset remove {key}`."}
+
+
+def _visible(text: object) -> str:
+    """The text in one line, whatever another program has written there."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(text))
 
 
 class BrokenDocument(MiTorchError):
@@ -131,7 +139,23 @@ class BrokenDocument(MiTorchError):
         self.kind = kind
         self.key = key
         self.reason = reason
-        super().__init__(f"The {kind} {key} in the database cannot be read: {reason}. {_REPAIRS.get(kind, '')}".strip())
+        told = f"The {kind} {_visible(key)} in the database cannot be read: {_visible(reason)}. {self._remedy()}"
+        super().__init__(told.strip())
+
+    def _remedy(self) -> str:
+        return _REPAIRS.get(self.kind, "").format(key=_visible(self.key))
+
+
+class NewerDocument(BrokenDocument):
+    """A stored document has a form that this version does not know: it is left as it is."""
+
+    def __init__(self, kind: str, key: Any, schema: object, known: int) -> None:
+        shown = str(schema)[:_SHOWN]
+        reason = f"a newer version of MiTorch wrote it (schema {shown}; this one knows {known}); it is left as it is"
+        super().__init__(kind, key, reason)
+
+    def _remedy(self) -> str:
+        return "Upgrade mitorch-service on this machine."
 
 
 class StoreError(MiTorchError):
@@ -153,12 +177,22 @@ class StoreUnavailable(StoreError):
     """The database cannot be reached now; the same call may succeed later."""
 
 
+class AccessRefused(StoreError):
+    """The database refuses its user for now: a right or a password was changed, or it is read-only. Repeating the call
+    helps once a person has acted, so that what runs waits for it, and a command does not."""
+
+
+DATABASE_TROUBLE = (StoreUnavailable, AccessRefused)  # waited for by whatever runs on, such as a training or passes
+
+
 class QueryTimedOut(StoreError):
     """A query was ended at the limit of time that its caller had set."""
 
     def __init__(self, where: str, seconds: float) -> None:
         super().__init__(
-            where, f"a query took longer than {seconds:g} s", "Ask for less: filter by status, job or data set."
+            where,
+            f"a query took longer than {seconds:g} s",
+            "Ask for less: filter by status, job or data set. If it is so for everything, see `mitorch doctor`.",
         )
 
 
@@ -285,6 +319,10 @@ class MissingExtra(MiTorchError):
     """A heavy package that this command needs is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"The package {package} is not installed here. Install it with: pip install 'mitorch-service[{extra}]'"
-        )
+        super().__init__(f"The package {package} is not installed here. Install it with: {self.command(extra)}")
+
+    @staticmethod
+    def command(extra: str) -> str:
+        """Returns the command that installs an extra beside this package, be it a clone's or a wheel's: another
+        Python's pip would look for the package on the index."""
+        return f"{shlex.quote(sys.executable or 'python')} -m pip install 'mitorch-service[{extra}]'"

@@ -19,6 +19,7 @@ _RANDOM = 16  # characters of a part of an address from which on it is a secret 
 _VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "AZURE_SERVICE_BUS_ACCESS_KEY_VALUE",
     "AZURE_CLIENT_SECRET",
     "AZURE_STORAGE_KEY",
     "AZURE_STORAGE_SAS_TOKEN",

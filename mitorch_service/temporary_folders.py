@@ -46,9 +46,12 @@ def make_locked_folder() -> tuple[Path, int]:
     """A new folder that only this user can read, and the descriptor that holds its lock. Raises OSError."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # another process took it for a dead one's before it was opened
+            continue
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():  # else another process took it for a dead one's before it was locked
+        if folder.exists():  # else it was taken for one before it was locked
             return folder, lock
         os.close(lock)
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.wiring import open_store
 
 THEMES = ("light", "dark")

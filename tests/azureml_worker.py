@@ -21,11 +21,13 @@ from typing import Any
 
 from mitorch_service.backends.azureml.backend import AzureMLBackend
 from mitorch_service.backends.azureml.code_snapshot import ENTRY, content_hash
+from mitorch_service.backends.azureml.v1.backend import AzureMLV1Backend
 from mitorch_service.backends.azureml.v2.backend import AzureMLV2Backend
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.backends.optional import ComputeCreation, LiveRun, RunListing
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster, CreateProfile
 from mitorch_service.errors import BackendError
 from mitorch_service.models.training import Resources
-from mitorch_service.settings import AzureMLCluster
 from tests.azureml_emulator.client import GROUP, PASSWORD, PRINCIPAL, SUBSCRIPTION, TENANT, Emulator
 from tests.coverage_measurement import MEASURED
 from tests.warm.command import with_warm_code
@@ -91,7 +93,7 @@ class Worker(AbstractContextManager["Worker"]):
             process.wait(timeout=60)
 
 
-class RemoteBackend(Backend):
+class RemoteBackend(Backend, ComputeCreation, RunListing):
     """A backend in the worker. A request of any command is made one of Azure ML's."""
 
     def __init__(self, worker: Worker, number: int) -> None:
@@ -118,6 +120,12 @@ class RemoteBackend(Backend):
     def capacity(self) -> Capacity:
         return self._ask("capacity")  # type: ignore[no-any-return]
 
+    def live_runs(self) -> list[LiveRun]:
+        return self._ask("live_runs")  # type: ignore[no-any-return]
+
+    def create_compute(self, name: str, profile: CreateProfile) -> bool:
+        return self._ask("create_compute", name, profile)  # type: ignore[no-any-return]
+
     def _ask(self, method: str, *arguments: Any) -> Any:
         return self._worker.ask("call", self._number, method, arguments)
 
@@ -131,7 +139,7 @@ class _AnyCommand(AzureMLBackend):
         return super().submit_all([type(ours)(**{**vars(ours), **named}) for named in names])
 
 
-class CommandBackend(_AnyCommand):
+class CommandBackend(_AnyCommand, AzureMLV1Backend):
     """Through the first SDK."""
 
 
@@ -143,7 +151,7 @@ def _open(home: Path, cluster: dict[str, Any], secrets: dict[str, str], commands
     config = AzureMLCluster.model_validate(cluster)
     if commands:
         return (CommandV2Backend if config.sdk == "v2" else CommandBackend)(config, home, secrets, _command_folder)
-    return (AzureMLV2Backend if config.sdk == "v2" else AzureMLBackend)(config, home, secrets)
+    return (AzureMLV2Backend if config.sdk == "v2" else AzureMLV1Backend)(config, home, secrets)
 
 
 def _command_folder(home: Path) -> Path:

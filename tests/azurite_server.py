@@ -65,6 +65,22 @@ def azurite(folder: Path | None = None) -> Iterator[Azurite]:
                 server.kill()
 
 
+@contextmanager
+def azurite_queue(folder: Path | None = None) -> Iterator[str]:
+    """The connection string of a server of queues of one's own. Raises NoServer."""
+    main = Path(_main()).parents[1] / "queue" / "main.js"
+    with tempfile.TemporaryDirectory(dir=folder, prefix="azurite-") as location:
+        command = ["node", str(main), "--queueHost", "127.0.0.1", "--queuePort", "0", "--location", location]
+        command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+            try:
+                endpoint = f"http://{_host(server)}/{ACCOUNT}"
+                known = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY}"
+                yield f"{known};QueueEndpoint={endpoint};"
+            finally:
+                server.kill()
+
+
 def _main() -> str:
     installed = subprocess.run([SCRIPT, "install"], capture_output=True, text=True, check=False, env=ENVIRONMENT)
     if installed.returncode != 0:

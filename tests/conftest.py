@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +15,10 @@ import hypothesis
 import pytest
 
 from mitorch_service.known_secrets import know_only
-from tests import azurite_server, coverage_measurement, mongodb_server
-from tests.marking import leave_out_long, mark
+from tests import azurite_server, coverage_measurement, mongodb_server, slurm_server
+from tests.marking import keep_groups, leave_out_long, mark
 from tests.warm import servers
+from tests.warm.command import forked_workers
 
 _OURS = (
     *("MITORCH_HOME", "MITORCH_DB_URI", "MITORCH_DB_NAME", "MITORCH_STORAGE_URL", "MITORCH_CLUSTERS"),
@@ -38,6 +41,13 @@ hypothesis.settings.load_profile("ours")
 # Started in the background of a script (`nohup scripts/test &`), the suite ignores Ctrl-C, and so would every command
 # that it starts: those that are sent SIGINT would never end. A handler here, unlike SIG_IGN, is not inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup() -> None:
+    """Several threads per test process, on cores that others use as well, wait for each other most of the time."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +92,41 @@ def azurite() -> Iterator[azurite_server.Azurite]:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def azurite_queue() -> Iterator[str]:
+    """The connection string of running storage queues; without them the test is skipped here, and fails in CI."""
+    try:
+        with azurite_server.azurite_queue() as connection:
+            yield connection
+    except azurite_server.NoServer as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def slurm_conf() -> str:
+    """The slurm.conf of a running Slurm; without one the test is skipped here, and fails in CI."""
+    return _slurm()
+
+
+@pytest.fixture(scope="session")
+def slurm_accounting_conf() -> str:
+    """The same of a Slurm with accounting."""
+    return _slurm("--accounting")
+
+
+def _slurm(*options: str) -> str:
+    try:
+        return slurm_server.start_slurm(*options)
+    except slurm_server.NoSlurm as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until all tests are collected: nothing of what is imported and found is ever garbage
     main = not hasattr(config, "workerinput")
     parallel = bool(config.getoption("numprocesses", None))
     if main:
@@ -103,9 +147,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mark(items)
     leave_out_long(config, items)
+    if getattr(config.option, "loadgroup", False):  # a worker's
+        keep_groups(items)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def pytest_collection_finish() -> None:
+    gc.freeze()  # nor need it be walked again, or copied where a process is forked
+    gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
+    is_whole = session.config.args_source is pytest.Config.ArgsSource.TESTPATHS  # a part may need no PyTorch
+    if _is_main_process(session) and is_whole and session.config.getoption("numprocesses", None):
+        with forked_workers():
+            yield
+    else:
+        yield
     if _is_main_process(session):
         running = subprocess.run([mongodb_server.SCRIPT, "uri"], capture_output=True, check=False)
         session.config.stash[_RAN_BEFORE] = running.returncode == 0

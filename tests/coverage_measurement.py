@@ -17,7 +17,6 @@ from typing import NoReturn
 
 _VARIABLE = "COVERAGE_FOLDER"
 _ROOT = Path(__file__).parents[1]
-_KEEP_PROBES = 2**31 - 1  # removing probes walks all objects of a process, which takes longer than they do
 
 _SAVE: list[Callable[[], None]] = []  # what writes the counts so far to the folder
 
@@ -31,7 +30,10 @@ def start() -> None:
         return
     import slipcover  # type: ignore[import-untyped]
 
-    counter = slipcover.Slipcover(branch=True, d_miss_threshold=_KEEP_PROBES)
+    from tests import coverage_modules  # not above: what does not count shall not import it
+
+    counter = slipcover.Slipcover(branch=True, d_miss_threshold=coverage_modules.KEEP_PROBES)
+    coverage_modules.use(Path(folder))
     slipcover.ImportManager(counter, slipcover.FileMatcher(sources=[_ROOT / "mitorch_service"])).__enter__()
 
     def write() -> None:

@@ -23,6 +23,8 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _DOCUMENTS_TEST = "tests/acceptance/test_documents.py"
+_SETS_TEST = "tests/acceptance/test_azureml_datasets.py"
+_MITORCH_TEST = "tests/acceptance/test_mitorch_page.py"
 _AZURE_TEST = "tests/acceptance/test_documents_azure.py"
 
 # Every block of commands, by document and first line, and what runs it: FILE::TEST, or why nothing does.
@@ -52,14 +54,26 @@ COMMANDS = {
     ("docs/optuna.md", "study = optuna.load_study"): f"{_DOCUMENTS_TEST}::test_a_search",
     ("docs/import.md", "mitorch import"): "tests/acceptance/test_import.py::test_the_commands_of_the_document",
     ("docs/obdb.md", "export MITORCH_OBDB_URI"): "tests/acceptance/test_obdb.py::test_the_commands_of_the_document",
+    ("docs/azureml_datasets.md", "midataset register --azureml"): f"{_SETS_TEST}::test_the_commands_of_the_document",
+    ("docs/azureml_datasets.md", "import mitorch_service"): f"{_SETS_TEST}::test_a_script_on_pairs_of_sets",
+    ("docs/mitorch.md", "export MITORCH_AZURE"): f"{_MITORCH_TEST}::test_the_five_variables",
+    ("docs/mitorch.md", "from datetime"): f"{_MITORCH_TEST}::test_a_document_of_another_program",
+    ("docs/exp_config.md", "misubmit exp_config.json"): (
+        "tests/acceptance/test_exp_config.py::test_the_commands_of_the_document"
+    ),
+    ("docs/vott.md", "printf 'AZURE"): "tests/acceptance/test_vott.py::test_the_commands_of_the_document",
     ("docs/operations.md", "export MITORCH_DB_URI"): f"{_DOCUMENTS_TEST}::test_going_to_mongodb",
-    ("docs/operations.md", "home="): f"{_DOCUMENTS_TEST}::test_a_backup_of_sqlite",
+    ("docs/operations.md", "backup="): f"{_DOCUMENTS_TEST}::test_a_backup",
     ("docs/operations.md", "micontrol prune"): f"{_DOCUMENTS_TEST}::test_pruning",
-    ("docs/operations.md", "mongodump"): "MongoDB's own tools, which are in no registry that the tests use",
+    ("docs/placement.md", "export MITORCH_PLACEMENT"): "tests/acceptance/test_placement.py::test_the_document",
+    ("docs/placement.md", "micontrol replay"): "tests/acceptance/test_placement.py::test_the_document",
     ("docs/notifications.md", "export MITORCH_WEBHOOK_SECRET"): f"{_DOCUMENTS_TEST}::test_webhooks",
     ("docs/notifications.md", "import base64"): f"{_DOCUMENTS_TEST}::test_webhooks",
+    ("docs/simulation.md", "scripts/simulate"): "tests/simulation/test_simulate.py::test_the_commands_of_the_document",
+    ("docs/chaos.md", "scripts/chaos"): "takes minutes; CI runs a short form of both, see tests/chaos/test_chaos.py",
     ("docs/azure.md", "scripts/venv azure"): f"{_AZURE_TEST}::test_the_deployment",
     ("docs/azure.md", "source .venv/bin/activate"): f"{_AZURE_TEST}::test_ones_own_machine",
+    ("docs/slurm.md", "export MITORCH_CLUSTERS"): "tests/acceptance/test_slurm.py::test_the_commands_of_the_document",
     ("CONTRIBUTING.md", "scripts/check"): "the gate, which runs this test; scripts/format changes files",
     ("CONTRIBUTING.md", "scripts/lock"): "takes minutes, and gigabytes for scripts/newest",
     (

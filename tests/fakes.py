@@ -11,12 +11,14 @@ from typing import Any
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
+from mitorch_service.backends.optional import LiveRun, RunListing
 from mitorch_service.errors import ArtifactError, BackendUnavailable, NoCapacity, RunRefused
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Collection, Compaction, Guarded, Query, QueryPlan, Removal
+from tests.samples import NOW
 
 
 class FakeBackend(Backend):
@@ -85,6 +87,14 @@ class FakeBackend(Backend):
             raise BackendUnavailable(self.cluster, "it does not answer", "Wait.")
 
 
+class ListingBackend(FakeBackend, RunListing):
+    """A cluster that can list its runs, which began at the same time."""
+
+    def live_runs(self) -> list[LiveRun]:
+        self._answer()
+        return [LiveRun(name, self.nodes[name], NOW) for name in self.running()]
+
+
 class FullStore(FolderArtifactStore):
     """A folder of artifacts in which nothing more can be stored under keys that contain `refuses`, until that is
     None."""
@@ -146,6 +156,10 @@ class HookedDatabase(Primitives):
         self._before("find")
         return iter(list(self._database.find(query)))
 
+    def scan(self, collection: Collection) -> Iterator[dict[str, Any]]:
+        self._before("scan")
+        return self._database.scan(collection)
+
     def count(self, query: Query) -> int:
         self._before("count")
         return self._database.count(query)
@@ -169,6 +183,12 @@ class HookedDatabase(Primitives):
         self._before("replace")
         self._database.replace(collection, document)
 
+    def adopt(
+        self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]], document: dict[str, Any]
+    ) -> bool:
+        self._before("adopt")
+        return self._database.adopt(collection, id, expect, document)
+
     def mend(self, collection: Collection, id: object) -> bool:
         return self._database.mend(collection, id)
 
@@ -176,9 +196,9 @@ class HookedDatabase(Primitives):
         self._before("remove")
         return self._database.remove(collection, id, expect)
 
-    def remove_between(self, collection: Collection, low: str, high: str) -> int:
+    def remove_between(self, collection: Collection, low: str, high: str, unless: tuple[str, int] | None = None) -> int:
         self._before("remove_between")
-        return self._database.remove_between(collection, low, high)
+        return self._database.remove_between(collection, low, high, unless)
 
     def remove_all(self, removals: Sequence[Removal]) -> int:
         self._before("remove_all")

@@ -20,7 +20,8 @@ class FlakyProxy:
     """Forwards bytes to a server. After `lose`, the next request that holds the given bytes is dropped with its
     connection: before the server sees it, or after the server has answered."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, at: int = 0) -> None:
+        """`at`: the port on which it listens; 0: any."""
         self._server = (host, port)
         self._marker: bytes | None = None
         self._loss: Loss = "request"
@@ -28,7 +29,8 @@ class FlakyProxy:
         self._answers: deque[bytes] = deque()
         self._answered = b""
         self.answered = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._refusal, self._refused = b"", tuple[bytes, ...]()
+        self._listener = socket.create_server(("127.0.0.1", at))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -40,6 +42,10 @@ class FlakyProxy:
         """Gives these answers to the next requests that hold the given bytes; the server never sees those requests."""
         self._answers = deque(bson.encode(answer) for answer in answers)
         self._answered = marker
+
+    def refuse(self, answer: Mapping[str, Any], *markers: bytes) -> None:
+        """Gives this answer to every request that holds one of the given bytes, from now on; without any to none."""
+        self._refusal, self._refused = bson.encode(answer), markers
 
     def close(self) -> None:
         """No new connections from now on."""
@@ -65,6 +71,9 @@ class FlakyProxy:
                 if self._answers and self._answered in request and not _is_unacknowledged(request):
                     self.answered += 1
                     client.sendall(_reply(request, self._answers.popleft()))
+                    continue
+                if any(marker in request for marker in self._refused) and not _is_unacknowledged(request):
+                    client.sendall(_reply(request, self._refusal))
                     continue
                 server.sendall(request)
                 if _is_unacknowledged(request):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mitorch_service.controller.plan.expansion import study_of
+from mitorch_service.controller.plan.search.expansion import study_of
 from mitorch_service.controller.plan.snapshot import JobState
 from mitorch_service.models.search.job import BestTrial, Job
 from mitorch_service.search.base import Study

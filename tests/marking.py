@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-_AZURE_FIXTURES = {"azure", "azurite", "furnished", "worker"}
+_AZURE_FIXTURES = {"azure", "azurite", "azurite_queue", "furnished", "worker"}
+_SLURM_FIXTURES = {"slurm_conf", "slurm_accounting_conf"}
 _SLOW_FOLDERS = ("tests/acceptance/", "tests/integration/", "tests/browser/")  # real commands, a real browser
 _BROWSER_FOLDER = "tests/browser/"
 _SDK_FOLDER = "tests/contracts/"  # one emulated Azure ML and one process with both SDKs, for all backends
@@ -20,6 +21,16 @@ def mark(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
             item.add_marker(pytest.mark.xdist_group("browser"))  # one browser, one viewer
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def keep_groups(items: list[pytest.Item]) -> None:
+    """Names the group of a test in its id, where pytest-xdist looks for it: it writes (3.8) into an attribute that
+    pytest has no longer (9.2), and then each process starts every server of a group, a test here and a test there."""
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and hasattr(item, "_id"):
+            item._id = type(item._id).parse(f"{item.nodeid}@{group.args[0]}")
+            assert item.nodeid.endswith(f"@{group.args[0]}")
 
 
 def leave_out_long(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,6 +51,9 @@ def _mark_servers(item: pytest.Item) -> None:
         item.add_marker("mongo")
     if fixtures & _AZURE_FIXTURES or ("blob" in kinds and "subject" in fixtures):
         item.add_marker("azure")
+    if fixtures & _SLURM_FIXTURES or item.nodeid.startswith("tests/contracts/backends/test_slurm"):
+        item.add_marker("slurm")
+        item.add_marker(pytest.mark.xdist_group("slurm"))  # a few nodes, for one test at a time
     if {"azure", "furnished"} & fixtures:
         shared = item.nodeid.startswith(_SDK_FOLDER)
-        item.add_marker(pytest.mark.xdist_group("azure" if shared else item.nodeid.rpartition("::")[0]))
+        item.add_marker(pytest.mark.xdist_group("azure" if shared else item.nodeid.partition("::")[0]))

@@ -6,7 +6,11 @@ import sqlite3
 
 
 def forget_times(database: sqlite3.Connection) -> None:
-    """Takes out what versions 10 and 11 add."""
+    """Takes out what versions 10 to 13 add."""
+    database.execute("DROP TABLE callbacks")
+    for by in ("user", "team"):
+        database.execute(f"DROP INDEX trainings_share_{by}")
+        database.execute(f"ALTER TABLE trainings DROP COLUMN share_{by}")
     database.execute("DROP INDEX trainings_queue_dataset")
     database.execute("ALTER TABLE trainings DROP COLUMN dataset_version")
     for name in ("created", "ended"):

@@ -19,7 +19,7 @@ from mitorch_service.backends.base import Backend
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.viewer.access.gate import Policy
 from mitorch_service.viewer.app import create_app
 from mitorch_service.viewer.context import Context

@@ -33,6 +33,11 @@ class ArtifactStore(ABC):
         """Whether a file is stored under the key."""
 
     @abstractmethod
+    def path_for_runs(self, key: str) -> str:
+        """Returns the path or URL by which a data set names the file under the key: with a SAS token if one is needed
+        to read it, so that it is a secret. Nothing is asked of the storage for it."""
+
+    @abstractmethod
     def keys(self, prefix: str) -> list[str]:
         """Returns the keys of all files below the prefix (``<id>/``), sorted; empty if there are none."""
 

@@ -12,7 +12,7 @@ from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.errors import ArtifactError, DataError, MissingExtra, Problem
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.models.dataset import Dataset, DatasetSplit
-from mitorch_service.models.sas import is_url, without_sas
+from mitorch_service.models.sas import is_folder_url, is_url, without_sas
 
 if TYPE_CHECKING:
     from mitorch_service.artifacts.blob.cache import BlobCache
@@ -33,7 +33,7 @@ class DatasetFiles:
     @contextmanager
     def local_paths(self, dataset: Dataset) -> Iterator[dict[str, Path]]:
         """Provides, until the context ends, the local path of each split's text file, with the support files at their
-        paths relative to it.
+        paths relative to it; of a URL that ends in a slash, all files of that folder.
 
         Raises DataRefused by the storage, DataError for files that are missing or damaged, ArtifactError for temporary
         failures.
@@ -44,10 +44,17 @@ class DatasetFiles:
             return
         with _azure_extra():
             from mitorch_service.artifacts.blob.fetch import BlobFetch
+            from mitorch_service.artifacts.blob.folder_listing import blobs_in
         cache = self._open_cache()
         with cache.view() as folder:
-            places = {url: folder.joinpath(*url.parts) for url in urls.values()}
-            BlobFetch(str(dataset.ref), cache).fetch(places)
+            folders = {path: url for path, url in urls.items() if is_folder_url(path)}
+            listed = {path: dict(blobs_in(url)) for path, url in folders.items()}
+            if empty := next((path for path, found in listed.items() if not found), None):
+                raise DataError(f"data set {dataset.ref}: the folder {empty} has no file. Register a new version.")
+            known = {url: version for found in listed.values() for url, version in found.items()}
+            places = {url: _place(folder, url) for url in urls.values()}
+            files = [url for path, url in urls.items() if path not in folders]
+            BlobFetch(str(dataset.ref), cache).fetch({url: _place(folder, url) for url in (*files, *known)}, known)
             splits = dataset.splits().items()
             yield {name: places[urls[split.path]] if split.path in urls else Path(split.path) for name, split in splits}
 
@@ -65,13 +72,19 @@ class DatasetFiles:
         """Returns the problems with the splits' URLs (with SAS tokens). Requests each file once; downloads nothing."""
         problems: list[Problem] = []
         wanted: dict[str, BlobUrl] = {}
+        folders: set[str] = set()
         for name, split in splits.items():
             urls, wrong = _parsed(name, split)
             problems += wrong
             wanted |= {} if wrong else urls
+            folders |= {
+                f"{name}.support_files[{i}]" for i, path in enumerate(split.support_files) if is_folder_url(path)
+            }
         if wanted:
             with ThreadPoolExecutor(_PARALLEL) as pool:
-                answers = zip(wanted, pool.map(_unreachable, wanted.values()), strict=True)
+                answers = zip(
+                    wanted, pool.map(_unreachable, wanted.values(), map(folders.__contains__, wanted)), strict=True
+                )
                 problems += [Problem(where, answer) for where, answer in answers if answer]
         return problems
 
@@ -83,6 +96,10 @@ class DatasetFiles:
         except OSError as error:
             remedy = f"{error.strerror or error}. Set MITORCH_HOME to a folder that can be written"
             raise ArtifactError("cache", str(self._cache), remedy) from error
+
+
+def _place(view: Path, url: BlobUrl) -> Path:
+    return view.joinpath(*url.parts)
 
 
 def _urls(dataset: Dataset) -> dict[str, BlobUrl]:
@@ -115,12 +132,16 @@ def _parsed(name: str, split: DatasetSplit) -> tuple[dict[str, BlobUrl], list[Pr
     return urls, problems
 
 
-def _unreachable(url: BlobUrl) -> str | None:
+def _unreachable(url: BlobUrl, folder: bool) -> str | None:
     with _azure_extra():
         from mitorch_service.artifacts.blob.client import CHECK_RETRIES
         from mitorch_service.artifacts.blob.fetch import current_version
+        from mitorch_service.artifacts.blob.folder_listing import blobs_in
     try:
-        current_version(url, CHECK_RETRIES)
+        if not folder:
+            current_version(url, CHECK_RETRIES)
+        elif next(blobs_in(url, CHECK_RETRIES), None) is None:
+            return f"the folder {url}/ has no file"
     except (DataError, ArtifactError) as error:
         return str(error)
     return None

@@ -45,6 +45,9 @@ class FolderArtifactStore(ArtifactStore):
         with self._errors(key):
             return self._path(key).is_file()
 
+    def path_for_runs(self, key: str) -> str:
+        return str(self._path(key))
+
     def keys(self, prefix: str) -> list[str]:
         folder = self._path(prefix)
         with self._errors(prefix):
@@ -87,6 +90,8 @@ class FolderArtifactStore(ArtifactStore):
         path = Path(os.path.normpath(self._root / key))
         if path == self._root or self._root not in path.parents:
             raise ArtifactError(key, str(self._root), "the key leads out of the store")
+        if "\0" in key:
+            raise ArtifactError(repr(key), str(self._root), "no file can have this name")
         for part in (path, *path.parents) if self._access.group is not None else ():
             if part == self._root:
                 break

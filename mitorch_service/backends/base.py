@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from mitorch_service.errors import BackendError
 from mitorch_service.models.run_state import RunState
@@ -28,6 +29,18 @@ class RunStatus:
     state: RunState
     reason: str | None = None
     exit_code: int | None = None
+    guessed: bool = field(default=False, compare=False)  # the exit code was read in the cluster's words: only a help
+    preempted: bool = field(default=False, compare=False)  # its node was taken away, or its time limit was reached
+    timed_out: bool = field(default=False, compare=False)  # the latter
+    canceled: bool = field(default=False, compare=False)  # somebody ended it on the cluster, or we did
+    message: str | None = field(default=None, compare=False)  # the cluster's own for its end, if not in `reason`
+    word: str | None = field(default=None, compare=False)  # the cluster's own word for the state, for people
+    since: datetime | None = field(default=None, compare=False)  # when that state began, or the run was submitted
+    url: str | None = field(default=None, compare=False)  # where a person can view the run
+
+    def seen_as(self, word: str, since: datetime | None, url: str | None) -> RunStatus:
+        """Returns the same status with what the cluster tells people."""
+        return replace(self, word=word, since=since, url=url)
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,10 @@ class Backend(ABC):
     called from several threads. Every method that contacts the cluster raises BackendUnavailable if it cannot be
     reached now, so that the same call may succeed later, and BackendError if repeating the call will not help.
     """
+
+    def load(self) -> None:  # noqa: B027 - most need nothing
+        """Imports what the calls below need, once. On a cold machine that takes many seconds, which are no time of the
+        cluster's. Raises nothing."""
 
     @abstractmethod
     def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> RunRequest:

@@ -5,10 +5,29 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+from mitorch_service.cluster_settings.azureml_cluster import CreateProfile
 from mitorch_service.errors import BackendError
 from mitorch_service.models.datastore import Datastore
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """A run of a training that waits or runs on a cluster, whoever started it."""
+
+    name: str
+    nodes: int = 1
+    since: datetime | None = None  # when it was started; None: the cluster does not say
+
+
+class RunListing(ABC):
+    """The runs of trainings that a cluster has at the moment."""
+
+    @abstractmethod
+    def live_runs(self) -> list[LiveRun]:
+        """Returns the runs that wait or run, however many have ended, in one call. A very new one may be missing."""
 
 
 class DatastoreRegistry(ABC):
@@ -23,12 +42,36 @@ class DatastoreRegistry(ABC):
         """Returns a datastore with its credential. Raises BackendError with similar names if there is none."""
 
     @abstractmethod
+    def default_datastore(self) -> Datastore:
+        """Returns the workspace's default datastore with its credential. Raises BackendError if there is none for
+        blobs."""
+
+    @abstractmethod
     def register_datastore(self, datastore: Datastore) -> None:
         """Registers a datastore. Idempotent; a new credential replaces the old one.
 
         Raises BackendError if the name is registered for another container, because existing paths would change their
         meaning.
         """
+
+
+@dataclass(frozen=True)
+class DataAsset:
+    """A version of a workspace's data set (v1) or data asset (v2): where its data is, nothing of it."""
+
+    name: str
+    version: str
+    kind: str  # file or tabular (v1); uri_file, uri_folder or mltable (v2)
+    definition: str | None  # of what it reads and how, as a file MLTable says it; None: that is in the data
+    path: str | None  # azureml://…, of a v2 asset
+
+
+class DataAssets(ABC):
+    """The data sets of a workspace."""
+
+    @abstractmethod
+    def data_asset(self, name: str, version: str | None) -> DataAsset:
+        """Returns a version, the newest for None. Raises BackendError naming the workspace if there is none."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +101,15 @@ class ModelRegistry(ABC):
     @abstractmethod
     def register_model(self, entry: ModelEntry) -> RegisteredModel:
         """Uploads the files as the name's next version, unless a version with the same identity exists."""
+
+
+class ComputeCreation(ABC):
+    """The creation of compute clusters in the cloud."""
+
+    @abstractmethod
+    def create_compute(self, name: str, profile: CreateProfile) -> bool:
+        """Starts the creation of a compute and returns without waiting for it; returns False if there is one of this
+        name. Raises BackendError if an earlier creation failed."""
 
 
 class HealthCheck(ABC):

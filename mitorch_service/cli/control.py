@@ -8,8 +8,11 @@ from pathlib import Path
 import click
 
 from mitorch_service.cli.control_commands import change, label
+from mitorch_service.cli.control_commands.backup import backup
+from mitorch_service.cli.control_commands.drill import drill
 from mitorch_service.cli.control_commands.logs import logs
 from mitorch_service.cli.control_commands.repair import repair
+from mitorch_service.cli.control_commands.replay import replay
 from mitorch_service.cli.control_commands.restore import restore
 from mitorch_service.cli.control_commands.test_webhooks import test_webhooks
 from mitorch_service.cli.parameters.completed_values import complete_ids
@@ -29,7 +32,7 @@ def command(context: click.Context) -> None:
 
 for _other in (change.cancel, change.retry, change.priority, change.delete, label.tag, label.name, label.note, logs):
     command.add_command(_other)
-for _other in (restore, repair, test_webhooks):
+for _other in (backup, restore, repair, test_webhooks, replay, drill):
     command.add_command(_other)
 
 
@@ -77,7 +80,7 @@ def prune(
         raise click.UsageError("Give --archive FILE to keep what is pruned in a file, or --delete to keep none of it.")
     from mitorch_service.cli.control_commands.control_prune import preview_prune, run_prune
     from mitorch_service.cli.parameters.arguments import age
-    from mitorch_service.operations.retention import PruneOptions
+    from mitorch_service.operations.archives.retention import PruneOptions
 
     options = PruneOptions(datetime.now(UTC) - age("--older-than", older_than), keep_best, keep_artifacts)
     if dry_run:
@@ -115,7 +118,8 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
     from mitorch_service.cli.views.service_status import show_status, show_status_json
     from mitorch_service.insights.service_status import read_status
 
-    found = read_status(store, open_backends(settings), now, settings.webhooks)
+    prices = {cluster.name: cluster.price for cluster in settings.clusters}
+    found = read_status(store, open_backends(settings), now, settings.webhooks, settings.placement, prices)
     (show_status_json if as_json else show_status)(found, now)
 
 

@@ -10,10 +10,10 @@ from mitorch_service.cli.dataset_commands.check import check
 from mitorch_service.cli.dataset_commands.cvat import cvat
 from mitorch_service.cli.dataset_commands.export import export
 from mitorch_service.cli.dataset_commands.import_annotations import import_annotations
+from mitorch_service.cli.dataset_commands.register import register
 from mitorch_service.cli.dataset_commands.split import split
 from mitorch_service.cli.dataset_commands.suspects import suspects
 from mitorch_service.cli.parameters.completed_values import complete_datasets
-from mitorch_service.cli.parameters.parameter_types import FilePath
 from mitorch_service.cli.suggesting_group import SuggestingGroup
 
 
@@ -24,21 +24,7 @@ def command() -> None:
 
 
 command.add_command(import_annotations)
-
-
-@command.command()
-@click.argument("definitions", type=FilePath(dir_okay=False))
-@click.option("--cluster", help="Its workspace has the DATASTORE of azureml:// paths. [default: the only workspace]")
-def register(definitions: str, cluster: str | None) -> None:
-    """Register the data sets in the file DEFINITIONS (JSON or YAML), a list of {name, version, train, val[, test]},
-    each split {path, support_files}. Paths are relative to the file, or URLs in blob storage, or
-    azureml://DATASTORE/PATH. Every file is checked first; all are registered, or none. A version that is registered
-    gets new SAS tokens if nothing else differs."""
-    from mitorch_service.settings import read_settings
-    from mitorch_service.wiring import open_dataset_registry
-
-    for one in open_dataset_registry(read_settings(), cluster).register_file(definitions):
-        click.echo(f"{'renewed the SAS tokens of' if one.renewed else 'registered'} {one.ref}")
+command.add_command(register)
 
 
 @command.command(name="list")
@@ -90,7 +76,7 @@ def show(ref: str, as_json: bool) -> None:
 def remove(ref: str) -> None:
     """Take one version out of the registry; its files stay. Refused while trainings that have not ended use it."""
     from mitorch_service.cli.parameters.arguments import dataset_ref
-    from mitorch_service.operations.dataset_registration import remove_version
+    from mitorch_service.operations.datasets.dataset_registration import remove_version
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 
@@ -113,7 +99,7 @@ def register_datastore(name: str, url: str, sas_from: str | None, cluster: str |
     """Give a blob container the NAME (letters, digits, _) in a workspace; again with a new SAS token, to renew it."""
     from mitorch_service.cli.parameters.arguments import secret
     from mitorch_service.operations.choose_cluster import choose_cluster
-    from mitorch_service.operations.datastores import build_datastore
+    from mitorch_service.operations.datasets.datastores import build_datastore
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_datastores
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from mitorch_service.cli.parameters.parameter_types import Number
@@ -28,7 +30,7 @@ def command(as_json: bool, timeout: float) -> int:
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_artifacts, open_backends, open_existing_store, open_self_check
 
-    openers = Openers(open_existing_store, open_artifacts, open_backends, open_self_check)
+    openers = Openers(open_existing_store, partial(open_artifacts, anew=True), open_backends, open_self_check)
     findings = diagnose(read_settings, openers, timeout)
     if as_json:
         show_json([finding.__dict__ for finding in findings])

@@ -30,6 +30,7 @@ COMMANDS = {
     "doctor": "Check settings, database, storage and clusters.",
     "viewer": "Serve the web pages and the API.",
     "init": "Write a config for a data set.",
+    "consume": "Take trainings from a queue of VoTT-train.",
     "import": "Take over finished runs of TensorBoard, MLflow, W&B, Trackio or Neptune.",
     "schema": "Print the JSON Schema of configs, for editors.",
     "completion": "Print the script by which bash, zsh or fish completes commands and ids.",
@@ -49,7 +50,7 @@ PROGRAMS = (
 
 
 _DISK_REMEDY = "Make room on that disk, make it writable, or name another folder in TMPDIR or MITORCH_HOME."
-_OWN_OUTPUT = ("train", "test", "run", "predict", "export")
+_WITH_BARS = ("train", "test", "predict", "export")
 
 
 class LazyGroup(SuggestingGroup):
@@ -141,12 +142,12 @@ def _is_of_a_disk(error: Exception) -> bool:
 
 
 def _guard_terminal(name: str) -> None:
-    """Keeps what others have written (names, errors, logs) from controlling the terminal. Commands that train print
-    their own libraries' output, such as progress bars."""
-    if name not in _OWN_OUTPUT:
+    """Keeps what others have written (names, errors, logs) from controlling the terminal. What a backend starts prints
+    into a log, in which a script's output stays as it is."""
+    if name != "run":
         from mitorch_service.cli.views.pages.escapes import escape_output
 
-        escape_output()
+        escape_output(name in _WITH_BARS)
 
 
 def _end(code: int) -> NoReturn:
@@ -181,6 +182,8 @@ def _add_version(command: click.Command) -> None:
 
 def _show(error: BaseException) -> None:
     """Prints the error with its causes; with --debug the traceback too. Credentials are masked in both."""
+    from mitorch_service.wording.control_characters import hanging, several_lines
+
     if "--debug" in sys.argv:
         _say("".join(traceback.format_exception(error)), wrap=False)
     prefix = "Error: "
@@ -192,7 +195,7 @@ def _show(error: BaseException) -> None:
             text = f"{type(current).__name__}: {text}"
         message = getattr(current, "strerror", None) or str(current)
         if message[:60] not in shown:  # our messages often contain the driver's, or its beginning
-            _say(prefix + text)
+            _say(hanging(several_lines(prefix + text)))
         shown += text
         prefix = "  because: "
         current = current.__cause__
@@ -223,6 +226,14 @@ def _entry(name: str) -> Callable[[], None]:
 
 
 misubmit, miquery, midataset, micontrol = map(_entry, ("submit", "query", "dataset", "control"))
+
+
+def traind() -> None:
+    """Runs ``mitorch consume``, by the name that VoTT-train gives to its daemon."""
+    _guard_terminal("consume")
+    run(load("consume"), "traind")
+
+
 mitrain, mitest, mipredict, mirun, miviewer = map(_entry, ("train", "test", "predict", "run", "viewer"))
 
 

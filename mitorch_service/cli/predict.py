@@ -51,7 +51,7 @@ def command(
     from mitorch_service.cli.parameters.config_file import read_training_config
     from mitorch_service.cli.views.predictions import PredictionOutput
     from mitorch_service.client.model import load_file, open_registry, weights_of
-    from mitorch_service.operations.named_images import named_images
+    from mitorch_service.operations.datasets.named_images import named_images
     from mitorch_service.training.prediction.class_source import read_class_names
 
     target = PredictionOutput.checked(output, form, draw)

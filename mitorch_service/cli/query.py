@@ -126,7 +126,8 @@ def _show_why(store: Store, settings: Settings, id: str, as_json: bool) -> None:
     from mitorch_service.insights.waiting.why import explain
     from mitorch_service.wiring import open_backends
 
-    kind, reasons = explain(store, Controller(store, open_backends(settings), settings.clusters), id, datetime.now(UTC))
+    controller = Controller(store, open_backends(settings), settings.clusters, policy=settings.placement)
+    kind, reasons = explain(store, controller, id, datetime.now(UTC))
     if as_json:
         show_why_json(reasons)
     else:

@@ -61,7 +61,8 @@ def command(
     """Check the training config or job config in the file CONFIG (- for standard input) and queue it; print its id.
 
     A job config is recognised by its key job_type. Nothing is written unless the whole file is right. A settings file
-    of obdb gives a job or a training for each of its variants, one id per line.
+    of obdb gives a job or a training for each of its variants, one id per line. exp_config.json of TensorFlow's
+    object detection is taken as it is.
 
     With --many every config of SOURCE is checked first, and nothing is queued if any is wrong. Interrupted and run
     again with the same content (or KEY) and options, it continues where it was cut off; nothing is queued twice.
@@ -69,7 +70,7 @@ def command(
     _refuse_contradictions(config, many, wait, resume_key)
     from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.settings import read_settings
-    from mitorch_service.submission.sas_expiry import warn_of_storage_expiry
+    from mitorch_service.submission.sas_expiry import warn_of_storage
     from mitorch_service.submission.submission import Options, parse_tags
     from mitorch_service.wiring import open_store
 
@@ -77,7 +78,7 @@ def command(
     options = Options(
         priority, dataset_ref("--dataset", dataset) if dataset else None, name, parse_tags(tags), settings.user
     )
-    warn_of_storage_expiry(settings.storage_url, datetime.now(UTC))
+    warn_of_storage(settings, datetime.now(UTC))
     store = open_store(settings, create=not explain)
     if many is None:
         return _queue_file(store, settings, config or "-", options, again, explain, wait, as_json)
@@ -98,7 +99,7 @@ def _queue_file(
     as_json: bool,
 ) -> int:
     from mitorch_service.cli.parameters.arguments import read_config
-    from mitorch_service.models.config.legacy_formats import is_obdb
+    from mitorch_service.models.config.legacy_formats import is_exp_config, is_obdb
 
     source, data = read_config(path)
     if is_obdb(data):
@@ -107,11 +108,17 @@ def _queue_file(
         return queue_obdb(
             store, settings, source, data, options, again=again, explain=explain, wait=wait, as_json=as_json
         )
+    folder = Path() if path == "-" else Path(path).parent
+    if is_exp_config(data) and not again:
+        from mitorch_service.cli.submission.submit_exp_config import queue_exp_config
+
+        return queue_exp_config(
+            store, settings, source, data, folder, options, explain=explain, wait=wait, as_json=as_json
+        )
     if again:
         raise click.UsageError("--again belongs to --many and to files of obdb.")
     from mitorch_service.cli.submission.submit_one import queue_one
 
-    folder = Path() if path == "-" else Path(path).parent
     return queue_one(store, settings, source, data, folder, options, explain=explain, wait=wait, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from mitorch_service.cli.parameters.parameter_types import DataPath, FilePath
 
 @click.command(name="mitest")
 @click.argument("config", type=FilePath(dir_okay=False, allow_dash=True))
-@click.argument("data", type=DataPath(path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=DataPath(path_type=Path), metavar="[TRAIN] DATA")
 @click.option(
     "-w",
     "--weights",
@@ -31,13 +31,19 @@ from mitorch_service.cli.parameters.parameter_types import DataPath, FilePath
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
-    config: str, data: Path, weights: Path, train: Path | None, debug_run: bool, plots: Path | None, as_json: bool
+    config: str,
+    data: tuple[Path, ...],
+    weights: Path,
+    train: Path | None,
+    debug_run: bool,
+    plots: Path | None,
+    as_json: bool,
 ) -> None:
     """Evaluate WEIGHTS of the config in the file CONFIG (- for standard input) on the data set DATA.
 
-    The weights know their classes, which DATA's are matched with by name. Weights of other programs do not: --train
-    gives the data set that they were trained on, whose classes DATA's are then matched with. With it, further figures
-    (clean_…) leave out images of DATA that are in it, too.
+    The weights know their classes, which DATA's are matched with by name. Weights of other programs do not: TRAIN (or
+    --train) is the data set that they were trained on, whose classes DATA's are then matched with. With it, further
+    figures (clean_…) leave out images of DATA that are in it, too.
     """
     from mitorch_service.cli.parameters.config_file import read_training_config
     from mitorch_service.cli.views.pages.output import show_json
@@ -45,9 +51,10 @@ def command(
     from mitorch_service.training.data.splits import read_split
     from mitorch_service.training.torch_imports import heavy_imports
 
+    train, val = _train_and_val(data, train)
     checked = read_training_config(config)
     trained_on = read_split(train) if train is not None else None
-    image_list = read_split(data, train=trained_on, split="val", by_name=True)
+    image_list = read_split(val, train=trained_on, split="val", by_name=True)
 
     with heavy_imports():
         from mitorch_service.training.loop.clean_evaluation import clean_figures, evaluate_clean
@@ -64,6 +71,15 @@ def command(
     else:
         show_evaluation(evaluation)
         _show_classes(plots)
+
+
+def _train_and_val(data: tuple[Path, ...], train: Path | None) -> tuple[Path | None, Path]:
+    """Takes the original MiTorch's form, ``CONFIG TRAIN VAL``, beside the short one."""
+    if len(data) > 2:
+        raise click.UsageError(f"mitest takes CONFIG, TRAIN and DATA: {str(data[2])!r} is one too many")
+    if len(data) == 2 and train is not None:
+        raise click.UsageError(f"TRAIN is given twice, as {str(data[0])!r} and by --train: leave out one")
+    return (data[0] if len(data) == 2 else train), data[-1]
 
 
 def _show_classes(plots: Path | None) -> None:

@@ -66,7 +66,7 @@ def command(
     """
     from mitorch_service.cli.parameters.config_file import read_training_config
     from mitorch_service.cli.train_local import train_here
-    from mitorch_service.training.data.formats.yolo import has_split
+    from mitorch_service.training.data.formats.yolo.yolo import has_split
     from mitorch_service.training.data.holdout import write_split
 
     checked = read_training_config(config)

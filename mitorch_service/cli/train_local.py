@@ -12,12 +12,13 @@ import click
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config.training_config import TrainingConfig
+from mitorch_service.models.config.training_length import epochs_of
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.reporter import Reporter
 from mitorch_service.training.torch_imports import heavy_imports
 
 if TYPE_CHECKING:
-    from mitorch_service.training.loop.checkpoint import Checkpoints
+    from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints
     from mitorch_service.training.loop.file_reporter import FileReporter
 
 
@@ -87,7 +88,7 @@ def _is_first() -> bool:
 @contextmanager
 def _checkpoints(output: Path) -> Iterator[Checkpoints]:
     from mitorch_service.settings import read_settings
-    from mitorch_service.training.loop.checkpoint import Checkpoints
+    from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints
     from mitorch_service.wiring import open_artifacts
 
     folder = _checkpoint_folder(output).absolute()
@@ -106,15 +107,16 @@ def _evicting(
     if checkpoints is None:
         problem = "needs -o OUTPUT, and no -d: the checkpoints are beside it"
         raise InvalidInput("mitrain", [Problem("--evict-at", problem)])
-    if evict_at >= config.max_epochs:
-        problem = f"is where the training has ended (max_epochs is {config.max_epochs}): give a smaller number"
+    epochs = epochs_of(config.model_dump())
+    if epochs and evict_at >= epochs:
+        problem = f"is where the training has ended (it has {epochs} epochs): give a smaller number"
         raise InvalidInput("mitrain", [Problem("--evict-at", problem)])
     return EvictingReporter(reporter, evict_at, checkpoints.wait)
 
 
 def _filing(reporter: Reporter, output: Path, checkpoints: Checkpoints | None) -> FileReporter:
+    from mitorch_service.training.loop.checkpoints.session_state import results_in
     from mitorch_service.training.loop.file_reporter import FileReporter
-    from mitorch_service.training.loop.session_state import results_in
 
     return FileReporter(reporter, _plots(output), results_in(checkpoints.latest() if checkpoints else None))
 

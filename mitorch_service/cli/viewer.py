@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FIRST_PORT = 8474
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_ANY = ("0.0.0.0", "::")
+_ANY = ("0.0.0.0", "::")  # noqa: S104 (compared with, for a warning)
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _UNENCRYPTED = (
     "Others on the network can read what passes, and so the token: let a proxy with TLS stand before it, or use an ssh "

@@ -28,12 +28,12 @@ from mitorch_service.insights.details.dataset_details import DatasetDetails
 from mitorch_service.insights.details.job_details import JobRow
 from mitorch_service.insights.details.status_details import StatusDetails
 from mitorch_service.insights.details.training_details import EpochDetails
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 _PAGE = 1000
 _LEADERS = 20
 _PATIENCE = 120.0  # seconds without an answer while one waits
-_TOKEN = "MITORCH_VIEWER_TOKEN"
+_TOKEN = "MITORCH_VIEWER_TOKEN"  # noqa: S105 (a variable's name)
 _MOST_BYTES = 1_000_000
 
 Config = Mapping[str, Any] | str | os.PathLike[str]

@@ -16,7 +16,7 @@ from mitorch_service.insights.details.status_details import StatusDetails
 from mitorch_service.insights.details.table_details import TableDetails
 from mitorch_service.insights.details.training_details import CurveDetails, TrainingDetails
 from mitorch_service.insights.details.values import Detail
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -47,7 +47,7 @@ from mitorch_service.operations.orders import Labels, Means, Order, Verb, carry_
 from mitorch_service.operations.selection import EVERYTHING, Selection, select
 from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 _EPOCHS = 10_000
 _ACT_SECONDS = 1e9
@@ -120,12 +120,15 @@ class LocalConnection(Connection):
     def status(self) -> StatusDetails:
         now = self._clock()
         prices = {one.name: one.price for one in self._settings.clusters}
-        return status_details(read_status(self._store, self._backends, now, self._settings.webhooks), prices, {}, now)
+        hooks, policy = self._settings.webhooks, self._settings.placement
+        found = read_status(self._store, self._backends, now, hooks, policy, prices)
+        return status_details(found, prices, {}, now)
 
     def submit(self, written: Written, options: Options, dry_run: bool) -> SubmissionDetails:
         from mitorch_service.insights.explanation import explanation, explanation_json  # loads the searches
-        from mitorch_service.submission import submission
+        from mitorch_service.submission import sas_expiry, submission
 
+        told = sas_expiry.warn_of_storage(self._settings, datetime.now(UTC))
         data = parse_object(written.source, written.text.encode("utf-8", "surrogatepass"))
         checks = wiring.open_config_checks(self._settings, written.folder, upload=not dry_run)
         chosen = submission.Options(
@@ -137,7 +140,7 @@ class LocalConnection(Connection):
         )
         store = self._store if dry_run else self._store_to_add
         document = submission.build_submission(store, written.source, data, chosen, self._clock(), checks)
-        lines = explanation(document, store)
+        lines = [*told, *explanation(document, store)]
         plan = explanation_json(document, store) if dry_run else None
         if not dry_run:
             submission.submit(store, document)

@@ -28,14 +28,21 @@ def training_html(training: TrainingDetails, curve: Curve) -> str:
     facts = [
         ("id", training.id),
         ("data set", training.dataset),
-        ("epochs", _progress(training.epoch, training.max_epochs)),
+        ("epochs" if training.max_steps is None else "steps", _progress(*_done(training))),
         *((name, _value(value)) for name, value in (training.evaluation or training.metrics).items()),
         ("tags", " ".join(training.tags)),
         ("cost", f"{training.cost:.2f}" if training.cost else ""),
     ]
     error = f"{training.error.type}: {training.error.message}" if training.error else ""
-    bar = "" if training.has_ended else _bar(training.epoch, training.max_epochs)
+    bar = "" if training.has_ended else _bar(*_done(training))
     return _box(training.name or training.id[:8], training.status, bar + _facts(facts) + _problem(error) + _svg(curve))
+
+
+def _done(training: TrainingDetails) -> tuple[int, int]:
+    """The epochs, or the steps, that are done and their total."""
+    if training.max_steps is not None:
+        return training.step or 0, training.max_steps
+    return training.epoch, training.max_epochs
 
 
 def curve_html(curve: Curve) -> str:

@@ -64,4 +64,6 @@ def _how_far(state: Training | Job) -> str:
     if isinstance(state, Job):
         return f" {sum(state.counts.values())}/{state.max_trials} trials"
     loss = "" if state.val_loss is None else f" val_loss {state.val_loss:.4g}"
+    if state.max_steps is not None:
+        return f" step {state.step or 0}/{state.max_steps}{loss}"
     return f" epoch {state.epoch}/{state.max_epochs or '?'}{loss}"

@@ -21,7 +21,7 @@ from mitorch_service.insights.details.status_details import StatusDetails
 from mitorch_service.insights.details.table_details import TableDetails
 from mitorch_service.insights.details.training_details import CurveDetails, TrainingDetails
 from mitorch_service.known_secrets import Secret, know
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 _SECONDS = 60.0  # for one answer
 _MOST_BYTES = 256_000_000
@@ -110,7 +110,7 @@ class RemoteConnection(Connection):
         headers = {"Accept": "application/json", **({} if body is None else {"Content-Type": "application/json"})}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(f"{self._where}/api/{path}", body, headers)
+        request = urllib.request.Request(f"{self._where}/api/{path}", body, headers)  # noqa: S310 (http(s): checked before)
         try:
             with self._opener.open(request, timeout=_SECONDS) as answer:
                 text = answer.read(_MOST_BYTES)

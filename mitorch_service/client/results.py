@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame  # type: ignore[import-untyped]  # its stubs are another package
 
 
+_OWN_COLUMNS = ("epoch", "step", "metrics", "losses")  # of a data frame: the index, or as far as there are any
+
+
 class Curve(CurveDetails):
     """All recorded epochs of a training."""
 
@@ -33,11 +36,13 @@ class Curve(CurveDetails):
 
     def to_pandas(self) -> DataFrame:
         """Returns a data frame with a row for each epoch, metrics among the columns. Raises MissingExtra."""
-        fields = [name for name in EpochDetails.model_fields if name not in ("epoch", "metrics")]
+        steps = ["step"] if any(one.step is not None for one in self.epochs) else []
+        fields = [*steps, *(name for name in EpochDetails.model_fields if name not in _OWN_COLUMNS)]
         rows = [
-            {"epoch": one.epoch, **{name: getattr(one, name) for name in fields}, **one.metrics} for one in self.epochs
+            {"epoch": one.epoch, **{name: getattr(one, name) for name in fields}, **one.metrics, **_parts(one)}
+            for one in self.epochs
         ]
-        metrics = dict.fromkeys(name for one in self.epochs for name in one.metrics)
+        metrics = dict.fromkeys(name for one in self.epochs for name in (*one.metrics, *_parts(one)))
         return _frame(rows, ["epoch", *fields, *metrics]).set_index("epoch")
 
     def _repr_html_(self) -> str:
@@ -147,10 +152,15 @@ class Changes(ChangesDetails):
 
 def epoch_value(epoch: EpochDetails, name: str) -> float | None:
     """Returns a value of an epoch; None where it was not measured."""
-    if name in EpochDetails.model_fields and name != "metrics":
+    if name in EpochDetails.model_fields and name not in ("metrics", "losses"):
         value: object = getattr(epoch, name)
         return float(value) if isinstance(value, int | float) else None
-    return epoch.metrics.get(name)
+    return {**_parts(epoch), **epoch.metrics}.get(name)
+
+
+def _parts(epoch: EpochDetails) -> dict[str, float | None]:
+    """The parts of the training loss, named as in the viewer."""
+    return {f"loss_{name}": value for name, value in epoch.losses.items()}
 
 
 def training_of(details: TrainingDetails, curve: Curve) -> Training:

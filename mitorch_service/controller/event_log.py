@@ -1,4 +1,5 @@
-"""The events and errors of one pass; an error with one training, job or cluster does not stop the others."""
+"""The events and errors of one pass; an error with one training, job or cluster does not stop the others, and a cluster
+that does not answer in time is asked no more in it."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from mitorch_service.controller.parallel_calls import call_all
+from mitorch_service.controller.parallel_calls import NoAnswer, ParallelCalls, call_all
 from mitorch_service.controller.pass_report import Event, PassCount
-from mitorch_service.errors import MiTorchError, StoreUnavailable
+from mitorch_service.errors import DATABASE_TROUBLE, MiTorchError
 from mitorch_service.models.secrets import mask_secrets
 
 Result = TypeVar("Result")
@@ -18,8 +19,10 @@ Result = TypeVar("Result")
 class EventLog:
     """Collects the events of one pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, call_all: ParallelCalls = call_all) -> None:
         self.events: list[Event] = []
+        self._call_all = call_all
+        self._silent: set[str] = set()  # clusters that have let a call of this pass wait for too long
 
     def note(self, text: str, *counters: PassCount, amount: int = 1) -> None:
         """Records something that was done, and adds `amount` to the counters."""
@@ -35,12 +38,17 @@ class EventLog:
         words = mask_secrets(f"{step}: {type(error).__name__}: {error}. This is a bug of mitorch-service: report it")
         self.events.append(Event(words, True, trace=trace))
 
+    def is_silent(self, cluster: str) -> bool:
+        """Whether the cluster has let a call of this pass wait for too long."""
+        return cluster in self._silent
+
     @contextmanager
     def collect_errors(self, step: str) -> Iterator[None]:
-        """Records an error of the block, of any kind, and continues behind it; StoreUnavailable ends the pass."""
+        """Records an error of the block, of any kind, and continues behind it; a database that takes nothing ends the
+        pass."""
         try:
             yield
-        except StoreUnavailable:
+        except DATABASE_TROUBLE:
             raise
         except MiTorchError as error:
             self.note_failure(str(error))
@@ -48,10 +56,14 @@ class EventLog:
             self.note_fault(step, error)
 
     def call_clusters(self, calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result]:
-        """Calls all clusters in parallel; returns the results by cluster, and records the errors of the others."""
+        """Calls all clusters in parallel; returns the results by cluster, and records the errors of the others.
+        Clusters that are `silent` are not called: each would hold up the pass again."""
         results: dict[str, Result] = {}
-        for cluster, result in call_all(calls, seconds).items():
-            if isinstance(result, StoreUnavailable):
+        open_calls = {cluster: call for cluster, call in calls.items() if cluster not in self._silent}
+        for cluster, result in self._call_all(open_calls, seconds).items():
+            if isinstance(result, NoAnswer):
+                self._silent.add(cluster)
+            if isinstance(result, DATABASE_TROUBLE):
                 raise result
             if isinstance(result, MiTorchError):
                 self.note_failure(str(result))

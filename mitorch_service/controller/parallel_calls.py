@@ -5,24 +5,32 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from mitorch_service.errors import BackendUnavailable
 
 Result = TypeVar("Result")
 
 
+class NoAnswer(BackendUnavailable):
+    """A cluster has not answered in time."""
+
+
+class ParallelCalls(Protocol):
+    """The signature of `call_all`: tests/simulation has calls without threads."""
+
+    def __call__(
+        self, calls: Mapping[str, Callable[[], Result]], seconds: float, /
+    ) -> dict[str, Result | Exception]: ...
+
+
 def call_all(calls: Mapping[str, Callable[[], Result]], seconds: float) -> dict[str, Result | Exception]:
     """Returns each call's result, or the exception that it raised; by cluster, in the order of `calls`.
 
-    A call that takes longer than `seconds` is abandoned and counts as BackendUnavailable. A single call runs in this
-    thread without a limit, as it can delay no other."""
+    A call that takes longer than `seconds` is abandoned and counts as NoAnswer."""
     pending = {cluster: _Call(call) for cluster, call in calls.items()}
-    if len(pending) == 1:
-        next(iter(pending.values())).run()
-    else:
-        for cluster, call in pending.items():
-            threading.Thread(target=call.run, name=f"call-{cluster}", daemon=True).start()
+    for cluster, call in pending.items():
+        threading.Thread(target=call.run, name=f"call-{cluster}", daemon=True).start()
     end = time.monotonic() + seconds
     return {cluster: call.wait(cluster, max(0.0, end - time.monotonic()), seconds) for cluster, call in pending.items()}
 
@@ -45,7 +53,7 @@ class _Call(Generic[Result]):
 
     def wait(self, cluster: str, patience: float, seconds: float) -> Result | Exception:
         if not self._done.wait(patience):
-            return BackendUnavailable(cluster, f"no answer within {seconds:g} s", "The next pass tries again.")
+            return NoAnswer(cluster, f"no answer within {seconds:g} s", "The next pass tries again.")
         if isinstance(self._error, Exception):
             return self._error
         if self._error is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -13,10 +14,14 @@ from pydantic import JsonValue
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.pass_report import PassCount, PassReport
+from mitorch_service.controller.plan.leaked_runs import leak_fields
+from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.secrets import mask_secrets
+from mitorch_service.models.training import Attempt, TrainingRow
 
 _KEY = "controller/last_pass.json"
+_MOST_LINES = 100  # of trainings without a run: a whole cluster may have gone
 
 
 def timed_pass(
@@ -35,6 +40,11 @@ def timed_pass(
         if event.failed:
             trace: dict[str, JsonValue] = {} if event.trace is None else {"traceback": event.trace}
             log({"event": "failure", "text": event.text, **trace})
+    for leak in report.snapshot.leaks:
+        log({"event": "leak", **leak_fields(leak, started)})
+    for row, attempt in islice(_without_run(report.snapshot), _MOST_LINES):
+        fields: dict[str, JsonValue] = {"training": row.id, "status": row.status.value, "attempt": attempt.number}
+        log({"event": "without_run", **fields, "run": attempt.run_name, "cluster": attempt.cluster})
     line: dict[str, JsonValue] = {"event": "pass", "at": started.isoformat(), "past_due": past_due, **summary(report)}
     line["seconds"] = round((clock() - started).total_seconds(), 3)
     try:
@@ -55,8 +65,18 @@ def summary(report: PassReport) -> dict[str, JsonValue]:
         "clusters_down": down,
         "active": len(seen.active),
         "jobs": len(seen.jobs),
+        "leaks": len(seen.leaks),
+        "without_run": sum(1 for _ in _without_run(seen)),
         "complete": report.complete,
     }
+
+
+def _without_run(seen: Snapshot) -> Iterator[tuple[TrainingRow, Attempt]]:
+    """The trainings whose clusters have no such run: this pass or the next one submits it again, or gives it up."""
+    for row in seen.active:
+        attempt = row.current_attempt()
+        if attempt is not None and seen.runs.get(attempt.run_name, attempt) is None:
+            yield row, attempt
 
 
 def last_pass(artifacts: ArtifactStore) -> dict[str, JsonValue] | None:
@@ -68,9 +88,11 @@ def last_pass(artifacts: ArtifactStore) -> dict[str, JsonValue] | None:
         copy = Path(folder) / "last_pass.json"
         artifacts.get(_KEY, copy)
         try:
-            line: dict[str, JsonValue] = json.loads(copy.read_text("utf-8"))
-        except ValueError as error:
+            line = json.loads(copy.read_text("utf-8"))
+        except (ValueError, RecursionError) as error:
             raise ArtifactError(_KEY, "the artifact store", f"is not JSON ({error}): delete it") from error
+    if not isinstance(line, dict):
+        raise ArtifactError(_KEY, "the artifact store", "is no JSON object: delete it")
     return line
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from mitorch_service.controller.observe.cost import Bill, Cost, training_cost
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 
 MAX_SUMMED_TRIALS = 10_000  # whose attempts are read to add up one job: under a second
 

@@ -33,7 +33,7 @@ def explanation_json(document: Training | Job, store: Store | None = None) -> di
     """The same for programs."""
     config = without_record(document.config)
     if isinstance(document, Training):
-        return {"kind": "training", "dataset": str(document.dataset), "epochs": document.max_epochs, "config": config}
+        return {"kind": "training", "dataset": str(document.dataset), **_extent(document), "config": config}
     from mitorch_service.insights.search.forecast import forecast
     from mitorch_service.search.analysis.space_summary import idle_expressions
 
@@ -66,13 +66,24 @@ def _trial_json(forecast: Forecast, training: Training) -> dict[str, object]:
 
 
 def _training_lines(training: Training) -> list[str]:
-    what = f"One training{_on(training)}, {counted(training.max_epochs, 'epoch')}:"
+    what = f"One training{_on(training)}, {_length(training)}:"
     if is_script(training.config):
         what = f"One script{_on(training)}:"
     code = [
         f"{name}: {mask_secrets(str(value))}" for name, value in script_fields(training.config) if name in _CODE_FIELDS
     ]
     return [what, json.dumps(without_record(training.config)), *code]
+
+
+def _extent(training: Training) -> dict[str, object]:
+    steps = {} if training.max_steps is None else {"steps": training.max_steps}
+    return {"epochs": training.max_epochs, **steps}
+
+
+def _length(training: Training) -> str:
+    if training.max_steps is not None:
+        return counted(training.max_steps, "step")
+    return counted(training.max_epochs, "epoch")
 
 
 def _on(document: Training | Job) -> str:

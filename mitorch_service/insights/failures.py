@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from mitorch_service.models.status import ENDED_BADLY, TrainingStatus
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Failure
+from mitorch_service.stores.verbs.trainings import Failure
 
 WEEK = timedelta(days=7)
 MONTH = timedelta(days=30)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mitorch_service.errors import AmbiguousId, AmbiguousName, NotAllowed, NotFound
+from mitorch_service.errors import AmbiguousId, AmbiguousName, BrokenDocument, NotAllowed, NotFound
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 _REMEDY = "Give an id, the beginning of one, or a whole name; miquery and miquery --jobs list them."
+# Why one of several cannot be shown beside the others. A database in trouble is no such reason: it is told as that.
+NOT_THERE = (NotFound, AmbiguousId, AmbiguousName, NotAllowed, BrokenDocument)
 
 
 @dataclass(frozen=True)

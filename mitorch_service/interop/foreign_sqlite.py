@@ -49,7 +49,7 @@ class ForeignSqlite:
 
     def columns(self, table: str) -> set[str]:
         """Returns the names of the columns of a table, none if it is missing. Raises DamagedRun."""
-        return {row["name"] for row in self.rows(f"SELECT name FROM pragma_table_info('{table}')")}
+        return {row["name"] for row in self.rows(f"SELECT name FROM pragma_table_info('{table}')")}  # noqa: S608 (a name of ours)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -80,18 +80,32 @@ def translate(
         progress=_progress(results[-1]) if results else None,
         evaluation={names[name]: value for name, value in finals.items() if name in names} or None,
         error=_error(run, system),
-        imported_from=ImportedFrom(
-            system=system,
-            run=storable(run.id),
-            project=_line(run.project, MAX_NAME, "project", left_out),
-            place=mask_secrets(storable(place)),
-            imported_at=options.imported_at,
-            axis=rows.axis,
-            renamed=[storable(f"{name}: {ours}") for name, ours in names.items() if name != ours],
-            left_out=[storable(one) for one in left_out],
-        ),
+        imported_from=_origin(run, system, place, options, rows, names, left_out),
     )
     return training, results
+
+
+def _origin(
+    run: ForeignRun,
+    system: str,
+    place: str,
+    options: TranslationOptions,
+    rows: Rows,
+    names: Mapping[str, str],
+    left_out: list[str],
+) -> ImportedFrom:
+    """Tells where the training comes from, and what it lacks: made last, as `left_out` grows meanwhile."""
+    project = _line(run.project, MAX_NAME, "project", left_out)
+    return ImportedFrom(
+        system=system,
+        run=storable(run.id),
+        project=project,
+        place=mask_secrets(storable(place)),
+        imported_at=options.imported_at,
+        axis=rows.axis,
+        renamed=[storable(f"{name}: {ours}") for name, ours in names.items() if name != ours],
+        left_out=[storable(one) for one in left_out],
+    )
 
 
 class _Times:

@@ -22,5 +22,5 @@ def read_yaml(path: Path) -> Any:
     try:
         check_merges(content.decode("utf-8", "replace"))
         return YAML(typ="safe").load(content)
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:  # TypeError: of keys that are lists
         raise DamagedRun(f"{path.name} is not YAML ({str(error).splitlines()[0]})") from error

@@ -5,11 +5,22 @@ from __future__ import annotations
 import typing
 import uuid
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
 
-from mitorch_service.errors import BrokenDocument
+from mitorch_service.errors import BrokenDocument, NewerDocument
+from mitorch_service.models.schema_versions import COLLECTION_OF, SCHEMA, VERSIONS, is_known, upgraded
 from mitorch_service.wording.input_problem import input_problem
 
 
@@ -20,7 +31,8 @@ def to_utc_milliseconds(value: datetime) -> datetime:
     """
     if value.tzinfo is None:
         raise ValueError("a time needs a time zone")
-    value = value.astimezone(UTC)
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
     whole = value.microsecond // 1000 * 1000
     return value if value.microsecond == whole else value.replace(microsecond=whole)
 
@@ -32,7 +44,19 @@ JsonObject = dict[str, Any]
 # A field of a stored document of which only a part could be read: the reason, and its text as it was found.
 DAMAGED = "damaged"
 
+_LONGEST_ID = 200
+
 UtcTime = Annotated[datetime, AfterValidator(to_utc_milliseconds)]
+
+
+def _checked_id(value: str) -> str:
+    if not value.strip(".") or len(value) > _LONGEST_ID or any(one in value for one in "/\\\0"):
+        raise ValueError(f"must be an id that files can be named by: 1 to {_LONGEST_ID} characters, none of / and \\")
+    return value
+
+
+# Of a training or a job: runs, artifacts and undelivered work are in folders of this name.
+Id = Annotated[str, AfterValidator(_checked_id)]
 
 
 def new_id() -> str:
@@ -51,13 +75,17 @@ class Document(BaseModel):
         plain = self.model_dump(mode="python")
         if "id" in plain:
             plain = {"_id": plain.pop("id"), **plain}
-        return plain
+        collection = COLLECTION_OF.get(self.stored_as)
+        return plain if collection is None else {**plain, SCHEMA: VERSIONS[collection]}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
-        """Parses a stored document. Raises BrokenDocument, naming the field, if its values are not valid."""
-        fields = dict(document)
-        key = fields.get("_id", "?")
+        """Parses a stored document, of this version or an earlier one. Raises BrokenDocument, naming the field, if its
+        values are not valid; NewerDocument if its form is not known here."""
+        key, collection = document.get("_id", "?"), COLLECTION_OF.get(cls.stored_as)
+        if collection is not None and not is_known(collection, document):
+            raise NewerDocument(cls.stored_as, key, document[SCHEMA], VERSIONS[collection])
+        fields = dict(document) if collection is None else upgraded(collection, document)
         if DAMAGED in fields:
             damage = fields[DAMAGED]
             raise BrokenDocument(cls.stored_as, key, str(damage["reason"] if isinstance(damage, dict) else damage))
@@ -78,14 +106,24 @@ class ConfigSection(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_bool_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """Rejects ``"batch_size": true``, which pydantic would convert to 1."""
+    def _plain_booleans(cls, value: object, info: ValidationInfo) -> object:
+        """Rejects ``"batch_size": true``, which pydantic would convert to 1, and ``"pretrained": "yes"`` or 1, which it
+        would convert to true."""
+        field = cls.model_fields[info.field_name or ""]
         values = value if isinstance(value, list) else [value]
         if any(isinstance(one, bool) for one in values):
-            kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+            kinds = _kinds(field.annotation)
             if kinds & {int, float} and not kinds & {bool, Any}:
                 raise ValueError("must be a number, not true or false")
+        elif isinstance(value, str | int | float) and _is_switch(field):
+            raise ValueError("must be true or false" + ", without quotes" * isinstance(value, str))
         return value
+
+
+def _is_switch(field: FieldInfo) -> bool:
+    """Whether only true and false are meant; what a field's own validator reads is its business."""
+    own = any(isinstance(one, BeforeValidator) for one in field.metadata)
+    return not own and _kinds(field.annotation) <= {bool, NoneType}
 
 
 def _kinds(annotation: object) -> set[object]:

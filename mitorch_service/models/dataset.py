@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from mitorch_service.models.base import ConfigSection, Document, JsonObject, UtcTime
 from mitorch_service.models.labels import MAX_NAME
@@ -14,6 +16,7 @@ from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
 MAX_COUNTED_CLASSES = 1000  # bounds the size of the document
 MAX_NEAR_IMAGES = 10_000  # likewise
+_SPLITS = ("train", "val", "test")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._ -]*[A-Za-z0-9._-])?")
 
 
@@ -66,7 +69,7 @@ class DatasetDefinition(ConfigSection):
     """One entry of the file given to ``midataset register``."""
 
     name: Annotated[str, Field(max_length=MAX_NAME)]
-    version: Annotated[int, Field(ge=0, strict=True)]
+    version: Annotated[int, Field(ge=0, lt=10**18, strict=True)]
     train: DatasetSplit
     val: DatasetSplit
     test: DatasetSplit | None = None
@@ -158,6 +161,21 @@ class Dataset(Document):
     imported_from: JsonObject = Field(
         default_factory=dict, exclude_if=_is_empty
     )  # system, place, what and when; no secrets
+    stored_id: Any = Field(None, exclude=True, repr=False)  # its `_id`, if another program inserted it under another
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_inserted_by_hand(cls, fields: object) -> object:
+        """Reads what people insert by hand, as MiTorch's own page says: under any `_id`, without a time, and with SAS
+        tokens in the paths."""
+        if not isinstance(fields, Mapping) or fields.get("id") == dataset_id(fields.get("name"), fields.get("version")):
+            return fields
+        return {**fields, **_as_registered(fields)}
+
+    @property
+    def key(self) -> object:
+        """The `_id` under which it is stored."""
+        return self.id if self.stored_id is None else self.stored_id
 
     @property
     def ref(self) -> DatasetRef:
@@ -198,6 +216,31 @@ def _shown(path: str) -> str:
     return without_sas(path) if is_url(path) else path
 
 
-def dataset_id(name: str, version: int) -> str:
-    """The `_id` of a data set."""
-    return f"{name}:{version}"
+def dataset_id(name: object, version: object) -> str:
+    """The `_id` of a data set; a shell stores the version 1 as 1.0."""
+    return f"{name}:{int(version) if isinstance(version, float) and version.is_integer() else version}"
+
+
+def _as_registered(fields: Mapping[Any, Any]) -> dict[str, object]:
+    """The fields of a document that another program inserted which registration would have written otherwise."""
+    key = fields.get("id")
+    created = fields.get("created_at") or getattr(key, "generation_time", None) or datetime.fromtimestamp(0, UTC)
+    if isinstance(created, str) and (time := _time(created)) is not None:
+        created = time
+    if isinstance(created, datetime) and created.tzinfo is None:
+        created = created.replace(tzinfo=UTC)
+    read: dict[str, object] = {"id": dataset_id(fields.get("name"), fields.get("version")), "stored_id": key}
+    tokens: list[object] = []
+    for name in _SPLITS:
+        if isinstance(fields.get(name), Mapping):
+            with suppress(ValidationError):  # the split's own field reports it
+                read[name], found = detach_sas_tokens(DatasetSplit.model_validate(fields[name]))
+                tokens += found
+    return {**read, "created_at": created, "sas_tokens": [*tokens, *(fields.get("sas_tokens") or [])]}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -10,6 +10,7 @@ MAX_NAME = 200  # characters
 MAX_TAG = 200
 MAX_TAGS = 50
 MAX_NOTE = 2000
+PRIORITIES = range(-(2**31), 2**31)
 
 
 def check_text(text: str, longest: int) -> str:
@@ -38,6 +39,13 @@ def changed_tags(tags: Sequence[str], set_to: Iterable[str], removed: Iterable[s
     if len(kept) + len(new) > MAX_TAGS:
         raise ValueError(f"would be {len(kept) + len(new)} tags; {MAX_TAGS} at most: remove some with --remove KEY")
     return kept + new
+
+
+def priority_problems(value: object) -> Iterator[Problem]:
+    """Yields what is wrong with a priority."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in PRIORITIES:
+        bounds = f"{PRIORITIES[0]} to {PRIORITIES[-1]}"
+        yield Problem("", f"must be a whole number from {bounds} (it is {value!s:.60})")
 
 
 def name_problems(name: str) -> Iterator[Problem]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from mitorch_service.models.base import DAMAGED, Document
+from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.search.job import trial_id
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, run_name
@@ -44,7 +46,7 @@ def mend(model: type[Model], stored: dict[str, Any]) -> tuple[Model, list[str]]:
 def restore_training(stored: dict[str, Any], job_arrival: int | None) -> dict[str, Any]:
     """Returns the stored training with what other fields tell: a time for each attempt that is lost, the number of a
     trial (`job_arrival`: of its job, if that is known), and an invalid status as `failed`."""
-    fields = _with_times({**stored}, TrainingStatus.FAILED, {status.value for status in TrainingStatus})
+    fields = _with_times(_as_ours(stored), TrainingStatus.FAILED, {status.value for status in TrainingStatus})
     trial, arrival = fields.get("trial"), fields.get("arrival")
     known = job_arrival is not None and _is_count(arrival)
     if known and isinstance(trial, dict) and not _is_count(trial.get("number")):
@@ -60,7 +62,24 @@ def restore_training(stored: dict[str, Any], job_arrival: int | None) -> dict[st
 
 def restore_job(stored: dict[str, Any]) -> dict[str, Any]:
     """Returns the stored job with what other fields tell, and an invalid status as `failed`."""
-    return _with_times({**stored}, JobStatus.FAILED, {status.value for status in JobStatus})
+    return _with_times(_as_ours(stored), JobStatus.FAILED, {status.value for status in JobStatus})
+
+
+def _as_ours(stored: dict[str, Any]) -> dict[str, Any]:
+    """The data set as an object and the time with its zone, of documents that other programs have written as MiTorch's
+    own page prints them."""
+    fields, config = {**stored}, stored.get("config")
+    named = stored.get("dataset", config.get("dataset") if isinstance(config, dict) else None)
+    if isinstance(named, str):
+        with suppress(ValueError):
+            fields["dataset"] = DatasetRef.parse(named).to_document()
+    created = stored.get("created_at")
+    if isinstance(created, str):
+        with suppress(ValueError):
+            created = datetime.fromisoformat(created)
+    if isinstance(created, datetime) and created.tzinfo is None:
+        fields["created_at"] = created.replace(tzinfo=UTC)
+    return fields
 
 
 def _with_times(fields: dict[str, Any], failed: str, statuses: set[str]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from mitorch_service.models.config.script import is_script
+from mitorch_service.models.config.training_length import epochs_of
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, Training
+from mitorch_service.models.training import Training
 
 
 def new_training(
@@ -26,7 +26,8 @@ def new_training(
         status_times={"new": now},
         dataset=dataset,
         config={key: value for key, value in config.items() if key != "dataset"},
-        max_epochs=config.get("max_epochs", 0 if is_script(config) else DEFAULT_MAX_EPOCHS),
+        max_epochs=config["max_epochs"] if "max_epochs" in config else epochs_of(config),
+        max_steps=config.get("max_steps"),
         max_retries=config.get("max_retries", 0),
         resources=config.get("resources"),
         **fields,

@@ -11,6 +11,11 @@ def is_url(path: str) -> bool:
     return path[:8].lower().startswith(("http://", "https://"))
 
 
+def is_folder_url(path: str) -> bool:
+    """Whether it is the URL of a folder in blob storage, which ends in a slash."""
+    return is_url(path) and without_sas(path).endswith("/")
+
+
 def without_sas(url: str) -> str:
     """Returns the URL without its query, so that it can be shown and stored."""
     return url.partition("?")[0]

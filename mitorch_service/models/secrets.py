@@ -22,7 +22,8 @@ _PATTERNS = (
     (
         re.compile(
             r"(?P<keep>(?:^|[?&;,\"'\s])"
-            r"(?:sig|pwd|\w*password|\w*passphrase|AccountKey|SharedAccessKey|\w*_SECRET_\w*KEY|\w*_SESSION_TOKEN)=)"
+            r"(?:sig|pwd|\w*password|\w*passphrase|AccountKey|SharedAccessKey|\w*_SECRET_\w*KEY|\w*_SESSION_TOKEN"
+            r"|X-Amz-Signature|X-Amz-Security-Token)=)"
             r"[^&;\s\"']+",
             re.IGNORECASE,
         ),

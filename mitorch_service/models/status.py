@@ -65,9 +65,9 @@ class AttemptOutcome(StrEnum):
     PRUNED = "pruned"  # its search stopped the training early, for good
     PAUSED = "paused"  # its search may resume the training in another attempt
     DIVERGED = "diverged"
-    LOST = "lost"  # the infrastructure: killed, vanished, preempted, never started
+    LOST = "lost"  # the infrastructure: killed, vanished, preempted
     REFUSED = "refused"  # its cluster would not start it
-    BLOCKED = "blocked"  # its machine's disk or the artifact store could not be written, or its data was refused: free
+    BLOCKED = "blocked"  # its process never began, its machine or storage cannot be written, its data was refused: free
 
 
 class JobStatus(StrEnum):

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from mitorch_service.models.base import Document, JsonObject, UtcTime
+from mitorch_service.models.base import Document, Id, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.imported import ImportedFrom
+from mitorch_service.models.schema_versions import read_old_pause
 from mitorch_service.models.search.population import Inheritance
+from mitorch_service.models.share import shares_of
 from mitorch_service.models.status import ACTIVE, ENDED, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100
 DEFAULT_MAX_EPOCHS = 30
-MAX_LOST_ATTEMPTS = 3  # attempts lost to the infrastructure before a training is failed
-MAX_REFUSED_ATTEMPTS = 5  # attempts that clusters refused to start
-MAX_BLOCKED_ATTEMPTS = 100  # in a row: about four days of a storage that cannot be written
 MAX_ATTEMPTS = 200  # of all kinds; bounds the size of the document
 
 
 ClusterNames = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Resources(Document):
@@ -35,6 +38,9 @@ class Resources(Document):
     nodes: int = 1
     memory: float | None = None  # GiB per node
     cluster: ClusterNames | None = None  # only these
+    compute: str | None = Field(None, exclude_if=_is_none)  # of Azure ML: another one than the cluster's
+    image: str | None = Field(None, exclude_if=_is_none)  # of Azure ML: a Docker image, or a registered environment
+    experiment: str | None = Field(None, exclude_if=_is_none)  # of Azure ML: under which the run is listed
 
 
 def _is_empty(value: object) -> bool:
@@ -49,7 +55,8 @@ class Attempt(Document):
     run_name: str
     queued_at: UtcTime
     submitted_at: UtcTime | None = None  # None: claimed, but not known to have reached the cluster
-    started_at: UtcTime | None = None
+    begun_at: UtcTime | None = Field(None, exclude_if=_is_empty)  # when its process first reached the database
+    started_at: UtcTime | None = None  # when its training started
     ended_at: UtcTime | None = None
     url: str | None = None  # where a person can view the run
     outcome: AttemptOutcome | None = None
@@ -57,21 +64,22 @@ class Attempt(Document):
     nodes: int = 1
     price: float | None = None  # per node and hour at the time of the claim; None: not recorded
     kept: bool = Field(False, exclude_if=_is_empty)  # its finished work waits on its cluster to be delivered
+    behind: str | None = Field(None, exclude_if=_is_empty)  # the training whose reserved nodes it has meanwhile
+    missing_at: UtcTime | None = Field(None, exclude_if=_is_empty)  # when a pass noted that its cluster has no such run
     silent_at: UtcTime | None = Field(None, exclude_if=_is_empty)  # when a pass noted that its run had fallen silent
     of_data: bool = Field(False, exclude_if=_is_empty)  # its data set's storage refused it: not the cluster's trouble
+    preempted: bool = Field(False, exclude_if=_is_empty)  # lost because its node was taken away, or at a time limit
+    timed_out: bool = Field(False, exclude_if=_is_empty)  # preempted by its cluster's time limit
+    epoch: int | None = Field(None, exclude_if=_is_none)  # the last one that was recorded when it was lost or retried
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its process has run, and not only its cluster's preparations."""
+        return self.begun_at is not None or self.started_at is not None
 
     def not_before(self, at: datetime) -> datetime:
         """Returns `at`, or the latest time of this attempt if that is later: its writers' clocks may differ."""
         return max(at, *filter(None, (self.queued_at, self.submitted_at, self.started_at)))
-
-
-def lost_too_often(times: int, reason: str) -> str:
-    """Returns why a training fails whose attempts were lost as often as is allowed."""
-    return f"lost {times} times, which is the limit; the last time: {reason}"
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class Trial(Document):
@@ -128,19 +136,18 @@ class Progress(Document):
     val_loss: float | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     epoch_seconds: float | None = None  # that the epoch took
+    step: int | None = Field(None, exclude_if=_is_none)  # steps done, of a training by steps
     at: UtcTime
 
 
-def _read_old_pause(fields: object) -> object:
-    """Up to version 0.1 a paused trial was stored as pruned, with the epoch after which it paused."""
-    if not isinstance(fields, Mapping) or fields.get("status") != TrainingStatus.PRUNED:
-        return fields
-    trial, times = fields.get("trial"), fields.get("status_times")
-    if not isinstance(trial, Mapping) or trial.get("pause_at", trial.get("until")) is None:
-        return fields
-    if isinstance(times, Mapping) and "pruned" in times:
-        times = {"paused": times["pruned"]} | {status: at for status, at in times.items() if status != "pruned"}
-    return {**fields, "status": TrainingStatus.PAUSED, "status_times": times}
+class StepProgress(Document):
+    """The last step of a running training whose steps somebody follows, about a second old."""
+
+    attempt: int
+    epoch: int  # the one that it is in, from 1
+    step: int  # the last whole one of the epoch; 0: none yet
+    steps: int  # of the epoch
+    loss: float | None = None  # of the step's batch
 
 
 class TrialRow(Document):
@@ -148,7 +155,7 @@ class TrialRow(Document):
 
     stored_as: ClassVar[str] = "training"
 
-    id: str
+    id: Id
     status: TrainingStatus
     arrival: int
     trial: Trial
@@ -157,7 +164,7 @@ class TrialRow(Document):
     evaluation: dict[str, float] | None = None
     error: TrainingErrorInfo | None = None
 
-    _old_pause = model_validator(mode="before")(_read_old_pause)
+    _old_pause = model_validator(mode="before")(read_old_pause)
 
 
 def epochs_text(done: int, of: int) -> str:
@@ -165,12 +172,18 @@ def epochs_text(done: int, of: int) -> str:
     return f"{done}/{of}" if of else str(done)
 
 
+def done_text(row: TrainingRow) -> str:
+    """Returns how much of the training is done: ``3/10`` epochs, or ``300/1000 steps`` of a training by steps."""
+    done, total = row.done()
+    return epochs_text(done, total) if row.max_steps is None else f"{done}/{total} steps"
+
+
 class TrainingRow(Document):
     """A training without its config and error text, for tables, the queue and the controller."""
 
     stored_as: ClassVar[str] = "training"
 
-    id: str
+    id: Id
     status: TrainingStatus
     priority: int = DEFAULT_PRIORITY  # lower numbers first
     submitted_by: str | None = None  # a person's name, of a trial the job's
@@ -190,6 +203,7 @@ class TrainingRow(Document):
     budget_from: int = 0  # attempts up to this one do not count against the retry limits (set by a retry)
     max_retries: int = 0
     max_epochs: int = 0
+    max_steps: int | None = Field(None, exclude_if=_is_none)  # set if it trains by steps
     resources: Resources | None = None  # None: one node of any cluster
     progress: Progress | None = None
     heartbeat_at: UtcTime | None = Field(None, exclude_if=_is_empty)  # the run's last sign of life between epochs
@@ -198,14 +212,17 @@ class TrainingRow(Document):
     artifacts: dict[str, str] = Field(default_factory=dict)  # name -> address
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
     announce_end: bool | None = Field(None, exclude_if=_is_none)  # whether a webhook is to be told of its end
+    reports_steps: bool = Field(False, exclude_if=_is_empty)  # whether the run records its steps, once a second
+    step: StepProgress | None = Field(None, exclude_if=_is_none)
     imported_from: ImportedFrom | None = Field(None, exclude_if=_is_none)  # set if another system ran it
 
-    _old_pause = model_validator(mode="before")(_read_old_pause)
+    _old_pause = model_validator(mode="before")(read_old_pause)
 
     def to_document(self) -> dict[str, Any]:
-        """Adds the time of its end, by which an index orders trainings."""
+        """Adds its shares and the time of its end, by which indexes order trainings."""
         ended = self.ended_at
-        return super().to_document() if ended is None else {**super().to_document(), "ended_at": ended}
+        document = {**super().to_document(), "shares": shares_of(self.tags, self.submitted_by)}
+        return document if ended is None else {**document, "ended_at": ended}
 
     @property
     def ended_at(self) -> datetime | None:
@@ -217,9 +234,20 @@ class TrainingRow(Document):
         """The id of the job whose trial or final training this is, or None."""
         return self.job_id if self.refit is None else self.refit.job_id
 
+    def done(self) -> tuple[int, int]:
+        """Returns the epochs, or of a training by steps the steps, that are done, and their total (0: not known)."""
+        progress = self.progress
+        if self.max_steps is not None:
+            return (progress.step if progress else None) or 0, self.max_steps
+        return 0 if progress is None else progress.epoch, self.max_epochs
+
     def current_attempt(self) -> Attempt | None:
         """Returns the current attempt, or None before the first."""
         return self.attempts[self.attempt - 1] if 0 < self.attempt <= len(self.attempts) else None
+
+    def epochs_seen(self) -> int | None:
+        """Returns the last epoch that is recorded; None if there is none."""
+        return None if self.progress is None else self.progress.epoch
 
     def last_sign_of_life(self) -> datetime | None:
         """Returns when the current attempt's run last wrote; None if it has not."""
@@ -266,11 +294,27 @@ class Training(TrainingRow):
     error: TrainingErrorInfo | None = None
 
 
+RUN_TAGS = ("mitorch", "training", "attempt", "nodes")  # of every run in a cloud, set when it is submitted
+
+
 def run_name(training_id: str, attempt: int) -> str:
     """Returns the name of an attempt's run, on every backend."""
     return f"mt-{training_id}-a{attempt}"
 
 
+def run_of(name: str) -> tuple[str, int] | None:
+    """Returns the training id and the attempt of a run by its name; None for one that is no run of ours."""
+    found = _RUN_NAME.fullmatch(name)
+    return None if found is None else (found[1], int(found[2]))
+
+
+def attempt_of_run(name: str) -> tuple[str, int]:
+    """Returns the training and the number of the attempt whose run has this name."""
+    training_id, _, attempt = name.removeprefix("mt-").rpartition("-a")
+    return training_id, int(attempt)
+
+
+_RUN_NAME = re.compile(r"mt-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-a([1-9]\d*)")
 _arrival_lock = threading.Lock()
 _last_arrival = 0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.errors import InvalidInput, Problem
-from mitorch_service.settings import AzureMLCluster, Settings
+from mitorch_service.settings import Settings
 from mitorch_service.wording.suggestion import did_you_mean
 
 Workspace = tuple[str, str, str]  # subscription, resource group, workspace
@@ -18,7 +19,7 @@ def choose_cluster(settings: Settings, name: str | None, workspace: Workspace | 
     if name is not None:
         return _named(clusters, name)
     if workspace is not None:
-        clusters = [cluster for cluster in clusters if _workspace_of(cluster) == _lower(workspace)]
+        clusters = [cluster for cluster in clusters if cluster.is_in(*workspace)]
         if not clusters:
             raise _refused(f"none is in the workspace {workspace[2]}: add one to MITORCH_CLUSTERS")
     if len({_workspace_of(cluster) for cluster in clusters}) > 1:
@@ -36,7 +37,7 @@ def _named(clusters: list[AzureMLCluster], name: str) -> AzureMLCluster:
 
 
 def _workspace_of(cluster: AzureMLCluster) -> Workspace:
-    return _lower((cluster.subscription_id, cluster.resource_group, cluster.workspace))
+    return _lower((cluster.subscription_id, cluster.resource_group or "", cluster.workspace))
 
 
 def _lower(workspace: Workspace) -> Workspace:

@@ -19,12 +19,15 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.backends.optional import HealthCheck
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
+from mitorch_service.cluster_settings.cluster_kinds import ClusterConfig
+from mitorch_service.cluster_settings.slurm_cluster import SlurmCluster
 from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
-from mitorch_service.errors import BackendError, MiTorchError, NoDatabase
+from mitorch_service.errors import BackendError, MissingExtra, MiTorchError, NoDatabase
 from mitorch_service.models.heartbeat import missing_controller, pass_text
 from mitorch_service.models.notification import WebhookState, webhook_text
-from mitorch_service.settings import AzureMLCluster, ClusterConfig, Settings
+from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 from mitorch_service.webhook_settings.webhook import Webhook
 from mitorch_service.webhooks.reachability import unreachable
@@ -52,7 +55,7 @@ class Openers:
     store: Callable[[Settings], Store]
     artifacts: Callable[[Settings], ArtifactStore]
     backends: Callable[[Settings], Mapping[str, Backend]]
-    self_check: Callable[[ClusterConfig], HealthCheck | None]
+    self_check: Callable[[ClusterConfig, Settings], HealthCheck | None]
 
 
 def diagnose(read_settings: Callable[[], Settings], openers: Openers, seconds: float) -> list[Finding]:
@@ -62,10 +65,18 @@ def diagnose(read_settings: Callable[[], Settings], openers: Openers, seconds: f
         settings = read_settings()
     except MiTorchError as error:
         return [Finding("settings", False, str(error))]
+    _load(settings, openers)
     checks = [_Check(name, findings) for name, findings in _checks(settings, openers)]
     end = time.monotonic() + seconds
     first = Finding("settings", True, f"home {settings.home}, {counted(len(settings.clusters), 'cluster')}")
     return [first, *(finding for check in checks for finding in check.wait(end, seconds)), _training_packages()]
+
+
+def _load(settings: Settings, openers: Openers) -> None:
+    """Imports the clusters' SDKs before several threads would do so at the same time, outside of the checks' limit."""
+    with suppress(MiTorchError):  # which a check tells
+        for backend in openers.backends(settings).values():
+            backend.load()
 
 
 class _Check:
@@ -94,6 +105,9 @@ class _Check:
                 self._found.append(finding)
         except MiTorchError as error:
             self._found.append(Finding(self._name, False, str(error)))
+        except Exception as error:  # noqa: BLE001 - else the thread would end and the part look well
+            problem = f"{type(error).__name__}: {error}. This is a fault of mitorch doctor: please report it."
+            self._found.append(Finding(self._name, False, problem))
 
 
 def _checks(settings: Settings, openers: Openers) -> Iterator[tuple[str, Callable[[], Iterator[Finding]]]]:
@@ -205,10 +219,15 @@ def _out_of_reach(settings: Settings, what: str, remedy: str) -> Iterator[Findin
     if clouds:
         where = f"it is on this machine, where the nodes of {', '.join(clouds)} do not see it"
         yield Finding(f"{what} of the runs", False, f"{where}. Set {remedy}.")
+    shared = [cluster.name for cluster in settings.clusters if isinstance(cluster, SlurmCluster)]
+    if shared:
+        locks = ", with working locks, which many network file systems do not have" if what == "database" else ""
+        text = f"the nodes of {', '.join(shared)} must see it under the same path{locks}; or set {remedy}"
+        yield Finding(f"{what} of the runs", True, text)
 
 
 def _cluster(settings: Settings, openers: Openers, cluster: ClusterConfig) -> Iterator[Finding]:
-    self_check = openers.self_check(cluster)
+    self_check = openers.self_check(cluster, settings)
     what = f"cluster {cluster.name}"
     failed = False
     for part, result in self_check.findings() if self_check is not None else ():
@@ -253,8 +272,7 @@ def _webhook(settings: Settings, openers: Openers, webhook: Webhook) -> Iterator
 def _training_packages() -> Finding:
     missing = [name for name in _TRAINING_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        remedy = (
-            "pip install 'mitorch-service[train]' where trainings are to run; a machine that only submits needs none"
-        )
+        command = MissingExtra.command("train")
+        remedy = f"{command} where trainings are to run; a machine that only submits needs none"
         return Finding("training packages", True, f"not here: {', '.join(missing)} ({remedy})")
     return Finding("training packages", True, "all installed")

@@ -10,13 +10,13 @@ from datetime import datetime
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.observe.refit import read_refit
-from mitorch_service.errors import BackendError, BrokenDocument, NotAllowed, NotFound
+from mitorch_service.errors import BackendError, BrokenDocument, NewerDocument, NotAllowed, NotFound
 from mitorch_service.models.search.job import Job, SearchConfig
 from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, RETRYABLE, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.operations.repair import damage_of, delete_damaged
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind, TrainingFilter
+from mitorch_service.stores.verbs.trainings import Kind, TrainingFilter
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,8 @@ def delete_training(store: Store, artifacts: ArtifactStore, training_id: str) ->
 def _is_active(store: Store, job_id: str) -> bool:
     try:
         return store.jobs.get_job(job_id).status in ACTIVE_JOBS
+    except NewerDocument:
+        raise
     except (NotFound, BrokenDocument):
         return False
 
@@ -173,18 +175,21 @@ def delete_job(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
     still = store.jobs.open_trials(job_id, limit=1).items or (refit is not None and refit.status not in ENDED)
     if still:  # a single trial that was retried after the job's end
         raise NotAllowed("job", job_id, f"{job.status}, but not all its trials", "deleted", "Cancel these first.")
+    removed = _delete_trials(store, artifacts, job_id)
     if refit is not None:
         store.queue.delete_training(refit.id)
         artifacts.delete(f"{refit.id}/")
-    removed = _delete_trials(store, artifacts, job_id)
     store.jobs.delete_job(job_id)
     artifacts.delete(f"{job_id}/")
     return removed
 
 
 def _delete_trials(store: Store, artifacts: ArtifactStore, job_id: str) -> int:
-    """Deletes the trials of a job, readable or not; returns how many."""
+    """Deletes the trials of a job, readable or not; returns how many. Raises NewerDocument, and deletes none, if
+    a newer version wrote one."""
     rows = list(store.trainings.iterate_trainings(TrainingFilter(job_id=job_id), sys.maxsize))
+    for newer in (row for row in rows if isinstance(row, NewerDocument)):
+        raise newer
     for row in rows:
         if isinstance(row, BrokenDocument):
             store.damaged.remove("training", row.key)

@@ -15,13 +15,15 @@ from tempfile import TemporaryDirectory
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.backends.optional import ModelEntry, ModelRegistry, RegisteredModel
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.errors import ArtifactError, BrokenDocument, DataError, InvalidInput, NotFound, Problem
+from mitorch_service.models.config.script import is_script
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.training import Training
 from mitorch_service.operations.choose_cluster import choose_cluster
 from mitorch_service.operations.trained_weights import WEIGHTS, completed_training
-from mitorch_service.settings import AzureMLCluster, Settings
+from mitorch_service.settings import Settings
 from mitorch_service.stores.base import Store
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
@@ -61,14 +63,33 @@ class ModelRegistration:
         with TemporaryDirectory(prefix="mitorch-model-") as folder:
             files = Path(folder, "model")
             files.mkdir()
-            self.artifacts.get(f"{training.id}/{WEIGHTS}", files / WEIGHTS)
+            self._fetch(training, files)
             (files / "config.json").write_text(json.dumps(training.config, indent=2, ensure_ascii=False), "utf-8")
             model = registry.register_model(model_entry(name, training, files, counts))
             return Registration(training, model, notes)
 
+    def _fetch(self, training: Training, files: Path) -> None:
+        """Copies the weights; of a script what its last attempt has left."""
+        if not is_script(training.config):
+            self.artifacts.get(f"{training.id}/{WEIGHTS}", files / WEIGHTS)
+            return
+        start = f"{training.id}/attempt-{training.attempt}/output/"
+        keys = self.artifacts.keys(start)
+        if not keys:
+            problem = "its script has left nothing in MITORCH_OUTPUT: let it write the model there"
+            raise ArtifactError(training.id, "the artifact store", problem)
+        for key in keys:
+            if ".." in key.split("/"):  # a container's names may be others' than ours
+                raise ArtifactError(key, "the artifact store", "its name leads out of the folder")
+            target = files / key.removeprefix(start)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.artifacts.get(key, target)
+
 
 def model_entry(name: str, training: Training, files: Path, counts: dict[str, int]) -> ModelEntry:
     """Builds the registry's entry. `files`: a folder with model.pth; `counts`: images by split, as far as known."""
+    if is_script(training.config):
+        return _script_entry(name, training, files)
     config = TrainingConfig.model_validate(training.config)
     origin = training.trial or training.refit
     epochs = training.progress.epoch if training.progress is not None else training.max_epochs
@@ -91,6 +112,21 @@ def model_entry(name: str, training: Training, files: Path, counts: dict[str, in
         identity={"training": training.id, "sha256": _sha256(files / "model.pth")},
         description=training.name or f"{config.model.name} on {training.dataset}",
         tags={key: _text(value) for key, value in tags.items() if value is not None},
+        properties=_properties(training),
+    )
+
+
+def _script_entry(name: str, training: Training, files: Path) -> ModelEntry:
+    found = hashlib.sha256()
+    for path in sorted(path for path in files.rglob("*") if path.is_file()):
+        found.update(f"{path.relative_to(files)}\0{_sha256(path)}\n".encode())
+    tags: dict[str, object] = {"dataset": training.dataset, **(training.evaluation or {})}
+    return ModelEntry(
+        name=name,
+        folder=files,
+        identity={"training": training.id, "sha256": found.hexdigest()},
+        description=training.name or f"a script on {training.dataset}",
+        tags={key: _text(value) for key, value in tags.items()},
         properties=_properties(training),
     )
 

@@ -11,13 +11,13 @@ from typing import Literal
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.errors import BrokenDocument, InvalidInput, MiTorchError, NotAllowed, NotFound, Problem
-from mitorch_service.models.labels import MAX_NAME, MAX_NOTE, check_text
+from mitorch_service.models.labels import MAX_NAME, MAX_NOTE, check_text, priority_problems
 from mitorch_service.operations import lifecycle
 from mitorch_service.operations.lifecycle import Change
 from mitorch_service.operations.relabel import TagChange, change_tags, set_name, set_note
 from mitorch_service.operations.selection import Chosen
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 Verb = Literal["cancel", "retry", "delete", "change"]
 
@@ -38,7 +38,7 @@ class Labels:
         if not self.given:
             raise InvalidInput("change", [Problem("", "is empty: give priority, name, note, add_tags or remove_tags")])
         TagChange(self.add_tags, self.remove_tags)
-        problems = []
+        problems = [Problem("priority", problem.message) for problem in priority_problems(self.priority)]
         for field_, text, longest in (("name", self.name, MAX_NAME), ("note", self.note, MAX_NOTE)):
             try:
                 check_text(text or "", longest)

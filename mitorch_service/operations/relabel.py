@@ -9,7 +9,7 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.labels import MAX_NAME, MAX_NOTE, changed_tags, check_tag, check_text
 from mitorch_service.operations.lifecycle import Change, trainings_of
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
+from mitorch_service.errors import BrokenDocument, NewerDocument, NotAllowed, NotFound
 from mitorch_service.models.base import DAMAGED
 from mitorch_service.models.mending import NotMendable, mend, restore_job, restore_training
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import ACTIVE, OPEN, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.damaged import Found
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.damaged import Found
+from mitorch_service.stores.verbs.trainings import Kind
 
 _REASON = "its document was damaged and has been repaired"
 
@@ -33,7 +33,8 @@ class Repair:
 
 def repair(store: Store, id: str, now: datetime) -> Repair:
     """Stores what can be read of a damaged training or job as a valid document. A training whose attempts contradict
-    its status becomes `failed`, and can be retried. Raises NotFound, AmbiguousId; NotAllowed if too much is lost."""
+    its status becomes `failed`, and can be retried. Raises NotFound, AmbiguousId, NewerDocument; NotAllowed if too
+    much is lost."""
     found = store.damaged.find(id)
     if damage_of(found) is None:
         document = _model(found).from_document(found.document)
@@ -44,7 +45,7 @@ def repair(store: Store, id: str, now: datetime) -> Repair:
         mended, lost = _mended_training(store, found, now) if found.kind == "training" else _mended_job(found)
     except NotMendable as error:
         state = f"damaged beyond repair ({error} is lost)"
-        raise NotAllowed(found.kind, found.key, state, "repaired", _remedy(found)) from error
+        raise NotAllowed(found.kind, found.key, state, "repaired", _remedy(found)) from None
     unknown = {k: v for k, v in found.document.items() if k not in type(mended).model_fields and k != DAMAGED}
     store.damaged.replace(found.kind, {**unknown, **mended.to_document()})
     return Repair(found.kind, mended.id, str(mended.status), was_damaged=True, lost=lost)
@@ -66,7 +67,9 @@ def delete_damaged(store: Store, artifacts: ArtifactStore, found: Found) -> None
     if found.kind == "training" and status in [one.value for one in ACTIVE]:
         remedy = "Let a pass of the controller set it aside first: micontrol."
         raise NotAllowed(found.kind, str(found.key), str(status), "deleted", remedy)
-    if any(job.id == job_id for job in store.jobs.active_jobs().items):
+    jobs = store.jobs.active_jobs()
+    newer = [one.key for one in jobs.broken if isinstance(one, NewerDocument)]
+    if job_id in [*newer, *(job.id for job in jobs.items)]:
         raise NotAllowed(
             "training", str(found.key), "a trial of an active job", "deleted", f"Cancel job {job_id} first."
         )

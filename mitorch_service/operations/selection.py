@@ -19,7 +19,7 @@ from mitorch_service.models.status import (
     TrainingStatus,
 )
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind, TrainingFilter
+from mitorch_service.stores.verbs.trainings import Kind, TrainingFilter
 
 
 class Chosen(NamedTuple):

@@ -12,7 +12,7 @@ from mitorch_service.errors import ArtifactError, NotAllowed, NotFound
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 WEIGHTS = "model.pth"
 

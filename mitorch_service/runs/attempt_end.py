@@ -12,35 +12,35 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from mitorch_service.backends.node import ProcessFailure
 from mitorch_service.errors import (
+    DATABASE_TROUBLE,
     ArtifactError,
     BrokenDocument,
     MachineTrouble,
     MiTorchError,
+    ProcessLost,
     StaleAttempt,
     StoreError,
 )
+from mitorch_service.models.attempt_budgets import after_block, after_failure, after_loss
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import (
-    MAX_BLOCKED_ATTEMPTS,
-    MAX_LOST_ATTEMPTS,
-    Training,
-    TrainingErrorInfo,
-    lost_too_often,
-)
+from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.bounded_log import last_lines
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
+from mitorch_service.runs.delivery import keep_end
 from mitorch_service.runs.resume import delete_checkpoints
-from mitorch_service.runs.search_decision import SearchDecision
-from mitorch_service.runs.trial_values import with_trial_values
+from mitorch_service.runs.search.search_decision import SearchDecision
+from mitorch_service.runs.search.trial_values import with_trial_values
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.patience import persistently
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.patience import persistently, stubbornly
+from mitorch_service.stores.verbs.runs import RunEnd
 
 _NOTHING: Mapping[str, str] = {}
 _LOG_TAIL_LINES = 20
+_LONGEST_MESSAGE = 10_000  # characters; the whole one is in the log
 
 log = logging.getLogger("mitorch")
 
@@ -67,10 +67,32 @@ def diverged(error: TrainingErrorInfo) -> RunEnd:
     return RunEnd(AttemptOutcome.DIVERGED, error=error, reason=error.message)
 
 
-def lost(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) -> RunEnd:
-    """The end of an attempt whose machine, storage or other process failed. It is repeated without using up a retry, as
-    long as fewer than `MAX_LOST_ATTEMPTS` were lost."""
-    return RunEnd(AttemptOutcome.LOST, error=error, artifacts=artifacts, reason=error.message)
+def lost(
+    error: TrainingErrorInfo,
+    artifacts: Mapping[str, str] = _NOTHING,
+    preempted: bool = False,
+    timed_out: bool = False,
+) -> RunEnd:
+    """The end of an attempt whose machine, storage or other process failed, or whose node is taken away (`preempted`),
+    by a time limit (`timed_out`).
+    It is repeated without using up a retry, within a budget of its own (`models/attempt_budgets.py`)."""
+    return RunEnd(
+        AttemptOutcome.LOST,
+        error=error,
+        artifacts=artifacts,
+        reason=error.message,
+        preempted=preempted,
+        timed_out=timed_out,
+    )
+
+
+def process_lost(error: ProcessLost, failure: ProcessFailure | None) -> RunEnd:
+    """The end of an attempt one of whose processes has ended: by an error of the training (`failure`), or lost."""
+    lost_process = logged_error(error)
+    if failure is None or not failure.of_training:
+        return lost(lost_process)
+    log.error("%s", failure.reason)
+    return failed(TrainingErrorInfo(type="ProcessFailed", message=failure.reason))
 
 
 def blocked(trouble: MachineTrouble) -> RunEnd:
@@ -86,9 +108,8 @@ def block_attempt(store: Store, training_id: str, attempt: int, at: datetime, tr
     error = logged_error(trouble)
     try:
         training = persistently(lambda: store.runs.find_attempt(training_id, attempt), START_PATIENCE)
-        again = _may_retry(training, AttemptOutcome.BLOCKED)
-        outcome = AttemptOutcome.BLOCKED if again else AttemptOutcome.FAILED
-        status = TrainingStatus.NEW if again else TrainingStatus.FAILED
+        status = after_block(training)
+        outcome = AttemptOutcome.BLOCKED if status == TrainingStatus.NEW else AttemptOutcome.FAILED
         if training.cancel_requested_at is not None:
             outcome, status = AttemptOutcome.CANCELED, TrainingStatus.CANCELED
         queued = (TrainingStatus.QUEUED,)
@@ -108,13 +129,20 @@ def failed(error: TrainingErrorInfo, artifacts: Mapping[str, str] = _NOTHING) ->
 
 def logged_error(error: BaseException) -> TrainingErrorInfo:
     """Logs an error that ended the training, and returns its type and message for the training's `error`."""
-    message = mask_secrets(str(error) or type(error).__name__)
+    message = _bounded(mask_secrets(str(error) or type(error).__name__))
     log.error("%s: %s", type(error).__name__, message)
     # Our own errors are complete; for any other one, where it arose matters.
     trace = [] if isinstance(error, MiTorchError) else traceback.format_exception(error)
     for line in "".join(trace).splitlines():
         log.error("%s", mask_secrets(line))
     return TrainingErrorInfo(type=type(error).__name__, message=message)
+
+
+def _bounded(message: str) -> str:
+    """The message with its middle left out if it is so long that a database might refuse the end for it."""
+    left_out = len(message) - _LONGEST_MESSAGE
+    half = _LONGEST_MESSAGE // 2
+    return message if left_out <= 0 else f"{message[:half]} … ({left_out} characters) … {message[-half:]}"
 
 
 def record_end(context: AttemptContext, end: RunEnd) -> int:
@@ -143,31 +171,32 @@ def _with_log(context: AttemptContext, end: RunEnd) -> RunEnd:
 def _write_end(context: AttemptContext, end: RunEnd) -> None:
     """Ends the training for good, or puts it back to `new` where its budget allows another attempt."""
     training, worker, clock = context.training, context.worker, context.clock
-    retried = _may_retry(training, end.outcome)
-    if not retried and end.outcome == AttemptOutcome.LOST:
-        end = _lost_too_often(training, end)
+    end, retried = within_budget(training, end)
     current = training.current_attempt()
-    if not retried and end.outcome == AttemptOutcome.BLOCKED:
-        end = replace(end, outcome=AttemptOutcome.FAILED)
     write = context.store.runs.retry_attempt if retried else context.store.runs.finish_training
     at = clock() if current is None else current.not_before(clock())
-    persistently(lambda: write(training.id, training.attempt, worker, at, end), END_PATIENCE)
+
+    def record() -> None:
+        try:
+            write(training.id, training.attempt, worker, at, end)
+        except DATABASE_TROUBLE:
+            keep_end(context, end)
+            raise
+
+    stubbornly(record, END_PATIENCE)
     log.info("attempt %d ended: %s%s", training.attempt, end.outcome, "; it will be tried again" if retried else "")
 
 
-def _lost_too_often(training: Training, end: RunEnd) -> RunEnd:
-    reason = lost_too_often(training.attempts_ended_as(AttemptOutcome.LOST) + 1, end.reason or "")
-    error = None if end.error is None else end.error.model_copy(update={"message": reason})
-    return replace(end, reason=reason, error=error)
-
-
-def _may_retry(training: Training, outcome: AttemptOutcome) -> bool:
-    if outcome == AttemptOutcome.BLOCKED:
-        return training.last_in_a_row(outcome) < MAX_BLOCKED_ATTEMPTS
-    used = training.attempts_ended_as(outcome)
-    if outcome == AttemptOutcome.LOST:
-        return used + 1 < MAX_LOST_ATTEMPTS
-    return outcome == AttemptOutcome.FAILED and used < training.max_retries
+def within_budget(training: Training, end: RunEnd) -> tuple[RunEnd, bool]:
+    """Returns the end as it is written, and whether the training goes back to `new` for another attempt."""
+    if end.outcome == AttemptOutcome.LOST:
+        status, reason = after_loss(training, end.reason or "", end.preempted, end.timed_out)
+        error = None if end.error is None else end.error.model_copy(update={"message": reason})
+        return replace(end, reason=reason, error=error), status == TrainingStatus.NEW
+    if end.outcome == AttemptOutcome.BLOCKED:
+        again = after_block(training) == TrainingStatus.NEW
+        return (end if again else replace(end, outcome=AttemptOutcome.FAILED)), again
+    return end, end.outcome == AttemptOutcome.FAILED and after_failure(training) == TrainingStatus.NEW
 
 
 def _exit_code(outcome: AttemptOutcome) -> int:

@@ -24,13 +24,15 @@ from mitorch_service.errors import ArtifactError, MachineTrouble
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.runs.context import END_PATIENCE, AttemptContext
+from mitorch_service.runs.unwritten_results import results_file_training
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.patience import backoff
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd
 
 _END = "end.json"
 _PART = ".part-"  # the prefix of folders that are being written, or were when their run was killed
 _OLD_SECONDS = 86400
+_WORTH_KEEPING = (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED, AttemptOutcome.PAUSED)
 _USELESS = (TrainingStatus.COMPLETED, TrainingStatus.PRUNED)
 
 log = logging.getLogger("mitorch")
@@ -53,7 +55,7 @@ class Work:
 
     end: RunEnd
     uploads: Sequence[Upload]
-    epochs: int  # whole ones that were done
+    epochs: int | None  # whole ones that were done; None: what is recorded of earlier attempts stays as it is
 
     def deliver(self, artifacts: ArtifactStore) -> RunEnd:
         """Stores the files and returns the end with their addresses. Raises ArtifactError."""
@@ -61,9 +63,13 @@ class Work:
         return replace(self.end, artifacts={**self.end.artifacts, **addresses})
 
 
-def deliver(context: AttemptContext, work: Work) -> RunEnd:
-    """Delivers the work, or keeps it, or waits. Raises MachineTrouble where it could only be kept, or not even that."""
+def deliver(context: AttemptContext, work: Work, keep_results: Callable[[], bool] = lambda: True) -> RunEnd:
+    """Delivers the work, or keeps it, or waits. Raises MachineTrouble where it could only be kept, or not even that.
 
+    `keep_results` puts what the database has not taken yet on disk, and tells whether it is there: that comes before
+    anything that waits on a network, and no end is kept without it.
+    """
+    keep_results()
     tries = count()
 
     def store() -> RunEnd:
@@ -71,11 +77,18 @@ def deliver(context: AttemptContext, work: Work) -> RunEnd:
         try:
             return work.deliver(context.artifacts if renew is None else renew())
         except ArtifactError as error:
-            if _keep(context, work):
+            if keep_results() and _keep(context, work):
                 raise MachineTrouble(f"{error}; what was trained is kept, and delivered later", kept=True) from error
             raise
 
     return patiently(context, store)
+
+
+def keep_end(context: AttemptContext, end: RunEnd) -> None:
+    """Keeps the end of a training whose files are delivered, while the database does not take it: should this process
+    be killed, the next attempt on this machine records it in place of training."""
+    if end.outcome in _WORTH_KEEPING:
+        _keep(context, Work(end, [], None))
 
 
 def patiently(context: AttemptContext, step: Callable[[], Result]) -> Result:
@@ -106,7 +119,7 @@ def kept_work(folder: Path | None, training: Training) -> Work | None:
         uploads = [Upload(**{**one, "file": folder / training.id / one["file"]}) for one in kept["uploads"]]
         end = RunEnd(**{**kept["end"], "outcome": AttemptOutcome(kept["end"]["outcome"]), "error": None})
         return Work(end, uploads, kept["epochs"]) if all(one.file.is_file() for one in uploads) else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning("what was kept of an earlier attempt cannot be read: %s", error)
         return None
@@ -116,14 +129,19 @@ def forget_kept(store: Store, folder: Path | None, done: str) -> None:
     """Removes the kept work of a training that is delivered, and of those that ended elsewhere or are gone."""
     if folder is None or not folder.is_dir():
         return
-    names = [path.name for path in folder.iterdir() if path.is_dir()]
-    rows = store.rungs.rows_among(names)
-    for name in names:
+    folders = {path.name: path for path in folder.iterdir() if path.is_dir()}
+    results = {id: path for path in folder.iterdir() if (id := results_file_training(path)) is not None}
+    rows = store.rungs.rows_among([*folders, *results])
+    useless = {id for id in (*folders, *results) if id == done or id not in rows or rows[id].status in _USELESS}
+    for name, path in folders.items():
         if name.startswith(_PART):
-            if time.time() - (folder / name).stat().st_mtime > _OLD_SECONDS:
-                shutil.rmtree(folder / name, ignore_errors=True)
-        elif name == done or name not in rows or rows[name].status in _USELESS:
-            shutil.rmtree(folder / name, ignore_errors=True)
+            if time.time() - path.stat().st_mtime > _OLD_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        elif name in useless:
+            shutil.rmtree(path, ignore_errors=True)
+    for id, path in results.items():
+        if id in useless:
+            path.unlink(missing_ok=True)
 
 
 def _keep(context: AttemptContext, work: Work) -> bool:

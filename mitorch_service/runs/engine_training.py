@@ -18,17 +18,18 @@ from mitorch_service.runs.context import END_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Upload, Work, deliver, patiently
 from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.runs.resume import ResumePoint
-from mitorch_service.runs.search_decision import paused
+from mitorch_service.runs.search.search_decision import paused
 from mitorch_service.runs.silence import Silence
 from mitorch_service.runs.step_watch import StepWatch
 from mitorch_service.runs.store_reporter import StoreReporter
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd
 from mitorch_service.training.data.splits import read_splits
 from mitorch_service.training.loop.local_processes import local_processes, wanted_processes
 from mitorch_service.training.loop.segment import segment_of
 from mitorch_service.training.torch_imports import heavy_imports
 
 if TYPE_CHECKING:
+    from mitorch_service.training.data.image_list import ImageList
     from mitorch_service.training.loop.engine import TrainingOutcome
 
 
@@ -53,33 +54,12 @@ def _train(
 ) -> RunEnd:
     with heavy_imports():
         from mitorch_service.training.loop.clean_evaluation import clean_figures, evaluate_clean
-        from mitorch_service.training.loop.engine import check_objective, train
         from mitorch_service.training.loop.evaluation import evaluate, figures_of_test
-        from mitorch_service.training.loop.file_reporter import FileReporter
 
     config = engine_config(context.training)
     lists = read_splits(paths, str(dataset.ref))
-    for name in context.training.trial.all_objectives() if context.training.trial is not None else ():
-        check_objective(name, config.task_type, lists["train"])
-    checkpoints = resume_point.open_checkpoints()
     plots = context.folder / "plots"
-    silence = None if config.max_silence is None else Silence(config.max_silence)
-    with (
-        checkpoints,
-        StepWatch(reporter, silence, lambda reason: _end_as_lost(context, reason)) as watched,
-        FileReporter(watched, plots, resume_point.results) as file_reporter,
-        local_processes(wanted_processes(config)),
-    ):
-        outcome = train(
-            config,
-            lists["train"],
-            lists["val"],
-            reporter=file_reporter,
-            base_weights=_fetch_base(context, config),
-            checkpoints=checkpoints,
-            plots=plots,
-            segment=segment_of(context.training),
-        )
+    outcome = _run_loop(context, resume_point, reporter, config, lists, plots)
     if outcome.paused:
         return _paused(context, reporter, outcome)
     if outcome.stopped:
@@ -94,8 +74,47 @@ def _train(
         near = _near_images(dataset, "test")
         clean = evaluate_clean(config, lists["test"], lists["train"], weights, known=near, reporter=reporter)
         evaluation |= clean_figures(figures_of_test(clean))
+    context.node.training_ended(evaluation, plots)
     uploads = [_model(context, weights), *_plots(context, plots)]
-    return deliver(context, Work(finished(context.training, evaluation, {}), uploads, outcome.epochs))
+    work = Work(finished(context.training, evaluation, {}), uploads, outcome.epochs)
+    return deliver(context, work, reporter.keep_unwritten)
+
+
+def _run_loop(
+    context: AttemptContext,
+    resume_point: ResumePoint,
+    reporter: StoreReporter,
+    config: TrainingConfig,
+    lists: Mapping[str, ImageList],
+    plots: Path,
+) -> TrainingOutcome:
+    """Trains from the resume point on, watched: whoever asks gets a checkpoint, and a training that hangs is ended."""
+    with heavy_imports():
+        from mitorch_service.training.loop.engine import check_objective, train
+        from mitorch_service.training.loop.file_reporter import FileReporter
+
+    for name in context.training.trial.all_objectives() if context.training.trial is not None else ():
+        check_objective(name, config.task_type, lists["train"])
+    checkpoints = resume_point.open_checkpoints()
+    checkpoints.request = context.checkpoint or checkpoints.request
+    silence = None if config.max_silence is None else Silence(config.max_silence)
+    with (
+        checkpoints,
+        StepWatch(reporter, silence, lambda reason: _end_as_lost(context, reason)) as watched,
+        FileReporter(watched, plots, resume_point.results) as file_reporter,
+        local_processes(wanted_processes(config)),
+        checkpoints.request.while_training(),
+    ):
+        return train(
+            config,
+            lists["train"],
+            lists["val"],
+            reporter=file_reporter,
+            base_weights=_fetch_base(context, config),
+            checkpoints=checkpoints,
+            plots=plots,
+            segment=segment_of(context.training),
+        )
 
 
 def _near_images(dataset: Dataset, split: str) -> list[int]:
@@ -109,7 +128,7 @@ def _paused(context: AttemptContext, reporter: StoreReporter, outcome: TrainingO
     a slow database may not have recorded the last epoch yet."""
     uploads = [_model(context, _save_weights(context, outcome))]
     end = ended_by_search(paused(outcome.epochs, context.training.max_epochs), outcome.evaluation, {})
-    end = deliver(context, Work(end, uploads, outcome.epochs))
+    end = deliver(context, Work(end, uploads, outcome.epochs), reporter.keep_unwritten)
     reporter.flush(END_PATIENCE)
     return end
 
@@ -120,7 +139,8 @@ def _stopped(context: AttemptContext, reporter: StoreReporter, outcome: Training
     if decision is None:
         return canceled()
     uploads = [_model(context, _save_weights(context, outcome))]
-    return deliver(context, Work(ended_by_search(decision, outcome.evaluation, {}), uploads, outcome.epochs))
+    work = Work(ended_by_search(decision, outcome.evaluation, {}), uploads, outcome.epochs)
+    return deliver(context, work, reporter.keep_unwritten)
 
 
 def _save_weights(context: AttemptContext, outcome: TrainingOutcome) -> Path:

@@ -1,5 +1,5 @@
-"""Checks that a run's machine and the artifact store can be written, and that the storage of its data set lets it read:
-what cannot be is no training's fault."""
+"""Checks that a run's machine and the artifact store can be written, that it sees its GPUs, and that the storage of its
+data set lets it read: what cannot be is no training's fault."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import ArtifactError, DataError, DataRefused, MachineTrouble
 from mitorch_service.models.dataset import Dataset
+from mitorch_service.training.torch_imports import heavy_imports
+from mitorch_service.wording.counted import counted
 
 _ROOM = 256 << 10  # bytes that must fit on the disk of the temporary folder
 _REMEDY = "Make room on its disk, make it writable, or name another one in TMPDIR"
@@ -25,6 +27,22 @@ def check_machine(artifacts: ArtifactStore, folder: Path) -> None:
         artifacts.check()
     except ArtifactError as error:
         raise MachineTrouble(f"the artifact store {error.where} cannot be written: {error.problem}") from error
+
+
+def check_gpus(wanted: int) -> None:
+    """Raises MachineTrouble if PyTorch sees fewer GPUs than the training is to have: on a CPU it would take days, and
+    cost as much. Without PyTorch, which a script may not need, nothing is checked."""
+    if wanted <= 0:
+        return
+    try:
+        with heavy_imports():
+            from mitorch_service.training.device import count_gpus
+    except ModuleNotFoundError:
+        return
+    seen = count_gpus()
+    if seen < wanted:
+        remedy = "Name an image with CUDA as the cluster's environment (none: ours), or check the driver of its nodes"
+        raise MachineTrouble(f"its process sees {seen} of {counted(wanted, 'GPU')} that it is to have. {remedy}")
 
 
 def check_data_access(files: DatasetFiles, dataset: Dataset) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import logging
 
 from mitorch_service.artifacts.dataset_files import DatasetFiles
-from mitorch_service.errors import MiTorchError
+from mitorch_service.errors import (
+    ArtifactError,
+    DataRefused,
+    MachineTrouble,
+    MiTorchError,
+    ProcessLost,
+    StoreError,
+)
+from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.runs.context import START_PATIENCE
 from mitorch_service.runs.engine_config import engine_config
@@ -20,7 +28,8 @@ log = logging.getLogger("mitorch")
 
 def run_rank(store: Store, training_id: str, dataset_files: DatasetFiles) -> int:
     """Trains together with the process of rank 0, which alone reports, saves and writes to the store, and from which
-    weights and checkpoints come. Returns the exit code of this process: 1 if it failed."""
+    weights and checkpoints come. Returns the exit code of this process: 1 if it failed by an error of its own, 75 if by
+    something around it, such as another process that has ended."""
     try:
         training = persistently(lambda: store.trainings.get_training(training_id), START_PATIENCE)
         dataset = persistently(lambda: store.datasets.get_dataset(training.dataset), START_PATIENCE)
@@ -30,6 +39,9 @@ def run_rank(store: Store, training_id: str, dataset_files: DatasetFiles) -> int
 
             lists = read_splits(paths, str(dataset.ref))
             train(engine_config(training), lists["train"], lists["val"], segment=segment_of(training))
+    except (ProcessLost, StoreError, ArtifactError, MachineTrouble, DataRefused) as error:
+        log.error("%s", mask_secrets(str(error)))
+        return EXIT_INFRASTRUCTURE
     except MiTorchError as error:
         log.error("%s", mask_secrets(str(error)))
         return 1

@@ -18,7 +18,7 @@ from mitorch_service.stores.base import Store
 from mitorch_service.training.torch_imports import heavy_imports
 
 if TYPE_CHECKING:
-    from mitorch_service.training.loop.checkpoint import Checkpoints
+    from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints
 
 log = logging.getLogger("mitorch")
 
@@ -35,7 +35,7 @@ class ResumePoint:
 
     def open_checkpoints(self) -> Checkpoints:
         """The checkpoints to resume from and to write to. Imports PyTorch."""
-        from mitorch_service.training.loop.checkpoint import Checkpoints
+        from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints
 
         return self.found or Checkpoints(self.artifacts, f"{self.training_id}/")
 
@@ -56,8 +56,8 @@ def find_resume_point(artifacts: ArtifactStore, training: Training) -> ResumePoi
     if not lineage and not any(key.startswith(prefix + CHECKPOINT) for key in artifacts.keys(prefix)):
         return ResumePoint(artifacts, training.id)
     with heavy_imports():
-        from mitorch_service.training.loop.checkpoint import Checkpoints, read_shared
-        from mitorch_service.training.loop.session_state import finished_epochs, origin_of, results_in
+        from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints, read_shared
+        from mitorch_service.training.loop.checkpoints.session_state import finished_epochs, origin_of, results_in
 
     checkpoints = Checkpoints(artifacts, prefix)
     if lineage and origin_of(checkpoints.latest()) != lineage[-1].origin:  # its own states are older than the exchange
@@ -67,12 +67,14 @@ def find_resume_point(artifacts: ArtifactStore, training: Training) -> ResumePoi
 
 
 def complete_curve(store: Store, training: Training, results: Iterable[EpochResult]) -> None:
-    """Records those results of a checkpoint that an earlier attempt could not record before it was killed. Raises
+    """Records those results of a checkpoint, or of a machine's disk, that an earlier attempt could not record before it
+    was killed. Raises
     StaleAttempt, StoreError."""
     results = list(results)
     recorded = {result.epoch for result in store.runs.curve(training.id).items} if results else set()
     for result in results:
         if result.epoch not in recorded:
+            recorded.add(result.epoch)
             store.runs.record_epoch(training.id, training.attempt, training.max_epochs, result)
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from mitorch_service.stores.controllers import ControllerVerbs
-from mitorch_service.stores.costs import CostVerbs
-from mitorch_service.stores.damaged import DamagedVerbs
-from mitorch_service.stores.datasets import DatasetVerbs
-from mitorch_service.stores.imports import ImportVerbs
-from mitorch_service.stores.labels import LabelVerbs
-from mitorch_service.stores.notifications import NotificationVerbs
 from mitorch_service.stores.primitives import Primitives
-from mitorch_service.stores.queue import QueueVerbs
-from mitorch_service.stores.retention import RetentionVerbs
-from mitorch_service.stores.runs import RunVerbs
 from mitorch_service.stores.search.jobs import JobVerbs
 from mitorch_service.stores.search.pareto_fronts import FrontVerbs
 from mitorch_service.stores.search.rungs import RungVerbs
 from mitorch_service.stores.search.studies import StudyVerbs
-from mitorch_service.stores.tables import TableVerbs
-from mitorch_service.stores.trainings import TrainingVerbs
-from mitorch_service.stores.views import ViewVerbs
+from mitorch_service.stores.verbs.adoption import AdoptionVerbs
+from mitorch_service.stores.verbs.backup import BackupVerbs
+from mitorch_service.stores.verbs.callbacks import CallbackVerbs
+from mitorch_service.stores.verbs.controllers import ControllerVerbs
+from mitorch_service.stores.verbs.costs import CostVerbs
+from mitorch_service.stores.verbs.damaged import DamagedVerbs
+from mitorch_service.stores.verbs.datasets import DatasetVerbs
+from mitorch_service.stores.verbs.imports import ImportVerbs
+from mitorch_service.stores.verbs.labels import LabelVerbs
+from mitorch_service.stores.verbs.notifications import NotificationVerbs
+from mitorch_service.stores.verbs.queue import QueueVerbs
+from mitorch_service.stores.verbs.retention import RetentionVerbs
+from mitorch_service.stores.verbs.runs import RunVerbs
+from mitorch_service.stores.verbs.tables import TableVerbs
+from mitorch_service.stores.verbs.trainings import TrainingVerbs
+from mitorch_service.stores.verbs.usage import UsageVerbs
+from mitorch_service.stores.verbs.views import ViewVerbs
 
 
 class Store:
@@ -37,6 +41,7 @@ class Store:
     def __init__(self, database: Primitives) -> None:
         self._database = database
         self.queue = QueueVerbs(database)
+        self.adoption = AdoptionVerbs(database)
         self.runs = RunVerbs(database)
         self.trainings = TrainingVerbs(database)
         self.jobs = JobVerbs(database)
@@ -45,14 +50,17 @@ class Store:
         self.datasets = DatasetVerbs(database)
         self.retention = RetentionVerbs(database)
         self.imports = ImportVerbs(database)
+        self.backup = BackupVerbs(database)
         self.costs = CostVerbs(database)
         self.damaged = DamagedVerbs(database)
         self.controllers = ControllerVerbs(database)
         self.notifications = NotificationVerbs(database)
+        self.callbacks = CallbackVerbs(database)
         self.studies = StudyVerbs(database)
         self.rungs = RungVerbs(database)
         self.tables = TableVerbs(database)
         self.views = ViewVerbs(database)
+        self.usage = UsageVerbs(database)
 
     def prepare(self) -> None:
         """Creates collections and indexes where they are missing. Called before the first write; idempotent."""

@@ -10,6 +10,8 @@ from pydantic_core import from_json, to_json
 
 def value_at(document: Any, path: str) -> Any:
     """The value at a dotted path; None where any step is missing."""
+    if "." not in path and isinstance(document, dict):
+        return document.get(path)
     for step in path.split("."):
         if isinstance(document, dict):
             document = document.get(step)

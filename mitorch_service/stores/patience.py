@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from mitorch_service.errors import StoreUnavailable
+from mitorch_service.errors import DATABASE_TROUBLE, StoreUnavailable
 
 Result = TypeVar("Result")
 
@@ -45,3 +45,9 @@ def persistently(call: Callable[[], Result], patience_seconds: float) -> Result:
     """Repeats the call while the store is unavailable. Raises StoreUnavailable once the patience is over, and whatever
     else the call raises at once."""
     return repeatedly(call, lambda error: 0.0 if isinstance(error, StoreUnavailable) else None, patience_seconds)
+
+
+def stubbornly(call: Callable[[], Result], patience_seconds: float) -> Result:
+    """The same where a result would be lost: repeats the call while the store refuses its user, too, as a person may
+    give it back its rights meanwhile. Raises AccessRefused once the patience is over."""
+    return repeatedly(call, lambda error: 0.0 if isinstance(error, DATABASE_TROUBLE) else None, patience_seconds)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.base import Document
+from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.requests import (
     Collection,
     Compaction,
@@ -65,6 +66,11 @@ class Primitives(ABC):
         """Yields the documents, in the query's order."""
 
     @abstractmethod
+    def scan(self, collection: Collection) -> Iterator[StoredDocument]:
+        """Yields every document of a collection in the order of `_id`, whatever its type, holding a thousand or so at a
+        time. One that is added or deleted meanwhile may be among them or not."""
+
+    @abstractmethod
     def count(self, query: Query) -> int:
         """Returns how many documents the query has; its order and limit do not matter."""
 
@@ -98,6 +104,14 @@ class Primitives(ABC):
     def replace(self, collection: Collection, document: Mapping[str, object]) -> None:
         """Stores the whole document in the place of whatever has its `_id`, or anew."""
 
+    @abstractmethod
+    def adopt(
+        self, collection: Collection, id: object, expect: Mapping[str, tuple[object, ...]], document: StoredDocument
+    ) -> bool:
+        """Puts a document of ours in the place of one under `id` that another program inserted and that nobody has
+        counted; returns whether the guard held. Fields that ours lacks stay. One of ours with another `_id` is added
+        before the foreign one is removed, so that a death in between loses nothing and repeating it adds nothing."""
+
     def mend(self, collection: Collection, id: object) -> bool:
         """Stores what can be read of a document whose stored text is none, marked as DAMAGED, so that it can be
         changed again. False if it is none of these (a server that checks what it stores has none)."""
@@ -112,8 +126,9 @@ class Primitives(ABC):
         """Deletes one document if the guard holds; returns whether it did."""
 
     @abstractmethod
-    def remove_between(self, collection: Collection, low: str, high: str) -> int:
-        """Deletes the documents with low <= `_id` < high; returns how many."""
+    def remove_between(self, collection: Collection, low: str, high: str, unless: tuple[str, int] | None = None) -> int:
+        """Deletes the documents with low <= `_id` < high; returns how many. `unless`: a field and the number from which
+        on a document with it stays."""
 
     @abstractmethod
     def remove_all(self, removals: Sequence[Removal]) -> int:
@@ -151,3 +166,9 @@ class Verbs:
 
     def __init__(self, database: Primitives) -> None:
         self._database = database
+
+    def _row_of_attempt(self, training_id: str, attempt: int) -> TrainingRow | None:
+        """Returns the training as it is now; None if it cannot be read, or this attempt is not its current one."""
+        query = Query("trainings", {"_id": training_id}, limit=1, without=("config", "error"))
+        rows = self._database.read(TrainingRow, query).items
+        return next((row for row in rows if row.attempt == attempt and row.current_attempt() is not None), None)

@@ -13,7 +13,15 @@ Model = TypeVar("Model", bound=Document)
 
 StoredDocument = dict[str, Any]  # plain values as the driver returns them, until a model has checked them
 Collection = Literal[
-    "trainings", "jobs", "datasets", "training_results", "rungs", "controllers", "notifications", "views"
+    "trainings",
+    "jobs",
+    "datasets",
+    "training_results",
+    "rungs",
+    "controllers",
+    "notifications",
+    "callbacks",
+    "views",
 ]
 ANY_ARRIVAL = (-(2**63), 2**63 - 1)  # a range of `arrival`, which leaves out what is no number
 

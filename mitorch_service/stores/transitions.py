@@ -21,6 +21,7 @@ from mitorch_service.models.status import (
     JobStatus,
     TrainingStatus,
 )
+from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.requests import Collection, Guarded
 
 Status = TypeVar("Status", bound=StrEnum)
@@ -90,6 +91,21 @@ def end_script_trial(
 def ended_attempt(number: int, outcome: AttemptOutcome, reason: str | None, at: datetime) -> dict[str, object]:
     """The changes that end an attempt."""
     return _attempt_end(number, outcome.value, reason, at)
+
+
+def budget_marks(
+    training: TrainingRow | None, number: int, outcome: AttemptOutcome, preempted: bool, timed_out: bool
+) -> dict[str, object]:
+    """The changes to an attempt that ends by which the budgets are counted: see `models/attempt_budgets.py`."""
+    epoch = None if training is None else training.epochs_seen()
+    marks: dict[str, object] = {} if epoch is None else {f"attempts.{number - 1}.epoch": epoch}
+    return {**marks, **loss_marks(number, preempted, timed_out)} if outcome == AttemptOutcome.LOST else marks
+
+
+def loss_marks(number: int, preempted: bool, timed_out: bool) -> dict[str, object]:
+    """The changes to an attempt by which the kind of its loss is told."""
+    path = f"attempts.{number - 1}"
+    return {f"{path}.preempted": preempted, **({f"{path}.timed_out": True} if timed_out else {})}
 
 
 def reopened_attempt(number: int) -> dict[str, object]:

@@ -89,6 +89,6 @@ def _check_base(store: Store, base: str) -> Problem | None:
 
 
 def _check_warm_start(store: Store, id: str) -> Problem | None:
-    from mitorch_service.submission.check_search import warm_start_problem
+    from mitorch_service.submission.checks.check_search import warm_start_problem
 
     return warm_start_problem(store, id)

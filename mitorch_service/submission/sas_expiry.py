@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from mitorch_service.errors import Problem
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.sas import sas_expiry, sas_of
+from mitorch_service.settings import Settings
+from mitorch_service.submission.node_storage import node_storage_problem
 
 _SOON = timedelta(days=7)  # a training may wait and run for days
 
@@ -19,18 +21,32 @@ def expiry_problem(dataset: Dataset, now: datetime) -> Problem | None:
     if expiry is not None and expiry <= now + _SOON:
         remedy = "register this version again with one that outlasts the training"
         when = f"on {expiry:%Y-%m-%d %H:%M} UTC"
-        _warn(f"{dataset.ref}: the SAS token of {url} ends {when}, and what is to start later waits: {remedy}")
+        _log(f"Warning: {dataset.ref}: the SAS token of {url} ends {when}, and what is to start later waits: {remedy}.")
     return None
 
 
-def warn_of_storage_expiry(storage_url: str, now: datetime) -> None:
-    """Warns of the token in MITORCH_STORAGE_URL as of a data set's. It refuses nothing, as a new token in the setting
-    serves what is queued already."""
+def warn_of_storage(settings: Settings, now: datetime) -> list[str]:
+    """Logs `storage_warnings`, which misubmit and Python show; returns them."""
+    warnings = storage_warnings(settings, now)
+    for text in warnings:
+        _log(text)
+    return warnings
+
+
+def storage_warnings(settings: Settings, now: datetime) -> list[str]:
+    """The warnings of an artifact store that will perhaps not keep what a run makes."""
+    problems = (_expiry(settings.storage_url, now), node_storage_problem(settings))
+    return [f"Warning: {problem}." for problem in problems if problem]
+
+
+def _expiry(storage_url: str, now: datetime) -> str | None:
+    """The warning of the token in MITORCH_STORAGE_URL as of a data set's. It refuses nothing, as a new token in the
+    setting serves what is queued already."""
     expiry = sas_expiry(_token_of(storage_url))
     if expiry is None or expiry > now + _SOON:
-        return
+        return None
     ends = f"{'expired' if expiry <= now else 'ends'} on {expiry:%Y-%m-%d %H:%M} UTC"
-    _warn(
+    return (
         f"MITORCH_STORAGE_URL: the SAS token {ends}, and a run that ends later cannot store its model; "
         "set one that outlasts the training (permissions racwdl)"
     )
@@ -44,7 +60,7 @@ def _token_of(storage_url: str) -> str:
     return next((value for name, _, value in items if name.strip().lower() == "sharedaccesssignature"), "")
 
 
-def _warn(text: str) -> None:
+def _log(text: str) -> None:
     import logging  # which takes 5 ms: not for every submission
 
-    logging.getLogger("mitorch").warning("Warning: %s.", text)
+    logging.getLogger("mitorch").warning("%s", text)

@@ -12,12 +12,12 @@ from pydantic import JsonValue
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.base import new_id
-from mitorch_service.models.config.legacy_formats import is_legacy_task, is_obdb
+from mitorch_service.models.config.legacy_formats import is_exp_config, is_legacy_task, is_obdb
 from mitorch_service.models.config.script import check_config, is_script
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.labels import name_problems, tag_problems
+from mitorch_service.models.labels import name_problems, priority_problems, tag_problems
 from mitorch_service.models.new_training import new_training
 from mitorch_service.models.search.job import Job, JobConfig, SearchConfig
 from mitorch_service.models.status import JobStatus
@@ -25,7 +25,7 @@ from mitorch_service.models.training import DEFAULT_MAX_EPOCHS, DEFAULT_PRIORITY
 from mitorch_service.search.space.expressions import KNOWN
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store
-from mitorch_service.submission.check_job import (
+from mitorch_service.submission.checks.check_job import (
     algorithm_problems,
     final_training_problems,
     metric_problems,
@@ -53,7 +53,9 @@ class Options:
     user: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput for a name or a tag that is too long, or for too many tags."""
+        """Raises InvalidInput for a priority out of bounds, a name or a tag that is too long, or for too many tags."""
+        if problems := list(priority_problems(self.priority)):
+            raise InvalidInput("--priority", problems)
         if self.name is not None and (problems := list(name_problems(self.name))):
             raise InvalidInput("--name", problems)
         if problems := list(tag_problems(self.tags)):
@@ -105,6 +107,11 @@ def check_submission(
     by its path in the file; StoreUnavailable if data set or base cannot be looked up."""
     if is_obdb(data):
         message = "is a settings file of obdb, of which several documents are made: submit it by itself"
+        raise InvalidInput(source, [Problem("", message)])
+    if is_exp_config(data):
+        message = (
+            "is an exp_config.json, for which a data set may have to be registered: submit it by misubmit, by itself"
+        )
         raise InvalidInput(source, [Problem("", message)])
     if is_legacy_task(data):
         from mitorch_service.submission.legacy_task import job_of_task
@@ -211,7 +218,11 @@ def _check_job(
 
 def _with_epochs(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Writes out the epochs that a search's config leaves out, as those of a single training are."""
-    return config if is_script(config) or "max_epochs" in config else {**config, "max_epochs": DEFAULT_MAX_EPOCHS}
+    return (
+        config
+        if is_script(config) or {"max_epochs", "max_steps"} & config.keys()
+        else {**config, "max_epochs": DEFAULT_MAX_EPOCHS}
+    )
 
 
 def _fix_search(search: SearchConfig) -> SearchConfig:

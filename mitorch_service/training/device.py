@@ -1,8 +1,13 @@
-"""The choice of the device."""
+"""The devices of this process, and the choice of one."""
 
 from __future__ import annotations
 
 import torch
+
+
+def count_gpus() -> int:
+    """Returns the number of GPUs that PyTorch can use in this process."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def best_device() -> torch.device:

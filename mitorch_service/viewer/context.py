@@ -97,9 +97,9 @@ class Context:
             store.close()
 
     @contextmanager
-    def reading(self, seconds: float = QUERY_SECONDS) -> Iterator[Store]:
-        """The store, for reads that end after so many seconds. Raises QueryTimedOut."""
-        with self.store.time_limit(seconds):
+    def reading(self, seconds: float | None = None) -> Iterator[Store]:
+        """The store, for reads that end after so many seconds; None: QUERY_SECONDS. Raises QueryTimedOut."""
+        with self.store.time_limit(QUERY_SECONDS if seconds is None else seconds):
             yield self.store
 
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from mitorch_service.errors import (
+    AccessRefused,
     AlreadyExists,
     AmbiguousId,
     AmbiguousName,
@@ -37,6 +38,7 @@ _CODES: tuple[tuple[type[MiTorchError], int], ...] = (
     (AlreadyExists, 409),
     (QueryTimedOut, 504),
     (StoreUnavailable, 503),
+    (AccessRefused, 503),
 )
 _MOST_PROBLEMS = 100
 _BUG = "This is a bug of mitorch-service: the server's log has the traceback. Please report it."

@@ -12,7 +12,7 @@ from mitorch_service.errors import SettingsError
 from mitorch_service.webhook_settings.webhook import GROUPS, SELECTABLE, Kind, Webhook
 
 VARIABLE = "MITORCH_WEBHOOKS"
-SECRET_VARIABLE = "MITORCH_WEBHOOK_SECRET"
+SECRET_VARIABLE = "MITORCH_WEBHOOK_SECRET"  # noqa: S105 (a variable's name)
 REMEDY = (
     "Write the addresses, separated by spaces, or a JSON list such as "
     '[{"name": "ops", "kind": "slack", "url": "https://hooks.slack.com/services/…", "events": ["job", "cluster"]}], '

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from mitorch_service.errors import SettingsError
 from mitorch_service.known_secrets import Secret, know, secrets_of_webhooks
+from mitorch_service.setting_text import read_setting_file
 from mitorch_service.webhook_settings.entry_checks import (
     REMEDY,
     SECRET_VARIABLE,
@@ -73,7 +74,7 @@ def _entries(text: str) -> list[dict[str, object]]:
         return [{"url": url} for url in text.split()]
     try:
         inline = text.startswith(("[", "{"))
-        content = text if inline else Path(text).expanduser().read_text("utf-8")
+        content = text if inline else read_setting_file(Path(text).expanduser())
         know(secrets_of_webhooks(content))
         data = json.loads(content)
     except OSError as error:

@@ -17,3 +17,8 @@ def duration_text(time: timedelta | None) -> str | None:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24:02} h"
+
+
+def seconds_text(seconds: float) -> str:
+    """Returns the same for seconds."""
+    return str(duration_text(timedelta(seconds=seconds)))

@@ -36,7 +36,7 @@ param amlAuth string = ''
 @secure()
 param webhookList string = ''
 
-@description('Object ids of the identities of compute clusters: they read and write artifacts.')
+@description('Object ids of the identities of compute clusters: they read and write artifacts, and read the vaults.')
 param nodePrincipalIds array = []
 
 var unique = uniqueString(resourceGroup().id, name)
@@ -188,6 +188,7 @@ module workspaceAccess 'workspace_access.bicep' = [for (workspace, index) in wor
     workspaceName: workspace.name
     identityId: identity.id
     principalId: identity.properties.principalId
+    nodePrincipalIds: nodePrincipalIds
   }
 }]
 

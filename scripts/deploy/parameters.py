@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.errors import MiTorchError, SettingsError
-from mitorch_service.settings import AzureMLCluster, Settings, read_settings
+from mitorch_service.settings import Settings, read_settings
 from mitorch_service.webhook_settings.webhook_list import webhooks_text
 
 _PRINCIPAL = "MITORCH_AML_AUTH"
@@ -113,6 +114,9 @@ def _workspaces(settings: Settings) -> list[dict[str, str]]:
         if not isinstance(cluster, AzureMLCluster):
             remedy = "A Function can run no training: name clusters of Azure ML only."
             raise SettingsError("--clusters", f"{cluster.name} is of kind {cluster.kind}", remedy)
+        if cluster.resource_group is None:
+            remedy = "Add resource_group: the Function's identity gets its roles there."
+            raise SettingsError("--clusters", f"{cluster.name} names no resource group", remedy)
         place = (cluster.subscription_id, cluster.resource_group, cluster.workspace)
         found[place] = dict(zip(("subscriptionId", "resourceGroup", "name"), place, strict=True))
     return list(found.values())

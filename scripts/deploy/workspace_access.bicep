@@ -1,10 +1,11 @@
 // Allows the app's identity to submit and read runs and to create compute clusters in an Azure ML workspace, which may
-// be in another resource group or subscription.
+// be in another resource group or subscription; and the nodes to read its key vault, if that is beside it.
 targetScope = 'resourceGroup'
 
 param workspaceName string
 param identityId string
 param principalId string
+param nodePrincipalIds array
 
 var roles = [
   'acdd72a7-3385-48ef-bd42-f606fba80ae7' // Reader: the workspace itself
@@ -25,3 +26,11 @@ resource mayUseWorkspace 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
     principalType: 'ServicePrincipal'
   }
 }]
+
+module nodesMayReadVault 'vault_access.bicep' = if (!empty(nodePrincipalIds)) {
+  name: '${workspaceName}-vault'
+  params: {
+    vaultName: last(split(workspace.properties.keyVault, '/'))
+    nodePrincipalIds: nodePrincipalIds
+  }
+}

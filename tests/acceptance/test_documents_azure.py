@@ -13,7 +13,8 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from mitorch_service.settings import AzureMLCluster, read_settings
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
+from mitorch_service.settings import read_settings
 from tests.acceptance.conftest import Machine
 from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.azureml_emulator.account import Storage, part, storage_of
@@ -129,7 +130,8 @@ def test_ones_own_machine(
     url = f"{azurite.url(artifacts)}?{azurite.sas(artifacts)}"
     out = shell(reader, commands.replace("https://ACCOUNT.blob.core.windows.net/artifacts", url), f"{storage.sas}\n")
     assert "FAIL" not in out
-    assert f"ok    cluster {COMPUTE} sign-in: as the identity of this machine" in out
+    told = [line for line in out.splitlines() if line.startswith("ok    cluster")]
+    assert f"ok    cluster {COMPUTE} sign-in: as the identity of this machine" in told
     assert "registered digits:1" in out
     assert "1st in the queue (priority 100)" in out
     assert storage.sas.partition("sig=")[2] not in out

@@ -56,6 +56,7 @@ def test_showing_one_training_loads_no_heavy_package(machine: Machine) -> None:
         "query",
         "dataset",
         "control",
+        "consume",
         "train",
         "test",
         "predict",

@@ -14,7 +14,7 @@ import pytest
 
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING
@@ -182,7 +182,11 @@ def test_nothing_is_queued_when_a_line_is_wrong(bare_machine: Machine, store: St
         assert bare_machine.run("submit", "--many", nothing).code == 2
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("database_environment", "how"),  # a signal does the same whatever the database is
+    [("sqlite", signal.SIGINT), ("mongo", signal.SIGKILL)],
+    indirect=["database_environment"],
+)
 def test_interrupted_it_goes_on_where_it_was(bare_machine: Machine, each_store: Store, how: signal.Signals) -> None:
     count = 5_000
     bare_machine.write("many.jsonl", lines(count))

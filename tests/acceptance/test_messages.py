@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.settings import read_settings
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.wiring import open_store
 from tests.acceptance.conftest import Machine, _furnish
 from tests.acceptance.digits import TINY_SEARCH, TINY_TRAINING

@@ -1,7 +1,11 @@
-"""A database that refuses a request now and then, as Azure's do when they are asked for too much, fails no command."""
+"""Commands on a database that refuses a request now and then, as Azure's do when they are asked for too much, that
+takes no writes, or that does not answer."""
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -56,3 +60,40 @@ def test_every_command_waits_and_repeats(machine: Machine, proxy: FlakyProxy) ->
     proxy.answer(b"findAndModify\x00", THROTTLED)
     machine.ok("control", "cancel", training)
     assert machine.query(training)["status"] == "canceled"
+
+
+WRITES = (b"insert\x00", b"update\x00", b"findAndModify\x00", b"delete\x00", b"createIndexes\x00")
+NO_RIGHT = {"ok": 0.0, "code": 13, "errmsg": "not authorized on mitorch to execute command"}
+READ_ONLY = {"ok": 0.0, "code": 8, "errmsg": "cannot execute INSERT in a read-only transaction (SQLSTATE 25006)"}
+FULL = {"ok": 0.0, "code": 1, "errmsg": 'could not extend file "base/5/16": No space left on device'}
+
+
+def test_a_database_that_takes_no_writes_is_told_and_nothing_is_half_done(machine: Machine, proxy: FlakyProxy) -> None:
+    """Reading works, and the same command succeeds when it is over."""
+    definition = write_small_digits(machine.folder / "digits")
+    machine.write("training.json", TINY_TRAINING)
+    machine.ok("dataset", "register", definition)
+    first = machine.ok("submit", "training.json")
+    for answer, remedy, command in (
+        (NO_RIGHT, "the user's rights", ("submit", "training.json")),
+        (READ_ONLY, "that the server can be written", ("control", "cancel", first)),
+        (FULL, "Make room on the server's disk", ("control",)),
+    ):
+        proxy.refuse(answer, *WRITES)
+        told = machine.run(*command)
+        assert (told.code, remedy in told.err, "Traceback" in told.err) == (1, True, False), told
+    counts = machine.ok("query", "--json")
+    proxy.refuse({})
+    assert machine.query(first)["status"] == "new"
+    assert json.loads(counts)["counts"] == {"new": 1}
+    machine.ok("control", "cancel", first)
+
+
+def test_a_database_that_accepts_and_never_answers_is_told_within_seconds(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"mongodb://127.0.0.1:{silent.getsockname()[1]}/?directConnection=true&serverSelectionTimeoutMS=200"
+        for command in (("query",), ("control",)):
+            began = time.monotonic()
+            told = machine.run(*command, MITORCH_DB_URI=uri)
+            assert (told.code, "cannot be reached" in told.err, "MITORCH_DB_URI" in told.err) == (1, True, True), told
+            assert time.monotonic() - began < 10

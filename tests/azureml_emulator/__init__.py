@@ -10,5 +10,6 @@
 One module per service (`ROUTES` say what it answers), `state.py` holds all data, `nodes.py` and `jobs.py` run what is
 submitted: with this interpreter, the environment of the request is kept and never built. What is assumed of real Azure
 and was never seen there: 409 for a run id that is used again, the words and codes of errors, the filter's grammar, the
-states of a preempted run, `jobs?tag=`.
+states of a preempted run, `jobs?tag=`; that run history shows a new run late (`history_lag`) and does not know an
+experiment before its first run; that only words for people tell why a run failed.
 """

@@ -34,6 +34,7 @@ def main() -> None:
     scheduler.start()
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     control = ControlServer(Commands(azure, service.faults)).start()
+    azure.identity_endpoint = f"{control}/msi/token"
     print(json.dumps({"proxy": proxy.url, "control": control, "ca": str(authority.ca_path)}), flush=True)
     signal.signal(signal.SIGTERM, _stop)
     try:

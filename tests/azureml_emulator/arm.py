@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.azureml_emulator.messages import Response, reply
+from tests.azureml_emulator.messages import Refusal, Response, error_document, reply
 from tests.azureml_emulator.router import Call, Routes
 from tests.azureml_emulator.state import Workspace
 
 HOST = "management.azure.com"
 ROUTES = Routes("arm")
 DISCOVERY = Routes("api", public=True)
+CHALLENGE = Routes("arm", public=True)
 
 _LOCATION = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{region}"
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
@@ -48,6 +49,37 @@ def workspaces(call: Call) -> Response:
     """Lists the workspaces of a resource group."""
     group = call.path["group"].lower()
     return reply({"value": [_document(found) for found in _visible(call) if found.group.lower() == group]})
+
+
+@ROUTES.add(
+    "workspace.list_all",
+    "GET",
+    "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces",
+)
+def all_workspaces(call: Call) -> Response:
+    """Lists the workspaces of a subscription."""
+    wanted = call.path["subscription"]
+    return reply({"value": [_document(found) for found in _visible(call) if found.subscription == wanted]})
+
+
+@ROUTES.add("resources.list", "GET", "/subscriptions/{subscription}/resources")
+def resources(call: Call) -> Response:
+    """Lists the workspaces of a subscription as resources of any kind, which is what azureml-core asks for."""
+    wanted = call.path["subscription"]
+    found = [_document(found) for found in _visible(call) if found.subscription == wanted]
+    return reply({"value": [{key: one[key] for key in ("id", "name", "type", "location")} for one in found]})
+
+
+@CHALLENGE.add("subscription.challenge", "GET", "/subscriptions/{subscription}")
+def challenge(call: Call) -> Response:
+    """Names the tenant of a subscription to whoever has no token."""
+    message = "Authentication failed. The 'Authorization' header is missing."
+    wanted = call.path["subscription"]
+    if not any(found.subscription == wanted for found in call.azure.workspaces):
+        raise Refusal(404, "SubscriptionNotFound", f"The subscription '{wanted}' could not be found.")
+    tenant = next(principal.tenant for principal in call.azure.principals)
+    header = f'Bearer authorization_uri="https://login.windows.net/{tenant}", error="invalid_token"'
+    return reply(error_document("AuthenticationFailed", message), 401, {"WWW-Authenticate": header})
 
 
 @ROUTES.add("usages.list", "GET", _LOCATION + "/usages")

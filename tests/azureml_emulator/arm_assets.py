@@ -8,6 +8,7 @@ from typing import Any
 from tests.azureml_emulator import blobs
 from tests.azureml_emulator.messages import Refusal, Response, reply
 from tests.azureml_emulator.router import Call, Routes
+from tests.azureml_emulator.state import Workspace
 
 ROUTES = Routes("arm")
 _KINDS = "codes", "environments", "data", "models"
@@ -67,19 +68,25 @@ def version(call: Call) -> Response:
 @ROUTES.add("datastore.get", "GET", "{WS}/datastores/{name}")
 def datastore(call: Call) -> Response:
     """A datastore; the workspace's own are always there."""
-    workspace, name = call.workspace(), call.path["name"]
-    kept = workspace.assets.setdefault("v2/datastores", {})
-    own: dict[str, Any] = {
-        "datastoreType": "AzureBlob",
-        "accountName": workspace.account,
-        "containerName": "azureml-blobstore",
-    }
-    own |= {"endpoint": "core.windows.net", "protocol": "https", "credentials": {"credentialsType": "None"}}
-    if name == "workspaceblobstore":
-        kept.setdefault(name, document(f"{workspace.path}/datastores/{name}", name, {**own, "isDefault": True}))
-    if name not in kept:
+    name, known = call.path["name"], _datastores(call)
+    if name not in known:
         raise Refusal(404, "NotFound", f"Datastore {name} was not found.")
-    return reply(kept[name])
+    return reply(_shown(known[name]))
+
+
+@ROUTES.add("datastore.list", "GET", "{WS}/datastores")
+def datastores(call: Call) -> Response:
+    """All of them, without their secrets."""
+    return reply({"value": [_shown(kept) for kept in _datastores(call).values()]})
+
+
+@ROUTES.add("secret.datastore", "POST", "{WS}/datastores/{name}/listSecrets")
+def datastore_secrets(call: Call) -> Response:
+    """The secrets of one."""
+    kept = _datastores(call).get(call.path["name"])
+    if kept is None:
+        raise Refusal(404, "NotFound", f"Datastore {call.path['name']} was not found.")
+    return reply(kept["properties"]["credentials"].get("secrets") or {"secretsType": "None"})
 
 
 @ROUTES.add("datastore.create", "PUT", "{WS}/datastores/{name}")
@@ -89,7 +96,7 @@ def create_datastore(call: Call) -> Response:
     properties = {"tags": {}, "properties": {}, "isDefault": False, **call.request.json()["properties"]}
     kept = workspace.assets.setdefault("v2/datastores", {})
     kept[name] = document(f"{workspace.path}/datastores/{name}", name, properties)
-    return reply(kept[name], 201)
+    return reply(_shown(kept[name]), 201)
 
 
 @ROUTES.add("container.get", "GET", "{WS}/{kind}/{name}")
@@ -107,6 +114,36 @@ def document(identity: str, name: str, properties: dict[str, Any]) -> dict[str, 
     """A resource of ARM."""
     kind = "Microsoft.MachineLearningServices/workspaces/" + "/".join(identity.split("/")[9::2])
     return {"id": identity, "name": name, "type": kind, "properties": properties, "systemData": _SYSTEM}
+
+
+def _datastores(call: Call) -> dict[str, Any]:
+    """All datastores by their names, also those that the first SDK has registered."""
+    workspace = call.workspace()
+    found = {}
+    for name, kept in workspace.assets.get("datastores", {}).items():
+        section = dict(kept.get("azureStorageSection") or {})
+        kind, credential = str(section.get("credentialType")), section.get("credential")
+        field = {"Sas": "sasToken", "AccountKey": "key"}.get(kind)
+        secrets = {"credentialsType": kind, "secrets": {"secretsType": kind, field: credential}} if field else None
+        properties = {"datastoreType": "AzureBlob", **section, "credentials": secrets or {"credentialsType": "None"}}
+        found[name] = document(f"{workspace.path}/datastores/{name}", name, properties)
+    return {**_own(workspace), **found, **workspace.assets.get("v2/datastores", {})}
+
+
+def _own(workspace: Workspace) -> dict[str, Any]:
+    """The workspace's default datastore, with the key of its account."""
+    name, secrets = "workspaceblobstore", {"secretsType": "AccountKey", "key": blobs.ACCOUNT_KEY}
+    where = {"accountName": workspace.account, "containerName": "azureml-blobstore"}
+    how = {"endpoint": "core.windows.net", "protocol": "https", "datastoreType": "AzureBlob", "isDefault": True}
+    properties = {**where, **how, "credentials": {"credentialsType": "AccountKey", "secrets": secrets}}
+    return {name: document(f"{workspace.path}/datastores/{name}", name, properties)}
+
+
+def _shown(datastore: dict[str, Any]) -> dict[str, Any]:
+    """A datastore as every answer but that of its secrets has it."""
+    properties = datastore["properties"]
+    kind = {"credentialsType": properties["credentials"]["credentialsType"]}
+    return {**datastore, "properties": {**properties, "credentials": kind}}
 
 
 def _names(call: Call) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from tests.azureml_emulator.blobs import ACCOUNT_KEY
 from tests.azureml_emulator.messages import Refusal, Response, reply
 from tests.azureml_emulator.router import Call, Routes
 
@@ -56,21 +57,22 @@ def update_datastore(call: Call) -> Response:
 @ROUTES.add("datastore.get_default", "GET", "/datastore/v1.0{WS}/default")
 def default_datastore(call: Call) -> Response:
     """The workspace's own."""
-    section = {"accountName": call.workspace().account, "containerName": "azureml-blobstore", "credentialType": "None"}
+    section = {"accountName": call.workspace().account, "containerName": "azureml-blobstore"}
+    section |= {"credentialType": "AccountKey", "credential": ACCOUNT_KEY}
     return reply(_datastore({"name": "workspaceblobstore", "azureStorageSection": section}))
 
 
 @ROUTES.add("datastore.list", "GET", _DATASTORES)
 def datastores(call: Call) -> Response:
     """All that were registered."""
-    value = [_datastore(datastore) for datastore in _kept(call, "datastores").values()]
+    value = [_datastore(datastore) for datastore in _datastores(call).values()]
     return reply({"value": value, "continuationToken": None})
 
 
 @ROUTES.add("datastore.get", "GET", _DATASTORES + "/{name}")
 def datastore(call: Call) -> Response:
     """One of them, with its credential in the field of its kind."""
-    kept = _kept(call, "datastores")
+    kept = _datastores(call)
     if call.path["name"] not in kept:
         raise Refusal(404, "UserError", f"Could not find datastore {call.path['name']}.")
     return reply(_datastore(kept[call.path["name"]]))
@@ -128,6 +130,19 @@ def dataset_version(call: Call) -> Response:
 def _kept(call: Call, kind: str) -> dict[str, Any]:
     kept: dict[str, Any] = call.workspace().assets.setdefault(kind, {})
     return kept
+
+
+def _datastores(call: Call) -> dict[str, Any]:
+    """All datastores by their names, also those that the second SDK has registered."""
+    found = {}
+    for name, known in call.workspace().assets.get("v2/datastores", {}).items():
+        fields = known["properties"]
+        secrets = fields["credentials"].get("secrets") or {}
+        credential = {"credential": secrets.get("sasToken") or secrets.get("key")}
+        places = {field: fields.get(field) for field in ("accountName", "containerName", "endpoint", "protocol")}
+        section = {**places, "credentialType": fields["credentials"]["credentialsType"], **credential}
+        found[name] = {"name": name, "dataStoreType": "AzureBlob", "azureStorageSection": section}
+    return {**found, **_kept(call, "datastores")}
 
 
 def _datastore(kept: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,10 @@ import hashlib
 import re
 import secrets
 from pathlib import Path
-from urllib.parse import quote, unquote
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlencode
+from xml.sax.saxutils import escape
 
 from tests.azureml_emulator import identity
 from tests.azureml_emulator.blob_store import Blob, BlobStore
@@ -17,6 +20,7 @@ from tests.azureml_emulator.state import Azure, Workspace
 
 SUFFIX = ".blob.core.windows.net"
 ROUTES = Routes("blob", public=True)  # a SAS token, or a bearer token, instead
+ACCOUNT_KEY = "a2V5IG9mIHRoZSBhY2NvdW50"  # of every account
 _SIGNATURE = secrets.token_urlsafe(24)
 _DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
@@ -84,6 +88,31 @@ def get(call: Call) -> Response:
     return Response(206, data[start : end + 1], headers)
 
 
+@ROUTES.add("blob.list", "GET", "/{container}")
+def listing(call: Call) -> Response:
+    """The blobs of a container that begin with a prefix, on one page."""
+    query = call.request.query
+    if (query.get("restype"), query.get("comp")) != ("container", "list"):
+        raise Refusal(400, "InvalidQueryParameterValue", "Only the list of a container is known here.")
+    host, container = call.request.host, call.path["container"]
+    store, root = _store(call), f"{host.partition('.')[0]}/{container}/"
+    entries = "".join(
+        f"<Blob><Name>{escape(name.removeprefix(root))}</Name>{_properties(store, name)}<Metadata/></Blob>"
+        for name in store.names(root + query.get("prefix", ""))
+    )
+    head = f'<EnumerationResults ServiceEndpoint="https://{host}/" ContainerName="{container}">'
+    body = f'<?xml version="1.0" encoding="utf-8"?>{head}<Blobs>{entries}</Blobs><NextMarker/></EnumerationResults>'
+    return Response(200, body.encode(), {"Content-Type": "application/xml"})
+
+
+def _properties(store: BlobStore, name: str) -> str:
+    blob = store.get(name)
+    assert blob is not None
+    values = {"Last-Modified": _DATE, "Etag": blob.etag, "Content-Length": blob.path.stat().st_size}
+    inner = "".join(f"<{key}>{value}</{key}>" for key, value in values.items())
+    return f"<Properties>{inner}<BlobType>BlockBlob</BlobType></Properties>"
+
+
 def run_path(azure: Azure, run_id: str, name: str) -> Path | None:
     """The file that a run has written under this name."""
     _, run = azure.find_run(run_id)
@@ -114,9 +143,41 @@ def _blob(call: Call) -> Blob:
 
 
 def _store(call: Call) -> BlobStore:
-    if call.request.query.get("sig") != _SIGNATURE and not identity.known(call.azure, call.request):
+    signed = call.request.query.get("sig") == _SIGNATURE or _signed_with_key(call) or _carries_key(call)
+    if not signed and not identity.known(call.azure, call.request):
         raise Refusal(403, "AuthenticationFailed", "Server failed to authenticate the request.")
     return call.azure.blobs
+
+
+def _signed_with_key(call: Call) -> bool:
+    """Whether the token is one for this container that whoever has the account's key has signed."""
+    from azure.storage.blob import generate_container_sas
+
+    query, account = call.request.query, call.request.host.partition(".")[0]
+    if query.get("sr") != "c" or "sig" not in query:
+        return False
+    expected = generate_container_sas(
+        account, call.path["container"], ACCOUNT_KEY, permission=query.get("sp"), expiry=query.get("se")
+    )
+    return parse_qs(expected)["sig"] == [query["sig"]]
+
+
+def _carries_key(call: Call) -> bool:
+    """Whether the request itself is signed with the account's key, as the second SDK's uploads are."""
+    from azure.core.pipeline.transport import HttpRequest
+    from azure.storage.blob._shared.authentication import SharedKeyCredentialPolicy
+
+    request, headers = call.request, dict(call.request.headers)
+    account, given = request.host.partition(".")[0], headers.pop("authorization", "")
+    if not given.startswith(f"SharedKey {account}:"):
+        return False
+    query = f"?{urlencode(request.query)}" if request.query else ""
+    again = HttpRequest(request.method, f"https://{request.host}{request.path}{query}", headers)
+    signing: Any = SharedKeyCredentialPolicy
+    signing(account, ACCOUNT_KEY).on_request(
+        SimpleNamespace(http_request=again, context=SimpleNamespace(transport=None))
+    )
+    return again.headers["Authorization"] == given
 
 
 def _name(call: Call) -> str:

@@ -36,8 +36,8 @@ class Faults:
         self._emulator = emulator
 
     def status(self, status: int, body: Any = None, **where: Any) -> int:
-        """Answers so, without an effect; the body is a document, or the message of an error. All these return the
-        fault's number."""
+        """Answers so, without an effect; the body is a document, or the message of an error; `headers` go with it. All
+        these return the fault's number."""
         return self._add("status", status=status, body=body, **where)
 
     def drop_before(self, **where: Any) -> int:
@@ -89,7 +89,8 @@ class Emulator:
         home.mkdir(parents=True, exist_ok=True)
         variables = job_environment(self.proxy, self.ca_path, self.folder)
         ours = [variables["PYTHONPATH"], *filter(None, [os.environ.get("PYTHONPATH")])]  # of a tree not installed
-        return {**variables, "PYTHONPATH": os.pathsep.join(ours), "HOME": str(home)}
+        storage = str(home / ".mitorch" / "artifacts")  # which the emulated nodes reach, as they are on this machine
+        return {**variables, "PYTHONPATH": os.pathsep.join(ours), "HOME": str(home), "MITORCH_STORAGE_URL": storage}
 
     def populate(self, max_nodes: int = 4, **compute: Any) -> None:
         """One service principal, one workspace and one cluster, of the names above."""
@@ -118,7 +119,8 @@ class Emulator:
         return dict(self.call("compute", name=name))
 
     def configure(self, **settings: Any) -> dict[str, Any]:
-        """Changes latency, start_delay, kill_grace, token_lifetime, page_size, create_polls, hold."""
+        """Changes latency, start_delay, kill_grace, token_lifetime, page_size, create_polls, hold, history_lag (see
+        `Settings`)."""
         return dict(self.call("configure", **settings))
 
     def set_secret(self, name: str, value: str, workspace: str = WORKSPACE) -> None:

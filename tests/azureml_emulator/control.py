@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from tests.azureml_emulator import computes, execution, identity, nodes
+from tests.azureml_emulator import computes, execution, identity, key_vault, nodes
 from tests.azureml_emulator.faults import Faults
 from tests.azureml_emulator.run_documents import run_document
 from tests.azureml_emulator.state import Azure, Compute, Principal, Workspace
@@ -55,6 +56,10 @@ class Commands:
         """A cluster with its nodes."""
         with self._azure.changed:
             return asdict(computes.find(self._azure, name)[1])
+
+    def identity_token(self, secret: str | None, client_id: str | None) -> dict[str, Any] | None:
+        """A token for the computes' identity."""
+        return key_vault.identity_token(self._azure, secret, client_id)
 
     def set_secret(self, workspace: str, name: str, value: str) -> None:
         """A secret in a workspace's vault."""
@@ -173,6 +178,17 @@ class _Handler(BaseHTTPRequestHandler):
             status, value = 400, f"{type(error).__name__}: {error}"
         body = json.dumps(value, default=str).encode()
         self.send_response_only(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        """Answers as the endpoint of a node's identity does."""
+        query = dict(parse_qsl(urlsplit(self.path).query))
+        token = self.server.commands.identity_token(self.headers.get("secret"), query.get("clientid"))
+        body = json.dumps(token or {"error": "no such identity"}).encode()
+        self.send_response_only(200 if token else 400)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -50,12 +50,13 @@ def experiments(call: Call) -> Response:
 
 @ROUTES.add("run.query", "POST", _EXPERIMENT + "/runs:query")
 def query(call: Call) -> Response:
-    """The runs of an experiment that fit a filter, in pages."""
-    workspace, asked = call.workspace(), call.request.json()
+    """The runs of an experiment that fit a filter, in pages. An experiment that nobody created is not found."""
+    workspace, asked, experiment = call.workspace(), call.request.json(), call.path["experiment"]
+    if experiment not in workspace.experiments:
+        raise Refusal(404, "UserError", f"Experiment {experiment} was not found.")
     with call.azure.changed:
-        documents = [
-            run_document(workspace, run) for run in workspace.runs.values() if run.experiment == call.path["experiment"]
-        ]
+        runs = [run for run in workspace.runs.values() if run.experiment == experiment and call.azure.in_history(run)]
+        documents = [run_document(workspace, run) for run in runs]
     fitting = [document for document in documents if matches(asked.get("filter"), document)]
     return reply(page(fitting, asked, call.azure.settings.page_size))
 

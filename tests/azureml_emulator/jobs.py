@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.azureml_emulator import arm, identity, snapshots
+from tests.azureml_emulator import arm, identity, key_vault, snapshots
 from tests.azureml_emulator.messages import Refusal
 from tests.azureml_emulator.state import Azure, Run, Workspace
 
@@ -90,6 +90,9 @@ class ProcessJob:
             "OMP_NUM_THREADS": "1",  # several trainings share the cores of one machine here
             **self._azure.proxy_environment,
             **self._azure.settings.warm_runs,
+            "MSI_ENDPOINT": self._azure.identity_endpoint,
+            "MSI_SECRET": key_vault.SECRET,
+            "DEFAULT_IDENTITY_CLIENT_ID": key_vault.CLIENT_ID,
             "AZUREML_RUN_ID": run.id,
             "AZUREML_EXPERIMENT_ID": workspace.experiments[run.experiment],
             "AZUREML_WORKSPACE_ID": workspace.id,
@@ -155,7 +158,7 @@ def end_job(azure: Azure, run: Run, code: int, error: dict[str, str] | None) -> 
         run.preempted = None
         azure.set_status(run, "Queued")
     elif run.preempted == "fail":
-        azure.set_status(run, "Failed", {"code": "ServiceError", "message": "The node was preempted."})
+        azure.set_status(run, "Failed", {"code": "UserError", "message": azure.settings.preemption_words})
     elif code == 0:
         azure.set_status(run, "Completed")
     else:

@@ -1,4 +1,4 @@
-"""The metrics of runs (metric service, version 2)."""
+"""The metrics of runs (metric service, version 2, and MLflow's protocol)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ def post(call: Call) -> Response:
             known["value"] += [value for value in metric["value"] if value["metricId"] not in ids]
         call.azure.changed.notify_all()
     return reply({"errors": []})
+
+
+@ROUTES.add("metrics.log_batch", "POST", "/mlflow/v1.0{WS}/api/2.0/mlflow/runs/log-batch")
+def log_batch(call: Call) -> Response:
+    """Adds values by the protocol of MLflow."""
+    workspace, asked = call.workspace(), call.request.json()
+    run = workspace.runs.get(asked["run_id"])
+    if run is None:
+        raise Refusal(404, "RESOURCE_DOES_NOT_EXIST", f"Run {asked['run_id']} was not found.")
+    with call.azure.changed:
+        for metric in asked["metrics"]:
+            known = run.metrics.setdefault(metric["key"], {"name": metric["key"], "value": []})
+            known["value"].append({"metricId": "", "step": metric["step"], "data": {metric["key"]: metric["value"]}})
+        call.azure.changed.notify_all()
+    return reply({})
 
 
 @ROUTES.add("metrics.list", "POST", _RUN + "/list")

@@ -39,9 +39,9 @@ class Call:
         return found
 
     def run(self) -> Run:
-        """The run of the path; a refusal where there is none."""
+        """The run of the path; a refusal where there is none, or where run history does not show it yet."""
         run = self.workspace().runs.get(self.path["run"])
-        if run is None:
+        if run is None or (self.request.method == "GET" and not self.azure.in_history(run)):
             raise Refusal(404, "UserError", f"Run {self.path['run']} was not found.")
         return run
 

@@ -140,6 +140,14 @@ def register_dataset(store: str, path: str, name: str, **options: Any) -> list[A
     return [made.name, made.version, made.tags, made.description]
 
 
+def register_tabular(store: str, path: str, name: str) -> list[Any]:
+    """Registers a table in a datastore, as LabelAPI does."""
+    places = [(Datastore.get(workspace(), store), path)]
+    rows = Dataset.Tabular.from_delimited_files(places, validate=False, infer_column_types=False)
+    made = rows.register(workspace(), name, create_new_version=True)
+    return [made.name, made.version]
+
+
 def dataset(name: str, version: int | str = "latest") -> list[Any]:
     """A registered data set: version, tags, and where its files are, as its definition says."""
     found = Dataset.get_by_name(workspace(), name, version)

@@ -19,6 +19,7 @@ from tests.azureml_emulator import (
     faults,
     history,
     identity,
+    key_vault,
     metrics,
     models,
     snapshots,
@@ -30,6 +31,7 @@ from tests.azureml_emulator.traffic import Traffic
 
 _MODULES = (
     history,
+    key_vault,
     execution,
     snapshots,
     metrics,
@@ -62,6 +64,8 @@ class Service:
             return "api"
         if any(host == workspace.account + blobs.SUFFIX for workspace in self._azure.workspaces):
             return "blob"
+        if any(host == key_vault.host_of(workspace) for workspace in self._azure.workspaces):
+            return "vault"
         return None
 
     def refuse_host(self, host: str, method: str, path: str) -> None:

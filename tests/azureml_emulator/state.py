@@ -24,6 +24,7 @@ class Principal:
     secret: str
     expired: bool = False  # the secret, not the token
     workspaces: list[str] | None = None  # the names of those that it may use; None is all
+    reads_vaults: bool = True  # whether it has the role Key Vault Secrets User
 
     def may_use(self, workspace: Workspace) -> bool:
         """Whether it has a role there."""
@@ -157,7 +158,10 @@ class Settings:
     token_lifetime: float = 3600.0
     page_size: int = 100
     create_polls: int = 1  # how often the creation of a cluster answers "Creating"
+    identity_reads_vaults: bool = True  # whether the computes' identity has that role
     hold: bool = False  # nothing that is queued starts
+    history_lag: float = 0.0  # before run history shows a new run; the resource manager knows it at once
+    preemption_words: str = "The node was preempted."  # of the error of a run that fails by it; they are nobody's API
     warm_runs: dict[str, str] = field(default_factory=dict)  # variables that have the runs forked (see `tests.warm`)
 
 
@@ -175,6 +179,7 @@ class Azure:
         self.operations: dict[str, tuple[Workspace, str, int]] = {}  # id → workspace, cluster, polls left
         self.blobs = BlobStore(folder / "blobs")
         self.proxy_environment: dict[str, str] = {}  # what a job needs to reach us
+        self.identity_endpoint = ""  # where a node gets tokens for its identity
 
     def workspace(self, subscription: str, group: str, name: str) -> Workspace | None:
         """The workspace of these names."""
@@ -187,6 +192,10 @@ class Azure:
             if run_id in workspace.runs:
                 return workspace, workspace.runs[run_id]
         raise KeyError(run_id)
+
+    def in_history(self, run: Run) -> bool:
+        """Whether run history shows the run already."""
+        return (datetime.now(UTC) - run.created_at).total_seconds() >= self.settings.history_lag
 
     def runs(self) -> Iterator[Run]:
         """All runs."""

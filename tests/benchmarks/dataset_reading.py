@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from mitorch_service.models.config.training_config import AugmentationStep
 from mitorch_service.training.augmentation.pipeline import build_augmentation
+from mitorch_service.training.data.batches.epoch_batches import EpochBatches
+from mitorch_service.training.data.batches.loaders import Batches
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images.loading import Images
-from mitorch_service.training.data.loaders import Batches, EpochBatches
 from mitorch_service.training.data.splits import read_splits
 from mitorch_service.training.loop import engine  # noqa: F401 - what a training has in memory before it reads anything
 

@@ -22,7 +22,7 @@ import torch
 
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.settings import read_settings
-from mitorch_service.training.loop.checkpoint import Checkpoints, State, in_main_memory
+from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints, State, in_main_memory
 from mitorch_service.training.loop.file_reporter import FileReporter
 from mitorch_service.wiring import open_artifacts, open_store
 from tests.benchmarks.measuring import report, timed

@@ -24,7 +24,8 @@ import pymongo
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Progress, Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.mongo.store import INDEXES, MongoStore
+from mitorch_service.stores.mongo.indexes import INDEXES
+from mitorch_service.stores.mongo.store import MongoStore
 from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.benchmarks.measuring import arguments, timed
 from tests.fakes import primitives

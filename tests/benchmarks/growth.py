@@ -31,8 +31,8 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Training
-from mitorch_service.operations.archive import Archive
-from mitorch_service.operations.retention import PruneOptions, prune
+from mitorch_service.operations.archives.archive import Archive
+from mitorch_service.operations.archives.retention import PruneOptions, prune
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.mongo.store import MongoStore
 from mitorch_service.stores.sqlite.store import SqliteStore

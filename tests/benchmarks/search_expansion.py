@@ -11,10 +11,10 @@ from mitorch_service.models.run_state import RunState
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingRow, run_name
-from mitorch_service.runs.trial_stopping import TrialStopping
-from mitorch_service.runs.trial_values import with_trial_values
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.runs.search.trial_stopping import TrialStopping
+from mitorch_service.runs.search.trial_values import with_trial_values
 from mitorch_service.stores.sqlite.store import SqliteStore
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.benchmarks.search_simulation import Settings, Simulated
 from tests.fakes import FakeBackend
 from tests.samples import NOW, a_job, a_result

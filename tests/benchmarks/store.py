@@ -24,8 +24,8 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingErrorInfo, next_arrival, run_name
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.runs import RunEnd
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.runs import RunEnd
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from tests.benchmarks.filling import CONFIG, SETS, TEAMS, TRIALS, Database, filled, training_id
 from tests.benchmarks.floors import Floor, open_floor
 from tests.benchmarks.measuring import (

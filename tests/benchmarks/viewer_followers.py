@@ -72,7 +72,7 @@ def record_epochs(store: Store, ids: Sequence[str], count: int, written: dict[in
             yield epoch
     finally:
         for id in ids:
-            store.runs.drop_results(id, RUNNING_EPOCHS)
+            store.runs.drop_results(id, 2, RUNNING_EPOCHS)
 
 
 def reads_a_second(database: Database, address: str, clients: int, seconds: float) -> float:

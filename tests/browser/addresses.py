@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.stores.trainings import TrainingFilter
-from tests.browser.conftest import Viewer
+from mitorch_service.stores.base import Store
+from mitorch_service.stores.verbs.trainings import TrainingFilter
+
+
+class Viewer(Protocol):
+    """The filled store behind a viewer, and the id of its search."""
+
+    store: Store
+    job: str
 
 
 def some(viewer: Viewer, status: TrainingStatus) -> str:

@@ -1,4 +1,5 @@
-"""Every page and every order on both databases, while a real training runs."""
+"""Every order, while a real training runs; on the second database those that wait for what changes there, unless
+`-m long` asks for all (its pages: tests/contracts/viewer/test_viewer_pages.py)."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import TrainingFilter
-from tests.browser.addresses import PAGES, some
+from mitorch_service.stores.verbs.trainings import TrainingFilter
+from tests.browser.addresses import some
 from tests.browser.conftest import Viewer, new_tab, serve_filled, signed_in
 from tests.demo_service import fill
 from tests.samples import a_job
@@ -134,14 +135,12 @@ def _until(page: Page, condition: Callable[[], bool]) -> None:
         page.wait_for_timeout(50)
 
 
-@pytest.mark.parametrize("database_environment", ["mongo"], indirect=True)  # SQLite: test_every_page.py
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_opens(page: Page, site: Site, name: str) -> None:
-    page.goto(site.url + PAGES[name](site))
-    expect(page.locator("h1")).to_have_count(1)
-    expect(page.locator(".warn, .problem")).to_have_count(0)
+_BOTH = pytest.mark.parametrize(
+    "database_environment", ["sqlite", pytest.param("mongo", marks=pytest.mark.long)], indirect=True
+)
 
 
+@_BOTH
 def test_orders_for_a_training(page: Page, site: Site) -> None:
     id = some(site, TrainingStatus.DIVERGED)
     page.goto(f"{site.url}/trainings/{id}")
@@ -159,6 +158,7 @@ def test_orders_for_a_training(page: Page, site: Site) -> None:
         site.status(id)
 
 
+@_BOTH
 def test_a_page_is_shared_with_somebody_without_the_token(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/trainings/{some(site, TrainingStatus.COMPLETED)}")
     heading = page.locator("h1").inner_text()
@@ -172,6 +172,7 @@ def test_a_page_is_shared_with_somebody_without_the_token(page: Page, site: Site
     expect(page.locator("[data-action]")).to_have_count(0)
 
 
+@_BOTH
 def test_orders_for_a_search(page: Page, site: Site) -> None:
     def now() -> Job:
         return site.store.jobs.get_job(site.job)
@@ -200,6 +201,7 @@ def test_orders_for_a_search(page: Page, site: Site) -> None:
     assert [job.id for job in site.store.jobs.list_jobs(9).items] == [site.job]
 
 
+@_BOTH
 def test_orders_for_many(page: Page, site: Site) -> None:
     ids = {row.id for row in site.store.trainings.list_trainings(TrainingFilter(TrainingStatus.FAILED), 9).items}
 
@@ -231,6 +233,7 @@ def test_orders_for_many(page: Page, site: Site) -> None:
     expect(page.get_by_text("None fits")).to_be_visible()
 
 
+@_BOTH
 def test_a_view_is_saved_and_removed(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/trainings?q=status:completed&sort=-val_loss")
     page.locator("summary", has_text="Views").click()
@@ -278,6 +281,7 @@ def test_a_config_is_queued_and_compared(page: Page, site: Site) -> None:
 
 
 def test_a_real_training_is_followed(page: Page, site: Site) -> None:
+    _until(page, lambda: site.status(site.real) == TrainingStatus.RUNNING)  # a page from before would load itself again
     page.goto(f"{site.url}/trainings/{site.real}")
     expect(page.locator(".pill").first).to_have_text("running", timeout=_SECONDS * 1000)
     for epoch in (1, 2):

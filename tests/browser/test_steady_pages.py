@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.viewer.api import curves
 from scripts.page_pictures import THEMES, addresses, take
 from tests.browser.conftest import Viewer

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Guarded
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from tests.browser.conftest import Viewer
 from tests.demo_service import EPOCHS
 from tests.fakes import primitives

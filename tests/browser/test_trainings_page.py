@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.requests import Guarded
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from tests.browser.conftest import Viewer, serve_filled, signed_in
 from tests.demo_service import fill
 from tests.fakes import primitives
@@ -130,7 +130,8 @@ def test_refusals_are_listed_and_tags_are_set(page: Page, table: Viewer) -> None
     page.get_by_label("Select all of this page").check()
     page.locator("[data-bulk=tag]").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("seen=yes")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():  # a moment after an action the page is loaded again
+        page.keyboard.press("Enter")
     expect(page.locator("[data-table] tbody tr").first).to_contain_text("seen=yes")
     page.get_by_label("Select all of this page").check()
     page.locator("[data-bulk=retry]").click()

@@ -28,7 +28,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Task:
-    """A task with its images and the rectangles on them."""
+    """A task with its images, the rectangles on them, and their tags."""
 
     id: int
     name: str
@@ -36,6 +36,7 @@ class Task:
     status: str = "annotation"
     images: dict[str, bytes] = field(default_factory=dict)
     shapes: list[dict[str, Any]] = field(default_factory=list)
+    tags: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
     changes: int = 0
 
@@ -72,6 +73,12 @@ class CvatStandIn:
         task.shapes.append(
             {"type": "rectangle", "frame": frame, "label_id": label_id, "points": list(points), "source": source}
         )
+        task.changes += 1
+
+    def tag(self, task: Task, image: str, label: str) -> None:
+        """Gives an image a class, as a person does."""
+        frame = sorted(task.images).index(image)
+        task.tags.append({"frame": frame, "label_id": _label_id(task, label), "source": "manual"})
         task.changes += 1
 
     def count(self, beginning: str) -> int:
@@ -113,6 +120,10 @@ class CvatStandIn:
                         xml += (
                             f'<box label="{label}" source="{shape["source"]}" occluded="0" {corners} z_order="0"></box>'
                         )
+                for tag in task.tags:
+                    if tag["frame"] == number:
+                        label = task.labels[tag["label_id"] - 100 * task.id]
+                        xml += f'<tag label="{label}" source="{tag["source"]}"></tag>'
                 xml += "</image>"
                 archive.writestr(f"images/{name}", content)
             archive.writestr("annotations.xml", f"{xml}</annotations>")
@@ -242,8 +253,9 @@ class _Handler(BaseHTTPRequestHandler):
         if rest == "/data/meta":
             return 200, _meta(task)
         if rest == "/annotations" and method == "PATCH":
-            for shape in json.loads(body)["shapes"]:
-                task.shapes.append(shape | {"source": shape.get("source", "manual")})
+            asked = json.loads(body)
+            for added, there in ((asked.get("shapes"), task.shapes), (asked.get("tags"), task.tags)):
+                there += [one | {"source": one.get("source", "manual")} for one in added or ()]
             task.changes += 1
             return 200, _annotations(task)
         if rest == "/annotations":
@@ -307,7 +319,8 @@ def _meta(task: Task) -> dict[str, Any]:
 
 def _annotations(task: Task) -> dict[str, Any]:
     shapes = [shape | {"id": number, "attributes": []} for number, shape in enumerate(task.shapes)]
-    return {"version": task.changes, "tags": [], "tracks": [], "shapes": shapes}
+    tags = [tag | {"id": number, "attributes": []} for number, tag in enumerate(task.tags)]
+    return {"version": task.changes, "tags": tags, "tracks": [], "shapes": shapes}
 
 
 def _files(kind: str, body: bytes) -> dict[str, bytes]:

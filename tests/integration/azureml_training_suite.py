@@ -21,6 +21,7 @@ class AzureTrainingSuite:
     """A subclass for each SDK."""
 
     sdk = "v1"
+    from_snapshot = True  # whether a run is started from the code that was uploaded, and not forked
     submission = ("submit", 200, "runId=")  # operation, status, and what stands before a run's name in its path
 
     @pytest.fixture
@@ -35,10 +36,18 @@ class AzureTrainingSuite:
     def machine(self, furnished: tuple[Emulator, Machine]) -> Machine:
         return furnished[1]
 
+    @pytest.mark.long
+    def test_a_drill_evicts_a_run_which_resumes_with_the_same_curve(self, azure: Emulator, machine: Machine) -> None:
+        answer = machine.run("control", "drill", COMPUTE, "--json")
+        assert answer.code == 0, f"{answer}\n{[azure.log(run['runId']) for run in azure.runs()]}"
+        assert answer.json["passed"]
+        assert answer.json["outcomes"] == ["lost", "completed"]
+
     def test_a_training_runs_on_azure_from_its_submission_to_its_result(
         self, azure: Emulator, machine: Machine
     ) -> None:
-        azure.configure(warm_runs={})  # what runs is the package in the code that was uploaded
+        if self.from_snapshot:
+            azure.configure(warm_runs={})
         id = submit(machine)
         said = machine.ok("control")
         assert f"launched on {COMPUTE}" in said
@@ -53,6 +62,30 @@ class AzureTrainingSuite:
         metrics = azure.run(run)["metrics"]
         assert {"train_loss", "val_loss", "top1_accuracy", "learning_rate"} <= set(metrics)
         assert_no_secret(azure, machine, run, said)
+
+    @pytest.mark.long
+    def test_the_picture_and_the_table_of_a_script_are_on_its_run(self, azure: Emulator, machine: Machine) -> None:
+        folder = machine.folder / "program"
+        folder.mkdir()
+        (folder / "plots.py").write_text(
+            "import mitorch_service as m\n"
+            "m.report(1, metrics={'recall': 0.5})\n"
+            "m.log_image('curve', b'\\x89PNG\\r\\n\\x1a\\n of it')\n"
+            "m.log_table('per_class', [{'class': 'a', 'AP': 0.5}, {'class': 'b', 'AP': 1}])\n"
+        )
+        script = {"command": ["python3", "plots.py"], "source": str(folder)}
+        id = machine.ok("submit", machine.write("script.json", {"script": script}))
+        machine.ok("control")
+        run = f"mt-{id}-a1"
+        assert azure.wait(run, seconds=120) == "Completed", azure.log(run)
+        assert machine.query(id)["status"] == "completed", azure.log(run)
+        metrics = azure.run(run)["metrics"]
+        assert metrics["recall"]["value"][0]["data"] == {"recall": 0.5}
+        assert [row["data"] for row in metrics["per_class"]["value"]] == [
+            {"class": "a", "AP": 0.5},
+            {"class": "b", "AP": 1},
+        ]
+        assert metrics["curve"]["value"][0]["data"]["curve"].endswith(f"{run}/curve.png")
 
     def test_overlapping_passes_launch_each_training_once(self, azure: Emulator, machine: Machine) -> None:
         azure.configure(hold=True)

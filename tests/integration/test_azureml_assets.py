@@ -19,16 +19,20 @@ from tests.acceptance.digits import TINY_TRAINING, write_small_digits
 from tests.azureml_emulator.account import Storage, part, storage_of
 from tests.azureml_emulator.client import (
     COMPUTE,
+    GROUP,
     PASSWORD,
+    SUBSCRIPTION,
     WORKSPACE,
     Emulator,
     running,
 )
 from tests.azureml_worker import CONNECTION
+from tests.exp_configs import EXP_CONFIG, write_use_case
 from tests.fakes import primitives
 from tests.samples import a_job, a_training, a_trial, an_attempt
 from tests.warm.command import warm_runs
 
+SDKS = ("v1", "v2")
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE, "gpus": 0}
 OTHER = {**CLUSTER, "name": "elsewhere", "workspace": "other"}
 EVALUATION = {"val_loss": 0.25, "top1_accuracy": 0.9876543}
@@ -50,17 +54,42 @@ def storage(azure: Emulator) -> Iterator[Storage]:
 
 
 @pytest.fixture
-def machine(azure: Emulator, tmp_path: Path) -> Iterator[Machine]:
+def sdk(request: pytest.FixtureRequest) -> str:
+    """The SDK of the cluster: the default, unless a test runs with both."""
+    return str(getattr(request, "param", "v2"))
+
+
+@pytest.fixture
+def machine(azure: Emulator, tmp_path: Path, sdk: str) -> Iterator[Machine]:
     environment = azure.environment(tmp_path / "home")
-    yield Machine(tmp_path / "home", {**environment, "MITORCH_CLUSTERS": json.dumps([CLUSTER])})
+    yield Machine(tmp_path / "home", {**environment, "MITORCH_CLUSTERS": json.dumps([{**CLUSTER, "sdk": sdk}])})
     azure.faults.clear()
 
 
+def model(azure: Emulator, name: str, workspace: str = WORKSPACE) -> dict[str, Any]:
+    """Tags, properties and description of the first version of a model, whichever SDK has registered it."""
+    assets = azure.assets(workspace)
+    if name in assets.get("v2/models", {}):
+        found: dict[str, Any] = assets["v2/models"][name]["1"]["properties"]
+        return found
+    first = assets["models"][f"{name}:1"]
+    return {"tags": first["kvTags"], "properties": first["properties"], "description": first["description"]}
+
+
+def versions(azure: Emulator, name: str) -> list[str]:
+    """The versions of a model."""
+    assets = azure.assets()
+    first = [one.partition(":")[2] for one in assets.get("models", {}) if one.startswith(f"{name}:")]
+    return first or list(assets.get("v2/models", {}).get(name, {}))
+
+
+@pytest.mark.parametrize("sdk", ["v2", pytest.param("v1", marks=pytest.mark.long)], indirect=True)
 def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
     azure: Emulator, storage: Storage, machine: Machine
 ) -> None:
     write_small_digits(machine.folder / "digits")
     storage.write(machine.folder / "digits")
+    del machine.environment["MITORCH_STORAGE_URL"]  # its model goes to the workspace's own container
     machine.environment["DIGITS_SAS"] = storage.sas
     arguments = ("datastore", "register", "digits", "--container", storage.container, "--sas-from", "DIGITS_SAS")
     assert machine.ok("dataset", *arguments) == f"registered digits: {storage.container}"
@@ -80,14 +109,60 @@ def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
     assert azure.wait(f"mt-{id}-a1", seconds=120) == "Completed", azure.log(f"mt-{id}-a1")
     said = machine.ok("control", "register-model", id[:8], "--name", "digits-model")
     assert said == f"registered: digits-model, version 1, of training {id}"
-    model = azure.assets()["models"]["digits-model:1"]
-    tags, lines = model["kvTags"], (machine.folder / "digits" / "train.txt").read_text().splitlines()
+    registered = model(azure, "digits-model")
+    tags, lines = registered["tags"], (machine.folder / "digits" / "train.txt").read_text().splitlines()
     assert (tags["training"], tags["dataset"], tags["train_images"]) == (id, "digits:1", str(len(lines)))
     assert {"steps", "epochs", "model", "base_model", "val_loss", "top1_accuracy", "val_images"} <= set(tags)
-    assert json.loads(model["properties"]["config"])["max_epochs"] == TINY_TRAINING["max_epochs"]
-    stored = (machine.home / "artifacts" / id / "model.pth").read_bytes()
-    assert any(path.read_bytes() == stored for path in (azure.folder / "blobs").rglob("*") if path.is_file())
+    assert json.loads(registered["properties"]["config"])["max_epochs"] == TINY_TRAINING["max_epochs"]
+    assert f"blob.core.windows.net/azureml-blobstore/mitorch-artifacts/{id}/model.pth" in machine.ok("query", id)
+    settings = read_settings({**machine.environment, "MITORCH_HOME": str(machine.home)})
+    assert len(kept := (machine.home / "cache" / "workspace_storage.json").read_text()) > 0
+    assert "mitorch-artifacts?" in kept and settings.storage_cluster is not None
+    blobs = [path.read_bytes() for path in (azure.folder / "blobs").rglob("*") if path.is_file()]
+    models = [blob for blob in blobs if blob[:2] == b"PK" and b"/data.pkl" in blob]
+    assert len(models) == 2 and models[0] == models[1]  # the run's, and the registry's
+    assert not (machine.home / "artifacts").exists()
     assert_no_token(storage, machine, said, machine.ok("dataset", "show", "digits", "--json"))
+
+
+def test_exp_config_finds_its_versions_and_gets_its_compute_experiment_and_image(
+    azure: Emulator, storage: Storage, machine: Machine
+) -> None:
+    """Only what the file names is new: the rest is the cluster's."""
+    write_use_case(machine.folder / "store", "200101000000", "210101000000")
+    storage.write(machine.folder / "store" / "pothole")
+    machine.environment["STORE_SAS"] = storage.sas
+    machine.ok("dataset", "datastore", "register", "holes", "--container", storage.container, "--sas-from", "STORE_SAS")
+    given = {**EXP_CONFIG, "DATA_MOUNT": "holes"}
+    machine.write("exp_config.json", given)
+    ours = {"AML_SUBSCRIPTION_ID": SUBSCRIPTION, "AML_RESOURCE_GROUP": GROUP, "AML_WORKSPACE_NAME": WORKSPACE}
+    machine.write("dev_config.json", ours)
+    azure.configure(hold=True)
+    submitted = machine.run("submit", "exp_config.json")
+    assert submitted.code == 0, submitted
+    assert "exp_config.json: train set train_pothole_210101000000.csv" in submitted.err
+    assert "exp_config.json: the compute test is being created: up to 3 of Standard_NC4as_T4_v3" in submitted.err
+    assert azure.compute("test")["max_nodes"] == 3
+    shown = machine.ok("dataset", "show", "pothole")
+    assert f"{storage.container}/pothole/datasets/test_pothole_210101000000.csv" in shown
+    assert f"{storage.container}/pothole/images/" in shown
+    id = submitted.out.strip()
+    assert "the compute test is being created. The next pass tries again." in machine.run("control").err
+    azure.add_compute("test", state="Succeeded")
+    assert "launched on cpu" in machine.ok("control")
+    run = azure.run(f"mt-{id}-a1")
+    assert run["target"] == "test"
+    assert run["definition"]["Configuration"]["experimentName"] == "pothole"
+    assert any(given["DOCKER_IMAGE"] in one["request_body"] for one in azure.traffic())
+    assert machine.ok("control") == "nothing to do"  # a run in an experiment of its own is found by its name
+    again = machine.run("submit", "exp_config.json")
+    assert "exp_config.json: is registered already as pothole:1" in again.err
+    assert "is being created" not in again.err
+    machine.ok("control", "cancel", id, again.out.strip())
+    machine.write("exp_config.json", {**given, "DATA_MOUNT": "hole"})
+    assert "Did you mean 'holes'?" in machine.run("submit", "exp_config.json").err
+    assert_no_token(storage, machine, submitted.err, again.err, shown)
+    azure.configure(hold=False)
 
 
 def assert_no_token(storage: Storage, machine: Machine, *said: str) -> None:
@@ -98,6 +173,7 @@ def assert_no_token(storage: Storage, machine: Machine, *said: str) -> None:
         assert PASSWORD not in text
 
 
+@pytest.mark.parametrize("sdk", SDKS, indirect=True)
 def test_a_datastore_is_renewed_and_never_moved(azure: Emulator, machine: Machine) -> None:
     def register(container: str, **environment: str) -> Any:
         words = ["dataset", "datastore", "register", "pictures", "--container", container]
@@ -106,8 +182,14 @@ def test_a_datastore_is_renewed_and_never_moved(azure: Emulator, machine: Machin
     url = "https://acct.blob.core.windows.net/pictures"
     assert register(url).code == 0
     assert register(url, SAS="?sv=1&sp=rl&sig=s1gnature").code == 0
-    section = azure.assets()["datastores"]["pictures"]["azureStorageSection"]
-    assert (section["accountName"], section["credential"]) == ("acct", "sv=1&sp=rl&sig=s1gnature")
+    known = azure.assets()
+    if "pictures" in known.get("v2/datastores", {}):
+        fields = known["v2/datastores"]["pictures"]["properties"]
+        account, credential = fields["accountName"], fields["credentials"]["secrets"]["sasToken"]
+    else:
+        section = known["datastores"]["pictures"]["azureStorageSection"]
+        account, credential = section["accountName"], section["credential"]
+    assert (account, credential) == ("acct", "sv=1&sp=rl&sig=s1gnature")
     moved = register("https://acct.blob.core.windows.net/others")
     assert (moved.code, f"the datastore pictures is {url}" in moved.err) == (1, True)
     told = register(f"{url}?sv=1&sig=s1gnature")
@@ -115,7 +197,7 @@ def test_a_datastore_is_renewed_and_never_moved(azure: Emulator, machine: Machin
     ended = register(url, SAS="sv=1&se=2020-01-01T00:00:00Z&sig=s1gnature")
     assert (ended.code, "expired on 2020-01-01" in ended.err, "s1gnature" in ended.err) == (2, True, False)
     assert machine.run(*["dataset", "datastore", "register", "x", "--container", url, "--sas-from", "NONE"]).code == 2
-    assert machine.run("dataset", "datastore", "list", "--json").json[-1] == {"name": "pictures", "container": url}
+    assert {"name": "pictures", "container": url} in machine.run("dataset", "datastore", "list", "--json").json
 
 
 def test_a_datastore_that_is_not_there_is_told_with_the_nearest(azure: Emulator, machine: Machine) -> None:
@@ -129,22 +211,22 @@ def test_a_datastore_that_is_not_there_is_told_with_the_nearest(azure: Emulator,
     assert "[0].val.path: azureml://animals names no file" in answer.err
 
 
-def test_the_best_trial_of_a_job_is_registered_once(azure: Emulator, machine: Machine) -> None:
+@pytest.mark.parametrize("sdk", SDKS, indirect=True)
+def test_the_best_trial_of_a_job_is_registered_once(azure: Emulator, machine: Machine, sdk: str) -> None:
     job, trial = furnish(machine, b"the weights")
-    first = machine.run("control", "register-model", job, "--name", "winner", "--json")
-    assert first.json == {"name": "winner", "version": 1, "new": True, "training": trial.id}
+    name = f"winner-{sdk}"
+    first = machine.run("control", "register-model", job, "--name", name, "--json")
+    assert first.json == {"name": name, "version": 1, "new": True, "training": trial.id}
     assert "no image and step counts" in first.err  # the data set is not registered here
-    again = machine.ok("control", "register-model", trial.id, "--name", "winner")
-    assert again == f"registered already: winner, version 1, of training {trial.id}"
-    model = azure.assets()["models"]["winner:1"]
-    assert (
-        model["kvTags"].items() >= {"job": job, "trial": "2", "val_loss": "0.25", "top1_accuracy": "0.987654"}.items()
-    )
-    assert model["kvTags"]["dataset"] == "digits:1"
-    assert json.loads(model["properties"]["parameters"]) == {"lr": 0.1}
-    assert model["description"] == "test_resnet on digits:1"
+    again = machine.ok("control", "register-model", trial.id, "--name", name)
+    assert again == f"registered already: {name}, version 1, of training {trial.id}"
+    found = model(azure, name)
+    wanted = {"job": job, "trial": "2", "val_loss": "0.25", "top1_accuracy": "0.987654", "dataset": "digits:1"}
+    assert found["tags"].items() >= wanted.items()
+    assert json.loads(found["properties"]["parameters"]) == {"lr": 0.1}
+    assert found["description"] == "test_resnet on digits:1"
     (machine.home / "artifacts" / trial.id / "model.pth").write_bytes(b"other weights")
-    assert "registered: winner, version 2" in machine.ok("control", "register-model", job, "--name", "winner")
+    assert f"registered: {name}, version 2" in machine.ok("control", "register-model", job, "--name", name)
 
 
 def test_the_final_training_of_a_job_is_what_is_registered(azure: Emulator, machine: Machine) -> None:
@@ -159,17 +241,19 @@ def test_the_final_training_of_a_job_is_what_is_registered(azure: Emulator, mach
     (folder / "model.pth").write_bytes(b"the final weights")
     first = machine.run("control", "register-model", job, "--name", "final", "--json")
     assert first.json == {"name": "final", "version": 1, "new": True, "training": refit_id(job)}
-    model = azure.assets()["models"]["final:1"]
-    assert model["kvTags"].items() >= {"job": job, "trial": "2", "val_loss": "0.25"}.items()
-    assert json.loads(model["properties"]["parameters"]) == {"lr": 0.1}
+    found = model(azure, "final")
+    assert found["tags"].items() >= {"job": job, "trial": "2", "val_loss": "0.25"}.items()
+    assert json.loads(found["properties"]["parameters"]) == {"lr": 0.1}
 
 
-def test_a_lost_answer_leaves_one_version(azure: Emulator, machine: Machine) -> None:
+@pytest.mark.parametrize(("sdk", "operation"), [("v1", "model.register"), ("v2", "version.create")], indirect=["sdk"])
+def test_a_lost_answer_leaves_one_version(azure: Emulator, machine: Machine, sdk: str, operation: str) -> None:
     job, _ = furnish(machine, b"the weights")
-    fault = azure.faults.drop_after(operation="model.register", count=None)
-    assert "registered: lost, version 1" in machine.ok("control", "register-model", job, "--name", "lost")
-    assert azure.faults.hits(fault) > 1  # the SDK has repeated it, and each call has made a version
-    assert [name for name in azure.assets()["models"] if name.startswith("lost:")] == ["lost:1"]
+    name = f"lost-{sdk}"
+    fault = azure.faults.drop_after(operation=operation, count=None if sdk == "v1" else 1)
+    assert f"registered: {name}, version 1" in machine.ok("control", "register-model", job, "--name", name)
+    assert azure.faults.hits(fault) >= 1  # of azureml-core each repeated call has made a version
+    assert versions(azure, name) == ["1"]
 
 
 def test_what_has_no_model_is_refused(azure: Emulator, machine: Machine) -> None:
@@ -188,7 +272,7 @@ def test_what_has_no_model_is_refused(azure: Emulator, machine: Machine) -> None
     bad = machine.run("control", "register-model", job, "--name", "a b")
     assert (bad.code, "must be 1 to 255 letters" in bad.err) == (2, True)
     machine.ok("control", "register-model", job, "--name", "some", "--cluster", "elsewhere")
-    assert "some:1" in azure.assets("other")["models"]
+    assert model(azure, "some", "other")["tags"]["job"] == job
     (machine.home / "artifacts" / trial.id / "model.pth").unlink()
     gone = machine.run("control", "register-model", job, "--name", "gone", "--cluster", "first")
     assert (gone.code, "model.pth" in gone.err) == (1, True)

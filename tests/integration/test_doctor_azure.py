@@ -25,6 +25,10 @@ from tests.azureml_emulator.client import (
 from tests.azureml_worker import CONNECTION
 from tests.azurite_server import Azurite
 
+EXPIRED = "77777777-0000-0000-0000-000000000000"
+NOBODY = "88888888-0000-0000-0000-000000000000"
+STRANGER = "99999999-0000-0000-0000-000000000000"
+
 CLUSTER = {**CONNECTION, "name": COMPUTE, "workspace": WORKSPACE}
 NO_TENANT = "99999999-1111-1111-1111-111111111111"
 SECRETS = (PASSWORD, "0ld-secret", "wr0ng-secret")
@@ -33,10 +37,10 @@ PROFILE = {"vm_size": "Standard_NC24s_v3", "max_nodes": 2}
 # what is changed in the settings → what is checked and what is said of it
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "wrong-tenant": ({"auth": f"{NO_TENANT}:{PRINCIPAL}:{PASSWORD}"}, "sign-in", "The tenant does not exist"),
-    "expired": ({"auth": f"{TENANT}:expired:0ld-secret"}, "sign-in", "The password has expired"),
+    "expired": ({"auth": f"{TENANT}:{EXPIRED}:0ld-secret"}, "sign-in", "The password has expired"),
     "wrong-password": ({"auth": f"{TENANT}:{PRINCIPAL}:wr0ng-secret"}, "sign-in", "The password is wrong"),
     "wrong-principal": (
-        {"auth": f"{TENANT}:nobody:{PASSWORD}"},
+        {"auth": f"{TENANT}:{NOBODY}:{PASSWORD}"},
         "sign-in",
         "This tenant has no such service principal",
     ),
@@ -45,8 +49,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "subscription",
         f"sees no subscription {TENANT} in the tenant {TENANT}; it sees {SUBSCRIPTION}. Correct subscription_id",
     ),
+    "user": ({"auth": "user@example.org:wr0ng-password"}, "sign-in", "Azure refuses it"),
     "no-role": (
-        {"auth": f"{TENANT}:stranger:{PASSWORD}"},
+        {"auth": f"{TENANT}:{STRANGER}:{PASSWORD}"},
         "workspace",
         "no role in the workspace workspace. Give the identity a role in it: az role assignment create",
     ),
@@ -60,6 +65,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "no node can start (Standard NCSv3 Family: 0 of 6 cores used, a node of Standard_NC24s_v3 has 24). Request",
     ),
     "no-environment": ({"environment": "torch:3"}, "environment", "has no environment 'torch:3'"),
+    "no-gpu": (
+        {"compute": "odd", "gpus": 2},
+        "gpus",
+        "gpus: 2, but machines of Standard_D2_v2 have none. Set gpus to 0",
+    ),
 }
 FINE: dict[str, tuple[dict[str, Any], str, str]] = {
     "sign-in": ({}, "sign-in", f"as {PRINCIPAL} of the tenant {TENANT}"),
@@ -69,6 +79,9 @@ FINE: dict[str, tuple[dict[str, Any], str, str]] = {
     "create": ({"compute": "new", "create": PROFILE}, "compute", "will be created (Standard_NC24s_v3)"),
     "quota": ({}, "quota", "Standard NCSv3 Family: 0 of 24 cores used, a node of Standard_NC6s_v3 has 6"),
     "no-family": ({"compute": "odd"}, "quota", "not compared: the service reports none for Standard_D2_v2"),
+    "gpus": ({"gpus": 1}, "gpus", "1 of a node; a run that sees fewer is an error"),
+    "unknown-gpus": ({}, "gpus", "set gpus to those of a Standard_NC6s_v3"),
+    "ours": ({"gpus": 1}, "environment", "ours (mitorch-gpu, on mcr.microsoft.com/azureml/openmpi5.0-cuda"),
     "vault": ({}, "key vault", "secrets can be written and read"),
     "image": ({"environment": "registry.example/torch:1"}, "environment", "the image registry.example/torch:1"),
 }
@@ -83,8 +96,8 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         azure.add_compute("odd", vm_size="Standard_D2_v2")
         azure.add_workspace("poor", region="northeurope")
         azure.set_quota("Standard NCSv3 Family", 6, "poor")
-        azure.add_principal(principal="expired", secret="0ld-secret", expired=True)
-        azure.add_principal(principal="stranger", workspaces=["poor"])
+        azure.add_principal(principal=EXPIRED, secret="0ld-secret", expired=True)
+        azure.add_principal(principal=STRANGER, workspaces=["poor"])
         yield azure
 
 
@@ -106,8 +119,10 @@ def findings(
     return found
 
 
-def test_every_mistake_is_told_with_its_remedy_and_hides_no_other(machine: Machine) -> None:
-    found = findings(machine, *[{**CLUSTER, "name": name, "compute": COMPUTE, **m[0]} for name, m in MISTAKES.items()])
+@pytest.mark.parametrize("sdk", ["v1", "v2"])
+def test_every_mistake_is_told_with_its_remedy_and_hides_no_other(machine: Machine, sdk: str) -> None:
+    base = {**CLUSTER, "sdk": sdk, "compute": COMPUTE}
+    found = findings(machine, *[{**base, "name": name, **m[0]} for name, m in MISTAKES.items()])
     for name, (_, what, words) in MISTAKES.items():
         ok, text = found[f"cluster {name} {what}"]
         assert not ok, name
@@ -116,10 +131,16 @@ def test_every_mistake_is_told_with_its_remedy_and_hides_no_other(machine: Machi
         told = [key for key in found if key.startswith(f"cluster {name} ")]
         assert [key for key in told if not found[key][0]] == [f"cluster {name} {what}"]
     assert "cluster wrong-tenant subscription" not in found  # which cannot be asked
+    ok, text = found["cluster user auth"]  # is told where the sign-in fails, too
+    assert (ok, "USER:PASSWORD is deprecated" in text) == (True, True)
 
 
-def test_what_is_right_is_told_as_it_is(machine: Machine) -> None:
-    found = findings(machine, *[{**CLUSTER, "name": name, "compute": COMPUTE, **m[0]} for name, m in FINE.items()])
+@pytest.mark.parametrize("sdk", ["v1", "v2"])
+def test_what_is_right_is_told_as_it_is(machine: Machine, sdk: str) -> None:
+    base = {**CLUSTER, "sdk": sdk, "compute": COMPUTE}
+    found = findings(machine, *[{**base, "name": name, **m[0]} for name, m in FINE.items()])
+    ok, text = found["cluster sign-in sdk"]
+    assert (ok, "has not supported since 30 June 2026" in text) == (True, sdk == "v1")
     for name, (_, what, words) in FINE.items():
         ok, text = found[f"cluster {name} {what}"]
         assert ok, text

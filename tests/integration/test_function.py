@@ -77,7 +77,7 @@ def start(hosts: ExitStack, machine: Machine, state: str = "timers.json", cold: 
 
 def begins(line: Line) -> bool:
     """Whether a pass has begun."""
-    return bool(line["host"] == "begins" and line["function"] == "control")
+    return bool(line["host"] == "begins" and line["function"] == "micontrol")
 
 
 def test_a_search_that_was_submitted_runs_to_its_best_trial(
@@ -112,7 +112,7 @@ def test_a_search_that_was_submitted_runs_to_its_best_trial(
 
 def test_it_passes_on_the_schedule_of_the_settings(machine: Machine, hosts: ExitStack) -> None:
     host = start(hosts, machine, MITORCH_SCHEDULE="*/2 * * * * *")
-    assert host.functions["control"][0]["schedule"] == "*/2 * * * * *"
+    assert host.functions["micontrol"][0]["schedule"] == "*/2 * * * * *"
     times = [datetime.fromisoformat(host.wait(begins)["at"]) for _ in range(2)]
     assert [time.second % 2 for time in times] == [0, 0]
     assert (times[1] - times[0]).total_seconds() > 1.5  # more where this machine is busy
@@ -185,18 +185,18 @@ def test_a_pass_stops_itself_before_the_hosts_limit_and_the_next_goes_on(
     rows = store.queue.queue_head(8).items
     store.queue.claim_trainings([(row.id, an_attempt(row, cluster=COMPUTE)) for row in rows[:3]])
     store.close()
-    slow = azure.faults.delay(usable, operation="submit")
+    slow = azure.faults.delay(usable, operation="job.create")
     host = start(hosts, machine, AzureFunctionsJobHost__functionTimeout=f"00:00:{limit}")
     first, second = host.wait_for_pass(), host.wait_for_pass()
     assert azure.faults.hits(slow) == 1
     assert (first["complete"], first["launched"], first["failures"]) == (False, 3, 0)
     assert usable < first["seconds"] < limit
     assert (second["complete"], second["launched"], second["active"]) == (True, 5, 3)
-    ends = [line for line in host.lines if line["host"] == "ends" and line["function"] == "control"]
+    ends = [line for line in host.lines if line["host"] == "ends" and line["function"] == "micontrol"]
     assert ends[0]["ok"]
     assert not [line for line in host.lines if line["host"] == "timed out"]
     names = {f"mt-{row.id}-a1" for row in rows}
-    submitted = [r["path"] for r in azure.traffic() if r["operation"] == "submit" and r["status"] == 200]
+    submitted = [r["path"] for r in azure.traffic() if r["operation"] == "job.create" and r["status"] == 201]
     assert [sum(name in path for path in submitted) for name in names] == [1] * 8
     assert names <= {run["runId"] for run in azure.runs()}
 

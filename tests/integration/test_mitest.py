@@ -46,6 +46,8 @@ def test_evaluates_a_detector_by_class_and_draws(tmp_path: Path, monkeypatch: py
     assert {path.name for path in Path("plots").iterdir()} == {
         "class_metrics.json",
         "confusion_matrix.png",
+        "image_confusion_matrix.csv",
+        "image_confusion_matrix.png",
         "per_class.csv",
         "precision_recall.png",
         "predictions.csv",
@@ -71,6 +73,22 @@ def test_a_folder_of_folders_gets_the_classes_of_the_training(tmp_path: Path, mo
         "test_loss",
         *(f"test_{name}" for name in metrics_for("multiclass_classification", 3)),
     }
+    original = CliRunner().invoke(mitest.command, ["c.json", "train", "val", "-w", "m.pth", "-d", "--json"])
+    assert (original.exit_code, json.loads(original.stdout)) == (0, json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "val", "--train", "train"], "TRAIN is given twice, as 'train' and by --train: leave out one"),
+        (["train", "val", "test"], "mitest takes CONFIG, TRAIN and DATA: 'test' is one too many"),
+    ],
+)
+def test_data_sets_that_are_too_many_are_named(arguments: list[str], message: str, tmp_path: Path) -> None:
+    (config := tmp_path / "c.json").write_text("{}")
+    done = CliRunner().invoke(mitest.command, [str(config), *arguments, "-w", str(config)])
+    assert done.exit_code == 2
+    assert message in done.output
 
 
 def test_models_are_listed_without_a_config() -> None:

@@ -208,7 +208,7 @@ def test_a_drill_needs_a_place_for_checkpoints(folder: Path) -> None:
 
 
 def test_a_drill_after_the_end_is_refused(folder: Path) -> None:
-    assert "max_epochs is 2" in str(train("--evict-at", "2", "-o", "w.pth").exception)
+    assert "it has 2 epochs" in str(train("--evict-at", "2", "-o", "w.pth").exception)
 
 
 def test_a_drill_of_two_processes_kills_the_first(folder: Path) -> None:

@@ -22,6 +22,7 @@ from mitorch_service.models.dataset import DatasetRef, SasToken
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt import run_training
+from mitorch_service.runs.context import RunContext
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.wiring import open_artifacts, open_dataset_files, open_dataset_registry, open_store
 from tests.azurite_server import Azurite
@@ -85,8 +86,8 @@ def run(settings: Settings, training: Training) -> Training:
     store.prepare()
     store.queue.add_trainings([training])
     assert store.queue.claim_training(training.id, an_attempt(training))
-    arguments = (training.id, 1, lambda: datetime.now(UTC), threading.Event(), open_dataset_files(settings))
-    run_training(store, open_artifacts(settings), *arguments)
+    files, artifacts = open_dataset_files(settings), open_artifacts(settings)
+    run_training(RunContext(store, artifacts, lambda: datetime.now(UTC), threading.Event(), files), training.id, 1)
     return store.trainings.get_training(training.id)
 
 

@@ -16,6 +16,7 @@ from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
+from mitorch_service.runs.context import RunContext
 from mitorch_service.runs.rank import run_rank
 from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.training.loop.local_processes import local_processes
@@ -68,7 +69,7 @@ def test_two_processes_end_one_training(
     arguments = [str(tmp_path / "mitorch.db"), training.id, str(tmp_path / "cache")]
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
     with local_processes(2, [sys.executable, "-c", COMPANION, *arguments]):
-        assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == 0
+        assert run_training(RunContext(store, artifacts, lambda: later(7), stop), training.id, 1) == 0
     done = store.trainings.get_training(training.id)
     assert done.status == TrainingStatus.COMPLETED
     assert len(store.runs.curve(training.id).items) == 2
@@ -85,7 +86,7 @@ def test_one_whose_other_process_is_killed_is_tried_again(
     assert store.queue.claim_training(training.id, an_attempt(training))
     artifacts, stop = FolderArtifactStore(tmp_path / "artifacts"), threading.Event()
     with local_processes(2, [sys.executable, "-c", MORTAL]):
-        assert run_training(store, artifacts, training.id, 1, lambda: later(7), stop) == EXIT_INFRASTRUCTURE
+        assert run_training(RunContext(store, artifacts, lambda: later(7), stop), training.id, 1) == EXIT_INFRASTRUCTURE
     lost = store.trainings.get_training(training.id)
     assert lost.status == TrainingStatus.NEW
     assert "can no longer reach each other" in str(lost.attempts[-1].reason)

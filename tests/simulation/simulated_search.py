@@ -16,9 +16,9 @@ from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.operations.lifecycle import trials
-from mitorch_service.runs.trial_pausing import TrialPausing
+from mitorch_service.runs.search.trial_pausing import TrialPausing
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import FakeBackend, HookedStore
 from tests.samples import NOW, a_result, later
 

@@ -18,7 +18,7 @@ from tests.samples import SPACE, a_job, later
 from tests.simulation.simulated_search import SimulatedSearch
 
 MAX_EPOCHS = 6
-SEEDS = [*(("sqlite", seed) for seed in range(4)), ("mongo", 0)]
+SEEDS = [*(("sqlite", seed) for seed in range(2)), pytest.param("mongo", 0, marks=pytest.mark.long)]
 JOB_ID = "0b7f3b54-6f5c-4c0e-9a3e-3f0a1c2d4e5f"
 
 

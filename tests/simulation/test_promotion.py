@@ -18,7 +18,7 @@ from tests.samples import SPACE, a_job, later
 from tests.simulation.simulated_search import SimulatedSearch
 
 MAX_EPOCHS = 9
-SEEDS = [*(("sqlite", seed) for seed in range(6)), ("mongo", 0)]
+SEEDS = [*(("sqlite", seed) for seed in range(3)), pytest.param("mongo", 0, marks=pytest.mark.long)]
 
 
 def job_with(**search: Any) -> Job:

@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
+from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.errors import SettingsError
 from mitorch_service.known_secrets import mask_known
-from mitorch_service.settings import LocalCluster, read_settings
+from mitorch_service.settings import read_settings
 
 
 def test_without_any_variable_everything_lies_below_the_home(tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_clusters_are_given_as_json_or_in_a_file(tmp_path: Path) -> None:
         ('[{"name": "a", "slot": 1}]', "[0].slot: "),
         ('[{"name": "a", "slots": -1}]', "[0].slots: "),
         ('[{"name": "a", "slots": true}]', "[0].slots: "),
-        ('[{"name": "a", "kind": "slurm"}]', "[0].kind: "),
+        ('[{"name": "a", "kind": "pbs"}]', "[0].kind: "),
         ("no/such/file.json", "cannot read no/such/file.json"),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,7 @@ with temporary_folder() as folder:
 NODE = """
 import os, sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[1])
 import node_entry
 folder = node_entry.unpacked(next(Path(sys.argv[1]).glob("*.whl")))
@@ -100,3 +103,24 @@ def test_folders_that_a_person_has_named_stay_however_old_they_are(temp: Path) -
         os.utime(temp / name, (0, 0))
     remove_dead_folders()
     assert {path.name for path in temp.iterdir()} == names
+
+
+@pytest.mark.parametrize("moment", ["open", "flock"])
+def test_a_new_folder_that_another_process_removes_is_made_anew(
+    temp: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Between its creation and its lock it looks like that of a killed process."""
+    module: Any = os if moment == "open" else fcntl
+    call, removed = getattr(module, moment), list[Path]()
+
+    def once_late(*arguments: Any) -> Any:
+        if not removed:
+            removed.extend(temp.iterdir())
+            removed[0].rmdir()
+        return call(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, moment, once_late)
+        folder, lock = make_locked_folder()
+    assert (folder.is_dir(), len(removed), folder in removed) == (True, 1, False)
+    os.close(lock)

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
@@ -16,7 +17,7 @@ from tests.warm.server import TRAINING_DATASET_COMMANDS, Order, send_order, wait
 from tests.warm.servers import COMMANDS, TRAINING, Server
 
 _ROOT = Path(__file__).parents[2]
-_TRAINING_COMMANDS = ("train", "test", "run", "predict", "export")  # the commands that import PyTorch; and:
+_TRAINING_COMMANDS = ("consume", "train", "test", "run", "predict", "export")  # the commands that import PyTorch; and:
 _EMULATED = "EMULATOR_LEFT_LOOPBACK"  # in the environment of those that use the SDKs
 
 
@@ -144,6 +145,19 @@ def with_warm_commands(environment: Mapping[str, str]) -> dict[str, str]:
 def with_warm_code(environment: Mapping[str, str], server: Server = TRAINING) -> dict[str, str]:
     """The environment in which ``python -c CODE`` is forked from the server."""
     return _with_hook(environment, {"WARM_CODE": server.address(), "WARM_ROOT": str(_ROOT)})
+
+
+@contextmanager
+def forked_workers() -> Iterator[None]:
+    """While it is open, the workers of pytest-xdist that start are forked from a process that has imported PyTorch, the
+    SDKs and all of ours: they would import the same, one after the other."""
+    before = dict(os.environ)
+    os.environ.update(_with_hook(before, {"WARM_WORKER": TRAINING.address(), "WARM_ROOT": str(_ROOT)}))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _with_hook(environment: Mapping[str, str], warm: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ LOCK is a file descriptor, which no fork keeps (see `tests.warm.servers`)."""
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 TRAINING_DATASET_COMMANDS = ("split", "check", "suspects", "cvat")  # of midataset: they import PyTorch, or an SDK
 _MESSAGE_BYTES = 1 << 20
@@ -157,16 +159,18 @@ def _die_with(connection: socket.socket) -> None:
 def main() -> None:
     """Imports, serves, and runs the command in each child."""
     path, lock, *modules = sys.argv[1:]
+    gc.disable()  # nothing of what is imported is ever garbage
     from mitorch_service.cli import main as commands
 
     for module in modules:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()
+    gc.enable()
     order = serve(path, int(lock))
     program = order.arguments[0]
     if program == "-c":
-        exec(order.original[2], {"__name__": "__main__"})
+        exec(order.original[order.original.index("-c") + 1], {"__name__": "__main__"})
         return
     if program in ("mirun", "mitrain", "mitest") and "REAL_PICTURES" not in os.environ:
         import matplotlib.figure
@@ -175,7 +179,22 @@ def main() -> None:
         from tests.quick_pictures import BlankFigure  # not above: a relay imports this module, and must be quick
 
         matplotlib.figure.Figure = BlankFigure  # type: ignore[assignment,misc]
-    getattr(commands, program)()
+    try:
+        getattr(commands, program)()
+    except SystemExit as end:
+        _leave(end.code)
+    _leave(None)
+
+
+def _leave(code: str | int | None) -> NoReturn:
+    """Exits as Python does, but does not take its modules apart: that would copy all pages that the fork shares."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,14 @@ _SDKS = (
     "mitorch_service.artifacts.blob.store",
     "azure.identity",
     "cvat_sdk.core.client",
+    "mitorch_service.cli.consume",
+    "mitorch_service.interop.vott.service",
+    "mitorch_service.interop.vott.queues.storage_queue",
+)
+_TESTS = (  # what tests import besides: see `tests.warm.command.forked_workers`
+    *("hypothesis.strategies", "moto.server", "playwright.sync_api", "pyarrow.parquet", "pycep", "ruamel.yaml"),
+    *("schemathesis", "schemathesis.checks", "sklearn.datasets", "sklearn.metrics", "scipy.stats"),
+    *("azure.servicebus", "azure.storage.queue", "azure.storage.blob.aio", "faster_coco_eval"),
 )
 
 
@@ -112,7 +120,7 @@ def _command_modules() -> Iterator[str]:
 
 COMMANDS = Server("commands", tuple(_command_modules()))
 # Runs on nodes tell Azure ML their metrics; and one server less is what it costs to import all of this once more.
-TRAINING = Server("training", (*COMMANDS.modules, *_TORCH, *_SDKS))
+TRAINING = Server("training", (*COMMANDS.modules, *_TORCH, *_SDKS, *_TESTS))
 
 
 class Session:

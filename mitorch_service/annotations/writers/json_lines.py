@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box, Label
+from mitorch_service.wording.control_characters import json_text
 
 _SIDES = ("x_min", "y_min", "x_max", "y_max")
 _DECIMALS = 2  # of a pixel
@@ -26,7 +27,7 @@ def write_json_lines(images: Iterable[AnnotatedImage], file: TextIO) -> None:
                 for box in image.boxes
             ],
         }
-        file.write(json.dumps(found) + "\n")
+        file.write(json_text(json.dumps(found)) + "\n")
 
 
 def _score(found: Label | Box) -> float | None:

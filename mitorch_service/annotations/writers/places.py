@@ -42,6 +42,8 @@ class Places:
             raise DataError(
                 f"the image {image.path} would have its annotations in {place}, as another image has. Rename it."
             )
+        if "\0" in place:
+            raise DataError(f"the image {image.path!r} would have its annotations in a file of this name. Rename it.")
         self._taken.add(hash(place))
         parent = place.rpartition("/")[0]
         if parent not in self._folders:

@@ -22,23 +22,26 @@ _PLACES = 9  # of a fraction: a thousandth of a pixel of the widest image
 
 def write_yolo(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Path) -> None:
     """Writes a folder. Raises DataError for two images that differ in their extensions only."""
-    ids = {name: number for number, name in enumerate(classes)}
     with new_folder(out) as folder:
-        (folder / "labels").mkdir()
-        places = Places(folder / "labels")
-        for image in images:
-            refuse_labels(image, "YOLO")
-            place = place_within(image.path)
-            places.write(
-                f"{without_extension(place)}.txt", image, "".join(_line(box, image, ids) for box in image.boxes)
-            )
+        write_labels(images, classes, folder)
         (folder / "data.yaml").write_text(data_yaml({"train": IMAGES, "val": IMAGES}, classes), encoding="utf-8")
+
+
+def write_labels(images: Iterator[AnnotatedImage], classes: Sequence[str], folder: Path) -> None:
+    """Writes ``labels/`` with a file for each image."""
+    ids = {name: number for number, name in enumerate(classes)}
+    (folder / "labels").mkdir()
+    places = Places(folder / "labels")
+    for image in images:
+        refuse_labels(image, "YOLO")
+        place = place_within(image.path)
+        places.write(f"{without_extension(place)}.txt", image, "".join(_line(box, image, ids) for box in image.boxes))
 
 
 def data_yaml(splits: dict[str, str], classes: Sequence[str]) -> str:
     """The file that names the folders of images, relative to it, and the classes."""
-    lines = [f"{split}: {_text(folder)}" for split, folder in splits.items()]
-    names = [f"  {number}: {_text(name)}" for number, name in enumerate(classes)]
+    lines = [f"{split}: {quoted(folder)}" for split, folder in splits.items()]
+    names = [f"  {number}: {quoted(name)}" for number, name in enumerate(classes)]
     return "\n".join([*lines, f"nc: {len(classes)}", "names:" if names else "names: []", *names]) + "\n"
 
 
@@ -49,7 +52,7 @@ def _line(box: Box, image: AnnotatedImage, ids: dict[str, int]) -> str:
     return f"{ids[box.class_name]} {sides}{'' if box.score is None else f' {decimal(box.score, 6)}'}\n"
 
 
-def _text(value: str) -> str:
-    """A string in YAML's double quotes, which are those of JSON but for invisible characters."""
+def quoted(value: str) -> str:
+    """Returns a string in YAML's double quotes, which are those of JSON but for invisible characters."""
     quoted = json.dumps(value, ensure_ascii=False)
     return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)

@@ -5,17 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient, ExponentialRetry
+from azure.storage.blob import (
+    BlobClient,
+    BlobServiceClient,
+    ContainerClient,
+    ExponentialRetry,
+    generate_container_sas,
+)
 
 from mitorch_service.artifacts.blob.url import BlobRoot, BlobUrl
+from mitorch_service.models.sas import sas_of
 
 RETRIES = 5  # per request; half a minute or more in all if there is no answer
 CHECK_RETRIES = 1  # for checks that a person waits for
 _CONNECT_SECONDS = 20
 _READ_SECONDS = 60
+_TOKEN_TERM = timedelta(days=366)  # of tokens that are made from an account's key: a year from now, at least
 
 _thread = threading.local()
 
@@ -26,6 +35,19 @@ def open_container(root: BlobRoot, retries: int = RETRIES) -> ContainerClient:
         return _container(root.url, retries)
     service = BlobServiceClient.from_connection_string(root.connection or "", **_options(retries))
     return service.get_container_client(root.container)
+
+
+def token_to_read(container: ContainerClient) -> str:
+    """Returns a SAS token to read and list a container that was opened by a connection string: its own one, or one that
+    its key signs, which stays the same for a day; empty if identities are used."""
+    key = getattr(container.credential, "account_key", None)
+    if key is None:
+        return sas_of(container.url)
+    today = datetime.combine(datetime.now(UTC), datetime.min.time(), UTC)
+    name = container.container_name
+    return generate_container_sas(
+        container.credential.account_name, name, key, permission="rl", expiry=today + _TOKEN_TERM
+    )
 
 
 def open_blob(url: BlobUrl, retries: int = RETRIES) -> BlobClient:

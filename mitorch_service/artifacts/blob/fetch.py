@@ -28,7 +28,7 @@ log = logging.getLogger("mitorch")
 def current_version(url: BlobUrl, retries: int = RETRIES) -> BlobVersion:
     """Returns the blob's current version. Raises DataRefused, DataError (such as a file that is not there),
     ArtifactError without an answer."""
-    with _errors(url):
+    with blob_errors(url):
         return BlobVersion.current(open_blob(url, retries))
 
 
@@ -45,15 +45,18 @@ class BlobFetch:
         self._files = 0
         self._next_message = time.monotonic() + _SECONDS
 
-    def fetch(self, places: Mapping[BlobUrl, Path]) -> None:
-        """Fetches each file to its path in a view of the cache, several at a time; stops at the first failure.
+    def fetch(self, places: Mapping[BlobUrl, Path], known: Mapping[BlobUrl, BlobVersion] | None = None) -> None:
+        """Fetches each file to its path in a view of the cache, several at a time; stops at the first failure. `known`:
+        versions that a listing has told.
 
         Raises DataRefused by the storage, DataError for files that are missing or damaged, ArtifactError for temporary
         failures.
         """
         pool = ThreadPoolExecutor(_PARALLEL)
         try:
-            self._versions = dict(zip(places, pool.map(current_version, places), strict=True))
+            self._versions = {url: version for url, version in (known or {}).items() if url in places}
+            rest = [url for url in places if url not in self._versions]
+            self._versions |= dict(zip(rest, pool.map(current_version, rest), strict=True))
             self._log_progress()
             self._make_room()
             for _ in pool.map(self._one, places, places.values()):
@@ -64,11 +67,11 @@ class BlobFetch:
 
     def _make_room(self) -> None:
         first = next(iter(self._versions))
-        with _errors(first):
+        with blob_errors(first):
             self._cache.make_room({open_blob(url): version for url, version in self._versions.items()})
 
     def _one(self, url: BlobUrl, place: Path) -> None:
-        with _errors(url):
+        with blob_errors(url):
             place.parent.mkdir(parents=True, exist_ok=True)
             self._cache.fetch(open_blob(url), self._versions[url], place, self._advance)
         with self._lock:
@@ -88,7 +91,8 @@ class BlobFetch:
 
 
 @contextmanager
-def _errors(url: BlobUrl) -> Iterator[None]:
+def blob_errors(url: BlobUrl) -> Iterator[None]:
+    """Raises the SDK's errors as ours: DataRefused, DataError, ArtifactError."""
     try:
         yield
     except AzureError as error:

@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContainerClient
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.artifacts.blob.client import RETRIES, open_container
+from mitorch_service.artifacts.blob.client import RETRIES, open_container, token_to_read
 from mitorch_service.artifacts.blob.download import DamagedBlob, download
 from mitorch_service.artifacts.blob.storage_errors import error_code, problem
 from mitorch_service.artifacts.blob.upload import upload
@@ -58,6 +58,11 @@ class BlobArtifactStore(ArtifactStore):
                 return False
             return True
 
+    def path_for_runs(self, key: str) -> str:
+        token = self._sas or token_to_read(self._container)
+        url = without_sas(self._blob(key).url)
+        return f"{url}?{token}" if token else url
+
     def keys(self, prefix: str) -> list[str]:
         start = f"{self._name(prefix)}/"
         with self._errors(prefix):
@@ -96,6 +101,8 @@ class BlobArtifactStore(ArtifactStore):
         name = posixpath.normpath(key)
         if name in ("", ".", "..") or name.startswith(("/", "../")):
             raise ArtifactError(key, self._where, "the key leads out of the store")
+        if "\0" in key:
+            raise ArtifactError(repr(key), self._where, "no file can have this name")
         return self._prefix + name
 
     @contextmanager

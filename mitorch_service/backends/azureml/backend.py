@@ -1,4 +1,4 @@
-"""Runs trainings on an Azure Machine Learning compute cluster, through azureml-core.
+"""Runs trainings on an Azure Machine Learning compute cluster, whichever SDK is used.
 
 The SDK is imported at the first call that needs it, so that building the backend is cheap. Secrets reach a run only
 through the workspace's key vault; the code is uploaded once, as a snapshot.
@@ -7,24 +7,25 @@ through the workspace's key vault; the code is uploaded once, as a snapshot.
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from mitorch_service.backends.azureml.code_snapshot import snapshot_folder
 from mitorch_service.backends.azureml.http_errors import InvalidRequest
 from mitorch_service.backends.azureml.request import AzureMLRequest, build_request
 from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE, SECRET_VARIABLES, secret_names, secret_prefix
+from mitorch_service.backends.azureml.workspace_connection import WorkspaceConnection
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
-from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
+from mitorch_service.backends.optional import ComputeCreation, LiveRun, RunListing
+from mitorch_service.backends.run_settings import known_settings
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster, CreateProfile
+from mitorch_service.errors import BackendError, BackendUnavailable, MissingExtra, RunRefused
 from mitorch_service.models.training import Resources
-from mitorch_service.settings import AzureMLCluster
-
-if TYPE_CHECKING:
-    from mitorch_service.backends.azureml.v1.connection import Connection
 
 _PARALLEL = 24  # submissions at a time; each is about five sequential calls
 
@@ -34,11 +35,11 @@ Result = TypeVar("Result")
 SdkErrors = tuple[Callable[[str], AbstractContextManager[None]], Callable[[Exception], int | None]]
 
 
-class AzureMLBackend(Backend):
+class AzureMLBackend(Backend, ComputeCreation, RunListing):
     """Starts each run name once: the name is the run id, of which the service refuses a second one, so that an existing
     run is adopted. A submission to a full cluster waits in the cluster's own queue."""
 
-    _EXTRA = "azure"  # the extra of our package that installs the SDK
+    _EXTRA: str  # the extra of our package that installs the SDK
 
     def __init__(
         self,
@@ -52,14 +53,19 @@ class AzureMLBackend(Backend):
         self._cluster = cluster
         self._home = home
         self._make_code = code
-        prefix = secret_prefix(environment)
-        names = secret_names(prefix)
-        self._secrets = {names[name]: environment[name] for name in SECRET_VARIABLES if name in environment}
+        prefix = secret_prefix(known_settings(environment))
+        self._secret_names = secret_names(prefix)
+        self._environment = environment
         self._variables = {PREFIX_VARIABLE: prefix, "MITORCH_DB_NAME": environment.get("MITORCH_DB_NAME", "mitorch")}
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection: WorkspaceConnection | None = None
         self._folder: Path | None = None  # with the code
         self._has_secrets = False  # whether the key vault is known to hold the secrets
+
+    def load(self) -> None:
+        with suppress(ModuleNotFoundError):  # which the first call tells with its remedy
+            self._errors()
+            self._connection_type()
 
     def prepare(self, training_id: str, attempt: int, resources: Resources | None = None) -> AzureMLRequest:
         code = self._code().name
@@ -101,7 +107,13 @@ class AzureMLBackend(Backend):
     def capacity(self) -> Capacity:
         return self._ask(lambda connection: connection.capacity())
 
-    def _submit_missing(self, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
+    def live_runs(self) -> list[LiveRun]:
+        return self._ask(lambda connection: connection.live_runs())
+
+    def create_compute(self, name: str, profile: CreateProfile) -> bool:
+        return self._ask(lambda connection: connection.create_compute(name, profile))
+
+    def _submit_missing(self, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError | None]:
         """Submits one request first, which uploads the code and finds errors that concern all requests only once."""
         first, rest = requests[0], requests[1:]
         try:
@@ -117,7 +129,7 @@ class AzureMLBackend(Backend):
                 **dict(zip([one.name for one in rest], pool.map(self._submit, rest), strict=True)),
             }
 
-    def _with_refusals(self, answers: dict[str, str | BackendError]) -> dict[str, str | BackendError]:
+    def _with_refusals(self, answers: dict[str, str | BackendError | None]) -> dict[str, str | BackendError | None]:
         """Turns permanent errors into RunRefused where the service confirms that the run does not exist."""
         permanent = {
             name: answer
@@ -131,17 +143,18 @@ class AzureMLBackend(Backend):
         none = [name for name in permanent if name in known and known[name] is None]
         return {**answers, **{name: _refusal(permanent[name]) for name in none}}
 
-    def _submit(self, request: AzureMLRequest) -> str | BackendError:
+    def _submit(self, request: AzureMLRequest) -> str | BackendError | None:
         try:
             return self._ask(lambda connection: connection.submit(request, self._code()))
         except BackendError as error:
             return error
 
-    def _make_ready(self, connection: Connection, request: AzureMLRequest) -> None:
+    def _make_ready(self, connection: WorkspaceConnection, request: AzureMLRequest) -> None:
         """Creates everything that submissions like `request` need."""
-        connection.ensure_compute()
+        connection.ensure_compute(request.compute)
         if not self._has_secrets:
-            connection.store_secrets(self._secrets)
+            names, values = self._secret_names, self._environment
+            connection.store_secrets({names[name]: values[name] for name in SECRET_VARIABLES if name in values})
             self._has_secrets = True
 
     def _code(self) -> Path:
@@ -155,12 +168,12 @@ class AzureMLBackend(Backend):
                     raise BackendError(self._cluster.name, problem, remedy) from error
             return self._folder
 
-    def _ask(self, call: Callable[[Connection], Result]) -> Result:
+    def _ask(self, call: Callable[[WorkspaceConnection], Result]) -> Result:
         """Makes a call, translates its errors to ours, and reconnects once if the token has expired."""
         try:
             sdk_errors, status_of = self._errors()
         except ModuleNotFoundError as error:
-            remedy = f"pip install 'mitorch-service[{self._EXTRA}]'"
+            remedy = MissingExtra.command(self._EXTRA)
             raise BackendError(self._cluster.name, f"the package {error.name} is not installed here", remedy) from error
         with sdk_errors(self._cluster.name):
             connection = self._connect()
@@ -172,29 +185,27 @@ class AzureMLBackend(Backend):
             self._forget(connection)
             return call(self._connect())
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> WorkspaceConnection:
         with self._lock:
             if self._connection is None:
-                self._connection = self._open()
+                self._connection = self._connection_type()(self._cluster)
             return self._connection
 
+    @abstractmethod
     def _errors(self) -> SdkErrors:
-        from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors, status_of
+        """Imports the SDK. Raises ModuleNotFoundError."""
 
-        return sdk_errors, status_of
+    @abstractmethod
+    def _connection_type(self) -> Callable[[AzureMLCluster], WorkspaceConnection]:
+        """Imports the class that signs in and opens the workspace; making one raises the SDK's errors."""
 
-    def _open(self) -> Connection:
-        from mitorch_service.backends.azureml.v1.connection import Connection
-
-        return Connection(self._cluster)
-
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: WorkspaceConnection) -> None:
         with self._lock:
             if self._connection is connection:  # else another thread has reconnected
                 self._connection = None
 
 
-def _find(connection: Connection, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError]:
+def _find(connection: WorkspaceConnection, requests: Sequence[AzureMLRequest]) -> dict[str, str | BackendError | None]:
     """Returns the addresses of the runs that exist already, by name."""
     there = connection.runs.find([request.name for request in requests])
     return {name: connection.runs.url(run) for name, run in there.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.errors import BackendError, BackendUnavailable
 from mitorch_service.models.secrets import mask_secrets
 
@@ -10,13 +11,12 @@ _REMEDIES = {
     400: "Correct what the message names in MITORCH_CLUSTERS, or in the training's resources.",
     403: "Give the identity in `auth` the role AzureML Data Scientist there (Contributor, to create computes).",
     404: "Correct subscription_id, resource_group, workspace, compute or environment in MITORCH_CLUSTERS.",
-    409: "Look at the run in the studio; retry its training under a new attempt.",
 }
 _LONGEST = 300  # characters of the service's message
 
 
 class InvalidRequest(BackendError):
-    """The request is invalid or conflicts with something that exists; a different request may succeed."""
+    """The request is invalid; a different request may succeed."""
 
 
 def answered(cluster: str, status: int, words: str) -> BackendError:
@@ -24,7 +24,9 @@ def answered(cluster: str, status: int, words: str) -> BackendError:
     if status == 401:
         remedy = "If this continues, check `auth` of the cluster."
         return BackendUnavailable(cluster, f"the sign-in was refused or has expired ({words})", remedy)
-    if status in (400, 409, 413, 422):
+    if status == 409:  # it exists already, or is being changed: never a reason to give up, as it may be ours
+        return BackendUnavailable(cluster, f"Azure says that it exists already ({words})", _LATER)
+    if status in (400, 413, 422):
         return InvalidRequest(cluster, words, _REMEDIES.get(status, _REMEDIES[400]))
     if 400 <= status < 500 and status not in (408, 429):
         return BackendError(cluster, words, _REMEDIES.get(status, _REMEDIES[400]))
@@ -55,3 +57,10 @@ def not_understood(cluster: str, words: str) -> BackendError:
 def one_line(text: str) -> str:
     """Returns the service's message on one line, without secrets; empty if there is none."""
     return mask_secrets(" ".join(text.split()))[:_LONGEST].rstrip(". ")
+
+
+def no_data_asset(cluster: AzureMLCluster, name: str, version: str | None, kind: str) -> BackendError:
+    """Returns the error for a data set or data asset that is not there."""
+    wanted = f"{name!r}" if version is None else f"{name!r} with the version {version}"
+    remedy = "Correct its name, look at Data in the studio, or name another cluster by --cluster."
+    return BackendError(cluster.name, f"the workspace {cluster.workspace} has no {kind} {wanted}", remedy)

@@ -19,13 +19,14 @@ EXIT_INFRASTRUCTURE = 75  # as in models/exit_codes.py
 NEEDED = (
     *("click", "dotenv", "psutil", "pydantic", "pymongo", "rich"),
     *("PIL", "timm", "torch", "torchmetrics", "torchvision"),
-    *("azure.identity", "azure.storage.blob", "azureml.core"),
+    *("azure.identity", "azure.keyvault.secrets", "azure.storage.blob"),
 )
 
 
 def main(arguments: list[str]) -> int:
     """Returns an exit code only on failure; on success this process becomes the run's, so that signals reach it."""
     here = Path(__file__).resolve().parent
+    adopt_identity()
     wheel = next(here.glob("*.whl"))
     missing = [name for name in NEEDED if not is_there(name)]
     if missing:
@@ -35,7 +36,14 @@ def main(arguments: list[str]) -> int:
     folder = unpacked(wheel)  # takes precedence over a version in the environment
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "mitorch_service.cli.main", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "mitorch_service.cli.main", *arguments])  # noqa: S606
+
+
+def adopt_identity() -> None:
+    """Names the compute's identity for `DefaultAzureCredential`, which does not know Azure ML's variable for it."""
+    identity = os.environ.get("DEFAULT_IDENTITY_CLIENT_ID")
+    if identity:
+        os.environ.setdefault("AZURE_CLIENT_ID", identity)
 
 
 def unpacked(wheel: Path) -> str:
@@ -65,7 +73,7 @@ def install(wheel: Path, requirements: Path) -> bool:
     lock = os.open(sys.prefix, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     program = [sys.executable, "-m", "pip", "install", "--no-input", "--constraint", str(requirements)]
-    done = subprocess.run([*program, f"{wheel}[train,azure]"], check=False)
+    done = subprocess.run([*program, f"{wheel}[train,azure-node]"], check=False)
     os.close(lock)
     return done.returncode == 0
 

@@ -36,5 +36,11 @@ def cores_of(size: str) -> int:
     return int(match[1]) if match else 0
 
 
+def has_gpus(size: str) -> bool:
+    """Whether the machines of a size have GPUs: those of the series NC, ND, NG and NV
+    (learn.microsoft.com/azure/virtual-machines/sizes/overview#gpu-accelerated)."""
+    return re.match(r"(?:standard_)?n[cdgv]", size.lower()) is not None
+
+
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from mitorch_service.backends.azureml.code_snapshot import ENTRY
-from mitorch_service.backends.azureml.vault import PREFIX_VARIABLE
+from mitorch_service.backends.azureml.states import LIFETIME, LOW_PRIORITY_LIFETIME
+from mitorch_service.backends.azureml.vault import GPUS_VARIABLE, LIFETIME_VARIABLE, PREFIX_VARIABLE
 from mitorch_service.backends.base import RunRequest
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.models.training import Resources, run_name
-from mitorch_service.settings import AzureMLCluster
+
+_LIFETIME_MARGIN = timedelta(hours=6)  # for the image and the last epoch
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class AzureMLRequest(RunRequest):
         return "Gloo" if self.gpus == 0 else "Nccl"
 
 
+def _of_node(cluster: AzureMLCluster, gpus: int | None) -> dict[str, str]:
+    lifetime = (LOW_PRIORITY_LIFETIME if cluster.low_priority else LIFETIME) - _LIFETIME_MARGIN
+    variables = {LIFETIME_VARIABLE: f"{lifetime.total_seconds():.0f}"}
+    return {**variables, GPUS_VARIABLE: str(gpus)} if gpus else variables
+
+
 def build_request(
     cluster: AzureMLCluster,
     training_id: str,
@@ -52,11 +62,11 @@ def build_request(
         command=(ENTRY, "run", training_id, "--attempt", str(attempt)),
         nodes=resources.nodes,
         gpus=gpus,
-        compute=cluster.compute,
-        experiment=cluster.experiment,
-        environment=cluster.environment,
+        compute=resources.compute or cluster.compute,
+        experiment=resources.experiment or cluster.experiment,
+        environment=resources.image or cluster.environment,
         snapshot=snapshot,
-        variables=dict(variables),
+        variables={**variables, **_of_node(cluster, gpus)},
         tags={
             "mitorch": variables.get(PREFIX_VARIABLE, ""),
             "training": training_id,

@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 from mitorch_service.models.secrets import mask_secrets
 
 PREFIX_VARIABLE = "MITORCH_SECRETS"  # in the run's environment: the prefix of the names
+GPUS_VARIABLE = "MITORCH_GPUS"  # the GPUs of a node that the run is to have
+LIFETIME_VARIABLE = "MITORCH_MAX_SECONDS"  # after which the run ends by itself, before Azure ends it
+VAULT_VARIABLE = "MITORCH_VAULT"  # the address of the key vault, where the node reads it itself
 SECRET_VARIABLES = ("MITORCH_DB_URI", "MITORCH_STORAGE_URL")
 
 

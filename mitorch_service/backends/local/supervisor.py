@@ -37,11 +37,11 @@ def supervise(folder: Path, grace_seconds: float, max_silence: float, command: l
     """Runs the command until it ends, or has given no sign of life for `max_silence` seconds; returns 0 whatever the
     command's exit code."""
     umask = os.umask(FileAccess.like(folder).umask)
+    mark_this_process(folder)  # before it has the token: whoever gives the run up must find all that may still start it
     try:
         (folder / "started").mkdir()  # atomic: only one of two supervisors for a run continues
     except FileExistsError:
         return 0
-    mark_this_process(folder)
     alive, beats = os.pipe()
     try:
         child = start(folder, command, beats, max_silence, umask)
@@ -68,11 +68,13 @@ def supervise(folder: Path, grace_seconds: float, max_silence: float, command: l
     return 0
 
 
-def start(folder: Path, command: list[str], beats: int, max_silence: float, umask: int) -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, command: list[str], beats: int, max_silence: float, umask: int, log_name: str = "log.txt"
+) -> subprocess.Popen[bytes]:
     """Starts the run as the leader of a process group, which includes its data loaders but not this process."""
     settings = settings_fd(os.environ)
     every = min(_BEAT_SECONDS, max_silence / _SLICES)
-    with (folder / "log.txt").open("ab", buffering=0) as log:
+    with (folder / log_name).open("ab", buffering=0) as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -148,8 +150,8 @@ def forward_sigterm(child: subprocess.Popen[bytes], grace_seconds: float) -> Non
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes the file atomically."""
-    temporary = path.with_suffix(".part")
+    """Writes the file atomically, also beside other processes that write it."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.part")
     with open(temporary, "w", opener=FileAccess.like(path.parent).opener) as file:
         file.write(json.dumps(value))
     temporary.replace(path)

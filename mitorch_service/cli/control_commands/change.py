@@ -13,7 +13,7 @@ from mitorch_service.models.status import ENDED, OPEN, RETRYABLE
 
 if TYPE_CHECKING:
     from mitorch_service.operations.lifecycle import Change
-    from mitorch_service.stores.trainings import Kind
+    from mitorch_service.stores.verbs.trainings import Kind
 
 
 class NumberLast(click.Command):

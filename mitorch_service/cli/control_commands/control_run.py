@@ -13,12 +13,13 @@ from mitorch_service.cli.views.pages.output import text
 from mitorch_service.cli.views.pass_progress import PassProgress, show_pass
 from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.pass_report import Event, PassReport
-from mitorch_service.errors import StoreUnavailable
+from mitorch_service.errors import DATABASE_TROUBLE, StoreUnavailable
 from mitorch_service.insights.endings import AttemptEnd, ended_between
 from mitorch_service.models.training import Training
 from mitorch_service.settings import Settings, read_settings
 from mitorch_service.stores.base import Store
-from mitorch_service.wiring import open_artifacts, open_backends, open_store
+from mitorch_service.wiring import open_artifacts, open_backends, open_store, open_translation
+from mitorch_service.wording.control_characters import hanging
 
 Result = TypeVar("Result")
 
@@ -30,11 +31,11 @@ def one_pass() -> int:
     """Runs one pass and prints its events. Returns 1 if some of it failed."""
     settings = read_settings()
     store = open_store(settings, create=True)
-    controller = _open_controller(settings, store, None)
+    controller = open_controller(settings, store, None)
     report = controller.tick(store.now())
     tell_results(store, settings, click.echo)
     for event in report.events:
-        click.echo(event.text, err=event.failed)
+        click.echo(hanging(event.text), err=event.failed)
         if event.trace is not None:
             click.echo(event.trace, err=True)
     if not report.events:
@@ -48,15 +49,18 @@ def run_passes(every: float | None, until_idle: bool) -> None:
     seconds = every or _default_seconds(settings)
     with show_pass() as show:
         store = _once_it_answers(lambda: open_store(settings, create=True), show, seconds)
-        controller = _open_controller(settings, store, seconds)
+        controller = open_controller(settings, store, seconds)
         first = PassReport(_once_it_answers(lambda: controller.observe(store.now()), show, seconds))
         passes = _Passes(store, controller, show, first, settings)
         run(passes.tick, lambda: time.sleep(seconds), show.report, until_idle)
 
 
-def _open_controller(settings: Settings, store: Store, every: float | None) -> Controller:
+def open_controller(settings: Settings, store: Store, every: float | None) -> Controller:
+    """Opens the controller of the settings; `every`: seconds between passes, if they are known."""
     backends, artifacts = open_backends(settings), open_artifacts(settings)
-    return Controller(store, backends, settings.clusters, artifacts, every, settings.webhooks)
+    hooks, policy = settings.webhooks, settings.placement
+    translate = open_translation(settings, store)
+    return Controller(store, backends, settings.clusters, artifacts, every, hooks, translate, policy=policy)
 
 
 def _once_it_answers(call: Callable[[], Result], show: PassProgress, seconds: float) -> Result:
@@ -86,7 +90,7 @@ class _Passes:
             for end in ended_between(self._store, self._last.snapshot, report.snapshot):
                 if not _is_told(end, self._last.events):
                     self._show.note(_ending_text(end), failed=False)
-        except StoreUnavailable as error:
+        except DATABASE_TROUBLE as error:
             self._show.note(str(error), failed=True)
             return PassReport(self._last.snapshot)
         self._last = report

@@ -15,7 +15,7 @@ from mitorch_service.models.status import TrainingStatus
 if TYPE_CHECKING:
     from mitorch_service.operations.lifecycle import Change
     from mitorch_service.stores.base import Store
-    from mitorch_service.stores.trainings import Kind
+    from mitorch_service.stores.verbs.trainings import Kind
 
 
 @click.command()

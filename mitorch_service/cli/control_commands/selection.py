@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mitorch_service.operations.lifecycle import Change
     from mitorch_service.operations.selection import Scope, Selected
     from mitorch_service.stores.base import Store
-    from mitorch_service.stores.trainings import Kind
+    from mitorch_service.stores.verbs.trainings import Kind
 
 _SHOWN = 20  # refusals; the others are only counted
 

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from mitorch_service.models.config.script import CodeRecord
     from mitorch_service.stores.base import Store
-    from mitorch_service.stores.trainings import Kind
+    from mitorch_service.stores.verbs.trainings import Kind
 
 
 class StoredCode:

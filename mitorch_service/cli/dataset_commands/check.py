@@ -11,7 +11,7 @@ from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath
 
 if TYPE_CHECKING:
-    from mitorch_service.operations.dataset_leaks import CheckedDataset
+    from mitorch_service.operations.datasets.dataset_leaks import CheckedDataset
 
 _SHOWN = 20
 
@@ -35,7 +35,7 @@ def check(
     """
     from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.errors import InvalidInput, Problem
-    from mitorch_service.operations.dataset_leaks import check_dataset
+    from mitorch_service.operations.datasets.dataset_leaks import check_dataset
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 

@@ -43,16 +43,18 @@ def pull(tasks: tuple[str, ...], status: str | None, name: str, val_every: int) 
     """
     from mitorch_service.interop.cvat.pull import pull as pull_tasks
     from mitorch_service.models.dataset import DatasetSplit
-    from mitorch_service.operations.dataset_registration import checked_name
+    from mitorch_service.operations.datasets.dataset_registration import checked_name
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_dataset_registry
 
     settings = read_settings()
     folder = settings.home / "datasets" / checked_name("--as", name)
-    with _server(settings) as server:
+    with open_server(settings) as server:
         found = pull_tasks(server, server.find_tasks(tasks, status), folder, settings.file_access, val_every)
-    labels = str(next(iter(found.splits.values())).with_name("labels.txt"))
-    splits = {split: DatasetSplit(path=str(path), support_files=[labels]) for split, path in found.splits.items()}
+    splits = {
+        split: DatasetSplit(path=str(path), support_files=[str(path.with_name("labels.txt"))])
+        for split, path in found.splits.items()
+    }
     done = open_dataset_registry(settings).register_content(name, name, splits, found.lineage)
     for remark in found.remarks:
         click.echo(remark, err=True)
@@ -61,7 +63,7 @@ def pull(tasks: tuple[str, ...], status: str | None, name: str, val_every: int) 
 
 @cvat.command()
 @click.argument("model", metavar="WEIGHTS|ID", shell_complete=complete_models)
-@click.argument("images", nargs=-1, type=FilePath(path_type=Path))
+@click.argument("images", nargs=-1, type=FilePath())
 @click.option("--task", "tasks", multiple=True, metavar="NAME|ID", help="A task; may be repeated.")
 @click.option("--create", metavar="NAME", help="Create this task of IMAGES first, with the model's classes as labels.")
 @click.option("--threshold", type=Number(0, 1), metavar="T", help="Only scores above it. [default: the model's own]")
@@ -70,29 +72,35 @@ def pull(tasks: tuple[str, ...], status: str | None, name: str, val_every: int) 
 )
 def push(
     model: str,
-    images: tuple[Path, ...],
+    images: tuple[str, ...],
     tasks: tuple[str, ...],
     create: str | None,
     threshold: float | None,
     iou: float,
 ) -> None:
-    """Add the predictions of a model to tasks, as `auto`, where nothing is drawn yet: one request for each task."""
-    from mitorch_service.client.model import load
+    """Add the predictions of a model to tasks, as `auto`, where nothing is drawn yet: one request for each task.
+
+    IMAGES are what `mipredict` takes: files, folders, archive.zip, archive.zip@entry, data sets.
+    """
+    from mitorch_service.client.model import load, open_registry
     from mitorch_service.errors import InvalidInput, Problem
+    from mitorch_service.interop.cvat.new_tasks import create_task
     from mitorch_service.interop.cvat.push import Rule, annotate
+    from mitorch_service.operations.datasets.named_images import named_images
     from mitorch_service.settings import read_settings
 
     if bool(create) != bool(images) or not (tasks or create):
         problem = "give --task NAME for tasks that there are, or --create NAME with IMAGES for a new one"
         raise InvalidInput("midataset cvat push", [Problem("", problem)])
     settings = read_settings()
-    with _server(settings) as server:
+    with open_server(settings) as server:
         found = server.find_tasks(tasks) if tasks else []
         loaded = load(model)
         if loaded.kind != "detection":
             raise InvalidInput(model, [Problem("", "predicts classes of images: only boxes are pushed")])
         if create:
-            found.append(server.create_task(create, loaded.classes, _files(images)))
+            with named_images(images, "val", open_registry) as paths:
+                found.append(create_task(server, create, loaded.classes, paths))
         rule = Rule(loaded.threshold if threshold is None else threshold, iou)
         cache = settings.home / "cache" / "cvat"
 
@@ -113,7 +121,7 @@ def push_xml(folder: Path) -> None:
     files = sorted(folder.glob("*.xml"))
     if not files:
         raise InvalidInput(str(folder), [Problem("", "has no file NAME.xml, called like a task")])
-    with _server(read_settings()) as server:
+    with open_server(read_settings()) as server:
         _show(add_files(server, files))
 
 
@@ -126,12 +134,13 @@ def update_ground_truth(pattern: str, source: str) -> None:
     from mitorch_service.interop.cvat.push import update_ground_truth as update
     from mitorch_service.settings import read_settings
 
-    with _server(read_settings()) as server:
+    with open_server(read_settings()) as server:
         _show(update(server, pattern, source))
 
 
 @contextmanager
-def _server(settings: Settings) -> Iterator[CvatServer]:
+def open_server(settings: Settings) -> Iterator[CvatServer]:
+    """Logs in to the server of the settings. Raises SettingsError, CvatError, MissingExtra."""
     from mitorch_service.errors import SettingsError
     from mitorch_service.interop.cvat.server import open_cvat
 
@@ -143,23 +152,6 @@ def _server(settings: Settings) -> Iterator[CvatServer]:
             raise SettingsError(variable, "is not set", remedy)
     with open_cvat(settings.cvat_url or "", settings.cvat_auth or "") as server:
         yield server
-
-
-def _files(images: Sequence[Path]) -> list[Path]:
-    """The image files. Raises InvalidInput for two of one name, which a task could not tell apart."""
-    from mitorch_service.errors import InvalidInput, Problem
-    from mitorch_service.training.data.formats.image_folders import has_image_suffix
-
-    files = [one for image in images for one in (sorted(image.rglob("*")) if image.is_dir() else [image])]
-    files = [file for file in files if file.is_file() and has_image_suffix(file.name)]
-    names: dict[str, Path] = {}
-    for file in files:
-        if (other := names.setdefault(file.name, file)) != file:
-            problem = f"{other} and {file} have the same name, by which CVAT knows them: rename one"
-            raise InvalidInput("IMAGES", [Problem("", problem)])
-    if not files:
-        raise InvalidInput("IMAGES", [Problem("", "there is no image file among them")])
-    return files
 
 
 def _show(done: Sequence[Pushed]) -> None:

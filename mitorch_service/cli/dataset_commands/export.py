@@ -13,16 +13,20 @@ from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath
 
 if TYPE_CHECKING:
-    from mitorch_service.operations.dataset_export import Exported, Handling
+    from mitorch_service.models.dataset import Dataset
+    from mitorch_service.operations.datasets.dataset_export import Exported, Handling
 
-_FORMATS = ("cvat", "coco", "voc", "yolo", "text", "csv")
+_FORMATS = ("cvat", "coco", "voc", "yolo", "text", "csv", "yolov5", "tfrecord-csv", "box-lines", "mitorch-text")
+_FORMAT = """The format to write. text is that of the system which a data set is from: of Azure ML's the label API's,
+boxes in a line for each image (box-lines), of all others MiTorch's (mitorch-text)."""
+_THEIR_TEXT = "text of a data set from Azure ML is the label API's form, box-lines; MiTorch's is mitorch-text"
 _IMAGES = """Leave the images where they are, link to them, or copy them into OUT; those in archives are copied.
-[default: link for voc and yolo, else leave]"""
+[default: link for voc, yolo and yolov5, else leave]"""
 
 
 @click.command(name="export")
 @click.argument("source", metavar="NAME[:V]|PATH", shell_complete=complete_datasets)
-@click.option("--format", "format_", type=click.Choice(_FORMATS), required=True, help="The format to write.")
+@click.option("--format", "format_", type=click.Choice(_FORMATS), required=True, help=_FORMAT)
 @click.option("--split", "splits", multiple=True, help="Only this split: train, val or test; may be repeated.")
 @click.option("-o", "--output", required=True, type=FilePath(file_okay=False, path_type=Path), help="A new folder.")
 @click.option("--images", type=click.Choice(["leave", "link", "copy"]), help=_IMAGES)
@@ -32,20 +36,23 @@ def export(source: str, format_: str, splits: tuple[str, ...], output: Path, ima
     Each split of a registered one gets a folder of its name. Boxes keep a thousandth of a pixel, classes their names;
     data that the format has no place for is refused.
     """
-    from mitorch_service.operations.dataset_export import DatasetExport
+    from mitorch_service.operations.datasets.dataset_export import DatasetExport
 
-    with _paths(source, cast("Handling | None", images)) as paths:
-        job = DatasetExport(format_, output, cast("Handling | None", images))
-        done = [job.write_one(Path(source))] if paths is None else job.write(paths, source, splits)
+    with _found(source, cast("Handling | None", images)) as (dataset, paths):
+        meant = meant_format(dataset, format_)
+        job = DatasetExport(meant, output, cast("Handling | None", images))
+        done = [job.write_one(Path(source))] if dataset is None else job.write(paths, source, splits)
     for one in done:
         click.echo(_line(one))
+    if format_ == "text" and meant == "box-lines":
+        click.echo(_THEIR_TEXT, err=True)
     if turned := sum(one.turned for one in done):
-        click.echo(_turned(turned, format_), err=True)
+        click.echo(_turned(turned, meant), err=True)
 
 
 @contextmanager
-def _paths(source: str, images: Handling | None) -> Iterator[Mapping[str, Path] | None]:
-    """The splits of a registered data set; None if there is none of this name, but a file or folder."""
+def _found(source: str, images: Handling | None) -> Iterator[tuple[Dataset | None, Mapping[str, Path]]]:
+    """A registered data set, and the files of its splits; None if there is none of this name, but a file or folder."""
     from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.errors import InvalidInput, NotFound, Problem, StoreError
     from mitorch_service.models.sas import is_url
@@ -58,12 +65,19 @@ def _paths(source: str, images: Handling | None) -> Iterator[Mapping[str, Path] 
     except (NotFound, InvalidInput, StoreError):
         if not Path(source).exists():
             raise
-        yield None
+        yield None, {}
         return
     if images != "copy" and any(is_url(split.path) for split in dataset.splits().values()):
         raise InvalidInput(source, [Problem("--images", "must be copy: its files are in blob storage")])
     with open_dataset_files(settings).local_paths(dataset) as paths:
-        yield paths
+        yield dataset, paths
+
+
+def meant_format(dataset: Dataset | None, format: str) -> str:
+    """Returns the writer's name of a format: two systems call theirs text."""
+    if format == "text" and dataset is not None and dataset.imported_from.get("system") == "azureml":
+        return "box-lines"
+    return "text" if format == "mitorch-text" else format
 
 
 def _line(one: Exported) -> str:
@@ -76,5 +90,5 @@ def _line(one: Exported) -> str:
 def _turned(count: int, format: str) -> str:
     from mitorch_service.wording.counted import are, counted
 
-    seen = "as it is to be seen" if format in {"cvat", "yolo"} else "as stored, which is how it is read here"
+    seen = "as it is to be seen" if format in {"cvat", "yolo", "yolov5"} else "as stored, which is how it is read here"
     return f"{counted(count, 'image')} {are(count)} turned by EXIF data: boxes are in pixels of the image {seen}"

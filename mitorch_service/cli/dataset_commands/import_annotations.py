@@ -64,7 +64,7 @@ def import_and_register(settings: Settings, selection: Selection, name: str) -> 
     """Returns the data set's version, new or as it was, and remarks on its content."""
     from mitorch_service.interop.obdb.dataset_import import import_dataset
     from mitorch_service.models.dataset import DatasetSplit
-    from mitorch_service.operations.dataset_registration import checked_name
+    from mitorch_service.operations.datasets.dataset_registration import checked_name
     from mitorch_service.wiring import open_dataset_registry
 
     folder = settings.home / "datasets" / checked_name("--as", name)

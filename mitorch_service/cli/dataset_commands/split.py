@@ -12,7 +12,7 @@ from mitorch_service.cli.parameters.completed_values import complete_datasets
 from mitorch_service.cli.parameters.parameter_types import FilePath, Number, WholeNumber, Word
 
 if TYPE_CHECKING:
-    from mitorch_service.operations.dataset_split import FindClusters, Source, WrittenSplit
+    from mitorch_service.operations.datasets.dataset_split import FindClusters, Source, WrittenSplit
     from mitorch_service.training.data.splitting.split_request import By
 
 _SEEDS = WholeNumber(min=0, max=2**31 - 1)
@@ -70,7 +70,7 @@ def split(
     to mitrain: its lists name the images where they are.
     """
     from mitorch_service.cli.views.pages.output import show_json
-    from mitorch_service.operations.dataset_split import split_source
+    from mitorch_service.operations.datasets.dataset_split import split_source
     from mitorch_service.training.data.splitting.split_request import SplitRequest
 
     _check_embedding(by, backbone, {"--untrained": untrained, "--clusters": clusters, "--plot": plot})
@@ -110,7 +110,7 @@ def _read(sources: Sequence[str]) -> Source:
     """Files where there are such, else a registered data set."""
     from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.errors import InvalidInput, Problem
-    from mitorch_service.operations.dataset_split import paths_of, read_source
+    from mitorch_service.operations.datasets.dataset_split import paths_of, read_source
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store
 

@@ -33,8 +33,13 @@ def queue_one(
     checks = open_config_checks(settings, folder, upload=not explain, storing=told_if_slow(settings))
     document = build_submission(store, source, data, options, store.now(), checks)
     if explain:
-        _explain(document, store, as_json)
+        explain_one(document, store, as_json)
         return 0
+    return queue_document(store, document, wait, as_json)
+
+
+def queue_document(store: Store, document: Training | Job, wait: bool, as_json: bool) -> int:
+    """Queues the document and prints its id; returns the exit code."""
     from mitorch_service.cli.views.controller import warn_of_missing_controller
     from mitorch_service.cli.views.submitted import show_submitted, wait_for
 
@@ -44,7 +49,8 @@ def queue_one(
     return wait_for(store, document) if wait else 0
 
 
-def _explain(document: Training | Job, store: Store, as_json: bool) -> None:
+def explain_one(document: Training | Job, store: Store, as_json: bool) -> None:
+    """Prints what would run."""
     from mitorch_service.cli.views.pages.output import show_json
     from mitorch_service.insights.explanation import explanation, explanation_json
 

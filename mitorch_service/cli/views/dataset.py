@@ -36,13 +36,16 @@ def _fields(dataset: Dataset) -> list[tuple[str, object]]:
 
 
 def origin_text(origin: Mapping[str, object]) -> str:
-    """Returns a line such as ``obdb, mongodb://host, annotations; A (2020-05-20), B``: the tasks, when they changed."""
+    """Returns a line such as ``obdb, mongodb://host, annotations; A (2020-05-20), B``: the tasks, when they changed, or
+    the sets of a workspace with their versions."""
     tasks = origin.get("tasks")
     named = [one for one in tasks if isinstance(one, dict)] if isinstance(tasks, list) else []
     parts = [
         f"{one.get('name')} ({one['updated_date']})" if one.get("updated_date") else f"{one.get('name')}"
         for one in named
     ]
+    data = origin.get("data")
+    parts += [f"{name}:{version}" for name, version in data.items()] if isinstance(data, dict) else []
     where = ", ".join(str(value) for key, value in origin.items() if key != "tasks" and isinstance(value, str))
     return "; ".join([where, ", ".join(parts)]).removesuffix("; ")
 

@@ -16,7 +16,7 @@ from mitorch_service.cli.views.pages.page import Column, Lines, Page, Table, tex
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.status import OPEN
-from mitorch_service.models.training import TrainingRow, epochs_text
+from mitorch_service.models.training import TrainingRow, done_text, epochs_text
 from mitorch_service.wording.elapsed import duration_text
 
 _BAR = 16  # characters
@@ -93,6 +93,7 @@ class PlainProgress(PassProgress):
         losses = f"train_loss {text(progress.train_loss)}  val_loss {text(progress.val_loss)}"
         metrics = "".join(f"  {name} {text(value)}" for name, value in progress.metrics.items())
         epoch = epochs_text(progress.epoch, progress.max_epochs)
+        epoch += "" if training.max_steps is None else f" ({done_text(training)})"
         self.note(f"training {training.id[:8]} epoch {epoch}  {losses}{metrics}", failed=False)
 
 
@@ -130,13 +131,12 @@ class LiveProgress(PassProgress):
 
 def _active_row(training: TrainingRow, now: datetime) -> list[object]:
     progress = training.progress
-    done = 0 if progress is None else progress.epoch
     return [
         training.id[:8],
         training.status,
         training.name,
-        epochs_text(done, training.max_epochs),
-        _bar(done, training.max_epochs),
+        done_text(training),
+        _bar(*training.done()),
         duration_text(training_remaining(training, now)),
         progress and progress.train_loss,
         progress and progress.val_loss,

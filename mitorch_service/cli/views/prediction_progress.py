@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import click
 
+from mitorch_service.cli.views.pages.escapes import one_line, raw_stream
+
 Item = TypeVar("Item")
 
 
@@ -31,7 +33,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Prints a line."""
-        click.echo(text, err=True)
+        click.echo(one_line(text), err=True)
 
 
 @contextmanager
@@ -42,8 +44,6 @@ def show_predicting(total: int) -> Iterator[Bar]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mitorch_service.cli.views.pages.escapes import one_line, raw_stream
 
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(file=raw_stream(sys.stderr))

@@ -8,8 +8,8 @@ import click
 
 from mitorch_service.cli.views.pages.escapes import raw_stream
 from mitorch_service.cli.views.pages.output import show_json
-from mitorch_service.operations.restoration import RestoreReport
-from mitorch_service.operations.retention import PruneReport
+from mitorch_service.operations.archives.restoration import RestoreReport
+from mitorch_service.operations.archives.retention import PruneReport
 from mitorch_service.stores.requests import Compaction
 from mitorch_service.wording.counted import counted
 

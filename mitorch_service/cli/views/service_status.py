@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 import click
 
 from mitorch_service.cli.views.pages.output import show_json, show_page, show_table
 from mitorch_service.cli.views.pages.page import Column, Lines, Page
+from mitorch_service.controller.plan.leaked_runs import Leak, leak_fields
+from mitorch_service.controller.plan.placing.fair_share import ShareReport
 from mitorch_service.insights.search.pausing import counts_text
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
 from mitorch_service.insights.waiting.queue import by_status
 from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.insights.webhooks import WebhookStatus
 from mitorch_service.models.heartbeat import missing_controller, pass_text
-from mitorch_service.models.training import TrainingRow, epochs_text
+from mitorch_service.models.training import TrainingRow, done_text
 from mitorch_service.wording.elapsed import duration_text
 
 _CLUSTER_COLUMNS = (Column("cluster", 0, 12), Column("nodes"), Column("free"), Column("state", wraps=True))
@@ -26,6 +29,13 @@ _JOB_COLUMNS = (
     Column("priority", 3),
     Column("name", 2, 12),
     Column("trials", 1, 20),
+)
+_LEAK_COLUMNS = (
+    Column("run", 0, 12),
+    Column("cluster", 1, 12),
+    Column("for", 2),
+    Column("cost", 3),
+    Column("why", wraps=True),
 )
 _RUNNING_COLUMNS = (
     Column("training"),
@@ -61,6 +71,13 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
             _JOB_COLUMNS,
             [(j.id[:8], j.status, j.priority, j.name, counts_text(j.counts)) for j in status.jobs],
         )
+    if status.leaks:
+        rows = [_leak_row(leak, now) for leak in status.leaks]
+        show_table("runs that no training knows", _LEAK_COLUMNS, rows)
+    if status.without_run:
+        show_table(
+            "trainings without a run", ("training", "status"), [(r.id[:8], r.status) for r in status.without_run]
+        )
     if status.running:
         show_table("running", _RUNNING_COLUMNS, [_running_row(row, now) for row in status.running])
     if status.queue:
@@ -72,6 +89,8 @@ def show_status(status: ServiceStatus, now: datetime) -> None:
                 for r in status.queue
             ],
         )
+    if status.by is not None:
+        show_table(f"fair share by {status.by}", _share_columns(status.by), [_share_row(one) for one in status.shares])
     if status.webhooks:
         hooks = [(hook.name, hook.kind, hook.host, hook.text(now)) for hook in status.webhooks]
         show_table("webhooks", _WEBHOOK_COLUMNS, hooks)
@@ -93,17 +112,39 @@ def show_status_json(status: ServiceStatus, now: datetime) -> None:
             "controller": _controller_json(status, now),
             "webhooks": [_webhook_json(hook) for hook in status.webhooks],
             "withheld": dict(status.withheld),
+            "leaks": [leak_fields(leak, now) for leak in status.leaks],
+            "without_run": [row.id for row in status.without_run],
+            "shares": [asdict(one) for one in status.shares],
             "unreadable": [{"id": str(one.key), "reason": one.reason} for one in status.unreadable],
         }
     )
 
 
+def _share_columns(by: str) -> tuple[Column, ...]:
+    return (
+        Column(by, 0, 12),
+        Column("weight", 3),
+        Column("share", 1),
+        Column("used"),
+        Column("node hours", 2),
+        Column("nodes", 2),
+    )
+
+
+def _share_row(one: ShareReport) -> tuple[object, ...]:
+    used, hours = f"{one.used:.0%}", f"{one.node_hours:.1f}"
+    return one.share or "-", f"{one.weight:g}", f"{one.due:.0%}", used, hours, one.nodes
+
+
 def _running_row(row: TrainingRow, now: datetime) -> tuple[object, ...]:
     attempt = row.current_attempt()
-    epoch = epochs_text(0 if row.progress is None else row.progress.epoch, row.max_epochs)
     job, since = row.job_id[:8] if row.job_id else None, row.status_times.get(row.status)
     left = duration_text(training_remaining(row, now))
-    return row.id[:8], row.status, attempt.cluster if attempt else None, epoch, left, row.name, job, since
+    return row.id[:8], row.status, attempt.cluster if attempt else None, done_text(row), left, row.name, job, since
+
+
+def _leak_row(leak: Leak, now: datetime) -> tuple[object, ...]:
+    return leak.run_name, leak.cluster, duration_text(leak.age(now)), f"{leak.cost(now):.2f}", leak.reason
 
 
 def _controller_json(status: ServiceStatus, now: datetime) -> object:

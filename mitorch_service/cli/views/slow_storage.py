@@ -21,7 +21,7 @@ _SECONDS = 3.0  # as after which a database that does not answer is told
 
 def told_if_slow(settings: Settings, seconds: float = _SECONDS) -> Callable[[], AbstractContextManager[None]]:
     """Returns the context in which code is stored: one line says after so many seconds what is waited for."""
-    return partial(_told, mask_secrets(without_sas(settings.storage_url)), seconds)
+    return partial(_told, mask_secrets(without_sas(settings.storage_place)), seconds)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitorch_service.cli.views.pages.escapes import one_line, raw_stream
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.loop.reporter import Reporter, TrainingPlan
 from mitorch_service.wording.counted import counted
@@ -26,6 +27,7 @@ def show_training() -> Iterator[Reporter]:
     if not sys.stdout.isatty():
         yield PlainReporter()
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -36,14 +38,15 @@ def show_training() -> Iterator[Reporter]:
         TimeRemainingColumn(),
     )
     # not redirected: data-loading processes fork from this one, and would wait for a lock of its drawing thread
-    with Progress(*columns, redirect_stdout=False, redirect_stderr=False) as progress:
+    console = Console(file=raw_stream(sys.stdout))
+    with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress:
         yield BarReporter(progress)
 
 
 def show_evaluation(evaluation: dict[str, float]) -> None:
     """Prints a name and a value on each line."""
     for name, value in evaluation.items():
-        click.echo(f"{name:<24} {value:.4f}")
+        click.echo(f"{one_line(name):<24} {value:.4f}")
 
 
 class PlainReporter(Reporter):
@@ -63,13 +66,13 @@ class PlainReporter(Reporter):
         self._line(_epoch_line(result, self._epochs))
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        click.echo(one_line(text), err=True)
 
     def should_stop(self) -> bool:
         return False
 
     def _line(self, text: str) -> None:
-        click.echo(text)
+        click.echo(one_line(text))
         sys.stdout.flush()  # each line at once, also into a pipe
 
 
@@ -84,7 +87,7 @@ class BarReporter(PlainReporter):
 
     def training_started(self, plan: TrainingPlan) -> None:
         super().training_started(plan)
-        self._progress.reset(self._whole, total=plan.epochs * plan.steps_per_epoch)
+        self._progress.reset(self._whole, total=plan.max_steps or plan.epochs * plan.steps_per_epoch)
 
     def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
         self._progress.update(self._whole, advance=1)
@@ -98,13 +101,14 @@ class BarReporter(PlainReporter):
         self._line(text)
 
     def _line(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _plan_line(plan: TrainingPlan) -> str:
     return (
         f"{counted(plan.train_images, 'image')} in {counted(plan.steps_per_epoch, 'step')}, "
         f"{plan.val_images} for validation, "
+        f"{'' if plan.max_steps is None else counted(plan.max_steps, 'step') + ' in all, '}"
         f"{counted(plan.classes, 'class', 'classes')}, {plan.parameters:,} parameters, on {plan.device}"
     )
 
@@ -115,4 +119,5 @@ def _epoch_line(result: EpochResult, epochs: int) -> str:
     parts = [f"{name} {value:.4f}" for name, value in measured.items() if value is not None]
     parts += [] if result.epoch_seconds is None else [f"{result.epoch_seconds:.1f} s"]
     parts += [] if result.samples_per_second is None else [f"{result.samples_per_second:.0f} images/s"]
-    return "  ".join([f"epoch {result.epoch}/{epochs}", *parts])
+    step = "" if result.step is None else f" (step {result.step})"
+    return "  ".join([f"epoch {result.epoch}/{epochs}{step}", *parts])

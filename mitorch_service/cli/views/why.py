@@ -7,7 +7,7 @@ from dataclasses import asdict
 from mitorch_service.cli.views.pages.output import show_json, show_page
 from mitorch_service.cli.views.pages.page import Block, Column, Fields, Lines, Page, Table
 from mitorch_service.insights.waiting.why import Why
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 _COLUMNS = (Column("cluster", 0, 12), Column("why not there", wraps=True))
 

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import TypeVar
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.apply.attempt_end import AttemptEnds
 from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
+from mitorch_service.controller.apply.late_counts import count_late
 from mitorch_service.controller.apply.launch import Launcher
 from mitorch_service.controller.apply.search_plots import KeepPlots, keep_plots
 from mitorch_service.controller.event_log import EventLog
@@ -24,6 +25,8 @@ from mitorch_service.controller.plan.actions import (
     Action,
     AddRefit,
     AddTrials,
+    CancelLate,
+    CancelLeak,
     CancelRun,
     CancelTraining,
     EndAttempt,
@@ -32,14 +35,16 @@ from mitorch_service.controller.plan.actions import (
     ForgetPaused,
     Launch,
     MergeFront,
+    NoteFound,
     NoteJob,
+    NoteMissing,
     NoteSilence,
     SettleCost,
     Submit,
     UpdateJob,
 )
-from mitorch_service.controller.plan.paused_trials import ResumeTrial
-from mitorch_service.controller.plan.plan_job import plan_job
+from mitorch_service.controller.plan.search.paused_trials import ResumeTrial
+from mitorch_service.controller.plan.search.plan_job import plan_job
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus, TrainingStatus
 from mitorch_service.stores.base import Store
@@ -47,6 +52,7 @@ from mitorch_service.wording.counted import counted
 
 Confirmed = TypeVar("Confirmed", AddRefit, FinishJob)
 
+_CANCEL_SECONDS = 30.0  # for one cluster's runs that are to stop; the next pass asks again
 _SUBMISSIONS_A_STEP = 100  # claimed, submitted and recorded together
 _DELETIONS_A_PASS = 1000  # pages of checkpoints of one job, for as long as there is time
 
@@ -56,6 +62,20 @@ class SubmitBatch:
     """Submits the runs of trainings that were claimed earlier."""
 
     submits: Sequence[Submit]
+
+
+@dataclass(frozen=True)
+class FoundBatch:
+    """Notes the runs that clusters know, without their submission having been recorded."""
+
+    found: Sequence[NoteFound]
+
+
+@dataclass(frozen=True)
+class CancelBatch:
+    """Asks runs to stop, those of all clusters at the same time."""
+
+    cancels: Sequence[CancelRun]
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class EndJob:
     job_end: FinishJob
 
 
-Step = Action | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | KeepPlots
+Step = Action | FoundBatch | CancelBatch | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | KeepPlots
 
 
 class ActionApplier:
@@ -122,12 +142,16 @@ class ActionApplier:
 
     @apply.register
     def _add_trials(self, action: AddTrials, now: datetime) -> None:
+        if self._store.jobs.ended_among([action.job_id]):
+            return  # this pass was suspended, and another one has ended the job
         added = self._store.queue.add_trainings(action.trainings)
         if added:
             text = f"job {action.job_id[:8]}: {counted(added, 'trial')} queued"
             self._events.note(text, PassCount.TRIALS_ADDED, amount=added)
         if action.starts_job:
             self._store.jobs.start_job(action.job_id, now)
+        if added and self._store.jobs.ended_among([action.job_id]):
+            self._cancel_late(action.job_id, now)
 
     @apply.register
     def _resume_trial(self, action: ResumeTrial, now: datetime) -> None:
@@ -190,30 +214,65 @@ class ActionApplier:
 
     @apply.register
     def _cancel_training(self, action: CancelTraining, now: datetime) -> None:
+        self._cancel(action.training_id, now)
+
+    @apply.register
+    def _cancel_late_training(self, action: CancelLate, now: datetime) -> None:
+        count_late(self._store, action.job_id)
+        self._cancel(action.training_id, now)
+
+    def _cancel(self, training_id: str, now: datetime) -> None:
         try:
-            row = self._store.queue.request_cancel(action.training_id, now)
+            row = self._store.queue.request_cancel(training_id, now)
         except NotAllowed:
             return  # it ended meanwhile, which is as good
         if row.status == TrainingStatus.CANCELED:
-            self._events.note(f"training {action.training_id[:8]} canceled", PassCount.CANCELED)
+            self._events.note(f"training {training_id[:8]} canceled", PassCount.CANCELED)
         else:
-            self._events.note(f"training {action.training_id[:8]}: cancellation requested")
+            self._events.note(f"training {training_id[:8]}: cancellation requested")
 
     @apply.register
-    def _cancel_run(self, action: CancelRun, now: datetime) -> None:
-        self._backends[action.attempt.cluster].cancel(action.attempt.run_name)
-        self._events.note(f"training {action.training_id[:8]}: its run was asked to stop")
+    def _cancel_batch(self, step: CancelBatch, now: datetime) -> None:
+        clusters: dict[str, list[CancelRun]] = {}
+        for action in step.cancels:
+            clusters.setdefault(action.attempt.cluster, []).append(action)
+        calls = {cluster: partial(self._cancel_runs, cluster, actions) for cluster, actions in clusters.items()}
+        self._events.call_clusters(calls, _CANCEL_SECONDS)
+
+    def _cancel_runs(self, cluster: str, actions: Sequence[CancelRun]) -> None:
+        for action in actions:
+            with self._events.collect_errors(_name(action)):
+                self._backends[cluster].cancel(action.attempt.run_name)
+                self._events.note(f"training {action.training_id[:8]}: its run was asked to stop")
+
+    @apply.register
+    def _found_batch(self, step: FoundBatch, now: datetime) -> None:
+        self._store.queue.note_found([(one.training_id, one.attempt, one.url) for one in step.found], now)
+
+    @apply.register
+    def _note_missing(self, action: NoteMissing, now: datetime) -> None:
+        if self._store.queue.note_missing(action.training_id, action.attempt.number, now):
+            cluster = action.attempt.cluster
+            text = f"training {action.training_id[:8]}: {cluster} does not know its run; the next pass asks again"
+            self._events.note(text)
+
+    @apply.register
+    def _cancel_leak(self, action: CancelLeak, now: datetime) -> None:
+        leak = action.leak
+        self._backends[leak.cluster].cancel(leak.run_name)
+        self._events.note(f"run {leak.run_name} on {leak.cluster} was asked to stop: {leak.reason}")
 
     @apply.register
     def _note_silence(self, action: NoteSilence, now: datetime) -> None:
         if self._store.queue.note_silence(action.training_id, action.attempt.number, now):
-            last = f"{action.heard:%Y-%m-%d %H:%M:%S} UTC"
-            self._events.note(f"training {action.training_id[:8]}: its run has given no sign of life since {last}")
+            heard = action.heard
+            silence = "not reported its start" if heard is None else f"given no sign of life since {heard:%F %T} UTC"
+            self._events.note(f"training {action.training_id[:8]}: its run has {silence}")
 
     @apply.register
     def _end_silent_run(self, action: EndSilentRun, now: datetime) -> None:
         if self._store.queue.revoke_fence(action.training_id, action.attempt.number):
-            self._cancel_run(CancelRun(action.training_id, action.attempt), now)
+            self._cancel_batch(CancelBatch([CancelRun(action.training_id, action.attempt)]), now)
 
     @apply.register
     def _end_attempt(self, action: EndAttempt, now: datetime) -> None:
@@ -237,10 +296,16 @@ class ActionApplier:
             end.job_id, end.status, now, end.error, end.counts, end.best, end.front, end.front_version
         )
         if ended:
+            self._cancel_late(end.job_id, now)
             reason = f": {end.error}" if end.error else ""
             self._events.note(f"job {end.job_id[:8]} {end.status}{reason}", PassCount.JOBS_ENDED)
         if ended and end.status == JobStatus.COMPLETED and self._artifacts is not None:
             self._pending.append(KeepPlots(end.job_id, self._artifacts))
+
+    def _cancel_late(self, job_id: str, now: datetime) -> None:
+        """Cancels trials that were added while their job was being ended: see observe/late_trials.py."""
+        for trial in count_late(self._store, job_id):
+            self._cancel(trial.id, now)
 
     def _confirmed(self, action: Confirmed, now: datetime) -> Confirmed | None:
         """The action as a second observation of its job leads to it; None if that leads to none.
@@ -253,11 +318,16 @@ class ActionApplier:
 
 
 def _steps(actions: Sequence[Action]) -> list[Step]:
-    """The actions, of which those that submit runs come last and in batches: first those that hold nodes already."""
+    """The actions, of which those that cancel runs follow together, then those that submit runs, in batches: first
+    those that hold nodes already."""
     submits = [action for action in actions if isinstance(action, Submit)]
     launches = [action for action in actions if isinstance(action, Launch)]
+    cancels = [action for action in actions if isinstance(action, CancelRun)]
+    found = [action for action in actions if isinstance(action, NoteFound)]
     return [
-        *(action for action in actions if not isinstance(action, Submit | Launch)),
+        *(action for action in actions if not isinstance(action, Submit | Launch | CancelRun | NoteFound)),
+        *([FoundBatch(found)] if found else []),
+        *([CancelBatch(cancels)] if cancels else []),
         *(SubmitBatch(submits[i : i + _SUBMISSIONS_A_STEP]) for i in range(0, len(submits), _SUBMISSIONS_A_STEP)),
         *(LaunchBatch(launches[i : i + _SUBMISSIONS_A_STEP]) for i in range(0, len(launches), _SUBMISSIONS_A_STEP)),
     ]

@@ -16,6 +16,7 @@ from mitorch_service.models.training import Attempt, TrainingErrorInfo
 from mitorch_service.stores.base import Store
 
 _LOG_TAIL_LINES = 20
+_LOG_SECONDS = 15.0
 _COUNTERS = {
     AttemptOutcome.LOST: PassCount.LOST,
     AttemptOutcome.REFUSED: PassCount.REFUSED,
@@ -46,7 +47,15 @@ class AttemptEnds:
         message = mask_secrets(action.reason)
         error = TrainingErrorInfo(type=action.outcome.value.capitalize(), message=message, log_tail=log_tail)
         ended = self._store.queue.end_attempt(
-            action.training_id, action.attempt.number, now, action.outcome, action.status, error, expected
+            action.training_id,
+            action.attempt.number,
+            now,
+            action.outcome,
+            action.status,
+            error,
+            expected,
+            preempted=action.preempted,
+            timed_out=action.timed_out,
         )
         if ended:
             self._note(action)
@@ -59,11 +68,19 @@ class AttemptEnds:
         self._events.note(f"training {action.training_id[:8]}: {end}; it {then}", *counters)
 
     def _log_tail(self, attempt: Attempt) -> list[str]:
-        try:
-            log = self._backends[attempt.cluster].logs(attempt.run_name)
-        except (BackendError, KeyError):  # the attempt ends without the log of a cluster that is down or gone
+        """The attempt ends without the log of a cluster that is down, gone or out of order."""
+        backend = self._backends.get(attempt.cluster)
+        if backend is None:
             return []
-        except Exception as error:  # noqa: BLE001 - nor does it wait for one that is out of order
-            self._events.note_fault(f"the log of {attempt.run_name}", error)
-            return []
+        calls = {attempt.cluster: lambda: self._read_log(backend, attempt)}
+        log = self._events.call_clusters(calls, _LOG_SECONDS).get(attempt.cluster, "")
         return [mask_secrets(line) for line in log.splitlines()[-_LOG_TAIL_LINES:]]
+
+    def _read_log(self, backend: Backend, attempt: Attempt) -> str:
+        try:
+            return backend.logs(attempt.run_name)
+        except BackendError:
+            return ""
+        except Exception as error:  # noqa: BLE001 - recorded with its traceback
+            self._events.note_fault(f"the log of {attempt.run_name}", error)
+            return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -16,6 +16,7 @@ from mitorch_service.controller.plan.refusal import refused
 from mitorch_service.errors import BackendError, BackendUnavailable, RunRefused
 from mitorch_service.stores.base import Store
 
+_CANCEL_SECONDS = 20.0  # for the former runs of a step's trainings on one cluster
 _SUBMISSION_SECONDS = 90.0  # for a step's submissions to one cluster; a run accepted later is found by its name
 
 Answer = str | BackendError | None  # where to look at an accepted run, if the cluster says so; or why it was not
@@ -33,14 +34,36 @@ class Launcher:
         self._wanted = wanted
         self._attempt_ends = AttemptEnds(store, backends, events)
         self._refusing: set[str] = set()  # clusters that have refused all runs of a step of this pass
+        self._is_over = False  # whether the trainings that follow are left to the next pass
 
     def launch(self, launches: Sequence[Launch], now: datetime) -> None:
-        """Claims the trainings and submits those that this pass won; a cluster that has just refused gets none."""
-        launches = [launch for launch in launches if launch.attempt.cluster not in self._refusing]
+        """Claims the trainings and submits those that this pass won; a cluster that does not answer gets none."""
+        launches = [one for one in self._in_turn(launches) if not self._events.is_silent(one.attempt.cluster)]
         announced = {launch.training_id for launch in launches if self._wanted.training(launch.of_search)}
         claims = [(launch.training_id, launch.attempt) for launch in launches]
         won = self._store.queue.claim_trainings(claims, announced)
-        self.submit([launch for launch, is_won in zip(launches, won, strict=True) if is_won], now)
+        claimed = [launch for launch, is_won in zip(launches, won, strict=True) if is_won]
+        self._cancel_replaced(claimed)
+        self.submit(claimed, now)
+
+    def _in_turn(self, launches: Sequence[Launch]) -> Iterator[Launch]:
+        """Yields those before the first one that was meant for a cluster which has just refused: it is left to the next
+        pass, and so are those behind it, which would take its other places."""
+        for launch in launches:
+            self._is_over |= launch.attempt.cluster in self._refusing
+            if self._is_over:
+                return
+            yield launch
+
+    def _cancel_replaced(self, launches: Sequence[Launch]) -> None:
+        """Ends the runs of earlier attempts that nobody saw ending: the fence keeps them from writing, not from being
+        paid for."""
+        names: dict[str, list[str]] = {}
+        for launch in launches:
+            if launch.replaces is not None:
+                names.setdefault(launch.replaces.cluster, []).append(launch.replaces.run_name)
+        calls = {cluster: partial(_cancel_all, self._backends[cluster], runs) for cluster, runs in names.items()}
+        self._events.call_clusters(calls, _CANCEL_SECONDS)
 
     def submit(self, claimed: Sequence[Launch | Submit], now: datetime) -> None:
         """Submits the runs of claimed trainings.
@@ -107,3 +130,8 @@ class Launcher:
                     self._attempt_ends.end_refused(refused(training, one.attempt, answer, takes_others), now)
         if not takes_others and any(isinstance(answer, RunRefused) for _, answer in answered):
             self._refusing.add(cluster)
+
+
+def _cancel_all(backend: Backend, names: Sequence[str]) -> None:
+    for name in names:
+        backend.cancel(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.observe.history import records
-from mitorch_service.controller.plan.expansion import study_of
+from mitorch_service.controller.plan.search.expansion import study_of
 from mitorch_service.search.base import History
 from mitorch_service.search.space.space import parse_space
 from mitorch_service.stores.base import Store

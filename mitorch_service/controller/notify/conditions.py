@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
 from mitorch_service.controller.plan.leaks import unexplained_nodes
-from mitorch_service.controller.plan.plan_job import limit_note
+from mitorch_service.controller.plan.search.plan_job import limit_note
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.models.notification import Condition
 from mitorch_service.webhook_settings.webhook import EventKind

@@ -102,6 +102,7 @@ def _training_facts(row: TrainingRow) -> dict[str, str]:
         "cluster": attempt and attempt.cluster,
         "attempt": str(row.attempt) if row.attempt else None,
         "epoch": progress and epochs_text(progress.epoch, progress.max_epochs),
+        "steps": progress and progress.step and f"{progress.step}/{row.max_steps}",
         "result": row.evaluation and _numbers(row.evaluation),
         "run": attempt and attempt.url,
         "submitted by": row.submitted_by,

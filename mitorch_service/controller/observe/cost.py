@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Attempt
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 
 _HOUR = timedelta(hours=1)
 
@@ -53,20 +53,21 @@ def training_cost(attempts: Iterable[Attempt], now: datetime) -> Cost:
 def attempt_cost(attempt: Attempt, now: datetime) -> Cost:
     """Returns its cost from its start to its end, or until now. Waiting for a node costs nothing; an attempt that ended
     without having reported its start, other than one that was canceled, is billed from its submission."""
-    begin, end = _duration(attempt, now)
+    begin, end = run_time(attempt, now)
     return _priced(attempt, end - begin)
 
 
 def cost_by_day(attempt: Attempt, now: datetime) -> Iterator[tuple[date, Cost]]:
     """Yields its cost on each day (UTC) on which it ran."""
-    begin, end = _duration(attempt, now)
+    begin, end = run_time(attempt, now)
     while begin < end:
         midnight = datetime.combine(begin.date() + timedelta(days=1), time(), UTC)
         yield begin.date(), _priced(attempt, min(midnight, end) - begin)
         begin = midnight
 
 
-def _duration(attempt: Attempt, now: datetime) -> tuple[datetime, datetime]:
+def run_time(attempt: Attempt, now: datetime) -> tuple[datetime, datetime]:
+    """Returns when the time that is billed began, and when it ended or now."""
     begin = attempt.started_at
     if begin is None and attempt.ended_at is not None and attempt.outcome != AttemptOutcome.CANCELED:
         begin = attempt.submitted_at

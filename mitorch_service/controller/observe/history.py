@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from mitorch_service.errors import MiTorchError
+from mitorch_service.errors import AmbiguousId, BrokenDocument, NotFound
 from mitorch_service.models.search.job import LEARNING, Job
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow, Trial, TrialRow
@@ -102,5 +102,5 @@ def _warm_rows(store: Store, id: str) -> list[TrialRow | TrainingRow]:
         if kind == "job":
             return [*store.jobs.latest_trials(whole, _MOST_WARM)]
         return [store.trainings.get_training(whole)]
-    except MiTorchError:
+    except (NotFound, AmbiguousId, BrokenDocument):
         return []

@@ -11,8 +11,8 @@ from mitorch_service.controller.observe.history import read_history
 from mitorch_service.controller.observe.pareto_front import read_merge
 from mitorch_service.controller.observe.paused_trials import best_of_highest_rung, observe_paused_trials
 from mitorch_service.controller.observe.refit import read_refit
-from mitorch_service.controller.plan.expansion import room, study_of
-from mitorch_service.controller.plan.refit import RefitState, with_refit
+from mitorch_service.controller.plan.search.expansion import room, study_of
+from mitorch_service.controller.plan.search.refit import RefitState, with_refit
 from mitorch_service.controller.plan.snapshot import JobState
 from mitorch_service.models.search.job import BestTrial, Job
 from mitorch_service.models.training import TrainingRow

@@ -7,29 +7,37 @@ from datetime import datetime
 from functools import partial
 
 from mitorch_service.backends.base import Backend, Capacity, RunStatus
+from mitorch_service.backends.optional import LiveRun, RunListing
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.notify.wanted import NOTHING, Wanted
+from mitorch_service.controller.observe.ended import RECORDED, read_ended
 from mitorch_service.controller.observe.job_state import observe_job
+from mitorch_service.controller.observe.late_trials import late_trials
+from mitorch_service.controller.observe.live_runs import read_leaks
+from mitorch_service.controller.observe.share_usage import ShareLedger
 from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
 from mitorch_service.controller.pass_report import PassCount
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff, setbacks
-from mitorch_service.controller.plan.placement import Cluster, Placer, hosts_of
-from mitorch_service.controller.plan.plan import in_order
+from mitorch_service.controller.plan.placing.duration_bounds import DurationBounds
+from mitorch_service.controller.plan.placing.head_limits import MOST_A_PASS, far_limit, limit_of_share, some_are_bound
+from mitorch_service.controller.plan.placing.order_of_service import in_order
+from mitorch_service.controller.plan.placing.placement import Cluster, Placer, hosts_of
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
-from mitorch_service.errors import BrokenDocument
+from mitorch_service.errors import BrokenDocument, NewerDocument
 from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.dataset import Dataset
+from mitorch_service.models.share import By
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
+from mitorch_service.placement_settings.policy import FIRST_COME, Policy
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Listing
 
-_CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs, if there are several clusters
-_HEAD_A_PASS = 100  # trainings at the head of the queue that a pass reads, at least, if some need certain clusters
-_MOST_A_PASS = 3000  # that it reads while nodes are free that none of those before can use
+_CLUSTER_SECONDS = 30.0  # for one cluster's capacity, or the status of all its runs
 _READS_OF_A_HEAD = 5
-_HEAD_BY_ROOM = 4  # or this many times the free nodes, if that is more
+_BEHIND_NEWER = 4  # trainings to read for each that is left to a newer controller
 _HEAD_BEHIND = 1000  # where some wait for data that no run can read
+_MOST_SHARES = 1000
 _MOST_DATASETS = 1000  # whose own heads are read behind these
 
 
@@ -43,12 +51,17 @@ class Observation:
         facts: Mapping[str, Cluster],
         events: EventLog,
         wanted: Wanted = NOTHING,
+        policy: Policy = FIRST_COME,
+        ledger: ShareLedger | None = None,
     ) -> None:
         self._store = store
         self._wanted = wanted
         self._backends = backends
         self._facts = facts
         self._events = events
+        self._policy = policy
+        self._ledger = ledger
+        self._told: set[str] = set()
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Reads the jobs before the queue, and the queue before what is active, in the direction in which trainings
@@ -62,17 +75,36 @@ class Observation:
         seen = Snapshot(configured=names, jobs=jobs, facts=self._facts, partial=True)  # no node is known to be free
         with self._events.collect_errors("reading the queue"):
             queue, datasets = self._read_queue(capacities, now)
+            if self._policy.fair_share is not None:
+                queue, datasets = self._heads_of_shares(self._policy.fair_share.by, queue, datasets, capacities, now)
+            live = self._read_live_runs(capacities)
             active = self._usable(self._store.queue.active_trainings(), now)
             runs = self._read_runs(active, capacities)
             datasets |= read_datasets(self._store, (state.job.dataset for state in jobs))
-            hosts, withheld = self._hosts(datasets), withheld_data(datasets, now)
-            seen = Snapshot(queue, active, runs, capacities, names, jobs, self._facts, hosts, withheld, partial)
+            seen = Snapshot(
+                queue,
+                active,
+                runs,
+                capacities,
+                names,
+                jobs,
+                self._facts,
+                self._hosts(datasets),
+                late_trials(self._store, queue, jobs),
+                withheld_data(datasets, now),
+                leaks=read_leaks(self._store, now, live, active, self._facts),
+                policy=self._policy,
+                usage=None if self._ledger is None else self._ledger.read(now, active),
+                bounds=self._read_bounds(queue),
+                partial=partial,
+            )
         return seen
 
     def _read_jobs(self, now: datetime) -> tuple[list[JobState], bool]:
         """The active jobs, and whether some could not be observed."""
         jobs = self._store.jobs.active_jobs()
-        for broken in jobs.broken:
+        ours = self._without_newer("jobs", jobs.broken)
+        for broken in ours:
             with self._events.collect_errors(f"setting aside job {broken.key}"):
                 self._store.jobs.quarantine_job(broken.key, now, broken.reason, self._wanted.jobs)
                 self._events.note_failure(_set_aside("job", broken), PassCount.JOBS_ENDED)
@@ -80,9 +112,11 @@ class Observation:
         for job in jobs.items:
             with self._events.collect_errors(f"job {job.id}"):
                 states.append(observe_job(self._store, job, now, self._events))
-        return states, len(states) < len(jobs.items)
+        return states, len(states) < len(jobs.items) + len(jobs.broken) - len(ours)
 
     def _read_capacities(self) -> dict[str, Capacity]:
+        for backend in self._backends.values():
+            backend.load()
         calls = {name: backend.capacity for name, backend in self._backends.items()}
         return self._events.call_clusters(calls, _CLUSTER_SECONDS)
 
@@ -96,9 +130,9 @@ class Observation:
         datasets = read_datasets(self._store, (row.dataset for row in queue))
         withheld = withheld_data(datasets, now)
         waits = any(str(row.dataset) in withheld or _was_refused_its_data(row) for row in queue)
-        if not 0 < room < len(queue) or (not waits and not any(map(_is_bound, queue))):
+        if not 0 < room < len(queue) or (not waits and not some_are_bound(queue)):
             return queue, datasets
-        limit = max(_HEAD_BEHIND if waits else _HEAD_A_PASS, _HEAD_BY_ROOM * room)
+        limit = far_limit(room, _HEAD_BEHIND) if waits else far_limit(room)
         queue = self._read_head(limit, now)
         datasets = read_datasets(self._store, (row.dataset for row in queue))
         if len(queue) < limit:
@@ -117,7 +151,7 @@ class Observation:
         """Reads on, each time as many again, while nodes are free that none of those read can use."""
         active = self._store.queue.active_trainings().items
         free = {name: capacity.free for name, capacity in capacities.items()}
-        while (limit := min(len(queue), _MOST_A_PASS - len(queue))) > 0:
+        while (limit := min(len(queue), MOST_A_PASS - len(queue))) > 0:
             rows = in_order([*queue, *behind])
             backoff = ClusterBackoff(now, rows, active)
             placer = Placer(self._facts, capacities, free, {}, backoff, withheld_data(datasets, now))
@@ -142,15 +176,42 @@ class Observation:
         heads = (self._store.queue.head_of_dataset(ref, room + 1) for ref in refs)
         return [row for head in heads for row in self._usable(head, now)], datasets
 
+    def _heads_of_shares(
+        self,
+        by: By,
+        queue: list[TrainingRow],
+        datasets: dict[str, Dataset],
+        capacities: Mapping[str, Capacity],
+        now: datetime,
+    ) -> tuple[list[TrainingRow], dict[str, Dataset]]:
+        """The head of the queue of each user or team, however many trainings of others are before it."""
+        room = sum(capacity.free for capacity in capacities.values())
+        if not 0 < room < len(queue):
+            return queue, datasets  # these are all that wait, or nothing can start
+        shares = self._store.queue.waiting_shares(by, _MOST_SHARES)
+        limit = limit_of_share(room, len(shares), queue)
+        heads = (self._store.queue.head_of_share(by, share, limit) for share in shares)
+        queue = in_order([*queue, *(row for head in heads for row in self._usable(head, now))])
+        return queue, datasets | read_datasets(self._store, (row.dataset for row in queue))
+
+    def _read_bounds(self, queue: Sequence[TrainingRow]) -> DurationBounds | None:
+        """The bounds of recorded durations, if nodes may be reserved and used meanwhile."""
+        if not self._policy.backfill or not any(row.resources and row.resources.nodes > 1 for row in queue):
+            return None
+        return DurationBounds(read_ended(self._store, RECORDED))
+
     def _read_head(self, limit: int, now: datetime) -> list[TrainingRow]:
         """The next trainings; read again where unreadable ones have taken the places of others, but not for ever."""
+        wanted = limit
         for _ in range(_READS_OF_A_HEAD):
-            head = self._store.queue.queue_head(limit)
+            head = self._store.queue.queue_head(wanted)
             seen = len(head.items) + len(head.broken)
+            newer = sum(isinstance(one, NewerDocument) for one in head.broken)
             queue = self._usable(head, now)
-            if len(queue) == seen or seen < limit:
+            if len(queue) == seen or seen < wanted or len(queue) >= limit:
                 break
-        return queue
+            wanted = max(limit, min(limit + _BEHIND_NEWER * newer, MOST_A_PASS))
+        return queue[:limit]
 
     def _read_runs(
         self, active: Sequence[TrainingRow], capacities: Mapping[str, Capacity]
@@ -166,6 +227,12 @@ class Observation:
         for found in self._events.call_clusters(calls, _CLUSTER_SECONDS).values():
             runs |= found
         return runs
+
+    def _read_live_runs(self, capacities: Mapping[str, Capacity]) -> dict[str, list[LiveRun]]:
+        """The runs of the clusters that answered, of those that can list them."""
+        listing = {name: one for name in capacities if isinstance(one := self._backends[name], RunListing)}
+        calls = {name: backend.live_runs for name, backend in listing.items()}
+        return self._events.call_clusters(calls, _CLUSTER_SECONDS)
 
     def _hosts(self, datasets: Mapping[str, Dataset]) -> dict[str, frozenset[str]]:
         """The hosts of each data set's files, needed only if some cluster has data near it."""
@@ -183,17 +250,20 @@ class Observation:
                 usable.append(training)
             else:
                 broken.append(BrokenDocument("training", training.id, reason))
-        for document in broken:
+        for document in self._without_newer("trainings", broken):
             with self._events.collect_errors(f"setting aside training {document.key}"):
                 announced = self._wanted.trainings or self._wanted.trials
                 self._store.queue.quarantine_training(document.key, now, document.reason, announced)
                 self._events.note_failure(_set_aside("training", document), PassCount.FAILED)
         return usable
 
-
-def _is_bound(row: TrainingRow) -> bool:
-    """Whether it cannot go to every cluster."""
-    return row.resources is not None or bool(setbacks(row))
+    def _without_newer(self, kind: str, broken: Sequence[BrokenDocument]) -> list[BrokenDocument]:
+        """Leaves out those that a newer version wrote, which stay as they are, and tells of them once in a pass."""
+        newer = [one for one in broken if isinstance(one, NewerDocument)]
+        if newer and kind not in self._told:
+            self._told.add(kind)
+            self._events.note_failure(f"{kind} of a newer version are left to its controllers: {newer[0]}")
+        return [one for one in broken if not isinstance(one, NewerDocument)]
 
 
 def _was_refused_its_data(row: TrainingRow) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from mitorch_service.controller.observe.population import observe_population
 from mitorch_service.controller.observe.promotion import observe_promotion
-from mitorch_service.controller.plan.expansion import TRIALS_A_PASS
-from mitorch_service.controller.plan.paused_trials import PausedTrials, rungs_of
+from mitorch_service.controller.plan.search.expansion import TRIALS_A_PASS
+from mitorch_service.controller.plan.search.paused_trials import PausedTrials, rungs_of
 from mitorch_service.models.search.job import BestTrial, Job, trial_id
 from mitorch_service.search.base import Study
 from mitorch_service.stores.base import Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitorch_service.controller.plan.population import MemberTrial, PopulationPlan
+from mitorch_service.controller.plan.search.population import MemberTrial, PopulationPlan
 from mitorch_service.models.search.job import Job, trial_id
 from mitorch_service.models.search.population import MAX_MEMBERS
 from mitorch_service.search.base import Study

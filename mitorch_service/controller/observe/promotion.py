@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mitorch_service.controller.plan.paused_trials import rungs_of
-from mitorch_service.controller.plan.promotion import PausedTrial, PromotionPlan
+from mitorch_service.controller.plan.search.paused_trials import rungs_of
+from mitorch_service.controller.plan.search.promotion import PausedTrial, PromotionPlan
 from mitorch_service.models.search.job import Job, trial_id
 from mitorch_service.models.search.rung import RungRecord
 from mitorch_service.models.status import OPEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitorch_service.controller.plan.refit import RefitState
+from mitorch_service.controller.plan.search.refit import RefitState
 from mitorch_service.errors import BrokenDocument, NotFound
 from mitorch_service.models.search.job import Job, refit_id
 from mitorch_service.models.status import TrainingStatus

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mitorch_service.controller.plan.paused_trials import ResumeTrial
+from mitorch_service.controller.plan.leaked_runs import Leak
+from mitorch_service.controller.plan.search.paused_trials import ResumeTrial
 from mitorch_service.models.search.job import BestTrial, SettledCost
 from mitorch_service.models.search.pareto_front import FrontTrial
 from mitorch_service.models.search.rung import RungRecord
@@ -98,6 +99,7 @@ class Launch:
     attempt: Attempt
     resources: Resources | None = None
     of_search: bool = False  # whether it is a trial or a final training
+    replaces: Attempt | None = None  # an earlier one, whose run may still exist and is canceled
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,14 @@ class CancelTraining:
 
 
 @dataclass(frozen=True)
+class CancelLate:
+    """Cancel a trial or final training that was added after its job had ended."""
+
+    training_id: str
+    job_id: str
+
+
+@dataclass(frozen=True)
 class CancelRun:
     """Stop the run of a training whose cancellation was requested."""
 
@@ -125,12 +135,36 @@ class CancelRun:
 
 
 @dataclass(frozen=True)
-class NoteSilence:
-    """Note that a run gives no sign of life any more; `heard`: the last one."""
+class CancelLeak:
+    """Stop a run that no training knows."""
+
+    leak: Leak
+
+
+@dataclass(frozen=True)
+class NoteFound:
+    """Note that the cluster knows the run: its submission could not be recorded, or it was missing for a while."""
 
     training_id: str
     attempt: Attempt
-    heard: datetime
+    url: str | None
+
+
+@dataclass(frozen=True)
+class NoteMissing:
+    """Note that the cluster does not know the run any more."""
+
+    training_id: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class NoteSilence:
+    """Note that a run gives no sign of life any more; `heard`: the last one, None if there was none."""
+
+    training_id: str
+    attempt: Attempt
+    heard: datetime | None
 
 
 @dataclass(frozen=True)
@@ -150,6 +184,8 @@ class EndAttempt:
     outcome: AttemptOutcome
     status: TrainingStatus
     reason: str
+    preempted: bool = False  # lost because its node was taken away
+    timed_out: bool = False  # by the time limit of its cluster
 
 
 Action = (
@@ -165,7 +201,11 @@ Action = (
     | Launch
     | Submit
     | CancelTraining
+    | CancelLate
     | CancelRun
+    | CancelLeak
+    | NoteFound
+    | NoteMissing
     | NoteSilence
     | EndSilentRun
     | EndAttempt

@@ -39,7 +39,7 @@ class ClusterBackoff:
         self._runs = [(row, attempt) for row in active if (attempt := row.current_attempt()) is not None]
         newest: dict[_Scope, _Setback] = {}
         for row in queue:
-            for attempt in setbacks(row):
+            for attempt in setbacks(row) if row.attempts else ():
                 at, scope = _end(attempt), _scope(row, attempt)
                 if scope not in newest or newest[scope][0] < at:
                     newest[scope] = (at, row, attempt)
@@ -49,7 +49,7 @@ class ClusterBackoff:
 
     def why_blocked(self, training: TrainingRow, cluster: str) -> str | None:
         """Returns the reason why the cluster does not get the training now; None if it may."""
-        own = setbacks(training, cluster)
+        own = setbacks(training, cluster) if training.attempts else []
         if own:
             retry_at = _end(own[-1]) + min(len(own), _MOST) * BACKOFF
             if self._now < retry_at:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mitorch_service.controller.plan.actions import EndAttempt
 from mitorch_service.errors import RunRefused
+from mitorch_service.models.attempt_budgets import after_failure, after_refusal
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import MAX_REFUSED_ATTEMPTS, Attempt, TrainingRow
+from mitorch_service.models.training import Attempt, TrainingRow
 
 
 def refused(training: TrainingRow, attempt: Attempt, refusal: RunRefused, takes_others: bool) -> EndAttempt:
@@ -19,11 +20,6 @@ def refused(training: TrainingRow, attempt: Attempt, refusal: RunRefused, takes_
     if training.cancel_requested_at is not None:
         return EndAttempt(training.id, attempt, AttemptOutcome.CANCELED, TrainingStatus.CANCELED, reason)
     if refusal.of_request and takes_others:
-        again = training.attempts_ended_as(AttemptOutcome.FAILED) < training.max_retries
-        outcome = AttemptOutcome.FAILED
-    else:
-        times = training.attempts_ended_as(AttemptOutcome.REFUSED) + 1
-        again = times < MAX_REFUSED_ATTEMPTS
-        outcome = AttemptOutcome.REFUSED
-        reason = reason if again else f"refused {times} times, which is the limit; the last time: {reason}"
-    return EndAttempt(training.id, attempt, outcome, TrainingStatus.NEW if again else TrainingStatus.FAILED, reason)
+        return EndAttempt(training.id, attempt, AttemptOutcome.FAILED, after_failure(training), reason)
+    status, reason = after_refusal(training, reason)
+    return EndAttempt(training.id, attempt, AttemptOutcome.REFUSED, status, reason)

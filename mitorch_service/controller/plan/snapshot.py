@@ -8,13 +8,17 @@ from datetime import datetime, timedelta
 
 from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.plan.actions import MergeFront
-from mitorch_service.controller.plan.paused_trials import PausedTrials
-from mitorch_service.controller.plan.placement import Cluster
-from mitorch_service.controller.plan.refit import RefitState
+from mitorch_service.controller.plan.leaked_runs import Leak
+from mitorch_service.controller.plan.placing.duration_bounds import DurationBounds
+from mitorch_service.controller.plan.placing.placement import Cluster
+from mitorch_service.controller.plan.search.paused_trials import PausedTrials
+from mitorch_service.controller.plan.search.refit import RefitState
 from mitorch_service.errors import Problem
 from mitorch_service.models.search.job import BestTrial, Job, SettledCost
 from mitorch_service.models.status import ENDED_BADLY, OPEN
 from mitorch_service.models.training import TrainingRow
+from mitorch_service.models.usage import Usage
+from mitorch_service.placement_settings.policy import FIRST_COME, Policy
 from mitorch_service.search.base import Study, TrialRecord
 
 
@@ -81,5 +85,10 @@ class Snapshot:
     jobs: Sequence[JobState] = ()
     facts: Mapping[str, Cluster] = field(default_factory=dict)  # the settings of each cluster
     hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a data set's files, by its name:version
+    late: frozenset[str] = frozenset()  # ids of new trials whose job had ended before they were added
     withheld: Mapping[str, str] = field(default_factory=dict)  # data sets no run can read now, with the reason
+    leaks: Sequence[Leak] = ()  # runs that no training knows, on the clusters that list their runs
+    policy: Policy = FIRST_COME
+    usage: Usage | None = None  # what shares have used, where they are counted
+    bounds: DurationBounds | None = None  # of durations; read only if nodes may be backfilled
     partial: bool = False  # whether something could not be read

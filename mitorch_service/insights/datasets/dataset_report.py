@@ -11,7 +11,7 @@ from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.models.search.objectives import usual_direction
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 
 NAMES = 100  # of a page of the list
 _VERSIONS = 200

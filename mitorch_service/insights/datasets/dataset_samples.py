@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mitorch_service.errors import DataError, MissingExtra
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.sas import is_url
-from mitorch_service.wording.counted import counted
+from mitorch_service.wording.counted import are, counted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -78,7 +78,7 @@ def read_samples(dataset: Dataset, seed: int) -> Samples:
         lists = dict(_lists(dataset))
         chosen = choose(lists["train"], MOST_SAMPLES, seed)
         found = [_sample(lists["train"], index) for index in chosen]
-        return Samples([one for one in found if one is not None], found.count(None), _leaks(lists))
+        return Samples([one for one in found if one is not None], found.count(None), _leaks(dataset, lists))
     except (DataError, OSError, MemoryError) as error:
         return Samples(problem=f"Its files cannot be read on this machine: {error}")
 
@@ -159,8 +159,9 @@ def _boxes(boxes: Boxes, images: ImageList, picture: Image.Image) -> list[Sample
     ]
 
 
-def _leaks(lists: Mapping[str, ImageList]) -> dict[str, str]:
-    """Tells the images that each other split shares with train; splits that cannot be compared are left out."""
+def _leaks(dataset: Dataset, lists: Mapping[str, ImageList]) -> dict[str, str]:
+    """Tells the images that each other split shares with train, and the near-duplicates that a check has found; splits
+    that cannot be compared are left out."""
     from zipfile import BadZipFile
 
     from mitorch_service.training.data.duplicates import find_duplicates
@@ -173,8 +174,10 @@ def _leaks(lists: Mapping[str, ImageList]) -> dict[str, str]:
             shared = find_duplicates(lists["train"], images)
         except (OSError, BadZipFile, KeyError):
             continue
-        if count := len(shared.by_path) + len(shared.by_content):
-            found[name] = f"{counted(count, 'image')} of {len(images):,} are in train too"
-        else:
-            found[name] = ""
+        same = len(shared.by_path) + len(shared.by_content)
+        contents = dataset.contents.get(name)
+        near = contents.leaks.near_duplicates or 0 if contents is not None and contents.leaks is not None else 0
+        parts = [f"{counted(same, 'image')} of {len(images):,} {are(same)} in train too"] if same else []
+        parts += [f"{counted(near, 'image')} of {len(images):,} nearly the same as one before"] if near else []
+        found[name] = ", ".join(parts)
     return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 
 from pydantic import Field
 
+from mitorch_service.controller.plan.leaked_runs import leak_fields
 from mitorch_service.insights.details.values import Detail, Time, masked
 from mitorch_service.insights.service_status import ClusterStatus, ServiceStatus
 from mitorch_service.models.heartbeat import missing_controller
@@ -57,6 +59,29 @@ class UnreadableDetails(Detail):
     reason: str = Field(description="What is wrong with it.")
 
 
+class ShareDetails(Detail):
+    """A user or team that the clusters are shared with."""
+
+    share: str = Field(description="Its name; empty: trainings without one.")
+    weight: float = Field(description="Its weight in MITORCH_PLACEMENT.")
+    due: float = Field(description="The part of all nodes that it is due, of 1.")
+    used: float = Field(description="The part that it has used, of 1.")
+    node_hours: float = Field(description="That it has used, decayed.")
+    nodes: int = Field(description="That it holds now.")
+
+
+class LeakDetails(Detail):
+    """A run that goes on though no training knows it."""
+
+    run: str = Field(description="Its name.")
+    cluster: str = Field(description="Where it runs.")
+    reason: str = Field(description="Why no training knows it.")
+    minutes: int | None = Field(description="Since then; null: nobody knows.")
+    nodes: int = Field(description="That it holds.")
+    cost: float = Field(description="Since then.")
+    ours: bool = Field(description="Whether its training is in this database.")
+
+
 class StatusDetails(Detail):
     """The state of the whole service."""
 
@@ -65,6 +90,9 @@ class StatusDetails(Detail):
     jobs: list[str] = Field(description="The ids of active searches.")
     controller: ControllerDetails = Field(description="Its last pass.")
     webhooks: dict[str, str] = Field(description="How the receivers of notifications answer, in words, by name.")
+    shares: list[ShareDetails] = Field(description="With a fair share: the one that is served next first.")
+    leaks: list[LeakDetails] = Field(description="Runs that no training knows, oldest first.")
+    without_run: list[str] = Field(description="Trainings whose clusters have no such run: a pass starts them again.")
     withheld: dict[str, str] = Field(description="Data sets that cannot be read, with the reason: trainings wait.")
     undelivered: list[str] = Field(description="Trainings whose finished work waits on a cluster's disk.")
     unheard: list[str] = Field(description="Trainings that were asked to stop ten minutes ago, and have not.")
@@ -89,6 +117,9 @@ def status_details(
         "jobs": [job.id for job in status.jobs],
         "controller": _controller(status, now),
         "webhooks": {hook.name: hook.text(now) for hook in status.webhooks},
+        "shares": [asdict(one) for one in status.shares],
+        "leaks": [leak_fields(leak, now) for leak in status.leaks],
+        "without_run": [row.id for row in status.without_run],
         "withheld": dict(status.withheld),
         "undelivered": [row.id for row in status.undelivered],
         "unheard": [row.id for row in status.unheard],

@@ -74,6 +74,8 @@ class TrainingDetails(Detail):
     ended_at: Time | None = Field(description="When it ended; null before.")
     epoch: int = Field(description="Epochs that are done.")
     max_epochs: int = Field(description="Epochs in all; 0: not known.")
+    step: int | None = Field(None, description="Steps that are done, of a training by steps.")
+    max_steps: int | None = Field(None, description="Steps in all, of a training by steps.")
     train_loss: Number | None = Field(description="Of the last epoch.")
     val_loss: Number | None = Field(description="Of the last epoch.")
     metrics: dict[str, Number] = Field(description="Of the last epoch.")
@@ -97,6 +99,8 @@ class EpochDetails(Detail):
     """One epoch of a curve."""
 
     epoch: int = Field(description="Counted from 1.")
+    step: int | None = Field(None, description="Steps done at its end, of a training by steps.")
+    losses: dict[str, Number] = Field({}, description="The parts of train_loss, if it is the sum of several.")
     train_loss: Number | None = Field(description="Null where it was not measured.")
     val_loss: Number | None = Field(description="Null where it was not measured.")
     metrics: dict[str, Number] = Field(description="By name.")
@@ -131,6 +135,8 @@ def training_details(store: Store, training_id: str, now: datetime) -> TrainingD
         "ended_at": training.status_times.get(training.status) if training.status in ENDED else None,
         "epoch": progress.epoch if progress else 0,
         "max_epochs": training.max_epochs,
+        "step": progress.step if progress else None,
+        "max_steps": training.max_steps,
         "train_loss": progress.train_loss if progress else None,
         "val_loss": progress.val_loss if progress else None,
         "metrics": progress.metrics if progress else {},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitorch_service.controller.plan.expansion import expand, study_of
-from mitorch_service.controller.plan.paused_trials import rungs_of
+from mitorch_service.controller.plan.search.expansion import expand, study_of
+from mitorch_service.controller.plan.search.paused_trials import rungs_of
 from mitorch_service.insights.search.prediction import (
     hours_per_epoch,
     model_name,

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.controller.observe.refit import read_refit
-from mitorch_service.controller.plan.paused_trials import rungs_of
-from mitorch_service.controller.plan.refit import RefitState
+from mitorch_service.controller.plan.search.paused_trials import rungs_of
+from mitorch_service.controller.plan.search.refit import RefitState
 from mitorch_service.insights.cost import accounts_of_job, cost_of_job
 from mitorch_service.insights.search.leaderboard import read_leaderboard
 from mitorch_service.insights.search.search_effort import Effort

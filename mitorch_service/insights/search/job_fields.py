@@ -7,7 +7,7 @@ from mitorch_service.insights.search.job import JobReport
 from mitorch_service.insights.search.pausing import counts_text
 from mitorch_service.insights.search.search_fields import search_fields
 from mitorch_service.insights.training.script_fields import script_fields
-from mitorch_service.models.training import epochs_text
+from mitorch_service.models.training import done_text
 from mitorch_service.wording.elapsed import duration_text
 
 
@@ -56,10 +56,10 @@ def _final_text(report: JobReport) -> str | None:
     if training is None:
         return str(report.final.status)
     objective = report.job.search.objectives()[0]
-    done = epochs_text(training.progress.epoch if training.progress else 0, training.max_epochs)
+    done = done_text(training) if training.max_steps is not None else f"epoch {done_text(training)}"
     value = (training.evaluation or {}).get(objective)
     reached = "" if value is None else f", {objective}={value:.4g}"
-    return f"{training.id} {training.status}, epoch {done}{reached}"
+    return f"{training.id} {training.status}, {done}{reached}"
 
 
 def final_json(report: JobReport) -> dict[str, object] | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from mitorch_service.controller.observe.cost import training_cost
 from mitorch_service.models.status import STOPPED_BY_SEARCH, TrainingStatus
 from mitorch_service.models.training import TrialRow
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 
 
 @dataclass(frozen=True)

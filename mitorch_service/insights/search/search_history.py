@@ -16,7 +16,7 @@ from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.models.training import TrialRow
 from mitorch_service.search.pareto_merge import Losses, dominates
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 
 MOST_TRIALS = 10_000  # the latest
 

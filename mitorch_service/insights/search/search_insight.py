@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib.util import find_spec
 
 from mitorch_service.controller.observe.history import records
-from mitorch_service.controller.plan.expansion import study_of
+from mitorch_service.controller.plan.search.expansion import study_of
 from mitorch_service.insights.search.search_effort import Effort, effort
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import TrialRow
@@ -18,7 +18,7 @@ from mitorch_service.search.base import History
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import Space, parse_space
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 
 _MOST_TRIALS = 10_000  # the latest
 _NEEDED = ("numpy", "scipy", "optuna", "sklearn")

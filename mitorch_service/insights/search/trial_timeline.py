@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from mitorch_service.insights.search.search_history import TrialPoint
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 
 MOST_BARS = 600  # beyond, only how many ran at a time is told
 MOST_STEPS = 600  # of one cluster

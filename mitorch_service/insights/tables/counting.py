@@ -5,7 +5,7 @@ from __future__ import annotations
 from mitorch_service.insights.tables.opening import Table
 from mitorch_service.insights.where.conditions import Condition
 from mitorch_service.insights.where.terms import PatternTerm
-from mitorch_service.stores.tables import IndexOrder
+from mitorch_service.stores.verbs.tables import IndexOrder
 
 
 def count_rows(table: Table) -> int | None:

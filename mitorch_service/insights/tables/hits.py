@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mitorch_service.insights.where.terms import PatternTerm, Where
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import StoredDocument
-from mitorch_service.stores.tables import IndexOrder, IndexRange
+from mitorch_service.stores.verbs.tables import IndexOrder, IndexRange
 
 _MOST = 20  # of each word and index
 _LEAST_ID = 4  # characters

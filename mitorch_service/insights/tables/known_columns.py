@@ -11,7 +11,7 @@ from mitorch_service.insights.where.document_values import config_of, flat, para
 from mitorch_service.insights.where.fields import CURVE_FOLDS, FIELDS, LOSSES, Kind
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import StoredDocument
-from mitorch_service.stores.tables import IndexRange
+from mitorch_service.stores.verbs.tables import IndexRange
 
 SAMPLE = 200  # the newest trainings
 MAX_COLUMNS = 500  # that are listed; others are found by a part of their names

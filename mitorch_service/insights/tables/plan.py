@@ -10,7 +10,7 @@ from mitorch_service.insights.tables.sorting import Sort
 from mitorch_service.insights.where.conditions import Condition
 from mitorch_service.insights.where.fields import BULK, Field, Kind
 from mitorch_service.models.status import TrainingStatus
-from mitorch_service.stores.tables import IndexOrder, IndexRange, RangePath
+from mitorch_service.stores.verbs.tables import IndexOrder, IndexRange, RangePath
 
 _MOST_RANGES = 20  # that are merged: each is a query of its own
 TIME_ORDERS: Mapping[str, IndexOrder] = {"created": IndexOrder.CREATED, "ended": IndexOrder.ENDED}

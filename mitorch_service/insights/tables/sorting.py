@@ -13,7 +13,7 @@ from mitorch_service.insights.where.fields import Field, Kind
 from mitorch_service.insights.where.resolution import Known, nothing_known, resolve_field
 from mitorch_service.stores.document_paths import value_at
 from mitorch_service.stores.requests import StoredDocument
-from mitorch_service.stores.tables import ORDER_PATHS, IndexOrder
+from mitorch_service.stores.verbs.tables import ORDER_PATHS, IndexOrder
 
 Rank = tuple[object, ...]  # (1, kind, value); (0,) and (2,) of rows without a value, which are last in either direction
 Key = tuple[Rank, int, str]  # rank of the value, arrival, id

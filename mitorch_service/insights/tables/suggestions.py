@@ -14,7 +14,7 @@ from mitorch_service.insights.where.grammar import MAX_LENGTH, format_value
 from mitorch_service.insights.where.resolution import resolve_field
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.tables import IndexRange
+from mitorch_service.stores.verbs.tables import IndexRange
 
 MOST = 12
 _LISTED = 200  # searches whose names are looked at

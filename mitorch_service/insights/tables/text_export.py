@@ -13,13 +13,15 @@ from pydantic_core import to_json
 
 from mitorch_service.insights.tables.columns import Column
 from mitorch_service.insights.tables.table import Row
+from mitorch_service.wording.control_characters import json_text, shown
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet's formula begins
 
 
 def csv_lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
     """Yields the lines of a CSV file (RFC 4180): the headings, then the rows, the id first. Times are ISO 8601 in UTC,
-    lists and objects JSON. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    lists and objects JSON, control characters but tabs and line breaks visible. A text that a spreadsheet would take
+    for a formula gets an apostrophe in front."""
     others = [index for index, column in enumerate(columns) if column.name != "id"]
     headings = ["id", *(columns[index].heading for index in others)]
     return csv_table(headings, ([row.id, *(row.cells[index] for index in others)] for row in rows))
@@ -37,7 +39,7 @@ def csv_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Iter
 def json_lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
     """Yields a JSON object for each row: `id`, and the columns by name."""
     for row in rows:
-        yield to_json(row_object(columns, row), inf_nan_mode="null").decode() + "\n"
+        yield json_text(to_json(row_object(columns, row), inf_nan_mode="null").decode()) + "\n"
 
 
 def row_object(columns: Sequence[Column], row: Row) -> dict[str, object]:
@@ -65,7 +67,7 @@ def _csv_cell(cell: object) -> object:
         return cell
     if isinstance(cell, datetime):
         return time_text(cell)
-    text = cell if isinstance(cell, str) else to_json(cell, inf_nan_mode="constants").decode()
+    text = shown(cell if isinstance(cell, str) else to_json(cell, inf_nan_mode="constants").decode())
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

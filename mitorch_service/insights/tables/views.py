@@ -12,7 +12,7 @@ from mitorch_service.insights.tables.opening import TableRequest, open_table
 from mitorch_service.models.labels import name_problems
 from mitorch_service.models.saved_view import SavedView
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.views import MAX_VIEWS
+from mitorch_service.stores.verbs.views import MAX_VIEWS
 from mitorch_service.wording.suggestion import did_you_mean
 
 KEYS = ("where", "sort", "columns", "group_by", "value")  # of a view's query

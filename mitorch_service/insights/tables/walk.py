@@ -11,7 +11,7 @@ from mitorch_service.insights.tables.plan import Segment
 from mitorch_service.insights.tables.sorting import NEWEST_FIRST, Key, Sort, place_in, raw_place
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import StoredDocument
-from mitorch_service.stores.tables import IndexOrder, IndexRange
+from mitorch_service.stores.verbs.tables import IndexOrder, IndexRange
 
 _PAGE = 1000  # documents that are read at once
 _GROWTH = 4  # of a page to the next

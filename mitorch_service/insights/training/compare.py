@@ -71,7 +71,9 @@ def repeats(trainings: Sequence[Training]) -> list[list[int]]:
 
 def measure(result: EpochResult, name: str) -> float | None:
     """One measure of an epoch, a loss or a metric."""
-    return {"train_loss": result.train_loss, "val_loss": result.val_loss, **result.metrics}.get(name)
+    return {"train_loss": result.train_loss, "val_loss": result.val_loss, **result.part_losses(), **result.metrics}.get(
+        name
+    )
 
 
 def _settings(training: Training) -> dict[str, object]:

@@ -110,7 +110,7 @@ def measures_of(results: Iterable[EpochResult]) -> list[str]:
     names: dict[str, None] = {}
     for result in results:
         names |= dict.fromkeys(name for name in _LOSSES if measure(result, name) is not None)
-        names |= dict.fromkeys(result.metrics)
+        names |= dict.fromkeys((*result.metrics, *result.part_losses()))
     order = {name: number for number, name in enumerate(_LOSSES)}
     return sorted(names, key=lambda name: order.get(name, len(order)))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mitorch_service.errors import MiTorchError
+from mitorch_service.insights.lookup import NOT_THERE
 from mitorch_service.insights.training.compare import compare
 from mitorch_service.models.config.script import code_of
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.tables import IndexOrder, IndexRange
+from mitorch_service.stores.verbs.tables import IndexOrder, IndexRange
 
 MOST_SHOWN = 60  # settings
 _CODE = "script.code."
@@ -49,7 +49,7 @@ def _compared(store: Store, training: Training, relation: str, key: str) -> Earl
     try:
         kind, id = store.trainings.resolve_id(key)
         other = store.trainings.get_training(id) if kind == "training" else None
-    except MiTorchError:
+    except NOT_THERE:
         return None  # it is gone, or no id of ours; its lineage says so
     if other is None or other.id == training.id:
         return None

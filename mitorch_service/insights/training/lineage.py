@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitorch_service.errors import MiTorchError
+from mitorch_service.insights.lookup import NOT_THERE
 from mitorch_service.models.dataset import DatasetRef
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training, TrainingRow
@@ -49,6 +49,6 @@ def _relative(store: Store, relation: str, key: str) -> Relative:
     try:
         kind, whole = store.trainings.resolve_id(key)
         row: TrainingRow | object = store.trainings.get_row(whole) if kind == "training" else store.jobs.get_job(whole)
-    except MiTorchError:
+    except NOT_THERE:
         return Relative(relation, key, None)
     return Relative(relation, whole, kind, getattr(row, "name", None), getattr(row, "status", None))

@@ -12,7 +12,7 @@ from mitorch_service.insights.training.training import TrainingReport
 from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
-from mitorch_service.models.training import Training, epochs_text
+from mitorch_service.models.training import Training, done_text
 from mitorch_service.wording.elapsed import duration_text
 
 
@@ -53,7 +53,7 @@ def _progress_fields(training: Training, now: datetime) -> list[tuple[str, objec
     if progress is None or training.status in ENDED:
         return []
     left = duration_text(training_remaining(training, now))
-    done = f"{epochs_text(progress.epoch, training.max_epochs)} epochs done"
+    done = f"{done_text(training)} {'epochs ' if training.max_steps is None else ''}done"
     return [("progress", f"{done}, about {left} left" if left else done)]
 
 

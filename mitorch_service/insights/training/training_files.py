@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.errors import NotFound
+from mitorch_service.errors import ArtifactError, NotFound
 
 MOST_FILES = 500
 _MOST_BYTES = 8_000_000  # of a table that is read for a page
@@ -52,13 +52,16 @@ def fetch(artifacts: ArtifactStore, training_id: str, name: str, target: Path) -
 
 
 def read_table(artifacts: ArtifactStore, training_id: str, name: str, most: int) -> Table:
-    """The first rows of a CSV file. Raises NotFound, ArtifactError."""
+    """The first rows of a CSV file, which a script may have written. Raises NotFound, ArtifactError."""
     with tempfile.TemporaryDirectory(prefix="mitorch-viewer-") as folder:
         copy = Path(folder, "table.csv")
         fetch(artifacts, training_id, name, copy)
         with copy.open(encoding="utf-8", errors="replace", newline="") as file:
             lines = file.read(_MOST_BYTES).splitlines()
-    rows = list(csv.reader(lines))
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error as error:
+        raise ArtifactError(f"{training_id}/{name}", "the artifact store", f"is no CSV file ({error})") from error
     return Table(rows[0] if rows else (), rows[1 : most + 1], max(0, len(rows) - 1 - most))
 
 

@@ -14,7 +14,9 @@ from mitorch_service.models.status import ACTIVE, ENDED, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Listing
-from mitorch_service.stores.trainings import Matches, TrainingFilter
+from mitorch_service.stores.verbs.trainings import Matches, TrainingFilter
+
+_STRANGERS = 10  # documents of other programs that no pass adopts: the first ones are told
 
 Checked = TypeVar("Checked")
 
@@ -34,6 +36,8 @@ def read_queue(store: Store, filter: TrainingFilter, limit: int) -> QueueReport:
     running = [row for status in reversed(ACTIVE) for row in sorted(active.items, key=_place) if row.status == status]
     rows = share(running, waiting.items, sorted(ended.items, key=_end, reverse=True), limit)
     broken = {one.key: one for part in (active, waiting, ended) for one in part.broken}
+    if filter == TrainingFilter():
+        broken |= {one.key: one for one in store.adoption.strangers("training", _STRANGERS)}
     return QueueReport(rows, list(broken.values()), store.trainings.count_matches(filter))
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mitorch_service.controller.plan.cluster_backoff import BACKOFF, ClusterBackoff, setbacks
-from mitorch_service.controller.plan.placement import Placer
+from mitorch_service.controller.plan.placing.order_of_service import OrderOfService, open_shares
+from mitorch_service.controller.plan.placing.placement import Placer
 from mitorch_service.controller.plan.plan import free_nodes
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.models.training import TrainingRow
@@ -53,7 +54,8 @@ def forecast_starts(
     """Returns the expected start of each training in the snapshot's queue, by id; those that never started in a replay
     are missing. `durations`: seconds by training, of which each replay draws one; without any a training is taken to
     hold its nodes for ever. `every`: seconds between passes. Trainings that are submitted later with a lower priority
-    number, and searches that add trials, are not foreseen."""
+    number, searches that add trials, and backfilling are not foreseen; what starts in a replay counts for its share as
+    it does in one pass."""
     found: dict[str, list[float]] = {row.id: [] for row in snapshot.queue}
     for number in range(replays):
         draw = random.Random(seed + number)
@@ -92,6 +94,7 @@ class _Replay:
         self._durations = durations
         self._draw = draw
         self._free = free_nodes(snapshot)
+        self._shares = open_shares(now, snapshot)
         self._has_setbacks = any(setbacks(row) for row in snapshot.queue)
         self._ends: list[tuple[float, str, int]] = []  # when, cluster, nodes
         for one in held:
@@ -116,12 +119,14 @@ class _Replay:
         """Assigns what fits; returns what still waits."""
         placer = self._placer(at)
         left = []
-        for row in waiting:
+        order = OrderOfService(waiting, self._shares)
+        for row in order:
             cluster = None if placer.full else placer.place(row)
             if cluster is None:
                 left.append(row)
                 continue
             starts[row.id] = at
+            order.start(row)
             nodes = 1 if row.resources is None else row.resources.nodes
             self._free[cluster] -= nodes
             known = self._durations.get(row.id)

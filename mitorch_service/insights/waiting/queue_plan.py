@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mitorch_service.backends.base import Capacity, RunStatus
+from mitorch_service.controller.observe.ended import RECORDED, read_ended
+from mitorch_service.controller.observe.share_usage import ShareLedger
 from mitorch_service.controller.observe.withheld_data import read_datasets, withheld_data
-from mitorch_service.controller.plan.placement import Cluster, hosts_of
-from mitorch_service.controller.plan.plan import in_order, open_placer
+from mitorch_service.controller.plan.placing.order_of_service import OrderOfService, open_shares
+from mitorch_service.controller.plan.placing.placement import Cluster, hosts_of
+from mitorch_service.controller.plan.plan import open_placer
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.errors import BrokenDocument
 from mitorch_service.insights.waiting.queue_forecast import Expected, Held, forecast_starts
 from mitorch_service.insights.waiting.recorded_durations import RecordedDurations
 from mitorch_service.insights.waiting.remaining import training_remaining
+from mitorch_service.insights.waiting.served_next import read_served_next
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.training import TrainingRow
+from mitorch_service.placement_settings.policy import FIRST_COME, Policy
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.tables import IndexOrder, IndexRange
 from mitorch_service.wording.counted import counted
 
 HEAD = 50  # trainings that are planned
-_RECORDED = 300  # trainings that ended last, whose durations are used
 _USUAL_SECONDS = 60.0  # between passes, where the controller does not say
 _NAMED = 2  # clusters in one reason
 _FULL = re.compile(r"\d+ of \d+ nodes? free, (\d+) needed")  # the reason of a cluster that has too few free nodes
@@ -78,10 +79,12 @@ def read_snapshot(
     asked_at: Mapping[str, datetime],
     clusters: Sequence[Cluster],
     now: datetime,
+    policy: Policy = FIRST_COME,
 ) -> Snapshot:
     """Reads the snapshot of a pass, with capacities that are known already: no cluster is asked. `asked_at`: when each
     of them answered. A run that its cluster had before counts as known to it."""
-    queue, active = store.queue.queue_head(HEAD).items, store.queue.active_trainings().items
+    head, active = store.queue.queue_head(HEAD).items, store.queue.active_trainings().items
+    queue = read_served_next(store, policy, now, head, active, HEAD).queue
     datasets = read_datasets(store, (row.dataset for row in queue))
     near = any(cluster.data for cluster in clusters)
     return Snapshot(
@@ -93,6 +96,8 @@ def read_snapshot(
         facts={cluster.name: cluster for cluster in clusters},
         hosts={name: hosts_of(dataset) for name, dataset in datasets.items()} if near else {},
         withheld=withheld_data(datasets, now),
+        policy=policy,
+        usage=None if policy.fair_share is None else ShareLedger(store, policy.fair_share).read(now, active),
     )
 
 
@@ -110,28 +115,21 @@ def _known_runs(
 
 def read_durations(store: Store) -> RecordedDurations:
     """The durations of what ended last, by an index."""
-    return RecordedDurations(read_ended(store, _RECORDED))
-
-
-def read_ended(store: Store, limit: int) -> list[TrainingRow]:
-    """The trainings that ended last, the last one first; those that cannot be read are left out."""
-    rows = []
-    for document in store.tables.rows(IndexRange(IndexOrder.ENDED), True, limit, without=("config", "error")):
-        with suppress(BrokenDocument):
-            rows.append(TrainingRow.from_document(document))
-    return rows
+    return RecordedDurations(read_ended(store, RECORDED))
 
 
 def plan_queue(now: datetime, snapshot: Snapshot, recorded: RecordedDurations, every: float | None) -> QueuePlan:
     """Plans the head of the queue: one plan for all of them. `every`: seconds between passes, if they are known."""
-    queue = in_order(snapshot.queue)
+    order = OrderOfService(snapshot.queue, open_shares(now, snapshot))
     placer = open_placer(now, snapshot)
     places: dict[str, tuple[str | None, dict[str, str]]] = {}
-    for row in queue:
+    for row in order:
         cluster = placer.place(row)
         places[row.id] = cluster, {} if cluster else placer.explain(row)
+        if cluster:
+            order.start(row)
     held = [one for row in snapshot.active if (one := _held(row, recorded, now)) is not None]
-    durations = {row.id: recorded.of(row) for row in queue}
+    durations = {row.id: recorded.of(row) for row in snapshot.queue}
     expected: Mapping[str, Expected] = {}
     if len(recorded):
         expected = forecast_starts(now, snapshot, held, durations, every or _USUAL_SECONDS)

@@ -11,7 +11,7 @@ from mitorch_service.models.status import ACTIVE, ACTIVE_JOBS, ENDED, TrainingSt
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.search.space.size import size
 from mitorch_service.search.space.space import parse_space
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 
 
 def training_remaining(row: TrainingRow, now: datetime) -> timedelta | None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from mitorch_service.controller.loop import Controller
-from mitorch_service.controller.plan.plan import in_order, open_placer
+from mitorch_service.controller.plan.placing.order_of_service import OrderOfService, open_shares
+from mitorch_service.controller.plan.plan import open_placer
 from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.insights.lookup import look_up_one
+from mitorch_service.insights.waiting.queue_plan import HEAD
+from mitorch_service.insights.waiting.served_next import read_served_next
 from mitorch_service.models.search.job import refit_id
-from mitorch_service.models.status import ENDED, OPEN, TrainingStatus
-from mitorch_service.models.training import Training, epochs_text
+from mitorch_service.models.status import ACTIVE, ENDED, OPEN, TrainingStatus
+from mitorch_service.models.training import Attempt, Training, TrainingRow, done_text, epochs_text
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 from mitorch_service.wording.counted import counted
 
 
@@ -37,9 +41,17 @@ def explain(store: Store, controller: Controller, id: str, now: datetime) -> tup
 
 def _explain_training(store: Store, controller: Controller, id: str, now: datetime) -> Why:
     training = store.trainings.get_training(id)
-    if training.status != TrainingStatus.NEW:  # no cluster needs to be asked
+    attempt = training.current_attempt()
+    if training.status in ACTIVE and attempt is not None:  # only its own cluster needs to be asked
+        run = controller.describe_run(attempt)
+        return why_training(now, training, Snapshot(runs={attempt.run_name: run}), 0)
+    if training.status != TrainingStatus.NEW:
         return why_training(now, training, Snapshot(), 0)
-    return why_training(now, training, controller.observe(now), store.queue.count_ahead(training))
+    snapshot = controller.observe(now)
+    served = None
+    if snapshot.policy.fair_share is not None:
+        served = read_served_next(store, snapshot.policy, now, snapshot.queue, snapshot.active, HEAD).queue
+    return why_training(now, training, snapshot, store.queue.count_ahead(training), served)
 
 
 def _explain_job(store: Store, controller: Controller, id: str, now: datetime) -> Why:
@@ -51,13 +63,16 @@ def _explain_job(store: Store, controller: Controller, id: str, now: datetime) -
     return Why(job.id, job.status, [ended])
 
 
-def why_training(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
-    """Explains a training by what a pass sees; `ahead`: how many are before it in the queue."""
+def why_training(
+    now: datetime, training: Training, snapshot: Snapshot, ahead: int, served: Sequence[TrainingRow] | None = None
+) -> Why:
+    """Explains a training by what a pass sees; `ahead`: how many are before it by priority and age; `served`: the
+    first ones to be served, where shares are counted."""
     if training.status == TrainingStatus.NEW:
-        return _why_waiting(now, training, snapshot, ahead)
+        return _why_waiting(now, training, snapshot, _place(training, ahead, served))
     if training.status in ENDED:
         return Why(training.id, training.status, [_ending(training)])
-    return Why(training.id, training.status, _activity(training))
+    return Why(training.id, training.status, _activity(training, snapshot))
 
 
 def why_job(state: JobState) -> Why:
@@ -82,38 +97,52 @@ def why_job(state: JobState) -> Why:
     return Why(job.id, job.status, reasons)
 
 
-def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, ahead: int) -> Why:
-    reasons = [f"{_ordinal(ahead + 1)} in the queue (priority {training.priority})"]
+def _place(training: Training, ahead: int, served: Sequence[TrainingRow] | None) -> str:
+    by_age = _ordinal(ahead + 1)
+    if served is None:
+        return f"{by_age} in the queue (priority {training.priority})"
+    place = next((number for number, row in enumerate(served, 1) if row.id == training.id), None)
+    shown = f"not among the first {len(served)} to be served" if place is None else f"{_ordinal(place)} to be served"
+    return f"{shown} (priority {training.priority}; {by_age} by priority and age)"
+
+
+def _why_waiting(now: datetime, training: Training, snapshot: Snapshot, place: str) -> Why:
+    reasons = [place]
     last = training.current_attempt()
     if last is not None:
         reasons.append(f"its attempt {last.number} ended: {last.reason or last.outcome}; it is tried again")
     elif any(state.spent for state in snapshot.jobs if state.job.id == training.job_id):
         reasons.append("the budget of its job (search.max_cost) is spent: the next pass cancels it")
         return Why(training.id, training.status, reasons)
-    placer = open_placer(now, snapshot)
-    head = in_order(snapshot.queue)
-    seen = any(row.id == training.id for row in head)
+    placer, shares = open_placer(now, snapshot), open_shares(now, snapshot)
+    if shares is not None:
+        reasons.append(shares.text(training, snapshot.queue))
+    head = OrderOfService(snapshot.queue, shares)
+    seen = any(row.id == training.id for row in snapshot.queue)
     for row in head:
         if row.id == training.id:
             break
-        placer.place(row)
+        if placer.place(row) is not None:
+            head.start(row)
     ineligible = placer.explain(training)
     if not seen:
-        reasons.append(f"a pass looks at the first {len(head)} only, which are before it")
+        reasons.append(f"a pass looks at the first {len(snapshot.queue)} only, which are before it")
     elif not ineligible:
         reasons.append("nothing: the next pass of the controller starts it; run micontrol")
     return Why(training.id, training.status, reasons, ineligible)
 
 
-def _activity(training: Training) -> list[str]:
+def _activity(training: Training, snapshot: Snapshot) -> list[str]:
     attempt = training.current_attempt()
     if attempt is None:
         return ["its document has no attempt: the next pass sets it aside"]
     asked = ["it was asked to stop"] if training.cancel_requested_at is not None else []
+    asked += _told_by_cluster(attempt, snapshot)
     where = f"{attempt.cluster} ({attempt.url})" if attempt.url else attempt.cluster
     if training.status == TrainingStatus.RUNNING:
         progress = training.progress
         epochs = f", {epochs_text(progress.epoch, progress.max_epochs)} epochs done" if progress else ""
+        epochs = epochs if training.max_steps is None else f", {done_text(training)} done"
         since = attempt.started_at or attempt.queued_at
         return [f"it has been running on {where} since {since:%Y-%m-%d %H:%M:%S} UTC{epochs}", *asked]
     if attempt.submitted_at is None:
@@ -123,6 +152,18 @@ def _activity(training: Training) -> list[str]:
         f"{where} has had its run since {since:%Y-%m-%d %H:%M:%S} UTC, but it has not reported its start yet",
         *asked,
     ]
+
+
+def _told_by_cluster(attempt: Attempt, snapshot: Snapshot) -> list[str]:
+    """Returns the cluster's own words for the state of the run, if it has any."""
+    run = snapshot.runs.get(attempt.run_name)
+    missing = attempt.missing_at
+    if run is None and missing is not None:
+        return [f"{attempt.cluster} does not know its run since {missing:%Y-%m-%d %H:%M:%S} UTC"]
+    if run is None or run.word is None:
+        return []
+    since = "" if run.since is None else f" since {run.since:%Y-%m-%d %H:%M:%S} UTC"
+    return [f"{attempt.cluster} says of its run: {run.word}{since}"]
 
 
 def _ending(training: Training) -> str:

@@ -50,6 +50,13 @@ class Frame(NamedTuple):
     height: int
 
 
+class Tag(NamedTuple):
+    """A class of a frame as a whole."""
+
+    frame: int
+    label_id: int
+
+
 class Shape(NamedTuple):
     """A rectangle on a frame."""
 

@@ -11,7 +11,7 @@ from mitorch_service.errors import CvatError, InvalidInput, Problem
 from mitorch_service.file_access import FileAccess
 from mitorch_service.interop.cvat.documents import Task
 from mitorch_service.interop.cvat.server import CvatServer
-from mitorch_service.interop.obdb.annotated_frames import split_every
+from mitorch_service.interop.obdb.annotated_frames import classes_of, split_every
 from mitorch_service.interop.obdb.dataset_folder import write_splits
 from mitorch_service.models.base import JsonObject
 from mitorch_service.training.data.annotated_images import annotated_images, as_stored
@@ -34,25 +34,22 @@ def pull(server: CvatServer, tasks: Sequence[Task], folder: Path, access: FileAc
     """Downloads the tasks that have changed since they were downloaded into `folder` before, and writes the data set's
     files there. Of `val_every` images, one validates. Raises CvatError, InvalidInput if there is nothing to train on,
     DataError, ArtifactError."""
-    images: list[AnnotatedImage] = []
+    of_tasks: list[list[AnnotatedImage]] = []
     fetched = 0
     for task in tasks:
         path, new = download(server, task, folder, access)
         fetched += new
-        images += [as_stored(image, stored) for image, stored in drawn_on(path)]
-    boxes = sum(len(image.boxes) for image in images)
-    if not boxes:
-        problem = Problem("", "no image has a box: nothing to train on. Tags alone are not pulled")
-        raise InvalidInput(", ".join(task.name for task in tasks), [problem])
+        of_tasks.append([as_stored(image, stored) for image, stored in annotated_in(path)])
+    source = ", ".join(task.name for task in tasks)
+    images, left_out = _of_one_kind(of_tasks, source)
     train, val, moved = split_every(images, val_every)
-    if not any(image.boxes for image in val):
-        raise InvalidInput(
-            ", ".join(task.name for task in tasks),
-            [Problem("", "has too few images with boxes: none is left to validate. Add tasks, or lower --val-every")],
-        )
+    if not any(map(classes_of, val)):
+        problem = "has too few images with annotations: none is left to validate. Add tasks, or lower --val-every"
+        raise InvalidInput(source, [Problem("", problem)])
     splits = write_splits({"train": train, "val": val}, folder, access)
-    told = f"{counted(len(images), 'image')} with {counted(boxes, 'box', 'boxes')} of {counted(len(tasks), 'task')}"
-    remarks = [f"{told}, {fetched} of them downloaded: {len(train)} to train, {len(val)} to validate", *moved]
+    told = f"{counted(len(images), 'image')} with {_annotations(images)} of {counted(len(tasks), 'task')}"
+    shares = f"{fetched} of them downloaded: {len(train)} to train, {len(val)} to validate"
+    remarks = [f"{told}, {shares}", *left_out, *moved]
     lineage: JsonObject = {"system": "cvat", "source": server.url, "tasks": [task.to_document() for task in tasks]}
     return PulledDataset(splits, lineage, remarks)
 
@@ -70,14 +67,31 @@ def download(server: CvatServer, task: Task, folder: Path, access: FileAccess) -
     return path, True
 
 
-def drawn_on(path: Path) -> list[tuple[AnnotatedImage, StoredImage]]:
-    """The images of an exported task with their boxes, and how each is stored; paths are whole ones. Raises
-    DataError."""
+def annotated_in(path: Path) -> list[tuple[AnnotatedImage, StoredImage]]:
+    """The images of an exported task with their boxes or tags, and how each is stored; paths are whole ones. Of a task
+    with one tag an image at most, images without any are not among them. Raises DataError."""
     found = read_image_list(path)
-    if found.kind != "detection":
-        return []
-    images = annotated_images(found)
-    return [(replace(image, path=str(found.folder / image.path)), stored) for image, stored in images]
+    return [(replace(image, path=str(found.folder / image.path)), stored) for image, stored in annotated_images(found)]
+
+
+def _of_one_kind(of_tasks: Sequence[list[AnnotatedImage]], source: str) -> tuple[list[AnnotatedImage], list[str]]:
+    """Returns the images of a set of boxes, if any task has one, else those with tags; and remarks on what is left out.
+    Raises InvalidInput if nothing is annotated."""
+    tagged = [image for images in of_tasks if any(one.labels for one in images) for image in images]
+    others = [image for images in of_tasks if not any(one.labels for one in images) for image in images]
+    if any(image.boxes for image in others):
+        told = f"{counted(len(tagged), 'image')} of tasks with tags left out, as others have boxes: pull those apart"
+        return others, [told] if tagged else []
+    kept = [image for image in tagged if image.labels]
+    if not kept:
+        raise InvalidInput(source, [Problem("", "no image has a box or a tag: nothing to train on")])
+    untagged = len(tagged) + len(others) - len(kept)
+    return kept, [f"{counted(untagged, 'image')} without a tag left out"] if untagged else []
+
+
+def _annotations(images: Sequence[AnnotatedImage]) -> str:
+    boxes, tags = (sum(map(len, found)) for found in zip(*((one.boxes, one.labels) for one in images), strict=True))
+    return counted(boxes, "box", "boxes") if boxes else counted(tags, "tag")
 
 
 def frame_name(path: str) -> str:

@@ -12,10 +12,11 @@ from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
 from mitorch_service.errors import CvatError
 from mitorch_service.file_access import FileAccess
 from mitorch_service.interop.cvat.documents import Shape, Task
-from mitorch_service.interop.cvat.pull import download, drawn_on, frame_name
+from mitorch_service.interop.cvat.pull import annotated_in, download, frame_name
 from mitorch_service.interop.cvat.server import CvatServer
 from mitorch_service.training.data.annotated_images import annotated_images
 from mitorch_service.training.data.formats.registry import read_image_list
+from mitorch_service.training.prediction.image_sources import find_images
 
 
 @dataclass
@@ -66,7 +67,9 @@ def annotate(
     """Predicts on a task's own images, which are downloaded into `folder` if the task has changed, and adds what the
     rule lets pass. Raises CvatError, and what `predict` raises."""
     path, _ = download(server, task, folder, access)
-    there = [image for image, _ in drawn_on(path)]
+    there = [image for image, _ in annotated_in(path)]
+    if not any(image.boxes for image in there):  # else untagged images of a task with tags would be missing
+        there = [AnnotatedImage(image, 0, 0) for image in find_images(str(path))]
     found = predict([image.path for image in there])
     return add_predictions(server, task, _by_frame(there), _by_frame(found), rule)
 

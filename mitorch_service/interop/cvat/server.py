@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mitorch_service.errors import CvatError, MissingExtra
-from mitorch_service.interop.cvat.documents import Frame, JobState, Shape, Task
+from mitorch_service.interop.cvat.documents import Frame, JobState, Shape, Tag, Task
 
 Result = TypeVar("Result")
 
@@ -50,11 +50,14 @@ class CvatServer:
         """The tasks with this name or id; all of them for an empty name."""
         if name.isascii() and name.isdecimal():
             tasks = [self._call(f"look for task {name}", lambda: self._client.tasks.retrieve(int(name)))]
-        else:  # CVAT takes what contains the name, in any case
-            filters = {"name": name} if name else {}
-            tasks = self._call("look for tasks", lambda: self._client.tasks.list(**filters))
-            tasks = [one for one in tasks if name in {"", one.name}]
+        else:
+            tasks = self._called(name)
         return [one for one in tasks if status in {None, _text(one.status)}]
+
+    def _called(self, name: str) -> list[Any]:
+        filters = {"name": name} if name else {}  # CVAT takes what contains it, in any case
+        tasks = self._call("look for tasks", lambda: self._client.tasks.list(**filters))
+        return [one for one in tasks if name in {"", one.name}]
 
     def frames(self, task: Task) -> dict[str, Frame]:
         """The images of a task by name, without those that were deleted in it."""
@@ -100,6 +103,31 @@ class CvatServer:
         if added:
             self._call("add annotations", send)
         return len(added)
+
+    def add_tags(self, task: Task, tags: Iterable[Tag]) -> int:
+        """Adds classes of whole frames in one request, as `add_shapes` adds rectangles; returns how many."""
+        added = set(tags) - self._tags(task)
+
+        def send() -> None:
+            if missing := added - self._tags(task):
+                self._send_tags(task, sorted(missing))
+
+        if added:
+            self._call("add tags", send)
+        return len(added)
+
+    def _tags(self, task: Task) -> set[Tag]:
+        found = self._call("read the annotations", lambda: self._api.retrieve_annotations(task.id)[0])
+        return {Tag(tag.frame, tag.label_id) for tag in found.tags or ()}
+
+    def check_unused(self, name: str) -> None:
+        """Raises CvatError if there is a task of this name: two could not be told apart."""
+        if self._called(name):
+            raise CvatError(self.url, f"there is a task {name} already", "Choose another name, or remove that task.")
+
+    def remove(self, task: Task) -> None:
+        """Removes a task with all its annotations."""
+        self._call(f"remove the task {task.name}", lambda: self._client.tasks.retrieve(task.id).remove())
 
     def create_task(self, name: str, classes: Sequence[str], files: Sequence[Path]) -> Task:
         """Creates a task of image files. If that fails, the unfinished task is removed, and created anew."""
@@ -150,6 +178,13 @@ class CvatServer:
             for shape, score in shapes.items()
         ]
         data = models.PatchedLabeledDataRequest(shapes=requests)
+        self._api.partial_update_annotations(action="create", id=task.id, patched_labeled_data_request=data)
+
+    def _send_tags(self, task: Task, tags: Sequence[Tag]) -> None:
+        from cvat_sdk import models
+
+        requests = [models.LabeledImageRequest(frame=tag.frame, label_id=tag.label_id, source="manual") for tag in tags]
+        data = models.PatchedLabeledDataRequest(tags=requests)
         self._api.partial_update_annotations(action="create", id=task.id, patched_labeled_data_request=data)
 
     def _call(self, what: str, function: Callable[[], Result]) -> Result:

@@ -44,19 +44,20 @@ def split_every(
 ) -> tuple[list[AnnotatedImage], list[AnnotatedImage], list[str]]:
     """Returns the images to train with, those to validate with, and remarks.
 
-    Of the images with boxes the first and each `every`-th after it validate, and the same of those without: in obdb
-    each tenth (weed_training, code/create_weed_dataset_od.py: make_simple_split). But an image with a class that no
-    image to train with has is trained with, as nothing could learn it else.
+    Of the images that show something the first and each `every`-th after it validate, and the same of the others: in
+    obdb each tenth (weed_training, code/create_weed_dataset_od.py: make_simple_split). But an image with a class that
+    no image to train with has is trained with, as nothing could learn it else.
     """
     places: Counter[bool] = Counter()
     validates = []
     for image in images:
-        validates.append(places[bool(image.boxes)] % every == 0)
-        places[bool(image.boxes)] += 1
-    trained = {box.class_name for image, held in zip(images, validates, strict=True) if not held for box in image.boxes}
+        shows = bool(image.boxes or image.labels)
+        validates.append(places[shows] % every == 0)
+        places[shows] += 1
+    trained = {name for image, held in zip(images, validates, strict=True) if not held for name in classes_of(image)}
     moved = 0
     for place, image in enumerate(images):
-        classes = {box.class_name for box in image.boxes}
+        classes = classes_of(image)
         if validates[place] and not classes <= trained:
             validates[place] = False
             trained |= classes
@@ -65,6 +66,11 @@ def split_every(
     val = [image for image, held in zip(images, validates, strict=True) if held]
     told = f"{counted(moved, 'frame')} for validation to train instead, with a class that no other frame to train has"
     return train, val, [told] if moved else []
+
+
+def classes_of(image: AnnotatedImage) -> set[str]:
+    """The classes that an image shows, in its boxes or as a whole."""
+    return {box.class_name for box in image.boxes} | {label.class_name for label in image.labels}
 
 
 def _boxes(recording: Recording, counts: Counter[str]) -> Iterator[tuple[str, Box]]:

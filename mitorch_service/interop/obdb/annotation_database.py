@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo import MongoClient, errors
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -72,18 +73,19 @@ def read_recordings(uri: str, database: str | None, names: Sequence[str]) -> tup
         recordings = {
             task["name"]: Recording(task["name"], str(task.get("updated_date", "")))
             for task in collections("tasks").find({"name": wanted}, {"_id": 0, "name": 1, "updated_date": 1})
+            if isinstance(task["name"], str)  # a list that holds the name is found as well
         }
         if problems := _unknown(names, recordings, collections("tasks")):
             raise InvalidInput(source, problems)
         for meta in collections("meta").find({"task_name": wanted}, {"task_name": 1, "frames": 1}):
-            recordings[meta["task_name"]].frames = list(_frames(meta))
+            _recording(recordings, "meta", meta).frames = list(_frames(meta))
         if problems := [Problem(one.name, "has no frames in meta") for one in recordings.values() if not one.frames]:
             raise InvalidInput(source, problems)
         found = collections("annotation_data").find(
             {"task_name": wanted}, dict.fromkeys(_SHAPE, 1), batch_size=_AT_ONCE
         )
         for annotation in found:
-            recordings[annotation["task_name"]].shapes.append(_shape(annotation))
+            _recording(recordings, "annotation_data", annotation).shapes.append(_shape(annotation))
     return there.name, [recordings[name] for name in dict.fromkeys(names)]
 
 
@@ -96,7 +98,7 @@ def _opened(uri: str, database: str | None) -> Iterator[Database[dict[str, Any]]
     except errors.ServerSelectionTimeoutError as error:
         problem = f"does not answer within {_ANSWER_SECONDS} s: {mask_secrets(str(error).partition(',')[0])}"
         raise StoreUnavailable("the annotations database", problem, "Check its address, and start it.") from None
-    except (errors.PyMongoError, ValueError) as error:
+    except (errors.PyMongoError, BSONError, ValueError) as error:
         told = error.details.get("errmsg") if isinstance(error, errors.OperationFailure) and error.details else error
         remedy = "Check the user, the password and authSource in its address, and the name of the database."
         raise StoreError("the annotations database", mask_secrets(str(told)), remedy) from None
@@ -104,34 +106,49 @@ def _opened(uri: str, database: str | None) -> Iterator[Database[dict[str, Any]]
 
 def _unknown(names: Sequence[str], found: Mapping[str, Recording], tasks: Collection[dict[str, Any]]) -> list[Problem]:
     missing = [name for name in names if name not in found]
-    known = [one.get("name", "") for one in tasks.find({}, {"_id": 0, "name": 1}, limit=_NAMED)] if missing else []
+    listed = tasks.find({}, {"_id": 0, "name": 1}, limit=_NAMED) if missing else ()
+    known = [name for one in listed if isinstance(name := one.get("name"), str)]
     there = f"{len(known)} are there" if known else "none is there: check the name of the database"
     return [
         Problem(name, f"there is no recording of this name; {did_you_mean(name, known)}{there}") for name in missing
     ]
 
 
+def _recording(found: Mapping[str, Recording], collection: str, document: Mapping[str, Any]) -> Recording:
+    name = document.get("task_name")
+    if not isinstance(name, str) or name not in found:
+        raise _damaged(collection, document, "task_name", name, "the name of a recording")
+    return found[name]
+
+
 def _frames(meta: Mapping[str, Any]) -> Iterator[Frame]:
-    for place, frame in enumerate(meta.get("frames") or ()):
+    frames = meta.get("frames") or []
+    if not isinstance(frames, list):
+        raise _damaged("meta", meta, "frames", frames, "a list")
+    for place, frame in enumerate(frames):
         try:
-            yield Frame(str(frame["name"]), int(frame["width"]), int(frame["height"]))
-        except (TypeError, KeyError, ValueError):
+            found = Frame(str(frame["name"]), int(frame["width"]), int(frame["height"]))
+        except (TypeError, KeyError, ValueError, OverflowError):
             raise _damaged("meta", meta, f"frames[{place}]", frame, "an object with name, width and height") from None
+        if found.width < 1 or found.height < 1:
+            raise _damaged("meta", meta, f"frames[{place}]", frame, "an image with a width and a height of 1 or more")
+        yield found
 
 
 def _shape(annotation: Mapping[str, Any]) -> Shape:
     try:
         points = tuple(float(value) for value in annotation.get("points") or ())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = (float("nan"),)
     if not all(map(isfinite, points)):
         raise _damaged("annotation_data", annotation, "points", annotation.get("points"), "a list of numbers")
     frame = annotation.get("frame")
-    if isinstance(frame, bool) or not isinstance(frame, int | float) or frame != int(frame):
+    if isinstance(frame, bool) or not isinstance(frame, int | float) or not isfinite(frame) or frame != int(frame):
         raise _damaged("annotation_data", annotation, "frame", frame, "a whole number")
     kind = annotation.get("shape_type") or annotation.get("shape_types") or "rectangle"
     name = str(annotation.get("object_class") or "").strip()
-    return Shape(str(kind), points, int(frame), annotation.get("img_path"), name or None)
+    image = annotation.get("img_path")
+    return Shape(str(kind), points, int(frame), image if isinstance(image, str) else None, name or None)
 
 
 def _damaged(collection: str, document: Mapping[str, Any], name: str, value: object, expected: str) -> InvalidInput:

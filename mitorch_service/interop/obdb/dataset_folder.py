@@ -1,8 +1,7 @@
-"""Writes annotated images as the files of a data set: boxes in CSV, in a folder that its content names."""
+"""Writes annotated images as the files of a data set, in a folder that its content names."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,11 @@ from pathlib import Path
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
 from mitorch_service.annotations.writers.registry import write_annotations
+from mitorch_service.annotations.writers.text import LIST
 from mitorch_service.errors import ArtifactError, InvalidInput, Problem
 from mitorch_service.file_access import FileAccess
+from mitorch_service.interop.content_folder import content_digest, place
+from mitorch_service.interop.obdb.annotated_frames import classes_of
 from mitorch_service.wording.counted import counted
 
 _SHOWN = 3  # missing images that a message names
@@ -45,39 +47,27 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def write_splits(splits: Mapping[str, Sequence[AnnotatedImage]], folder: Path, access: FileAccess) -> dict[str, Path]:
-    """Writes ``<split>.csv`` for each split and ``labels.txt`` below `folder`, in a folder named by their content;
-    returns the splits' files. The same content has the same files, which are never changed. Raises ArtifactError, and
-    DataError for names that CSV cannot hold."""
-    classes = sorted({box.class_name for images in splits.values() for image in images for box in image.boxes})
+    """Writes ``<split>.csv`` for each split, or ``<split>/images.txt`` if images have several classes, below `folder`,
+    in a folder named by their content; returns the splits' files, each with a ``labels.txt`` beside it. The same
+    content has the same files, which are never changed. Raises ArtifactError, and DataError for names that they cannot
+    hold."""
+    everything = [image for images in splits.values() for image in images]
+    classes = sorted(set().union(*map(classes_of, everything)))
+    several = any(len(image.labels) > 1 for image in everything)  # of which CSV holds one
     started = folder / f".{uuid.uuid4().hex}.part"
     try:
         access.make_folder(started)
         for name, images in splits.items():
-            write_annotations("csv", images, classes, started / f"{name}.csv")
+            if several:
+                write_annotations("text", images, classes, started / name)
+            else:
+                write_annotations("csv", images, classes, started / f"{name}.csv")
         (started / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-        target = folder / _digest(started)
-        _place(started, target)
+        target = folder / content_digest(started)
+        place(started, target)
     except OSError as error:
         problem = f"cannot be written ({error.strerror}). Free space there, or set MITORCH_HOME."
         raise ArtifactError("the data set", str(folder), problem) from error
     finally:
         shutil.rmtree(started, ignore_errors=True)
-    return {name: target / f"{name}.csv" for name in splits}
-
-
-def _place(started: Path, target: Path) -> None:
-    """Gives a whole folder its name, unless there is one of the same content."""
-    try:
-        if not target.is_dir():
-            started.replace(target)
-    except OSError:
-        if not target.is_dir():  # another process was not faster
-            raise
-
-
-def _digest(folder: Path) -> str:
-    """A name that follows from the names and the content of the folder's files."""
-    found = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        found.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
-    return found.hexdigest()[:16]
+    return {name: target / name / LIST if several else target / f"{name}.csv" for name in splits}

@@ -45,13 +45,13 @@ class SqliteTables(Tables):
     def runs(self) -> Iterator[tuple[str, str]]:
         if self._is_project:
             by = self._by
-            sql = f"SELECT {by} AS run, min(run_name) AS name FROM metrics GROUP BY {by} ORDER BY min(id)"
+            sql = f"SELECT {by} AS run, min(run_name) AS name FROM metrics GROUP BY {by} ORDER BY min(id)"  # noqa: S608
             yield from [(row["run"], row["name"]) for row in self._database.rows(sql)]
 
     def rows(self, table: Table, id: str) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
         if self._by in self._database.columns(table):
             order = "step, id" if table == "metrics" else "id"
-            for row in self._database.rows(f"SELECT * FROM {table} WHERE {self._by} = ? ORDER BY {order}", (id,)):
+            for row in self._database.rows(f"SELECT * FROM {table} WHERE {self._by} = ? ORDER BY {order}", (id,)):  # noqa: S608
                 yield dict(row), _object(row[_JSON[table]])
 
 

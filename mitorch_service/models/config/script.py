@@ -106,7 +106,7 @@ class ScriptConfig(ConfigSection):
     max_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0  # only shown, in the script's progress; 0: not known
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
     # Seconds without output or call after which the script counts as hung; None: an hour, without computing either.
-    max_silence: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_silence: Annotated[float, Field(gt=0, le=1e9)] | None = None
     log_limit: Annotated[int, Field(ge=10_000)] = (
         20_000_000  # bytes of the log that are kept: its beginning and its end
     )

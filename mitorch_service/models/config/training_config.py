@@ -68,6 +68,10 @@ def metrics_for(task_type: str, classes: int) -> tuple[str, ...]:
 AugmentationName = Annotated[str, Field(min_length=1)]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 def _guid(value: str) -> str:
     import uuid
 
@@ -80,13 +84,17 @@ def _guid(value: str) -> str:
 Guid = Annotated[str, AfterValidator(_guid)]
 
 
+# The original MiTorch writes [] for none.
+ModelOptions = Annotated[dict[str, JsonValue], BeforeValidator(lambda value: {} if value == [] else value)]
+
+
 class ModelConfig(ConfigSection):
     """The network: a timm classifier, a detector, or a model of an installed package (``mitrain --list-models``)."""
 
     name: Annotated[str, Field(min_length=1)]  # mitrain --list-models PATTERN lists them
     input_size: Annotated[int, Field(ge=8, le=4096)] = 224  # pixels, square
     pretrained: bool = False  # start from the hub's weights, to which the machine needs access
-    options: dict[str, JsonValue] = {}  # further arguments of timm.create_model (drop_rate) or a torchvision detector
+    options: ModelOptions = {}  # further arguments of timm.create_model (drop_rate) or a torchvision detector
 
 
 def model_section(value: object) -> object:
@@ -142,6 +150,19 @@ class ResourcesConfig(ConfigSection):
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1  # in one distributed run
     memory: Annotated[float, Field(gt=0, le=1e6)] | None = None  # GiB per node
     cluster: Annotated[ClusterNames, Field(min_length=1)] | None = None  # a name or a list of names: only these
+    compute: Annotated[str, Field(min_length=1)] | None = Field(  # Azure ML: another compute of the cluster's workspace
+        None, exclude_if=_is_none
+    )
+    image: Annotated[str, Field(min_length=1)] | None = Field(  # Azure ML: a Docker image or a registered environment;
+        # null: the cluster's
+        None,
+        exclude_if=_is_none,
+    )
+    experiment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] | None = Field(  # Azure ML: under which
+        # the run is listed; null: the cluster's
+        None,
+        exclude_if=_is_none,
+    )
 
 
 class TrainingConfig(ConfigSection):
@@ -165,6 +186,14 @@ class TrainingConfig(ConfigSection):
     task_type: TaskType = "multiclass_classification"
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 32  # of all processes together
     max_epochs: Annotated[int, Field(ge=1, le=100_000)] = DEFAULT_MAX_EPOCHS  # passes over the training images
+    max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = Field(  # batches to train on, instead of max_epochs
+        None, exclude_if=_is_none
+    )
+    eval_every: Annotated[int, Field(ge=1, le=10**9)] | None = Field(  # with max_steps: an epoch has so many steps,
+        # after which it is validated; null: as many as a pass over the training images has
+        None,
+        exclude_if=_is_none,
+    )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # classification only, in training only
     eval_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5  # the score from which a detection or a label counts
     base: Guid | None = None  # start from the weights of this training
@@ -173,7 +202,7 @@ class TrainingConfig(ConfigSection):
     num_workers: Annotated[int, Field(ge=0, le=256)] | None = None  # data loader processes; None: by data set size
     max_retries: Annotated[int, Field(ge=0, le=100)] = 0  # after its own errors; lost attempts do not count
     # Seconds without a step after which the attempt is lost, as it hangs; in the queue only. None: no limit.
-    max_silence: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_silence: Annotated[float, Field(gt=0, le=1e9)] | None = None
     resources: ResourcesConfig | None = None  # None: one node of any cluster
 
     @model_validator(mode="before")
@@ -196,7 +225,8 @@ class TrainingConfig(ConfigSection):
         scheduler = data.get("lr_scheduler", {})
         if isinstance(scheduler, dict):
             scheduler = {"name": DEFAULT_SCHEDULER, "base_lr": default_rate(data.get("optimizer")), **scheduler}
-        return {"max_epochs": DEFAULT_MAX_EPOCHS, **data, "lr_scheduler": scheduler}
+        length = {} if data.get("max_steps") is not None else {"max_epochs": DEFAULT_MAX_EPOCHS}
+        return {**length, **data, "lr_scheduler": scheduler}
 
     @model_validator(mode="before")
     @classmethod
@@ -225,6 +255,18 @@ class TrainingConfig(ConfigSection):
     def _one_average(self) -> TrainingConfig:
         if self.ema is not None and self.swa is not None:
             raise ValueError("ema and swa are both averages of the weights: keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingConfig:
+        if self.max_steps is None:
+            if self.eval_every is not None:
+                raise ValueError("eval_every belongs to max_steps: add that, or remove eval_every")
+            return self
+        if "max_epochs" in self.model_fields_set:
+            raise ValueError("max_steps and max_epochs both say how long to train: keep one of them")
+        if self.swa is not None and self.eval_every is None:
+            raise ValueError("swa averages the last epochs: say by eval_every how many steps of max_steps each has")
         return self
 
     @model_validator(mode="after")

@@ -43,7 +43,7 @@ def parse_config(source: str, text: bytes) -> JsonValue:
     except UnicodeDecodeError as error:
         raise InvalidInput(source, [Problem("", f"is not UTF-8 text ({error.reason})")]) from error
     value = parse_yaml(source, decoded) if source.lower().endswith(YAML_SUFFIXES) else _parse_json(source, decoded)
-    problems = list(_not_storable(value, []))
+    problems = list(not_storable(value))
     if problems:
         raise InvalidInput(source, problems)
     return value
@@ -149,8 +149,12 @@ def _shorten(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _not_storable(value: object, location: list[int | str]) -> Iterator[Problem]:
+def not_storable(value: object) -> Iterator[Problem]:
     """Yields the values that JSON allows but databases cannot store."""
+    return _not_storable(value, [])
+
+
+def _not_storable(value: object, location: list[int | str]) -> Iterator[Problem]:
     if isinstance(value, dict | list):
         if len(location) >= MAX_DEPTH:
             yield Problem(path_text(location[:3]) + "…", _TOO_DEEP)

@@ -39,7 +39,7 @@ def load_yaml(source: str, text: str) -> object:
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = ", ".join(filter(None, (error.problem, error.context)))
         raise InvalidInput(source, [Problem(where, f"{said} (in YAML)")]) from error
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(source, [Problem("", f"is not YAML ({str(error).splitlines()[0]})")]) from error
     return value
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from mitorch_service.models.base import ConfigSection, Document, JsonObject, UtcTime
+from mitorch_service.models.base import ConfigSection, Document, Id, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetChoice, DatasetRef
 from mitorch_service.models.search.objectives import Direction, Directions, Objectives, usual_direction
@@ -166,7 +166,7 @@ class Job(Document):
 
     stored_as: ClassVar[str] = "job"
 
-    id: str
+    id: Id
     job_type: Literal["search"] = "search"
     status: JobStatus
     priority: int = DEFAULT_PRIORITY

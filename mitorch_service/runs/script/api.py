@@ -7,19 +7,24 @@ works from any thread, and from any process that inherits the environment.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
 
 ADDRESS = "MITORCH_REPORT"  # host:port:token, set by the run
 CHECKPOINT = "MITORCH_CHECKPOINT"
 PARAMETERS = "MITORCH_PARAMETERS"
+OUTPUT = "MITORCH_OUTPUT"
 MAX_EPOCH = 999_999
 MAX_METRICS = 200
 _MAX_NAME = 100
+_PICTURES = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg"}
+_FORBIDDEN = re.compile(r"[.$\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # controls, and halves of characters
 _CONNECT_SECONDS = 60.0
 
 
@@ -49,9 +54,35 @@ def checkpoint(path: str | os.PathLike[str]) -> bool:
     return bool(answer.get("stored"))
 
 
+def log_image(name: str, picture: str | os.PathLike[str] | bytes) -> None:
+    """Keeps a picture (a PNG or JPEG file, or its bytes) as ``name.png`` or ``name.jpg`` in MITORCH_OUTPUT: at the end
+    it is among the training's artifacts, in the viewer, and on the run in Azure ML's studio. Does nothing when the
+    script runs by hand. Raises ValueError for what is no such picture, OSError."""
+    data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    suffix = next((suffix for start, suffix in _PICTURES.items() if data.startswith(start)), None)
+    if suffix is None:
+        raise ValueError(f"log_image: {name!r} is neither a PNG nor a JPEG picture")
+    if (file := _output(name, suffix)) is not None:
+        file.write_bytes(data)
+
+
+def log_table(name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Keeps a table as ``name.csv``, as `log_image` does a picture. `rows`: the values by column; the columns are those
+    of the first row, and of what others add. Raises ValueError for no rows, OSError."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    if not columns:
+        raise ValueError(f"log_table: {name!r} has no rows with columns")
+    if (file := _output(name, ".csv")) is not None:
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            writer = csv.DictWriter(opened, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
 def should_stop() -> bool:
-    """Whether the script should store a checkpoint and exit soon, because it was canceled, its search ended it or its
-    machine shuts down. Always False when the script runs by hand. Raises ConnectionError when the run is gone."""
+    """Whether the script should store a checkpoint and exit soon, because it was canceled, its search ended it, its
+    machine shuts down or the time limit of its cluster is near. Always False when the script runs by hand. Raises
+    ConnectionError when the run is gone."""
     return bool(_call({"verb": "should_stop"}).get("stop"))
 
 
@@ -82,9 +113,10 @@ def checked_metrics(metrics: Mapping[str, object]) -> dict[str, float]:
     if len(metrics) > MAX_METRICS:
         raise ValueError(f"report: at most {MAX_METRICS} metrics can be recorded (there are {len(metrics)})")
     for name in metrics:
-        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or set(name) & {".", "$", "\0"}:
+        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or _FORBIDDEN.search(name):
             raise ValueError(
-                f"report: a metric's name is text without . and $, up to {_MAX_NAME} long (it is {name!r})"
+                f"report: a metric's name is text without . and $ and control characters, up to {_MAX_NAME} long "
+                f"(it is {name!r:.200})"
             )
     return {name: checked_number(name, value) for name, value in metrics.items()}
 
@@ -106,6 +138,14 @@ def _whole(value: object) -> int | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return int(whole) if whole == value else None
+
+
+def _output(name: str, suffix: str) -> Path | None:
+    """The file of this name in the output folder; None when the script runs by hand. Raises ValueError."""
+    if not name or len(name) > _MAX_NAME or not all(letter.isalnum() or letter in "-_ " for letter in name):
+        raise ValueError(f"a name is up to {_MAX_NAME} letters, digits, spaces, - and _ (it is {name!r})")
+    folder = os.environ.get(OUTPUT)
+    return Path(folder, f"{name}{suffix}") if folder else None
 
 
 def _call(message: dict[str, Any]) -> dict[str, Any]:

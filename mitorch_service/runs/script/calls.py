@@ -14,6 +14,7 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.runs.script.api import checked_epoch, checked_metrics, checked_number
 from mitorch_service.runs.script.channel import Message
 from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
+from mitorch_service.training.loop.checkpoints.checkpoint_request import CheckpointRequest
 from mitorch_service.training.loop.reporter import Reporter
 
 _RECENT = 100  # results that a database may be behind when the run is killed
@@ -25,18 +26,26 @@ class ScriptCalls:
     """Answers the calls of one script, from any thread. Nothing in a call is trusted."""
 
     def __init__(
-        self, reporter: Reporter, checkpoints: ScriptCheckpoints, clock: Callable[[], datetime], epoch: int
+        self,
+        reporter: Reporter,
+        checkpoints: ScriptCheckpoints,
+        clock: Callable[[], datetime],
+        epoch: int,
+        request: CheckpointRequest | None = None,
     ) -> None:
-        """`epoch` is the last one before the checkpoint from which the script resumes; 0 if it starts anew."""
+        """`epoch` is the last one before the checkpoint from which the script resumes; 0 if it starts anew. `request`
+        is made when the time limit of the run's cluster is near."""
         self._reporter = reporter
         self._checkpoints = checkpoints
         self._clock = clock
         self._epoch = epoch
+        self._request = request or CheckpointRequest()
         self._epoch_began = clock()
         self._lock = threading.Lock()
         self.recent: deque[EpochResult] = deque(maxlen=_RECENT)  # the last reports, newest last
         self.asks = False  # whether the script has called should_stop()
         self.told_to_stop = False  # whether it was answered yes
+        self.told_of_limit = False  # whether it was so because the time limit is near
 
     def answer(self, message: Message) -> Message:
         """The answer to one call. Raises ValueError for an unknown or malformed one."""
@@ -56,7 +65,7 @@ class ScriptCalls:
         with self._lock:
             now = self._clock()
             result = EpochResult(
-                epoch=checked_epoch(message["epoch"]),
+                epoch=checked_epoch(message.get("epoch")),
                 train_loss=_number(message, "train_loss"),
                 val_loss=_number(message, "val_loss"),
                 metrics=checked_metrics(metrics),
@@ -71,6 +80,7 @@ class ScriptCalls:
         return {}
 
     def _checkpoint(self, path: Path) -> Message:
+        was_asked = self._request.is_open()
         try:
             with self._lock:
                 epoch = self._epoch
@@ -79,13 +89,16 @@ class ScriptCalls:
         except (ArtifactError, OSError) as error:
             log.warning("the checkpoint %s cannot be stored, the script continues without it: %s", path, error)
             return {"stored": False}
+        if was_asked:
+            self._request.answer()
         return {"stored": True}
 
     def _should_stop(self) -> Message:
         self.asks = True
-        stop = self._reporter.should_stop()
+        stop, is_limited = self._reporter.should_stop(), self._request.is_made()
         self.told_to_stop |= stop
-        return {"stop": stop}
+        self.told_of_limit |= is_limited
+        return {"stop": stop or is_limited}
 
 
 def _number(message: Message, name: str) -> float | None:

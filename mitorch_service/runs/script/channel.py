@@ -70,12 +70,15 @@ class _Handler(socketserver.StreamRequestHandler):
         while line := self.rfile.readline(_MAX_LINE):
             try:
                 answer = self._answer(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 answer = {"error": str(error)}
             self.wfile.write(json.dumps(answer).encode() + b"\n")
 
     def _answer(self, line: bytes) -> Message:
         message = json.loads(line)
-        if not isinstance(message, dict) or not hmac.compare_digest(str(message.get("token")), self.server.token):
+        if not isinstance(message, dict) or not self._is_ours(message.get("token")):
             raise ValueError("the call does not carry the token of this run: only its own script may call")
         return self.server.answer(message)
+
+    def _is_ours(self, token: object) -> bool:
+        return hmac.compare_digest(str(token).encode("utf-8", "backslashreplace"), self.server.token.encode())

@@ -72,7 +72,7 @@ def _git(folder: Path, *arguments: str, settings: Sequence[str] = ()) -> bytes |
     given = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *given, *arguments],
+            ["git", "-C", str(folder), *given, *arguments],  # noqa: S607 (the git of the PATH)
             capture_output=True,
             timeout=_GIT_SECONDS,
             stdin=subprocess.DEVNULL,

@@ -6,12 +6,10 @@ import json
 import logging
 import os
 import platform
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
@@ -20,8 +18,8 @@ from mitorch_service.inherited_settings import MARK, close_settings_fd
 from mitorch_service.models.config.script import NO_DATASET, ScriptConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import AttemptOutcome
-from mitorch_service.models.training import Training, TrainingErrorInfo
-from mitorch_service.runs.attempt_end import canceled, ended_by_search, failed, finished, lost
+from mitorch_service.models.training import Training
+from mitorch_service.runs.attempt_end import finished
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Upload, Work, deliver
 from mitorch_service.runs.resume import complete_curve
@@ -31,17 +29,15 @@ from mitorch_service.runs.script.channel import ScriptChannel
 from mitorch_service.runs.script.code_archive import fetch_code
 from mitorch_service.runs.script.code_record import installed_packages
 from mitorch_service.runs.script.command import Mask, script_command, script_environment
-from mitorch_service.runs.script.process import Graces, ScriptEnd, ScriptProcess
-from mitorch_service.runs.script.script_checkpoints import ScriptCheckpoints
-from mitorch_service.runs.search_decision import SearchDecision
+from mitorch_service.runs.script.process import Graces, ScriptProcess
+from mitorch_service.runs.script.script_checkpoints import Restored, ScriptCheckpoints
+from mitorch_service.runs.script.script_ends import failed_script, hung, limited, stopped
 from mitorch_service.runs.silence import Silence
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.stores.patience import persistently
-from mitorch_service.stores.runs import RunEnd
-from mitorch_service.training.loop.segment import segment_of
+from mitorch_service.stores.verbs.runs import RunEnd
+from mitorch_service.training.loop.checkpoints.checkpoint_request import CheckpointRequest
 
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the script itself, or its child as a shell reports it
-_LONGEST_REASON = 300
 _MAX_OUTPUTS = 100
 
 log = logging.getLogger("mitorch")
@@ -58,46 +54,44 @@ def run_script(context: AttemptContext, reporter: StoreReporter) -> RunEnd:
     output = folder / "output"
     output.mkdir()
     checkpoints = ScriptCheckpoints(context.artifacts, training.id, training.attempt)
-    restored = checkpoints.restore(folder / "checkpoint")
-    if restored is not None:
-        whole = [result for result in restored.results if result.epoch <= restored.epoch]
-        persistently(lambda: complete_curve(context.store, training, whole), START_PATIENCE)
-    calls = ScriptCalls(reporter, checkpoints, context.clock, 0 if restored is None else restored.epoch)
+    restored = _restore(context, checkpoints)
+    request = context.checkpoint or CheckpointRequest()
+    calls = ScriptCalls(reporter, checkpoints, context.clock, 0 if restored is None else restored.epoch, request)
     silence = Silence(config.max_silence)
     screen = _Screen(Mask(config.script.env), silence.heard)
     with _splits(context) as splits, ScriptChannel(silence.around(calls.answer)) as channel:
-        parameters = _write_parameters(config, folder)
-        paths = {"parameters_file": parameters, **splits}
-        command = script_command(config.script.command, config.parameters, paths)
-        variables = {ADDRESS: channel.address, PARAMETERS: str(parameters), **_variables(training, output, splits)}
-        if restored is not None:
-            variables[CHECKPOINT] = str(restored.path)
-        environment = script_environment(os.environ, config.script.env, variables, Path(sys.executable))
+        variables = {ADDRESS: channel.address, **_variables(training, output, splits)}
+        command, environment = _command(config, folder, splits, variables, restored)
         log.info("script: %s", screen.masked(" ".join(command)))
-        with ScriptProcess(command, folder / "code", environment, screen) as process:
+        with ScriptProcess(command, folder / "code", environment, screen) as process, request.while_training():
             silence.begin(process.processor_seconds)
             ended = process.wait(reporter.should_stop, lambda: calls.asks, Graces(), silence.is_too_long)
     artifacts = {"checkpoint": checkpoints.address} if checkpoints.address else {}
     uploads = [_record(context)]
     epochs = calls.recent[-1].epoch if calls.recent else 0 if restored is None else restored.epoch
     if ended.by_signal_of_ours or (calls.told_to_stop and reporter.should_stop()):
-        end = _stopped(context, reporter.decision, checkpoints, artifacts)
+        end = stopped(context, reporter.decision, checkpoints, artifacts)
     elif ended.was_silent:
-        end = _hung(silence.max_seconds, artifacts)
+        end = hung(silence.max_seconds, artifacts)
+    elif calls.told_of_limit and not 0 < training.max_epochs <= epochs:  # else it has done its work
+        end = limited(artifacts)
     elif ended.code != 0:
-        end = _failed(ended, screen.last, artifacts)
+        end = failed_script(ended, screen.last, artifacts)
     else:
         last = _last_result(context, calls)
         epochs = 0 if last is None else last.epoch
-        end = finished(training, _evaluation(training, last), artifacts)
+        evaluation = _evaluation(training, last)
+        context.node.training_ended(evaluation or {}, output)
+        end = finished(training, evaluation, artifacts)
         uploads += _outputs(context, output)
-    return _delivered(context, Work(end, uploads, epochs))
+    return _delivered(context, Work(end, uploads, epochs), reporter.keep_unwritten)
 
 
-def _delivered(context: AttemptContext, work: Work) -> RunEnd:
+def _delivered(context: AttemptContext, work: Work, keep_results: Callable[[], bool]) -> RunEnd:
     """The end with the addresses of its files; what a canceled or failed script has left is worth no waiting."""
     if work.end.outcome in (AttemptOutcome.COMPLETED, AttemptOutcome.PRUNED, AttemptOutcome.PAUSED):
-        return deliver(context, work)
+        return deliver(context, work, keep_results)
+    keep_results()
     try:
         return work.deliver(context.artifacts)
     except ArtifactError as error:
@@ -130,6 +124,31 @@ def _unpack(artifacts: ArtifactStore, config: ScriptConfig, work: Path) -> None:
         work.mkdir()
     else:
         fetch_code(artifacts, config.script.code.digest, work)
+
+
+def _restore(context: AttemptContext, checkpoints: ScriptCheckpoints) -> Restored | None:
+    """Fetches the newest checkpoint, and records the results of the epochs before it."""
+    restored = checkpoints.restore(context.folder / "checkpoint")
+    if restored is not None:
+        whole = [result for result in restored.results if result.epoch <= restored.epoch]
+        persistently(lambda: complete_curve(context.store, context.training, whole), START_PATIENCE)
+    return restored
+
+
+def _command(
+    config: ScriptConfig,
+    folder: Path,
+    splits: Mapping[str, Path],
+    variables: Mapping[str, str],
+    restored: Restored | None,
+) -> tuple[list[str], dict[str, str]]:
+    """Returns the command with its parameters filled in, and its environment: `variables`, and what it resumes from."""
+    parameters = _write_parameters(config, folder)
+    command = script_command(config.script.command, config.parameters, {"parameters_file": parameters, **splits})
+    variables = {**variables, PARAMETERS: str(parameters)}
+    if restored is not None:
+        variables[CHECKPOINT] = str(restored.path)
+    return command, script_environment(os.environ, config.script.env, variables, Path(sys.executable))
 
 
 @contextmanager
@@ -177,47 +196,6 @@ def _outputs(context: AttemptContext, output: Path) -> list[Upload]:
     names = {path: path.relative_to(output).as_posix() for path in files[:_MAX_OUTPUTS]}
     start = f"{_prefix(context)}output/"
     return [Upload("output", start + name, path, suffix=f"/{name}") for path, name in names.items()]
-
-
-def _stopped(
-    context: AttemptContext,
-    decision: SearchDecision | None,
-    checkpoints: ScriptCheckpoints,
-    artifacts: Mapping[str, str],
-) -> RunEnd:
-    """The end of a script that was asked to stop: by its search, or by a person. The reason of a pause says if the
-    script has stored no checkpoint to resume from."""
-    if decision is None:
-        return canceled(artifacts)
-    pause_at = segment_of(context.training).pause_at
-    kept = checkpoints.last_epoch()
-    if pause_at is not None and kept < pause_at:
-        restart = f"it then restarts from epoch {kept + 1}, as it has stored no checkpoint since"
-        decision = replace(decision, reason=f"{decision.reason}; {restart}")
-    return ended_by_search(decision, None, artifacts)
-
-
-def _hung(seconds: float, artifacts: Mapping[str, str]) -> RunEnd:
-    message = f"the script gave no sign of life for {seconds:g} s (max_silence): it was stopped or hung, and was killed"
-    log.error("%s", message)
-    return lost(TrainingErrorInfo(type="ScriptSilent", message=message), artifacts)
-
-
-def _failed(ended: ScriptEnd, last_line: str, artifacts: Mapping[str, str]) -> RunEnd:
-    if ended.code in _KILLED:
-        message = "the script was killed by SIGKILL: often the machine ran out of memory"
-        return lost(TrainingErrorInfo(type="ScriptKilled", message=message), artifacts)
-    how = f"ended with exit code {ended.code}" if ended.code > 0 else f"was ended by {_signal_name(-ended.code)}"
-    message = f"the script {how}" + (f"; its last line: {last_line[:_LONGEST_REASON]}" if last_line else "")
-    log.error("%s", message)
-    return failed(TrainingErrorInfo(type="ScriptFailed", message=message), artifacts)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"  # a real-time signal has no name
 
 
 def _last_result(context: AttemptContext, calls: ScriptCalls) -> EpochResult | None:

@@ -63,7 +63,7 @@ def _slim(history: History) -> History:
 
 def main() -> None:
     """Answers one request."""
-    histories, seconds = pickle.load(sys.stdin.buffer)
+    histories, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the parent, by a pipe)
     threading.Thread(target=_end_with_caller, daemon=True).start()
     os.nice(_NICE)
     from mitorch_service.search.analysis.importance import importance_with_spread

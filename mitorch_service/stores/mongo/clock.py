@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,12 +23,18 @@ class ServerClock:
         self._hello = hello
         self._ahead = timedelta(0)  # the server's clock, of this machine's
         self._due = time.monotonic()
+        self._was_asked = False
 
     def now(self) -> datetime:
-        """Returns the server's time. While the server does not answer, the last known difference holds."""
+        """Returns the server's time. While the server does not answer, the last known difference holds. Only the first
+        call waits for the server: a training must not stand still because a database hangs."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _AGAIN_SECONDS
-            self._measure()
+            if self._was_asked:
+                threading.Thread(target=self._measure, name="clock", daemon=True).start()
+            else:
+                self._was_asked = True
+                self._measure()
         return datetime.now(UTC) + self._ahead
 
     def _measure(self) -> None:

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -92,6 +92,14 @@ class StatusCounts:
             repeatedly(increase, lambda error: asked_wait(error) if was_not_done(error) else None, _PATIENCE_SECONDS)
         except errors.PyMongoError as error:
             log.warning("the counts by status are off until the next prune: %s", type(error).__name__)
+
+    def move(self, moves: Iterable[tuple[str, str]]) -> None:
+        """Adds trainings that went from one status to another: (before, after) of each."""
+        changes: Counter[str] = Counter()
+        for before, after in moves:
+            changes[before] -= 1
+            changes[after] += 1
+        self.add(changes)
 
     def correct(self) -> None:
         """Counts every document, and corrects what is wrong for longer than a change takes to be counted. Linear in the

@@ -78,15 +78,23 @@ CHANGING: Mapping[int, str] = {
     13388: "StaleConfig",
     13435: "NotPrimaryNoSecondaryOk",
     13436: "NotPrimaryOrSecondary",
-    14031: "OutOfDiskSpace",
     56846: "ConfigServerUnreachable",
     91331: "RetriableRemoteCommandFailure",
     10045600: "InterruptedDueToFCVChange",
 }
+# No room for what is written, until a person has made some: MongoDB's code; else PostgreSQL's words, below services
+# that speak the protocol (its SQLSTATE 53100), and those of the operating system.
+FULL: Mapping[int, str] = {14031: "OutOfDiskSpace"}
+# The user has lost a right, or its password was changed (8000: Atlas); or the words of PostgreSQL that it takes no
+# writes (its SQLSTATE 25006), as Azure's does when its storage is full.
+REFUSED: Mapping[int, str] = {13: "Unauthorized", 18: "AuthenticationFailed", 8000: "AtlasError"}
 _PASSING = {**OVERLOADED, **TOO_SLOW, **CHANGING}
+_NAMES = {**_PASSING, **FULL}
 _LABELS = ("RetryableWriteError", "TransientTransactionError", "RetryableError", "SystemOverloadedError")
 _UNDONE_LABELS = ("NoWritesPerformed", "SystemOverloadedError")
 _WORDS = re.compile(r"TooManyRequests|RequestRateTooLarge|rate is large|rate.limit|ServiceUnavailable", re.IGNORECASE)
+_FULL_WORDS = re.compile(r"no space left|could not extend file|disk (is )?full|disk quota", re.IGNORECASE)
+_REFUSED_WORDS = re.compile(r"read.only (transaction|mode|replica)|is read.only", re.IGNORECASE)
 _ADDED = re.compile(r"\[Errno -?\d+\] | \(configured timeouts: .*")  # to the words of the operating system
 _UNSPECIFIC = (None, 0, 1, 8)  # InternalError, UnknownError: then the words count
 _RETRY_AFTER = re.compile(r"\bRetryAfterMs\W{1,4}(\d{1,9})", re.IGNORECASE)
@@ -109,6 +117,28 @@ def was_not_done(error: Exception) -> bool:
     return any(map(error.has_error_label, _UNDONE_LABELS)) or (bool(codes) and codes <= OVERLOADED.keys())
 
 
+def is_full(error: Exception) -> bool:
+    """Whether the server has no room for what is written."""
+    return _is_of(error, FULL, _FULL_WORDS)
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the server refuses this user, or every write."""
+    return _is_of(error, REFUSED, _REFUSED_WORDS)
+
+
+def _is_of(error: Exception, codes: Mapping[int, str], words: re.Pattern[str]) -> bool:
+    if not isinstance(error, errors.OperationFailure):
+        return False
+    return any(code in codes or (code in _UNSPECIFIC and words.search(text)) for code, text in _failures(error))
+
+
+def is_overloaded(error: Exception) -> bool:
+    """Whether the server is asked for too much, rather than changing its primary or starting."""
+    codes = {code for code, _ in _failures(error)} if isinstance(error, errors.OperationFailure) else set()
+    return not isinstance(error, errors.NotPrimaryError) and not codes & CHANGING.keys()
+
+
 def passes(failures: Iterable[Mapping[str, Any]]) -> bool:
     """Whether an error of a bulk write passes by itself, and none stays but for keys that are there already."""
     found = [_failure_passes(f.get("code"), str(f.get("errmsg"))) for f in failures if f.get("code") != _DUPLICATE_KEY]
@@ -117,11 +147,13 @@ def passes(failures: Iterable[Mapping[str, Any]]) -> bool:
 
 def reason(error: Exception) -> str:
     """Returns the server's own words, without the documents that the driver adds to them."""
+    if isinstance(error, errors.NotPrimaryError) and isinstance(error.details, Mapping):
+        return str(error.details.get("errmsg", error))
     if not isinstance(error, errors.OperationFailure):
         return str(error)
     told = []
     for code, text in _failures(error):
-        name = _PASSING.get(code or 0)
+        name = _NAMES.get(code or 0)
         told.append(f"{text} ({name}, {code})" if name else f"{text} ({code})" if code else text)
     return "; ".join(dict.fromkeys(told)) or str(error)
 
@@ -146,7 +178,7 @@ def _passes(error: errors.PyMongoError) -> bool:
         details = error.details or {}
         return passes([*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())])
     if isinstance(error, errors.ServerSelectionTimeoutError):
-        return False  # it has waited already: see MongoDatabase
+        return False  # it has waited already: see MongoConnection
     if isinstance(error, errors.ConnectionFailure) or error.timeout or any(map(error.has_error_label, _LABELS)):
         return True
     return isinstance(error, errors.OperationFailure) and _failure_passes(error.code, str(error))

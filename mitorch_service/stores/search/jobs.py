@@ -11,7 +11,7 @@ from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.search.job import BestTrial, Job
 from mitorch_service.models.search.objectives import Direction
 from mitorch_service.models.search.pareto_front import FrontTrial, front_artifacts
-from mitorch_service.models.status import ACTIVE_JOBS, OPEN, JobStatus
+from mitorch_service.models.status import ACTIVE_JOBS, ENDED_JOBS, OPEN, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import ANY_ARRIVAL, Guarded, Listing, Query
@@ -45,6 +45,11 @@ class JobVerbs(Verbs):
             listing.broken.extend(part.broken)
         listing.items.sort(key=lambda job: (job.priority, job.arrival))
         return listing
+
+    def ended_among(self, job_ids: Sequence[str]) -> set[str]:
+        """Returns those of the jobs that have ended, or are gone."""
+        query = Query("jobs", {"_id": tuple(job_ids), "status": ACTIVE_JOBS}, without=_WITHOUT_BULK)
+        return {*job_ids} - {str(document["_id"]) for document in self._database.find(query)} if job_ids else set()
 
     def list_jobs(self, limit: int, name: str | None = None, after: tuple[int, str] | None = None) -> Listing[Job]:
         """Returns jobs, newest first: all, or those with this name. `after` is the (arrival, id) of the last one of the
@@ -189,6 +194,14 @@ class JobVerbs(Verbs):
         }
         expect = {"front_version": (front_version,)}
         return self._database.change(change_job(job_id, ACTIVE_JOBS, status, at, expect, changes)) is not None
+
+    def correct_counts(self, job: Job, counts: Mapping[str, int]) -> bool:
+        """Sets the counts of a job that has ended, to which trials were added all the same. False if another pass has
+        set them since it was read, or it is gone."""
+        if counts == job.counts:
+            return True
+        expect = {"status": ENDED_JOBS, "counts": (job.counts,)}
+        return self._database.change(Guarded("jobs", job.id, expect, {"counts": dict(counts)})) is not None
 
     def add_artifacts(self, job_id: str, addresses: Mapping[str, str]) -> bool:
         """Adds artifacts, by names without dots, to a completed job. False if it is gone."""

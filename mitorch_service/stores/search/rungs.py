@@ -14,6 +14,7 @@ from typing import Literal
 from mitorch_service.errors import StaleAttempt
 from mitorch_service.models.search.population import MemberReplacement
 from mitorch_service.models.search.rung import RungRecord
+from mitorch_service.models.share import shares_of
 from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs
@@ -108,6 +109,7 @@ class RungVerbs(Verbs):
             "budget_from": row.attempt,
             "fence": 0,
             "error": None,
+            "shares": shares_of(row.tags, row.submitted_by),  # which versions before had not
         }
         if replacement is not None:
             changes["config"] = dict(replacement.config)

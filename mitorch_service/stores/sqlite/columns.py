@@ -47,6 +47,6 @@ def _milliseconds(value: object) -> int | None:
 
 
 def column_names(collection: Collection) -> list[str]:
-    """The columns of a table, in the order of `_row`."""
+    """The columns of a table, in the order of a row that is inserted."""
     table = TABLES[collection]
     return ["_id", *table.columns.values(), *filter(None, [table.apart]), "body"]

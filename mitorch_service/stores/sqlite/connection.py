@@ -69,6 +69,12 @@ class SqliteConnection:
                         return rows
                 self._reconnect()
 
+    def script(self, sql: str) -> None:
+        """Executes a statement to its end: `rows` stops at a row without columns, and an incremental vacuum, whose rows
+        have none, would free one page only. Raises sqlite3.Error: see `errors`."""
+        with self.lock:
+            self._patiently(lambda: self.db.executescript(sql))
+
     @contextmanager
     def time_limit(self, seconds: float) -> Iterator[None]:
         """Ends the reads of this thread at a time, by SQLITE_INTERRUPT."""

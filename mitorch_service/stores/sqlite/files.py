@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.errors import AccessRefused, StoreError, StoreUnavailable
 from mitorch_service.file_access import FileAccess
 
 _TRIES = 20  # to open what another user opens and closes at the same time
@@ -46,7 +46,7 @@ class Refusal:
 
     def error(self, where: str) -> StoreError:
         """The error for a write."""
-        kind = StoreUnavailable if self.passing else StoreError
+        kind = StoreUnavailable if self.passing else AccessRefused
         return kind(where, self.problem, self.remedy)
 
 

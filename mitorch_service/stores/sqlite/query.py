@@ -32,7 +32,11 @@ def conditions_of(query: Query) -> tuple[str, tuple[Any, ...]]:
     parts: list[str] = []
     values: list[Any] = []
     for path, value in query.where.items():
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and None in value:
+            some = [one for one in value if one is not None]
+            parts.append(f"({columns[path]} IN ({', '.join('?' * len(some))}) OR {columns[path]} IS NULL)")
+            values += some
+        elif isinstance(value, tuple):
             parts.append(f"{columns[path]} IN ({', '.join('?' * len(value))})")
             values += value
         else:

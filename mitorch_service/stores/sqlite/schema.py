@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 11
+VERSION = 13
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ TABLES: dict[Collection, Table] = {
             "trial.unmerged": "unmerged",
             "dataset.name": "dataset_name",
             "dataset.version": "dataset_version",
+            "shares.user": "share_user",
+            "shares.team": "share_team",
             "name": "name",
             "announce_end": "announce_end",
             "created_at": "created_at",
@@ -53,6 +55,7 @@ TABLES: dict[Collection, Table] = {
     "training_results": Table({}),
     "controllers": Table({}),
     "notifications": Table({"webhook": "webhook", "state": "state", "due": "due"}),
+    "callbacks": Table({"due": "due"}),
     "views": Table({}),
     "rungs": Table({"job_id": "job_id", "bracket": "bracket", "epochs": "epochs", "loss": "loss", "paused": "paused"}),
 }
@@ -154,6 +157,26 @@ _DATASET_VERSIONS = (
     """CREATE INDEX trainings_queue_dataset
     ON trainings (status, dataset_name, dataset_version, priority, arrival, _id)""",
 )
+_TAG_VALUE = """(SELECT substr(value, instr(value, '=') + 1) FROM json_each({body}, '$.tags')
+    WHERE type = 'text' AND substr(value, 1, 5) = '{key}=' ORDER BY key LIMIT 1)"""
+_SHARES = (
+    "ALTER TABLE trainings ADD COLUMN share_user TEXT",
+    "ALTER TABLE trainings ADD COLUMN share_team TEXT",
+    f"""UPDATE trainings SET
+    share_user = coalesce(nullif({_TAG_VALUE.format(body=_READABLE, key="user")}, ''),
+        json_extract({_READABLE}, '$.submitted_by'), ''),
+    share_team = coalesce({_TAG_VALUE.format(body=_READABLE, key="team")}, '')
+    WHERE json_valid({_READABLE})""",
+    f"""UPDATE trainings SET body = substr(body, 1, length(body) - 1) || ',"shares":' ||
+    json_object('user', share_user, 'team', share_team) || '}}'
+    WHERE share_user IS NOT NULL AND json_type({_READABLE}, '$.shares') IS NULL""",
+    "CREATE INDEX trainings_share_user ON trainings (status, share_user, priority, arrival, _id)",
+    "CREATE INDEX trainings_share_team ON trainings (status, share_team, priority, arrival, _id)",
+)
+_CALLBACKS = (
+    "CREATE TABLE callbacks (_id TEXT PRIMARY KEY, due INTEGER, body TEXT NOT NULL)",
+    "CREATE INDEX callbacks_due ON callbacks (due, _id)",
+)
 # version -> what it adds to the one before
 _NEW_IN = {
     2: _RUNGS,
@@ -166,6 +189,8 @@ _NEW_IN = {
     9: _NOTIFICATIONS,
     10: (*_TIMES, *_VIEWS),
     11: _DATASET_VERSIONS,
+    12: _SHARES,
+    13: _CALLBACKS,
 }
 
 DDL = (
@@ -209,6 +234,8 @@ DDL = (
     *_TIMES,
     *_VIEWS,
     *_DATASET_VERSIONS,
+    *_SHARES,
+    *_CALLBACKS,
 )
 
 

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config.training_config import AugmentationStep
 from mitorch_service.training.augmentation.options import ON_BATCHES, OPTIONS
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
 from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.seeding import derived_seed
 

@@ -114,7 +114,7 @@ def _send(process: subprocess.Popen[bytes], call: Call[Result]) -> tuple[object,
     assert process.stdout is not None
     pickle.dump((call.function, call.arguments), process.stdin)
     process.stdin.flush()
-    return pickle.load(process.stdout)  # type: ignore[no-any-return]
+    return pickle.load(process.stdout)  # type: ignore[no-any-return]  # noqa: S301 (between parent and child, by a pipe)
 
 
 def _serve() -> None:
@@ -124,7 +124,7 @@ def _serve() -> None:
     os.dup2(2, 1)  # a library's prints must not get among the answers
     while True:
         try:
-            function, arguments = pickle.load(sys.stdin.buffer)
+            function, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 (between parent and child, by a pipe)
         except EOFError:
             return
         result: object = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_checks import log_boxes_outside_images
+from mitorch_service.training.data.boxes.box_checks import log_boxes_outside_images
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.class_order import in_class_order
 from mitorch_service.training.data.duplicates import find_duplicates

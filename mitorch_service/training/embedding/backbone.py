@@ -21,9 +21,9 @@ from mitorch_service.training.data.images.loading import read_image
 from mitorch_service.training.device import best_device
 from mitorch_service.training.networks.fitting import load_all
 from mitorch_service.training.networks.model_names import resolve_model
-from mitorch_service.training.networks.network import Network, build_network
+from mitorch_service.training.networks.network import build_network
 from mitorch_service.training.networks.weights import read_weights
-from mitorch_service.training.tasks.base import open_task
+from mitorch_service.training.tasks.base import build_for_weights, open_task
 
 _BATCH = 64
 _SIDE = 224  # pixels, where a model states none
@@ -83,9 +83,7 @@ def _of_weights(path: Path) -> Backbone:
     if known is None:
         raise ModelError(f"--backbone {path}: the file has weights alone, not the config of their network. {_REMEDY}")
     config = TrainingConfig.model_validate(known.config)
-    network: Network = open_task(known.task_type).build_network(
-        config.model.model_copy(update={"pretrained": False}), len(known.classes)
-    )
+    network = build_for_weights(open_task(known.task_type), config.model, len(known.classes))
     load_all(network.module, weights.state_dict, str(path))
     return Backbone(network.module, network.mean, network.std, config.model.input_size, str(path))
 

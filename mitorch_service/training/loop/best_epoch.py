@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.training.loop.checkpoint import State
+from mitorch_service.training.loop.checkpoints.checkpoint import State
 from mitorch_service.training.state_values import count, number
 
 

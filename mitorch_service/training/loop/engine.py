@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.models.weights_metadata import WeightsMetadata
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.splits import check_same_classes
-from mitorch_service.training.loop.checkpoint import Checkpoints
+from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints
+from mitorch_service.training.loop.checkpoints.session_state import fingerprint
 from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.evaluation import Validation, task_for
 from mitorch_service.training.loop.feed import Feed, open_feed
@@ -23,8 +24,8 @@ from mitorch_service.training.loop.length import Length
 from mitorch_service.training.loop.reporter import NullReporter, Reporter, TrainingPlan
 from mitorch_service.training.loop.segment import Segment
 from mitorch_service.training.loop.session import Session
-from mitorch_service.training.loop.session_state import fingerprint
 from mitorch_service.training.loop.weights_metadata import describe_weights, numbered_alike, other_classes
+from mitorch_service.training.networks.downloads import no_downloads
 from mitorch_service.training.networks.fitting import load_fitting
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.networks.weights import StateDict, read_weights
@@ -59,8 +60,8 @@ def train(
     plots: Path | None = None,
     segment: Segment = Segment(),  # noqa: B008 - it is frozen
 ) -> TrainingOutcome:
-    """Trains for `config.max_epochs`, validating after each; returns the last weights, or those of the best epoch
-    (`keep_weights`), with their evaluation.
+    """Trains for `config.max_epochs` (or `max_steps`), validating after each epoch; returns the last weights, or those
+    of the best epoch (`keep_weights`), with their evaluation.
 
     `config.base` and `config.dataset` are the caller's business: this takes a weights file and two lists, whose images
     must exist (`check_files`). `fast_dev_run` does one step and validates one batch. The same config, data and machine
@@ -75,42 +76,73 @@ def train(
     check_same_classes(train, val)
     with Processes.joined() as processes:
         reporter = reporter if reporter is not None and processes.first else NullReporter()
-        seed_everything(config.seed)
-        task = task_for(config, train)
-        check_objective(config.objective, config.task_type, train)
-        network = task.build_network(config.model, len(train.classes))
-        if base_weights is not None:
-            train, val = _load_base(network, base_weights, train, val, reporter)
-        metadata = describe_weights(config, network, train)
-        learner = Learner(task, network.module, config, processes)
-        at_most = 1 if fast_dev_run else None
-        with _open_feeds(config, train, val, task, network, processes, at_most) as (feed, val_feed):
-            _check_shares(config, train, feed, processes)
-            length = Length(1 if fast_dev_run else config.max_epochs, len(feed), len(train), config.batch_size)
-            kept = checkpoints if processes.first else None
-            session = Session(
-                config, learner, length, processes, reporter, kept, fingerprint(config, train, val), segment
-            )
-            validation = Validation(config, task, network, val, val_feed, processes, reporter)
-            session.resume()
-            reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
-            while not session.is_over():
-                if session.is_paused():
-                    return _described(_stopped(session, paused=True), metadata)
-                try:
-                    if not _train_epoch(session, feed, reporter):
-                        return _described(_stopped(session), metadata)
-                    learner.end_epoch(session.epoch + 1, lambda: some_batches(feed.epoch(session.epoch)))
-                    evaluator = validation.run(learner.saved, learner.precision)
-                    if evaluator is None:
-                        return _described(_stopped(session), metadata)
-                    session.epoch_ended(validation.figures(evaluator))
-                except TrainingDiverged as error:
-                    session.recover(error)
-            best_kept = config.keep_weights == "best"
-            if remark := session.selection.remark(session.epoch, session.evaluation, kept=best_kept):
-                reporter.note(remark)
-            return _described(_outcome(session, validation, plots), metadata)
+        kept = checkpoints if processes.first else None
+        setting = _Setting(config, processes, reporter, kept, base_weights, fast_dev_run, plots, segment)
+        stored = processes.of_first(kept is not None and kept.latest() is not None)
+        try:
+            return _train(setting, train, val, fetches=not stored)
+        except _NotResumed:
+            return _train(setting, train, val, fetches=True)
+
+
+class _NotResumed(Exception):
+    """A checkpoint was not loaded, in whose expectation the network was built without its pretrained weights."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """The arguments of `train` that stay as they are."""
+
+    config: TrainingConfig
+    processes: Processes
+    reporter: Reporter
+    checkpoints: Checkpoints | None  # of the first process
+    base_weights: Path | None
+    fast_dev_run: bool
+    plots: Path | None
+    segment: Segment
+
+
+def _train(setting: _Setting, train: ImageList, val: ImageList, *, fetches: bool) -> TrainingOutcome:
+    """Trains from the first epoch, or from the checkpoint. Without `fetches` pretrained weights are not downloaded;
+    raises _NotResumed if they turn out to be needed."""
+    config, processes, reporter = setting.config, setting.processes, setting.reporter
+    seed_everything(config.seed)
+    task = task_for(config, train)
+    check_objective(config.objective, config.task_type, train)
+    if setting.base_weights is not None:
+        network, train, val = _load_base(task, config, setting.base_weights, train, val, reporter, fetches)
+    else:
+        network = _build_network(task, config, train, fetches)
+    metadata = describe_weights(config, network, train)
+    learner = Learner(task, network.module, config, processes)
+    at_most = 1 if setting.fast_dev_run else None
+    with _open_feeds(config, train, val, task, network, processes, at_most) as (feed, val_feed):
+        _check_shares(config, train, feed, processes)
+        length = Length.of(config, len(feed), len(train), setting.fast_dev_run)
+        of_data = fingerprint(config, train, val)
+        session = Session(config, learner, length, processes, reporter, setting.checkpoints, of_data, setting.segment)
+        validation = Validation(config, task, network, val, val_feed, processes, reporter)
+        if not session.resume() and config.model.pretrained and not fetches:
+            raise _NotResumed
+        reporter.training_started(_plan(length, feed, val_feed, learner, len(train.classes), processes))
+        while not session.is_over():
+            if session.is_paused():
+                return _described(_stopped(session, paused=True), metadata)
+            try:
+                if not _train_epoch(session, feed, reporter):
+                    return _described(_stopped(session), metadata)
+                learner.end_epoch(session.epoch + 1, lambda: some_batches(feed.epoch(session.epoch)))
+                evaluator = validation.run(learner.saved, learner.precision)
+                if evaluator is None:
+                    return _described(_stopped(session), metadata)
+                session.epoch_ended(validation.figures(evaluator))
+            except TrainingDiverged as error:
+                session.recover(error)
+        best_kept = config.keep_weights == "best"
+        if remark := session.selection.remark(session.epoch, session.evaluation, kept=best_kept):
+            reporter.note(remark)
+        return _described(_outcome(session, validation, setting.plots), metadata)
 
 
 def check_objective(name: str | None, task_type: str, train: ImageList) -> None:
@@ -121,15 +153,28 @@ def check_objective(name: str | None, task_type: str, train: ImageList) -> None:
         raise InvalidInput("config", [Problem("objective", problem)])
 
 
+def _build_network(task: Task, config: TrainingConfig, train: ImageList, fetches: bool) -> Network:
+    """Builds it, drawing the same random numbers whether or not there is a checkpoint: those that follow, such as of
+    dropout, depend on it."""
+    with nullcontext() if fetches else no_downloads():
+        return task.build_network(config.model, len(train.classes))
+
+
 def _load_base(
-    network: Network, path: Path, train: ImageList, val: ImageList, reporter: Reporter
-) -> tuple[ImageList, ImageList]:
-    """Loads what fits; returns the data, which number the same classes as the weights do."""
+    task: Task, config: TrainingConfig, path: Path, train: ImageList, val: ImageList, reporter: Reporter, fetches: bool
+) -> tuple[Network, ImageList, ImageList]:
+    """Builds the network and loads what fits, pretrained weights only if something is missing. Returns the data with
+    the classes in the order of the weights."""
     weights = read_weights(path)
+    network = _build_network(task, config, train, fetches=False)
     fit = load_fitting(network.module, weights.state_dict, str(path))
+    if config.model.pretrained and fetches and not fit.complete:
+        seed_everything(config.seed)
+        network = _build_network(task, config, train, fetches=True)
+        fit = load_fitting(network.module, weights.state_dict, str(path))
     entry = f" ({weights.key})" if weights.key else ""
     reporter.note(f"Weights from {path}{entry}: {fit}{other_classes(weights, train)}")
-    return numbered_alike(weights, train, str(path)), numbered_alike(weights, val, str(path))
+    return network, numbered_alike(weights, train, str(path)), numbered_alike(weights, val, str(path))
 
 
 @contextmanager
@@ -166,17 +211,18 @@ def _train_epoch(session: Session, feed: Feed, reporter: Reporter) -> bool:
     learner = session.learner
     progress = session.progress
     learner.start_epoch()
-    for batch in feed.epoch(session.epoch, session.step):
+    steps = session.length.steps_of(session.epoch)
+    for batch in feed.steps(session.steps_done, steps - session.step):
         if session.should_stop():
             return False
         rate = session.rate()
         samples = len(batch)
         loss = learner.loss(batch)
-        progress.add(session.step, loss, samples, rate, learner.norm)
+        progress.add(session.step, loss, samples, rate, learner.norm, learner.parts)
         if progress.bad is not None:
             session.raise_bad_loss()
         learner.learn(loss, rate, session.weight(samples), updates=session.updates())
-        reporter.step_ended(session.epoch + 1, session.step + 1, session.length.steps, progress.last_loss)
+        reporter.step_ended(session.epoch + 1, session.step + 1, steps, progress.last_loss)
         session.step_ended()
     session.training_done()
     return True
@@ -231,6 +277,7 @@ def _plan(
     return TrainingPlan(
         epochs=length.epochs,
         steps_per_epoch=length.steps,
+        max_steps=length.total if length.by_steps else None,
         train_images=feed.images,
         val_images=val_feed.images,
         classes=classes,

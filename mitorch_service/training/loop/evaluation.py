@@ -23,7 +23,7 @@ from mitorch_service.training.networks.network import Network
 from mitorch_service.training.networks.weights import StateDict, Weights, read_weights
 from mitorch_service.training.optimization.precision import Precision
 from mitorch_service.training.seeding import seed_everything
-from mitorch_service.training.tasks.base import Evaluator, Task, open_task
+from mitorch_service.training.tasks.base import Evaluator, Task, build_for_weights, open_task
 from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
 
 
@@ -49,7 +49,7 @@ def evaluate(
     read = read_weights(weights)
     data = _as_known(read, data.as_kind(open_task(config.task_type).kind), config, str(weights), reporter)
     task = task_for(config, data)
-    network = task.build_network(config.model, len(data.classes))
+    network = build_for_weights(task, config.model, len(data.classes))
     load_all(network.module, read.state_dict, str(weights))
     precision = Precision(config.precision, processes.device)
     module = precision.place(network.module)

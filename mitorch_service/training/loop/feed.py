@@ -12,12 +12,13 @@ from torch import Tensor
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.augmentation.mixing import Mixing, build_mixing
 from mitorch_service.training.augmentation.pipeline import Augmentation, build_augmentation, steps_for
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
+from mitorch_service.training.data.batches.epoch_batches import EpochBatches
+from mitorch_service.training.data.batches.loaders import Batches, default_workers
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images.image_cache import ImageCache
 from mitorch_service.training.data.images.image_files import Limits
 from mitorch_service.training.data.images.loading import Images
-from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers
 from mitorch_service.training.networks.network import Network, has_batch_norm
 from mitorch_service.training.tasks.base import Task
 
@@ -53,9 +54,20 @@ class Feed:
         """The numbers of the images of a validation's last epoch, in the order in which it yielded them."""
         return self._batches.delivered(number)
 
-    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch (0 is the first), from the batch `first` on. Raises DataError (`Batches`)."""
-        prepared = (partial(self._prepare, batch, number, at) for at, batch in self._numbered(number, first))
+    def steps(self, first: int, count: int) -> Iterator[Batch]:
+        """The batches of `count` steps from the step `first` of the whole training on, from one pass over the images to
+        the next. Raises DataError (`Batches`)."""
+        whole, end = len(self), first + count
+        while first < end:
+            number, at = divmod(first, whole)
+            stop = min(whole, at + end - first)
+            yield from self.epoch(number, at, stop)
+            first += stop - at
+
+    def epoch(self, number: int, first: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """The batches of one pass over the images (0 is the first), from the batch `first` on, before `stop`. Raises
+        DataError (`Batches`)."""
+        prepared = (partial(self._prepare, batch, number, at) for at, batch in self._numbered(number, first, stop))
         return _ahead(prepared, self._device) if self._device.type == "cuda" else (step() for step in prepared)
 
     def __enter__(self) -> Self:
@@ -64,8 +76,8 @@ class Feed:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._batches.__exit__(kind, error, trace)
 
-    def _numbered(self, number: int, first: int) -> Iterator[tuple[int, Batch]]:
-        return enumerate(self._batches.epoch(number, first), first)
+    def _numbered(self, number: int, first: int, stop: int | None) -> Iterator[tuple[int, Batch]]:
+        return enumerate(self._batches.epoch(number, first, stop), first)
 
     def _prepare(self, batch: Batch, epoch: int, number: int) -> Batch:
         batch = batch.to(self._device, non_blocking=True)

@@ -89,6 +89,7 @@ class FileReporter(Reporter):
 
 def _scalars(result: EpochResult) -> dict[str, float]:
     losses = {"loss/train": result.train_loss, "loss/val": result.val_loss}
+    losses |= {f"loss/train_{name}": value for name, value in result.losses.items()}
     speed = {
         "training/learning_rate": result.learning_rate,
         "training/epoch_seconds": result.epoch_seconds,

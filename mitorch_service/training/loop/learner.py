@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.training.data.batch import Batch
-from mitorch_service.training.loop.checkpoint import State
+from mitorch_service.training.data.batches.batch import Batch
+from mitorch_service.training.loop.checkpoints.checkpoint import State
 from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.networks.weights import StateDict, cpu_state_dict
 from mitorch_service.training.optimization.averages import build_average
@@ -19,7 +19,7 @@ from mitorch_service.training.optimization.gradients import gradient_norm
 from mitorch_service.training.optimization.optimizer import build_optimizer, load_moments, set_learning_rate
 from mitorch_service.training.optimization.precision import Precision
 from mitorch_service.training.state_values import check_moments
-from mitorch_service.training.tasks.base import Task
+from mitorch_service.training.tasks.base import Task, sum_of_losses
 
 
 class Learner:
@@ -37,6 +37,7 @@ class Learner:
         self._called = self._precision.compiled(self._parallel)
         self._updated = True  # the present gradients have been applied
         self.norm: Tensor | None = None  # of the last update's gradients, if it is known
+        self.parts: dict[str, Tensor] = {}  # of the last batch's loss, if that is the sum of several
 
     @property
     def precision(self) -> Precision:
@@ -57,7 +58,9 @@ class Learner:
         image if batch normalization needs more."""
         try:
             with self._precision.autocast():
-                return self._task.loss(self._called, self._precision.to_memory_format(batch), self._config)
+                parts = self._task.losses(self._called, self._precision.to_memory_format(batch), self._config)
+                self.parts = {name: part.detach() for name, part in parts.items()} if len(parts) > 1 else {}
+                return sum_of_losses(parts)
         except ValueError as error:
             if not str(error).startswith("Expected more than 1 value per channel"):
                 raise

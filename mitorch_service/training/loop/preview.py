@@ -12,10 +12,10 @@ from torchvision.transforms.v2 import functional
 from mitorch_service.errors import DataError
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.augmentation.pipeline import build_augmentation, steps_for
-from mitorch_service.training.data.batch import BadImage, Target
+from mitorch_service.training.data.batches.batch import BadImage, Target
+from mitorch_service.training.data.batches.epoch_batches import EpochBatches
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images.loading import ImageKey, Images
-from mitorch_service.training.data.loaders import EpochBatches
 from mitorch_service.training.loop.feed import image_limits
 from mitorch_service.training.plots.canvas import drawable, shorten_path
 

@@ -19,6 +19,7 @@ class TrainingPlan:
     classes: int
     parameters: int  # trainable ones
     device: str  # in PyTorch's words: "cuda:0", "cpu"
+    max_steps: int | None = None  # of a training by steps: the last epoch may have fewer than `steps_per_epoch`
 
 
 class Reporter(ABC):

@@ -11,14 +11,14 @@ from mitorch_service.errors import ArtifactError, TrainingDiverged
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.result import EpochResult
 from mitorch_service.training.loop.best_epoch import Selection
-from mitorch_service.training.loop.checkpoint import INHERITED, Checkpoints, State, in_main_memory
+from mitorch_service.training.loop.checkpoints.checkpoint import INHERITED, Checkpoints, State, in_main_memory
+from mitorch_service.training.loop.checkpoints.session_state import results_in
 from mitorch_service.training.loop.distributed import Processes
 from mitorch_service.training.loop.epoch_progress import BadLoss, EpochProgress
 from mitorch_service.training.loop.learner import Learner
 from mitorch_service.training.loop.length import Length
 from mitorch_service.training.loop.reporter import Reporter
 from mitorch_service.training.loop.segment import Segment
-from mitorch_service.training.loop.session_state import results_in
 from mitorch_service.training.networks.weights import StateDict
 from mitorch_service.training.optimization.lr_schedule import Plateau, learning_rate
 from mitorch_service.training.seeding import random_state, restore_random_state, seed_process
@@ -66,10 +66,11 @@ class Session:
         self._note: str | None = None  # for the next epoch's result
         self._good: State | None = None  # to recover from a divergence
         self._saved_at = time.monotonic()
+        self._has_answered = False  # a request for a checkpoint
         seed_process(config.seed, processes.rank)
 
-    def resume(self) -> None:
-        """Loads the newest checkpoint of this training, or the one that it inherits, if there is one."""
+    def resume(self) -> bool:
+        """Loads the newest checkpoint of this training, or the one that it inherits; returns whether there is one."""
         found = self._checkpoints.latest() if self._checkpoints is not None else None
         found = self._processes.of_first(found)
         if found is not None and not self._fits(found):
@@ -84,6 +85,7 @@ class Session:
             self._reporter.note(f"Resuming from a checkpoint{whose}: epoch {self.epoch + 1}, step {self.step + 1}.")
         if self._config.on_divergence == "lower_lr":
             self._good = found or in_main_memory(self._state())
+        return found is not None
 
     def _can_load(self, found: State) -> bool:
         """Loads the state, or leaves everything as it was and says why. Raises ArtifactError for an inherited one: the
@@ -107,10 +109,17 @@ class Session:
         """Whether the training pauses here, at the end of an epoch."""
         return self._segment.pause_at is not None and self.epoch >= self._segment.pause_at and self.step == 0
 
+    @property
+    def steps_done(self) -> int:
+        """The number of steps of the whole training before the next one."""
+        return self.epoch * self.length.steps + self.step
+
     def rate(self) -> float:
         """The learning rate of the next step."""
-        step = self.epoch * self.length.steps + self.step
-        scheduled = learning_rate(self._config.lr_scheduler, step, self.length.steps, self.length.epochs)
+        length = self.length
+        scheduled = learning_rate(
+            self._config.lr_scheduler, self.steps_done, length.steps, length.epochs, total=length.total
+        )
         return self.learner.rate(scheduled, self.epoch) * self._plateau.factor * _LOWERED**self._lowered
 
     def weight(self, samples: int) -> float:
@@ -119,14 +128,18 @@ class Session:
         The gradient is then that of the mean over all samples of each batch, however they are spread over processes,
         and over the batches that an update accumulates.
         """
-        share = samples * self._processes.world_size / self.length.batch(self.step) if not self._processes.alone else 1
+        share = (
+            samples * self._processes.world_size / self.length.batch(self.steps_done)
+            if not self._processes.alone
+            else 1
+        )
         first = self.step - self.step % self._config.gradient.accumulate
-        return share / min(self._config.gradient.accumulate, self.length.steps - first)
+        return share / min(self._config.gradient.accumulate, self._steps - first)
 
     def updates(self) -> bool:
         """Whether the next step updates the weights, rather than accumulate gradients."""
         done = self.step + 1
-        return done % self._config.gradient.accumulate == 0 or done == self.length.steps
+        return done % self._config.gradient.accumulate == 0 or done == self._steps
 
     def should_stop(self) -> bool:
         """Whether the reporter asks to stop; called by all processes before each step. Raises TrainingDiverged."""
@@ -155,25 +168,25 @@ class Session:
         self.progress.training_done()
         if not self._processes.alone:
             sums = self._processes.of_all(self.progress.sums())
-            self.progress.set_sums(sum(loss for loss, _ in sums), sum(samples for _, samples in sums))
+            self.progress.set_sums(sums)
 
     def step_ended(self) -> None:
         """Moves on to the next step, and saves a checkpoint if the last one is old."""
         self.step += 1
-        if self.step < self.length.steps and self.step % self._config.gradient.accumulate == 0 and self._is_time():
+        if self.step < self._steps and self.step % self._config.gradient.accumulate == 0 and self._is_time():
             self.check_losses()
             self._save()
 
     def epoch_ended(self, evaluation: dict[str, float]) -> None:
         """Reports the epoch after its validation, moves on to the next and saves a checkpoint. Raises
         TrainingDiverged."""
-        result = self.progress.result(evaluation=evaluation, note=self._note)
+        result = self.progress.result(evaluation=evaluation, note=self._note, step=self._reported_step())
         self._note = None
         self.history.append(result)
         self._lines.append(json.dumps(result.model_dump(), default=datetime.isoformat))
         self._reporter.epoch_ended(result)
         if not math.isfinite(evaluation["val_loss"]):
-            raise self._diverged(BadLoss(self.length.steps - 1, evaluation["val_loss"], None))
+            raise self._diverged(BadLoss(self._steps - 1, evaluation["val_loss"], None))
         self.evaluation = evaluation
         improved = self.selection.epoch_ended(self.epoch + 1, evaluation)
         self._plateau.epoch_ended(improved)
@@ -182,7 +195,8 @@ class Session:
         self.epoch += 1
         self.step = 0
         self.progress = EpochProgress(self.epoch + 1, self._processes.device, self.progress.last_finite)
-        if self.epoch % self._config.checkpoint.epochs == 0 or self.is_over() or self.is_paused():
+        due = self.epoch % self._config.checkpoint.epochs == 0 or self._is_asked()
+        if due or self.is_over() or self.is_paused():
             self._save(good=True)
         if self.selection.is_over():
             self._reporter.note(f"Stopped early after epoch {self.epoch}: {self.selection}.")
@@ -192,7 +206,7 @@ class Session:
         reports the epoch and raises the error."""
         if self._good is None or self._lowered >= _MAX_RECOVERIES:
             if not self.history or self.history[-1].epoch != error.epoch:
-                self._reporter.epoch_ended(self.progress.result(train_loss=error.loss))
+                self._reporter.epoch_ended(self.progress.result(train_loss=error.loss, step=self._reported_step()))
             raise error
         lowered = self._lowered + 1
         self._load(self._good)
@@ -202,16 +216,31 @@ class Session:
         self._reporter.note(self._note)
         self._save(good=True)
 
+    @property
+    def _steps(self) -> int:
+        """The number of steps of this epoch."""
+        return self.length.steps_of(self.epoch)
+
+    def _reported_step(self) -> int | None:
+        return self.steps_done if self.length.by_steps else None
+
     def _diverged(self, bad: BadLoss) -> TrainingDiverged:
         norm = bad.gradient_norm if bad.gradient_norm is not None else self.learner.gradient_norm()
         last = self.progress.last_finite
         return TrainingDiverged(self.epoch + 1, bad.step + 1, bad.loss, self.progress.rate, norm, last)
 
     def _is_time(self) -> bool:
-        late = time.monotonic() - self._saved_at >= 60 * self._config.checkpoint.minutes
+        late = time.monotonic() - self._saved_at >= 60 * self._config.checkpoint.minutes or self._is_asked()
         if self._processes.alone:
             return late
         return self.step % _AGREE_EVERY == 0 and bool(self._processes.of_first(late))
+
+    def _is_asked(self) -> bool:
+        """Whether another thread waits for a checkpoint; not again while one is on its way."""
+        if self._checkpoints is None or self._has_answered or not self._checkpoints.request.is_open():
+            return False
+        self._has_answered = True
+        return True
 
     def _save(self, *, good: bool = False) -> None:
         self._saved_at = time.monotonic()
@@ -252,7 +281,7 @@ class Session:
     def _load(self, state: State) -> None:
         self.epoch = state["epoch"]
         self.step = state["step"]
-        if self.step > self.length.steps:
+        if self.step > self.length.steps or self.steps_done > self.length.total:
             raise ValueError(f"step is {self.step}, of {self.length.steps}")
         self.learner.load_state_dict(state["learner"], own_settings=INHERITED in state)
         self._plateau.load_state_dict(state["plateau"])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config.training_config import ModelConfig
 from mitorch_service.training.networks.detectors.detector_names import DetectorName, parse_detector
+from mitorch_service.training.networks.downloads import fetches
 from mitorch_service.training.networks.model_names import (
     DETECTION,
     MODELS_GROUP,
@@ -98,7 +99,9 @@ def _timm_network(config: ModelConfig, classes: int) -> Network:
         raise ModelError(f"timm has no model {config.name!r}: {nearest_models(config.name, names)}")
     try:
         arguments: dict[str, Any] = {**_image_size(config), **config.options}
-        module: Any = timm.create_model(config.name, pretrained=config.pretrained, num_classes=classes, **arguments)
+        module: Any = timm.create_model(
+            config.name, pretrained=fetches(config.pretrained), num_classes=classes, **arguments
+        )
     except Exception as error:  # timm passes on whatever its models and the hub's client raise
         raise _build_error(config, error, "timm") from error
     colours = module.pretrained_cfg
@@ -135,7 +138,8 @@ def _image_size(config: ModelConfig) -> dict[str, int]:
 def _plugin_network(config: ModelConfig, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Network:
     """Calls the package's function, which returns a Network, or a module with the task's default statistics."""
     try:
-        built = load_plugin(MODELS_GROUP, config.name)(config, classes)
+        asked = config.model_copy(update={"pretrained": fetches(config.pretrained)})
+        built = load_plugin(MODELS_GROUP, config.name)(asked, classes)
     except ModelError:
         raise
     except Exception as error:  # third-party code can fail in any way

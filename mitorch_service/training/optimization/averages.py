@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from mitorch_service.models.config.optimization import EmaConfig, SwaConfig
 from mitorch_service.models.config.training_config import TrainingConfig
+from mitorch_service.models.config.training_length import epochs_of
 
 Item = TypeVar("Item")
 
@@ -104,7 +105,7 @@ def build_average(config: TrainingConfig, module: nn.Module) -> Average:
     """Builds the config's average. The module must be on its final device."""
     if config.ema is not None:
         return Ema(config.ema, module)
-    return Swa(config.swa, module, config.max_epochs) if config.swa is not None else Average()
+    return Swa(config.swa, module, epochs_of(config.model_dump())) if config.swa is not None else Average()
 
 
 def refresh_batch_norm(module: nn.Module, refresh: Callable[[nn.Module], None]) -> None:

@@ -10,7 +10,9 @@ from mitorch_service.models.config.optimization import LrSchedulerConfig
 from mitorch_service.training.state_values import count, number
 
 
-def learning_rate(config: LrSchedulerConfig, step: int, steps_per_epoch: int, max_epochs: int) -> float:
+def learning_rate(
+    config: LrSchedulerConfig, step: int, steps_per_epoch: int, max_epochs: int, *, total: int | None = None
+) -> float:
     """Returns the learning rate of `step`, counted from 0 over the whole training.
 
     In the first `warmup_epochs` (or `warmup_steps`), ``constant`` stays at ``base_lr * warmup_factor``, and ``linear``
@@ -19,9 +21,9 @@ def learning_rate(config: LrSchedulerConfig, step: int, steps_per_epoch: int, ma
     after the last. ``step`` and ``multistep`` count epochs from the start of the training, including the warm-up, so
     that a drop happens in the epoch that the config names. ``one_cycle`` (Smith and Topin 2017) is PyTorch's
     OneCycleLR without its cycle of the momentum: it reaches base_lr in the last step of the fraction `rise`, and
-    ``base_lr * end_factor`` in the last of all.
+    ``base_lr * end_factor`` in the last of all. `total`: the steps of all epochs, if the last one has fewer.
     """
-    total = steps_per_epoch * max_epochs
+    total = steps_per_epoch * max_epochs if total is None else total
     warmup_steps = _warmup_steps(config, steps_per_epoch)
     if step < warmup_steps:
         return config.base_lr * _warmup(config, step / warmup_steps)

@@ -10,7 +10,7 @@ from torch import nn, optim
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config.optimization import GradientConfig, PrecisionConfig
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
 from mitorch_service.training.optimization.gradients import clip
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -18,7 +18,7 @@ _TEXT_HEIGHT = 0.06  # of a picture's
 _GAP = 0.25  # between pictures, of a picture's longer side: three lines of text
 _PITCH = 1 + _GAP
 _TITLE = 42  # characters in a line
-_TITLE_PAD = 12  # points above the first row's text
+_HEAD = 0.5  # inches above the first row, for the title and the legend
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,23 @@ class Picture:
     group: str = ""  # pictures of one group belong together
 
 
-def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], title: str, path: Path) -> Path:
+def draw_sheet(
+    pictures: Sequence[tuple[Any, float, Picture]],
+    title: str,
+    path: Path,
+    kinds: tuple[str, str] = ("true", "predicted"),
+) -> Path:
     """Draws the pictures and returns the path of the PNG.
 
     Each picture is pixels, uint8 (height, width, 3), their scale (pixels per pixel of the original image) and caption.
+    `kinds`: what the legend calls boxes of the data set and others.
     """
     rows = math.ceil(len(pictures) / _COLUMNS)
-    figure = new_figure(3 * _COLUMNS, 3.2 * rows)
+    figure = new_figure(3 * _COLUMNS, 3.2 * rows + _HEAD)
     axes = figure.subplots()  # one for all pictures: one for each takes several times as long to draw
     axes.set(xlim=(0, _COLUMNS * _PITCH - _GAP), ylim=(rows * _PITCH, 0), aspect="equal")
     axes.axis("off")
-    axes.set_title(drawable(title), loc="left", fontsize=10, pad=_TITLE_PAD)
+    figure.suptitle(drawable(title), fontsize=10, x=0.01, ha="left")
     for place, (pixels, scale, picture) in enumerate(pictures):
         row, column = divmod(place, _COLUMNS)
         cell = _Cell(axes, column * _PITCH, (row + 1) * _PITCH - 1, *pixels.shape[1::-1])
@@ -58,7 +64,7 @@ def draw_sheet(pictures: Sequence[tuple[Any, float, Picture]], title: str, path:
             _draw_box(cell, box, scale)
     if any(picture.boxes for _, _, picture in pictures):
         edges = [_edge((0, 0, 0, 0), true) for true in (True, False)]
-        figure.legend(edges, ("true", "predicted"), loc="outside upper right", ncols=2, frameon=False, fontsize=9)
+        figure.legend(edges, kinds, loc="upper right", ncols=2, frameon=False, fontsize=9)
     return save_figure(figure, path)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
+from mitorch_service.annotations.writers.places import place_within
 from mitorch_service.training.data.image_list import ImageLocation
 from mitorch_service.training.data.images.loading import read_image
 from mitorch_service.training.data.zip_index import ZipFiles
@@ -117,8 +118,7 @@ class _Names:
 
     def of(self, path: str) -> Path:
         """Returns the path below the folder: ``archive.zip@a/b.png`` gives ``archive.zip/a/b.jpg``."""
-        parts = [drawable(part) for part in PurePosixPath(path.replace(".zip@", ".zip/")).parts]
-        whole = Path(*[part for part in parts if part not in ("/", "..", ".")] or ["image"])
+        whole = Path(*[drawable(part) for part in place_within(path).split("/")] or ["image"])
         name, number = whole.with_suffix(".jpg"), 1
         while name in self._taken:
             number += 1

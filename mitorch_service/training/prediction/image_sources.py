@@ -12,7 +12,7 @@ from mitorch_service.training.data.formats.folder_tree import files_below
 from mitorch_service.training.data.formats.image_folders import has_image_suffix
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.formats.text import image_names
-from mitorch_service.training.data.formats.voc import find_voc
+from mitorch_service.training.data.formats.voc.voc import find_voc
 from mitorch_service.training.data.image_list import ImageList, PackedStrings, split_entry
 from mitorch_service.training.data.left_out import NO_IMAGE, LeftOut
 from mitorch_service.training.data.regular_files import is_file, is_folder

@@ -19,7 +19,7 @@ from mitorch_service.training.optimization.precision import Precision
 from mitorch_service.training.prediction.model import Model
 from mitorch_service.training.prediction.outcomes import Boxing, Labelling
 from mitorch_service.training.prediction.unlabelled_images import validation_augmentation
-from mitorch_service.training.tasks.base import Task, open_task
+from mitorch_service.training.tasks.base import Task, build_for_weights, open_task
 from mitorch_service.training.tasks.task_names import BUILT_IN
 
 
@@ -43,7 +43,7 @@ def load_model(
     if config.task_type not in BUILT_IN:
         raise ModelError(f"{source} is of the task {config.task_type}: only {', '.join(BUILT_IN)} can be predicted.")
     task = open_task(config.task_type)
-    network = build_for_weights(task, config, len(names))
+    network = build_for_weights(task, config.model, len(names))
     load_all(network.module, weights.state_dict, source)
     chosen = _device(device)
     precision = Precision(config.precision, chosen)
@@ -69,12 +69,6 @@ def _device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput("load", [Problem("device", f"{name!r} cannot be used here ({reason})")]) from error
-
-
-def build_for_weights(task: Task, config: TrainingConfig, classes: int) -> Network:
-    """Builds a network that weights are to be loaded into: downloads none, and leaves torch's generator untouched."""
-    with torch.random.fork_rng(devices=[]):
-        return task.build_network(config.model.model_copy(update={"pretrained": False}), classes)
 
 
 def _known_config(weights: Weights, given: TrainingConfig | None, source: str) -> TrainingConfig:

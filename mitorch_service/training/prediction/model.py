@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from mitorch_service.annotations.annotated_image import AnnotatedImage
 from mitorch_service.errors import DataError, InvalidInput, Problem
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
+from mitorch_service.training.data.batches.loaders import Batches
 from mitorch_service.training.data.image_list import PackedStrings
-from mitorch_service.training.data.loaders import Batches
 from mitorch_service.training.data.targets import Kind
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.optimization.precision import Precision

@@ -12,7 +12,7 @@ from mitorch_service.annotations.annotated_image import AnnotatedImage, Box, Lab
 from mitorch_service.errors import ModelError
 from mitorch_service.training.augmentation.pipeline import Augmentation
 from mitorch_service.training.augmentation.placement import Placement
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
 from mitorch_service.training.tasks import multiclass, multilabel
 
 Found = tuple[tuple[Label, ...], tuple[Box, ...]]

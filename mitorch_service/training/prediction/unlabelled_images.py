@@ -14,12 +14,13 @@ from mitorch_service.errors import DataError
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.augmentation.mixing import build_mixing
 from mitorch_service.training.augmentation.pipeline import Augmentation, build_augmentation, steps_for
-from mitorch_service.training.data.batch import Batch, Sample, stack_images
+from mitorch_service.training.data.batches.batch import Batch, Sample, stack_images
+from mitorch_service.training.data.batches.epoch_batches import EpochBatches
+from mitorch_service.training.data.batches.loaders import Batches, default_workers
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.images.decoding import Picture, upright
 from mitorch_service.training.data.images.image_files import DAMAGES, Limits
 from mitorch_service.training.data.images.loading import Images
-from mitorch_service.training.data.loaders import Batches, EpochBatches, default_workers
 from mitorch_service.training.data.targets import Boxes, ClassTargets, Kind
 from mitorch_service.training.loop.feed import Feed, image_limits
 from mitorch_service.training.networks.network import Network

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mitorch_service.annotations.annotated_image import Box
 
+Image = TypeVar("Image", bound=Hashable)  # whatever tells images apart
 Kind = Literal["missed", "extra", "shifted", "wrong class"]
 
 _SAME = 0.5  # IoU from which a prediction and a box are of the same object
 _TOUCHES = 0.1  # IoU from which a prediction may be of a box that is drawn badly
 _WELL = 0.75  # IoU of a box that is drawn well
+_LEAST = 0.05  # score of a suspect
 
 
 @dataclass(frozen=True)
@@ -27,26 +30,50 @@ class BoxSuspect:
 
 
 def rank_boxes(labelled: Sequence[Box], of_models: Sequence[Sequence[Box]]) -> list[BoxSuspect]:
-    """Returns what is suspect in one image, the most suspect first: each labelled box as the worst of what it may be,
-    and each object that detectors find where no box is.
+    """Returns what is suspect in one image, the most suspect first: each labelled box as everything that may be wrong
+    with it, and each object that detectors find where no box is.
 
-    Scores are those of `scaled`, of several detectors the median. extra: 1 less the score there. wrong class: the score
-    of another class there, less that of its own. shifted: the score of the nearest prediction of its class, times how
-    far its IoU is below 0.75. missed: the score of predictions that lie on each other and on no box. Predictions should
-    have low scores, too, such as from 0.05 on.
+    Scores are those of `scaled`, of several detectors the median; from 0.05 on. extra: 1 less the score there. wrong
+    class: the score of another class there, less that of its own. shifted: the score of the nearest prediction of its
+    class, times how far its IoU is below 0.75. missed: the score of predictions that lie on each other and on no box.
+    Predictions should have low scores, too, such as from 0.05 on.
     """
-    suspects = [_of_labelled(box, of_models) for box in labelled]
+    suspects = []
+    for place, box in enumerate(labelled):
+        others = [*labelled[:place], *labelled[place + 1 :]]
+        suspects += _of_labelled(box, [_not_of(others, box, found) for found in of_models])
     suspects += _missed(labelled, of_models)
-    return sorted(suspects, key=lambda one: (-one.score, one.box.left, one.box.top))
+    worth = [one for one in suspects if one.score >= _LEAST]
+    return sorted(worth, key=lambda one: (-one.score, one.box.left, one.box.top))
 
 
-def scaled(labelled: Sequence[Sequence[Box]], found: Sequence[Sequence[Box]]) -> list[list[Box]]:
+def in_turns(found: Iterable[tuple[Image, BoxSuspect]]) -> list[tuple[Image, BoxSuspect]]:
+    """Returns the suspects of all images, each box once: the most suspect one of each kind, then the second ones, and
+    so on. Scores of two kinds say different things: that a detector finds nothing where a box is happens far more often
+    than that it finds another class there, and would come before all else."""
+    places: Counter[str] = Counter()
+    turns: list[tuple[int, float, tuple[Image, BoxSuspect]]] = []
+    for image, one in sorted(found, key=lambda pair: -pair[1].score):
+        places[one.kind] += 1
+        turns.append((places[one.kind], -one.score, (image, one)))
+    once: dict[tuple[Image, bool, Box], tuple[Image, BoxSuspect]] = {}
+    for _, _, (image, one) in sorted(turns, key=lambda turn: turn[:2]):
+        once.setdefault((image, one.kind == "missed", one.box), (image, one))
+    return list(once.values())
+
+
+def scaled(
+    labelled: Sequence[Sequence[Box]], found: Sequence[Sequence[Box]], unseen: Sequence[bool] | None = None
+) -> list[list[Box]]:
     """Returns one detector's predictions of all images with its scores divided by the mean score of those that agree
     with a labelled box, 1 at most: a detector that is never sure suspects no more than others do. (Confident learning
-    has such a threshold for each class.)"""
+    has such a threshold for each class.) `unseen`: the images that it was not trained on, if there are any; of others
+    it is too sure to tell."""
+    counts = unseen if unseen is not None and any(unseen) else [True] * len(found)
     agreeing = [
         best.score or 0.0
-        for boxes, ones in zip(labelled, found, strict=True)
+        for boxes, ones, counted in zip(labelled, found, counts, strict=True)
+        if counted
         for box in boxes
         if (best := _best(box, [one for one in ones if one.class_name == box.class_name])) is not None
     ]
@@ -68,7 +95,7 @@ def _area(box: Box) -> float:
     return (box.right - box.left) * (box.bottom - box.top)
 
 
-def _of_labelled(box: Box, of_models: Sequence[Sequence[Box]]) -> BoxSuspect:
+def _of_labelled(box: Box, of_models: Sequence[Sequence[Box]]) -> list[BoxSuspect]:
     own = [_best(box, [one for one in found if one.class_name == box.class_name]) for found in of_models]
     other = [_best(box, [one for one in found if one.class_name != box.class_name]) for found in of_models]
     near = [_nearest(box, [one for one in found if one.class_name == box.class_name]) for found in of_models]
@@ -80,7 +107,12 @@ def _of_labelled(box: Box, of_models: Sequence[Sequence[Box]]) -> BoxSuspect:
     if (nearest := _highest(near)) is not None:
         off = [0.0 if one is None else (one.score or 0) * max(0.0, 1 - iou(box, one) / _WELL) for one in near]
         candidates.append(BoxSuspect("shifted", box, nearest, median(off)))
-    return max(candidates, key=lambda one: one.score)
+    return candidates
+
+
+def _not_of(others: Sequence[Box], box: Box, found: Sequence[Box]) -> list[Box]:
+    """The predictions that overlap no other labelled box more than this one."""
+    return [one for one in found if all(iou(one, other) <= iou(one, box) for other in others)]
 
 
 def _best(box: Box, found: Sequence[Box]) -> Box | None:

@@ -80,7 +80,7 @@ def rank_class_sets(probabilities: NDArray[np.floating[Any]], shown: NDArray[np.
 
 
 def mean_probabilities(of_models: Sequence[NDArray[np.floating[Any]]]) -> NDArray[np.float64]:
-    """The mean over several networks of the same classes, each (N, K)."""
+    """The mean over several networks of the same classes, each (N, K) or (K)."""
     return np.asarray(np.mean(np.stack(of_models), axis=0, dtype=np.float64))
 
 

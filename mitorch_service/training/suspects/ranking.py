@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.annotated_images import annotated_images
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
-from mitorch_service.training.suspects.box_suspects import rank_boxes, scaled
+from mitorch_service.training.suspects.box_suspects import BoxSuspect, in_turns, rank_boxes, scaled
 from mitorch_service.training.suspects.confident_learning import (
     LabelSuspect,
     mean_probabilities,
@@ -62,6 +62,7 @@ class Ranking:
     suspects: list[Suspect]
     images: int
     damaged: list[str]
+    learned: int = 0  # images that every model was trained on
 
 
 class Readings:
@@ -75,18 +76,21 @@ class Readings:
             for index in range(len(images))
         }
         self._paths = PackedStrings(self._places)
+        self._seen: list[Set[str]] = []  # by each model, in its training
         self._boxes: list[dict[str, tuple[Box, ...]]] = []  # of each detector, by path
         self._probabilities: list[dict[str, NDArray[np.float32]]] = []  # of each classifier: (classes)
         self.damaged: dict[str, None] = {}
 
-    def add(self, model: Predictor, source: str) -> None:
-        """Lets a model predict all images. Raises DataError for one of another kind, or with other classes."""
+    def add(self, model: Predictor, source: str, seen: Set[str] = frozenset()) -> None:
+        """Lets a model predict all images. `seen`: the paths of images that it was trained on, which it judges only if
+        every model was. Raises DataError for one of another kind, or with other classes."""
         images = next(iter(self._lists.values()))
         if model.kind != images.kind:
             raise DataError(f"{source} is for {model.kind} sets, but {images.name} is a {images.kind} one.")
         unknown = sorted(set(images.classes) - set(model.classes))
         if unknown:
             raise DataError(f"{source} does not know the class {unknown[0]!r} of {images.name}. Take others.")
+        self._seen.append(seen)
         if images.kind == "detection":
             stream = model.stream(self._paths, self._refuse, threshold=_LEAST_SCORE)
             self._boxes.append({one.path: one.boxes for one in stream})
@@ -103,7 +107,14 @@ class Readings:
             suspects = list(self._of_boxes(known))
         else:
             suspects = [self._of_class(path, one) for path, one in self._ranked_classes(known)]
-        return Ranking(suspects, len(known), list(self.damaged))
+        learned = sum(all(path in seen for seen in self._seen) for path in known) if self._seen else 0
+        return Ranking(suspects, len(known), list(self.damaged), learned)
+
+    def _judges(self, path: str) -> list[int]:
+        """The numbers of the models that were not trained on an image; of all if all were: a model learns the wrong
+        labels of its own training, too."""
+        everyone = range(len(self._seen))
+        return [number for number in everyone if path not in self._seen[number]] or list(everyone)
 
     def _refuse(self, problem: str) -> None:
         self.damaged[problem] = None
@@ -114,8 +125,9 @@ class Readings:
     def _ranked_classes(self, known: Sequence[str]) -> Iterator[tuple[str, LabelSuspect]]:
         if not known:
             return
-        rows = [np.stack([found[path] for path in known]) for found in self._probabilities]
-        probabilities = mean_probabilities(rows)
+        probabilities = np.stack(
+            [mean_probabilities([self._probabilities[one][path] for one in self._judges(path)]) for path in known]
+        )
         shown = [self._lists[split].targets.labels_of(index) for split, index in map(self._places.__getitem__, known)]
         if next(iter(self._lists.values())).kind == "multiclass":
             ranked = rank_classes(probabilities, np.array([labels[0] for labels in shown], np.int64))
@@ -145,17 +157,22 @@ class Readings:
             for index, one in enumerate(_upright(images))
         }
         true = [labelled[path].boxes for path in known]
-        of_models = [scaled(true, [found[path] for path in known]) for found in self._boxes]
-        suspects: list[Suspect] = []
+        of_models = [
+            scaled(true, [found[path] for path in known], [path not in seen for path in known])
+            for found, seen in zip(self._boxes, self._seen, strict=True)
+        ]
+        found: list[tuple[str, BoxSuspect]] = []
         for place, path in enumerate(known):
-            split, index = self._places[path]
-            for one in rank_boxes(true[place], [found[place] for found in of_models]):
-                label = None if one.kind == "missed" else one.box.class_name
-                suggested = None if one.suggested is None else one.suggested.class_name
-                box = None if one.kind == "missed" else one.box
-                score = round(one.score, 6)
-                suspects.append(Suspect(one.kind, split, path, index, label, suggested, score, box, one.suggested))
-        yield from sorted(suspects, key=lambda one: (-one.score, one.image))
+            judges = [of_models[number][place] for number in self._judges(path)]
+            found += [(path, one) for one in rank_boxes(true[place], judges)]
+        yield from (self._of_box(path, one) for path, one in in_turns(found))
+
+    def _of_box(self, path: str, one: BoxSuspect) -> Suspect:
+        split, index = self._places[path]
+        label = None if one.kind == "missed" else one.box.class_name
+        suggested = None if one.suggested is None else one.suggested.class_name
+        box = None if one.kind == "missed" else one.box
+        return Suspect(one.kind, split, path, index, label, suggested, round(one.score, 6), box, one.suggested)
 
 
 def _upright(images: ImageList) -> Iterator[AnnotatedImage]:

@@ -24,7 +24,8 @@ _FILE = 34  # characters
 def draw_suspects(suspects: Sequence[Suspect], lists: Mapping[str, ImageList], title: str, path: Path) -> Path:
     """Draws the first 60, four in a row; returns the path of the PNG. Labels and boxes of the data set are green, those
     that are suggested red."""
-    return draw_sheet([_picture(one, lists[one.split]) for one in suspects[:MOST_DRAWN]], title, path)
+    pictures = [_picture(one, lists[one.split]) for one in suspects[:MOST_DRAWN]]
+    return draw_sheet(pictures, title, path, ("labelled", "suggested"))
 
 
 def _picture(one: Suspect, images: ImageList) -> tuple[Any, float, Picture]:

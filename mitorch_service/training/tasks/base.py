@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.models.config.training_config import ModelConfig, TrainingConfig
-from mitorch_service.training.data.batch import Batch, Sample
+from mitorch_service.training.data.batches.batch import Batch, Sample
 from mitorch_service.training.data.targets import Kind
+from mitorch_service.training.networks.downloads import no_downloads
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plugins import load_plugin
 from mitorch_service.training.tasks.evaluated_images import EvaluatedImages
@@ -86,11 +87,28 @@ class Task(ABC):
     def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
         """Returns the batch's mean loss, a scalar. The module is in training mode, perhaps wrapped (DDP, compiled)."""
 
+    def losses(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> dict[str, Tensor]:
+        """Returns the parts whose sum `loss` is, by name; a task with one loss need not define it."""
+        return {"loss": self.loss(module, batch, config)}
+
     @abstractmethod
     def evaluator(
         self, network: Network, classes: Sequence[str], config: TrainingConfig, device: torch.device
     ) -> Evaluator:
         """Returns a new evaluator for one pass. Uses only the network's colour statistics, not its weights."""
+
+
+def build_for_weights(task: Task, config: ModelConfig, classes: int) -> Network:
+    """Builds a network that weights are to be loaded into: downloads none, and leaves torch's generator untouched.
+    Raises ModelError."""
+    with torch.random.fork_rng(devices=[]), no_downloads():
+        return task.build_network(config, classes)
+
+
+def sum_of_losses(parts: Mapping[str, Tensor]) -> Tensor:
+    """Returns the sum of a loss's parts, each a scalar tensor."""
+    values = list(parts.values())
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
 
 
 def open_task(task_type: str) -> Task:

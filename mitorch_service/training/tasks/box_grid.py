@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
-from mitorch_service.training.data.batch import BoxTarget
+from mitorch_service.training.data.batches.batch import BoxTarget
 from mitorch_service.training.tasks.box_metrics import Detection
 from mitorch_service.training.tasks.threshold_grid import CONFIDENCES, ThresholdGrid, count_by_confidence
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from mitorch_service.training.data.batch import BoxTarget
+from mitorch_service.training.data.batches.batch import BoxTarget
 
 Detection = dict[str, Tensor]  # "boxes" float32 (K, 4), "scores" float32 (K), "labels" int64 (K)
 

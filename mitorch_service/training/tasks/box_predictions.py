@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torchvision.ops import box_iou
 
-from mitorch_service.training.data.batch import BoxTarget
+from mitorch_service.training.data.batches.batch import BoxTarget
 from mitorch_service.training.plots.predictions import Corners, Row
 from mitorch_service.training.tasks.box_metrics import Detection, match
 

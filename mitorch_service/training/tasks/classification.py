@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.models.config.training_config import metrics_for
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.precision_recall import draw_precision_recall
 from mitorch_service.training.plots.predictions import Row, write_predictions

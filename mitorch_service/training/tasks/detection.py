@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mitorch_service.models.config.training_config import ModelConfig, TrainingConfig
-from mitorch_service.training.data.batch import Batch, BoxTarget, Sample, stack_images
+from mitorch_service.training.data.batches.batch import Batch, BoxTarget, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_detection_network
-from mitorch_service.training.tasks.base import Evaluator, Task
+from mitorch_service.training.tasks.base import Evaluator, Task, sum_of_losses
 from mitorch_service.training.tasks.detection_evaluator import DetectionEvaluator
 
 
@@ -29,8 +29,12 @@ class DetectionTask(Task):
 
     def loss(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> Tensor:
         """Returns the sum of the detector's losses (boxes, classes, …), weighted as in its paper."""
+        return sum_of_losses(self.losses(module, batch, config))
+
+    def losses(self, module: nn.Module, batch: Batch, config: TrainingConfig) -> dict[str, Tensor]:
+        """Returns torchvision's losses, without the ``loss_`` before their names."""
         parts: dict[str, Tensor] = module(list(batch.images), batch.targets)
-        return torch.stack([part.float() for part in parts.values()]).sum()
+        return {name.removeprefix("loss_"): part.float() for name, part in parts.items()}
 
     def evaluator(
         self, network: Network, classes: Sequence[str], config: TrainingConfig, device: torch.device

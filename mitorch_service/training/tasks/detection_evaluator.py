@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.ssd import SSD
 
 from mitorch_service.models.config.training_config import BEST_F1, BEST_THRESHOLD, metrics_for
-from mitorch_service.training.data.batch import Batch, BoxTarget
+from mitorch_service.training.data.batches.batch import Batch, BoxTarget
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion
@@ -117,8 +118,22 @@ class DetectionEvaluator(Evaluator):
                 curves, "precision and recall at IoU 0.5", images.split, folder / "precision_recall.png"
             ),
             draw_confusion(counts, with_background, images.split, folder / "confusion_matrix.png"),
+            *self._image_confusion(folder, images.split),
             *write_grid(grid, self.classes, images.split, folder),
             *self._worst.draw(folder, self._describe, images),
+        ]
+
+    def _image_confusion(self, folder: Path, split: str) -> list[Path]:
+        """Draws and writes how many images with an object, and without one, are found to have one."""
+        found = image_metrics(self._detections, self._targets, self._confidence)
+        counts = np.array([[found[f"image_{name}"] for name in row] for row in _IMAGE_COUNTS], np.int64)
+        table = {
+            true: {f"predicted {taken}": float(count) for taken, count in zip(_IMAGE_CLASSES, row, strict=True)}
+            for true, row in zip(_IMAGE_CLASSES, counts, strict=True)
+        }
+        return [
+            draw_confusion(counts, _IMAGE_CLASSES, split, folder / "image_confusion_matrix.png"),
+            write_table(table, folder / "image_confusion_matrix.csv"),
         ]
 
     def state(self) -> Any:
@@ -157,6 +172,8 @@ class DetectionEvaluator(Evaluator):
 
 
 _PARTS = ("boxes", "labels", "scores")
+_IMAGE_CLASSES = ("with objects", "without")
+_IMAGE_COUNTS = (("true_positives", "false_negatives"), ("false_positives", "true_negatives"))  # true, by predicted
 
 
 def _single(values: Tensor) -> Tensor:

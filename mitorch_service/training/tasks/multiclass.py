@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mitorch_service.models.config.training_config import ModelConfig, TrainingConfig
-from mitorch_service.training.data.batch import Batch, Sample, stack_images
+from mitorch_service.training.data.batches.batch import Batch, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.confusion import draw_confusion

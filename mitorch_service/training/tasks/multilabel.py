@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mitorch_service.models.config.training_config import BEST_F1, BEST_THRESHOLD, ModelConfig, TrainingConfig
-from mitorch_service.training.data.batch import Batch, Sample, stack_images
+from mitorch_service.training.data.batches.batch import Batch, Sample, stack_images
 from mitorch_service.training.networks.network import Network, build_network
 from mitorch_service.training.plots.canvas import shorten
 from mitorch_service.training.plots.predictions import Row

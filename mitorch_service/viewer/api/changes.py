@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mitorch_service.operations.lifecycle import Change
 from mitorch_service.operations.orders import Labels, Means, Order, carry_out
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 from mitorch_service.viewer.api.parameters import Id, Text, resolve
 from mitorch_service.viewer.api.routing import api_router
 from mitorch_service.viewer.context import Context, Given

@@ -29,7 +29,7 @@ from mitorch_service.insights.lookup import look_up_one
 from mitorch_service.insights.tables.opening import TableRequest
 from mitorch_service.insights.tables.table import MAX_ROWS
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 from mitorch_service.viewer.api.parameters import Id, Text, resolve
 from mitorch_service.viewer.api.routing import api_router
 from mitorch_service.viewer.context import Given

@@ -11,7 +11,7 @@ from mitorch_service.errors import NotFound
 from mitorch_service.operations.selection import EVERYTHING as ANY_STATUS
 from mitorch_service.operations.selection import Chosen, Selection, select
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 
 
 def _storable(text: str) -> str:

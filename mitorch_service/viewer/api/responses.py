@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from mitorch_service.insights.details.values import plain
+from mitorch_service.wording.control_characters import json_text
 
 __all__ = ["ERRORS", "ErrorAnswer", "MaskedJSONResponse", "plain"]
 
@@ -18,9 +19,8 @@ class MaskedJSONResponse(JSONResponse):
     """The response class of all routes of the API."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-            "utf-8", "replace"
-        )
+        text = json.dumps(plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json_text(text).encode("utf-8", "replace")  # whoever calls it from a terminal prints what comes
 
 
 class ProblemAnswer(BaseModel):

@@ -23,4 +23,4 @@ def get_status(context: Given) -> StatusDetails:
 def get_queue(context: Given) -> QueueDetails:
     """The first of each; `/api/trainings` has all."""
     with context.reading() as store:
-        return queue_details(status_with(store, {}, context.clock()))
+        return queue_details(status_with(store, {}, context.clock(), policy=context.settings.placement))

@@ -107,8 +107,10 @@ def validate(context: Given, body: SubmissionBody) -> ValidationAnswer:
 
 def _answer(context: Context, document: Training | Job) -> dict[str, Any]:
     from mitorch_service.insights.explanation import explanation
+    from mitorch_service.submission.sas_expiry import storage_warnings
 
     with context.reading() as store:
         lines = explanation(document, store)
+    lines = [*storage_warnings(context.settings, context.clock()), *lines]
     kind = "job" if isinstance(document, Job) else "training"
     return {"kind": kind, "dataset": str(document.dataset), "explanation": lines}

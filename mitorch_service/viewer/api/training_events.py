@@ -93,10 +93,13 @@ class _Follower:
 
     def _state(self, row: TrainingRow) -> dict[str, object]:
         left = training_remaining(row, self._context.clock())
+        done, total = row.done()
         return {
             "status": row.status.value,
             "epoch": row.progress.epoch if row.progress else 0,
             "max_epochs": row.max_epochs,
+            "done": done,
+            "total": total,
             "remaining_seconds": None if left is None else 10 * round(left.total_seconds() / 10),
             "attempt": row.attempt,
             "name": row.name or row.id[:8],

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from mitorch_service.insights.training.thinning import thin
+from mitorch_service.viewer.pages.templates import clean
 
 _WIDTH, _HEIGHT, _EDGE = 300.0, 80.0, 4.0
 
@@ -34,7 +35,7 @@ def sparkline(title: str, x: Sequence[float], *lines: Sequence[float | None]) ->
     )
     return Markup(
         '<svg class="sparkline" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    ).format(int(_WIDTH), int(_HEIGHT), title, shapes)
+    ).format(int(_WIDTH), int(_HEIGHT), clean(title), shapes)
 
 
 def _points(x: Sequence[float], y: Sequence[float | None]) -> Points:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from mitorch_service.controller.plan.placement import Cluster
+from mitorch_service.controller.plan.placing.placement import Cluster
 from mitorch_service.insights.waiting.queue_overview import QueueOverview, read_overview
 from mitorch_service.insights.waiting.queue_plan import QueuePlan, Wait, plan_queue, read_durations, read_snapshot
 from mitorch_service.insights.waiting.remaining import training_remaining
@@ -87,7 +87,7 @@ class QueueWatch:
         plan = self.plan()
         clusters, ages = watch_of(context).capacities(0.0)
         with context.reading() as store:
-            overview = read_overview(store, list(clusters), now)
+            overview = read_overview(store, list(clusters), now, context.settings.placement)
         parts = macros("queue_parts.html")
         waits = plan.waits
         missing = missing_controller(overview.controller, now) if _needs_controller(overview) else None
@@ -115,7 +115,7 @@ class QueueWatch:
         facts = [Cluster.of(config) for config in self._context.settings.clusters]
         with self._context.apart() as store:
             last = store.controllers.last_pass()
-            snapshot = read_snapshot(store, capacities, asked_at, facts, now)
+            snapshot = read_snapshot(store, capacities, asked_at, facts, now, self._context.settings.placement)
             return plan_queue(now, snapshot, read_durations(store), last.every if last else None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -59,8 +59,11 @@ class ServiceWatch:
         self._failures.read()
         self._cost.read()
         clusters, ages = self.capacities()
+        settings = self._context.settings
+        prices = {one.name: one.price for one in settings.clusters}
+        clusters = {name: replace(one, price=prices.get(name, 0.0)) for name, one in clusters.items()}
         with self._context.reading() as store:
-            status = status_with(store, clusters, self._context.clock(), self._context.settings.webhooks)
+            status = status_with(store, clusters, self._context.clock(), settings.webhooks, settings.placement)
         return ServiceReading(status, ages, self._failures.read(_WAIT / 4), self._cost.read(_WAIT / 4))
 
     def _find(self, read: Callable[[Store, datetime], Found]) -> Found:

@@ -20,7 +20,7 @@ from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.document_paths import value_at
 from mitorch_service.stores.requests import StoredDocument
-from mitorch_service.stores.tables import IndexRange
+from mitorch_service.stores.verbs.tables import IndexRange
 from mitorch_service.viewer.context import Context
 from mitorch_service.viewer.live.constant_html import constant
 from mitorch_service.viewer.pages.table_rows import render_row

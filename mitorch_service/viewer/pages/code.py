@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import MiTorchError
-from mitorch_service.insights.lookup import look_up_training
+from mitorch_service.insights.lookup import NOT_THERE, look_up_training
 from mitorch_service.insights.training.code_changes import FileChange, code_changes
 from mitorch_service.insights.training.code_snapshot import CodeFile, CodeText, list_code, read_code_file
 from mitorch_service.insights.training.earlier import Earlier, compared, read_earlier
@@ -79,7 +79,7 @@ def show(
 def _other(store: Store, training: Training, key: str, shown: Shown) -> Earlier | None:
     try:
         found = compared(training, store.trainings.get_training(look_up_training(store, key)))
-    except MiTorchError as error:
+    except NOT_THERE as error:
         shown.problems.append(str(error))
         return None
     if code_of(found.training.config) is None:

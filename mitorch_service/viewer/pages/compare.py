@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from mitorch_service.errors import InvalidInput, MiTorchError, Problem
-from mitorch_service.insights.lookup import look_up_training
+from mitorch_service.errors import InvalidInput, Problem
+from mitorch_service.insights.lookup import NOT_THERE, look_up_training
 from mitorch_service.insights.training.compare import Comparison, compare, repeats
 from mitorch_service.insights.training.curves import MOST_CURVES, label_of
 from mitorch_service.stores.base import Store
@@ -53,7 +53,7 @@ def _find(store: Store, keys: Sequence[str]) -> tuple[list[str], list[str]]:
     for key in keys:
         try:
             found[look_up_training(store, key)] = None
-        except MiTorchError as error:
+        except NOT_THERE as error:
             problems.append(str(error))
     return list(found), problems
 

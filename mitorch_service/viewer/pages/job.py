@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.controller.observe.refit import read_refit
-from mitorch_service.controller.plan.refit import RefitState
+from mitorch_service.controller.plan.search.refit import RefitState
 from mitorch_service.errors import NotFound
 from mitorch_service.insights.search.search_columns import Column, columns
 from mitorch_service.insights.search.search_findings import importance_finding

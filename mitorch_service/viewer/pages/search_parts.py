@@ -44,7 +44,10 @@ def read_parts(context: Context, view: SearchView, importance: Importance | None
     columns = view.columns
     names = _most_important_first(columns, importance)
     first, second = [*names, "", ""][:2]
-    x, y = contour_of[0] if contour_of[0] in names else first, contour_of[1] if contour_of[1] in names else second
+    y = contour_of[1] if contour_of[1] in names else second
+    x = contour_of[0] if contour_of[0] in names else first
+    if x == y:  # one of them was chosen: it is shown with the most important other one
+        x = second if y == first else first
     by_name = {column.name: column for column in columns}
     numbers = {one.number: one.id for one in view.trials}
     return Parts(

@@ -52,7 +52,7 @@ def _title(status: ServiceStatus, missing: str | None) -> str:
 
 
 def _troubles(status: ServiceStatus) -> int:
-    leaks = sum(one.unexplained > 0 for one in status.clusters.values())
+    leaks = len(status.leaks) + sum(one.unexplained > 0 for one in status.clusters.values())
     return leaks + len(status.withheld) + len(status.undelivered) + len(status.unheard) + len(status.unreadable)
 
 

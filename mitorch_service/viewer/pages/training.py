@@ -123,8 +123,8 @@ def _shown_config(training: Training) -> Mapping[str, object]:
 
 def page_title(training: Training) -> str:
     """The state and the progress first, which is what a tab shows."""
-    done = training.progress.epoch if training.progress else 0
-    of = f" {done}/{training.max_epochs}" if training.max_epochs and done else ""
+    done, total = training.done()
+    of = f" {done}/{total}" if total and done else ""
     return f"{training.status}{of} · {training.name or training.id[:8]}"
 
 

@@ -171,7 +171,7 @@ def test_a_submission_on_a_token_that_has_ended_is_refused(submitted: Callable[[
 def test_nothing_of_azure_is_imported_where_folders_are_used(tmp_path: Path) -> None:
     code = (
         "import sys; from mitorch_service import wiring; from mitorch_service.settings import read_settings\n"
-        "import mitorch_service.runs.attempt, mitorch_service.operations.dataset_registration\n"
+        "import mitorch_service.runs.attempt, mitorch_service.operations.datasets.dataset_registration\n"
         "import mitorch_service.submission.submission\n"
         "settings = read_settings(); wiring.open_artifacts(settings).check(); wiring.open_dataset_files(settings)\n"
         "print([name for name in sys.modules if name.startswith('azure')])"

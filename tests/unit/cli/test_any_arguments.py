@@ -18,7 +18,7 @@ from mitorch_service.cli.main import call, load
 from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.wiring import open_store
 from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training
 
@@ -121,7 +121,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def test_any_arguments(store: Store, arguments: list[str]) -> None:
     before = contents(store)
     code, out, err = called(arguments)
-    assert code in (0, 1, 2), (code, out, err)
+    codes = (0, 1, 2, 10) if "no queue is configured" in err else (0, 1, 2)  # 10: as VoTT-train's daemon ends
+    assert code in codes, (code, out, err)
     assert "bug of mitorch-service" not in err, err
     assert "Traceback" not in err or "--debug" in arguments
     assert (code == 0) or err or out

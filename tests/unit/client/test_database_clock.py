@@ -15,7 +15,7 @@ from mitorch_service.optuna_storage.storage import MiTorchStorage
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.sqlite.store import SqliteStore
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.viewer.api.changes import means_of
 from mitorch_service.viewer.context import Context
 from tests.samples import a_dataset

@@ -11,7 +11,15 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.apply import checkpoint_cleanup
 from mitorch_service.controller.apply.applier import ActionApplier, Step
 from mitorch_service.controller.event_log import EventLog
-from mitorch_service.controller.plan.actions import CancelTraining, FinishJob, Launch, NoteJob, Submit
+from mitorch_service.controller.plan.actions import (
+    CancelRun,
+    CancelTraining,
+    FinishJob,
+    Launch,
+    NoteFound,
+    NoteJob,
+    Submit,
+)
 from mitorch_service.models.search.job import SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus
 from mitorch_service.stores.base import Store
@@ -21,7 +29,7 @@ from tests.samples import NOW, SPACE, a_job, a_training
 def test_each_kind_of_step_has_a_handler() -> None:
     dispatch = vars(ActionApplier)["apply"].dispatcher.dispatch
     unhandled = {kind for kind in get_args(Step) if dispatch(kind) is dispatch(object)}
-    assert unhandled == {Launch, Submit}  # which come in batches
+    assert unhandled == {Launch, Submit, CancelRun, NoteFound}  # which come in batches
 
 
 def test_an_error_of_one_action_does_not_stop_the_next(store: Store) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
+from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.budget import job_cost
 from mitorch_service.models.run_state import RunState
 from mitorch_service.models.search.job import Job, SearchConfig, SettledCost
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import TrainingRow, run_name
-from mitorch_service.settings import LocalCluster
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Query
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_trial, an_attempt, later
 

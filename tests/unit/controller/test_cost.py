@@ -10,7 +10,7 @@ import pytest
 from mitorch_service.controller.observe.cost import Bill, Cost, attempt_cost, cost_by_day, training_cost
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Refit
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 from tests.samples import NOW, a_training, an_attempt, later
 
 HOUR = 3600.0

@@ -79,9 +79,10 @@ def test_a_fault_with_one_training_keeps_no_other_from_its_start(store: Store) -
 
 def test_a_fault_in_one_step_leaves_the_others(store: Store) -> None:
     backend = Faulty("fake", "logs")
-    store.queue.add_trainings([a_training() for _ in range(2)])
+    store.queue.add_trainings([first := a_training(), a_training()])
     one_pass(store, fake=backend)
-    backend.end(backend.running()[0], RunState.FAILED, "no", 1)
+    store.runs.begin_attempt(first.id, 1, NOW)
+    backend.end(run_name(first.id, 1), RunState.FAILED, "no", 1)
     store.queue.add_trainings([new := a_training()])
     report = one_pass(store, fake=backend)
     assert [event.text.startswith("the log of mt-") for event in report.events if event.trace] == [True]
@@ -91,7 +92,7 @@ def test_a_fault_in_one_step_leaves_the_others(store: Store) -> None:
 
 def test_a_fault_with_one_job_leaves_the_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from mitorch_service.controller.plan import plan
-    from mitorch_service.controller.plan.plan_job import plan_job
+    from mitorch_service.controller.plan.search.plan_job import plan_job
 
     bad, good = a_job(), a_job()
     for job in (bad, good):

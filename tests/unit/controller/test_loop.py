@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mitorch_service.backends.base import RunStatus
 from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.controller.plan.snapshot import Snapshot
@@ -15,9 +16,9 @@ from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, run_name
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import FakeBackend, HookedStore, primitives
-from tests.samples import NOW, a_job, a_training, later
+from tests.samples import NOW, a_job, a_training, an_attempt, later
 
 
 @pytest.fixture
@@ -49,6 +50,22 @@ def damaged(store: Store, **fields: Any) -> str:
     return str(document["_id"])
 
 
+def test_what_a_cluster_needs_is_imported_outside_the_limits_of_its_calls(store: Store) -> None:
+    """On a cold machine an SDK takes many seconds."""
+    order: list[str] = []
+
+    class Cold(FakeBackend):
+        def load(self) -> None:
+            order.append("load")
+
+    def call_all(calls: Any, seconds: float) -> dict[str, Any]:
+        order.append("call")
+        return {cluster: call() for cluster, call in calls.items()}
+
+    Controller(store, {"a": Cold("a"), "b": Cold("b")}, call_all=call_all).observe(NOW)
+    assert order[:3] == ["load", "load", "call"]
+
+
 def test_a_pass_launches_what_is_queued(store: Store, backend: FakeBackend, controller: Controller) -> None:
     training = queued(store)
     report = controller.tick(NOW)
@@ -58,6 +75,43 @@ def test_a_pass_launches_what_is_queued(store: Store, backend: FakeBackend, cont
     assert row.attempts[0].submitted_at == NOW
     assert row.attempts[0].url == f"https://local.example/{run_name(training.id, 1)}"
     assert f"training {training.id[:8]} launched on local (attempt 1)" in texts(report, failed=False)
+
+
+def test_a_run_that_vanished_is_lost_at_the_second_look_and_canceled_when_it_is_replaced(
+    store: Store, backend: FakeBackend, controller: Controller
+) -> None:
+    training = queued(store)
+    controller.tick(NOW)
+    name = run_name(training.id, 1)
+    forgotten = backend.runs.pop(name)
+    said = texts(controller.tick(later(5)), failed=False)
+    assert "local does not know its run; the next pass asks again" in said
+    controller.tick(later(10))  # too soon
+    backend.runs[name] = forgotten
+    controller.tick(later(70))
+    assert store.trainings.get_training(training.id).attempts[0].missing_at is None
+    del backend.runs[name]
+    for seconds in (100, 160):
+        controller.tick(later(seconds))
+    row = store.trainings.get_training(training.id)
+    assert (row.status, row.attempts[0].outcome) == (TrainingStatus.NEW, AttemptOutcome.LOST)
+    backend.runs[name] = forgotten
+    controller.tick(later(200))
+    assert backend.cancels == [name]
+    assert backend.running() == [run_name(training.id, 2)]
+
+
+def test_a_run_whose_submission_was_not_recorded_is_adopted(
+    store: Store, backend: FakeBackend, controller: Controller
+) -> None:
+    training = queued(store)
+    store.queue.claim_training(training.id, an_attempt(training))
+    request = backend.prepare(training.id, 1)
+    backend.submit(request)
+    backend.runs[request.name] = RunStatus(RunState.RUNNING, url="https://local.example/run")
+    controller.tick(later(5))
+    attempt = store.trainings.get_training(training.id).attempts[0]
+    assert (attempt.submitted_at, attempt.url) == (later(5), "https://local.example/run")
 
 
 def test_a_pass_with_nothing_to_do_is_idle_one_that_watches_is_not(
@@ -162,6 +216,7 @@ def test_a_failed_run_leaves_the_end_of_its_log_without_secrets(
     controller.tick(NOW)
     name = run_name(training.id, 1)
     lines = [f"line {number}" for number in range(40)]
+    store.runs.begin_attempt(training.id, 1, NOW)
     backend.log_texts[name] = "\n".join([*lines, "cannot reach mongodb://me:hunter2@db/"])
     backend.end(name, RunState.FAILED, "see https://me:hunter2@cloud.example/log", 1)
     report = controller.tick(later(5))
@@ -185,6 +240,7 @@ def test_the_verdict_does_not_wait_for_the_log(store: Store) -> None:
     controller = Controller(store, {"local": backend})
     training = queued(store)
     controller.tick(NOW)
+    store.runs.begin_attempt(training.id, 1, NOW)
     backend.end(run_name(training.id, 1), RunState.FAILED, "it ended with exit code 1", 1)
     controller.tick(NOW)
     assert store.trainings.get_training(training.id).status == TrainingStatus.FAILED

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from mitorch_service.backends.base import Backend, RunRequest
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
+from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.controller.loop import Controller
 from mitorch_service.models.dataset import DatasetSplit
 from mitorch_service.models.training import Resources, run_name
-from mitorch_service.settings import AzureMLCluster, LocalCluster
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend, HookedDatabase, HookedStore, primitives
 from tests.samples import NOW, a_dataset, a_training

@@ -18,10 +18,10 @@ from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import ENDED, AttemptOutcome, JobStatus
 from mitorch_service.models.training import TrainingErrorInfo, TrainingRow, run_name
 from mitorch_service.operations.lifecycle import trials
-from mitorch_service.runs.trial_values import with_trial_values
+from mitorch_service.runs.search.trial_values import with_trial_values
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.sqlite.store import SqliteStore
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import FakeBackend, HookedStore
 from tests.samples import a_job, a_training, later
 
@@ -128,7 +128,7 @@ class World:
             self.backend.end(name, RunState.SUCCEEDED, exit_code=0)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(6))
 def test_every_training_is_launched_once_per_attempt_and_ends(seed: int) -> None:
     world = World(seed)
     store = world.store

@@ -17,6 +17,7 @@ import pytest
 
 from mitorch_service.cli.main import COMMANDS as PROGRAMS
 from mitorch_service.cli.main import load
+from mitorch_service.interop.vott.message import read_message
 from mitorch_service.models.config.script import check_config
 from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetDefinition
@@ -39,7 +40,10 @@ _PATH = re.compile(
 )
 _MODULE = re.compile(r"(?:mitorch_service|tests|scripts)(?:\.[a-z_0-9]+)+")
 _PLACEHOLDER = re.compile(r"NAME|\*|…")
-_ENTRY_POINTS = {"mitorch_service.models", "mitorch_service.tasks", "mitorch_service.augmentations"}
+_ENTRY_POINTS = {
+    *("mitorch_service.models", "mitorch_service.tasks", "mitorch_service.augmentations"),
+    "mitorch_service.vott_plugins",
+}
 _PROGRAM = re.compile(r"^(?:mi(?:submit|query|dataset|control|train|test|run|viewer)|mitorch)(?=\s|$)")
 _IN_CODE = re.compile(r"(?:^|\.venv/bin/|\$\()((?:mi[a-z]+|mitorch)(?=\s|$)(?:'[^']*'|[^>)'])*)")
 _BY_NAME = pytest.mark.parametrize("path", DOCUMENTS, ids=documents.name_of)
@@ -154,6 +158,8 @@ def test_json_is_what_it_shows(block: Block) -> None:
         assert len(read_settings({"MITORCH_CLUSTERS": block.text}).clusters) == len(content)
     elif isinstance(content, dict) and {"type", "timestamp", "data"} <= set(content):
         assert json_payload(event_of(content)) == content
+    elif "plugin_name" in content:
+        assert read_message(block.text.encode()).plugin == content["plugin_name"]
     elif isinstance(content, list):
         assert [problem for item in content for problem in check(DatasetDefinition, item)[1]] == []
     else:
@@ -176,7 +182,8 @@ def problems(config: dict[str, Any]) -> list[Any]:
 
 
 def test_every_setting_is_documented() -> None:
-    files = ("settings.py", "webhook_settings/entry_checks.py")
+    rooms = ("cluster_settings/cluster_list.py", "webhook_settings/entry_checks.py", "placement_settings/policy.py")
+    files = ("settings.py", *rooms)
     source = "".join((ROOT / "mitorch_service" / file).read_text() for file in files)
     text = (ROOT / "docs" / "operations.md").read_text()
     for variable in set(re.findall(r"MITORCH_[A-Z_]+[A-Z]\b", source)):

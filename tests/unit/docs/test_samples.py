@@ -10,16 +10,20 @@ import pytest
 from click.testing import CliRunner
 
 from mitorch_service.cli.main import load
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
+from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.models.config.validation import check
-from mitorch_service.models.dataset import DatasetDefinition
-from mitorch_service.settings import AzureMLCluster, LocalCluster, read_settings
-from mitorch_service.wiring import open_store
+from mitorch_service.models.dataset import Dataset, DatasetDefinition
+from mitorch_service.settings import read_settings
+from mitorch_service.stores.sqlite.store import SqliteStore
+from mitorch_service.wiring import open_store, open_translation
 from tests.documents import ROOT
-from tests.samples import a_dataset
+from tests.samples import NOW, a_dataset
 
 SAMPLES = ROOT / "scripts" / "samples"
 OTHERS = {"datasets.json", "clusters.json"}
-CONFIGS = sorted(path for path in SAMPLES.glob("*.json") if path.name not in OTHERS)
+ORIGINALS = [SAMPLES / "mitorch" / f"{name}.json" for name in ("training", "search")]
+CONFIGS = sorted(path for path in SAMPLES.glob("*.json") if path.name not in OTHERS) + ORIGINALS
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +38,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield home
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_a_config_would_be_queued(path: Path, home: Path) -> None:
     environment = {"MITORCH_HOME": str(home), "MITORCH_CLUSTERS": '[{"name": "local", "slots": 1, "gpus": 1}]'}
     done = CliRunner().invoke(load("submit"), ["--explain", str(path)], env=environment, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    kind = " search " if "job_type" in json.loads(path.read_text()) else "One "
+    kind = " search " if {"job_type", "max_trainings"} & json.loads(path.read_text()).keys() else "One "
     assert kind in done.output
 
 
@@ -51,6 +55,17 @@ def test_data_sets_and_clusters() -> None:
     assert [type(cluster) for cluster in clusters] == [LocalCluster, AzureMLCluster]
 
 
+def test_documents_of_the_original() -> None:
+    definitions = json.loads((SAMPLES / "mitorch" / "datasets.json").read_text())
+    by_hand = Dataset.from_document({"_id": 1, **definitions[0]})
+    assert (by_hand.id, "SAS" in by_hand.train.path) == ("pictures:0", False)
+    store = SqliteStore(None)
+    store.datasets.add_dataset(a_dataset("pictures"))
+    found = json.loads((SAMPLES / "mitorch" / "training_document.json").read_text())
+    ours = open_translation(read_settings({}), store)("training", found, NOW)
+    assert (ours.status, str(ours.dataset)) == ("new", "pictures:1"), ours
+
+
 def test_every_sample_is_listed() -> None:
     listed = (SAMPLES / "README.md").read_text()
-    assert [path.name for path in SAMPLES.glob("*.json") if f"[`{path.name}`]" not in listed] == []
+    assert [path.name for path in SAMPLES.rglob("*.json") if f"[`{path.name}`]" not in listed] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mitorch_service.controller.observe.cost import Cost
 from mitorch_service.insights.cost import cost_of_job, read_costs
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later
 

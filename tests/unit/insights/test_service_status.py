@@ -6,6 +6,7 @@ from mitorch_service.backends.base import Capacity
 from mitorch_service.controller.loop import Controller
 from mitorch_service.insights.service_status import read_status
 from mitorch_service.models.status import AttemptOutcome
+from mitorch_service.placement_settings.policy import FairShare, Policy
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend, primitives
 from tests.samples import NOW, a_job, a_training, an_attempt, later
@@ -66,3 +67,13 @@ def test_a_cluster_whose_runs_cannot_write_says_since_when(store: Store) -> None
     status = read_status(store, {"here": FakeBackend("here")}, later(3))
     told = f"rests since {later(1):%Y-%m-%d %H:%M:%S} (the disk is full): retrying at {later(302):%H:%M:%S}"
     assert status.clusters["here"].refusal == told
+
+
+def test_with_a_fair_share_the_queue_is_in_the_order_in_which_shares_are_served(store: Store) -> None:
+    many = [a_training(submitted_by="amy") for _ in range(120)]
+    late = [a_training(submitted_by="bob") for _ in range(2)]
+    store.queue.add_trainings([*many, *late])
+    status = read_status(store, {}, NOW, policy=Policy(fair_share=FairShare(by="user")))
+    turns = [many[0], late[0], many[1], late[1], *many[2:8]]
+    assert [row.id for row in status.queue] == [training.id for training in turns]
+    assert [(one.share, one.due) for one in status.shares] == [("amy", 0.5), ("bob", 0.5)]

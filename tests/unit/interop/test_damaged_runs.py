@@ -16,7 +16,7 @@ from mitorch_service.interop.import_runs import ImportReport, import_options, im
 from mitorch_service.interop.registry import SYSTEMS, open_system
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.sqlite.store import SqliteStore
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from tests.foreign_runs.fixtures import unpack
 
 _FILES = {"tensorboard": "*tfevents*", "mlflow": "*.db", "wandb": "*.wandb", "trackio": "*.db", "neptune": "data-*.log"}

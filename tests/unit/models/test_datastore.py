@@ -84,6 +84,8 @@ def test_the_workspace_is_the_one_that_is_named_or_the_only_one() -> None:
     assert choose_cluster(one, "b").name == "b"
     two = settings({"name": "a", "workspace": "w"}, {"name": "b", "workspace": "v"})
     assert choose_cluster(two, None, ("s", "G", "V")).name == "b"
+    unknown = settings({"name": "a", "workspace": "w", "resource_group": None}, {"name": "b", "workspace": "v"})
+    assert choose_cluster(unknown, None, ("s", "any", "w")).name == "a"  # its group is looked for later
     for name, place, words in (
         (None, None, "there are several workspaces: name one of a, b"),
         ("c", None, "'c' is no cluster of kind azureml; there are: a, b"),

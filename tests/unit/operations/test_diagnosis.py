@@ -32,7 +32,7 @@ def findings(database: Store, folder: Path, seconds: float = 60.0, **openers: An
         "store": lambda settings: database,
         "artifacts": lambda settings: FolderArtifactStore(folder / "artifacts"),
         "backends": lambda settings: {"local": FakeBackend("local", slots=3)},
-        "self_check": lambda cluster: None,
+        "self_check": lambda cluster, settings: None,
     }
     found = diagnose(lambda: settings, Openers(**{**working, **openers}), seconds)
     return {finding.what: finding for finding in found}
@@ -62,6 +62,16 @@ def test_one_failure_hides_no_other(store: Store, tmp_path: Path) -> None:
     assert not found["database"].ok
     assert "Start it." in found["database"].text
     assert found["storage"].ok and found["cluster local"].ok
+
+
+def test_a_fault_of_a_check_is_a_finding(store: Store, tmp_path: Path) -> None:
+    def fault(cluster: Any, settings: Settings) -> None:
+        raise ImportError("cannot import name 'x'")
+
+    found = findings(store, tmp_path, self_check=fault)
+    assert not found["cluster local"].ok
+    assert found["cluster local"].text.startswith("ImportError: cannot import name 'x'. This is a fault")
+    assert found["storage"].ok
 
 
 def test_a_check_that_does_not_answer_is_a_finding(store: Store, tmp_path: Path) -> None:
@@ -122,7 +132,7 @@ def test_webhooks_are_reached_without_a_message(store: Store, tmp_path: Path) ->
             lambda settings: store,
             lambda settings: FolderArtifactStore(tmp_path / "artifacts"),
             lambda settings: {"local": FakeBackend("local")},
-            lambda cluster: None,
+            lambda cluster, settings: None,
         )
         found = {one.what: one for one in diagnose(lambda: settings, openers, 60)}
         assert receiver.received == []

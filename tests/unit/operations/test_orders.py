@@ -33,6 +33,7 @@ def test_nothing_is_changed_by_halves(store: Store) -> None:
     store.queue.add_trainings([training])
     given = frozenset({"priority", "name", "note", "tags"})
     for wrong in (
+        Labels(given, 2**31),
         Labels(given, 9, "a\nb"),
         Labels(given, 9, "x", "y" * 2001),
         Labels(given, 9, add_tags=("no key",)),

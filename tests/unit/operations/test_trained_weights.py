@@ -13,7 +13,7 @@ from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.operations.trained_weights import fetched_weights
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Kind
+from mitorch_service.stores.verbs.trainings import Kind
 from tests.samples import a_job, a_training
 
 _DONE = {"status": TrainingStatus.COMPLETED}

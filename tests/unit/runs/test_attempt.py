@@ -14,7 +14,7 @@ from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.runs.engine_config import engine_config
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import FullStore, HookedStore
 from tests.samples import NOW, a_training, a_trial, later
 from tests.unit.runs.machine import SMALL, Machine
@@ -181,7 +181,7 @@ def test_a_log_that_cannot_be_stored_does_not_hide_the_error(machine: Machine, t
 def test_an_attempt_after_one_that_was_killed_goes_on_from_its_checkpoint(machine: Machine, tmp_path: Path) -> None:
     """The first process had done two epochs of four when it was killed, and told the database of one."""
     from mitorch_service.training.data.splits import read_splits
-    from mitorch_service.training.loop.checkpoint import Checkpoints
+    from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints
     from mitorch_service.training.loop.engine import train
     from tests.unit.training.recorder import Killed, Recorder
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import MachineTrouble
+from mitorch_service.models.attempt_budgets import MAX_LOST_ATTEMPTS
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import MAX_LOST_ATTEMPTS, Training
+from mitorch_service.models.training import Resources, Training
 from mitorch_service.runs import delivery
-from mitorch_service.runs.machine_check import check_folder, find_trouble
+from mitorch_service.runs.machine_check import check_folder, check_gpus, find_trouble
 from tests.fakes import FullStore
 from tests.samples import NOW
 from tests.small_disk import tmpfs
@@ -170,3 +171,21 @@ def test_a_full_temporary_folder_is_the_machines_trouble(
         own.mkdir()
         (own / "filler").write_bytes(bytes(400_000))
         assert find_trouble(scripts.artifacts, own) is None  # it was the attempt itself that had filled the disk
+
+
+def test_a_training_that_is_to_have_gpus_does_not_start_without_them(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the cluster's trouble: an image without CUDA, a node without a driver."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    training = machine.queued(resources=Resources(gpus=1))
+    assert machine.run(training) == EXIT_INFRASTRUCTURE
+    row = machine.store.trainings.get_training(training.id)
+    assert (row.status, row.attempts[0].outcome) == (TrainingStatus.NEW, AttemptOutcome.BLOCKED)
+    assert "its process sees 0 of 1 GPU that it is to have" in (row.attempts[0].reason or "")
+    check_gpus(0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    check_gpus(2)
+    with pytest.raises(MachineTrouble, match="sees 2 of 4 GPUs"):
+        check_gpus(4)

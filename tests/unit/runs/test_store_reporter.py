@@ -12,6 +12,7 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import TrainingErrorInfo
 from mitorch_service.runs.store_reporter import StoreReporter
 from mitorch_service.stores.base import Store
+from mitorch_service.training.loop.reporter import TrainingPlan
 from tests.fakes import HookedStore
 from tests.samples import NOW, a_result, a_training, an_attempt, later
 
@@ -188,3 +189,18 @@ def test_after_its_end_a_reporter_does_not_wait_for_the_database(
     reporter.close()
     assert threading.active_count() == before - 1
     assert epochs(store, training_id) == []
+
+
+def test_the_epochs_of_a_training_by_steps_are_known_once_it_has_read_its_data(
+    store: Store, training_id: str, stop: threading.Event
+) -> None:
+    reporter = StoreReporter(store, training_id, 1, 0, lambda: later(9), stop)
+    reporter.training_started(TrainingPlan(4, 25, 100, 10, 2, 1, "cpu", max_steps=100))
+    reporter.epoch_ended(a_result(1, step=25, losses={"objectness": 0.5, "box_reg": 0.5}))
+    reporter.flush(PATIENCE)
+    reporter.close()
+    progress = store.trainings.get_training(training_id).progress
+    assert progress is not None
+    assert (progress.epoch, progress.max_epochs, progress.step) == (1, 4, 25)
+    (record,) = store.runs.curve_records(training_id)
+    assert (record["step"], record["losses"]) == (25, {"objectness": 0.5, "box_reg": 0.5})

@@ -126,7 +126,10 @@ def test_everything_is_created_then_the_package_is_sent(deployment: Deployment) 
     with zipfile.ZipFile(deployment.folder / "app.zip") as package:
         names = set(package.namelist())
         (wheel,) = (name for name in names if name.endswith(".whl"))
-        assert f"./{wheel}[azure" in package.read("requirements.txt").decode()
+        required = package.read("requirements.txt").decode()
+        assert f"./{wheel}[azure,search]" in required
+        assert "azure-ai-ml==" in required
+        assert "azureml-core" not in required
     assert {"function_app.py", "host.json", "requirements.txt"} <= names
     assert not any("settings" in name for name in names)
 
@@ -203,6 +206,7 @@ def test_inputs_that_are_wrong_are_named(
     ("cluster", "problem"),
     [
         ({**CLUSTER, "auth": f"tenant:id:{SECRET}"}, "[0].auth: would show a password"),
+        ({**CLUSTER, "resource_group": None}, "gpu names no resource group. Add resource_group"),
         ({**CLUSTER, "auth": {"env": "OTHER"}}, "[0].auth: would show a password, or is not passed on"),
         ({"name": "here", "kind": "local"}, "here is of kind local"),
         ({**CLUSTER, "workspce": "x"}, "workspce"),
@@ -255,6 +259,9 @@ def test_bicep_references_what_it_declares() -> None:
     main, access = bicep("main.bicep"), bicep("workspace_access.bicep")
     (module,) = main["modules"].values()
     assert set(module["config"]["config"]["params"]) == set(access["parameters"])
+    vault = bicep("vault_access.bicep")
+    (module,) = access["modules"].values()
+    assert set(module["config"]["config"]["params"]) == set(vault["parameters"])
     types = {entry["type"] for entry in main["resources"].values()}
     assert {"Microsoft.Web/sites", "Microsoft.KeyVault/vaults", "Microsoft.Storage/storageAccounts"} <= types
     declared = {*main["resources"], *main["parameters"], *main["variables"]}

@@ -14,7 +14,9 @@ import pytest
 from azure.functions import AuthLevel
 from packaging.requirements import Requirement
 
-from mitorch_service.settings import AzureMLCluster, read_settings
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
+from mitorch_service.settings import read_settings
+from scripts.deploy.requirements import requirements as chosen
 
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = ROOT / "functions"
@@ -55,13 +57,33 @@ def test_the_requirements_are_pinned_and_name_our_version() -> None:
 def test_the_requirements_hold_all_that_our_package_needs() -> None:
     assert needed(*wheel()["extras"].split(",")) <= pins(FUNCTIONS / "requirements.txt").keys()
     nodes = pins(ROOT / "mitorch_service" / "backends" / "azureml" / "node_requirements.txt")
-    assert needed("train", "azure") <= nodes.keys()
+    assert needed("train", "azure-node") <= nodes.keys()
+    assert not {"azureml-core", "azure-ai-ml"} & nodes.keys()
 
 
 def needed(*extras: str) -> set[str]:
     """The packages of ours with these extras."""
     optional = PROJECT["optional-dependencies"]
     return {Requirement(line).name for line in [*PROJECT["dependencies"], *(d for e in extras for d in optional[e])]}
+
+
+@pytest.mark.parametrize(
+    ("sdks", "extras", "packages"),
+    [
+        ({"v2"}, "azure,search", {"azure-ai-ml"}),
+        ({"v1"}, "azure-v1,search", {"azureml-core"}),
+        ({"v1", "v2"}, "azure,azure-v1,search", {"azureml-core", "azure-ai-ml"}),
+    ],
+)
+def test_the_sdks_that_no_cluster_uses_are_left_out(
+    sdks: set[str], extras: str, packages: set[str], tmp_path: Path
+) -> None:
+    written = tmp_path / "requirements.txt"
+    written.write_text(chosen((FUNCTIONS / "requirements.txt").read_text(), sdks))
+    (found,) = filter(None, map(WHEEL.fullmatch, written.read_text().splitlines()))
+    assert found["extras"] == extras
+    assert {"azureml-core", "azure-ai-ml"} & pins(written).keys() == packages
+    assert needed(*extras.split(",")) <= pins(written).keys()
 
 
 def test_what_is_installed_brings_no_pytorch() -> None:
@@ -114,7 +136,7 @@ def test_the_schedule_is_every_five_minutes_or_as_the_settings_say(
     by_name = {
         one.get_function_name(): one.get_bindings_dict()["bindings"] for one in function_app().app.get_functions()
     }
-    assert by_name["control"][0]["schedule"] == schedule
+    assert by_name["micontrol"][0]["schedule"] == schedule
     assert by_name["health"][0]["authLevel"] == AuthLevel.FUNCTION
 
 

@@ -25,9 +25,9 @@ from mitorch_service.models.training import TrainingErrorInfo
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.requests import Guarded, Query
-from mitorch_service.stores.runs import RunEnd
 from mitorch_service.stores.sqlite.store import SqliteDatabase
 from mitorch_service.stores.transitions import change_job, change_training, end_script_trial
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import HookedDatabase
 from tests.samples import NOW, a_job, a_result, a_trial, an_attempt, later
 

@@ -15,9 +15,9 @@ from mitorch_service.errors import InvalidInput, NotAllowed, SettingsError, Stor
 from mitorch_service.models.dataset import Dataset, DatasetRef
 from mitorch_service.models.training import Training
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.queue import QueueVerbs
 from mitorch_service.stores.sqlite.store import SqliteDatabase, SqliteStore
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.queue import QueueVerbs
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from mitorch_service.submission.bulk import BulkSubmission, submission_key
 from mitorch_service.submission.checked_copy import BATCH
 from mitorch_service.submission.source import Digest, Digester, Entry, Source

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.controller.plan.expansion import expand
+from mitorch_service.controller.plan.search.expansion import expand
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.search.job import Job

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from mitorch_service.cli import submit
-from mitorch_service.submission.sas_expiry import warn_of_storage_expiry
+from mitorch_service.settings import read_settings
+from mitorch_service.submission.sas_expiry import warn_of_storage
 from tests.samples import NOW
 
 URL = "https://acct.blob.core.windows.net/files?sp=racwdl&se={end}&sig=s3cret"
@@ -24,7 +25,7 @@ def test_a_token_of_the_storage_that_ends_soon_is_told(
 ) -> None:
     end = (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
     with caplog.at_level(logging.WARNING, "mitorch"):
-        warn_of_storage_expiry(form.format(end=end), NOW)
+        warn_of_storage(read_settings({"MITORCH_STORAGE_URL": form.format(end=end)}), NOW)
     assert (word or "") in caplog.text
     assert bool(caplog.text) == bool(word)
     assert "s3cret" not in caplog.text
@@ -39,7 +40,7 @@ def test_a_token_of_the_storage_that_ends_soon_is_told(
     ],
 )
 def test_a_setting_without_a_token_has_no_end(caplog: pytest.LogCaptureFixture, setting: str) -> None:
-    warn_of_storage_expiry(setting, NOW)
+    warn_of_storage(read_settings({"MITORCH_STORAGE_URL": setting}), NOW)
     assert caplog.text == ""
 
 

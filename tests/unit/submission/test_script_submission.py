@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.controller.plan.expansion import expand
+from mitorch_service.controller.plan.search.expansion import expand
 from mitorch_service.errors import InvalidInput
 from mitorch_service.insights.explanation import explanation
 from mitorch_service.models.config.script import NO_DATASET

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.controller.plan.expansion import expand
+from mitorch_service.controller.plan.search.expansion import expand
 from mitorch_service.errors import AlreadyExists, InvalidInput, MissingExtra
 from mitorch_service.insights.explanation import explanation
 from mitorch_service.insights.search.prediction import predicted_share
@@ -19,7 +19,7 @@ from mitorch_service.models.training import Progress
 from mitorch_service.search.samplers.registry import ALGORITHMS
 from mitorch_service.search.stopping.registry import DEFAULT
 from mitorch_service.stores.base import Store
-from mitorch_service.submission.check_objectives import objective_problems
+from mitorch_service.submission.checks.check_objectives import objective_problems
 from mitorch_service.submission.submission import Options, build_submission
 from tests.job_states import a_study
 from tests.samples import CONFIG, NOW, a_dataset, a_job, a_training, an_attempt, later

@@ -275,3 +275,9 @@ def test_tags_are_keys_with_values_each_once() -> None:
 def training_or_job(store: Store, data: dict[str, Any]) -> Training | Job:
     """Whatever the file asks for."""
     return build_submission(store, "my.json", data, Options(), NOW)
+
+
+@pytest.mark.parametrize("priority", [2**31, -(2**31) - 1, 10**30, True, "5"])
+def test_a_priority_that_no_database_orders_by_is_refused(priority: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"--priority.*\n.*must be a whole number from -2147483648 to 2147483647"):
+        Options(priority=priority)

@@ -5,17 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from tests.unit.training.pictures import write_colors, write_digits
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Several threads per test process, on cores that others use as well, wait for each other most of the time."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from mitorch_service.training.data.batch import BoxTarget
+from mitorch_service.training.data.batches.batch import BoxTarget
 
 SHAPES = ("disc", "square", "triangle")
 _COLOURS = ((230, 60, 60), (60, 220, 60), (80, 80, 240))

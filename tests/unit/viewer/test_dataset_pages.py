@@ -46,7 +46,7 @@ def test_a_version_shows_classes_users_and_samples(service: Served, tmp_path: Pa
     shown = client.get(images[0])
     assert shown.headers["content-type"] == "image/webp" and shown.content[8:12] == b"WEBP"
     assert "sandbox" in shown.headers["content-security-policy"]
-    assert "shares no image with train" not in page and "are in train too" in page  # the same colours in both
+    assert "shares no image with train" not in page and "in train too" in page  # the same colours in both
     assert "Nobody has trained on it yet" in page and "misubmit CONFIG.json" in page
 
 

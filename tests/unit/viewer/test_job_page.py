@@ -64,6 +64,17 @@ def test_the_page_reads_without_scripts(seen: Served) -> None:
     assert "/compare?ids=" in page
 
 
+@pytest.mark.parametrize("name", ["lr_scheduler.base_lr", "optimizer.weight_decay"])
+def test_a_parameter_chosen_for_both_directions_is_shown_with_another_one(seen: Served, name: str) -> None:
+    settled(seen)
+    page = seen.client().get(f"/jobs/{seen.job}?x={name}&y={name}").text
+    section = page.partition('aria-labelledby="contour"')[2].partition("</section>")[0]
+    chosen = re.findall(r"<option selected>([^<]+)", section)
+    assert len(set(chosen)) == 2
+    assert chosen[1] == name
+    assert 'class="plot-svg' in section
+
+
 def test_the_beginning_of_an_id_and_a_trials_number_lead_to_their_pages(seen: Served) -> None:
     client = seen.client()
     answer = client.get(f"/jobs/{seen.job[:8]}", follow_redirects=False)

@@ -13,8 +13,8 @@ from mitorch_service.insights.failures import read_failures
 from mitorch_service.stores.base import Store
 from mitorch_service.viewer.live.refreshed import Reading, Refreshed
 from tests.demo_service import fill
-from tests.fakes import FakeBackend, primitives
-from tests.samples import NOW, a_training
+from tests.fakes import FakeBackend, ListingBackend, primitives
+from tests.samples import NOW, a_training, an_attempt
 from tests.served import served
 
 
@@ -54,6 +54,34 @@ def test_what_needs_a_person_is_told(tmp_path: Path) -> None:
     assert answer["clusters"]["gpu-west"]["unexplained"] == 1
     assert answer["unreadable"][0]["id"] == broken["_id"]
     assert "no controller has made a pass" in answer["controller"]["missing"]
+
+
+def test_runs_that_no_training_knows_and_shares_are_told(tmp_path: Path) -> None:
+    policy = {"MITORCH_PLACEMENT": '{"fair_share": {"by": "user"}}'}
+    with served(tmp_path, trainings=0, trials=0, database=policy) as service:
+        backend, training = ListingBackend("gpu-west"), a_training(submitted_by="amy")
+        service.store.queue.add_trainings([training])
+        backend.submit(backend.prepare(training.id, 1))
+        backend.submit(backend.prepare(gone := a_training().id, 1))
+        service.app.state.context.open_backends = lambda: {"gpu-west": backend}
+        service.clock[0] += timedelta(hours=3)
+        page = service.client().get("/status").text
+        answer = service.client().get("/api/status").json()
+    assert f"mt-{gone}-a1" in page and "no training knows it: this database has no such training" in page
+    assert [(one["cluster"], one["ours"]) for one in answer["leaks"] if gone in one["run"]] == [("gpu-west", False)]
+    assert answer["shares"] == [{"share": "amy", "weight": 1, "due": 1, "used": 0, "node_hours": 0, "nodes": 0}]
+
+
+def test_trainings_without_a_run_are_told(tmp_path: Path) -> None:
+    with served(tmp_path, trainings=0, trials=0) as service:
+        service.store.queue.add_trainings([lost := a_training()])
+        service.store.queue.claim_trainings([(lost.id, an_attempt(lost, cluster="gpu-west"))])
+        service.app.state.context.open_backends = lambda: {"gpu-west": ListingBackend("gpu-west")}
+        service.clock[0] += timedelta(hours=3)
+        page = service.client().get("/status").text
+        answer = service.client().get("/api/status").json()
+    assert "Trainings without a run" in page and f"/trainings/{lost.id}" in page
+    assert answer["without_run"] == [lost.id]
 
 
 def test_failures_are_counted_by_kind_and_week(store: Store) -> None:

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mitorch_service.stores.requests import Guarded, StoredDocument
-from mitorch_service.stores.runs import RunVerbs
-from mitorch_service.stores.tables import TableVerbs
+from mitorch_service.stores.verbs.runs import RunVerbs
+from mitorch_service.stores.verbs.tables import TableVerbs
 from mitorch_service.viewer.api import table_events
 from tests.fakes import primitives
 from tests.samples import a_result, a_training

@@ -8,10 +8,12 @@ import re
 import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.models.training import Progress
+from mitorch_service.stores.verbs.runs import result_document
 from mitorch_service.viewer.api import curves
 from tests.demo_service import EPOCHS
 from tests.fakes import FakeBackend, primitives
-from tests.samples import a_result, a_training
+from tests.samples import NOW, a_result, a_training, an_attempt
 from tests.served import Served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -33,6 +35,21 @@ def test_a_failure_is_told_first(seen: Served) -> None:
     assert page.index("image file is truncated") < page.index("Curves")
     assert f"<title>failed 8/{EPOCHS} · " in page
     assert page.count("<polyline") == 4  # without JavaScript: each measure as a picture
+
+
+def test_a_training_by_steps_shows_them_and_the_loss_of_each_stage(service: Served) -> None:
+    progress = Progress(epoch=1, max_epochs=4, step=25, at=NOW)
+    training = a_training(status="running", max_steps=100, max_epochs=4, attempt=1, progress=progress)
+    training = training.model_copy(update={"attempts": [an_attempt(training)]})
+    service.store.queue.add_trainings([training])
+    result = a_result(1, step=25, losses={"objectness": 0.125, "box_reg": 0.5})
+    primitives(service.store).put("training_results", result_document(training.id, 1, result), "attempt")
+    page = service.client().get(f"/trainings/{training.id}").text
+    assert "<title>running 25/100 · " in page
+    assert '<span class="number">25/100</span> <span class="quiet-text">steps</span>' in page
+    assert "step 25" in page
+    assert '<th class="number">loss_objectness</th>' in page and "0.125" in page
+    assert '<span class="quiet-text">steps</span>' in service.client().get("/").text
 
 
 def test_the_code_of_a_script_is_shown_where_it_was_submitted(service: Served) -> None:
@@ -162,7 +179,7 @@ def test_a_stream_of_a_training_ends_with_it(seen: Served) -> None:
     (name, state, _), *_, (last, _, _) = events(seen.client().get(f"/api/events/trainings/{id}?log=true").text)
     assert (name, last) == ("state", "end")
     assert isinstance(state, dict)
-    assert (state["status"], state["epoch"]) == ("completed", EPOCHS)
+    assert (state["status"], state["done"]) == ("completed", EPOCHS)
 
 
 def test_values_that_are_not_finite_are_gaps(service: Served) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from markupsafe import escape
 
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from tests.samples import a_training
 from tests.served import Served, served
 

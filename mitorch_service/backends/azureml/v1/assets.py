@@ -7,18 +7,17 @@ import io
 from functools import cached_property
 from typing import Any
 
+from mitorch_service.backends.azureml.datastore_errors import moved_datastore, no_default_datastore, unknown_datastore
 from mitorch_service.backends.azureml.v1.connection import open_workspace
 from mitorch_service.backends.azureml.v1.sdk import AzureBlobDatastore, Model, SdkDatastore
 from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors
 from mitorch_service.backends.optional import DatastoreRegistry, ModelEntry, ModelRegistry, RegisteredModel
-from mitorch_service.errors import BackendError
-from mitorch_service.models.config.validation import nearest
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.models.datastore import Datastore
-from mitorch_service.settings import AzureMLCluster
 
 
 class AzureMLAssets(DatastoreRegistry, ModelRegistry):
-    """The datastores and models of a cluster's workspace, whichever SDK starts the cluster's runs."""
+    """The datastores and models of a cluster's workspace."""
 
     def __init__(self, cluster: AzureMLCluster) -> None:
         self._cluster = cluster
@@ -32,8 +31,15 @@ class AzureMLAssets(DatastoreRegistry, ModelRegistry):
         with sdk_errors(self._cluster.name):
             found = {store.name.lower(): store for store in self._blob_datastores()}
             if name.lower() not in found:
-                raise self._unknown(name, sorted(found))
+                raise unknown_datastore(self._cluster, name, sorted(found))
             return _datastore(SdkDatastore.get(self._workspace, name), with_credential=True)
+
+    def default_datastore(self) -> Datastore:
+        with sdk_errors(self._cluster.name):
+            store = self._workspace.get_default_datastore()
+            if not isinstance(store, AzureBlobDatastore):
+                raise no_default_datastore(self._cluster)
+            return _datastore(store, with_credential=True)
 
     def register_datastore(self, datastore: Datastore) -> None:
         with sdk_errors(self._cluster.name):
@@ -41,8 +47,7 @@ class AzureMLAssets(DatastoreRegistry, ModelRegistry):
                 _datastore(store) for store in self._blob_datastores() if store.name.lower() == datastore.name.lower()
             ]
             if existing and existing[0].url != datastore.url:
-                problem = f"the datastore {datastore.name} is {existing[0].url}, not {datastore.url}"
-                raise BackendError(self._cluster.name, problem, "Choose another name.")
+                raise moved_datastore(self._cluster, existing[0], datastore)
             account, _, endpoint = datastore.account.removeprefix("https://").partition(".blob.")
             SdkDatastore.register_azure_blob_container(
                 self._workspace,
@@ -99,13 +104,6 @@ class AzureMLAssets(DatastoreRegistry, ModelRegistry):
         identity = dict(entry.identity)
         found = Model.list(self._workspace, name=entry.name, tags=[list(tag) for tag in identity.items()], expand=False)
         return {int(m.version): m for m in found if m.name == entry.name and identity.items() <= m.tags.items()}
-
-    def _unknown(self, name: str, known: list[str]) -> BackendError:
-        near = nearest(name, known)
-        hint = f"Did you mean {near!r}? " if near else ""
-        existing = f"It has {', '.join(known)}." if known else "It has none for blob containers."
-        problem = f"the workspace {self._cluster.workspace} has no datastore {name!r}"
-        return BackendError(self._cluster.name, problem, f"{hint}{existing} See midataset datastore register.")
 
 
 def _datastore(store: Any, with_credential: bool = False) -> Datastore:

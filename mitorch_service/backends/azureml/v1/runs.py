@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mitorch_service.backends.azureml.states import ENDED, LOGS, WAITING, to_status
+from mitorch_service.backends.azureml.states import ENDED, LIVE, LOGS, WAITING, nodes_of, run_status, time_of
 from mitorch_service.backends.azureml.v1.sdk import ExperimentClient, Run, WorkspaceClient, client_arguments, requests
 from mitorch_service.backends.azureml.v1.sdk_errors import status_of
 from mitorch_service.backends.base import RunStatus
+from mitorch_service.backends.optional import LiveRun
 
 _IDS_A_CALL = 100
 _LOOK_UPS = 100  # by name, in one pass
@@ -50,7 +51,7 @@ class Runs:
         missing = [name for name in names if name not in found][:_LOOK_UPS]
         with ThreadPoolExecutor(_PARALLEL, "look-up") as pool:
             found |= zip(missing, pool.map(self.get, missing), strict=True)
-        return {name: None if found[name] is None else _status(found[name]) for name in names if name in found}
+        return {name: None if found[name] is None else self._status(found[name]) for name in names if name in found}
 
     def get(self, name: str) -> Any | None:
         """Returns the run of this name in any experiment of the workspace, or None."""
@@ -65,7 +66,20 @@ class Runs:
         """Returns the number of nodes that the experiment's runs are waiting for on this compute."""
         statuses = " or ".join(f"(Status eq {status})" for status in WAITING)
         runs = self._list(f"((Target eq {compute}) and ({statuses}))")
-        return sum(_nodes(run) for run in runs)
+        return sum(nodes_of({"tags": run.tags}) for run in runs)
+
+    def live(self, compute: str) -> list[LiveRun]:
+        """Returns the experiment's runs that wait or run on this compute."""
+        statuses = " or ".join(f"(Status eq {status})" for status in LIVE)
+        runs = self._list(f"((Target eq {compute}) and ({statuses}))")
+        return [
+            LiveRun(
+                run.run_id,
+                nodes_of({"tags": run.tags}),
+                time_of(getattr(run, "start_time_utc", None) or getattr(run, "created_utc", None)),
+            )
+            for run in runs
+        ]
 
     def cancel(self, name: str) -> None:
         """Requests cancellation. The SDK's call may fail although it took effect, so that the run's status decides."""
@@ -92,6 +106,14 @@ class Runs:
         """Returns the address where a person can view the run."""
         return str(self._open(run).get_portal_url())
 
+    def _status(self, run: Any) -> RunStatus:
+        error = getattr(run.error, "error", None)
+        words = {"code": getattr(error, "code", None), "message": getattr(error, "message", None)}
+        times = {"createdUtc": run.created_utc, "startTimeUtc": run.start_time_utc, "endTimeUtc": run.end_time_utc}
+        queueing = {"message": getattr(run.queueing_info, "message", None)}
+        document = {"status": run.status, "error": {"error": words}, "queueingInfo": queueing, **times}
+        return run_status(document, self.url(run))
+
     def _open(self, run: Any) -> Any:
         return Run._dto_to_run(self._experiment, run, clean_up=False)
 
@@ -100,16 +122,6 @@ class Runs:
         client = self._in_experiment
         runs: Iterator[Any] = client._execute_with_experiment_arguments(client._client.run.get_by_query, **arguments)
         return runs
-
-
-def _status(run: Any) -> RunStatus:
-    error = getattr(run.error, "error", None)
-    return to_status(run.status, getattr(error, "code", None) or "", getattr(error, "message", None) or "")
-
-
-def _nodes(run: Any) -> int:
-    text = (run.tags or {}).get("nodes", "")
-    return int(text) if text.isdecimal() else 1
 
 
 def _tail(url: str, max_bytes: int) -> bytes:

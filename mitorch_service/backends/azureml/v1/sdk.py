@@ -10,6 +10,8 @@ import os
 import warnings
 from typing import Any
 
+from mitorch_service.backends.azureml.retry_waits import bound_retry_after
+
 # Read by the SDK during its import. By default it repeats a failing call for minutes, but the next pass repeats it
 # anyway. Values already set in the environment are kept.
 os.environ.setdefault("AZUREML_DEFAULT_RETRIES", "1")
@@ -21,6 +23,8 @@ os.environ.setdefault("AZUREML_FLUSH_INGEST_WAIT_TIMEOUT_SECONDS", "10")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # deprecations inside the SDK
     import requests
+    import urllib3
+    from azure.core.pipeline.policies import RetryPolicy
     from azureml._base_sdk_common import utils as _sessions
     from azureml._base_sdk_common.project_snapshot_cache import ContentSnapshotCache
     from azureml._restclient import utils as _more_sessions
@@ -32,6 +36,7 @@ with warnings.catch_warnings():
     from azureml.core.authentication import ServicePrincipalAuthentication, TokenAuthentication
     from azureml.core.compute import AmlCompute, ComputeTarget
     from azureml.core.runconfig import DockerConfiguration, PyTorchConfiguration
+    from azureml.data._dataset_rest_helper import _restclient as dataset_client
     from azureml.data.azure_storage_datastore import AzureBlobDatastore
     from azureml.exceptions import AzureMLException
     from msrest.exceptions import ClientRequestError, HttpOperationError
@@ -60,6 +65,7 @@ __all__ = [
     "Workspace",
     "WorkspaceClient",
     "client_arguments",
+    "dataset_client",
     "requests",
 ]
 
@@ -108,3 +114,5 @@ _bound_time(requests.adapters.HTTPAdapter)
 _bound_retries(ClientRetryPolicy)
 _bound_sessions(_sessions)
 _bound_sessions(_more_sessions)
+bound_retry_after(urllib3.Retry)
+bound_retry_after(RetryPolicy)

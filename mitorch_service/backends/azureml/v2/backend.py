@@ -6,16 +6,18 @@ An installation may switch between the SDKs while trainings run, because both us
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mitorch_service.backends.azureml.backend import AzureMLBackend, SdkErrors
 from mitorch_service.backends.azureml.request import AzureMLRequest
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 
 
 class AzureMLV2Backend(AzureMLBackend):
     """Starts each run name once: creating a job whose name exists changes nothing."""
 
-    _EXTRA = "azure-v2"
+    _EXTRA = "azure"
 
     def _make_ready(self, connection: Any, request: AzureMLRequest) -> None:
         super()._make_ready(connection, request)
@@ -26,7 +28,7 @@ class AzureMLV2Backend(AzureMLBackend):
 
         return sdk_errors, status_of
 
-    def _open(self) -> Any:
+    def _connection_type(self) -> Callable[[AzureMLCluster], Any]:
         from mitorch_service.backends.azureml.v2.connection import Connection
 
-        return Connection(self._cluster)
+        return Connection

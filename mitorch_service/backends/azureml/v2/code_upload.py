@@ -1,6 +1,6 @@
-"""Uploads the code to the workspace, once per content.
+"""Uploads the code to the workspace, once per content, and the files of models.
 
-The SDK can upload code too, but makes more calls each time, and waits forever if a file cannot be uploaded (azure-ai-ml
+The SDK can upload both too, but makes more calls each time, and waits forever if a file cannot be uploaded (azure-ai-ml
 1.35, without its progress bar).
 """
 
@@ -28,10 +28,17 @@ def upload_code(services: Services, folder: Path) -> str:
     except HttpResponseError as error:
         if status_of(error) != 404:
             raise
+    properties = {"codeUri": upload_folder(services, path, folder), "isAnonymous": True}
+    return str(services.arm("PUT", path, {"properties": properties})["id"])
+
+
+def upload_folder(services: Services, path: str, folder: Path) -> str:
+    """Uploads a folder's files, which are in it directly, for the version at `path` that is about to be created;
+    returns where they are."""
     begun = services.arm("POST", f"{path}/startPendingUpload", {"pendingUploadType": "TemporaryBlobReference"})
     place = begun["blobReferenceForConsumption"]
     with ContainerClient.from_container_url(place["credential"]["sasUri"], **_LIMITS) as container:
         for file in sorted(folder.iterdir()):
-            container.upload_blob(f"{folder.name}/{file.name}", file.read_bytes(), overwrite=True)
-    properties = {"codeUri": f"{place['blobUri']}/{folder.name}", "isAnonymous": True}
-    return str(services.arm("PUT", path, {"properties": properties})["id"])
+            with file.open("rb") as content:
+                container.upload_blob(f"{folder.name}/{file.name}", content, overwrite=True)
+    return f"{place['blobUri']}/{folder.name}"

@@ -9,8 +9,8 @@ from mitorch_service.backends.azureml.v2.sdk import AmlCompute, HttpResponseErro
 from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 from mitorch_service.backends.base import Capacity
+from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster, CreateProfile
 from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.settings import AzureMLCluster, CreateProfile
 
 _GROWING = ("Creating", "Updating", "Unknown")
 
@@ -21,7 +21,7 @@ def capacity(services: Services, runs: Runs, cluster: AzureMLCluster) -> Capacit
     A compute that has yet to be created is empty. Raises BackendError if there is none and it may not be created, or
     if its creation failed.
     """
-    compute = _find(services, cluster)
+    compute = _find(services, cluster, cluster.compute)
     if compute is None:
         most = _profile(cluster).max_nodes
         return Capacity(most, most, cluster.gpus)
@@ -34,36 +34,47 @@ def capacity(services: Services, runs: Runs, cluster: AzureMLCluster) -> Capacit
     return Capacity(most, max(0, most - busy - runs.waiting_nodes(cluster.compute)), cluster.gpus)
 
 
-def ensure(client: MLClient, services: Services, cluster: AzureMLCluster) -> None:
-    """Returns if the compute accepts runs; if it does not exist, starts its creation and raises BackendUnavailable.
+def ensure(client: MLClient, services: Services, cluster: AzureMLCluster, name: str) -> None:
+    """Returns if the compute of this name accepts runs; if it is the cluster's and does not exist, starts its creation
+    and raises BackendUnavailable.
 
     Raises BackendError if it may not or cannot be created.
     """
-    compute = _find(services, cluster)
+    compute = _find(services, cluster, name)
+    if compute is None and name != cluster.compute:
+        raise BackendError(cluster.name, f"the workspace has no compute {name!r}", "Submit what needs it again.")
     if compute is None:
-        client.compute.begin_create_or_update(_as_wanted(cluster))
+        client.compute.begin_create_or_update(_as_wanted(cluster, name, _profile(cluster)))
     elif compute["provisioningState"] not in _GROWING:
         return
-    raise BackendUnavailable(
-        cluster.name, f"the compute {cluster.compute} is being created", "The next pass tries again."
-    )
+    raise BackendUnavailable(cluster.name, f"the compute {name} is being created", "The next pass tries again.")
 
 
-def _find(services: Services, cluster: AzureMLCluster) -> dict[str, Any] | None:
+def create(client: MLClient, services: Services, cluster: AzureMLCluster, name: str, profile: CreateProfile) -> bool:
+    """Starts the creation of a compute; returns False if there is one of this name. Raises BackendError if its creation
+    has failed before."""
+    if _find(services, cluster, name) is not None:
+        return False
+    client.compute.begin_create_or_update(_as_wanted(cluster, name, profile))
+    return True
+
+
+def _find(services: Services, cluster: AzureMLCluster, name: str) -> dict[str, Any] | None:
     """Returns the compute, or None if it does not exist. Raises BackendError if its creation failed."""
     try:
-        compute: dict[str, Any] = services.arm("GET", f"/computes/{cluster.compute}")["properties"]
+        compute: dict[str, Any] = services.arm("GET", f"/computes/{name}")["properties"]
     except HttpResponseError as error:
         if status_of(error) != 404:
             raise
         return None
     if compute["provisioningState"] == "Failed":
-        problem = f"the compute {cluster.compute} could not be created: {_words(compute)}"
+        problem = f"the compute {name} could not be created: {compute_problem(compute)}"
         raise BackendError(cluster.name, problem, "Delete it in the studio, and check the quota of its VM size.")
     return compute
 
 
-def _words(compute: dict[str, Any]) -> str:
+def compute_problem(compute: dict[str, Any]) -> str:
+    """Returns why a compute could not be created."""
     errors = [entry.get("error") or {} for entry in compute.get("provisioningErrors") or []]
     return "; ".join(str(error.get("message")) for error in errors) or "Azure gives no reason"
 
@@ -75,10 +86,9 @@ def _profile(cluster: AzureMLCluster) -> CreateProfile:
     return cluster.create
 
 
-def _as_wanted(cluster: AzureMLCluster) -> AmlCompute:
-    profile = _profile(cluster)
+def _as_wanted(cluster: AzureMLCluster, name: str, profile: CreateProfile) -> AmlCompute:
     return AmlCompute(
-        name=cluster.compute,
+        name=name,
         size=profile.vm_size,
         tier="low_priority" if cluster.low_priority else "dedicated",
         min_instances=profile.min_nodes,

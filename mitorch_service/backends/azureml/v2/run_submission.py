@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.backends.azureml.node_image import PYTHON, our_image
 from mitorch_service.backends.azureml.request import AzureMLRequest
 from mitorch_service.backends.azureml.v2.code_upload import upload_code
 from mitorch_service.backends.azureml.v2.runs import Runs
@@ -21,27 +22,28 @@ from mitorch_service.backends.azureml.v2.sdk import (
 )
 from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
+from mitorch_service.backends.azureml.vault import VAULT_VARIABLE
 
-_BASE_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"  # PyTorch's packages bring CUDA
-_PYTHON = "3.11"
 _LOST = re.compile(r"snapshot|/codes/|/environments/", re.I)
 
 
 class Submission:
     """Creates jobs in one workspace; uploads code and environment at most once. Threads may share it."""
 
-    def __init__(self, client: MLClient, services: Services, runs: Runs) -> None:
+    def __init__(self, client: MLClient, services: Services, runs: Runs, vault: str) -> None:
+        """`vault`: the address of the workspace's key vault, which nodes read."""
+        self._vault = vault
         self._client = client
         self._services = services
         self._runs = runs
         self._lock = threading.Lock()
         self._codes: dict[Path, str] = {}  # folder -> id in the workspace
-        self._environments: dict[str | None, str] = {}  # name in the settings -> id in the workspace
+        self._environments: dict[str, str] = {}  # name in the settings, or of ours -> id in the workspace
 
     def make_ready(self, request: AzureMLRequest, folder: Path) -> None:
         """Uploads the code and registers the environment, unless the workspace has them."""
         self._code(folder)
-        self._environment(request.environment, folder)
+        self._environment(request, folder)
 
     def submit(self, request: AzureMLRequest, folder: Path) -> str:
         """Returns the address where a person can view the run. `folder`: the code. Raises the SDK's errors if there is
@@ -64,8 +66,8 @@ class Submission:
 
     def _submit(self, request: AzureMLRequest, folder: Path) -> str:
         code = self._code(folder)
-        environment = self._environment(request.environment, folder)
-        self._client.jobs.create_or_update(_job(request, code, environment))
+        environment = self._environment(request, folder)
+        self._client.jobs.create_or_update(_job(request, code, environment, self._vault))
         return self._runs.url({"runId": request.name})
 
     def _look_for(self, name: str) -> dict[str, Any] | None:
@@ -85,20 +87,24 @@ class Submission:
                 self._codes[folder] = upload_code(self._services, folder)
             return self._codes[folder]
 
-    def _environment(self, name: str | None, folder: Path) -> str:
+    def _environment(self, request: AzureMLRequest, folder: Path) -> str:
+        name, image = our_image(request.gpus)
+        key = request.environment or name
         with self._lock:
-            if name not in self._environments:
-                self._environments[name] = self._find_environment(name, folder)
-            return self._environments[name]
+            if key not in self._environments:
+                ours = request.environment is None
+                self._environments[key] = self._ours(name, image, folder) if ours else self._named(key)
+            return self._environments[key]
 
-    def _find_environment(self, name: str | None, folder: Path) -> str:
-        """Returns the id of our environment, which the workspace builds once per requirements, or of the image or
-        environment named."""
-        if name is None:
-            lines = (folder / "requirements.txt").read_text("utf-8").splitlines()
-            packages = [f"python={_PYTHON}", "pip", {"pip": [line for line in lines if line and line[0] != "#"]}]
-            conda = {"name": "mitorch", "channels": ["conda-forge"], "dependencies": packages}
-            return self._registered("mitorch", image=_BASE_IMAGE, conda_file=conda)
+    def _ours(self, name: str, image: str, folder: Path) -> str:
+        """Returns the id of our environment, which the workspace builds once per requirements."""
+        lines = (folder / "requirements.txt").read_text("utf-8").splitlines()
+        packages = [f"python={PYTHON}", "pip", {"pip": [line for line in lines if line and line[0] != "#"]}]
+        conda = {"name": name, "channels": ["conda-forge"], "dependencies": packages}
+        return self._registered(name, image=image, conda_file=conda)
+
+    def _named(self, name: str) -> str:
+        """Returns the id of the image or environment named."""
         if name.startswith(("azureml:", "AzureML-")):  # from Azure's registry, or a complete id
             return name if ":" in name else f"{name}@latest"
         if "/" in name:
@@ -119,16 +125,16 @@ class Submission:
         return str(environments.create_or_update(Environment(name=name, version=version, **content)).id)
 
 
-def _job(request: AzureMLRequest, code: str, environment: str) -> Any:
+def _job(request: AzureMLRequest, code: str, environment: str, vault: str) -> Any:
     processes = request.processes // request.nodes
     return command(
         name=request.name,
         experiment_name=request.experiment,
         compute=request.compute,
         code=code,
-        command=shlex.join(("python", *request.command)),
+        command=shlex.join(("exec", "python", *request.command)),  # else signals end the shell, and the run unheard
         environment=environment,
-        environment_variables=dict(request.variables),
+        environment_variables={**request.variables, VAULT_VARIABLE: vault},
         tags=dict(request.tags),
         instance_count=request.nodes,
         distribution=PyTorchDistribution(process_count_per_instance=processes) if request.nodes > 1 else None,

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mitorch_service.backends.azureml.states import ENDED, LOGS, WAITING, to_status
+from mitorch_service.backends.azureml.states import ENDED, LIVE, LOGS, WAITING, nodes_of, run_status, time_of
 from mitorch_service.backends.azureml.v2.sdk import HttpResponseError, MLClient
 from mitorch_service.backends.azureml.v2.sdk_errors import status_of
 from mitorch_service.backends.azureml.v2.services import Services
 from mitorch_service.backends.base import RunStatus
+from mitorch_service.backends.optional import LiveRun
 
 _IDS_A_CALL = 100
 _LOOK_UPS = 100  # by name, in one pass
@@ -39,7 +40,7 @@ class Runs:
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(names), _IDS_A_CALL):
             wanted = " or ".join(f"RunId eq {name}" for name in names[start : start + _IDS_A_CALL])
-            found |= {run["runId"]: run for run in self._list(wanted)}
+            found |= {run["runId"]: run for run in self._list(wanted) if _is_named(run)}
         return found
 
     def describe(self, names: Sequence[str]) -> dict[str, RunStatus | None]:
@@ -52,21 +53,37 @@ class Runs:
         missing = [name for name in names if name not in found][:_LOOK_UPS]
         with ThreadPoolExecutor(_PARALLEL, "look-up") as pool:
             found |= zip(missing, pool.map(self.get, missing), strict=True)
-        return {name: _status(found[name]) for name in names if name in found}
+        return {name: self._status(found[name]) for name in names if name in found}
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """Returns the run of this name in any experiment of the workspace, or None."""
-        try:
-            return self._services.run(name)
-        except HttpResponseError as error:
-            if status_of(error) == 404:
-                return None
-            raise
+        """Returns the run of this name in any experiment of the workspace, or None.
+
+        Run history may show a new run late, and be out of order: only what the resource manager does not know either
+        does not exist.
+        """
+        for look_up in (self._services.run, self._services.job):
+            try:
+                return look_up(name)
+            except HttpResponseError as error:
+                if status_of(error) != 404:
+                    raise
+        return None
 
     def waiting_nodes(self, compute: str) -> int:
         """Returns the number of nodes that the experiment's runs are waiting for on this compute."""
         statuses = " or ".join(f"(Status eq {status})" for status in WAITING)
-        return sum(_nodes(run) for run in self._list(f"((Target eq {compute}) and ({statuses}))"))
+        runs = self._list(f"((Target eq {compute}) and ({statuses}))")
+        return sum(nodes_of(run) for run in runs if _is_named(run))
+
+    def live(self, compute: str) -> list[LiveRun]:
+        """Returns the experiment's runs that wait or run on this compute."""
+        statuses = " or ".join(f"(Status eq {status})" for status in LIVE)
+        runs = self._list(f"((Target eq {compute}) and ({statuses}))")
+        return [
+            LiveRun(run["runId"], nodes_of(run), time_of(run.get("startTimeUtc") or run.get("createdUtc")))
+            for run in runs
+            if _is_named(run)
+        ]
 
     def cancel(self, name: str) -> None:
         """Requests cancellation without waiting for it. The call may fail although it took effect, so that the run's
@@ -93,21 +110,21 @@ class Runs:
         """Returns the address where a person can view the run."""
         return f"https://ml.azure.com/runs/{run['runId']}?wsid={self._workspace}"
 
+    def _status(self, run: dict[str, Any] | None) -> RunStatus | None:
+        return None if run is None else run_status(run, self.url(run))
+
     def _list(self, condition: str) -> Iterator[dict[str, Any]]:
         try:
             yield from self._services.runs(self._experiment, condition)
+            return
         except HttpResponseError as error:
-            if status_of(error) != 404:  # the first job creates the experiment
+            if status_of(error) != 404:
                 raise
+        # The first job would create the experiment. If it exists, the answer is an error: not that there are no runs.
+        self._services.create_experiment(self._experiment)
+        yield from self._services.runs(self._experiment, condition)
 
 
-def _status(run: dict[str, Any] | None) -> RunStatus | None:
-    if run is None:
-        return None
-    error = (run.get("error") or {}).get("error") or {}
-    return to_status(run["status"], error.get("code") or "", error.get("message") or "")
-
-
-def _nodes(run: dict[str, Any]) -> int:
-    text = (run.get("tags") or {}).get("nodes", "")
-    return int(text) if text.isdecimal() else 1
+def _is_named(run: object) -> bool:
+    """Whether an entry of a listing can be told from others."""
+    return isinstance(run, dict) and isinstance(run.get("runId"), str)

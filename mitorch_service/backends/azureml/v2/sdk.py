@@ -9,6 +9,8 @@ import logging
 import warnings
 from typing import Any
 
+from mitorch_service.backends.azureml.retry_waits import bound_retry_after
+
 # Its warnings about experimental classes and retries do not concern users; errors reach us as exceptions.
 for _name in ("azure", "msrest", "msal", "urllib3"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -52,5 +54,6 @@ LIMITS: dict[str, Any] = {
 
 # Patched, because there is no setting: for each job the SDK runs git, to describe the repository that the controller's
 # working folder happens to be in.
+bound_retry_after(policies.RetryPolicy)
 vars(_job_operations)["get_git_properties"] = dict
 logging.getLogger("azure.ai.ml").setLevel(logging.CRITICAL)  # its import sets the lowest level

@@ -12,8 +12,37 @@ from mitorch_service.backends.azureml.v2.sdk import LIMITS, HttpRequest, Pipelin
 
 _ARM = "https://management.azure.com"
 _ARM_VERSION = "2024-04-01"
-_SCOPE = f"{_ARM}/.default"
+SCOPE = f"{_ARM}/.default"
+_LISTED_VERSION = "2022-12-01"  # of the API for subscriptions
 _PAGES = 1000  # per listing, at most
+
+
+class Subscriptions:
+    """The resource manager, before a workspace is known. Every method raises the SDK's errors."""
+
+    def __init__(self, credential: Any) -> None:
+        sign = policies.BearerTokenCredentialPolicy(credential, SCOPE)
+        self._client: Any = PipelineClient(_ARM, policies=[policies.RetryPolicy(**LIMITS), sign], **LIMITS)
+
+    def names(self) -> dict[str, str]:
+        """Returns the names of the subscriptions that the identity sees, by id."""
+        found = self._get(f"/subscriptions?api-version={_LISTED_VERSION}")
+        return {one["subscriptionId"]: one.get("displayName") or one["subscriptionId"] for one in found["value"]}
+
+    def workspaces(self, group: str) -> list[str]:
+        """Returns the names of a resource group's workspaces; `group`: its path."""
+        kind = "Microsoft.MachineLearningServices/workspaces"
+        found = self._get(f"{group}/providers/{kind}?api-version={_ARM_VERSION}")
+        return [one["name"] for one in found["value"]]
+
+    def usages(self, subscription: str, region: str) -> list[dict[str, Any]]:
+        """Returns the cores in use and allowed, by family of machines."""
+        where = f"providers/Microsoft.MachineLearningServices/locations/{region}/usages"
+        found = self._get(f"/subscriptions/{subscription}/{where}?api-version={_ARM_VERSION}")
+        return list(found["value"])
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return dict(_send(self._client, HttpRequest("GET", _ARM + path)).json())
 
 
 class Services:
@@ -22,7 +51,7 @@ class Services:
     def __init__(self, credential: Any, workspace: str, discovery_url: str) -> None:
         """`workspace`: its path in Azure. `discovery_url`: returns the addresses of its services."""
         self._path = workspace
-        sign = policies.BearerTokenCredentialPolicy(credential, _SCOPE)
+        sign = policies.BearerTokenCredentialPolicy(credential, SCOPE)
         self._signed: Any = PipelineClient(_ARM, policies=[policies.RetryPolicy(**LIMITS), sign], **LIMITS)
         self._open: Any = PipelineClient(_ARM, policies=[policies.RetryPolicy(**LIMITS)], **LIMITS)
         self._api = str(_send(self._open, HttpRequest("GET", discovery_url)).json()["api"]).rstrip("/")
@@ -42,6 +71,15 @@ class Services:
         """Returns a run of the workspace."""
         return self._json("GET", f"{self._api}/history/v1.0{self._path}/runs/{name}")
 
+    def job(self, name: str) -> dict[str, Any]:
+        """Returns what the resource manager knows of a run, in run history's words; it has no reasons of failures."""
+        job = self.arm("GET", f"/jobs/{name}")
+        return {"runId": name, "status": job["properties"]["status"], "tags": job["properties"].get("tags")}
+
+    def create_experiment(self, name: str) -> None:
+        """Creates an experiment, unless it exists."""
+        self._json("POST", f"{self._api}/history/v1.0{self._path}/experiments/{name}")
+
     def log_urls(self, name: str) -> dict[str, str]:
         """Returns the addresses of a run's logs, by name."""
         details = self._json("GET", f"{self._api}/history/v1.0{self._path}/runs/{name}/details")
@@ -58,6 +96,16 @@ class Services:
     def arm(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Calls the resource manager on a resource of the workspace; returns the resource."""
         return self._json(method, f"{_ARM}{self._path}{path}?api-version={_ARM_VERSION}", body)
+
+    def arm_list(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yields all resources of a listing of the workspace."""
+        url: str | None = f"{_ARM}{self._path}{path}?api-version={_ARM_VERSION}"
+        for _ in range(_PAGES):
+            found = self._json("GET", str(url))
+            yield from found["value"]
+            url = found.get("nextLink")
+            if not url:
+                return
 
     def secrets(self, names: list[str]) -> dict[str, str]:
         """Returns the secrets of the workspace's key vault that exist, by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mitorch_service.cli.views.pages.escapes import one_line
 from mitorch_service.cli.views.pages.page import Fields, Lines, Page, Table
 
 
@@ -22,7 +23,7 @@ def print_table(table: Table) -> None:
     """Prints the column names in capitals, then one line per row, columns two spaces apart."""
     rows = [[header.upper().replace(" ", "_") for header in table.headers()], *table.cells()]
     widths = [max(len(row[index]) for row in rows) for index in range(len(table.columns))]
-    click.echo(f"# {table.title}")
+    click.echo(f"# {one_line(table.title)}")
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table as Grid
 from rich.text import Text
 
-from mitorch_service.cli.views.pages.escapes import raw_stream
+from mitorch_service.cli.views.pages.escapes import one_line, raw_stream
 from mitorch_service.cli.views.pages.fitting import Fitted, fit_columns, header_lines, is_empty, keep_rows
 from mitorch_service.cli.views.pages.page import Block, Fields, Lines, Page, Table
 from mitorch_service.cli.views.pages.wrapping import wrapped_for
@@ -161,7 +161,7 @@ def _draw_table(table: Table, width: int, low: bool) -> RenderableType:
         grid.add_column(Text(name), width=one.width, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     for row in cells:
         grid.add_row(*(_draw_cell(table, row[one.index], one) for one in fitted))
-    title = Text(table.title, style="italic", no_wrap=True, overflow="ellipsis")
+    title = Text(one_line(table.title), style="italic", no_wrap=True, overflow="ellipsis")
     return Group(title, grid) if low else Group("", title, grid, *_left_out(headers, cells, fitted))
 
 

@@ -11,7 +11,7 @@ import click
 
 from mitorch_service.cli.views.pages.output import line_json, show_page
 from mitorch_service.cli.views.query.base import View
-from mitorch_service.errors import StoreUnavailable
+from mitorch_service.errors import DATABASE_TROUBLE
 
 if TYPE_CHECKING:
     from mitorch_service.cli.views.pages.page import Page
@@ -70,7 +70,7 @@ def _read_again(view: View, last: Page) -> tuple[Page, str]:
     """A page, or the last one and why it is not a new one."""
     try:
         return view.read(), ""
-    except StoreUnavailable as error:
+    except DATABASE_TROUBLE as error:
         return last, f"no answer: {error}"
 
 

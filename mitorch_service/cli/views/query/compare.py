@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterable, Sequence
 
 from mitorch_service.cli.views.pages.page import Block, Column, Lines, Page, Table, text
 from mitorch_service.cli.views.query.base import View
+from mitorch_service.insights.tables.text_export import csv_table
 from mitorch_service.insights.training.compare import Comparison, Metric, measure, read_comparison
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import ENDED
-from mitorch_service.models.training import Training, epochs_text
+from mitorch_service.models.training import Training, done_text
 from mitorch_service.stores.base import Store
 
 _HEAD = (Column("id"), Column("status"), Column("name", 1, 12), Column("epoch", 2), Column("dataset", 3, 10))
@@ -55,11 +55,13 @@ class CompareView(View):
         """Prints the curves, one line for each training and epoch."""
         comparison = read_comparison(self._store, self._ids)
         names = dict.fromkeys(name for curve in comparison.curves for result in curve for name in result.metrics)
-        rows = csv.writer(sys.stdout, lineterminator="\n")
-        rows.writerow(["training", "name", "epoch", *_EPOCH_FIELDS, *names])
-        for training, curve in zip(comparison.trainings, comparison.curves, strict=True):
-            for result in curve:
-                rows.writerow([training.id, training.name, result.epoch, *_csv_values(result, names)])
+        rows = (
+            [training.id, training.name, result.epoch, *_csv_values(result, names)]
+            for training, curve in zip(comparison.trainings, comparison.curves, strict=True)
+            for result in curve
+        )
+        headings = ["training", "name", "epoch", *_EPOCH_FIELDS, *names]
+        sys.stdout.writelines(line.removesuffix("\r\n") + "\n" for line in csv_table(headings, rows))
 
 
 def _csv_values(result: EpochResult, names: Iterable[str]) -> list[object]:
@@ -72,9 +74,7 @@ def _columns(comparison: Comparison, cut: int | None = None) -> list[Column]:
 
 
 def _row(training: Training) -> list[object]:
-    done = 0 if training.progress is None else training.progress.epoch
-    epochs = epochs_text(done, training.max_epochs)
-    return [training.id[:8], training.status, training.name, epochs, training.dataset]
+    return [training.id[:8], training.status, training.name, done_text(training), training.dataset]
 
 
 def _marked(metric: Metric) -> list[object]:

@@ -71,7 +71,7 @@ def _open_one(store: Store, key: str, choice: Choice) -> View:
         return _open_jobs(store, choice, found.key)
     if found.kind == "trainings":
         from mitorch_service.cli.views.query.queue import QueueView
-        from mitorch_service.stores.trainings import TrainingFilter
+        from mitorch_service.stores.verbs.trainings import TrainingFilter
 
         return QueueView(store, TrainingFilter(name=found.key), choice.rows)
     from mitorch_service.cli.views.query.job import JobView  # loads the searches

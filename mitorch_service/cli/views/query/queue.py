@@ -11,9 +11,9 @@ from mitorch_service.errors import BrokenDocument
 from mitorch_service.insights.waiting.queue import by_status, main_result, read_queue
 from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.models.status import OPEN, TrainingStatus
-from mitorch_service.models.training import TrainingRow, epochs_text
+from mitorch_service.models.training import TrainingRow, done_text
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Matches, TrainingFilter
+from mitorch_service.stores.verbs.trainings import Matches, TrainingFilter
 from mitorch_service.wording.elapsed import duration_text
 
 _COLUMNS = (
@@ -84,13 +84,12 @@ class QueueView(View):
 
 def _row(training: TrainingRow, now: datetime) -> list[object]:
     progress = training.progress
-    done = 0 if progress is None else progress.epoch
     result = ", ".join(f"{name}={text(value)}" for name, value in main_result(training).items())
     return [
         training.id[:8],
         TrainingStatus(training.status),
         training.name,
-        epochs_text(done, training.max_epochs),
+        done_text(training),
         duration_text(training_remaining(training, now)),
         result or None,
         training.tags,

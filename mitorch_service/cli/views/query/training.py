@@ -73,11 +73,14 @@ def _curve_blocks(training: Training, curve: Sequence[EpochResult]) -> list[Bloc
     if not curve:
         return []
     ordered = measured_metrics(training, curve)
-    columns = [Column("epoch"), Column("train loss", 1), Column("val loss", 1)]
+    by_steps = training.max_steps is not None
+    parts = list(dict.fromkeys(name for result in curve for name in result.losses))
+    columns = [Column("epoch"), *([Column("step")] if by_steps else []), Column("train loss", 1), Column("val loss", 1)]
     columns += [Column(name, 2 + number) for number, name in enumerate(ordered)]
     columns += [Column(name, 1000 + number) for number, name in enumerate(("learning rate", "seconds", "images/s"))]
+    columns += [Column(name, 2000 + number) for number, name in enumerate(f"{part} loss" for part in parts)]
     notes = [f"epoch {result.epoch}: {result.note}" for result in curve if result.note is not None]
-    rows = [_epoch_row(result, ordered) for result in curve]
+    rows = [_epoch_row(result, ordered, parts, by_steps) for result in curve]
     return [Table("curve", columns, rows, keep="thinned"), *([Lines(notes)] if notes else [])]
 
 
@@ -101,7 +104,9 @@ def _attempt_row(attempt: Attempt) -> list[object]:
     ]
 
 
-def _epoch_row(result: EpochResult, names: Sequence[str]) -> list[object]:
+def _epoch_row(result: EpochResult, names: Sequence[str], parts: Sequence[str], by_steps: bool) -> list[object]:
     metrics = [result.metrics.get(name) for name in names]
     rest = [result.learning_rate, result.epoch_seconds, result.samples_per_second]
-    return [result.epoch, result.train_loss, result.val_loss, *metrics, *rest]
+    rest += [result.losses.get(part) for part in parts]
+    step = [result.step] if by_steps else []
+    return [result.epoch, *step, result.train_loss, result.val_loss, *metrics, *rest]

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_flaws import Corners, is_valid
+from mitorch_service.training.data.boxes.box_flaws import Corners, is_valid
 from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.image_list import ImageLocation, split_entry
 from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call

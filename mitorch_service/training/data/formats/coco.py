@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_flaws import Size
+from mitorch_service.training.data.boxes.box_flaws import Size
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_flaws import Corners
+from mitorch_service.training.data.boxes.box_flaws import Corners
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.entries import Entry, collect_boxes
@@ -40,10 +40,12 @@ def read_csv(path: Path, name: str, classes: ClassList | None) -> ImageList:
     One row for each box: ``image,x1,y1,x2,y2,class``, with or without this header, or one with names of `IMAGE`,
     `LABEL` and `CORNERS`; an empty class marks an image that shows nothing. Or a label table with one row for each
     image: ``image_url`` and ``label``, a list of {"type" (or "label"), "bottomX", "topX", "bottomY", "topY"}, written
-    as in Python. All in pixels. The images are beside the file or in ``images`` there. Logs the columns that are not
-    read. Raises DataError with the line for whatever does not fit.
+    as in Python. All in pixels. The images are beside the file, in ``images`` there, or in ``images`` beside the file's
+    folder, as with exp_config.json. Logs the columns that are not read. Raises DataError with the line for whatever
+    does not fit.
     """
-    return collect_boxes(_entries(path, name), name, "line", classes, [path.parent, path.parent / "images"])
+    folders = [path.parent, path.parent / "images", path.parent.parent / "images"]
+    return collect_boxes(_entries(path, name), name, "line", classes, folders)
 
 
 def _entries(path: Path, name: str) -> Iterator[Entry]:

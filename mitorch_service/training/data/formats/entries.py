@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mitorch_service.training.data.box_collector import BoxCollector
-from mitorch_service.training.data.box_flaws import Corners, Size
+from mitorch_service.training.data.boxes.box_collector import BoxCollector
+from mitorch_service.training.data.boxes.box_flaws import Corners, Size
 from mitorch_service.training.data.class_names import ClassIds, ClassList
 from mitorch_service.training.data.formats.image_folders import first_folder_with
 from mitorch_service.training.data.image_list import ImageList

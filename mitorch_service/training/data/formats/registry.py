@@ -8,11 +8,11 @@ from mitorch_service.training.data.class_names import ClassList, read_class_list
 from mitorch_service.training.data.formats.class_folders import read_class_folders
 from mitorch_service.training.data.formats.coco import read_coco
 from mitorch_service.training.data.formats.csv import read_csv
-from mitorch_service.training.data.formats.cvat import find_cvat, read_cvat
+from mitorch_service.training.data.formats.cvat.cvat import find_cvat, read_cvat
 from mitorch_service.training.data.formats.label_csv import find_columns, read_label_csv
 from mitorch_service.training.data.formats.text import read_text
-from mitorch_service.training.data.formats.voc import find_voc, read_voc
-from mitorch_service.training.data.formats.yolo import find_yolo, read_yolo
+from mitorch_service.training.data.formats.voc.voc import find_voc, read_voc
+from mitorch_service.training.data.formats.yolo.yolo import find_yolo, read_yolo
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.regular_files import is_folder
 

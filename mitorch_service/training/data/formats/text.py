@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import cast
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_collector import BoxCollector
+from mitorch_service.training.data.boxes.box_collector import BoxCollector
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.excerpts import excerpt
 from mitorch_service.training.data.formats.box_files import box_file_calls

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.batch import BadImage, BoxTarget, Sample
+from mitorch_service.training.data.batches.batch import BadImage, BoxTarget, Sample
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.images.decoding import Picture, TooManyPixels, decode
 from mitorch_service.training.data.images.image_cache import ImageCache

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from PIL import ExifTags
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.box_flaws import Corners
+from mitorch_service.training.data.boxes.box_flaws import Corners
 from mitorch_service.training.data.image_list import ImageLocation
 from mitorch_service.training.data.images.image_files import DAMAGES, image_file, open_image, stored_size
 from mitorch_service.training.data.parallel_readers import FILES_PER_CALL, Call, results

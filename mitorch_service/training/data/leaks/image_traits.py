@@ -1,4 +1,4 @@
-"""Reads what tells copies of an image: the digest of its file, a perceptual hash, and a tiny picture."""
+"""Reads what tells copies of an image: the digest of its file, a perceptual hash, and small pictures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from mitorch_service.errors import DataError
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.images.decoding import TooManyPixels, decode
 from mitorch_service.training.data.images.image_files import DAMAGES, DEFAULT_LIMITS, image_file
+from mitorch_service.training.data.leaks.alignment import SIDE
 from mitorch_service.training.data.parallel_readers import Call, results
 from mitorch_service.training.data.regular_files import open_binary
 from mitorch_service.training.data.zip_index import ZipFiles
 
-_SIDE = 32  # pixels, of the picture that is hashed
+_HASHED = 32  # pixels, of the picture that is hashed
 _LOW = 8  # frequencies in each direction
 TINY = 8  # pixels, of the tiny picture
 _DIGEST = 16  # bytes
@@ -36,6 +37,7 @@ class ImageTraits:
     digests: list[bytes]  # of the files; empty for one that cannot be read
     hashes: NDArray[np.uint64]  # (N,)
     tiny: NDArray[np.uint8]  # (N, 8, 8, 3): RGB
+    grey: NDArray[np.uint8]  # (N, 24, 24)
     readable: NDArray[np.bool_]  # (N,): whether it was decoded
     damaged: list[str]  # the problems of those that were not
 
@@ -44,6 +46,7 @@ class _Part(NamedTuple):
     digests: list[bytes]
     hashes: bytes
     tiny: bytes
+    grey: bytes
     readable: list[bool]
     damaged: list[str]
 
@@ -53,16 +56,17 @@ def read_traits(images: ImageList) -> ImageTraits:
     parts = list(results(_calls(images)))
     hashes = np.frombuffer(b"".join(part.hashes for part in parts), np.uint64)
     tiny = np.frombuffer(b"".join(part.tiny for part in parts), np.uint8).reshape(-1, TINY, TINY, 3)
+    grey = np.frombuffer(b"".join(part.grey for part in parts), np.uint8).reshape(-1, SIDE, SIDE)
     digests = [one for part in parts for one in part.digests]
     readable = np.array([one for part in parts for one in part.readable], np.bool_)
-    return ImageTraits(digests, hashes, tiny, readable, [one for part in parts for one in part.damaged])
+    return ImageTraits(digests, hashes, tiny, grey, readable, [one for part in parts for one in part.damaged])
 
 
 def perceptual_hash(image: Image.Image) -> int:
     """64 bits, of which visually equal images differ in few: which of the 8 x 8 lowest frequencies of a discrete cosine
     transform of the grey picture are above their median (Zauner 2010, "Implementation and Benchmarking of Perceptual
     Image Hash Functions", as pHash and ImageHash do)."""
-    grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
+    grey = np.asarray(image.convert("L").resize((_HASHED, _HASHED), Image.Resampling.BOX), np.float64)
     transform = _cosines()
     low = transform @ grey @ transform.T
     low[0, 0] = np.median(low)  # the mean brightness says nothing
@@ -75,10 +79,15 @@ def tiny_picture(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.resize((TINY, TINY), Image.Resampling.BOX), np.uint8)
 
 
+def grey_picture(image: Image.Image) -> NDArray[np.uint8]:
+    """The picture in 24 x 24 pixels without its colours, uint8 (24, 24)."""
+    return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
+
+
 @cache
 def _cosines() -> NDArray[np.float64]:
     """The lowest rows of the orthogonal DCT-II."""
-    places = (np.arange(_SIDE) + 0.5) * np.pi / _SIDE
+    places = (np.arange(_HASHED) + 0.5) * np.pi / _HASHED
     return np.cos(np.arange(_LOW)[:, None] * places)
 
 
@@ -92,6 +101,7 @@ def _read(locations: Sequence[ImageLocation]) -> _Part:
     digests: list[bytes] = []
     hashes = np.zeros(len(locations), np.uint64)
     tiny = np.zeros((len(locations), TINY, TINY, 3), np.uint8)
+    grey = np.zeros((len(locations), SIDE, SIDE), np.uint8)
     readable: list[bool] = []
     damaged: list[str] = []
     for place, location in enumerate(locations):
@@ -99,14 +109,15 @@ def _read(locations: Sequence[ImageLocation]) -> _Part:
         try:
             file = image_file(location, _archives())
             digest = _digest(file)
-            picture = decode(file, _SIDE, DEFAULT_LIMITS.pixels).image
+            picture = decode(file, _HASHED, DEFAULT_LIMITS.pixels).image
             hashes[place], tiny[place] = perceptual_hash(picture), tiny_picture(picture)
+            grey[place] = grey_picture(picture)
             decoded = True
         except (DataError, TooManyPixels, *DAMAGES) as error:
             damaged.append(f"{location}: {error}")
         digests.append(digest)
         readable.append(decoded)
-    return _Part(digests, hashes.tobytes(), tiny.tobytes(), readable, damaged)
+    return _Part(digests, hashes.tobytes(), tiny.tobytes(), grey.tobytes(), readable, damaged)
 
 
 def _digest(file: Path | BytesIO) -> bytes:

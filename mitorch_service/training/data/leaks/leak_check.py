@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mitorch_service.training.data.duplicates import paths
 from mitorch_service.training.data.image_list import ImageList
+from mitorch_service.training.data.leaks.alignment import aligned_differences
 from mitorch_service.training.data.leaks.image_traits import ImageTraits, read_traits
 from mitorch_service.training.data.leaks.near_hashes import near_pairs
 
@@ -21,7 +22,9 @@ KINDS: tuple[Kind, ...] = ("same file", "same content", "near-duplicate", "same 
 _MOST_BITS = 6  # of 64 that differ; hashes of unlike photographs differ in 32
 _MOST_DIFFERENCE = 9.0  # of 255, mean over the tiny picture, when both are equally bright
 _MOST_BRIGHTER = 25.0  # of 255, that a copy may be
-_CANDIDATE_BITS = 10  # where embeddings decide
+_CANDIDATE_BITS = 10  # where aligned pictures, or embeddings, decide
+_WORTH_ALIGNING = 18.0  # of 255, mean over the tiny picture: of what is cut by 6 % it is 13 mostly
+_MOST_ALIGNED_DIFFERENCE = 8.0  # of 255, mean over the grey pictures
 
 # The cosine similarity of the embeddings of pairs of images.
 Compare = Callable[[Sequence[tuple[ImageList, int]], Sequence[tuple[ImageList, int]]], NDArray[np.float32]]
@@ -73,7 +76,8 @@ def check_leaks(
     """Compares each split with those before it, of which train is the first; reads every image.
 
     Near-duplicates have perceptual hashes that differ in at most 6 of 64 bits, and 8 x 8 pixels that differ by 9 of 255
-    on average; with `compare`, hashes that differ in at most 10 bits, and embeddings of at least that similarity.
+    on average; or in at most 10 bits, and 24 x 24 grey pixels that differ by 8 after one of them has been cut at its
+    edges by up to 6 %; with `compare`, in at most 10 bits, and embeddings of at least that similarity.
     """
     everything = _Everything.of(lists)
     traits = [read_traits(images) for images in lists.values()]
@@ -142,15 +146,14 @@ def _near(
 ) -> Iterator[tuple[int, int, int | None]]:
     """Pairs of an image and the nearest one in an earlier split."""
     hashes = np.concatenate([one.hashes for one in traits])
-    tiny = np.concatenate([one.tiny for one in traits])
+    pictures = _Pictures.of(traits)
     readable = np.concatenate([one.readable for one in traits])
-    most = _CANDIDATE_BITS if compare is not None else _MOST_BITS
     for start, end in zip(everything.starts[1:], everything.starts[2:], strict=False):
         known = np.flatnonzero(readable[:start])
         wanted = start + np.flatnonzero(readable[start:end])
-        theirs, ours, bits = _candidates(hashes, known, wanted, most)
+        theirs, ours, bits = _candidates(hashes, known, wanted, _CANDIDATE_BITS)
         if compare is None:
-            like = _differences(tiny, ours, theirs) <= _MOST_DIFFERENCE
+            like = pictures.alike(ours, theirs, bits)
         else:
             pairs = [[everything.image(number) for number in side.tolist()] for side in (ours, theirs)]
             like = compare(pairs[0], pairs[1]) >= least
@@ -175,12 +178,32 @@ def _candidates(
     return known[first[theirs[pairs]]], np.repeat(wanted, each), bits[pairs]
 
 
-def _differences(tiny: NDArray[np.uint8], ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The mean absolute difference of each pair's tiny pictures, after the brighter one has been darkened."""
-    found = np.empty(len(ours), np.float32)
-    for start in range(0, len(ours), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        difference = tiny[ours[part]].astype(np.float32) - tiny[theirs[part]]
-        difference -= difference.mean((1, 2, 3), keepdims=True).clip(-_MOST_BRIGHTER, _MOST_BRIGHTER)
-        found[part] = np.abs(difference).mean((1, 2, 3))
-    return found
+@dataclass(frozen=True)
+class _Pictures:
+    """The small pictures of all images."""
+
+    tiny: NDArray[np.uint8]  # (N, 8, 8, 3)
+    grey: NDArray[np.uint8]  # (N, 24, 24)
+
+    @classmethod
+    def of(cls, traits: Sequence[ImageTraits]) -> _Pictures:
+        return cls(np.concatenate([one.tiny for one in traits]), np.concatenate([one.grey for one in traits]))
+
+    def alike(self, ours: NDArray[np.int64], theirs: NDArray[np.int64], bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Whether the pictures of each pair are nearly the same, `bits` being those in which the hashes differ."""
+        differences = self._differences(ours, theirs)
+        like = (bits <= _MOST_BITS) & (differences <= _MOST_DIFFERENCE)
+        rest = np.flatnonzero(~like & (differences <= _WORTH_ALIGNING))
+        aligned = aligned_differences(self.grey[ours[rest]], self.grey[theirs[rest]], _MOST_BRIGHTER)
+        like[rest] = aligned <= _MOST_ALIGNED_DIFFERENCE
+        return like
+
+    def _differences(self, ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The mean absolute difference of each pair's tiny pictures, after the brighter one has been darkened."""
+        found = np.empty(len(ours), np.float32)
+        for start in range(0, len(ours), 1 << 16):
+            part = slice(start, start + (1 << 16))
+            difference = self.tiny[ours[part]].astype(np.float32) - self.tiny[theirs[part]]
+            difference -= difference.mean((1, 2, 3), keepdims=True).clip(-_MOST_BRIGHTER, _MOST_BRIGHTER)
+            found[part] = np.abs(difference).mean((1, 2, 3))
+        return found

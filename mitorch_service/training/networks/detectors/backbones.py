@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import timm
@@ -16,6 +16,7 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxP
 
 from mitorch_service.errors import ModelError
 from mitorch_service.training.networks.detectors.detector_names import MOBILENETS, RESNETS, DetectorName
+from mitorch_service.training.networks.downloads import fetches
 
 _CHANNELS = 256  # per map of a feature pyramid (Lin et al. 2017)
 _MOBILENET_STRIDES = (
@@ -39,17 +40,37 @@ class Backbone:
     std: tuple[float, ...] = _IMAGENET[1]
 
 
-def build_backbone(name: DetectorName, pretrained: bool, trainable_layers: int | None) -> Backbone:
+def build_backbone(
+    name: DetectorName, pretrained: bool, trainable_layers: int | None, only_stride: int | None = None
+) -> Backbone:
     """Builds the backbone of Faster R-CNN, RetinaNet or FCOS: a feature pyramid, or a single map without ``fpn``.
+
+    `only_stride` (4, 8, 16 or 32) leaves of the pyramid of Faster R-CNN the map of this stride only, which the coarser
+    ones still flow into.
 
     Pretrained torchvision backbones keep their batch norms frozen and train `trainable_layers` (default 3) stages, as
     torchvision's detectors do. Raises ModelError for a timm model without feature maps of the strides needed.
     """
     if name.backbone in RESNETS:
-        return _resnet(name, pretrained, trainable_layers)
-    if name.backbone in MOBILENETS:
-        return _mobilenet(name, pretrained, trainable_layers)
-    return _timm_pyramid(name, pretrained)
+        backbone = _resnet(name, pretrained, trainable_layers, only_stride)
+    elif name.backbone in MOBILENETS:
+        backbone = _mobilenet(name, pretrained, trainable_layers, only_stride)
+    else:
+        backbone = _timm_pyramid(name, pretrained, only_stride)
+    return backbone if only_stride is None else _finest_map(backbone)
+
+
+def _finest_map(backbone: Backbone) -> Backbone:
+    """Leaves the first map only, and takes away the layers behind the others, which would get no gradient."""
+    fpn = backbone.module.fpn
+    for index in range(1, len(fpn.layer_blocks)):
+        fpn.layer_blocks[index] = nn.Identity()
+    backbone.module.register_forward_hook(_first_of)
+    return replace(backbone, strides=backbone.strides[:1])
+
+
+def _first_of(module: nn.Module, arguments: Any, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+    return OrderedDict([("0", next(iter(maps.values())))])
 
 
 class Maps(nn.Module):
@@ -58,7 +79,7 @@ class Maps(nn.Module):
     def __init__(self, name: str, pretrained: bool, strides: Sequence[int]) -> None:
         """Raises ModelError unless the model has a stage of each stride."""
         super().__init__()
-        body: Any = timm.create_model(name, pretrained=pretrained, features_only=True)
+        body: Any = timm.create_model(name, pretrained=fetches(pretrained), features_only=True)
         self.body, info = body, body.feature_info
         found = {stride: index for index, stride in enumerate(info.reduction())}  # the last of two with the same stride
         if not set(strides) <= found.keys():
@@ -93,14 +114,15 @@ class TimmPyramid(nn.Module):
         return cast("dict[str, Tensor]", self.fpn(named))
 
 
-def _resnet(name: DetectorName, pretrained: bool, trainable_layers: int | None) -> Backbone:
+def _resnet(name: DetectorName, pretrained: bool, trainable_layers: int | None, only_stride: int | None) -> Backbone:
     two_stage = name.family == "fasterrcnn"
     stages = [1, 2, 3, 4] if two_stage else [2, 3, 4]
+    stages = [stage for stage in stages if only_stride is None or 2 ** (stage + 1) >= only_stride]
     frozen = pretrained and name.pyramid == "fpn"
     deepest = 512 if name.backbone in ("resnet18", "resnet34") else 2048
     module = resnet_fpn_backbone(
         backbone_name=name.backbone,
-        weights="DEFAULT" if pretrained else None,
+        weights="DEFAULT" if fetches(pretrained) else None,
         norm_layer=FrozenBatchNorm2d if frozen else nn.BatchNorm2d,
         trainable_layers=_trainable(pretrained, trainable_layers, 5),
         returned_layers=stages,
@@ -111,13 +133,13 @@ def _resnet(name: DetectorName, pretrained: bool, trainable_layers: int | None) 
     return Backbone(module, _with_extra([2 ** (stage + 1) for stage in stages], name))
 
 
-def _mobilenet(name: DetectorName, pretrained: bool, trainable_layers: int | None) -> Backbone:
+def _mobilenet(name: DetectorName, pretrained: bool, trainable_layers: int | None, only_stride: int | None) -> Backbone:
     """With ``fpn``, Faster R-CNN uses the last two stages, as torchvision's own does; RetinaNet and FCOS get their
     papers' strides (8, 16, 32)."""
-    stages = None if not name.pyramid else _mobilenet_stages(name)
+    stages = None if not name.pyramid else _mobilenet_stages(name, only_stride)
     module = mobilenet_backbone(
         backbone_name=name.backbone,
-        weights="DEFAULT" if pretrained else None,
+        weights="DEFAULT" if fetches(pretrained) else None,
         fpn=bool(name.pyramid),
         norm_layer=FrozenBatchNorm2d if pretrained and name.pyramid != "fpn_v2" else nn.BatchNorm2d,
         trainable_layers=_trainable(pretrained, trainable_layers, 6),
@@ -132,13 +154,16 @@ def _mobilenet(name: DetectorName, pretrained: bool, trainable_layers: int | Non
     return Backbone(module, _with_extra([_MOBILENET_STRIDES[stage] for stage in stages], name))
 
 
-def _mobilenet_stages(name: DetectorName) -> list[int]:
+def _mobilenet_stages(name: DetectorName, only_stride: int | None) -> list[int]:
     """Returns indices of torchvision's stages; each of the three MobileNets has six."""
+    if only_stride is not None:
+        return [stage for stage in (1, 2, 3, 5) if _MOBILENET_STRIDES[stage] >= only_stride]
     return [4, 5] if name.family == "fasterrcnn" else [2, 3, 5]
 
 
-def _timm_pyramid(name: DetectorName, pretrained: bool) -> Backbone:
+def _timm_pyramid(name: DetectorName, pretrained: bool, only_stride: int | None) -> Backbone:
     strides = [4, 8, 16, 32] if name.family == "fasterrcnn" else [8, 16, 32]
+    strides = [stride for stride in strides if only_stride is None or stride >= only_stride]
     maps = Maps(name.backbone, pretrained, strides)
     norm_layer = nn.BatchNorm2d if _normalised(name) else None
     module = TimmPyramid(maps, _extra(name, maps.channels[-1]), norm_layer)
@@ -173,4 +198,4 @@ def _trainable(pretrained: bool, asked: int | None, every: int) -> int:
 
 def torchvision_classifier(name: str, pretrained: bool, **arguments: Any) -> Any:
     """Builds a torchvision classifier, whose layers an SSD reuses."""
-    return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **arguments)
+    return torchvision.models.get_model(name, weights="DEFAULT" if fetches(pretrained) else None, **arguments)

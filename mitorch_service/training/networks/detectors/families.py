@@ -9,9 +9,10 @@ returns boxes in pixels of its input. The user's classes start at 0; a backgroun
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
@@ -30,6 +31,11 @@ from mitorch_service.training.networks.detectors.ssd import build_ssd, build_ssd
 from mitorch_service.wording.suggestion import did_you_mean
 
 _RATIOS = (0.5, 1.0, 2.0)
+_STRIDES = (4, 8, 16, 32)  # of the maps of a pyramid
+_RPN_LOSSES = {  # the option with the weight of each loss of the region proposal network
+    "rpn_objectness_loss_weight": "loss_objectness",
+    "rpn_localization_loss_weight": "loss_rpn_box_reg",
+}
 _EVERY_SIZE = (32, 64, 128, 256, 512)  # anchor sizes of torchvision's MobileNet detectors, on each of their few maps
 
 
@@ -44,11 +50,47 @@ def build_detector(name: DetectorName, config: ModelConfig, classes: int) -> nn.
         return classes_from_zero(build(name, config, classes + 1))
     options: dict[str, Any] = dict(config.options)
     anchor_size = options.pop("anchor_size", None)
-    backbone = build_backbone(name, config.pretrained, options.pop("trainable_backbone_layers", None))
+    only_stride = _only_stride(name, config, options.pop("feature_stride", None))
+    weights = {loss: _weight(config, options.pop(option, 1.0), option) for option, loss in _RPN_LOSSES.items()}
+    options |= _proposals(config, options.pop("rpn_max_proposals", None))
+    backbone = build_backbone(name, config.pretrained, options.pop("trainable_backbone_layers", None), only_stride)
     sizes = {"min_size": config.input_size, "max_size": config.input_size}
     colours = {"image_mean": list(backbone.mean), "image_std": list(backbone.std)}
     given = {**sizes, **colours, **options}
-    return _FAMILIES[name.family](name, backbone, classes, anchor_size, given)
+    module = _FAMILIES[name.family](name, backbone, classes, anchor_size, given)
+    if any(weight != 1 for weight in weights.values()):
+        cast("nn.Module", module.rpn).register_forward_hook(partial(_weighted_losses, weights))
+    return module
+
+
+def _only_stride(name: DetectorName, config: ModelConfig, stride: object) -> int | None:
+    if stride is not None and not name.pyramid:
+        raise ModelError(f"{config.name} has one map of features: the option 'feature_stride' is for those with fpn.")
+    if stride is None or (isinstance(stride, int) and stride in _STRIDES):
+        return stride
+    known = ", ".join(map(str, _STRIDES))
+    raise ModelError(f"{config.name}: the option 'feature_stride' is {stride!r}; known: {known}.")
+
+
+def _proposals(config: ModelConfig, count: object) -> dict[str, int]:
+    """The number of proposals of an image, in training and in evaluation."""
+    if count is None:
+        return {}
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ModelError(f"{config.name}: the option 'rpn_max_proposals' is {count!r}, and must be a number from 1.")
+    return {"rpn_post_nms_top_n_train": count, "rpn_post_nms_top_n_test": count}
+
+
+def _weight(config: ModelConfig, value: object, option: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ModelError(f"{config.name}: the option {option!r} is {value!r}, and must be a number from 0.")
+    return float(value)
+
+
+def _weighted_losses(weights: dict[str, float], module: nn.Module, arguments: Any, output: Any) -> Any:
+    """Multiplies the losses of the region proposal network, which there are in training only."""
+    boxes, losses = output
+    return boxes, {name: loss * weights.get(name, 1.0) for name, loss in losses.items()}
 
 
 def _check_options(name: DetectorName, config: ModelConfig) -> None:
@@ -56,6 +98,7 @@ def _check_options(name: DetectorName, config: ModelConfig) -> None:
     known = set(inspect.signature(_CLASSES[name.family]).parameters) - _NO_OPTIONS
     if name.family in _FAMILIES:
         known |= {"anchor_size"} if name.family != "fcos" else set()
+        known |= {"feature_stride", "rpn_max_proposals", *_RPN_LOSSES} if name.family == "fasterrcnn" else set()
         known |= {"trainable_backbone_layers"} if name.backbone in (*RESNETS, *MOBILENETS) else set()
     for option in config.options.keys() - known:
         hint = did_you_mean(option, known)
@@ -98,7 +141,7 @@ def _fasterrcnn(
         out = backbone.module.out_channels
         given["rpn_head"] = RPNHead(out, anchors.num_anchors_per_location()[0], conv_depth=2)
         given["box_head"] = FastRCNNConvFCHead((out, 7, 7), [256] * 4, [1024], norm_layer=nn.BatchNorm2d)
-    if not name.pyramid:  # the default pools from maps "0" to "3"
+    if len(backbone.strides) == 1:  # the default pools from maps "0" to "3"
         given.setdefault("box_roi_pool", MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2))
     module = FasterRCNN(backbone.module, classes + 1, rpn_anchor_generator=anchors, **given)
     return classes_from_zero(module)

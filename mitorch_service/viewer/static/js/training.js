@@ -21,11 +21,11 @@ function pill(status) {
 function showState(state) {
   head.querySelector("[data-live=status]").replaceChildren(pill(state.status));
   const bar = head.querySelector("[data-live=progress] progress");
-  if (bar) bar.value = state.epoch;
+  if (bar) bar.value = state.done;
   const text = head.querySelector("[data-live=progress] .number");
-  if (text) text.textContent = state.max_epochs ? `${state.epoch}/${state.max_epochs}` : state.epoch;
+  if (text) text.textContent = state.total ? `${state.done}/${state.total}` : state.done;
   head.querySelector("[data-live=left]").textContent = state.remaining_seconds === null ? "" : `about ${durationText(state.remaining_seconds)} left`;
-  const done = state.max_epochs && state.epoch ? ` ${state.epoch}/${state.max_epochs}` : "";
+  const done = state.total && state.done ? ` ${state.done}/${state.total}` : "";
   document.title = `${state.status}${done} · ${state.name} · MiTorch`;
 }
 

@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import pytest
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box, Label
-from mitorch_service.annotations.writers.registry import FOLDERS, WRITERS, write_annotations
+from mitorch_service.annotations.writers.registry import FOLDERS, ONE_WAY, WRITERS, write_annotations
 from mitorch_service.errors import DataError, InvalidInput
+from tests.hostile_names import HOSTILE_NAMES
 
 CLASSES = ("cat", 'a "black", <dog> & co')
 DRAWN = AnnotatedImage("day/a.png", 40, 20, (Box(CLASSES[1], 1, 2.5, 11, 12.25), Box("cat", 0, 0, 40, 20)))
@@ -200,3 +201,15 @@ def test_files_stay_in_their_folder_and_apart(format: str, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with pytest.raises(DataError, match="as another image has"):
         write(format, tmp_path / "new", AnnotatedImage("../a.png", 4, 4), *[AnnotatedImage("a.png", 4, 4)] * 2)
+
+
+@pytest.mark.parametrize("format", [*WRITERS, *ONE_WAY])
+def test_any_name_of_an_image_gives_files_in_the_folder_or_is_refused(format: str, tmp_path: Path) -> None:
+    for number, name in enumerate(HOSTILE_NAMES):
+        out = tmp_path / "all" / str(number)
+        try:
+            write(format, out, AnnotatedImage(f"{name}.png", 4, 4, (Box("cat", 0, 0, 2, 2),)))
+        except DataError as error:
+            assert str(error)
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]
+    assert all(path.name.isdigit() for path in (tmp_path / "all").iterdir())

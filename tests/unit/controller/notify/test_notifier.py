@@ -26,7 +26,7 @@ from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingSta
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Query
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd
 from mitorch_service.webhook_settings.webhook import EventKind, Webhook
 from mitorch_service.webhooks.event_delivery import Answer
 from tests.fakes import FakeBackend, HookedStore, primitives

@@ -13,7 +13,7 @@ from PIL import Image
 from mitorch_service.insights.datasets.dataset_changes import changes_between
 from mitorch_service.insights.datasets.dataset_report import read_dataset_lines, read_dataset_report
 from mitorch_service.insights.datasets.dataset_samples import MOST_SAMPLES, SIDE, read_samples
-from mitorch_service.models.dataset import ClassCount, Dataset, DatasetRef, DatasetSplit, SplitContents
+from mitorch_service.models.dataset import ClassCount, Dataset, DatasetRef, DatasetSplit, SplitContents, SplitLeaks
 from mitorch_service.stores.base import Store
 from tests.fakes import primitives
 from tests.samples import NOW, a_dataset, a_training
@@ -78,7 +78,10 @@ def test_samples_are_drawn_evenly_over_the_classes_and_carry_no_metadata(tmp_pat
     labels = [label for sample in found.samples for label in sample.labels]
     assert (len(found.samples), found.damaged) == (MOST_SAMPLES - 1, 1)
     assert (labels.count("bolt"), labels.count("nut"), labels.count("washer")) == (11, 1, 11)
-    assert found.leaks == {"val": "1 image of 2 are in train too"}
+    assert found.leaks == {"val": "1 image of 2 is in train too"}
+    contents = SplitContents(kind="multiclass", images=2, classes=3, leaks=SplitLeaks(near_duplicates=2))
+    checked = read_samples(dataset.model_copy(update={"contents": {"val": contents}}), seed=4)
+    assert checked.leaks == {"val": "1 image of 2 is in train too, 2 images of 2 nearly the same as one before"}
     for sample in found.samples:
         with Image.open(BytesIO(sample.webp)) as image:
             assert image.size == (sample.width, sample.height) and max(image.size) <= SIDE

@@ -9,7 +9,7 @@ from mitorch_service.insights.search.search_history import TrialPoint
 from mitorch_service.insights.search.trial_timeline import MOST_BARS, MOST_STEPS, Timeline, trial_timeline
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Attempt
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 from tests.samples import NOW
 
 Span = tuple[str, int, int | None]  # cluster, minutes of start and end

@@ -11,7 +11,7 @@ from mitorch_service.insights.tables.sorting import parse_sort
 from mitorch_service.insights.where.conditions import compile_where
 from mitorch_service.insights.where.grammar import parse_where
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.tables import IndexOrder, IndexRange
+from mitorch_service.stores.verbs.tables import IndexOrder, IndexRange
 from tests.samples import NOW, a_training, later
 
 MANY = {"completed": 1_000_000, "failed": 50_000, "running": 10, "new": 500}

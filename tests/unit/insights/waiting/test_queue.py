@@ -10,7 +10,7 @@ from mitorch_service.errors import NotAllowed, NotFound
 from mitorch_service.insights.waiting.queue import build_filter, main_result, read_queue
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.trainings import Matches, TrainingFilter
+from mitorch_service.stores.verbs.trainings import Matches, TrainingFilter
 from tests.samples import a_job, a_training, a_trial, later
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mitorch_service.backends.base import Capacity, RunStatus
-from mitorch_service.controller.plan.placement import Cluster
+from mitorch_service.controller.plan.placing.placement import Cluster
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.insights.waiting.queue_forecast import Held, forecast_starts
 from mitorch_service.models.run_state import RunState

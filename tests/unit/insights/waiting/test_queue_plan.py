@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mitorch_service.backends.base import Capacity
-from mitorch_service.controller.plan.placement import Cluster
-from mitorch_service.insights.waiting.queue_plan import Wait, plan_queue, read_durations, read_snapshot
+from mitorch_service.controller.plan.placing.placement import Cluster
+from mitorch_service.insights.waiting.queue_overview import read_overview
+from mitorch_service.insights.waiting.queue_plan import HEAD, Wait, plan_queue, read_durations, read_snapshot
 from mitorch_service.insights.waiting.recorded_durations import RecordedDurations
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Resources
+from mitorch_service.placement_settings.policy import FairShare, Policy
 from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.samples import NOW, a_training, an_attempt, later
 
@@ -41,6 +43,20 @@ def test_a_run_that_was_accepted_after_the_cluster_was_asked_takes_its_node() ->
     snapshot = read_snapshot(store, {"a": Capacity(2, 1)}, {"a": later(5)}, [Cluster("a")], later(6))
     plan = plan_queue(later(70), snapshot, RecordedDurations([]), None)
     assert plan.waits[waiting.id].text == "No free node on a"
+    store.close()
+
+
+def test_the_queue_is_in_the_order_in_which_shares_are_served() -> None:
+    store, policy = SqliteStore(None), Policy(fair_share=FairShare(by="user"))
+    many = [a_training(submitted_by="amy") for _ in range(HEAD + 1)]
+    store.queue.add_trainings([*many, late := a_training(submitted_by="bob")])
+    waiting = read_overview(store, ["a"], NOW, policy).waiting
+    assert [row.id for row in waiting[:3]] == [many[0].id, late.id, many[1].id]
+    assert len(waiting) == HEAD
+    snapshot = read_snapshot(store, {"a": Capacity(2, 2)}, {"a": NOW}, [Cluster("a")], NOW, policy)
+    waits = plan_queue(NOW, snapshot, RecordedDurations([]), None).waits
+    assert set(waits) == {row.id for row in waiting}
+    assert [waits[row.id].starts_on for row in waiting[:3]] == ["a", "a", None]
     store.close()
 
 

@@ -11,7 +11,7 @@ from mitorch_service.insights.waiting.remaining import job_remaining, training_r
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Progress
-from mitorch_service.stores.costs import Account
+from mitorch_service.stores.verbs.costs import Account
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later
 
 RUNNING = TrainingStatus.RUNNING

@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.backends.base import Capacity
+from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.plan.actions import Launch
-from mitorch_service.controller.plan.placement import Cluster
+from mitorch_service.controller.plan.placing.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.insights.waiting.why import Why, explain, why_job, why_training
+from mitorch_service.models.run_state import RunState
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.models.training import Progress, Resources, Training, TrainingErrorInfo, TrainingRow
+from mitorch_service.models.training import Progress, Resources, Training, TrainingErrorInfo, TrainingRow, run_name
+from mitorch_service.placement_settings.policy import FairShare, Policy
 from mitorch_service.stores.base import Store
+from tests.fakes import FakeBackend
 from tests.job_states import a_job_state
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt, later
 
@@ -169,3 +172,33 @@ def test_a_training_or_job_is_named_by_its_name_too(store: Store) -> None:
     failed = a_training(name="first", status=TrainingStatus.FAILED)
     store.queue.add_trainings([failed])
     assert explain(store, Controller(store, {}, ()), "first", NOW)[1].id == failed.id
+
+
+def test_where_shares_decide_the_place_is_that_of_their_turns(store: Store) -> None:
+    """However many trainings of others are before it by age, and though no node is free."""
+    many = [a_training(submitted_by="amy") for _ in range(60)]
+    store.queue.add_trainings([*many, mine := a_training(submitted_by="bob")])
+    controller = Controller(store, {}, (), policy=Policy(fair_share=FairShare(by="user")))
+    places = [explain(store, controller, row.id, NOW)[1].reasons[0] for row in (mine, many[1], many[59])]
+    assert places == [
+        "2nd to be served (priority 100; 61st by priority and age)",
+        "3rd to be served (priority 100; 2nd by priority and age)",
+        "not among the first 50 to be served (priority 100; 60th by priority and age)",
+    ]
+
+
+def test_the_clusters_own_words_for_a_run_are_told(store: Store) -> None:
+    store.queue.add_trainings([training := a_training()])
+    store.queue.claim_training(training.id, an_attempt(training, cluster="azure"))
+    backend, name = FakeBackend("azure"), run_name(training.id, 1)
+    controller = Controller(store, {"azure": backend}, ())
+    assert "azure says" not in str(explain(store, controller, training.id, NOW)[1].reasons)
+    backend.runs[name] = RunStatus(RunState.PENDING, word="Preparing (it builds the image)", since=NOW)
+    told = "azure says of its run: Preparing (it builds the image) since 2026-11-20 12:30:15 UTC"
+    assert explain(store, controller, training.id, NOW)[1].reasons[-1] == told
+    del backend.runs[name]
+    store.queue.note_missing(training.id, 1, NOW)
+    told = "azure does not know its run since 2026-11-20 12:30:15 UTC"
+    assert explain(store, controller, training.id, NOW)[1].reasons[-1] == told
+    backend.down = True
+    assert explain(store, controller, training.id, NOW)[1].reasons[-1] == told

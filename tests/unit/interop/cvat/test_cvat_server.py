@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
+from mitorch_service.annotations.annotated_image import AnnotatedImage, Box, Label
 from mitorch_service.annotations.writers.registry import write_annotations
-from mitorch_service.errors import CvatError, InvalidInput
+from mitorch_service.errors import CvatError, DataError, InvalidInput
 from mitorch_service.file_access import PRIVATE
+from mitorch_service.interop.cvat.new_tasks import create_annotated_task, create_task
 from mitorch_service.interop.cvat.pull import PulledDataset, frame_name, pull
 from mitorch_service.interop.cvat.push import Rule, add_files, annotate, iou, update_ground_truth
 from mitorch_service.interop.cvat.server import CvatServer, open_cvat
@@ -90,6 +92,35 @@ def test_tasks_that_are_not_there(server: CvatServer, birds: Task, tmp_path: Pat
         pulled(server, tmp_path, "birds at night")
 
 
+def test_tags_are_the_classes_of_a_data_set(cvat: CvatStandIn, server: CvatServer, tmp_path: Path) -> None:
+    task = cvat.add_task("pets", ["owl", "cat"], dict(IMAGES))
+    for image, label in (("a.png", "cat"), ("b.png", "owl"), ("c.png", "cat")):
+        cvat.tag(task, image, label)
+    found = pulled(server, tmp_path, "pets")
+    lists = read_splits(found.splits)
+    assert {split: images.kind for split, images in lists.items()} == {"train": "multiclass", "val": "multiclass"}
+    labels = [(images.classes[images.targets.labels_of(i)[0]]) for images in lists.values() for i in range(len(images))]
+    assert sorted(labels) == ["cat", "cat", "owl"]
+    assert "3 images with 3 tags of 1 task" in found.remarks[0]
+    cvat.tag(task, "a.png", "owl")
+    lists = read_splits(pulled(server, tmp_path, "pets").splits)
+    assert {images.kind for images in lists.values()} == {"multilabel"}
+    assert sum(map(len, lists.values())) == 3
+    assert {file.with_name("labels.txt").is_file() for file in pulled(server, tmp_path, "pets").splits.values()} == {
+        True
+    }
+
+
+def test_tasks_with_tags_are_left_out_where_others_have_boxes(
+    cvat: CvatStandIn, server: CvatServer, birds: Task, tmp_path: Path
+) -> None:
+    task = cvat.add_task("pets", ["owl", "cat"], dict(IMAGES))
+    cvat.tag(task, "a.png", "cat")
+    found = pulled(server, tmp_path, "birds", "pets")
+    assert sum(map(len, read_splits(found.splits).values())) == 4
+    assert found.remarks[1] == "1 image of tasks with tags left out, as others have boxes: pull those apart"
+
+
 def test_credentials(cvat: CvatStandIn, birds: Task) -> None:
     with opened(cvat, TOKEN) as server:
         assert len(server.find_tasks([])) == 2
@@ -165,6 +196,60 @@ def test_a_new_task(fault: str | None, cvat: CvatStandIn, server: CvatServer, tm
     assert [(one.name, sorted(one.images)) for one in cvat.tasks.values()] == [("new", sorted(IMAGES))]
     assert (task.name, list(server.labels(task))) == ("new", ["owl", "cat"])
     assert cvat.tasks[task.id].images == IMAGES
+
+
+def test_a_task_of_tags_gets_boxes_on_all_its_images(cvat: CvatStandIn, server: CvatServer, tmp_path: Path) -> None:
+    task = cvat.add_task("pets", ["owl", "cat"], dict(IMAGES))
+    cvat.tag(task, "b.png", "cat")
+    (found,) = server.find_tasks(["pets"])
+    assert annotate(server, found, FOUND, Rule(0.5, 0.1), tmp_path, PRIVATE).added == 2  # both on a.png
+
+
+def test_a_new_task_of_entries_of_archives(cvat: CvatStandIn, server: CvatServer, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("deep/a.png", IMAGES["a.png"])
+    (tmp_path / "b.png").write_bytes(IMAGES["b.png"])
+    paths = [f"{tmp_path}/some.zip@deep/a.png", str(tmp_path / "b.png")]
+    task = create_task(server, "mixed", ["owl"], paths)
+    assert sorted(cvat.tasks[task.id].images) == ["a.png", "b.png"]
+    with pytest.raises(CvatError, match=r"there is a task mixed already.*Choose another name"):
+        create_task(server, "mixed", ["owl"], paths)
+    with pytest.raises(InvalidInput, match="have the same name"):
+        create_task(server, "other", ["owl"], [*paths, f"{tmp_path}/a.png"])
+    with pytest.raises(DataError, match="is missing"):
+        create_task(server, "other", ["owl"], [f"{tmp_path}/gone.png"])
+    assert len(cvat.tasks) == 1
+
+
+def annotated(folder: Path) -> list[AnnotatedImage]:
+    """Two images of one name, with boxes and with a class."""
+    found = []
+    for name, boxes, labels in (
+        ("train", (Box("cat", 1, 2, 5.5, 6), Box("owl", 7, 2, 9, 6)), ()),
+        ("val", (), (Label("cat"),)),
+    ):
+        (folder / name).mkdir()
+        (folder / name / "1.png").write_bytes(IMAGES["a.png"])
+        found.append(AnnotatedImage(str(folder / name / "1.png"), 20, 10, boxes, labels))
+    return found
+
+
+def test_a_new_task_with_annotations(cvat: CvatStandIn, server: CvatServer, tmp_path: Path) -> None:
+    task = create_annotated_task(server, "suspects", ["owl", "cat"], annotated(tmp_path))
+    made = cvat.tasks[task.id]
+    assert sorted(made.images) == ["1_1.png", "2_1.png"]
+    assert [(one["frame"], one["label_id"], one["points"]) for one in made.shapes] == [
+        (0, 101, [1, 2, 5.5, 6]),
+        (0, 100, [7, 2, 9, 6]),
+    ]
+    assert [(one["frame"], one["label_id"]) for one in made.tags] == [(1, 101)]
+
+
+def test_a_new_task_that_cannot_be_annotated_is_removed(cvat: CvatStandIn, server: CvatServer, tmp_path: Path) -> None:
+    cvat.faults.append(("PATCH /api/tasks/1/annotations", "400"))
+    with pytest.raises(CvatError, match="cannot add annotations: it answered 400"):
+        create_annotated_task(server, "suspects", ["owl", "cat"], annotated(tmp_path))
+    assert not cvat.tasks
 
 
 def test_files(cvat: CvatStandIn, server: CvatServer, birds: Task, tmp_path: Path) -> None:

@@ -124,6 +124,15 @@ def test_true_and_false_are_no_numbers(fields: dict[str, Any], path: str) -> Non
     assert "must be a number, not true or false" in wrong[path]
 
 
+@pytest.mark.parametrize("value", ["yes", "no", "true", "on", "", 1, 0, 0.0])
+def test_a_switch_is_true_or_false(value: Any) -> None:
+    wrong = problems(TrainingConfig, changed(model={"name": "x", "pretrained": value}, precision={"compile": value}))
+    assert list(wrong) == ["model.pretrained", "precision.compile"]
+    assert all("must be true or false" in text for text in wrong.values())
+    assert all(("without quotes" in text) == isinstance(value, str) for text in wrong.values())
+    assert problems(TrainingConfig, changed(precision={"channels_last": None, "compile": True})) == {}
+
+
 def test_true_and_false_are_no_numbers_in_a_search() -> None:
     search = {"max_trials": True, "seed": False}
     assert set(problems(JobConfig, {"job_type": "search", "config": {}, "search": search})) == {

@@ -9,7 +9,7 @@ import pytest
 from mitorch_service.models.base import new_id
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
-from mitorch_service.runs.trial_pausing import TrialPausing
+from mitorch_service.runs.search.trial_pausing import TrialPausing
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Guarded
 from tests.fakes import primitives

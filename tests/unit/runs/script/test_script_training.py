@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from mitorch_service.backends.node import Node
 from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
-from mitorch_service.stores.runs import RunEnd
+from mitorch_service.runs.script.api import log_image, log_table
+from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import HookedStore, primitives
 from tests.samples import NOW
 from tests.unit.runs.script.machine import Machine
@@ -204,6 +207,26 @@ def test_a_script_that_asks_ends_by_itself_when_it_is_canceled(machine: Machine)
     assert {"checkpoint", "log", "environment"} == done.artifacts.keys()
 
 
+@pytest.mark.parametrize(("max_epochs", "is_done"), [(0, False), (1, True)])
+def test_a_script_hears_of_the_time_limit_and_goes_on_in_another_run(
+    machine: Machine, max_epochs: int, is_done: bool
+) -> None:
+    """Unless it has done its work: by its exit code alone one cannot know."""
+    code = "open('s', 'w').close()\nm.report(epoch=1)\nwhile not m.should_stop(): pass\nm.checkpoint('s')"
+    training = machine.queued(f"import mitorch_service as m\n{code}", max_epochs=max_epochs)
+
+    def limit(operation: str) -> None:
+        if operation == "put":  # of the first epoch
+            machine.checkpoint.wait_for_checkpoint(0.0)
+
+    assert machine.run(training, HookedStore(machine.store, limit)) == (0 if is_done else EXIT_INFRASTRUCTURE)
+    assert machine.checkpoint.wait_for_checkpoint(0.0) is False  # nothing trains any more
+    assert not machine.checkpoint.is_open()  # it was answered
+    row = machine.store.trainings.get_training(training.id)
+    assert row.status == (TrainingStatus.COMPLETED if is_done else TrainingStatus.NEW)
+    assert row.attempts[0].timed_out == row.attempts[0].preempted == (not is_done)
+
+
 def test_a_script_that_never_asks_is_ended_when_it_is_canceled(machine: Machine) -> None:
     machine.stop.set()
     training = machine.queued("import time\nwhile True: time.sleep(60)", max_retries=3)
@@ -263,6 +286,37 @@ def test_what_it_leaves_in_its_output_folder_is_kept(machine: Machine) -> None:
     machine.run(training)
     address = machine.store.trainings.get_training(training.id).artifacts["output"]
     assert Path(address, "a", "m.pt").read_text() == "w"
+
+
+def test_pictures_and_tables_are_kept_and_shown_where_it_runs(machine: Machine) -> None:
+    code = "import mitorch_service as m\nm.log_image('curve', b'\\x89PNG\\r\\n\\x1a\\n of it')\n"
+    training = machine.queued(
+        f"{code}m.log_table('per class', [{{'class': 'a', 'AP': 0.5}}, {{'class': 'b', 'n': 1}}])"
+    )
+    shown: list[list[str]] = []
+
+    class Shows(Node):
+        def training_ended(self, evaluation: Mapping[str, float], plots: Path) -> None:
+            shown.append(sorted(file.name for file in plots.iterdir()))
+
+    machine.run(training, node=Shows())
+    assert shown == [["curve.png", "per class.csv"]]
+    address = machine.store.trainings.get_training(training.id).artifacts["output"]
+    assert Path(address, "per class.csv").read_text() == "class,AP,n\na,0.5,\nb,,1\n"
+    assert Path(address, "curve.png").read_bytes() == b"\x89PNG\r\n\x1a\n of it"
+
+
+def test_pictures_and_tables_by_hand_and_wrong_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MITORCH_OUTPUT", raising=False)
+    log_table("a", [{"x": 1}])  # by hand: nothing
+    monkeypatch.setenv("MITORCH_OUTPUT", str(tmp_path))
+    with pytest.raises(ValueError, match="neither a PNG nor a JPEG"):
+        log_image("a", b"GIF89a")
+    with pytest.raises(ValueError, match="has no rows"):
+        log_table("a", [])
+    with pytest.raises(ValueError, match="letters, digits"):
+        log_table("../a", [{"x": 1}])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_code_that_is_gone_is_an_error(machine: Machine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,6 +41,27 @@ def test_a_small_difference_or_none_is_this_machines_clock(ahead: timedelta | No
     clock = ServerClock(Server(ahead))
     before = datetime.now(UTC)
     assert before <= clock.now() <= datetime.now(UTC)
+
+
+def test_only_the_first_question_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training asks for the time at the end of each epoch, and its database may hang."""
+    monkeypatch.setattr("mitorch_service.stores.mongo.clock._EVERY_SECONDS", 0.0)
+    server, over = Server(timedelta(hours=1)), threading.Event()
+    clock = ServerClock(server)
+    clock.now()
+
+    def hangs() -> dict[str, Any]:
+        assert over.wait(20)
+        return Server(timedelta(hours=2))()
+
+    clock._hello = hangs
+    for _ in range(3):
+        assert abs(clock.now() - datetime.now(UTC) - timedelta(hours=1)) < SOON
+    over.set()
+    end = time.monotonic() + 20
+    while abs(clock.now() - datetime.now(UTC) - timedelta(hours=2)) > SOON:
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def test_a_server_that_does_not_answer_stops_no_clock() -> None:

@@ -14,6 +14,8 @@ from mitorch_service.stores.mongo.errors import (
     TOO_SLOW,
     asked_wait,
     is_dns_failure,
+    is_full,
+    is_refused,
     reason,
     was_not_done,
 )
@@ -117,3 +119,39 @@ def test_a_name_server_that_does_not_answer_is_no_mistake_of_the_uri() -> None:
     assert is_dns_failure(silent)
     assert not is_dns_failure(wrong)
     assert not is_dns_failure(errors.ConfigurationError("anything else"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failure(14031, "available disk space is less than required minimum"),
+        failure(8, "could not extend file: No space left on device (SQLSTATE 53100)"),
+        failure(1, "the disk is full"),
+        bulk(14031, 11000),
+    ],
+)
+def test_a_full_disk_is_neither_waited_for_nor_taken_for_a_refusal(error: Exception) -> None:
+    assert is_full(error)
+    assert not is_refused(error)
+    assert asked_wait(error) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failure(13, "not authorized"),
+        failure(18, "Authentication failed."),
+        failure(8000, "user is not allowed to do action [insert]"),
+        failure(8, "cannot execute UPDATE in a read-only transaction (SQLSTATE 25006)"),
+        bulk(13),
+    ],
+)
+def test_a_right_that_is_missing(error: Exception) -> None:
+    assert is_refused(error)
+    assert not is_full(error)
+
+
+@pytest.mark.parametrize("error", [failure(121, "the disk is full of read-only mode"), failure(11000), ValueError("x")])
+def test_words_of_other_codes_and_other_errors_are_neither(error: Exception) -> None:
+    assert not is_full(error)
+    assert not is_refused(error)

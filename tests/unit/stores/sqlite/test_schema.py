@@ -9,7 +9,7 @@ from pathlib import Path
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.stores.sqlite.schema import VERSION, statements
 from mitorch_service.stores.sqlite.store import SqliteStore
-from mitorch_service.stores.tables import IndexOrder, IndexRange
+from mitorch_service.stores.verbs.tables import IndexOrder, IndexRange
 from tests.older_files import forget_notifications, forget_times
 from tests.samples import NOW, a_job, a_training, a_trial, later
 

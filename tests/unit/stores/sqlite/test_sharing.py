@@ -225,7 +225,7 @@ def test_the_doctor_finds_a_database_that_cannot_be_written(database: Path) -> N
             open_store,
             lambda settings: FolderArtifactStore(database.parent / "artifacts"),
             lambda settings: {"local": FakeBackend("local")},
-            lambda cluster: None,
+            lambda cluster, settings: None,
         )
         return {finding.what: (finding.ok, finding.text) for finding in diagnose(lambda: settings, openers, 30)}
 

@@ -8,7 +8,7 @@ import pytest
 
 from mitorch_service.errors import StoreError
 from mitorch_service.stores.sqlite.store import SqliteStore
-from mitorch_service.stores.trainings import TrainingFilter
+from mitorch_service.stores.verbs.trainings import TrainingFilter
 from tests.samples import a_training
 
 

@@ -12,7 +12,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import TrainingDiverged
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.image_list import ImageList
-from mitorch_service.training.loop.checkpoint import Checkpoints
+from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints
 from mitorch_service.training.loop.engine import train
 from tests.unit.training.recorder import Killed, Recorder
 

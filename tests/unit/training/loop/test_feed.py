@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from mitorch_service.errors import DataError
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.loop.feed import Feed, open_feed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ import pytest
 import torch
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.errors import ModelError
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.training.data.formats.registry import read_image_list
-from mitorch_service.training.loop.checkpoint import Checkpoints, read_state, write_state
+from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints, read_state, write_state
 from mitorch_service.training.loop.engine import TrainingOutcome, train
+from mitorch_service.training.networks.downloads import no_downloads
+from mitorch_service.training.networks.weights import save_weights
 from tests.unit.training.loop.interrupted import CLOCK, Lists, config
 from tests.unit.training.pictures import write_colors
 from tests.unit.training.recorder import Killed, Recorder
@@ -78,6 +83,36 @@ def test_a_state_that_cannot_be_loaded_starts_from_the_first_epoch(
     assert all(torch.equal(tensor, whole.state_dict[name]) for name, tensor in outcome.state_dict.items())
 
 
+PRETRAINED: dict[str, Any] = {
+    "model": {"name": "test_resnet", "input_size": 32, "pretrained": True},
+    "max_epochs": 2,
+    "batch_size": 24,
+}
+
+
+def test_pretrained_weights_are_not_fetched_for_what_replaces_them(
+    tmp_path: Path, multiclass: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint, or weights that are complete; the tests have no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    drill, given = Drill(tmp_path / "artifacts", multiclass), config(**PRETRAINED)
+    with no_downloads(), pytest.raises(Killed):
+        drill.train(given, Recorder(kill_at=(2, 1)))
+    outcome = drill.train(given, Recorder())
+    assert outcome.epochs == 2
+    save_weights(outcome.state_dict, tmp_path / "whole.pth")
+    assert train(given, *multiclass, base_weights=tmp_path / "whole.pth", fast_dev_run=True).epochs == 1
+    save_weights({"fc.bias": outcome.state_dict["fc.bias"]}, tmp_path / "part.pth")
+    with pytest.raises(ModelError, match="cannot be downloaded"):
+        train(given, *multiclass, base_weights=tmp_path / "part.pth")
+    for file in (tmp_path / "artifacts" / "cut").glob("checkpoint-*/state.pt"):
+        found = read_state(file)
+        assert found is not None
+        write_state({**found, "selection": {}}, file)  # cannot be loaded: from the first epoch
+    with pytest.raises(ModelError, match="cannot be downloaded"):
+        drill.train(given, Recorder())
+
+
 @pytest.fixture
 def multilabel(tmp_path: Path) -> Lists:
     for name, count in (("train", 24), ("val", 9)):
@@ -89,8 +124,8 @@ def multilabel(tmp_path: Path) -> Lists:
 
 @pytest.fixture
 def detection(tmp_path: Path) -> Lists:
-    drawings = draw_shapes(18)
-    train_text, val_text = write_detection(tmp_path, drawings[:12]), write_detection(tmp_path, drawings[12:], "val")
+    drawings = draw_shapes(9)
+    train_text, val_text = write_detection(tmp_path, drawings[:6]), write_detection(tmp_path, drawings[6:], "val")
     return read_image_list(train_text), read_image_list(val_text)
 
 
@@ -101,7 +136,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "task_type": "object_detection",
         "model": {"name": "test_resnet-ssdlite", "input_size": 64},
         "augmentation": {"train": ["random_iou_crop", "horizontal_flip"]},
-        "batch_size": 4,
+        "batch_size": 2,
     },
 }
 
@@ -110,9 +145,9 @@ TASKS: dict[str, dict[str, Any]] = {
     ("task", "kill_at"),
     [
         ("multiclass", (2, 2)),
-        ("multiclass", (3, 1)),
+        ("multiclass", (2, 1)),
         ("multilabel", (2, 2)),
-        ("detection", (3, 1)),  # the slowest; in the midst of an epoch: `test_averages_of_the_other_tasks`
+        ("detection", (2, 1)),  # the slowest; in the midst of an epoch: `test_averages_of_the_other_tasks`
     ],
 )
 def test_to_the_last_bit_for_each_task(
@@ -120,9 +155,10 @@ def test_to_the_last_bit_for_each_task(
 ) -> None:
     """Killed in the midst of an epoch, of which a checkpoint holds a part; and at an epoch's start."""
     within = MID_EPOCH if kill_at[1] > 1 else {}
-    second = Drill(tmp_path, request.getfixturevalue(task)).run(config(**TASKS[task], **within), kill_at)
+    given = config(**TASKS[task], **within, max_epochs=2)
+    second = Drill(tmp_path, request.getfixturevalue(task)).run(given, kill_at)
     first_step = second.steps[0][:2]
-    assert first_step == ((2, 2) if within else (3, 1))
+    assert first_step == ((2, 2) if within else (2, 1))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +174,8 @@ def test_to_the_last_bit_for_each_task(
     ids=lambda fields: next(iter(fields)),
 )
 def test_all_that_the_next_step_depends_on_is_kept(tmp_path: Path, multiclass: Lists, fields: dict[str, Any]) -> None:
-    second = Drill(tmp_path, multiclass).run(config(**fields, **MID_EPOCH), kill_at=(3, 2))
-    assert second.steps[0][:2] == (3, 1 if "gradient" in fields else 2)  # a sum of gradients is begun again
+    second = Drill(tmp_path, multiclass).run(config(**fields, **MID_EPOCH, max_epochs=2), kill_at=(2, 2))
+    assert second.steps[0][:2] == (2, 1 if "gradient" in fields else 2)  # a sum of gradients is begun again
 
 
 @pytest.mark.parametrize(
@@ -152,9 +188,9 @@ def test_all_that_the_next_step_depends_on_is_kept(tmp_path: Path, multiclass: L
 def test_averages_of_the_other_tasks(
     request: pytest.FixtureRequest, tmp_path: Path, task: str, fields: dict[str, Any]
 ) -> None:
-    given = config(**TASKS[task], **fields, **MID_EPOCH)
-    second = Drill(tmp_path, request.getfixturevalue(task)).run(given, kill_at=(3, 3))
-    assert second.steps[0][:2] == (3, 3)
+    given = config(**TASKS[task], **fields, **MID_EPOCH, max_epochs=2)
+    second = Drill(tmp_path, request.getfixturevalue(task)).run(given, kill_at=(2, 3))
+    assert second.steps[0][:2] == (2, 3)
 
 
 def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, multiclass: Lists) -> None:
@@ -173,9 +209,9 @@ def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(tmp_path: Path, 
 def test_a_training_that_was_done_only_gives_its_outcome(tmp_path: Path, multiclass: Lists) -> None:
     drill = Drill(tmp_path, multiclass)
     first, second = Recorder(), Recorder()
-    done = drill.train(config(), first)
-    again = drill.train(config(), second)
-    assert (second.steps, again.evaluation, again.epochs) == ([], done.evaluation, 3)
+    done = drill.train(config(max_epochs=2), first)
+    again = drill.train(config(max_epochs=2), second)
+    assert (second.steps, again.evaluation, again.epochs) == ([], done.evaluation, 2)
 
 
 def test_other_settings_start_anew_but_other_workers_go_on(tmp_path: Path, multiclass: Lists) -> None:
@@ -203,3 +239,29 @@ def test_other_images_or_labels_start_anew(request: pytest.FixtureRequest, tmp_p
         again = Recorder()
         Drill(checkpoints, (read_image_list(tmp_path / "train.txt"), val_list)).train(given, again)
         assert again.notes[0].startswith("The checkpoint is of another config or data set")
+
+
+def test_a_checkpoint_that_another_thread_asks_for_is_that_of_the_next_step(tmp_path: Path, multiclass: Lists) -> None:
+    """Before a time limit. Nobody would have saved one in the middle of the epoch."""
+    answers: list[bool] = []
+
+    class Asking(Recorder):
+        def step_ended(self, epoch: int, step: int, steps: int, loss: float) -> None:
+            if (epoch, step) == (2, 2):
+                asking.start()
+                while not request.is_open():
+                    time.sleep(0.001)
+            super().step_ended(epoch, step, steps, loss)
+
+    with pytest.raises(Killed), Checkpoints(FolderArtifactStore(tmp_path), "cut/") as checkpoints:
+        request = checkpoints.request
+        asking = threading.Thread(target=lambda: answers.append(request.wait_for_checkpoint(20)))
+        assert not request.wait_for_checkpoint(20)  # at once: there is nothing to save yet
+        with request.while_training():
+            train(config(), *multiclass, reporter=Asking(kill_at=(2, 3)), checkpoints=checkpoints)
+    asking.join()
+    assert answers == [True]
+    state = Checkpoints(FolderArtifactStore(tmp_path), "cut/").latest()
+    assert state is not None
+    assert (state["epoch"], state["step"]) == (1, 2)
+    assert not request.is_open()

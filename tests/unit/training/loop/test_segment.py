@@ -13,7 +13,7 @@ from mitorch_service.artifacts.checkpoint_keys import delete_checkpoint_files
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import ArtifactError
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.training.loop.checkpoint import Checkpoints, read_shared
+from mitorch_service.training.loop.checkpoints.checkpoint import Checkpoints, read_shared
 from mitorch_service.training.loop.engine import TrainingOutcome, train
 from mitorch_service.training.loop.segment import Segment
 from tests.unit.training.loop.interrupted import CLOCK, Lists, config

@@ -12,7 +12,7 @@ from torchvision.models import detection
 
 from mitorch_service.errors import ModelError
 from mitorch_service.models.config.training_config import ModelConfig
-from mitorch_service.training.data.batch import BoxTarget
+from mitorch_service.training.data.batches.batch import BoxTarget
 from mitorch_service.training.networks.detectors.detector_names import detector_names, parse_detector
 from mitorch_service.training.networks.detectors.families import build_detector
 from mitorch_service.training.networks.fitting import load_fitting
@@ -48,6 +48,43 @@ def test_builds_and_runs_forward_and_backward(name: str) -> None:
     with torch.no_grad():
         found = network.module.eval()([one.tensor for one in drawings])
     assert all(set(one["labels"].tolist()) <= {0, 1, 2} for one in found)
+
+
+def test_the_first_stage_of_faster_rcnn_has_one_map_and_weighted_losses() -> None:
+    """As TensorFlow's configs say it: first_stage_features_stride and the weights of its two losses."""
+    drawings = draw_shapes(1, 96, seed=1)
+    images, targets = [one.tensor for one in drawings], [one.target for one in drawings]
+
+    def losses(**options: Any) -> tuple[Any, dict[str, Tensor]]:
+        torch.manual_seed(0)
+        module = build_detection_network(config("test_resnet-fpn-fasterrcnn", feature_stride=16, **options), 3).module
+        torch.manual_seed(0)
+        return module.train(), module(images, targets)
+
+    module, plain = losses()
+    maps = module.backbone(torch.zeros(1, 3, 96, 96))
+    assert [tuple(one.shape[2:]) for one in maps.values()] == [(6, 6)]
+    _, weighted = losses(rpn_localization_loss_weight=2.0, rpn_objectness_loss_weight=0)
+    assert weighted["loss_rpn_box_reg"].item() == pytest.approx(2 * plain["loss_rpn_box_reg"].item())
+    assert weighted["loss_objectness"] == 0
+    assert weighted["loss_classifier"] == plain["loss_classifier"]
+    torch.stack(list(plain.values())).sum().backward()  # type: ignore[no-untyped-call]
+    assert [n for n, one in module.named_parameters() if one.requires_grad and one.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("test_resnet-fpn-fasterrcnn", {"feature_stride": 12}, "'feature_stride' is 12; known: 4, 8, 16, 32"),
+        ("mobilenet_v3_small-fasterrcnn", {"feature_stride": 16}, "is for those with fpn"),
+        ("test_resnet-fpn-fasterrcnn", {"rpn_objectness_loss_weight": -1}, "must be a number from 0"),
+        ("test_resnet-fpn-fasterrcnn", {"rpn_max_proposals": "x"}, "must be a number from 1"),
+        ("test_resnet-fpn-retinanet", {"feature_stride": 16}, "has no option 'feature_stride'"),
+    ],
+)
+def test_a_first_stage_that_there_is_not_is_refused(name: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        build_detection_network(ModelConfig(name=name, input_size=96, options=options), 3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from PIL import Image
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box, Label
 from mitorch_service.training.plots.canvas import COLOURS
-from mitorch_service.training.prediction.drawing import draw, drawn
+from mitorch_service.training.prediction.drawing import _Names, draw, drawn
+from tests.hostile_names import HOSTILE_NAMES
 
 _COLOURS = {"cat": "#ff0000", "a dog": "#0000ff"}
 
@@ -56,3 +57,10 @@ def test_each_image_has_a_picture_below_the_folder(tmp_path: Path, monkeypatch: 
     found = sorted(path.relative_to("out").as_posix() for path in Path("out").rglob("*.jpg"))
     assert found == sorted(["in/a.jpg", "in/a-2.jpg", "outside.jpg", f"{tmp_path}/whole.jpg".lstrip("/")])
     assert COLOURS[0]
+
+
+def test_any_name_gives_a_picture_in_the_folder() -> None:
+    names = _Names()
+    for name in HOSTILE_NAMES:
+        path = names.of(f"{name}.png")
+        assert not path.is_absolute() and ".." not in path.parts

@@ -17,10 +17,11 @@ from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.targets import ClassSetTargets
 from mitorch_service.training.loop.distributed import Processes
-from mitorch_service.training.loop.evaluation import Validation, task_for
+from mitorch_service.training.loop.evaluation import Validation, evaluate, task_for
 from mitorch_service.training.loop.feed import open_feed
 from mitorch_service.training.loop.reporter import NullReporter
 from mitorch_service.training.loop.weights_metadata import describe_weights
+from mitorch_service.training.networks.downloads import no_downloads
 from mitorch_service.training.networks.fitting import load_all
 from mitorch_service.training.networks.weights import read_weights, save_weights
 from mitorch_service.training.optimization.precision import Precision
@@ -230,6 +231,17 @@ def test_the_stored_threshold_is_the_default(colors_text: Path, tmp_path: Path) 
         model.predict(_paths(data), threshold=50)
     with pytest.raises(InvalidInput, match="top: must be 1 or more"):
         model.predict(_paths(data), top=0)
+
+
+def test_a_detector_that_pretraining_gives_other_layers_is_built_with_those(tmp_path: Path) -> None:
+    """A whole last stage: the weights fit no other network."""
+    data = read_image_list(write_detection(tmp_path, draw_shapes(1)))
+    model = {"name": "mobilenet_v3_small-ssdlite", "input_size": 64, "pretrained": True}
+    config = _config(task_type="object_detection", augmentation={"val": "resize"}, model=model)
+    with no_downloads():  # instead of a machine with a network
+        weights = _save(config, data, tmp_path / "m.pth")
+    assert load_model(weights).classes == data.classes
+    assert evaluate(config, data, weights, fast_dev_run=True).keys() >= {"val_loss", "mAP"}
 
 
 def test_loading_downloads_nothing_and_draws_no_random_numbers(colors_text: Path, tmp_path: Path) -> None:

@@ -66,6 +66,36 @@ def test_a_wrong_class_comes_first_and_what_cannot_be_read_is_left_out(tmp_path:
         assert sheet.width > 1000
 
 
+def test_models_that_were_trained_on_an_image_do_not_judge_it_beside_others(tmp_path: Path) -> None:
+    """The second one has learned the wrong label of its own training."""
+    text = write_colors(tmp_path, 6)
+    text.write_text(text.read_text().replace("train/4.png 1", "train/4.png 0"))
+    images = read_image_list(text)
+    wrong = str(images.location(4))
+
+    def learned(path: str) -> tuple[tuple[Label, ...], tuple[Box, ...]]:
+        return (Label("red", 1.0),) if path == wrong else colour(path)[0], ()
+
+    scores = []
+    for seen in ({wrong}, set[str]()):
+        readings = Readings({"train": images})
+        readings.add(Oracle(("blue", "lime", "red"), "multiclass", colour), "unseen", {str(images.location(0))})
+        readings.add(Oracle(("blue", "lime", "red"), "multiclass", learned), "trained", seen)
+        ranking = readings.rank()
+        assert (ranking.suspects[0].index, ranking.learned) == (4, 0)
+        scores.append(ranking.suspects[0].score)
+    assert scores[0] == pytest.approx((1 + 0.8 - 0.05) / 2)
+    assert scores[1] < scores[0]
+
+
+def test_images_that_all_models_were_trained_on_are_judged_by_all_and_counted(tmp_path: Path) -> None:
+    images = read_image_list(write_colors(tmp_path, 3))
+    readings = Readings({"train": images})
+    readings.add(Oracle(("blue", "lime", "red"), "multiclass", colour), "model", {str(images.location(0))})
+    ranking = readings.rank()
+    assert (len(ranking.suspects), ranking.learned) == (3, 1)
+
+
 def test_boxes_that_are_missing_and_superfluous_come_first(tmp_path: Path) -> None:
     drawings = draw_shapes(8)
     images = read_image_list(write_detection(tmp_path, drawings))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mitorch_service.training.data.batch import BoxTarget
+from mitorch_service.training.data.batches.batch import BoxTarget
 from mitorch_service.training.tasks.box_metrics import (
     Detection,
     average_precisions,

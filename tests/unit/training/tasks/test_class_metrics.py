@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.targets import ClassTargets
 from mitorch_service.training.networks.network import Network

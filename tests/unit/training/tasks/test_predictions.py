@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mitorch_service.models.config.training_config import AugmentationStep
 from mitorch_service.training.augmentation.pipeline import build_augmentation, is_fixed
-from mitorch_service.training.data.batch import Batch
+from mitorch_service.training.data.batches.batch import Batch
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.images.loading import ImageKey, Images
 from mitorch_service.training.data.targets import BoxTargets, ClassTargets

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 from torch import Tensor, nn
 
-from mitorch_service.training.data.batch import Batch, BoxTarget
+from mitorch_service.training.data.batches.batch import Batch, BoxTarget
 from mitorch_service.training.networks.network import Network
 from mitorch_service.training.tasks.box_grid import box_grid
 from mitorch_service.training.tasks.box_metrics import Detection, average_precisions, image_metrics

@@ -12,7 +12,7 @@ import torch
 
 from mitorch_service.errors import InvalidInput
 from mitorch_service.models.config.training_config import TrainingConfig, metrics_for
-from mitorch_service.training.data.batch import Batch, Sample
+from mitorch_service.training.data.batches.batch import Batch, Sample
 from mitorch_service.training.data.image_list import ImageList, PackedStrings
 from mitorch_service.training.data.targets import ClassTargets
 from mitorch_service.training.networks.network import Network

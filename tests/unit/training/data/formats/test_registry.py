@@ -10,8 +10,8 @@ import pytest
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.file_checks import check_files
-from mitorch_service.training.data.formats import voc as dataset_voc
 from mitorch_service.training.data.formats.registry import read_image_list
+from mitorch_service.training.data.formats.voc import voc as dataset_voc
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.targets import Boxes
 from tests.unit.training.pictures import png

@@ -15,7 +15,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from mitorch_service.errors import DataError
-from mitorch_service.training.data.batch import BadImage
+from mitorch_service.training.data.batches.batch import BadImage
 from mitorch_service.training.data.formats.registry import read_image_list
 from mitorch_service.training.data.image_list import ImageLocation
 from mitorch_service.training.data.images.image_files import Limits

@@ -70,6 +70,26 @@ def test_each_kind_is_found_with_what_it_is_like(lists: dict[str, ImageList], tm
         assert sheet.width > 1000
 
 
+def test_images_that_are_cut_at_their_edges_are_found(tmp_path: Path) -> None:
+    """A cut of 3 % of width and height, among 30 other pictures."""
+    draw = np.random.default_rng(0)
+    lists = {}
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for number in range(30):
+            image = photograph(number)
+            if split == "val":
+                left, top = (int(draw.integers(0, 3)) for _ in range(2))
+                image = image.crop((left, top, image.width - 3 + left, image.height - 2 + top))
+            image.save(tmp_path / split / f"{number}.png")
+        text = tmp_path / f"{split}.txt"
+        text.write_text("".join(f"{split}/{number}.png 0\n" for number in range(30)))
+        lists[split] = read_image_list(text)
+    like = found(check_leaks(lists))
+    assert len(like) >= 28
+    assert all(name == other for name, (_, other) in like.items())
+
+
 def test_frames_of_one_recording_count_where_nothing_surer_holds(lists: dict[str, ImageList]) -> None:
     frames = Frames(["a"] * 10 + ["b"] * 10 + ["b", "b", "c", "", "a", "c", "c", "c", "c"], "by hand")
     report = check_leaks(lists, frames)

@@ -1,0 +1,116 @@
+"""Trials that a suspended pass adds after another pass has ended their job."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from mitorch_service.controller.apply.late_counts import count_late
+from mitorch_service.controller.loop import Controller
+from mitorch_service.errors import StoreUnavailable
+from mitorch_service.models.search.job import SearchConfig, trial_id
+from mitorch_service.models.status import JobStatus, TrainingStatus
+from mitorch_service.operations.lifecycle import retry_training
+from mitorch_service.stores.base import Store
+from tests.fakes import FakeBackend, HookedStore, primitives
+from tests.samples import a_job, a_trial, later
+
+
+def job_that_ends_at(store: Store, operation: str, backend: FakeBackend) -> str:
+    """A job that is canceled and ended by another pass before a pass makes its first such operation."""
+    job = a_job(search=SearchConfig(max_trials=2, algorithm="random", seed=0))
+    store.jobs.add_job(job)
+    other = Controller(store, {"local": backend})
+    seen: list[str] = []
+
+    def end(now: str) -> None:
+        if now == operation and not seen:
+            seen.append(now)
+            store.jobs.request_job_cancel(job.id, later(1))
+            other.tick(later(2))
+
+    Controller(HookedStore(store, end), {"local": backend}).tick(later(0))
+    assert store.jobs.get_job(job.id).status == JobStatus.CANCELED
+    return job.id
+
+
+def test_a_trial_that_was_added_to_an_ended_job_is_canceled_and_never_runs(store: Store) -> None:
+    backend = FakeBackend("local", 4)
+    job = job_that_ends_at(store, "insert", backend)
+    assert store.trainings.count_trainings(job) == store.jobs.get_job(job).counts == {"canceled": 2}
+    assert not backend.runs
+
+
+@pytest.mark.parametrize("last", range(1, 5))
+def test_the_counts_of_an_ended_job_include_late_trials_wherever_a_pass_dies(store: Store, last: int) -> None:
+    """It dies before one of the changes that count and cancel them."""
+    job = a_job(status=JobStatus.CANCELED, counts={"completed": 1})
+    store.jobs.add_job(job)
+    store.queue.add_trainings([a_trial(job.id, 0, status=TrainingStatus.COMPLETED), a_trial(job.id, 1)])
+    store.queue.add_trainings([a_trial(job.id, 2)])
+    changes = 0
+
+    def die(operation: str) -> None:
+        nonlocal changes
+        changes += operation == "change"
+        if changes == last:
+            raise StoreUnavailable("of a test", "is gone", "Wait.")
+
+    with suppress(StoreUnavailable):
+        Controller(HookedStore(store, die), {"local": FakeBackend("local", 4)}).tick(later(30))
+    Controller(store, {"local": FakeBackend("local", 4)}).tick(later(60))
+    assert store.jobs.get_job(job.id).counts == {"completed": 1, "canceled": 2}
+    assert store.trainings.count_trainings(job.id) == {"completed": 1, "canceled": 2}
+
+
+def test_the_trials_of_a_job_whose_document_cannot_be_read_are_canceled(store: Store) -> None:
+    job = a_job()
+    store.jobs.add_job(job)
+    store.queue.add_trainings([a_trial(job.id, number) for number in range(3)])
+    primitives(store).replace("jobs", {**job.to_document(), "_id": job.id, "search": "none"})
+    for second in (30, 60):
+        Controller(store, {"local": FakeBackend("local", 4)}).tick(later(second))
+    assert store.trainings.count_trainings(job.id) == {"canceled": 3}
+
+
+def test_counts_that_another_pass_corrects_meanwhile_are_counted_anew(store: Store) -> None:
+    job = a_job(status=JobStatus.CANCELED)
+    store.jobs.add_job(job)
+    store.queue.add_trainings([a_trial(job.id, 0)])
+    seen: list[str] = []
+
+    def add(operation: str) -> None:
+        if operation == "change" and not seen:
+            seen.append(operation)
+            store.queue.add_trainings([a_trial(job.id, 1)])
+            count_late(store, job.id)
+
+    assert [row.trial.number for row in count_late(HookedStore(store, add), job.id) if row.trial] == [0, 1]
+    assert store.jobs.get_job(job.id).counts == {"canceled": 2}
+
+
+def test_a_trial_of_an_ended_job_is_found_at_its_turn_if_whoever_added_it_has_died(store: Store) -> None:
+    backend = FakeBackend("local", 4)
+    job = a_job(status=JobStatus.CANCELED)
+    store.jobs.add_job(job)
+    store.queue.add_trainings(
+        [a_trial(job.id, 0), a_trial(job.id, 1, status_times={"new": later(0), "failed": later(1)})]
+    )
+    Controller(store, {"local": backend}).tick(later(60))
+    assert store.trainings.count_trainings(job.id) == {"canceled": 1, "queued": 1}
+
+
+def test_a_pass_that_finds_the_job_ended_adds_none(store: Store) -> None:
+    job = job_that_ends_at(store, "count", FakeBackend("local", 4))
+    assert store.trainings.count_trainings(job) == {}
+
+
+def test_a_trial_that_a_person_retries_runs_though_its_job_has_ended(store: Store) -> None:
+    backend = FakeBackend("local", 1)
+    job = job_that_ends_at(store, "insert", backend)
+    controller = Controller(store, {"local": backend})
+    controller.tick(later(60))
+    retry_training(store, trial_id(job, 0), later(70))
+    controller.tick(later(80))
+    assert store.trainings.get_row(trial_id(job, 0)).status == TrainingStatus.QUEUED

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mitorch_service import errors
 from mitorch_service.client.connection import ChangesDetails, Connection, Options, SubmissionDetails, Written
+from mitorch_service.early_answers import HttpHandler, HttpsHandler
 from mitorch_service.errors import InvalidInput, MiTorchError, Problem, ServerError, ServerUnavailable
 from mitorch_service.insights.details.dataset_details import DatasetDetails
 from mitorch_service.insights.details.job_details import JobDetails, JobRow, LeaderboardDetails
@@ -53,7 +54,7 @@ class RemoteConnection(Connection):
         self._token = token or next(iter(parse_qs(parts.query).get("token", [])), None)
         if self._token is not None:
             know([Secret(self._token)])
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = urllib.request.build_opener(_NoRedirect, HttpHandler, HttpsHandler)
 
     def find(self, key: str) -> tuple[Kind, str]:
         found = self._get(dict[str, Any], "find", key=key)

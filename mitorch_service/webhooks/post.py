@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from mitorch_service.early_answers import HttpConnection, HttpsConnection
+
 _MOST_BYTES = 2048  # of an answer; the rest is not read
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -94,7 +96,7 @@ def _recorded(kind: type[http.client.HTTPConnection], sockets: list[socket.socke
 class _Http(urllib.request.HTTPHandler):
     def __init__(self, sockets: list[socket.socket]) -> None:
         super().__init__()
-        self._kind = _recorded(http.client.HTTPConnection, sockets)
+        self._kind = _recorded(HttpConnection, sockets)
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(self._kind, request)
@@ -105,7 +107,7 @@ class _Https(urllib.request.HTTPSHandler):
 
     def __init__(self, sockets: list[socket.socket]) -> None:
         super().__init__()
-        self._kind = _recorded(http.client.HTTPSConnection, sockets)
+        self._kind = _recorded(HttpsConnection, sockets)
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(self._kind, request)

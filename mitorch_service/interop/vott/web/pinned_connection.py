@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from mitorch_service.early_answers import EarlyAnswers
 from mitorch_service.interop.vott.web.addresses import IPAddress
 from mitorch_service.interop.vott.web.web_address import WebAddress
 
 
-class PinnedConnection(http.client.HTTPConnection):
+class PinnedConnection(EarlyAnswers):
     """A connection to one of some addresses, whatever the host's name says meanwhile."""
 
     def __init__(
@@ -32,9 +32,11 @@ class PinnedConnection(http.client.HTTPConnection):
             except OSError:
                 if number == len(self._permitted) - 1:
                     raise
-        self._used = self.sock
         if self._tls is not None:
-            self.sock = self._used = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        self._used = self.sock
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.do_handshake()  # with a socket that `abandon` knows: it may come to no end
 
     def abandon(self) -> None:
         """Ends whatever waits for the other side."""

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 _BUSY_SECONDS = 60.0  # how long a writer waits for the others; each holds the file for a millisecond or so
 _STEPS = 4000  # of SQLite's machine between two looks at the clock: about 50 µs
-_FOREIGN_SECONDS = 1.0  # how long a writer waits for files that another user's command has beside the database
+_FOREIGN_SECONDS = 1.0  # how long one waits for what another user's command does with the files beside the database
 
 
 class _Limit(threading.local):
@@ -57,13 +57,16 @@ class SqliteConnection:
         with self.lock:
             if self._missing is not None and self._missing.exists():
                 self._connect_to_file()
+            end = None
             while True:
                 before = self._opened.unlocked
                 try:
                     rows = self._patiently(lambda: self._execute(sql, values))
-                except sqlite3.DatabaseError:  # half of it may have been of an earlier state
-                    if before is None or before == self._state():
+                except sqlite3.DatabaseError as error:  # half of it may have been of an earlier state
+                    end = end or time.monotonic() + _FOREIGN_SECONDS
+                    if not self._is_passing(error, before, end):
                         raise
+                    time.sleep(0.01)
                 else:
                     if before is None or before == self._state():
                         return rows
@@ -199,6 +202,13 @@ class SqliteConnection:
                 if "locked" not in str(error) or time.monotonic() > end:
                     raise
                 time.sleep(random.uniform(0.0005, 0.004))
+
+    def _is_passing(self, error: sqlite3.DatabaseError, before: State | None, end: float) -> bool:
+        """Whether a reader's error may be of what the owner of the files does at the same time."""
+        if before is not None:
+            return before != self._state()
+        passing = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+        return self._opened.refusal is not None and _code(error) in passing and time.monotonic() < end
 
     def _begin(self) -> None:
         """Begins a transaction, once no command of another user holds the files beside the database."""

@@ -18,7 +18,8 @@ from pathlib import Path
 from mitorch_service.errors import AccessRefused, StoreError, StoreUnavailable
 from mitorch_service.file_access import FileAccess
 
-_TRIES = 20  # to open what another user opens and closes at the same time
+_READ_SECONDS = 1.0  # how long a reader tries to open what another user opens, writes and closes at the same time
+_TICK = 20_000_000  # ns; two changes of a file within one tick of the system's clock (up to 10 ms) bear the same time
 _SHARING = (
     "To share it, its owner runs chgrp TEAM and chmod 2770 on the folder, chgrp TEAM and chmod 660 on the file, and "
     "all set MITORCH_SHARED_GROUP. Or use MongoDB."
@@ -120,19 +121,24 @@ class SqliteFiles:
                     os.chown(file, -1, group)
 
     def _connect_to_read(self, refusal: Refusal) -> Opened:
-        for attempt in range(_TRIES):
+        end = time.monotonic() + _READ_SECONDS
+        while True:
+            last = time.monotonic() > end
             state = self.state()
             # Whoever has it open has made the file -wal; an empty one without the other is a leftover.
             alone = state.wal is None or (state.wal == 0 and not state.shared_memory)
-            try:
-                connection = self._opened("immutable=1" if alone else "readonly_shm=1")
-                return Opened(connection, refusal, state if alone else None)
-            except sqlite3.OperationalError as error:
-                self._remove_empty()
-                if attempt == _TRIES - 1 or not _passing(error):
-                    raise self._unreadable() from error
+            if not alone or last or _settled(state):
+                try:
+                    connection = self._opened("immutable=1" if alone else "readonly_shm=1")
+                    return Opened(connection, refusal, state if alone else None)
+                except sqlite3.DatabaseError as error:  # also "malformed", of a file that is being written
+                    self._remove_empty()
+                    self._check_rights(error)
+                    if last and isinstance(error, sqlite3.OperationalError):
+                        raise self._not_closed() from error
+                    if last:
+                        raise
             time.sleep(0.01)
-        raise AssertionError("unreachable")
 
     def _opened(self, how: str) -> sqlite3.Connection:
         db = connect(f"{self._path.absolute().as_uri()}?mode=ro&{how}", uri=True)
@@ -151,11 +157,14 @@ class SqliteFiles:
             if found.st_uid == os.geteuid() and found.st_size == 0:
                 wal.unlink()
 
-    def _unreadable(self) -> StoreError:
+    def _check_rights(self, error: sqlite3.Error) -> None:
+        """Raises StoreError if this user may not read one of the files."""
         for file in (self._path, *self._beside):
             if _there(file) and not os.access(file, os.R_OK):
                 with suppress(FileNotFoundError):  # its owner has just removed it
-                    return StoreError(str(self._path), f"cannot be read by you: {_described(file)}", _SHARING)
+                    raise StoreError(str(self._path), f"cannot be read by you: {_described(file)}", _SHARING) from error
+
+    def _not_closed(self) -> StoreError:
         problem = f"was not closed by its last user, and you may only read it: {_described(self._path)}"
         return StoreError(str(self._path), problem, f"Let {_owner(self._path)} run miquery once. {_SHARING}")
 
@@ -169,8 +178,9 @@ def _there(file: Path) -> bool:
     return os.path.lexists(file)
 
 
-def _passing(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY)
+def _settled(state: State) -> bool:
+    """Whether the next change of the file will be seen by its time."""
+    return not 0 <= time.time_ns() - state.written <= _TICK
 
 
 def _described(file: Path) -> str:

@@ -7,7 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import StoreError, StoreUnavailable
 from mitorch_service.operations.diagnosis import Openers, diagnose
 from mitorch_service.settings import read_settings
+from mitorch_service.stores.sqlite.connection import SqliteConnection
+from mitorch_service.stores.sqlite.files import SqliteFiles
 from mitorch_service.stores.sqlite.store import SqliteStore
 from mitorch_service.wiring import open_store
 from tests.fakes import FakeBackend
@@ -142,6 +144,50 @@ def test_a_reader_and_an_owner_who_comes_and_goes_never_hinder_each_other(databa
         counts = reader.result()
     assert counts == sorted(counts)
     assert count(database) == 51
+
+
+def readonly() -> sqlite3.OperationalError:
+    """SQLite's error while another process sets up the files beside the database (SQLITE_READONLY_RECOVERY)."""
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorcode = sqlite3.SQLITE_READONLY_RECOVERY
+    return error
+
+
+def test_a_reader_waits_for_what_an_owner_does_while_it_opens(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [sqlite3.DatabaseError("database disk image is malformed"), readonly()]
+    opened = SqliteFiles._opened
+
+    def hindered(files: SqliteFiles, how: str) -> sqlite3.Connection:
+        if errors:
+            raise errors.pop()
+        return opened(files, how)
+
+    monkeypatch.setattr(SqliteFiles, "_opened", hindered)
+    assert STRANGER.run(lambda: (count(database), len(errors))) == (1, 0)
+
+
+def test_a_reader_waits_for_what_an_owner_does_while_it_reads(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [readonly(), readonly()]
+    execute = SqliteConnection._execute
+
+    def hindered(connection: SqliteConnection, sql: str, values: Sequence[object]) -> list[object]:
+        if errors:
+            raise errors.pop()
+        return execute(connection, sql, values)
+
+    with OWNER.running(lambda channel: hold(database, channel)) as owner:
+        say(owner.channel)
+        monkeypatch.setattr(SqliteConnection, "_execute", hindered)
+        assert STRANGER.run(lambda: (count(database), len(errors))) == (2, 0)
+
+
+def test_a_damaged_database_is_told_as_such(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mitorch_service.stores.sqlite.files._READ_SECONDS", 0.05)
+    with database.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 3000)
+    with pytest.raises(StoreError, match="malformed"):
+        STRANGER.run(lambda: count(database))
 
 
 def test_who_may_only_read_is_told_whose_it_is_and_how_to_share_it(database: Path) -> None:

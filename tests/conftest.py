@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 
 from mitorch_service.known_secrets import know_only
-from tests import azurite_server, coverage_measurement, mongodb_server, slurm_server
+from tests import azurite_server, coverage_measurement, mongodb_server, shared_server, slurm_server
 from tests.marking import keep_groups, leave_out_long, mark
 from tests.warm import servers
 from tests.warm.command import forked_workers
@@ -105,20 +105,24 @@ def azurite_queue() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def slurm_conf() -> str:
+def slurm_conf() -> Iterator[str]:
     """The slurm.conf of a running Slurm; without one the test is skipped here, and fails in CI."""
-    return _slurm()
+    with _slurm() as conf:
+        yield conf
 
 
 @pytest.fixture(scope="session")
-def slurm_accounting_conf() -> str:
+def slurm_accounting_conf() -> Iterator[str]:
     """The same of a Slurm with accounting."""
-    return _slurm("--accounting")
+    with _slurm("--accounting") as conf:
+        yield conf
 
 
-def _slurm(*options: str) -> str:
+@contextmanager
+def _slurm(*options: str) -> Iterator[str]:
     try:
-        return slurm_server.start_slurm(*options)
+        with slurm_server.running_slurm(*options) as conf:
+            yield conf
     except slurm_server.NoSlurm as error:
         if os.environ.get("CI"):
             raise
@@ -164,15 +168,15 @@ def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
             yield
     else:
         yield
-    if _is_main_process(session):
-        running = subprocess.run([mongodb_server.SCRIPT, "uri"], capture_output=True, check=False)
-        session.config.stash[_RAN_BEFORE] = running.returncode == 0
 
 
+@pytest.hookimpl(trylast=True)  # the workers have ended
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leaves nothing running that was not running before."""
-    if _is_main_process(session) and not session.config.stash.get(_RAN_BEFORE, True):
-        subprocess.run([mongodb_server.SCRIPT, "stop"], capture_output=True, check=False)
+    """Stops the servers of workers that were killed."""
+    if _is_main_process(session) and session.config.getoption("numprocesses", None):
+        shared_server.release(mongodb_server.SCRIPT)
+        shared_server.release(slurm_server.SCRIPT)
+        shared_server.release(slurm_server.SCRIPT, "--accounting")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -186,5 +190,4 @@ def _is_main_process(session: pytest.Session) -> bool:
     return not hasattr(session.config, "workerinput")
 
 
-_RAN_BEFORE = pytest.StashKey[bool]()
 _SERVERS = pytest.StashKey[servers.Session]()

@@ -10,12 +10,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from tests.shared_server import NotStarted, shared
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "mongodb"
 _MONGOD_SECONDS = 30.0
-_ENVIRONMENT = dict(os.environ)  # as it was before a test replaced HOME
 
 
 class NoServer(Exception):
@@ -32,15 +33,18 @@ def mongodb_uri() -> Iterator[str]:
         with _mongod() as uri:
             yield uri
     else:
-        yield _documentdb()  # shared by all test processes; pytest_sessionfinish stops it
+        with _documentdb() as uri:
+            yield uri
 
 
-def _documentdb() -> str:
-    started = subprocess.run([SCRIPT, "start"], capture_output=True, text=True, check=False, env=_ENVIRONMENT)
-    if started.returncode != 0:
-        reason = (started.stderr.strip().splitlines() or ["scripts/mongodb start failed"])[-1]
-        raise NoServer(f"the MongoDB half of the tests is skipped: {reason}")
-    return started.stdout.strip()
+@contextmanager
+def _documentdb() -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            uri = stack.enter_context(shared(SCRIPT))
+        except NotStarted as error:
+            raise NoServer(f"the MongoDB half of the tests is skipped: {error}") from None
+        yield uri
 
 
 @contextmanager

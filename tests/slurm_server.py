@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.shared_server import NotStarted, shared
+
 SCRIPT = Path(__file__).parent.parent / "scripts" / "slurm"
-_ENVIRONMENT = dict(os.environ)  # as it was before a test replaced HOME
 
 
 class NoSlurm(Exception):
     """There is none; the message says how to get one."""
 
 
-def start_slurm(*options: str) -> str:
-    """Starts the cluster, if it does not run yet; returns the path of its slurm.conf. Raises NoSlurm."""
-    started = subprocess.run([SCRIPT, "start", *options], capture_output=True, text=True, check=False, env=_ENVIRONMENT)
-    if started.returncode != 0:
-        reason = (started.stderr.strip().splitlines() or ["scripts/slurm start failed"])[-1]
-        raise NoSlurm(f"the tests on Slurm are skipped: {reason}")
-    return started.stdout.strip().partition("=")[2]
+@contextmanager
+def running_slurm(*options: str) -> Iterator[str]:
+    """The path of the slurm.conf of a cluster that runs meanwhile; its daemons that are away are started. Raises
+    NoSlurm."""
+    with ExitStack() as stack:
+        try:
+            said = stack.enter_context(shared(SCRIPT, *options))
+        except NotStarted as error:
+            raise NoSlurm(f"the tests on Slurm are skipped: {error}") from None
+        yield said.partition("=")[2]

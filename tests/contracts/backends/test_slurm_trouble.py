@@ -22,7 +22,7 @@ from mitorch_service.models.run_state import RunState
 from tests.contracts.backends.backend_suite import ENDED, SLEEP, ExecutionContract, SlotContract, WithSlots
 from tests.contracts.backends.local_cluster import eventually, python, shell, state, wait_for
 from tests.contracts.backends.slurm_home import SlurmHome, home_on, slurm
-from tests.slurm_server import start_slurm
+from tests.slurm_server import running_slurm
 from tests.small_disk import tmpfs
 
 pytestmark = pytest.mark.long
@@ -50,7 +50,8 @@ def kill_daemon(name: str) -> None:
 
 def restart() -> None:
     """Starts what was killed."""
-    start_slurm(*options_of(os.environ["SLURM_CONF"]))
+    with running_slurm(*options_of(os.environ["SLURM_CONF"])):
+        pass  # which the fixture keeps running
 
 
 def steady(backend: Backend, name: str) -> RunState | None:

@@ -13,7 +13,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.optional import LiveRun, RunListing
 from mitorch_service.errors import ArtifactError, BackendUnavailable, NoCapacity, RunRefused
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.primitives import Primitives

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.errors import ArtifactError, DataError, MissingExtra, Problem
 from mitorch_service.file_access import PRIVATE, FileAccess
+from mitorch_service.models.blob_storage.sas import is_folder_url, is_url, without_sas
 from mitorch_service.models.dataset import Dataset, DatasetSplit
-from mitorch_service.models.sas import is_folder_url, is_url, without_sas
 
 if TYPE_CHECKING:
     from mitorch_service.artifacts.blob.cache import BlobCache

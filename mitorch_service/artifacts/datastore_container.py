@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from mitorch_service.artifacts.blob.url import BlobUrl
 from mitorch_service.artifacts.datastore_urls import file_url
 from mitorch_service.errors import MissingExtra
-from mitorch_service.models.datastore import Datastore
+from mitorch_service.models.blob_storage.datastore import Datastore
 
 _TERM = timedelta(hours=1)  # of a token that is made for one task
 

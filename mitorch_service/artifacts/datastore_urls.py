@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
-from mitorch_service.models.datastore import Datastore
+from mitorch_service.models.blob_storage.datastore import Datastore
 
 
 def file_url(datastore: Datastore, path: str, expiry: datetime, permission: str = "rl") -> str:

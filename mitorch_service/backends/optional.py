@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mitorch_service.cluster_settings.azureml_cluster import CreateProfile
 from mitorch_service.errors import BackendError
-from mitorch_service.models.datastore import Datastore
+from mitorch_service.models.blob_storage.datastore import Datastore
 
 
 @dataclass(frozen=True)

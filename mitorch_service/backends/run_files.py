@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.backends.base import RunStatus
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 
 def ended_run(folder: Path) -> RunStatus | None:

@@ -115,7 +115,7 @@ def status(cost: bool, since: str | None, as_json: bool) -> None:
         costs = read_costs(store, now - age("--since", since or "30d"), now)
         (show_costs_json if as_json else show_costs)(costs)
         return
-    from mitorch_service.cli.views.service_status import show_status, show_status_json
+    from mitorch_service.cli.views.control.service_status import show_status, show_status_json
     from mitorch_service.insights.service_status import read_status
 
     prices = {cluster.name: cluster.price for cluster in settings.clusters}

@@ -35,7 +35,15 @@ COMMANDS = {
     "schema": "Print the JSON Schema of configs, for editors.",
     "completion": "Print the script by which bash, zsh or fish completes commands and ids.",
 }
-_MODULES = {"import": "import_runs"}  # where a command's name is none of a module
+_MODULES = {  # where a command's name is none of a module of this room
+    "export": "mitorch_commands.export",
+    "doctor": "mitorch_commands.doctor",
+    "init": "mitorch_commands.init",
+    "consume": "mitorch_commands.consume",
+    "import": "mitorch_commands.import_runs",
+    "schema": "mitorch_commands.schema",
+    "completion": "mitorch_commands.completion",
+}
 PROGRAMS = (
     "mitorch",
     "misubmit",

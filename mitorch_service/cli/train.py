@@ -65,7 +65,7 @@ def command(
     Without OUTPUT nothing is kept.
     """
     from mitorch_service.cli.parameters.config_file import read_training_config
-    from mitorch_service.cli.train_local import train_here
+    from mitorch_service.cli.training.train_local import train_here
     from mitorch_service.training.data.formats.yolo.yolo import has_split
     from mitorch_service.training.data.holdout import write_split
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mitorch_service.client.model import open_registry
 from mitorch_service.errors import MiTorchError
+from mitorch_service.models.blob_storage.sas import is_url
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.sas import is_url
 from mitorch_service.operations.datasets.named_images import named_images
 from mitorch_service.training.data.image_list import PackedStrings
 from mitorch_service.training.prediction.image_sources import images_of_data_set

@@ -19,9 +19,9 @@ from mitorch_service.errors import BackendError, BrokenDocument
 from mitorch_service.insights.strangers import read_strangers
 from mitorch_service.insights.waiting.served_next import read_served_next
 from mitorch_service.insights.webhooks import WebhookStatus, read_webhook_states
+from mitorch_service.models.fair_share.share import By
 from mitorch_service.models.heartbeat import Heartbeat
 from mitorch_service.models.search.job import Job
-from mitorch_service.models.share import By
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.placement_settings.policy import FIRST_COME, Policy

@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from mitorch_service.models.base import ConfigSection, Document, JsonObject, UtcTime
+from mitorch_service.models.blob_storage.sas import is_url, sas_expiry, sas_of, without_sas
 from mitorch_service.models.labels import MAX_NAME
-from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 
 MAX_COUNTED_CLASSES = 1000  # bounds the size of the document
 MAX_NEAR_IMAGES = 10_000  # likewise

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mitorch_service.models.share import shares_of
+from mitorch_service.models.fair_share.share import shares_of
 from mitorch_service.models.status import ACTIVE, ENDED, TrainingStatus
 
 SCHEMA = "schema"

@@ -13,10 +13,10 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from mitorch_service.models.base import Document, Id, JsonObject, UtcTime
 from mitorch_service.models.config.early_stopping import EarlyStopping
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.fair_share.share import shares_of
 from mitorch_service.models.imported import ImportedFrom
 from mitorch_service.models.schema_versions import read_old_pause
 from mitorch_service.models.search.population import Inheritance
-from mitorch_service.models.share import shares_of
 from mitorch_service.models.status import ACTIVE, ENDED, AttemptOutcome, TrainingStatus
 
 DEFAULT_PRIORITY = 100

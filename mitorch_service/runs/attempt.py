@@ -17,9 +17,9 @@ from mitorch_service.errors import (
     StoreUnavailable,
     TrainingDiverged,
 )
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.base import JsonObject
 from mitorch_service.models.config.script import NO_DATASET, is_script
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import RUN_TAGS, Training
 from mitorch_service.runs.attempt_end import (

@@ -23,8 +23,8 @@ from mitorch_service.errors import (
     StaleAttempt,
     StoreError,
 )
-from mitorch_service.models.attempt_budgets import after_block, after_failure, after_loss
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.attempt_budgets import after_block, after_failure, after_loss
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
@@ -75,7 +75,7 @@ def lost(
 ) -> RunEnd:
     """The end of an attempt whose machine, storage or other process failed, or whose node is taken away (`preempted`),
     by a time limit (`timed_out`).
-    It is repeated without using up a retry, within a budget of its own (`models/attempt_budgets.py`)."""
+    It is repeated without using up a retry, within a budget of its own (`models/attempts/attempt_budgets.py`)."""
     return RunEnd(
         AttemptOutcome.LOST,
         error=error,

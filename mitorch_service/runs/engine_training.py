@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitorch_service.errors import DataError, MiTorchError
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.dataset import Dataset
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.training import TrainingErrorInfo
 from mitorch_service.runs.attempt_end import canceled, ended_by_search, finished, lost, record_end
 from mitorch_service.runs.context import END_PATIENCE, AttemptContext

@@ -13,7 +13,7 @@ from mitorch_service.errors import (
     ProcessLost,
     StoreError,
 )
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.runs.context import START_PATIENCE
 from mitorch_service.runs.engine_config import engine_config

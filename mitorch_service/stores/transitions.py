@@ -96,7 +96,7 @@ def ended_attempt(number: int, outcome: AttemptOutcome, reason: str | None, at: 
 def budget_marks(
     training: TrainingRow | None, number: int, outcome: AttemptOutcome, preempted: bool, timed_out: bool
 ) -> dict[str, object]:
-    """The changes to an attempt that ends by which the budgets are counted: see `models/attempt_budgets.py`."""
+    """The changes to an attempt that ends by which the budgets are counted: `models/attempts/attempt_budgets.py`."""
     epoch = None if training is None else training.epochs_seen()
     marks: dict[str, object] = {} if epoch is None else {f"attempts.{number - 1}.epoch": epoch}
     return {**marks, **loss_marks(number, preempted, timed_out)} if outcome == AttemptOutcome.LOST else marks

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from mitorch_service.errors import Problem
+from mitorch_service.models.blob_storage.sas import sas_expiry, sas_of
 from mitorch_service.models.dataset import Dataset
-from mitorch_service.models.sas import sas_expiry, sas_of
 from mitorch_service.settings import Settings
 from mitorch_service.submission.node_storage import node_storage_problem
 

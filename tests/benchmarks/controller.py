@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.controller.loop import Controller
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.base import Store
 from tests.benchmarks.filling import filled

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import NoCapacity
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from mitorch_service.controller.loop import Controller
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.config.early_stopping import EarlyStopping
-from mitorch_service.models.run_state import RunState
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingRow, run_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mitorch_service.models.attempt_budgets import MAX_LOST_ATTEMPTS
+from mitorch_service.models.attempts.attempt_budgets import MAX_LOST_ATTEMPTS
 from mitorch_service.models.search.job import trial_id
 from mitorch_service.models.status import ENDED, ENDED_JOBS, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, run_of

@@ -14,7 +14,7 @@ from mitorch_service.backends.optional import DatastoreRegistry
 from mitorch_service.backends.run_settings import RunSettings, known_settings
 from mitorch_service.errors import ArtifactError, BackendError, MissingExtra
 from mitorch_service.file_access import PRIVATE
-from mitorch_service.models.datastore import Datastore
+from mitorch_service.models.blob_storage.datastore import Datastore
 from mitorch_service.operations.workspace_storage import WorkspaceStorage
 from mitorch_service.settings import Settings, read_settings
 from tests.azurite_server import ACCOUNT, KEY, Azurite

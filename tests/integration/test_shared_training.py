@@ -12,8 +12,8 @@ import torch
 
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.dataset import Dataset, DatasetSplit
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.runs.attempt import run_training
 from mitorch_service.runs.context import RunContext

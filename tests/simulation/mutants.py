@@ -17,7 +17,7 @@ from mitorch_service.controller.plan.placing import order_of_service
 from mitorch_service.controller.plan.search import expansion
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import BackendUnavailable, RunRefused
-from mitorch_service.models import attempt_budgets
+from mitorch_service.models.attempts import attempt_budgets
 from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingRow

@@ -9,7 +9,7 @@ from typing import TypeVar
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.optional import LiveRun, RunListing
 from mitorch_service.errors import BackendUnavailable, NoCapacity, RunRefused
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from tests.samples import later
 from tests.simulation.scheduler import Process, Scheduler

@@ -11,7 +11,7 @@ from typing import cast
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError, MachineTrouble, MiTorchError
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.runs.attempt import run_training

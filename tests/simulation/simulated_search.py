@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training, TrainingErrorInfo, TrainingRow

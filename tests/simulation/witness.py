@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mitorch_service.models.attempt_budgets import MAX_LOST_ATTEMPTS, MAX_REFUSED_ATTEMPTS
+from mitorch_service.models.attempts.attempt_budgets import MAX_LOST_ATTEMPTS, MAX_REFUSED_ATTEMPTS
 from mitorch_service.models.search.job import trial_id
 from mitorch_service.models.status import ENDED, TRANSITIONS, AttemptOutcome, TrainingStatus
 from mitorch_service.stores.requests import Guarded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mitorch_service.errors import NotAllowed
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.status import ACTIVE_JOBS, RETRYABLE
 from tests.simulation.scheduler import Fate
 from tests.simulation.simulated_cluster import Run

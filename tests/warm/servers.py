@@ -28,7 +28,7 @@ _END_SECONDS = 20.0
 # What commands import when they need it, all of it: a fork would do that again and again.
 _ROOMS = ("models", "stores", "search", "controller", "insights", "operations", "submission")
 _COMMANDS = (
-    *("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "cli.doctor"),
+    *("wiring", "cli.submit", "cli.query", "cli.dataset", "cli.control", "cli.mitorch_commands.doctor"),
     *(
         "cli.submission.submit_many",
         "cli.submission.submit_obdb",
@@ -42,7 +42,7 @@ _COMMANDS = (
     *("cli.viewer", "viewer.app", "viewer.serve"),
 )
 _TORCH = (
-    "mitorch_service.cli.run_process",
+    "mitorch_service.cli.training.run_process",
     "mitorch_service.cli.train",
     "mitorch_service.cli.test",
     "mitorch_service.training.loop.engine",
@@ -57,7 +57,7 @@ _SDKS = (
     "mitorch_service.artifacts.blob.store",
     "azure.identity",
     "cvat_sdk.core.client",
-    "mitorch_service.cli.consume",
+    "mitorch_service.cli.mitorch_commands.consume",
     "mitorch_service.interop.vott.service",
     "mitorch_service.interop.vott.queues.storage_queue",
 )

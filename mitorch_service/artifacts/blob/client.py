@@ -18,7 +18,7 @@ from azure.storage.blob import (
 )
 
 from mitorch_service.artifacts.blob.url import BlobRoot, BlobUrl
-from mitorch_service.models.sas import sas_of
+from mitorch_service.models.blob_storage.sas import sas_of
 
 RETRIES = 5  # per request; half a minute or more in all if there is no answer
 CHECK_RETRIES = 1  # for checks that a person waits for

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
-from mitorch_service.models.sas import sas_expiry
+from mitorch_service.models.blob_storage.sas import sas_expiry
 
 _KNOWN = {
     "ContainerNotFound": "the container does not exist. Create it, or correct its name",

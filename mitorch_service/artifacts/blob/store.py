@@ -20,7 +20,7 @@ from mitorch_service.artifacts.blob.storage_errors import error_code, problem
 from mitorch_service.artifacts.blob.upload import upload
 from mitorch_service.artifacts.blob.url import BlobRoot
 from mitorch_service.errors import ArtifactError, SettingsError
-from mitorch_service.models.sas import sas_expiry, without_sas
+from mitorch_service.models.blob_storage.sas import sas_expiry, without_sas
 
 _PARALLEL_DELETES = 8
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.errors import BackendError
+from mitorch_service.models.blob_storage.datastore import Datastore
 from mitorch_service.models.config.validation import nearest
-from mitorch_service.models.datastore import Datastore
 
 
 def unknown_datastore(cluster: AzureMLCluster, name: str, known: list[str]) -> BackendError:

@@ -15,7 +15,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-EXIT_INFRASTRUCTURE = 75  # as in models/exit_codes.py
+EXIT_INFRASTRUCTURE = 75  # as in models/attempts/exit_codes.py
 NEEDED = (
     *("click", "dotenv", "psutil", "pydantic", "pymongo", "rich"),
     *("PIL", "timm", "torch", "torchmetrics", "torchvision"),

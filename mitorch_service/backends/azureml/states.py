@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mitorch_service.backends.base import RunStatus
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.secrets import mask_secrets
 
 # A status that is not in the table is UNKNOWN: wait. A preempted low-priority run becomes Queued again.

@@ -29,7 +29,7 @@ from mitorch_service.backends.run_files import log_end
 from mitorch_service.errors import NoCapacity, RunRefused
 from mitorch_service.file_access import PRIVATE, FileAccess
 from mitorch_service.inherited_settings import MARK, VARIABLE, write_settings
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 
 _REMEDY = "Check that MITORCH_HOME is writable and that its disk is not full."

@@ -13,7 +13,7 @@ from mitorch_service.backends.local import supervisor
 from mitorch_service.backends.local.processes import has_died, living, living_group, read_processes
 from mitorch_service.backends.local.run_mark import kill_marked, marked_processes
 from mitorch_service.backends.run_files import ended_run
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 _START_SECONDS = 60.0  # a supervisor that has not written its process ids by then is stopped, or was never started
 

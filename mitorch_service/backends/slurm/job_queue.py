@@ -12,7 +12,7 @@ from mitorch_service.backends.slurm.commands import SlurmCommands
 from mitorch_service.backends.slurm.states import ENDED, state_of
 from mitorch_service.cluster_settings.slurm_cluster import SlurmCluster, count_in, gpus_in
 from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 _COMMENT = "mitorch:"
 _NAMES_A_CALL = 500

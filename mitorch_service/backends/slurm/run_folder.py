@@ -26,8 +26,8 @@ from mitorch_service.backends.slurm.states import CANCELED
 from mitorch_service.backends.slurm.supervisor import CANCELED_BY_HAND, SETTINGS, TAKEN_AWAY, TIME_LIMIT
 from mitorch_service.backends.slurm.task_ends import TaskEnds
 from mitorch_service.file_access import PRIVATE, FileAccess
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.run_state import RunState
 
 _BY_SLURM = "end-by-slurm.json"
 _ROOM = 65536  # bytes that must be free on the disk to start a run

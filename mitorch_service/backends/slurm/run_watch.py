@@ -16,7 +16,7 @@ from mitorch_service.backends.slurm.job_queue import Job, JobQueue
 from mitorch_service.backends.slurm.run_folder import RunFolder, unknown
 from mitorch_service.backends.slurm.states import active_status, ended_status
 from mitorch_service.errors import BackendError
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 
 class RunWatch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mitorch_service.backends.base import RunStatus
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 # A state that is not in the table is UNKNOWN: wait.
 STATES = {

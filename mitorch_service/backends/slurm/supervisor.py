@@ -28,7 +28,7 @@ from mitorch_service.backends.local.run_mark import kill_marked, mark_this_proce
 from mitorch_service.backends.slurm.task_ends import TaskEnd, TaskEnds, log_name
 from mitorch_service.file_access import FileAccess
 from mitorch_service.inherited_settings import VARIABLE, close_settings_fd, write_settings
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 
 SETTINGS = "settings.json"
 RUN_VARIABLE = "MITORCH_SLURM_RUN"  # the run's folder, in the run's environment

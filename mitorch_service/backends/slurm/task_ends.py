@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mitorch_service.backends.local.supervisor import write_json
 from mitorch_service.backends.run_files import log_end, read_json
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 
 _POLL_SECONDS = 0.2

@@ -19,7 +19,7 @@ def backup(file: Path, with_artifacts: bool, as_json: bool) -> None:
     `micontrol restore FILE` puts it back, into SQLite or MongoDB, whichever it came from. Addresses, passwords and
     tokens of the settings are not in it; SAS tokens of data set paths are.
     """
-    from mitorch_service.cli.views.backup import show_backup, show_backup_json, show_progress
+    from mitorch_service.cli.views.control.backup import show_backup, show_backup_json, show_progress
     from mitorch_service.operations.archives.backup import back_up
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_artifacts, open_store

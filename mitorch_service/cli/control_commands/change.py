@@ -33,7 +33,7 @@ def cancel(asked: Asked) -> int:
 
     With --job the trials only: the job goes on and creates others.
     """
-    from mitorch_service.cli.views.change import cancel_text
+    from mitorch_service.cli.views.control.change import cancel_text
     from mitorch_service.operations import lifecycle
     from mitorch_service.operations.selection import CANCELABLE
     from mitorch_service.settings import read_settings
@@ -56,7 +56,7 @@ def retry(asked: Asked) -> int:
     A script runs the code that was stored when it was submitted; that its source has changed since is told.
     """
     from mitorch_service.cli.control_commands.stored_code import StoredCode
-    from mitorch_service.cli.views.change import retry_text
+    from mitorch_service.cli.views.control.change import retry_text
     from mitorch_service.operations import lifecycle
     from mitorch_service.operations.selection import REPEATABLE
     from mitorch_service.settings import read_settings
@@ -81,7 +81,7 @@ def retry(asked: Asked) -> int:
 @click.argument("n", type=WholeNumber(-(2**31), 2**31 - 1))
 def priority(asked: Asked, n: int) -> int:
     """Give trainings, or jobs with their waiting trials, the priority N; lower runs first."""
-    from mitorch_service.cli.views.change import priority_text
+    from mitorch_service.cli.views.control.change import priority_text
     from mitorch_service.operations import lifecycle
     from mitorch_service.operations.selection import CANCELABLE
     from mitorch_service.settings import read_settings
@@ -101,7 +101,7 @@ def priority(asked: Asked, n: int) -> int:
 @selection_options(ENDED)
 def delete(asked: Asked) -> int:
     """Delete ended trainings, or ended jobs with all their trials: documents, results and artifacts."""
-    from mitorch_service.cli.views.change import delete_text
+    from mitorch_service.cli.views.control.change import delete_text
     from mitorch_service.operations import lifecycle
     from mitorch_service.operations.selection import DELETABLE
     from mitorch_service.settings import read_settings

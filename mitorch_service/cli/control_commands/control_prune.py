@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mitorch_service.cli.views.prune import show_compaction, show_progress, show_pruned
+from mitorch_service.cli.views.control.prune import show_compaction, show_progress, show_pruned
 from mitorch_service.operations.archives.archive import Archive
 from mitorch_service.operations.archives.retention import PruneOptions, preview, prune
 from mitorch_service.settings import read_settings

@@ -9,8 +9,8 @@ from typing import TypeVar
 import click
 
 from mitorch_service.cli.submission.obdb_results import tell_results
+from mitorch_service.cli.views.control.pass_progress import PassProgress, show_pass
 from mitorch_service.cli.views.pages.output import text
-from mitorch_service.cli.views.pass_progress import PassProgress, show_pass
 from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.pass_report import Event, PassReport
 from mitorch_service.errors import DATABASE_TROUBLE, StoreUnavailable

@@ -37,7 +37,7 @@ def drill(context: click.Context, cluster: str, config: Path | None, after: int,
     the training did not resume, or its curve differs.
     """
     from mitorch_service.cli.control_commands.control_run import open_controller
-    from mitorch_service.cli.views.drill import show_drill, show_drill_json
+    from mitorch_service.cli.views.control.drill import show_drill, show_drill_json
     from mitorch_service.operations.drill import Drill
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_backends, open_store

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--remove", multiple=True, metavar="K", help="Take away the tag with this key; may be given repeatedly.")
 def tag(asked: Asked, remove: tuple[str, ...]) -> int:
     """Tag trainings, or jobs with all their trials: each K=V takes the place of the tags with the key K."""
-    from mitorch_service.cli.views.change import tag_text
+    from mitorch_service.cli.views.control.change import tag_text
     from mitorch_service.operations.relabel import TagChange, change_tags
     from mitorch_service.operations.selection import EVERYTHING
     from mitorch_service.settings import read_settings
@@ -69,7 +69,7 @@ def _label(
     remove: bool,
     as_json: bool,
 ) -> int:
-    from mitorch_service.cli.views.change import label_text
+    from mitorch_service.cli.views.control.change import label_text
     from mitorch_service.operations.selection import EVERYTHING
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store

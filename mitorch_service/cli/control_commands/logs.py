@@ -23,7 +23,7 @@ def logs(id: str, attempt: int | None, tail: int | None, raw: bool, follow: bool
 
     With --follow and without --attempt, the attempts that come after it, too.
     """
-    from mitorch_service.cli.views.log import show_log
+    from mitorch_service.cli.views.control.log import show_log
     from mitorch_service.insights.training.run_log import follow_log, read_log
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_backends, open_store

@@ -13,7 +13,7 @@ from mitorch_service.cli.parameters.completed_values import complete_ids
 def repair(id: str, as_json: bool) -> None:
     """Make a training or job readable again whose document is damaged: keep what can be read, name what is lost. What
     cannot be repaired is removed by delete."""
-    from mitorch_service.cli.views.change import repair_text
+    from mitorch_service.cli.views.control.change import repair_text
     from mitorch_service.cli.views.pages.output import show_json
     from mitorch_service.operations.repair import repair as repair_it
     from mitorch_service.settings import read_settings

@@ -59,7 +59,7 @@ def replay(
         raise click.UsageError("--since belongs to --from-history.")
     if gantt is not None and gantt.suffix.lower() != ".svg":
         raise click.UsageError(f"--gantt: {gantt} does not end in .svg, the only format that is drawn.")
-    from mitorch_service.cli.views.replay import show_replay, show_replay_json
+    from mitorch_service.cli.views.control.replay import show_replay, show_replay_json
     from mitorch_service.insights.replaying.comparison import compare
     from mitorch_service.insights.replaying.workload_file import read_workload
     from mitorch_service.placement_settings.policy import read_policy

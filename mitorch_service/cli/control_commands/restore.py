@@ -35,7 +35,7 @@ def restore(archive: Path, ids: tuple[str, ...], dry_run: bool, as_json: bool) -
 
 
 def _restore_backup(archive: Path, dry_run: bool, as_json: bool) -> None:
-    from mitorch_service.cli.views.backup import show_backup, show_backup_json, show_progress
+    from mitorch_service.cli.views.control.backup import show_backup, show_backup_json, show_progress
     from mitorch_service.operations.archives.backup_restoration import put_back
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_artifacts, open_store
@@ -50,7 +50,7 @@ def _restore_backup(archive: Path, dry_run: bool, as_json: bool) -> None:
 
 
 def _restore_pruned(archive: Path, ids: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    from mitorch_service.cli.views.prune import show_restored, show_restored_json, show_restoring
+    from mitorch_service.cli.views.control.prune import show_restored, show_restored_json, show_restoring
     from mitorch_service.operations.archives.restoration import restore as bring_back
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_store

@@ -49,7 +49,7 @@ class Asked:
     ) -> int:
         """Changes what was chosen, and prints each change; asks first where a filter chose. Returns the exit code: 1 if
         something was refused. Raises click.UsageError, NotFound, AmbiguousId, and the refusal of a single one."""
-        from mitorch_service.cli.views.change import show_changes_json, show_refusals
+        from mitorch_service.cli.views.control.change import show_changes_json, show_refusals
         from mitorch_service.errors import NotAllowed, NotFound
 
         found = self._select(store, scope)

@@ -33,7 +33,7 @@ class StoredCode:
 
     def tell_changes(self) -> None:
         """Says on standard error which code is older than its source, which is read once."""
-        from mitorch_service.cli.views.change import older_code_text
+        from mitorch_service.cli.views.control.change import older_code_text
 
         for key, code in self._codes.items():
             if text := older_code_text(code, self._counts[key]):

@@ -55,7 +55,7 @@ def _found(source: str, images: Handling | None) -> Iterator[tuple[Dataset | Non
     """A registered data set, and the files of its splits; None if there is none of this name, but a file or folder."""
     from mitorch_service.cli.parameters.arguments import dataset_ref
     from mitorch_service.errors import InvalidInput, NotFound, Problem, StoreError
-    from mitorch_service.models.sas import is_url
+    from mitorch_service.models.blob_storage.sas import is_url
     from mitorch_service.settings import read_settings
     from mitorch_service.wiring import open_dataset_files, open_store
 

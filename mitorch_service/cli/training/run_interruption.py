@@ -11,7 +11,7 @@ from functools import partial
 
 from mitorch_service.backends.node import Node
 from mitorch_service.errors import MiTorchError
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.training.loop.checkpoints.checkpoint_request import CheckpointRequest
 
 _CHECKPOINT_SECONDS = 60.0  # to store a last checkpoint before the time limit

@@ -9,10 +9,10 @@ from functools import partial
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.node import Node
-from mitorch_service.cli.run_interruption import RunInterruption, record
+from mitorch_service.cli.training.run_interruption import RunInterruption, record
 from mitorch_service.errors import ArtifactError, BackendError, BrokenDocument, MiTorchError, NotFound, StoreError
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.base import new_id
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitorch_service.models.sas import without_sas
+from mitorch_service.models.blob_storage.sas import without_sas
 from mitorch_service.models.secrets import mask_secrets
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from mitorch_service.controller.plan.snapshot import JobState, Snapshot
 from mitorch_service.errors import BrokenDocument, NewerDocument
 from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.dataset import Dataset
-from mitorch_service.models.share import By
+from mitorch_service.models.fair_share.share import By
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.placement_settings.policy import FIRST_COME, Policy

@@ -15,10 +15,10 @@ from datetime import datetime
 from mitorch_service.controller.observe.cost import run_time
 from mitorch_service.controller.plan.actions import Action, Launch
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.models.share import share_of
+from mitorch_service.models.fair_share.share import share_of
+from mitorch_service.models.fair_share.usage import ShareUsage, Usage, decayed_hours, usage_id
 from mitorch_service.models.status import ENDED
 from mitorch_service.models.training import TrainingRow, attempt_of_run
-from mitorch_service.models.usage import ShareUsage, Usage, decayed_hours, usage_id
 from mitorch_service.placement_settings.policy import FairShare
 from mitorch_service.stores.base import Store
 

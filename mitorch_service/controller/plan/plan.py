@@ -30,10 +30,10 @@ from mitorch_service.controller.plan.search.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.search.plan_job import plan_job
 from mitorch_service.controller.plan.silence import given_up, silence_reason, watch_silence
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.models.attempt_budgets import after_block, after_failure, after_loss
+from mitorch_service.models.attempts.attempt_budgets import after_block, after_failure, after_loss
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.base import to_utc_milliseconds
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
-from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingRow, run_name
 

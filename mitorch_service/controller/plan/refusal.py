@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mitorch_service.controller.plan.actions import EndAttempt
 from mitorch_service.errors import RunRefused
-from mitorch_service.models.attempt_budgets import after_failure, after_refusal
+from mitorch_service.models.attempts.attempt_budgets import after_failure, after_refusal
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, TrainingRow
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from mitorch_service.backends.base import RunStatus
 from mitorch_service.controller.plan.actions import CancelRun, EndSilentRun, NoteSilence
 from mitorch_service.controller.plan.placing.placement import Cluster
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.status import ACTIVE
 from mitorch_service.models.training import Attempt, TrainingRow
 

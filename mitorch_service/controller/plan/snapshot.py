@@ -14,10 +14,10 @@ from mitorch_service.controller.plan.placing.placement import Cluster
 from mitorch_service.controller.plan.search.paused_trials import PausedTrials
 from mitorch_service.controller.plan.search.refit import RefitState
 from mitorch_service.errors import Problem
+from mitorch_service.models.fair_share.usage import Usage
 from mitorch_service.models.search.job import BestTrial, Job, SettledCost
 from mitorch_service.models.status import ENDED_BADLY, OPEN
 from mitorch_service.models.training import TrainingRow
-from mitorch_service.models.usage import Usage
 from mitorch_service.placement_settings.policy import FIRST_COME, Policy
 from mitorch_service.search.base import Study, TrialRecord
 

@@ -24,9 +24,9 @@ from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.controller.replay.waiting_line import WaitingLine
 from mitorch_service.controller.replay.work import Course, Nodes, Placed, Work
 from mitorch_service.models.dataset import DatasetRef
+from mitorch_service.models.fair_share.usage import ShareUsage, Usage, decayed_hours, usage_id
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Resources, TrainingRow
-from mitorch_service.models.usage import ShareUsage, Usage, decayed_hours, usage_id
 from mitorch_service.placement_settings.policy import FairShare, Policy
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitorch_service.errors import DataError, MissingExtra
+from mitorch_service.models.blob_storage.sas import is_url
 from mitorch_service.models.dataset import Dataset
-from mitorch_service.models.sas import is_url
 from mitorch_service.wording.counted import are, counted
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from mitorch_service.controller.observe.cost import run_time
 from mitorch_service.controller.replay.work import Work
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.models.share import shares_of
+from mitorch_service.models.fair_share.share import shares_of
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.verbs.tables import ORDER_PATHS, IndexOrder, IndexRange

@@ -19,7 +19,7 @@ from mitorch_service.insights.waiting.queue_forecast import Expected, Held, fore
 from mitorch_service.insights.waiting.recorded_durations import RecordedDurations
 from mitorch_service.insights.waiting.remaining import training_remaining
 from mitorch_service.insights.waiting.served_next import read_served_next
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.placement_settings.policy import FIRST_COME, Policy
 from mitorch_service.stores.base import Store

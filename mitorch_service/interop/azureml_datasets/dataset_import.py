@@ -18,8 +18,8 @@ from mitorch_service.interop.azureml_datasets.pairing import ImageNames, relativ
 from mitorch_service.interop.azureml_datasets.parquet_table import parquet_lines
 from mitorch_service.interop.obdb.annotated_frames import split_every
 from mitorch_service.models.base import JsonObject
+from mitorch_service.models.blob_storage.datastore import DatastorePath
 from mitorch_service.models.dataset import DatasetRef, DatasetSplit
-from mitorch_service.models.datastore import DatastorePath
 from mitorch_service.wording.counted import counted
 
 _PARQUET = (".parquet", ".pq")

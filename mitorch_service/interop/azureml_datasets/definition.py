@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mitorch_service.errors import DataError
+from mitorch_service.models.blob_storage.datastore import DatastorePath, is_datastore_path
 from mitorch_service.models.config.yaml_text import check_merges
-from mitorch_service.models.datastore import DatastorePath, is_datastore_path
 
 _GLOBS = "*?["
 _PATH_KEYS = ("pattern", "file", "folder")

@@ -13,12 +13,12 @@ from mitorch_service.interop.vott.annotations.rows import BoxFormat
 from mitorch_service.interop.vott.message import TrainingMessage
 from mitorch_service.interop.vott.plugins import PROGRAM, FolderPlugin, InstalledPlugin, Network
 from mitorch_service.interop.vott.run_plugin import VARIABLE
+from mitorch_service.models.blob_storage.sas import without_sas
 from mitorch_service.models.config.merge_patch import merge_patch
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.config.validation import check
 from mitorch_service.models.dataset import DatasetDefinition
 from mitorch_service.models.labels import PRIORITIES, name_problems, priority_problems, tag_problems
-from mitorch_service.models.sas import without_sas
 from mitorch_service.wording.suggestion import did_you_mean, nearest_words
 
 Config = dict[str, JsonValue]

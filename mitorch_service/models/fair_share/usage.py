@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from mitorch_service.models.base import Document, UtcTime
-from mitorch_service.models.share import By
+from mitorch_service.models.fair_share.share import By
 
 _HOUR = timedelta(hours=1)
 _LEAST = 1e-3  # node hours that are still kept

@@ -10,6 +10,7 @@ from pathlib import Path
 from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.errors import BrokenDocument, DataError, InvalidInput, NotAllowed, NotFound, Problem
 from mitorch_service.models.base import JsonObject
+from mitorch_service.models.blob_storage.sas import is_url
 from mitorch_service.models.config.validation import MAX_CONFIG_BYTES, check, parse_config
 from mitorch_service.models.dataset import (
     MAX_COUNTED_CLASSES,
@@ -24,7 +25,6 @@ from mitorch_service.models.dataset import (
     dataset_id,
     detach_sas_tokens,
 )
-from mitorch_service.models.sas import is_url
 from mitorch_service.models.status import OPEN
 from mitorch_service.operations.datasets.dataset_leaks import find_cheap_leaks
 from mitorch_service.operations.datasets.datastores import DatastorePaths

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mitorch_service.errors import InvalidInput, NotAllowed, Problem
+from mitorch_service.models.blob_storage.sas import is_url
 from mitorch_service.models.dataset import Dataset
-from mitorch_service.models.sas import is_url
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.file_checks import check_files
 from mitorch_service.training.data.formats.registry import read_image_list

@@ -10,9 +10,9 @@ from mitorch_service.artifacts.datastore_urls import file_url
 from mitorch_service.backends.optional import DatastoreRegistry
 from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.errors import BackendError, InvalidInput, MissingExtra, Problem
+from mitorch_service.models.blob_storage.datastore import Datastore, DatastorePath, is_datastore_path
+from mitorch_service.models.blob_storage.sas import sas_expiry
 from mitorch_service.models.dataset import DatasetSplit
-from mitorch_service.models.datastore import Datastore, DatastorePath, is_datastore_path
-from mitorch_service.models.sas import sas_expiry
 from mitorch_service.operations.choose_cluster import Workspace, choose_cluster
 from mitorch_service.settings import Settings
 

@@ -7,7 +7,7 @@ from typing import Any
 import pymongo
 from pymongo.collection import Collection
 
-from mitorch_service.models.share import shares_of
+from mitorch_service.models.fair_share.share import shares_of
 from mitorch_service.models.status import OPEN, TrainingStatus
 
 _BATCH = 1000

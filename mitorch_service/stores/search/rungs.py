@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Literal
 
 from mitorch_service.errors import StaleAttempt
+from mitorch_service.models.fair_share.share import shares_of
 from mitorch_service.models.search.population import MemberReplacement
 from mitorch_service.models.search.rung import RungRecord
-from mitorch_service.models.share import shares_of
 from mitorch_service.models.status import OPEN, TrainingStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.primitives import Verbs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mitorch_service.errors import NotAllowed, NotFound
-from mitorch_service.models.share import shares_of
+from mitorch_service.models.fair_share.share import shares_of
 from mitorch_service.stores.newer_documents import check_known
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Collection, Guarded, Query, StoredDocument

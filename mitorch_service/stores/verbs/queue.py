@@ -8,7 +8,7 @@ from typing import Literal
 
 from mitorch_service.errors import NotAllowed, NotFound
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.share import By, shares_of
+from mitorch_service.models.fair_share.share import By, shares_of
 from mitorch_service.models.status import ACTIVE, ENDED, OPEN, RETRYABLE, AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, Attempt, Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.stores.primitives import Verbs

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mitorch_service.errors import BrokenDocument
-from mitorch_service.models.share import By
-from mitorch_service.models.usage import Usage, usage_id
+from mitorch_service.models.fair_share.share import By
+from mitorch_service.models.fair_share.usage import Usage, usage_id
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mitorch_service.inherited_settings import settings_fd
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 
 _PATIENCE_SECONDS = 60.0  # between the end of one process and that of another
 _VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # the names of torchrun

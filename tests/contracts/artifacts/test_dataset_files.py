@@ -18,8 +18,8 @@ from mitorch_service.artifacts.dataset_files import DatasetFiles
 from mitorch_service.artifacts.datastore_container import DatastoreContainer
 from mitorch_service.cli.submission.submit_exp_config import DatastoreFiles
 from mitorch_service.errors import ArtifactError, DataError
+from mitorch_service.models.blob_storage.datastore import Datastore
 from mitorch_service.models.dataset import Dataset, DatasetSplit, dataset_id, detach_sas_tokens
-from mitorch_service.models.datastore import Datastore
 from tests.azurite_server import Azurite
 from tests.cut_proxy import CutProxy
 from tests.samples import NOW

@@ -9,8 +9,8 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobClient
 
 from mitorch_service.artifacts.datastore_urls import file_url
-from mitorch_service.models.datastore import Datastore
-from mitorch_service.models.sas import sas_expiry, sas_of
+from mitorch_service.models.blob_storage.datastore import Datastore
+from mitorch_service.models.blob_storage.sas import sas_expiry, sas_of
 from tests.azurite_server import ACCOUNT, KEY, Azurite
 
 

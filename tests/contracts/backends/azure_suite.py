@@ -20,7 +20,7 @@ from mitorch_service.cluster_settings.azureml_cluster import CreateProfile
 from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Resources, run_name
 from mitorch_service.stores.sqlite.store import SqliteStore

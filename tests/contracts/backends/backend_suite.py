@@ -8,7 +8,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.errors import BackendError, NoCapacity
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import Resources, run_name
 from tests.contracts.backends.local_cluster import eventually, shell, state, wait_for
 

@@ -17,7 +17,7 @@ from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.backends.local.backend import LocalBackend
 from mitorch_service.backends.local.supervisor import process_start
 from mitorch_service.file_access import PRIVATE, FileAccess
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 _SUBMIT = """
 import sys, time

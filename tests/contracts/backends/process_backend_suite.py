@@ -11,7 +11,7 @@ import pytest
 from mitorch_service.backends.base import Backend, Capacity, RunRequest, RunStatus
 from mitorch_service.backends.optional import LiveRun, RunListing
 from mitorch_service.errors import NoCapacity
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from tests.contracts.backends.backend_suite import ENDED, SLEEP, ExecutionContract, SlotContract, WithSlots
 from tests.contracts.backends.local_cluster import LocalCluster, eventually, lives, python, shell, state, wait_for
 

@@ -9,7 +9,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, RunRequest
 from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import Resources
 from tests.azureml_emulator.client import PASSWORD, PRINCIPAL, TENANT, Emulator
 from tests.azureml_worker import Worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.backends.base import RunRequest
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from tests.azureml_emulator.client import Emulator
 from tests.contracts.backends.azure_suite import AzureSuite, WithCluster, starts
 from tests.contracts.backends.backend_suite import ENDED, SLEEP

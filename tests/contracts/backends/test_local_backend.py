@@ -19,7 +19,7 @@ from mitorch_service.backends.local import start_supervisor
 from mitorch_service.backends.local.backend import visible_gpus
 from mitorch_service.errors import BackendUnavailable
 from mitorch_service.file_access import FileAccess
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from tests.contracts.backends.backend_suite import ENDED, SLEEP
 from tests.contracts.backends.local_cluster import LocalCluster, eventually, lives, python, shell, state, wait_for
 from tests.contracts.backends.process_backend_suite import ProcessBackendContract

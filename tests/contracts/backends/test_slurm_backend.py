@@ -16,7 +16,7 @@ import pytest
 from mitorch_service.backends.base import Capacity, RunRequest, RunStatus
 from mitorch_service.backends.slurm.checks import SlurmHealthCheck
 from mitorch_service.errors import BackendUnavailable, RunRefused
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from tests.contracts.backends.backend_suite import ENDED, SLEEP, ExecutionContract, SlotContract, WithSlots
 from tests.contracts.backends.local_cluster import eventually, shell, state, wait_for
 from tests.contracts.backends.process_backend_suite import ProcessBackendContract

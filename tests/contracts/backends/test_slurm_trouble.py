@@ -18,7 +18,7 @@ import pytest
 
 from mitorch_service.backends.base import Backend, RunRequest, RunStatus
 from mitorch_service.errors import BackendUnavailable
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from tests.contracts.backends.backend_suite import ENDED, SLEEP, ExecutionContract, SlotContract, WithSlots
 from tests.contracts.backends.local_cluster import eventually, python, shell, state, wait_for
 from tests.contracts.backends.slurm_home import SlurmHome, home_on, slurm

@@ -12,8 +12,8 @@ import pytest
 from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import DataError, StaleAttempt
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.config.script import NO_DATASET
-from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, run_name
 from mitorch_service.runs.attempt import run_training

@@ -12,7 +12,7 @@ from mitorch_service.controller.observe import pareto_front as fronts
 from mitorch_service.controller.observe.history import BEST, read_history
 from mitorch_service.controller.observe.pareto_front import current_front, read_merge, store_merge
 from mitorch_service.controller.plan.search.expansion import expand
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.search.job import Job, SearchConfig, trial_id
 from mitorch_service.models.search.pareto_front import FrontTrial
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus

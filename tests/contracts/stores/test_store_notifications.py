@@ -10,8 +10,8 @@ from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.notify.sending import Sending
 from mitorch_service.errors import RunRefused
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.notification import Condition, Event, event_id
-from mitorch_service.models.run_state import RunState
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitorch_service.models.usage import ShareUsage, Usage, usage_id
+from mitorch_service.models.fair_share.usage import ShareUsage, Usage, usage_id
 from mitorch_service.stores.base import Store
 from tests.fakes import primitives
 from tests.samples import NOW, a_training

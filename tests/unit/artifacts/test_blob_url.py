@@ -13,8 +13,8 @@ import pytest
 
 from mitorch_service.artifacts.blob.url import BlobRoot, BlobUrl
 from mitorch_service.errors import InvalidInput, SettingsError
+from mitorch_service.models.blob_storage.sas import is_url, sas_expiry, sas_of, without_sas
 from mitorch_service.models.dataset import DatasetSplit, detach_sas_tokens
-from mitorch_service.models.sas import is_url, sas_expiry, sas_of, without_sas
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
 from mitorch_service.submission.submission import Options, build_submission

@@ -9,7 +9,7 @@ import pytest
 
 from mitorch_service.backends.azureml.states import nodes_of, run_status, to_status
 from mitorch_service.backends.base import RunStatus
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.observe.budget import job_cost
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.search.job import Job, SearchConfig, SettledCost
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import TrainingRow, run_name

@@ -11,7 +11,7 @@ from mitorch_service.controller.loop import Controller, run
 from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import StoreUnavailable
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, run_name

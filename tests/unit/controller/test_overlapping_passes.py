@@ -13,7 +13,7 @@ import pytest
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import RunRefused, StaleAttempt
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import ENDED, AttemptOutcome, JobStatus
 from mitorch_service.models.training import TrainingErrorInfo, TrainingRow, run_name

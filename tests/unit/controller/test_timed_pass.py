@@ -15,7 +15,7 @@ from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.timed_pass import last_pass, timed_pass
 from mitorch_service.errors import ArtifactError, StoreUnavailable
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.training import run_name
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend, HookedStore, primitives

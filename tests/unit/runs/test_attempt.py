@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.stores.verbs.runs import RunEnd

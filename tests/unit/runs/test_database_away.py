@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import AccessRefused, StoreError, StoreUnavailable
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config.script import NO_DATASET
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.errors import MachineTrouble
-from mitorch_service.models.attempt_budgets import MAX_LOST_ATTEMPTS
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.attempt_budgets import MAX_LOST_ATTEMPTS
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training
 from mitorch_service.runs import delivery

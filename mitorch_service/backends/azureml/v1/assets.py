@@ -13,7 +13,7 @@ from mitorch_service.backends.azureml.v1.sdk import AzureBlobDatastore, Model, S
 from mitorch_service.backends.azureml.v1.sdk_errors import sdk_errors
 from mitorch_service.backends.optional import DatastoreRegistry, ModelEntry, ModelRegistry, RegisteredModel
 from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
-from mitorch_service.models.datastore import Datastore
+from mitorch_service.models.blob_storage.datastore import Datastore
 
 
 class AzureMLAssets(DatastoreRegistry, ModelRegistry):

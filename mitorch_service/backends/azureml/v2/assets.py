@@ -13,7 +13,7 @@ from mitorch_service.backends.azureml.v2.sdk_errors import sdk_errors, status_of
 from mitorch_service.backends.azureml.v2.services import Services
 from mitorch_service.backends.optional import DatastoreRegistry, ModelEntry, ModelRegistry, RegisteredModel
 from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
-from mitorch_service.models.datastore import Datastore
+from mitorch_service.models.blob_storage.datastore import Datastore
 
 _TRIES = 3  # to register a version that others may take in the same moment
 

@@ -11,7 +11,7 @@ from mitorch_service.cli.views.pages.output import show_json, show_table
 from mitorch_service.cli.views.pages.page import Column
 from mitorch_service.controller.replay.measures import Measures, ShareMeasures
 from mitorch_service.insights.replaying.comparison import Comparison, Replayed
-from mitorch_service.models.share import share_name
+from mitorch_service.models.fair_share.share import share_name
 from mitorch_service.wording.counted import counted
 from mitorch_service.wording.elapsed import seconds_text
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from mitorch_service.models.share import share_name, share_of
+from mitorch_service.models.fair_share.share import share_name, share_of
+from mitorch_service.models.fair_share.usage import ShareUsage, Usage, decayed_hours
 from mitorch_service.models.training import TrainingRow
-from mitorch_service.models.usage import ShareUsage, Usage, decayed_hours
 from mitorch_service.placement_settings.policy import FairShare
 from mitorch_service.wording.counted import counted
 

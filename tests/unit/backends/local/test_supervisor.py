@@ -10,7 +10,7 @@ import pytest
 
 from mitorch_service.backends.local import start_supervisor, supervisor
 from mitorch_service.backends.run_files import ended_run, read_json
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 
 class Stopped(BaseException):

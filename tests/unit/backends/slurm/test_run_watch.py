@@ -12,7 +12,7 @@ from mitorch_service.backends.slurm.job_queue import JobQueue
 from mitorch_service.backends.slurm.run_folder import RunFolder
 from mitorch_service.backends.slurm.run_watch import RunWatch
 from mitorch_service.errors import BackendError, BackendUnavailable
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from tests.unit.backends.slurm.fake_slurm import CLUSTER, FakeSlurm
 
 RUNNING = "7|RUNNING|1|None|2026-11-30T02:00:00|2026-11-30T03:00:00|run|mitorch:lab\n"

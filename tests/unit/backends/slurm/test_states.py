@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitorch_service.backends.slurm.states import active_status, ended_status, state_of
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 
 def test_a_state_that_nobody_knows_is_waited_for() -> None:

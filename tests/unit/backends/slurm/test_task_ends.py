@@ -16,7 +16,7 @@ from mitorch_service.backends.slurm.node import SlurmNode
 from mitorch_service.backends.slurm.run_folder import RunFolder
 from mitorch_service.backends.slurm.supervisor import TAKEN_AWAY, note_if_taken_away
 from mitorch_service.backends.slurm.task_ends import TaskEnd, TaskEnds
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 
 TERM = -signal.SIGTERM
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mitorch_service.cli.init import command
+from mitorch_service.cli.mitorch_commands.init import command
 from mitorch_service.errors import InvalidInput
 from tests.unit.training.pictures import png
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.backends.node import Node, ProcessFailure
-from mitorch_service.cli import run_interruption
-from mitorch_service.cli.run_interruption import RunInterruption
+from mitorch_service.cli.training import run_interruption
+from mitorch_service.cli.training.run_interruption import RunInterruption
 from mitorch_service.errors import StoreUnavailable
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 
 
 class TakenAway(Node):

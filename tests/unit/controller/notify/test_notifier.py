@@ -19,8 +19,8 @@ from mitorch_service.controller.pass_report import PassReport
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.errors import RunRefused, StoreUnavailable
 from mitorch_service.known_secrets import Secret, know
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.notification import Event, event_id
-from mitorch_service.models.run_state import RunState
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo

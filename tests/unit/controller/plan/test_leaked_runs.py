@@ -14,8 +14,8 @@ from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.plan.leaked_runs import leak_fields
 from mitorch_service.controller.timed_pass import timed_pass
 from mitorch_service.insights.service_status import read_status
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.base import new_id
-from mitorch_service.models.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import run_name
 from mitorch_service.stores.base import Store

@@ -22,9 +22,9 @@ from mitorch_service.controller.plan.actions import (
 from mitorch_service.controller.plan.placing.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.models.attempt_budgets import MAX_LOST_ATTEMPTS
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.attempt_budgets import MAX_LOST_ATTEMPTS
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training, run_name
 from tests.samples import NOW, a_training, an_attempt, later

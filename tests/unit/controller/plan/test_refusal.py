@@ -11,7 +11,7 @@ from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.pass_report import PassCount
 from mitorch_service.controller.plan.cluster_backoff import BACKOFF
 from mitorch_service.errors import BackendError, RunRefused
-from mitorch_service.models.attempt_budgets import MAX_REFUSED_ATTEMPTS
+from mitorch_service.models.attempts.attempt_budgets import MAX_REFUSED_ATTEMPTS
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training, run_name
 from mitorch_service.stores.base import Store

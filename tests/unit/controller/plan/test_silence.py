@@ -8,7 +8,7 @@ from mitorch_service.cluster_settings.local_cluster import LocalCluster
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.plan.silence import CONFIRMED
 from mitorch_service.errors import StaleAttempt
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import run_name
 from mitorch_service.stores.base import Store

@@ -11,7 +11,7 @@ from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.controller.plan.placing.placement import Cluster
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.insights.waiting.queue_forecast import Held, forecast_starts
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Resources, TrainingRow
 from tests.samples import NOW, a_training, an_attempt

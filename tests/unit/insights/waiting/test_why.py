@@ -13,7 +13,7 @@ from mitorch_service.controller.plan.placing.placement import Cluster
 from mitorch_service.controller.plan.plan import plan
 from mitorch_service.controller.plan.snapshot import Snapshot
 from mitorch_service.insights.waiting.why import Why, explain, why_job, why_training
-from mitorch_service.models.run_state import RunState
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.search.job import SearchConfig
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Progress, Resources, Training, TrainingErrorInfo, TrainingRow, run_name

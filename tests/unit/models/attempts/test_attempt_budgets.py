@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.models.attempt_budgets import MAX_PREEMPTED_ATTEMPTS, after_loss
+from mitorch_service.models.attempts.attempt_budgets import MAX_PREEMPTED_ATTEMPTS, after_loss
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import MAX_ATTEMPTS, Attempt, Progress, Training
 from tests.samples import NOW, a_training, an_attempt

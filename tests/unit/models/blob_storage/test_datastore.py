@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mitorch_service.errors import InvalidInput
-from mitorch_service.models.datastore import Datastore, DatastorePath, is_datastore_path
+from mitorch_service.models.blob_storage.datastore import Datastore, DatastorePath, is_datastore_path
 from mitorch_service.operations.choose_cluster import choose_cluster
 from mitorch_service.settings import Settings, read_settings
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.backends.node import Node
+from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.dataset import Dataset, DatasetSplit
-from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.runs.script.api import log_image, log_table
 from mitorch_service.stores.verbs.runs import RunEnd

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mitorch_service.backends.base import RunRequest
-from mitorch_service.cli.views.service_status import show_status, show_status_json
+from mitorch_service.cli.views.control.service_status import show_status, show_status_json
 from mitorch_service.insights.service_status import read_status
 from mitorch_service.models.training import run_name
 from mitorch_service.stores.base import Store

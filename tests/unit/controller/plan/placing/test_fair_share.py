@@ -10,12 +10,12 @@ import pytest
 
 from mitorch_service.controller.loop import Controller
 from mitorch_service.controller.plan.placing.fair_share import Shares
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.dataset import DatasetRef
-from mitorch_service.models.run_state import RunState
-from mitorch_service.models.share import shares_of
+from mitorch_service.models.fair_share.share import shares_of
+from mitorch_service.models.fair_share.usage import ShareUsage, Usage, decayed_hours, usage_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training, TrainingErrorInfo, TrainingRow, run_name
-from mitorch_service.models.usage import ShareUsage, Usage, decayed_hours, usage_id
 from mitorch_service.placement_settings.policy import FairShare, Policy
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend

@@ -14,8 +14,8 @@ from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from mitorch_service.insights.explanation import explanation
 from mitorch_service.insights.waiting.why import why_job
+from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.config.training_config import TrainingConfig
-from mitorch_service.models.run_state import RunState
 from mitorch_service.models.search.job import Job, SearchConfig, refit_id, trial_id
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo, run_name

@@ -6,8 +6,8 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
 _AZURE = (  # the replies of all services, with places for a number of nodes, counts, names of logs and a secret
-    b'{"runs": {"runId": "mt-1-a1", "status": "Running"}, "computes": {"properties": {"provisioningState": "Succeeded", '
-    b'"properties": {"scaleSettings": {"maxNodeCount": %b}, "nodeStateCounts": %b}}}, "details": {"logFiles": %b}, '
+    b'{"runs": {"runId": "mt-1-a1", "status": "Running"}, "computes": {"properties": {"provisioningState": "Succeeded"'
+    b', "properties": {"scaleSettings": {"maxNodeCount": %b}, "nodeStateCounts": %b}}}, "details": {"logFiles": %b}, '
     b'"secrets": {"secrets": [{"name": "a", "value": %b}]}}'
 )
 

@@ -35,12 +35,10 @@ from mitorch_service.viewer.context import Context
 from mitorch_service.wiring import open_store
 from tests.demo_service import fill
 from tests.fakes import FakeBackend, primitives
+from tests.hostile_text import HOSTILE, MARK, OBEYED
 from tests.samples import a_result
 from tests.served import ADDRESS, BEARER, NOW, TOKEN
 
-MARK = "Zinjected"  # begins a line if a line break was obeyed
-HOSTILE = f"evil \x1b[31m\x1b]0;t\x07\x1b]52;c;QQ==\x07\x1b]8;;http://e\x1b\\\x9b2J\x9d0;t\x9c\u202e\u2066\n{MARK}\r{MARK}\x7f\u2028"
-OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 USERS_OWN = ("name", "user_note", "submitted_by", "tags", "error", "options")  # texts, at whatever depth below
 SCRIPT = {"script": {"command": [HOSTILE], "env": {"A": HOSTILE}}, "parameters": {"lr": 0.1, HOSTILE: HOSTILE}}
 LEFT_OUT: dict[tuple[str, ...], str] = {
@@ -264,6 +262,7 @@ ROUTES: tuple[Callable[[Filled], str], ...] = (
     *(lambda f: f"/compare?ids={f.training},{f.failed}", lambda f: "/trainings?q=name:%1b%0aZinjected"),
     *(lambda f: "/api/trainings", lambda f: "/api/queue", lambda f: "/api/status", lambda f: "/api/datasets"),
     *(lambda f: f"/api/trainings/{f.training}", lambda f: f"/api/trainings/{f.failed}", lambda f: f"/api/jobs/{f.job}"),
+    *(lambda f: f"/api/trainings/{f.failed}/log", lambda f: f"/api/events/trainings/{f.failed}"),
     *(lambda f: f"/api/trainings/{f.training}/curve", lambda f: f"/api/jobs/{f.job}/leaderboard"),
     *(lambda f: "/api/trainings/export?format=csv", lambda f: "/api/trainings/export?format=jsonl"),
     *(lambda f: f"/api/trainings/{f.training}/export", lambda f: "/api/suggest?where=by:"),
@@ -281,6 +280,6 @@ def test_no_page_and_no_answer_of_the_api_does(filled: Filled, browser: TestClie
         found = OBEYED.search(text)
         assert not found, (path, found and ascii(text[found.start() - 60 : found.end() + 60]))
         told += MARK in text
-        if path.startswith("/api") and "export" not in path:
+        if path.startswith("/api") and not re.search("/export|/log|/events", path):
             answer.json()
     assert told > len(ROUTES) / 2

@@ -15,6 +15,7 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.runs.script.api import log_image, log_table
 from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import HookedStore, primitives
+from tests.hostile_text import HOSTILE, assert_not_obeyed
 from tests.samples import NOW
 from tests.unit.runs.script.machine import Machine
 
@@ -38,7 +39,7 @@ for epoch in range(first, 5):
 
 
 def test_a_script_runs_to_its_end(machine: Machine) -> None:
-    training = machine.queued(REPORTS + "print('done')", trial=True)
+    training = machine.queued(REPORTS + r"print('done \x1b[1m')", trial=True, parameters={"note": HOSTILE})
     assert machine.run(training) == 0
     done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.attempts[0].outcome) == (TrainingStatus.COMPLETED, AttemptOutcome.COMPLETED)
@@ -49,7 +50,9 @@ def test_a_script_runs_to_its_end(machine: Machine) -> None:
         (1, 2.0),
         (2, 1.0),
     ]
-    assert "done" in machine.log(training)
+    before, printed, after = machine.log(training).partition("done \x1b[1m\n")
+    assert printed  # as it is: the rest of the log is ours, with the command
+    assert_not_obeyed(before + after)
     assert "pydantic==" in Path(done.artifacts["environment"]).read_text()
 
 

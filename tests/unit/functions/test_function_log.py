@@ -39,7 +39,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What a handler of the host has written."""
+    """The output of a handler of the host."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
     logging.root.addHandler(handler)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.backends.node import Node
 from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.runs.delivery import Upload, Work
 from mitorch_service.runs.script.api import log_image, log_table
 from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import HookedStore, primitives
@@ -355,3 +357,15 @@ def test_a_long_log_keeps_its_limit(machine: Machine) -> None:
     assert "line 00599" in machine.log(training)
     assert done.error is not None
     assert any("line 00599" in line for line in done.error.log_tail)
+
+
+def test_a_file_whose_name_the_storage_cannot_hold_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To repeat its upload for an hour, and then the whole training, would not help."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    uploads = [Upload("output", f"1/output/{name}", file, suffix=f"/{name}") for name in ("a\0b", "c", "../../../d")]
+    end = Work(RunEnd(AttemptOutcome.COMPLETED), uploads, None).deliver(FolderArtifactStore(tmp_path / "store"))
+    assert end.artifacts == {"output": str(tmp_path / "store" / "1" / "output")}
+    assert [record.getMessage().count("is left out") for record in caplog.records] == [1, 1]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -20,10 +21,13 @@ from starlette.testclient import TestClient
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Label
 from mitorch_service.annotations.writers.json_lines import write_json_lines
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.cli import consume
+from mitorch_service.cli.control_commands import control_run
 from mitorch_service.cli.main import call, load
 from mitorch_service.cli.views.pages.escapes import EscapingStream
 from mitorch_service.cli.views.prediction_progress import Bar
 from mitorch_service.cli.views.training_progress import PlainReporter, show_evaluation
+from mitorch_service.controller.pass_report import Event
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
@@ -35,7 +39,7 @@ from mitorch_service.viewer.context import Context
 from mitorch_service.wiring import open_store
 from tests.demo_service import fill
 from tests.fakes import FakeBackend, primitives
-from tests.hostile_text import HOSTILE, MARK, OBEYED
+from tests.hostile_text import HOSTILE, MARK, OBEYED, assert_not_obeyed
 from tests.samples import a_result
 from tests.served import ADDRESS, BEARER, NOW, TOKEN
 
@@ -242,6 +246,21 @@ def test_what_trains_and_predicts_does_not_either(capsys: pytest.CaptureFixture[
     write_json_lines([AnnotatedImage(HOSTILE, 8, 8, labels=(Label(HOSTILE, 0.5),))], sys.stdout)
     written = capsys.readouterr().out
     assert not OBEYED.search(written) and json.loads(written)["image"] == HOSTILE
+
+
+def test_lines_of_a_program_that_has_no_end_forge_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are kept in a log: what a message in the queue says, and the traceback of a pass."""
+    consume._tell(f"message 1: {HOSTILE}")
+    assert_not_obeyed(capsys.readouterr().out)
+
+    events = [Event("a step failed", failed=True, trace=f"Traceback\nError: {HOSTILE}")]
+    controller = SimpleNamespace(tick=lambda now: SimpleNamespace(events=events))
+    monkeypatch.setattr(control_run, "open_controller", lambda *_: controller)
+    _, err = called(["control"])
+    assert_not_obeyed(err)
+    assert "Traceback" in err
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from mitorch_service.errors import MiTorchError
 from mitorch_service.models.secrets import mask_secrets
 from mitorch_service.settings import read_settings
 from mitorch_service.wiring import open_artifacts, open_backends, open_store, open_translation
+from mitorch_service.wording.control_characters import log_text, one_line
 
 EVERY_FIVE_MINUTES = "0 */5 * * * *"
 _EVERY_SECONDS = 300.0
@@ -31,7 +32,17 @@ _EVERY_SECONDS = 300.0
 SCHEDULE = "%MITORCH_SCHEDULE%" if os.environ.get("MITORCH_SCHEDULE") else EVERY_FIVE_MINUTES
 _USABLE = 0.7  # fraction of the host's time limit; the rest is for operations in progress, which are not interrupted
 
+
+class _Visible(logging.Filter):
+    """Shows control characters of names and errors in what is logged, and lets no line break in one begin a line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = log_text(record.getMessage()), None
+        return True
+
+
 _log = logging.getLogger("mitorch")
+_log.addFilter(_Visible())
 _log.setLevel(logging.INFO)
 logging.getLogger("azure").setLevel(logging.WARNING)  # else its clients log every request
 
@@ -55,7 +66,7 @@ def micontrol(timer: func.TimerRequest) -> None:
         detail = {} if known else {"traceback": mask_secrets("".join(traceback.format_exception(error)))}
         line = {"event": "failure", "type": type(error).__name__, "text": words, **detail}
         _log.error(json.dumps(line))
-        raise PassFailed(f"{type(error).__name__}: {words}") from None
+        raise PassFailed(one_line(f"{type(error).__name__}: {words}")) from None
 
 
 @app.route(route="health", methods=["GET"])

@@ -223,6 +223,10 @@ class ArtifactError(MiTorchError):
         super().__init__(f"Artifact {key} at {where}: {problem}")
 
 
+class InvalidKey(ArtifactError):
+    """No file can be stored under the key, now or later."""
+
+
 class BackendError(MiTorchError):
     """A cluster could not execute an operation; repeating it would not help."""
 

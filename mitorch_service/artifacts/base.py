@@ -10,8 +10,8 @@ class ArtifactStore(ABC):
     """Stores files under keys, which are relative paths with ``/``.
 
     Several processes may use a store at the same time; of simultaneous writes to a key one wins as a whole. Every
-    method raises ArtifactError, with the storage's reason and a remedy, if the storage fails or the key leads out of
-    the store.
+    method raises ArtifactError, with the storage's reason and a remedy, if the storage fails, and InvalidKey, before
+    anything is asked of the storage, for a key that leads out of the store or under which no file can be stored.
     """
 
     @abstractmethod

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.artifacts.partial_files import PART, copy_file, remove_dead_parts
-from mitorch_service.errors import ArtifactError
+from mitorch_service.errors import ArtifactError, InvalidKey
 from mitorch_service.file_access import PRIVATE, FileAccess
 
 _TRIALS = f".doctor-{os.geteuid()}"  # what `check` writes: others may not be allowed to write into this folder
@@ -89,9 +89,9 @@ class FolderArtifactStore(ArtifactStore):
     def _path(self, key: str) -> Path:
         path = Path(os.path.normpath(self._root / key))
         if path == self._root or self._root not in path.parents:
-            raise ArtifactError(key, str(self._root), "the key leads out of the store")
+            raise InvalidKey(key, str(self._root), "the key leads out of the store")
         if "\0" in key:
-            raise ArtifactError(repr(key), str(self._root), "no file can have this name")
+            raise InvalidKey(repr(key), str(self._root), "no file can have this name. Rename it")
         for part in (path, *path.parents) if self._access.group is not None else ():
             if part == self._root:
                 break

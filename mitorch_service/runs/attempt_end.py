@@ -132,9 +132,8 @@ def logged_error(error: BaseException) -> TrainingErrorInfo:
     message = _bounded(mask_secrets(str(error) or type(error).__name__))
     log.error("%s: %s", type(error).__name__, message)
     # Our own errors are complete; for any other one, where it arose matters.
-    trace = [] if isinstance(error, MiTorchError) else traceback.format_exception(error)
-    for line in "".join(trace).splitlines():
-        log.error("%s", mask_secrets(line))
+    if not isinstance(error, MiTorchError):
+        log.error("%s", mask_secrets("".join(traceback.format_exception(error)).rstrip()))
     return TrainingErrorInfo(type=type(error).__name__, message=message)
 
 

@@ -1,4 +1,4 @@
-"""Logs of bounded size: their beginning and their end are kept."""
+"""Logs of bounded size: their beginning and their end are kept. Control characters of names and errors are shown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,25 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from mitorch_service.wording.control_characters import log_text
+
 LOG_LIMIT = 20_000_000  # bytes
+OF_SCRIPT = {"of_script": True}  # `extra` of a record that is a line of a script's output: it stays as it is
 _FORMAT = "%(asctime)s %(message)s"
 _TAIL_BYTES = 65536
 _LONGEST_LINE = 1024
+
+
+class _Formatter(logging.Formatter):
+    """Shows the control characters of a message, and indents its further lines: whoever prints the log without
+    `micontrol logs` gets no escape sequence of a name, and a line break in one forges no record."""
+
+    def __init__(self) -> None:
+        super().__init__(_FORMAT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if getattr(record, "of_script", False) else log_text(text)
 
 
 class BoundedLog(logging.Handler):
@@ -21,7 +36,7 @@ class BoundedLog(logging.Handler):
 
     def __init__(self, path: Path, limit: int = LOG_LIMIT) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter(_FORMAT))
+        self.setFormatter(_Formatter())
         self.limit = limit
         self._file = path.open("w+b")
         self._left_out = 0
@@ -45,7 +60,7 @@ class BoundedOutput(logging.StreamHandler):  # type: ignore[type-arg]  # it is g
 
     def __init__(self, limit: int = LOG_LIMIT) -> None:
         super().__init__(sys.stdout)
-        self.setFormatter(logging.Formatter(_FORMAT))
+        self.setFormatter(_Formatter())
         self._limit = limit
         self._left_out = 0
 

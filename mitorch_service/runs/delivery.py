@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mitorch_service.artifacts.base import ArtifactStore
-from mitorch_service.errors import ArtifactError, MachineTrouble
+from mitorch_service.errors import ArtifactError, InvalidKey, MachineTrouble
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.runs.context import END_PATIENCE, AttemptContext
@@ -58,8 +58,14 @@ class Work:
     epochs: int | None  # whole ones that were done; None: what is recorded of earlier attempts stays as it is
 
     def deliver(self, artifacts: ArtifactStore) -> RunEnd:
-        """Stores the files and returns the end with their addresses. Raises ArtifactError."""
-        addresses = {one.artifact: artifacts.put(one.key, one.file).removesuffix(one.suffix) for one in self.uploads}
+        """Stores the files and returns the end with their addresses. One whose name the storage cannot hold is left
+        out: no repetition would store it. Raises ArtifactError."""
+        addresses = {}
+        for one in self.uploads:
+            try:
+                addresses[one.artifact] = artifacts.put(one.key, one.file).removesuffix(one.suffix)
+            except InvalidKey as error:
+                log.warning("a file of the script is left out: %s", error)
         return replace(self.end, artifacts={**self.end.artifacts, **addresses})
 
 

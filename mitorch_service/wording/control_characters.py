@@ -29,6 +29,11 @@ def hanging(text: str) -> str:
     return "\n".join([first, *(line if line.startswith("  ") else f"  {line}" for line in others)])
 
 
+def log_text(text: str) -> str:
+    """A message for a log: control characters shown, and no line but the first looks like a record of its own."""
+    return hanging(shown(text))
+
+
 def shown(text: str, bars: bool = False) -> str:
     """The same for a part of an output. `bars`: carriage returns stay, with which a progress bar is drawn."""
     return (_CONTROLS_BESIDE_BARS if bars else _CONTROLS_IN_LINES).sub(_visible, text)

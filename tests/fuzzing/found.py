@@ -5,6 +5,12 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
+_AZURE = (  # the replies of all services, with places for a number of nodes, counts, names of logs and a secret
+    b'{"runs": {"runId": "mt-1-a1", "status": "Running"}, "computes": {"properties": {"provisioningState": "Succeeded"'
+    b', "properties": {"scaleSettings": {"maxNodeCount": %b}, "nodeStateCounts": %b}}}, "details": {"logFiles": %b}, '
+    b'"secrets": {"secrets": [{"name": "a", "value": %b}]}}'
+)
+
 FOUND: Mapping[str, Sequence[bytes]] = {
     "sinfo": (b"n", b"n1|idle|" + b"9" * 5000 + b"|gpu*|gpu:" + b"9" * 5000),
     "squeue": (
@@ -13,6 +19,16 @@ FOUND: Mapping[str, Sequence[bytes]] = {
     ),
     "run-exit": (b"[]", b"1", b'{"code": "x"}', b"{}", b"[" * 5000),
     "run-kept": (b"[" * 5000,),
+    "azureml-replies": (
+        _AZURE % (b"4", b"{}", b'{"a": 1}', b'"b"'),
+        _AZURE % (b"4", b"{}", b"{}", b"{}"),
+        _AZURE % (b"-1", b"{}", b"{}", b'"b"'),
+        _AZURE % (b"4", b'{"runningNodeCount": -5}', b"{}", b'"b"'),
+    ),
+    "azureml-node-replies": (
+        *(b"{}", b"5", b"[" * 100_000, b'{"secrets": 5}', b'{"secrets": [{"name": "a", "value": 5}]}'),
+        b'{"secrets": [{"name": [], "value": ""}]}',
+    ),
     "script-call": (b'{"verb": "report"}', b'{"verb": "report", "epoch": 1, "metrics": {"\\ud800": 1}}'),
     "last-pass": (b"[" * 5000,),
     "plots-table": (b"a" * 140_000, b'"' + b"a" * 140_000),

@@ -66,7 +66,8 @@ def _peak() -> float:
 
 
 def _cause(error: Exception) -> str:
-    """The type of an error and the last place in the product that it came through."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if "mitorch_service" in one.filename]
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place of the product"
-    return f"{type(error).__name__} at {where}"
+    """The type of an error and the last place in the product that it came through; else in the target, which tells its
+    assertions apart."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [one for one in frames if "mitorch_service" in one.filename][-1:] or frames[-1:]
+    return f"{type(error).__name__} at {Path(last[0].filename).name}:{last[0].lineno}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
+from mitorch_service.annotations.text_lines import class_list_text
 from mitorch_service.annotations.writers.boxes_only import refuse_labels
 from mitorch_service.annotations.writers.new_output import new_folder
 from mitorch_service.annotations.writers.numbers import decimal
@@ -18,7 +19,7 @@ def write_box_lines(images: Iterator[AnnotatedImage], classes: Sequence[str], ou
     """Writes a folder. Raises DataError for an image with white space in its path."""
     ids = {name: number for number, name in enumerate(classes)}
     with new_folder(out) as folder, (folder / LIST).open("x", encoding="utf-8", newline="\n") as file:
-        (folder / NAMES).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+        (folder / NAMES).write_text(class_list_text(classes), encoding="utf-8", newline="\n")
         for image in images:
             refuse_labels(image, "box-lines")
             if any(map(str.isspace, image.path)):

@@ -1,4 +1,4 @@
-"""Refuses what no format could give back as it was."""
+"""Refuses what a format could not give back as it was."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from mitorch_service.errors import DataError
 
 _UNSAFE = ("Cc", "Cs")  # control characters and halves of surrogate pairs: not in XML, nor on one line
 _NO_CHARACTERS = "\ufffe\uffff"
+_ESCAPING = ("coco",)  # its strings may hold every character
+_QUOTING = ("csv",)  # its cells may hold line breaks; readers strip them, and few read a NUL
 
 
-def check_classes(classes: Sequence[str]) -> None:
-    """Raises DataError for names that are twice there, or that a reader would get otherwise."""
+def check_classes(classes: Sequence[str], format: str) -> None:
+    """Raises DataError for names that are twice there, or that a reader of the format would get otherwise."""
     for name in classes:
-        if problem := _flaw(name):
+        if problem := _flaw(name, format):
             raise DataError(f"the class {name!r} {problem}. Rename it.")
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if list(classes).count(name) > 1)
         raise DataError(f"two classes have the name {twice!r}. Rename one.")
 
 
-def checked(images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[AnnotatedImage]:
-    """Yields the images. Raises DataError at the first with a class that is not in `classes`, with a path that no file
-    of text can hold, or with numbers that are no positions."""
+def checked(images: Iterable[AnnotatedImage], classes: Sequence[str], format: str) -> Iterator[AnnotatedImage]:
+    """Yields the images. Raises DataError at the first with a class that is not in `classes`, with a path that the
+    format cannot hold, or with numbers that are no positions."""
     known = set(classes)
     for image in images:
-        if problem := _flaw(image.path):
+        problem = "no file can have" if "\0" in image.path else _flaw(image.path, format)
+        if problem:
             raise DataError(f"the image {image.path!r} has a name that {problem}. Rename the file.")
         for name in chain((box.class_name for box in image.boxes), (label.class_name for label in image.labels)):
             if name not in known:
@@ -39,13 +42,19 @@ def checked(images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterato
         yield image
 
 
-def _flaw(name: str) -> str | None:
+def _flaw(name: str, format: str) -> str | None:
     if not name:
         return "is empty"
+    if not name.isprintable() and any(unicodedata.category(one) == "Cs" for one in name):
+        return "has no valid Unicode"
+    if format in _ESCAPING:
+        return None
     if name != name.strip() or name.startswith("\ufeff"):
-        return "begins or ends with white space, which readers remove"
+        return f"begins or ends with white space, which readers of {format} remove"
+    if format in _QUOTING:
+        return f"has a NUL, which few readers of {format} take" if "\0" in name else None
     if not name.isprintable() and any(unicodedata.category(one) in _UNSAFE or one in _NO_CHARACTERS for one in name):
-        return "has control characters or no valid Unicode"
+        return f"has control characters, which {format} cannot hold"
     return None
 
 

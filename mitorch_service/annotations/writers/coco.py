@@ -11,6 +11,7 @@ from pathlib import Path
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
 from mitorch_service.annotations.writers.boxes_only import refuse_labels
 from mitorch_service.annotations.writers.new_output import new_file
+from mitorch_service.wording.control_characters import json_text
 
 
 def write_coco(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Path) -> None:
@@ -18,11 +19,11 @@ def write_coco(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Pa
     numbers = {name: number for number, name in enumerate(classes, 1)}
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
     with new_file(out) as file, tempfile.TemporaryFile("w+", encoding="utf-8") as annotations:
-        file.write(f'{{"categories": {json.dumps(categories, ensure_ascii=False)},\n"images": [')
+        file.write(f'{{"categories": {_json(categories)},\n"images": [')
         count = 0
         for image_id, image in enumerate(images, 1):
             refuse_labels(image, "COCO")
-            file.write(("" if image_id == 1 else ",") + "\n" + json.dumps(_image(image_id, image), ensure_ascii=False))
+            file.write(("" if image_id == 1 else ",") + "\n" + _json(_image(image_id, image)))
             for box in image.boxes:
                 count += 1
                 annotation = _annotation(count, image_id, numbers[box.class_name], box)
@@ -31,6 +32,10 @@ def write_coco(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Pa
         annotations.seek(0)
         shutil.copyfileobj(annotations, file)
         file.write("]}\n")
+
+
+def _json(value: object) -> str:
+    return json_text(json.dumps(value, ensure_ascii=False))  # readable, but for what a terminal would obey
 
 
 def _image(image_id: int, image: AnnotatedImage) -> dict[str, object]:

@@ -5,13 +5,13 @@ Predictions have a column ``score`` more. An image that shows nothing has a row 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
 from mitorch_service.annotations.writers.content_kind import content_kind
+from mitorch_service.annotations.writers.csv_rows import CsvRows
 from mitorch_service.annotations.writers.new_output import new_file
 from mitorch_service.annotations.writers.numbers import decimal
 
@@ -29,7 +29,7 @@ def write_rows(images: Iterator[AnnotatedImage], file: TextIO) -> None:
     """Writes the header and the rows, as the images come."""
     kind, images = content_kind(images, "csv")
     columns = (_LABELS if kind.labels else _BOXES) + (("score",) if kind.scored else ())
-    writer = csv.writer(file, lineterminator="\n")
+    writer = CsvRows(file)
     writer.writerow(columns)
     for image in images:
         rows = list(_rows(image)) or [(image.path,)]

@@ -40,9 +40,10 @@ def write_annotations(format: str, images: Iterable[AnnotatedImage], classes: Se
     or empty.
 
     `classes`: all class names in the order of their ids. Where an image's path leads is the caller's business: it is
-    written as it is. `out` is the whole result or as it was before. Raises DataError for what the format cannot hold
-    (names with control characters, labels in formats of boxes only, …) and where it cannot be written, InvalidInput
-    for a folder that is not empty.
+    written as it is, as is a name that a spreadsheet would take for a formula. `out` is the whole result or as it was
+    before. Raises DataError for what the format cannot hold (control characters in names but for csv, which quotes, and
+    coco, which escapes; labels in formats of boxes only; …) and where it cannot be written, InvalidInput for a folder
+    that is not empty.
     """
-    check_classes(classes)
-    (WRITERS | ONE_WAY)[format](checked(images, classes), classes, out)
+    check_classes(classes, format)
+    (WRITERS | ONE_WAY)[format](checked(images, classes, format), classes, out)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
+from mitorch_service.annotations.text_lines import class_list_text
 from mitorch_service.annotations.writers.content_kind import content_kind
 from mitorch_service.annotations.writers.new_output import new_folder
 from mitorch_service.annotations.writers.numbers import decimal
@@ -24,7 +25,7 @@ def write_text(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Pa
     ids = {name: number for number, name in enumerate(classes)}
     kind, images = content_kind(images, "text")
     with new_folder(out) as folder, (folder / LIST).open("x", encoding="utf-8", newline="\n") as file:
-        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+        (folder / "labels.txt").write_text(class_list_text(classes), encoding="utf-8", newline="\n")
         places = Places(folder)
         for image in images:
             if kind.labels:

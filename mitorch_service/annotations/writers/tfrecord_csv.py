@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
 from mitorch_service.annotations.writers.boxes_only import refuse_labels
+from mitorch_service.annotations.writers.csv_rows import CsvRows
 from mitorch_service.annotations.writers.new_output import new_folder
 from mitorch_service.annotations.writers.numbers import decimal
 
@@ -22,7 +22,7 @@ def write_tfrecord_csv(images: Iterator[AnnotatedImage], classes: Sequence[str],
         items = (f"item {{\n  id: {n}\n  name: {json.dumps(name)}\n}}\n" for n, name in enumerate(classes, 1))
         (folder / LABEL_MAP).write_text("".join(items), encoding="utf-8", newline="\n")
         with (folder / TABLE).open("x", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = CsvRows(file)
             writer.writerow(_COLUMNS)
             for image in images:
                 refuse_labels(image, "tfrecord-csv")

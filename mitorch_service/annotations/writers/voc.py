@@ -12,6 +12,7 @@ from typing import TextIO
 from xml.sax.saxutils import escape
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
+from mitorch_service.annotations.text_lines import class_list_text
 from mitorch_service.annotations.writers.boxes_only import refuse_labels
 from mitorch_service.annotations.writers.new_output import new_folder
 from mitorch_service.annotations.writers.numbers import decimal
@@ -26,7 +27,7 @@ def write_voc(images: Iterator[AnnotatedImage], classes: Sequence[str], out: Pat
     order, and for CVAT and Datumaro ``labelmap.txt``, unless a name has a colon, which parts its columns."""
     with new_folder(out) as folder, _new_list(folder / "ImageSets" / "Main") as listed:
         (folder / "Annotations").mkdir()
-        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+        (folder / "labels.txt").write_text(class_list_text(classes), encoding="utf-8", newline="\n")
         if not any(":" in name or name.startswith("#") for name in classes):
             lines = ["# label:color_rgb:parts:actions\n", *(f"{name}:::\n" for name in classes)]
             (folder / "labelmap.txt").write_text("".join(lines), encoding="utf-8", newline="\n")

@@ -19,10 +19,12 @@ from mitorch_service.artifacts.blob.download import DamagedBlob, download
 from mitorch_service.artifacts.blob.storage_errors import error_code, problem
 from mitorch_service.artifacts.blob.upload import upload
 from mitorch_service.artifacts.blob.url import BlobRoot
-from mitorch_service.errors import ArtifactError, SettingsError
+from mitorch_service.errors import ArtifactError, InvalidKey, SettingsError
+from mitorch_service.models.blob_storage.blob_names import blob_name_problem, can_be_asked_for
 from mitorch_service.models.blob_storage.sas import sas_expiry, without_sas
 
 _PARALLEL_DELETES = 8
+_SHOWN = 200  # characters of a key, in a message
 
 
 class BlobArtifactStore(ArtifactStore):
@@ -38,6 +40,8 @@ class BlobArtifactStore(ArtifactStore):
 
     def put(self, key: str, source: Path) -> str:
         blob = self._blob(key)
+        if (why := blob_name_problem(blob.blob_name)) is not None:
+            raise self._invalid(key, why)
         with self._errors(key):
             upload(blob, source)
         return without_sas(blob.url)
@@ -100,10 +104,13 @@ class BlobArtifactStore(ArtifactStore):
     def _name(self, key: str) -> str:
         name = posixpath.normpath(key)
         if name in ("", ".", "..") or name.startswith(("/", "../")):
-            raise ArtifactError(key, self._where, "the key leads out of the store")
-        if "\0" in key:
-            raise ArtifactError(repr(key), self._where, "no file can have this name")
+            raise InvalidKey(key, self._where, "the key leads out of the store")
+        if not can_be_asked_for(name):
+            raise self._invalid(key, "has a control character, or no valid Unicode")
         return self._prefix + name
+
+    def _invalid(self, key: str, why: str) -> InvalidKey:
+        return InvalidKey(f"{key[:_SHOWN]!r}", self._where, f"no blob can have this name: it {why}. Rename the file")
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:

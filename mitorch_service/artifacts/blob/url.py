@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
+from mitorch_service.models.blob_storage.blob_names import blob_name_problem, can_be_asked_for
+
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 
@@ -38,8 +40,10 @@ class BlobUrl:
         if split.fragment:
             raise ValueError("contains a #, which ends an address: write %23 for a # in a name")
         segments = [unquote(segment) for segment in split.path.strip("/").split("/")]
-        if any(segment in ("", ".", "..") or "/" in segment or "\0" in segment for segment in segments):
+        if any(segment in ("", ".", "..") or "/" in segment for segment in segments):
             raise ValueError("must name a container, and no empty, '.' or '..' part: https://HOST/CONTAINER/PATH")
+        if not all(map(can_be_asked_for, segments)):
+            raise ValueError("has a control character, or no valid Unicode, in a name")
         account = f"{split.scheme}://{split.netloc}"
         if local:  # an emulator has all accounts on one host
             account += f"/{segments.pop(0)}"
@@ -72,4 +76,6 @@ class BlobRoot:
             raise ValueError("the connection string names no container: add ;Container=NAME at its end")
         kept = [item for item in items if not item.lower().startswith(("container=", "prefix="))]
         prefix = fields.get("prefix", "").strip("/")
+        if prefix and (why := blob_name_problem(prefix)) is not None:
+            raise ValueError(f"its Prefix {why}")
         return cls(fields["container"], f"{prefix}/" if prefix else "", connection=";".join(kept))

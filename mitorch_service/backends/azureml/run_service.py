@@ -8,7 +8,8 @@ import binascii
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from azure.core.rest import HttpRequest
 
 from mitorch_service.backends.azureml.http_errors import answered, not_understood, one_line, unreachable
 from mitorch_service.backends.azureml.retry_waits import bound_retry_after
+from mitorch_service.backends.azureml.vault import secrets_in
 from mitorch_service.errors import BackendError
 
 _WHO = "of this run"  # in messages, where a cluster's name would be
@@ -50,13 +52,16 @@ class RunService:
 
     def status(self) -> str:
         """Returns Azure's status of the run."""
-        return str(self._json("GET", f"/history/v1.0{self._path}/runs/{self._run}")["status"])
+        found = self._json("GET", f"/history/v1.0{self._path}/runs/{self._run}")
+        with _understood():
+            return str(found["status"])
 
     def secrets(self, names: Sequence[str]) -> dict[str, str]:
         """Returns the secrets of the workspace's vault that exist, through the service that stands before it."""
         asked = {"secrets": [{"name": name} for name in names]}
         found = self._json("POST", f"/credential/v2.0{self._path}/secrets:getbatch", asked)
-        return {secret["name"]: secret["value"] for secret in found["secrets"]}
+        with _understood():
+            return secrets_in(found)
 
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Writes metrics of a step, by the protocol of MLflow (mlflow.org/docs/latest/rest-api.html#log-batch)."""
@@ -76,7 +81,9 @@ class RunService:
         container = f"ExperimentRun/dcid.{self._run}"
         asked = {"paths": [{"path": path}]}
         answer = self._json("POST", f"/artifact/v2.0{self._path}/artifacts/batch/metadata/{container}", asked)
-        self._upload(str(answer["artifactContentInformation"][path]["contentUri"]), content)
+        with _understood():
+            address = str(answer["artifactContentInformation"][path]["contentUri"])
+        self._upload(address, content)
         self._log(name, {name: "Artifact"}, [{name: f"aml://artifactId/{container}/{path}"}], kind)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -107,7 +114,9 @@ class RunService:
 
     def _renewed(self) -> str:
         path = f"/history/v1.0{self._path}/experiments/{self._experiment}/runs/{self._run}/token"
-        return str(self._send("GET", path, None)["token"])
+        answer = self._send("GET", path, None)
+        with _understood():
+            return str(answer["token"])
 
     def _send(self, method: str, path: str, body: Any) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token}"}
@@ -117,10 +126,17 @@ class RunService:
             raise unreachable(_WHO, error) from None
         if response.status_code >= 400:
             raise answered(_WHO, response.status_code, _words(response))
-        try:
+        with _understood():
             return dict(response.json()) if response.content else {}
-        except ValueError as error:
-            raise not_understood(_WHO, one_line(str(error))) from None
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Raises BackendUnavailable for an answer of another form. Its text is not repeated, as it may hold a secret."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise not_understood(_WHO, type(error).__name__) from None
 
 
 def vault_secrets(vault: str, names: Sequence[str]) -> dict[str, str]:
@@ -158,7 +174,7 @@ def _first(error: Exception) -> str:
 def _words(response: Any) -> str:
     try:
         return one_line(str(response.json()["error"]["message"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return one_line(str(response.reason))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mitorch_service.backends.base import RunStatus
+from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.models.attempts.run_state import RunState
 from mitorch_service.models.secrets import mask_secrets
 
@@ -114,6 +114,12 @@ def nodes_of(run: Mapping[str, Any]) -> int:
     """Returns how many nodes a run takes, by its tag; one without a readable tag takes one."""
     text = _text(_fields(run.get("tags")).get("nodes"))
     return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1
+
+
+def capacity_of(most: int, taken: int, gpus: int | None) -> Capacity:
+    """Returns the capacity of a compute of `most` nodes; a reply with negative numbers frees none."""
+    total = max(0, most)
+    return Capacity(total, max(0, total - max(0, taken)), gpus)
 
 
 def _fields(value: object) -> Mapping[str, Any]:

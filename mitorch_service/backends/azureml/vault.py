@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from mitorch_service.models.secrets import mask_secrets
@@ -31,6 +32,13 @@ def secret_prefix(environment: Mapping[str, str]) -> str:
         _without_credentials(environment.get(name, "")) for name in (*SECRET_VARIABLES, "MITORCH_DB_NAME")
     )
     return f"mitorch-{hashlib.sha256(where.encode()).hexdigest()[:10]}"
+
+
+def secrets_in(reply: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the secrets in a reply of the service before the vault, by name; one without a text counts as missing.
+    Raises KeyError or TypeError for a reply of another form."""
+    found = {secret["name"]: secret["value"] for secret in reply["secrets"]}
+    return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, str)}
 
 
 def _without_credentials(text: str) -> str:

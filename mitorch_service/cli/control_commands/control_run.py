@@ -33,11 +33,11 @@ def one_pass() -> int:
     store = open_store(settings, create=True)
     controller = open_controller(settings, store, None)
     report = controller.tick(store.now())
-    tell_results(store, settings, click.echo)
+    tell_results(store, settings, lambda line: click.echo(hanging(line)))
     for event in report.events:
         click.echo(hanging(event.text), err=event.failed)
         if event.trace is not None:
-            click.echo(event.trace, err=True)
+            click.echo(hanging(event.trace), err=True)
     if not report.events:
         click.echo("nothing to do")
     return int(any(event.failed for event in report.events))

@@ -39,8 +39,9 @@ def command(once: bool, control: bool) -> None:
 
 def _tell(line: str) -> None:
     from mitorch_service.models.secrets import mask_secrets
+    from mitorch_service.wording.control_characters import log_text
 
-    click.echo(mask_secrets(line))
+    click.echo(log_text(mask_secrets(line)))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,9 +58,9 @@ def read_table(artifacts: ArtifactStore, training_id: str, name: str, most: int)
         copy = Path(folder, "table.csv")
         fetch(artifacts, training_id, name, copy)
         with copy.open(encoding="utf-8", errors="replace", newline="") as file:
-            lines = file.read(_MOST_BYTES).splitlines()
+            text = file.read(_MOST_BYTES)
     try:
-        rows = list(csv.reader(lines))
+        rows = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error as error:
         raise ArtifactError(f"{training_id}/{name}", "the artifact store", f"is no CSV file ({error})") from error
     return Table(rows[0] if rows else (), rows[1 : most + 1], max(0, len(rows) - 1 - most))

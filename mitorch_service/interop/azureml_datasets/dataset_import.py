@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import posixpath
@@ -10,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
+from mitorch_service.annotations.text_lines import class_list_text
+from mitorch_service.annotations.writers.csv_rows import CsvRows
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.interop.azureml_datasets.asset_reader import AssetReader
 from mitorch_service.interop.azureml_datasets.definition import AssetDefinition, AssetPlace
@@ -126,7 +127,7 @@ class PairImport:
             if definition.is_parquet or name.lower().endswith(_PARQUET):
                 lines = parquet_lines(name, files.content(name), definition.delimiter)
             else:
-                lines = files.lines(name, definition.encoding)
+                lines = (f"{line}\n" for line in files.lines(name, definition.encoding))
             if number:  # each file has the header
                 next(lines, None)
             yield from lines
@@ -153,7 +154,7 @@ class PairImport:
 
     def _write(self, name: str, store: str, images: Mapping[str, list[AnnotatedImage]]) -> dict[str, DatasetSplit]:
         names = sorted({box.class_name for found in images.values() for image in found for box in image.boxes})
-        labels = "".join(f"{one}\n" for one in names).encode()
+        labels = class_list_text(names).encode()
         tables = {split: _table(found, f"{_OURS}/{name}/x") for split, found in images.items()}
         digest = hashlib.sha256(labels + b"".join(tables.values())).hexdigest()[:16]
         folder, files = f"{_OURS}/{name}/{digest}", self._reader.files(store)
@@ -179,7 +180,7 @@ def _table(images: Sequence[AnnotatedImage], folder: str) -> bytes:
     paths = relative_paths({image.path: None for image in images}, folder)
     text = io.StringIO()
     rows = rows_of((paths[image.path], list(image.boxes)) for image in images)
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    CsvRows(text).writerows(rows)
     return text.getvalue().encode()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from mitorch_service.annotations.writers.csv_rows import CsvRows
 from mitorch_service.errors import DataError, MissingExtra
 
 _ROWS = 10_000  # that are in memory as objects at a time
@@ -28,10 +28,11 @@ def parquet_lines(name: str, content: bytes, delimiter: str) -> Iterator[str]:
         raise DataError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 
 
-def _lines(rows: object, delimiter: str) -> Iterator[str]:
+def _lines(rows: Iterable[Iterable[object]], delimiter: str) -> Iterator[str]:
     written = io.StringIO()
-    csv.writer(written, delimiter=delimiter, lineterminator="\n").writerows(rows)  # type: ignore[arg-type]
-    yield from written.getvalue().splitlines(keepends=True)
+    CsvRows(written, delimiter).writerows(rows)
+    written.seek(0)
+    yield from written  # line feeds alone end its lines, not what else Unicode calls one
 
 
 def _text(value: object) -> object:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage
+from mitorch_service.annotations.text_lines import class_list_text
 from mitorch_service.annotations.writers.registry import write_annotations
 from mitorch_service.annotations.writers.text import LIST
 from mitorch_service.errors import ArtifactError, InvalidInput, Problem
@@ -53,6 +54,7 @@ def write_splits(splits: Mapping[str, Sequence[AnnotatedImage]], folder: Path, a
     hold."""
     everything = [image for images in splits.values() for image in images]
     classes = sorted(set().union(*map(classes_of, everything)))
+    labels = class_list_text(classes)
     several = any(len(image.labels) > 1 for image in everything)  # of which CSV holds one
     started = folder / f".{uuid.uuid4().hex}.part"
     try:
@@ -62,7 +64,7 @@ def write_splits(splits: Mapping[str, Sequence[AnnotatedImage]], folder: Path, a
                 write_annotations("text", images, classes, started / name)
             else:
                 write_annotations("csv", images, classes, started / f"{name}.csv")
-        (started / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        (started / "labels.txt").write_text(labels, encoding="utf-8")
         target = folder / content_digest(started)
         place(started, target)
     except OSError as error:

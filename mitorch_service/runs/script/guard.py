@@ -28,10 +28,15 @@ def guard(command: list[str]) -> int:
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=prepare)  # noqa: PLW1509 - no threads yet
     except OSError as error:
-        os.write(1, f"{command[0]} could not be started: {error.strerror}\n".encode())
+        os.write(1, f"{_visible(command[0])} could not be started: {error.strerror}\n".encode())
         return EXIT_NOT_STARTED
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     return child.wait()
+
+
+def _visible(name: str) -> str:
+    """The name without control characters, which the log would pass on as output of the script."""
+    return name if name.isprintable() else ascii(name)
 
 
 class _DeathWithParent:

@@ -20,6 +20,7 @@ from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import AttemptOutcome
 from mitorch_service.models.training import Training
 from mitorch_service.runs.attempt_end import finished
+from mitorch_service.runs.bounded_log import OF_SCRIPT
 from mitorch_service.runs.context import END_PATIENCE, START_PATIENCE, AttemptContext
 from mitorch_service.runs.delivery import Upload, Work, deliver
 from mitorch_service.runs.resume import complete_curve
@@ -112,7 +113,7 @@ class _Screen:
         shown = self.masked(line)
         if shown.strip():
             self._lines.append(shown.strip())
-        log.info("%s", shown)
+        log.info("%s", shown, extra=OF_SCRIPT)
 
     @property
     def last(self) -> str:

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
+from mitorch_service.annotations.text_lines import check_listed, class_list_text
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 from mitorch_service.training.data.targets import ClassTargets
@@ -38,13 +39,17 @@ def hold_out(images: ImageList, fraction: float, seed: int) -> tuple[ImageList, 
 
 def write_split(folder: Path, **splits: ImageList) -> None:
     """Writes ``NAME.txt`` for each split and ``labels.txt`` in the text format, images by their full paths. Raises
-    DataError if they cannot be written."""
+    DataError for names that the format cannot hold, before anything is written, and if they cannot be written."""
+    labels = class_list_text(next(iter(splits.values())).classes)
+    for images in splits.values():
+        for name in (str(images.folder), *images.images):
+            check_listed(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, images in splits.items():
             with (folder / f"{name}.txt").open("w", encoding="utf-8", errors="surrogateescape") as file:
                 file.writelines(f"{_full(images, index)} {images.target(index)}\n" for index in range(len(images)))
-            (folder / "labels.txt").write_text("".join(f"{name}\n" for name in images.classes), "utf-8")
+        (folder / "labels.txt").write_text(labels, "utf-8")
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror}). Choose another path with -o.") from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
+from mitorch_service.wording.control_characters import one_line
+
 log = logging.getLogger("mitorch")
 
 HIDDEN = "hidden"
@@ -28,4 +30,6 @@ class LeftOut:
     def log(self) -> None:
         """Logs one line for each reason."""
         for reason, count in self._counts.items():
-            log.warning("%s: %d left out (%s); the first is %s", self._name, count, reason, self._first[reason])
+            log.warning(
+                "%s: %d left out (%s); the first is %s", self._name, count, reason, one_line(self._first[reason])
+            )

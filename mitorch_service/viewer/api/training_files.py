@@ -17,6 +17,7 @@ from mitorch_service.viewer.access.headers import FILE_HEADERS
 from mitorch_service.viewer.api.parameters import Id, resolve
 from mitorch_service.viewer.api.routing import api_router
 from mitorch_service.viewer.context import Given
+from mitorch_service.wording.control_characters import several_lines
 
 router = api_router("trainings")
 # Only these are shown in a page, and only where their first bytes say the same; anything else is a download.
@@ -30,12 +31,14 @@ def get_log(
     id: Id,
     attempt: Annotated[int | None, Query(ge=1, le=1000, description="Its number. [default: the last one]")] = None,
     lines: Annotated[int | None, Query(ge=1, le=_MOST_LINES, description="From its end. [default: 64 KB]")] = None,
+    raw: Annotated[bool, Query(description="Control characters, such as those of colours, as they are.")] = False,
 ) -> PlainTextResponse:
-    """As `micontrol logs` prints it: the end of it, credentials masked."""
+    """As `micontrol logs` prints it: the end of it, credentials masked, control characters as `\\x1b`."""
     with context.reading() as store:
         whole = resolve(store, "training", id).id
     text = read_log(context.store, context.backends, whole, attempt, lines)
-    return PlainTextResponse(text, headers={"content-disposition": f'inline; filename="{whole[:8]}.log"'})
+    shown = text if raw else several_lines(text)  # whoever calls it from a terminal prints what comes
+    return PlainTextResponse(shown, headers={"content-disposition": f'inline; filename="{whole[:8]}.log"'})
 
 
 @router.get("/trainings/{id}/files/{name:path}", summary="A stored file", response_class=FileResponse)

@@ -14,7 +14,7 @@ from typing import Any
 
 from bson import json_util
 
-from mitorch_service.errors import DataError
+from mitorch_service.errors import DataError, MiTorchError
 from mitorch_service.interop.obdb import annotation_database
 from mitorch_service.interop.obdb.annotated_frames import annotated_frames, split_every
 from tests.fuzzing.target import Target
@@ -116,6 +116,33 @@ def _azure(content: bytes, folder: Path) -> None:
     assert all(isinstance(one, str) for one in (*urls.values(), *stored.values()))
 
 
+_NODE = {
+    **dict.fromkeys(("AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"), "a"),
+    **{"AZUREML_SERVICE_ENDPOINT": "https://h", "AZUREML_RUN_ID": "mt-1-a1", "AZUREML_RUN_TOKEN": "t"},
+}
+
+
+def _azure_on_node(content: bytes, folder: Path) -> None:
+    from mitorch_service.backends.azureml.run_service import RunService
+
+    def answer(status: int) -> Any:
+        return SimpleNamespace(status_code=status, content=content, reason="no", json=lambda: json.loads(content))
+
+    service = RunService(_NODE)
+    problems = []
+    for status in (200, 400, 500):
+        service._client = SimpleNamespace(send_request=lambda _, status=status: answer(status))
+        for call in (service.status, service._renewed, lambda: service.secrets(["a"])):
+            try:
+                found: Any = call()
+            except MiTorchError as error:
+                problems.append(error)
+                continue
+            assert isinstance(found, str) or all(isinstance(one, str) for one in (*found, *found.values()))
+    if problems:
+        raise problems[0]
+
+
 @cache
 def _cvat_server() -> tuple[Any, dict[str, Any]]:
     """A server's calls through CVAT's SDK, and the replies that it is given."""
@@ -191,6 +218,7 @@ _AZURE = {
     },
     "secrets": {"secrets": [{"name": "a", "value": "b"}]},
 }
+_ON_NODE = {**_RUN, **_AZURE["secrets"], "token": "a.b.c", "error": {"message": "no"}}  # type: ignore[dict-item]
 _DRAWN = {"task_name": "film", "points": [1, 2.5, 5, 6], "frame": 0, "object_class": "Rape", "img_path": "a.png"}
 _OBDB = {
     "tasks": [{"name": "film", "updated_date": "2020-05-20T14:57:36Z"}],
@@ -201,5 +229,6 @@ _WORDS = (b"NaN", b"Infinity", b'{"$numberDouble": "NaN"}', b'{"$oid": "5"}', b'
 TARGETS = (
     Target("obdb-documents", _obdb, (json.dumps(_OBDB).encode(),), _WORDS),
     Target("azureml-replies", _azure, (json.dumps(_AZURE).encode(),), _WORDS, heavy=True),
+    Target("azureml-node-replies", _azure_on_node, (json.dumps(_ON_NODE).encode(), b"{}"), _WORDS),
     Target("cvat-replies", _cvat, (json.dumps(_CVAT).encode(),), _WORDS, heavy=True),
 )

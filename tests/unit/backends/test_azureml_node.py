@@ -9,6 +9,7 @@ import pytest
 from mitorch_service.backends.azureml import node_entry
 from mitorch_service.backends.azureml.node import AzureMLNode
 from mitorch_service.backends.azureml.request import build_request
+from mitorch_service.backends.azureml.vault import secrets_in
 from mitorch_service.cluster_settings.azureml_cluster import AzureMLCluster
 from mitorch_service.models.training import Resources
 
@@ -55,3 +56,9 @@ def test_the_computes_identity_is_the_one_that_is_used(monkeypatch: pytest.Monke
     node_entry.adopt_identity()
     assert os.environ["AZURE_CLIENT_ID"] == "of-the-compute"
     monkeypatch.delenv("AZURE_CLIENT_ID")
+
+
+def test_a_secret_without_a_text_is_missing() -> None:
+    """The environment of a run would not take it."""
+    listed = [{"name": "a", "value": "b"}, {"name": "c", "value": None}, {"name": "d", "value": {}}]
+    assert secrets_in({"secrets": listed}) == {"a": "b"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mitorch_service.backends.azureml.states import nodes_of, run_status, to_status
-from mitorch_service.backends.base import RunStatus
+from mitorch_service.backends.azureml.states import capacity_of, nodes_of, run_status, to_status
+from mitorch_service.backends.base import Capacity, RunStatus
 from mitorch_service.models.attempts.run_state import RunState
 
 
@@ -127,3 +127,12 @@ def test_an_odd_run_is_no_error_of_the_answer(run: dict[str, Any]) -> None:
 )
 def test_a_run_takes_the_nodes_of_its_tag(tags: object, nodes: int) -> None:
     assert nodes_of({"tags": tags}) == nodes
+
+
+@pytest.mark.parametrize(
+    ("most", "taken", "found"),
+    [(4, 1, (4, 3)), (4, 9, (4, 0)), (-1, 1, (0, 0)), (4, -5, (4, 4)), (-3, -5, (0, 0))],
+)
+def test_a_compute_has_no_more_free_nodes_than_nodes(most: int, taken: int, found: tuple[int, int]) -> None:
+    """The fuzzer has found replies with negative numbers, by which -1 node was free, or more than there are."""
+    assert capacity_of(most, taken, 2) == Capacity(*found, 2)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -20,10 +21,13 @@ from starlette.testclient import TestClient
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Label
 from mitorch_service.annotations.writers.json_lines import write_json_lines
 from mitorch_service.artifacts.folder import FolderArtifactStore
+from mitorch_service.cli import consume
+from mitorch_service.cli.control_commands import control_run
 from mitorch_service.cli.main import call, load
 from mitorch_service.cli.views.pages.escapes import EscapingStream
 from mitorch_service.cli.views.prediction_progress import Bar
 from mitorch_service.cli.views.training_progress import PlainReporter, show_evaluation
+from mitorch_service.controller.pass_report import Event
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.base import Store
@@ -35,12 +39,10 @@ from mitorch_service.viewer.context import Context
 from mitorch_service.wiring import open_store
 from tests.demo_service import fill
 from tests.fakes import FakeBackend, primitives
+from tests.hostile_text import HOSTILE, MARK, OBEYED, assert_not_obeyed
 from tests.samples import a_result
 from tests.served import ADDRESS, BEARER, NOW, TOKEN
 
-MARK = "Zinjected"  # begins a line if a line break was obeyed
-HOSTILE = f"evil \x1b[31m\x1b]0;t\x07\x1b]52;c;QQ==\x07\x1b]8;;http://e\x1b\\\x9b2J\x9d0;t\x9c\u202e\u2066\n{MARK}\r{MARK}\x7f\u2028"
-OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 USERS_OWN = ("name", "user_note", "submitted_by", "tags", "error", "options")  # texts, at whatever depth below
 SCRIPT = {"script": {"command": [HOSTILE], "env": {"A": HOSTILE}}, "parameters": {"lr": 0.1, HOSTILE: HOSTILE}}
 LEFT_OUT: dict[tuple[str, ...], str] = {
@@ -246,6 +248,21 @@ def test_what_trains_and_predicts_does_not_either(capsys: pytest.CaptureFixture[
     assert not OBEYED.search(written) and json.loads(written)["image"] == HOSTILE
 
 
+def test_lines_of_a_program_that_has_no_end_forge_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are kept in a log: what a message in the queue says, and the traceback of a pass."""
+    consume._tell(f"message 1: {HOSTILE}")
+    assert_not_obeyed(capsys.readouterr().out)
+
+    events = [Event("a step failed", failed=True, trace=f"Traceback\nError: {HOSTILE}")]
+    controller = SimpleNamespace(tick=lambda now: SimpleNamespace(events=events))
+    monkeypatch.setattr(control_run, "open_controller", lambda *_: controller)
+    _, err = called(["control"])
+    assert_not_obeyed(err)
+    assert "Traceback" in err
+
+
 @pytest.fixture(scope="module")
 def browser(filled: Filled) -> TestClient:
     backends = {"gpu-west": FakeBackend("gpu-west")}
@@ -264,6 +281,7 @@ ROUTES: tuple[Callable[[Filled], str], ...] = (
     *(lambda f: f"/compare?ids={f.training},{f.failed}", lambda f: "/trainings?q=name:%1b%0aZinjected"),
     *(lambda f: "/api/trainings", lambda f: "/api/queue", lambda f: "/api/status", lambda f: "/api/datasets"),
     *(lambda f: f"/api/trainings/{f.training}", lambda f: f"/api/trainings/{f.failed}", lambda f: f"/api/jobs/{f.job}"),
+    *(lambda f: f"/api/trainings/{f.failed}/log", lambda f: f"/api/events/trainings/{f.failed}"),
     *(lambda f: f"/api/trainings/{f.training}/curve", lambda f: f"/api/jobs/{f.job}/leaderboard"),
     *(lambda f: "/api/trainings/export?format=csv", lambda f: "/api/trainings/export?format=jsonl"),
     *(lambda f: f"/api/trainings/{f.training}/export", lambda f: "/api/suggest?where=by:"),
@@ -281,6 +299,6 @@ def test_no_page_and_no_answer_of_the_api_does(filled: Filled, browser: TestClie
         found = OBEYED.search(text)
         assert not found, (path, found and ascii(text[found.start() - 60 : found.end() + 60]))
         told += MARK in text
-        if path.startswith("/api") and "export" not in path:
+        if path.startswith("/api") and not re.search("/export|/log|/events", path):
             answer.json()
     assert told > len(ROUTES) / 2

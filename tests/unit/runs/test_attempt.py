@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +15,12 @@ from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.base import new_id
 from mitorch_service.models.config.training_config import TrainingConfig
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.runs.attempt_end import logged_error
+from mitorch_service.runs.bounded_log import BoundedLog
 from mitorch_service.runs.engine_config import engine_config
 from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import FullStore, HookedStore
+from tests.hostile_text import HOSTILE, MARK, assert_not_obeyed
 from tests.samples import NOW, a_training, a_trial, later
 from tests.unit.runs.machine import SMALL, Machine
 
@@ -137,6 +142,19 @@ def test_an_error_that_nobody_foresaw_is_told_with_where_it_arose(machine: Machi
     assert error.type == "ValidationError"
     assert any("engine_training.py" in line for line in error.log_tail)
     assert len(error.log_tail) <= 20
+
+
+def test_the_text_of_an_error_forges_no_record(tmp_path: Path) -> None:
+    log, handler = logging.getLogger("mitorch"), BoundedLog(tmp_path / "log.txt")
+    log.addHandler(handler)
+    try:
+        logged_error(RuntimeError(HOSTILE))
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+    text = (tmp_path / "log.txt").read_text()
+    assert_not_obeyed(text)
+    assert not re.search(rf"^\S+ \S+ {MARK}", text, re.MULTILINE)  # a time of ours before a line of another
 
 
 def test_a_data_set_that_is_gone_is_a_user_error(machine: Machine) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mitorch_service.runs.bounded_log import BoundedLog, BoundedOutput, last_lines
+from mitorch_service.runs.bounded_log import OF_SCRIPT, BoundedLog, BoundedOutput, last_lines
+from tests.hostile_text import HOSTILE, MARK, assert_not_obeyed
 
 LIMIT = 10_000
 
@@ -70,3 +71,29 @@ def test_the_last_lines_of_a_long_log_are_read_alone(tmp_path: Path) -> None:
     assert last_lines(path, 20) == [f"line {number}" for number in range(80, 100)]
     path.write_text("one\ntwo\n")
     assert last_lines(path, 20) == ["one", "two"]
+
+
+@pytest.mark.parametrize("output", [False, True])
+def test_names_are_shown_and_begin_no_line(
+    output: bool, logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who prints the file obeys nothing, and what seems to be a record is one."""
+    path = tmp_path / "log.txt"
+    with path.open("a") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        logger.addHandler(BoundedOutput() if output else BoundedLog(path))
+        logger.warning("%s: 2 left out; the first is %s", HOSTILE, HOSTILE)
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            logger.exception("it failed")
+    assert_not_obeyed(path.read_text())
+    assert len([line for line in path.read_text().splitlines() if line.startswith("2")]) == 2
+
+
+def test_the_output_of_a_script_stays_as_it_is(logger: logging.Logger, tmp_path: Path) -> None:
+    logger.addHandler(BoundedLog(tmp_path / "log.txt"))
+    line = HOSTILE.replace("\n", "").replace("\r", "")  # it comes line by line
+    logger.info("%s", line, extra=OF_SCRIPT)
+    with (tmp_path / "log.txt").open(newline="") as file:
+        assert file.read().endswith(f" {line}\n") and MARK in line

@@ -149,6 +149,15 @@ def test_the_log_is_masked_text(service: Served) -> None:
     assert "epoch 1" in answer.text and "geheim-1" not in answer.text
 
 
+def test_control_characters_of_a_log_are_shown_unless_raw_is_asked_for(service: Served) -> None:
+    id = service.training("running")
+    for one in service.backends.values():
+        assert isinstance(one, FakeBackend)
+        one.log_texts[f"mt-{id}-a1"] = "epoch 1\t\x1b[2J\x9b2J\n"
+    answers = [service.client().get(f"/api/trainings/{id}/log{query}").text for query in ("", "?raw=true")]
+    assert answers == ["epoch 1\t\\x1b[2J\\x9b2J\n", "epoch 1\t\x1b[2J\x9b2J\n"]
+
+
 def events(text: str) -> list[tuple[str, object, str]]:
     """Name, data and id of each event of a stream."""
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mitorch_service.backends.azureml.states import capacity_of
 from mitorch_service.backends.azureml.v1.runs import Runs
 from mitorch_service.backends.azureml.v1.sdk import AmlCompute, ComputeTarget
 from mitorch_service.backends.azureml.v1.sdk_errors import status_of
@@ -26,11 +27,10 @@ def capacity(workspace: Any, runs: Runs, cluster: AzureMLCluster) -> Capacity:
         return Capacity(most, most, cluster.gpus)
     most = int(compute.scale_settings.maximum_node_count)
     if compute.provisioning_state in _GROWING:
-        return Capacity(most, 0, cluster.gpus)
+        return capacity_of(most, most, cluster.gpus)
     counts = getattr(compute.status, "node_state_counts", None)
     busy = sum((getattr(counts, f"{state}_node_count", 0) or 0) for state in ("running", "unusable"))
-    waiting = runs.waiting_nodes(cluster.compute)
-    return Capacity(most, max(0, most - busy - waiting), cluster.gpus)
+    return capacity_of(most, busy + runs.waiting_nodes(cluster.compute), cluster.gpus)
 
 
 def ensure(workspace: Any, cluster: AzureMLCluster, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mitorch_service.backends.azureml.states import capacity_of
 from mitorch_service.backends.azureml.v2.runs import Runs
 from mitorch_service.backends.azureml.v2.sdk import AmlCompute, HttpResponseError, MLClient
 from mitorch_service.backends.azureml.v2.sdk_errors import status_of
@@ -28,10 +29,10 @@ def capacity(services: Services, runs: Runs, cluster: AzureMLCluster) -> Capacit
     nodes = compute["properties"]
     most = int(nodes["scaleSettings"]["maxNodeCount"])
     if compute["provisioningState"] in _GROWING:
-        return Capacity(most, 0, cluster.gpus)
+        return capacity_of(most, most, cluster.gpus)
     counts = nodes.get("nodeStateCounts") or {}
     busy = sum(int(counts.get(f"{state}NodeCount") or 0) for state in ("running", "unusable"))
-    return Capacity(most, max(0, most - busy - runs.waiting_nodes(cluster.compute)), cluster.gpus)
+    return capacity_of(most, busy + runs.waiting_nodes(cluster.compute), cluster.gpus)
 
 
 def ensure(client: MLClient, services: Services, cluster: AzureMLCluster, name: str) -> None:

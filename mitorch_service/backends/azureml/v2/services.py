@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mitorch_service.backends.azureml.v2.sdk import LIMITS, HttpRequest, PipelineClient, policies
+from mitorch_service.backends.azureml.vault import secrets_in
 
 _ARM = "https://management.azure.com"
 _ARM_VERSION = "2024-04-01"
@@ -83,7 +84,8 @@ class Services:
     def log_urls(self, name: str) -> dict[str, str]:
         """Returns the addresses of a run's logs, by name."""
         details = self._json("GET", f"{self._api}/history/v1.0{self._path}/runs/{name}/details")
-        return dict(details.get("logFiles") or {})
+        files = dict(details.get("logFiles") or {})
+        return {name: url for name, url in files.items() if isinstance(url, str)}
 
     def tail(self, url: str, max_bytes: int) -> bytes:
         """Returns the last bytes of a blob; counts from its beginning, because blob storage has no ranges from the
@@ -109,8 +111,7 @@ class Services:
 
     def secrets(self, names: list[str]) -> dict[str, str]:
         """Returns the secrets of the workspace's key vault that exist, by name."""
-        found = self._json("POST", self._vault("getbatch"), {"secrets": [{"name": name} for name in names]})
-        return {secret["name"]: secret["value"] for secret in found["secrets"]}
+        return secrets_in(self._json("POST", self._vault("getbatch"), {"secrets": [{"name": name} for name in names]}))
 
     def set_secrets(self, secrets: Mapping[str, str]) -> None:
         """Writes secrets to the key vault."""

@@ -3,7 +3,6 @@ a folder that its content names."""
 
 from __future__ import annotations
 
-import csv
 import shutil
 import time
 import uuid
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.annotations.text_lines import class_list_text
+from mitorch_service.annotations.writers.csv_rows import CsvRows
 from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.file_access import FileAccess
 from mitorch_service.interop.content_folder import content_digest, place
@@ -188,8 +189,7 @@ class _Making:
         digests = [image.path.stem for image in images]
         chosen, told = held_out(digests, _classes_of(pairs, len(images)))
         self._write_splits(folder, images, box_format, chosen)
-        labels = "".join(f"{name}\n" for name in sorted(names))
-        (folder / "labels.txt").write_text(labels, encoding="utf-8")
+        (folder / "labels.txt").write_text(class_list_text(sorted(names)), encoding="utf-8")
         summary = f"{counted(len(images), 'image')} with {counted(boxes, 'box', 'boxes')} of "
         summary += f"{counted(len(names), 'class', 'classes')}: {told}"
         return tuple(filter(None, (summary, why)))
@@ -199,10 +199,7 @@ class _Making:
         every = len(chosen) == len(images)
         with ExitStack() as files:
             train, val = (
-                csv.writer(
-                    files.enter_context((folder / f"{name}.csv").open("w", encoding="utf-8", newline="")),
-                    lineterminator="\n",
-                )
+                CsvRows(files.enter_context((folder / f"{name}.csv").open("w", encoding="utf-8", newline="")))
                 for name in ("train", "val")
             )
             train.writerow(_HEADER)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from mitorch_service.annotations.writers.csv_rows import CsvRows
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.errors import ArtifactError, MissingExtra, SettingsError
 from mitorch_service.file_access import FileAccess
@@ -100,7 +101,7 @@ class _Archives:
     def rewrite(self, table: Path, target: Path) -> None:
         """Writes a table anew, with each image as a member of its archive."""
         with table.open(encoding="utf-8", newline="") as read, target.open("w", encoding="utf-8", newline="") as write:
-            rows, written = csv.reader(read), csv.writer(write, lineterminator="\n")
+            rows, written = csv.reader(read), CsvRows(write)
             written.writerow(next(rows))
             for image, *rest in rows:
                 written.writerow((self._entries.get(image) or self._add(Path(image)), *rest))

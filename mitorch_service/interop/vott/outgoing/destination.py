@@ -12,8 +12,10 @@ from mitorch_service.errors import InvalidInput, Problem
 from mitorch_service.interop.vott.message import SOURCE
 from mitorch_service.interop.vott.outgoing.storage_account import StorageAccount
 from mitorch_service.interop.vott.web.web_address import BadAddress, WebAddress, web_address
+from mitorch_service.models.blob_storage.blob_names import blob_name_problem, can_be_asked_for
 
 FILE = "model.tgz"
+_LONGEST_KEY = 1024  # bytes, of an object of S3
 _ARCHIVE = re.compile(r"\.(tgz|tar\.gz|zip|tar)$", re.IGNORECASE)
 # https://BUCKET.s3.REGION.amazonaws.com/KEY, https://s3.REGION.amazonaws.com/BUCKET/KEY
 _HOSTED = re.compile(r"(?P<bucket>[a-z0-9][a-z0-9.-]+)\.s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(\.cn)?")
@@ -88,7 +90,10 @@ def parse_destination(text: str, accounts: Sequence[StorageAccount] = ()) -> Des
             raise InvalidInput(SOURCE, [Problem("model", problem)])
     is_blob = "sig" in query and "sv" in query
     is_file = query.get("sr") == ["b"] or "X-Amz-Signature" in query or _ARCHIVE.search(address.path) is not None
-    return PutAddress(address if is_file else address.below(FILE), is_blob)
+    target = address if is_file else address.below(FILE)
+    if is_blob:
+        _check_blob(str(address), unquote(target.path).strip("/").partition("/")[2])
+    return PutAddress(target, is_blob)
 
 
 def _own_blob(address: WebAddress, accounts: Sequence[StorageAccount]) -> OwnBlob | None:
@@ -100,15 +105,26 @@ def _own_blob(address: WebAddress, accounts: Sequence[StorageAccount]) -> OwnBlo
         if not _CONTAINER.fullmatch(container):
             problem = f"{container!r:.80} cannot be the name of a container: write https://ACCOUNT.blob…/CONTAINER/PATH"
             raise InvalidInput(SOURCE, [Problem("model", problem)])
+        _check_blob(str(address), _file_in(name))
         return OwnBlob(account, container, _file_in(name))
     return None
+
+
+def _check_blob(address: str, name: str) -> None:
+    if (why := blob_name_problem(name)) is not None:
+        problem = f"{address:.200}: no blob can have this name, which {why}: name another folder or file"
+        raise InvalidInput(SOURCE, [Problem("model", problem)])
 
 
 def _object(bucket: str, key: str) -> S3Object:
     if not _BUCKET.fullmatch(bucket):
         problem = f"{bucket!r:.80} cannot be the name of a bucket: write s3://BUCKET/KEY"
         raise InvalidInput(SOURCE, [Problem("model", problem)])
-    return S3Object(bucket, _file_in(key))
+    name = _file_in(key)
+    if len(name.encode("utf-8", "replace")) > _LONGEST_KEY or not can_be_asked_for(name):
+        problem = f"s3://{bucket}/{key!r:.80}: a key has at most {_LONGEST_KEY} bytes, and no control character"
+        raise InvalidInput(SOURCE, [Problem("model", problem)])
+    return S3Object(bucket, name)
 
 
 def _file_in(path: str) -> str:

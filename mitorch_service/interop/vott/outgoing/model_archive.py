@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -10,6 +9,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from mitorch_service.annotations.writers.csv_rows import CsvRows
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.models.training import Training
 
@@ -43,7 +43,7 @@ def pack_model(artifacts: ArtifactStore, training: Training, classes: Sequence[s
 
 def _classes(names: Sequence[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows((name, number) for number, name in enumerate(names))
+    CsvRows(text).writerows((name, number) for number, name in enumerate(names))
     return text.getvalue()
 
 

@@ -27,6 +27,7 @@ from mitorch_service.training.data.batches.epoch_batches import EpochBatches
 from mitorch_service.training.data.batches.loading_process import Collate, Collator, Sender, prepare_process
 from mitorch_service.training.data.cpu_count import usable_cores
 from mitorch_service.training.data.images.loading import Images
+from mitorch_service.wording.control_characters import one_line
 from mitorch_service.wording.counted import are, counted
 
 # Measured on one core of 2023: decoding and augmenting a small image, and each pixel of the input in addition.
@@ -99,7 +100,7 @@ class Batches:
                 yield loaded.batch
         if self._on_error != "report" and (new := list(self.bad)[known:]):
             images = f"{counted(len(new), 'image')} {are(len(new))}"
-            log.warning("%s left out, as loading fails (data.on_error); the first: %s", images, new[0])
+            log.warning("%s left out, as loading fails (data.on_error); the first: %s", images, one_line(new[0]))
 
     def delivered(self, number: int) -> list[int]:
         """The images of the last epoch, whose number is given, in its order: if it was whole and without `refill`."""

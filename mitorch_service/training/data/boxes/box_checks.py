@@ -8,6 +8,7 @@ from mitorch_service.training.data.boxes.box_flaws import BoxFlaws, Size
 from mitorch_service.training.data.image_list import ImageList
 from mitorch_service.training.data.images.image_files import read_size
 from mitorch_service.training.data.targets import Boxes
+from mitorch_service.wording.control_characters import one_line
 from mitorch_service.wording.counted import are, counted
 
 log = logging.getLogger("mitorch")
@@ -63,5 +64,5 @@ class _WrongSizes:
                 self._images.name,
                 counted(self._count, "image"),
                 are(self._count),
-                self._first,
+                one_line(self._first),
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.annotations.text_lines import check_listed, class_list_text
 from mitorch_service.errors import DataError
 from mitorch_service.training.data.image_list import ImageList, ImageLocation
 
@@ -18,19 +19,30 @@ def write_parts(folder: Path, parts: Mapping[str, ImageList], record: Mapping[st
     """Writes a file for each part, in the text format or (detection) as COCO, images by their full paths; then
     ``labels.txt`` and ``split.json``. Returns the files of the parts.
 
-    Replaces the files of an earlier split. Raises DataError for a folder with other files in it, and if something
-    cannot be written.
+    Replaces the files of an earlier split. Raises DataError, before anything is changed, for names that these files
+    cannot hold and for a folder with other files in it; and if something cannot be written.
     """
+    labels = class_list_text(next(iter(parts.values())).classes)
+    for images in parts.values():
+        _check(images)
     try:
         _prepare(folder)
         files = {name: _write(folder, name, images) for name, images in parts.items()}
-        classes = next(iter(parts.values())).classes
-        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), "utf-8")
+        (folder / "labels.txt").write_text(labels, "utf-8")
         text = json.dumps({**record, "files": {name: path.name for name, path in files.items()}}, indent=2)
         (folder / RECORD).write_text(f"{text}\n", "utf-8")
     except (OSError, UnicodeEncodeError) as error:
         raise DataError(f"{folder}: cannot be written ({error}). Choose another folder with -o.") from error
     return files
+
+
+def _check(images: ImageList) -> None:
+    """Raises DataError for an image that the text format cannot hold; COCO holds all."""
+    if images.kind != "detection":
+        check_listed(str(images.folder))
+        for index, name in enumerate(images.images):
+            check_listed(name)
+            _ids(images, index)
 
 
 def _prepare(folder: Path) -> None:

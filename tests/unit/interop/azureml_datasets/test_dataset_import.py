@@ -17,6 +17,8 @@ from mitorch_service.errors import DataError, InvalidInput
 from mitorch_service.interop.azureml_datasets.asset_reader import AssetReader
 from mitorch_service.interop.azureml_datasets.dataset_import import Pair, PairImport, Pairing
 from mitorch_service.interop.azureml_datasets.definition import parse_definition
+from mitorch_service.interop.azureml_datasets.label_table import read_label_table
+from mitorch_service.interop.azureml_datasets.parquet_table import parquet_lines
 from mitorch_service.models.dataset import DatasetRef
 
 OBJECT = "\"[{'type': 'bag', 'bottomX': 0, 'topX': 4, 'bottomY': 0, 'topY': 4}]\""
@@ -88,6 +90,22 @@ def test_a_table_in_parquet_is_read_as_one_in_csv() -> None:
     there.files["labels/1.parquet"] = "image_url,label\n"
     with pytest.raises(DataError, match=r"labels/1\.parquet cannot be read as Parquet"):
         made(there)
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "a\x0bb", "a\rb", "a\r\nb", "a\nb", 'a,"b'])
+def test_a_row_of_parquet_ends_where_it_ends(name: str) -> None:
+    written = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table({"image_url": [name, "c"], "label": ["[]", "[]"]}), written)
+    lines = parquet_lines("t", written.getvalue().to_pybytes(), ",")
+    assert [*read_label_table("t", lines).boxes] == [name, "c"]
+
+
+def test_a_class_that_labels_txt_cannot_hold_is_refused() -> None:
+    there = workspace(*(f"sets/a/{number}.jpg" for number in range(4)), objects=OBJECT.replace("bag", "a\\nb"))
+    before = dict(there.files)
+    with pytest.raises(DataError, match=r"the class 'a\\nb' .*has a line break.*Rename it"):
+        made(there)
+    assert there.files == before
 
 
 def test_a_definition_says_that_a_table_is_parquet() -> None:

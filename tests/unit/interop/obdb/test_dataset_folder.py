@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box
-from mitorch_service.errors import InvalidInput
+from mitorch_service.errors import DataError, InvalidInput
 from mitorch_service.file_access import PRIVATE
 from mitorch_service.interop.obdb.dataset_folder import located, write_splits
 from mitorch_service.training.data.formats.registry import read_image_list
@@ -63,3 +63,9 @@ def test_the_same_content_is_the_same_folder(tmp_path: Path) -> None:
     other = write_splits({**splits, "val": [image("/c.jpg")]}, tmp_path, PRIVATE)
     assert other["train"].parent != first["train"].parent
     assert len(list(tmp_path.iterdir())) == 2  # and nothing beside them
+
+
+def test_a_name_of_a_class_that_labels_txt_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the class 'a\\nb' .*Rename it"):
+        write_splits({"train": [image("a.jpg", Box("a\nb", 1, 2, 3, 4))]}, tmp_path / "sets", PRIVATE)
+    assert not (tmp_path / "sets").exists()

@@ -136,12 +136,22 @@ def test_a_model_in_an_own_account_needs_no_sas(text: str, found: str) -> None:
         ("https://other.blob.core.windows.net/models", "other.blob.core.windows.net/models: has no SAS, and is in no"),
         ("https://mine.blob.core.windows.net/", "'' cannot be the name of a container"),
         ("https://mine.blob.core.windows.net/$web/a.tgz", "'$web' cannot be the name of a container"),
+        ("https://mine.blob.core.windows.net/models/a%00b/", "which has a control character"),
+        ("https://mine.blob.core.windows.net/models/%1b%5b2J", "which has a control character"),
+        ("https://mine.blob.core.windows.net/models/%2e%2e/other/a.tgz", "which has a part that ends with a dot"),
+        ("https://mine.blob.core.windows.net/models/a%5Cb.tgz", "which has a backslash"),
+        (f"https://mine.blob.core.windows.net/models/{'n' * 1020}", "which has 1030 characters; at most 1024"),
+        ("https://other.blob.core.windows.net/models/a%0ab?sv=1&sig=hush", "which has a control character"),
+        ("https://other.blob.core.windows.net/models/x./m?sv=1&sr=b&sig=hush", "which has a part that ends with a dot"),
+        ("s3://bucket/a\nb", "no control character"),
+        (f"s3://bucket/{'é' * 600}", "at most 1024 bytes"),
     ],
 )
 def test_a_blob_that_cannot_be_stored_is_refused_before_it_is_trained(text: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_destination(text, OWN)
     assert problem in str(caught.value)
+    assert str(caught.value).replace("\n", "").isprintable() and "hush" not in str(caught.value)
 
 
 class Asked:

@@ -91,6 +91,12 @@ def test_a_command_that_does_not_exist_is_told(script: Script) -> None:
     assert script.lines == ["no-such-program could not be started: No such file or directory"]
 
 
+def test_the_name_of_such_a_command_is_shown(script: Script) -> None:
+    with ScriptProcess(["\x1b[2J\nx\udcff"], script.folder, dict(os.environ), script.show) as process:
+        assert process.wait(lambda: False, lambda: False, QUICK).code == 127
+    assert script.lines == [r"'\x1b[2J\nx\udcff' could not be started: No such file or directory"]
+
+
 def test_one_that_never_asks_gets_sigterm_at_once(script: Script) -> None:
     assert script.stopped(LISTENS, asks=False, graces=Graces(1000, 20)) == ScriptEnd(3, True)
 

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.backends.node import Node
 from mitorch_service.models.attempts.exit_codes import EXIT_INFRASTRUCTURE
 from mitorch_service.models.dataset import Dataset, DatasetSplit
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
+from mitorch_service.runs.delivery import Upload, Work
 from mitorch_service.runs.script.api import log_image, log_table
 from mitorch_service.stores.verbs.runs import RunEnd
 from tests.fakes import HookedStore, primitives
+from tests.hostile_text import HOSTILE, assert_not_obeyed
 from tests.samples import NOW
 from tests.unit.runs.script.machine import Machine
 
@@ -38,7 +41,7 @@ for epoch in range(first, 5):
 
 
 def test_a_script_runs_to_its_end(machine: Machine) -> None:
-    training = machine.queued(REPORTS + "print('done')", trial=True)
+    training = machine.queued(REPORTS + r"print('done \x1b[1m')", trial=True, parameters={"note": HOSTILE})
     assert machine.run(training) == 0
     done = machine.store.trainings.get_training(training.id)
     assert (done.status, done.attempts[0].outcome) == (TrainingStatus.COMPLETED, AttemptOutcome.COMPLETED)
@@ -49,7 +52,9 @@ def test_a_script_runs_to_its_end(machine: Machine) -> None:
         (1, 2.0),
         (2, 1.0),
     ]
-    assert "done" in machine.log(training)
+    before, printed, after = machine.log(training).partition("done \x1b[1m\n")
+    assert printed  # as it is: the rest of the log is ours, with the command
+    assert_not_obeyed(before + after)
     assert "pydantic==" in Path(done.artifacts["environment"]).read_text()
 
 
@@ -352,3 +357,15 @@ def test_a_long_log_keeps_its_limit(machine: Machine) -> None:
     assert "line 00599" in machine.log(training)
     assert done.error is not None
     assert any("line 00599" in line for line in done.error.log_tail)
+
+
+def test_a_file_whose_name_the_storage_cannot_hold_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To repeat its upload for an hour, and then the whole training, would not help."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    uploads = [Upload("output", f"1/output/{name}", file, suffix=f"/{name}") for name in ("a\0b", "c", "../../../d")]
+    end = Work(RunEnd(AttemptOutcome.COMPLETED), uploads, None).deliver(FolderArtifactStore(tmp_path / "store"))
+    assert end.artifacts == {"output": str(tmp_path / "store" / "1" / "output")}
+    assert [record.getMessage().count("is left out") for record in caplog.records] == [1, 1]

@@ -62,3 +62,11 @@ def test_what_is_written_is_read_as_the_same_split(tmp_path: Path) -> None:
         found = [(again[name].location(index), again[name].target(index)) for index in range(len(images))]
         assert found == [(images.location(index), images.target(index)) for index in range(len(images))]
     assert [len(images) for images in splits.values()] == [6, 2]
+
+
+@pytest.mark.parametrize(("name", "label"), [("a.png", "b\nc"), ("a\nb.png", "b"), ('"a.png', "b")])
+def test_names_that_would_be_read_otherwise_are_refused(tmp_path: Path, name: str, label: str) -> None:
+    images = ImageList("photos", tmp_path, PackedStrings([name]), ClassTargets(array("i", [0])), (label,))
+    with pytest.raises(DataError, match=r"cannot hold\. Rename"):
+        write_split(tmp_path / "out", train=images)
+    assert not (tmp_path / "out").exists()

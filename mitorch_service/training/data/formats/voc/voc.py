@@ -109,7 +109,7 @@ def _listed(folder: Path, split: Path, name: str, left_out: LeftOut) -> Iterator
 def _lines(split: Path, name: str) -> list[str]:
     try:
         with open_text(split) as file:
-            return file.read().splitlines()
+            return file.read().split("\n")  # a name may have what else Unicode calls the end of a line
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: cannot be read as UTF-8 text ({error}).") from error
 

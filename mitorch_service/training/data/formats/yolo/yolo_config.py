@@ -108,7 +108,7 @@ def _darknet(path: Path, text: str, name: str) -> YoloConfig:
     names_file = find_listed(root, values["names"])
     try:
         with open_text(names_file) as file:
-            names = [line.strip() for line in file.read().rstrip().splitlines()]
+            names = [line.strip() for line in file.read().rstrip().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: its names, {values['names']}, cannot be read as UTF-8 text ({error}).") from error
     sources = {split: (values[key],) for split, keys in _SPLITS.items() for key in keys if values.get(key)}

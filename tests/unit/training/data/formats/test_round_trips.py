@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Box, Label
 from mitorch_service.annotations.writers.registry import FOLDERS, WRITERS, write_annotations
+from mitorch_service.errors import DataError
 from mitorch_service.training.data.annotated_images import annotated_images
 from mitorch_service.training.data.class_names import ClassList
 from mitorch_service.training.data.formats.registry import read_image_list
+from tests.hostile_names import HOSTILE_CELLS, HOSTILE_NAMES
 from tests.unit.training.pictures import png_head
 
 SUFFIX = {"coco": ".json", "csv": ".csv", "cvat": ".xml"}
@@ -103,3 +105,52 @@ def test_several_classes_each(format: str, tmp_path: Path) -> None:
     labels = [("a",), ("a", "b"), ("b", "c")]
     images = [AnnotatedImage(f"{n}.png", 4, 4, labels=tuple(map(Label, one))) for n, one in enumerate(labels)]
     assert_same(through(format, images, ["a", "b", "c"], tmp_path / "out"), images)
+
+
+EVERY = tuple(dict.fromkeys((*HOSTILE_NAMES, *HOSTILE_CELLS)))
+SAFE = ("..", "a,b", "=1+1", "-1", "@x", "a\u2028b", "\u202ex", "n" * 5000)  # as names of classes, in every format
+QUOTED = (*SAFE, 'a"b', 'a,"b"\nc', "a\rb", "a\r\nb", "a\nb", "\x1b[31mx", "a\x85b", '=HYPERLINK("http://x")')
+ESCAPED = (*(name for name in EVERY if name != "\ud800"),)
+HELD = {"coco": ESCAPED, "csv": QUOTED}
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_a_hostile_name_of_a_class_comes_back_or_is_refused(format: str, tmp_path: Path) -> None:
+    """Nothing is put before what a spreadsheet would take for a formula: programs read it again."""
+    refused = set()
+    for number, name in enumerate(EVERY):
+        images = [AnnotatedImage("a.png", 8, 8, (Box(name, 0, 0, 4, 4),)), AnnotatedImage("b.png", 8, 8)]
+        out = tmp_path / str(number)
+        try:
+            back = through(format, images, ("cat", name), out)
+        except DataError as error:
+            assert ascii(name)[1:-1][:50] in ascii(str(error)).replace("\\\\", "\\"), error
+            assert str(error).endswith("Rename it.") and not [*out.rglob("*")]
+            refused.add(name)
+        else:
+            assert_same(back, images)
+    assert not refused & set(HELD.get(format, SAFE)), refused
+
+
+@pytest.mark.parametrize("format", ["coco", "csv", "cvat"])
+def test_a_hostile_name_of_an_image_comes_back_or_is_refused(format: str, tmp_path: Path) -> None:
+    refused = set()
+    for number, name in enumerate(EVERY):
+        images = [AnnotatedImage(name, 8, 8, (Box("cat", 0, 0, 4, 4),)), AnnotatedImage("b.png", 8, 8)]
+        out = tmp_path / str(number)
+        try:
+            back = through(format, images, ("cat",), out)
+        except DataError as error:
+            assert str(error).endswith("Rename the file.") and not [*out.rglob("*")]
+            refused.add(name)
+        else:
+            assert_same(back, images)
+    held = (name for name in HELD.get(format, SAFE) if "\0" not in name)
+    assert not refused & set(held), refused
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_names_of_images_that_every_format_holds(format: str, tmp_path: Path) -> None:
+    for name in ("=1+1", "@x", "-rf", "a,b", "a\u2028b", "\u202ex", "~"):
+        images = [AnnotatedImage(f"{name}.png", 8, 8, (Box("cat", 0, 0, 4, 4),))]
+        assert_same(through(format, images, ("cat",), tmp_path), images)

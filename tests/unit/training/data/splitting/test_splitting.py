@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from mitorch_service.training.data.splitting.splitting import Split, digest, spl
 from mitorch_service.training.data.targets import BoxTargets, ClassSetTargets, ClassTargets, Targets
 
 
-def named(names: list[str], targets: Targets, classes: str = "abc", folder: str = "/photos") -> ImageList:
+def named(names: list[str], targets: Targets, classes: Sequence[str] = "abc", folder: str = "/photos") -> ImageList:
     return ImageList("photos", Path(folder), PackedStrings(names), targets, tuple(classes))
 
 
@@ -170,3 +172,22 @@ def test_lists_are_joined_and_an_image_is_taken_once() -> None:
     assert len(join([boxes(6), boxes(6)], "all")[0]) == 6
     with pytest.raises(DataError, match=r"train/2\.png is there twice, with other labels"):
         join([one, named(["../train/2.png"], ClassTargets([0]), folder="/photos/val")], "all")
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        (named(["1.png"], ClassTargets([0]), classes=["a", "b\nc"]), r"the class 'b\\nc' .*labels\.txt.*Rename it"),
+        (replace(boxes(4), classes=("a ", "b")), "the class 'a ' .*labels.txt"),
+        (named(["1\n2.png"], ClassTargets([0])), r"the image '1\\n2\.png' .*Rename the file"),
+        (named(['1".png'], ClassTargets([0])), "double quote"),
+        (named(["1.png"], ClassTargets([0]), folder="/a\nb"), r"'/a\\nb'"),
+    ],
+)
+def test_names_that_would_be_read_otherwise_are_refused_first(tmp_path: Path, images: ImageList, problem: str) -> None:
+    """With a line break in the name of a class, all ids behind it were those of other classes."""
+    write_parts(tmp_path, {"train": multiclass(2)}, {})
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(DataError, match=problem):
+        write_parts(tmp_path, {"train": images}, {})
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

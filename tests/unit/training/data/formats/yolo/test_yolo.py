@@ -85,11 +85,12 @@ def test_the_folders_of_a_split(tmp_path: Path) -> None:
 
 def test_darknet(tmp_path: Path) -> None:
     """CVAT's "YOLO 1.1": labels beside the images, and lists with a folder that is not there."""
-    files = {"obj_train_data/a.png": "", "obj_train_data/a.txt": LABELS, "obj.names": "cat\nowl\n"}
+    files = {"obj_train_data/a.png": "", "obj_train_data/a.txt": LABELS, "obj.names": "cat\nowl\na\u2028b\n"}
     files |= {"train.txt": "data/obj_train_data/a.png\n"}
     files |= {"obj.data": "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n"}
     found = read_image_list(write(tmp_path, files) / "obj.data")
     assert (list(found.images), boxes(found)) == (["obj_train_data/a.png"], SHOWN)
+    assert found.classes == ("cat", "owl", "a\u2028b")
     check_files(found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from mitorch_service.stores.sqlite.store import SqliteStore
 from tests.azureml_emulator.client import Emulator, running
 from tests.azureml_worker import Worker
 from tests.fakes import primitives
+
+_PREPARED = {"store", "storage"}  # fixtures that prepare it
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,64 @@ def worker(azure: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield worker
 
 
+class PreparedDatabases:
+    """Databases of MongoDB that are empty but for their collections and indexes, for one test after the other: to
+    make one takes ten times as long as to empty it."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client = pymongo.MongoClient[dict[str, object]](uri)
+        self._free: list[Database] = []
+        self._indexes: object = None
+
+    def take(self) -> Database:
+        """Gives one away."""
+        if self._free:
+            return self._free.pop()
+        made = Database("mongo", self._uri)
+        with closing(made.open()) as store:
+            store.prepare()
+        self._indexes = self._indexes or self._indexes_of(made)
+        return made
+
+    def give_back(self, database: Database) -> None:
+        """Empties one that a test has used, or drops it if the test has changed more than documents."""
+        for name in self._client[database.name].list_collection_names():
+            self._client[database.name][name].delete_many({})
+        if self._indexes_of(database) == self._indexes:
+            self._free.append(database)
+        else:
+            self._client.drop_database(database.name)
+
+    def close(self) -> None:
+        """Drops all that were given back."""
+        for database in self._free:
+            self._client.drop_database(database.name)
+        self._client.close()
+
+    def _indexes_of(self, database: Database) -> object:
+        """By collection; those of which nothing but the name is kept come into being with their first document."""
+        found = self._client[database.name]
+        indexes = {name: set(found[name].index_information()) for name in found.list_collection_names()}
+        return {name: names for name, names in indexes.items() if len(names) > 1}
+
+
+@pytest.fixture(scope="session")
+def prepared_databases(mongodb_uri: str) -> Iterator[PreparedDatabases]:
+    """Those of this process."""
+    with closing(PreparedDatabases(mongodb_uri)) as databases:
+        yield databases
+
+
 @pytest.fixture(params=["sqlite", "mongo"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """SQLite in a file, and MongoDB."""
+    """SQLite in a file, and MongoDB. Prepared already where the test uses a prepared store all the same."""
+    if request.param == "mongo" and _PREPARED & set(request.fixturenames):
+        databases: PreparedDatabases = request.getfixturevalue("prepared_databases")
+        database = databases.take()
+        yield database
+        databases.give_back(database)
+        return
     with database_for(request, tmp_path) as database:
         yield database
 

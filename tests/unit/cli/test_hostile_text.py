@@ -21,9 +21,9 @@ from starlette.testclient import TestClient
 from mitorch_service.annotations.annotated_image import AnnotatedImage, Label
 from mitorch_service.annotations.writers.json_lines import write_json_lines
 from mitorch_service.artifacts.folder import FolderArtifactStore
-from mitorch_service.cli import consume
 from mitorch_service.cli.control_commands import control_run
 from mitorch_service.cli.main import call, load
+from mitorch_service.cli.mitorch_commands import consume
 from mitorch_service.cli.views.pages.escapes import EscapingStream
 from mitorch_service.cli.views.prediction_progress import Bar
 from mitorch_service.cli.views.training_progress import PlainReporter, show_evaluation

@@ -103,7 +103,8 @@ def prepared_databases(mongodb_uri: str) -> Iterator[PreparedDatabases]:
 @pytest.fixture(params=["sqlite", "mongo"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """SQLite in a file, and MongoDB. Prepared already where the test uses a prepared store all the same."""
-    if request.param == "mongo" and _PREPARED & set(request.fixturenames):
+    own = request.node.get_closest_marker("own_database") is not None or not _PREPARED & set(request.fixturenames)
+    if request.param == "mongo" and not own:
         databases: PreparedDatabases = request.getfixturevalue("prepared_databases")
         database = databases.take()
         yield database

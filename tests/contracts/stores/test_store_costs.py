@@ -14,6 +14,8 @@ from mitorch_service.stores.verbs.costs import Account
 from tests.fakes import primitives
 from tests.samples import NOW, a_job, a_training, a_trial, an_attempt
 
+pytestmark = pytest.mark.own_database
+
 
 def accounts(store: Store, arrival: int, job_id: str | None = None) -> list[Account]:
     """All from all pages."""

@@ -77,7 +77,9 @@ def test_passes_keep_the_front_up_to_date_and_the_job_ends_with_its_weights(stor
         if controller.tick(later(second)).idle:
             break
         seen.append(numbers(store.jobs.get_job(job.id).front))
-        for row in store.queue.active_trainings().items[:1]:
+        for row in sorted(store.queue.active_trainings().items, key=lambda row: row.trial.number if row.trial else -1)[
+            :1
+        ]:
             assert row.trial is not None
             training = store.runs.start_training(row.id, 1, "w", NOW)
             loss, accuracy = values[row.trial.number]

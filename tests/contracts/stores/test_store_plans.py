@@ -20,6 +20,8 @@ from mitorch_service.stores.verbs.trainings import TrainingFilter
 from tests.fakes import primitives
 from tests.samples import NOW, a_dataset, a_job, a_training, a_trial, later
 
+pytestmark = pytest.mark.own_database
+
 JOB = new_id()
 NEW = TrainingStatus.NEW
 AFTER = (1_700_000_000_000_500, "8")

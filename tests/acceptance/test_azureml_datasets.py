@@ -110,6 +110,7 @@ def test_the_commands_of_the_document(team: Machine, storage: Storage, sdk: str)
         tell_what_is_missing(team, storage)
 
 
+@pytest.mark.long
 def test_a_script_on_pairs_of_sets(team: Machine, storage: Storage) -> None:
     register(storage, "v2")
     clusters = json.loads(team.environment["MITORCH_CLUSTERS"])

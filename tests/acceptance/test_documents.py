@@ -109,6 +109,7 @@ def test_the_first_real_use(photographer: Machine) -> None:
     assert re.search(r"completed +first +", out)
 
 
+@pytest.mark.long
 def test_the_first_use_without_the_service(photographer: Machine) -> None:
     out = shell(photographer, block("README.md", "mitrain training.json"), photographer.folder)
     assert "epoch 2/2" in out

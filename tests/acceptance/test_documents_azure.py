@@ -72,6 +72,7 @@ def shell(machine: Machine, script: str, given: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_deployment(reader: Machine) -> None:
     reader.write("clusters.json", block(PAGE, '[{"name": "gpu-low"'))
     assert isinstance(
@@ -110,6 +111,7 @@ def database(mongodb_uri: str) -> Iterator[dict[str, str]]:
         client.drop_database(name)
 
 
+@pytest.mark.long
 def test_ones_own_machine(
     reader: Machine, azure: Emulator, storage: Storage, azurite: Azurite, database: dict[str, str]
 ) -> None:

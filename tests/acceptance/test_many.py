@@ -203,6 +203,7 @@ def test_interrupted_it_goes_on_where_it_was(bare_machine: Machine, each_store: 
     assert not list(bare_machine.home.glob("many/*/*.gz"))
 
 
+@pytest.mark.long
 def test_without_its_notes_it_still_queues_none_twice(bare_machine: Machine, store: Store) -> None:
     bare_machine.write("many.jsonl", lines(2_500))
     bare_machine.ok("submit", "--many", "many.jsonl")
@@ -222,6 +223,7 @@ def test_two_at_once_queue_each_once(bare_machine: Machine, store: Store) -> Non
     assert total(store) == 3_000
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_number(bare_machine: Machine, store: Store) -> None:
     bare_machine.write("few.jsonl", lines(FEW))
     bare_machine.write("many.jsonl", lines(MANY))

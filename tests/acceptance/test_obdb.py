@@ -73,6 +73,7 @@ def drawn_recording(folder: Path, name: str, seed: int) -> CvatTask:
     return task
 
 
+@pytest.mark.long
 def test_the_commands_of_the_document(obdb: Machine) -> None:
     """A settings file alone imports, searches, trains and leaves its results in obdb's folders."""
     machine, folder = obdb, obdb.folder

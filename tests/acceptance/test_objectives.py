@@ -43,6 +43,7 @@ def machine(bare_machine: Machine) -> Machine:
     return bare_machine
 
 
+@pytest.mark.long
 def test_a_search_for_two_objectives_gives_the_front(machine: Machine) -> None:
     file = machine.write("search.json", SEARCH)
     assert "to minimize val_loss and minimize seconds:" in machine.ok("submit", file, "--explain")

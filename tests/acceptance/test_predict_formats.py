@@ -81,6 +81,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path], list[Corners]]]] = {
 }
 
 
+@pytest.mark.long
 def test_all_formats_have_the_same_boxes(bare_machine: Machine) -> None:
     machine = bare_machine
     furnish(machine.folder)

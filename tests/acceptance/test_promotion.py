@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import Machine, until
 from tests.acceptance.digits import TINY_TRAINING
 
@@ -63,6 +65,7 @@ POPULATION: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 def test_the_best_go_on_from_their_checkpoints_whoever_is_killed(machine: Machine) -> None:
     job = machine.ok("submit", machine.write("search.json", PROMOTED))
     assert "the best resume from their checkpoints" in machine.ok("submit", "search.json", "--explain")
@@ -92,6 +95,7 @@ def test_the_best_go_on_from_their_checkpoints_whoever_is_killed(machine: Machin
     assert without_attempt == [{**one, "attempt": 1} for one in curve_of(alone)]
 
 
+@pytest.mark.long
 def test_a_bad_member_goes_on_from_a_good_ones_state_whoever_is_killed(machine: Machine) -> None:
     job = machine.ok("submit", machine.write("population.json", POPULATION))
     explained = machine.ok("submit", "population.json", "--explain")

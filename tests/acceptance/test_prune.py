@@ -54,6 +54,7 @@ def ids_in(store: Store) -> set[str]:
     }
 
 
+@pytest.mark.long
 def test_killed_and_again(each_machine: Machine) -> None:
     store, everything = fill(each_machine)
     prune = each_machine.start(*PRUNE)

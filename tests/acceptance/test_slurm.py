@@ -42,6 +42,7 @@ def test_a_drill_evicts_a_run_which_resumes_with_the_same_curve(lab: Machine) ->
     assert answer.json["outcomes"] == ["lost", "completed"]
 
 
+@pytest.mark.long
 def test_the_commands_of_the_document(lab: Machine) -> None:
     (written,) = (block for block in blocks("json") if block.document == "docs/slurm.md")
     entry = {

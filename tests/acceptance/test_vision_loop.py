@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.acceptance.conftest import Machine
 from tests.cvat_server.server import PASSWORD, USER, cvat_server
 from tests.vision_loop import CONFIG, Sizes, VisionLoop
 
 
+@pytest.mark.long
 def test_what_a_detector_annotated_is_corrected_and_trained_on(bare_machine: Machine) -> None:
     machine = bare_machine
     with cvat_server() as cvat:

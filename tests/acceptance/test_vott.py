@@ -76,6 +76,7 @@ def test_without_a_queue(bare_machine: Machine) -> None:
     assert not Path(bare_machine.home / "mitorch.db").exists()
 
 
+@pytest.mark.long
 def test_a_message_from_its_queue_to_its_model(bare_machine: Machine, queue: QueueClient, host: Host) -> None:
     queue.send_message(json.dumps(a_message(host)))
     queue.send_message(json.dumps({"plugin_name": "nothing"}))

@@ -84,6 +84,7 @@ def versions(azure: Emulator, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("sdk", ["v2", pytest.param("v1", marks=pytest.mark.long)], indirect=True)
+@pytest.mark.long
 def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
     azure: Emulator, storage: Storage, machine: Machine
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
     assert_no_token(storage, machine, said, machine.ok("dataset", "show", "digits", "--json"))
 
 
+@pytest.mark.long
 def test_exp_config_finds_its_versions_and_gets_its_compute_experiment_and_image(
     azure: Emulator, storage: Storage, machine: Machine
 ) -> None:

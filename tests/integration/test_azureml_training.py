@@ -6,6 +6,8 @@ import json
 import re
 from urllib.parse import unquote
 
+import pytest
+
 from tests.acceptance.conftest import Machine, until
 from tests.azureml_emulator.client import COMPUTE, PASSWORD, Emulator
 from tests.azurite_server import Azurite
@@ -18,6 +20,7 @@ class TestSecondSDK(AzureTrainingSuite):
     sdk = "v2"
     submission = ("job.create", 201, "/jobs/")
 
+    @pytest.mark.long
     def test_a_preempted_training_goes_back_to_the_queue_and_is_completed(
         self, azure: Emulator, machine: Machine
     ) -> None:
@@ -38,6 +41,7 @@ class TestSecondSDK(AzureTrainingSuite):
         assert [attempt["outcome"] for attempt in found["attempts"]] == ["lost", "completed"]
         assert [epoch["epoch"] for epoch in found["curve"]] == list(range(1, 6))
 
+    @pytest.mark.long
     def test_a_training_that_fails_is_not_tried_again(self, azure: Emulator, machine: Machine) -> None:
         digits = machine.folder / "digits"
         files = {"path": str(digits / "train.txt")}, {"path": str(digits / "val.txt")}
@@ -56,6 +60,7 @@ class TestSecondSDK(AzureTrainingSuite):
         assert "gone:1 val" in found["error"]["message"]
         assert machine.ok("control") == "nothing to do"
 
+    @pytest.mark.long
     def test_running_trainings_are_canceled_by_command_and_in_the_studio(
         self, azure: Emulator, machine: Machine
     ) -> None:
@@ -70,6 +75,7 @@ class TestSecondSDK(AzureTrainingSuite):
             assert azure.wait(f"mt-{id}-a1", seconds=100) in ("Canceled", "Completed")
             assert machine.query(id)["status"] == "canceled", azure.log(f"mt-{id}-a1")
 
+    @pytest.mark.long
     def test_a_training_that_azure_refuses_goes_back_and_why_tells_it(self, azure: Emulator, machine: Machine) -> None:
         azure.configure(hold=True)
         words = {"error": {"code": "Forbidden", "message": "no permission to run jobs"}}
@@ -126,6 +132,7 @@ class TestSecondSDK(AzureTrainingSuite):
         assert any(signature in value for value in azure.secrets().values())  # where the run has it from
 
 
+@pytest.mark.long
 class TestFirstSDK(AzureTrainingSuite):
     sdk = "v1"
     submission = ("submit", 200, "runId=")

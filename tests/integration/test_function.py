@@ -80,6 +80,7 @@ def begins(line: Line) -> bool:
     return bool(line["host"] == "begins" and line["function"] == "micontrol")
 
 
+@pytest.mark.long
 def test_a_search_that_was_submitted_runs_to_its_best_trial(
     azure: Emulator, machine: Machine, hosts: ExitStack
 ) -> None:
@@ -174,6 +175,7 @@ def test_two_apps_on_one_database_launch_each_training_once(
     assert sorted(run["runId"] for run in azure.runs() if run["runId"] in wanted) == wanted
 
 
+@pytest.mark.long
 def test_a_pass_stops_itself_before_the_hosts_limit_and_the_next_goes_on(
     azure: Emulator, machine: Machine, hosts: ExitStack
 ) -> None:

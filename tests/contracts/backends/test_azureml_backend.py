@@ -19,6 +19,7 @@ from tests.contracts.backends.local_cluster import eventually, shell, state, wai
 NOBODY = "77777777-0000-0000-0000-000000000000"
 
 
+@pytest.mark.long
 class TestAzureML(AzureBackendContract):
     sdk = "v1"
 

@@ -153,6 +153,7 @@ class RefusalContract(AzureSuite):
         assert starts(azure, workspace) == {}
 
 
+@pytest.mark.long
 class TestAzureMLRefusals(RefusalContract):
     sdk = "v1"
 

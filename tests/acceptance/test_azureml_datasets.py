@@ -88,7 +88,7 @@ def register(storage: Storage, sdk: str) -> None:
     storage.register_data_asset("sea_labels", "mltable", "main/paths/label_sets/table/")
 
 
-@pytest.mark.parametrize("sdk", ["v1", "v2"])
+@pytest.mark.parametrize("sdk", [pytest.param("v1", marks=pytest.mark.long), "v2"])
 def test_the_commands_of_the_document(team: Machine, storage: Storage, sdk: str) -> None:
     register(storage, sdk)
     clusters = json.loads(team.environment["MITORCH_CLUSTERS"])

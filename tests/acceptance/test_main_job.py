@@ -54,6 +54,7 @@ def test_a_training_and_a_search_run_to_their_end(each_machine: Machine) -> None
     assert "lr_scheduler.base_lr".upper() in board
 
 
+@pytest.mark.long
 def test_the_weights_are_what_mitest_measures(machine: Machine) -> None:
     training = machine.ok("submit", "training.json")
     machine.ok("control", "run", "--until-idle", "--every", "0.3")

@@ -63,6 +63,7 @@ def test_data_sets_are_registered_in_versions(sdk: SdkProcess, emulator: Emulato
     assert [version["latest"]["versionId"] for version in kept] == ["1", "2"]
 
 
+@pytest.mark.long
 def test_only_its_telemetry_asks_for_anybody_else(sdk: SdkProcess, emulator: Emulator) -> None:
     sdk("datastore", name="data", container="images", account="account", key="a2V5")
     sdk("register_dataset", store="data", path="a/**", name="a")

@@ -13,6 +13,8 @@ from tests.azureml_emulator.client import COMPUTE, TENANT, Emulator, running
 from tests.azureml_emulator.scenario import populated, settle, write_source
 from tests.azureml_emulator.sdk_process import SdkError, SdkProcess, sdk_process
 
+pytestmark = pytest.mark.long  # of the stand-in, in which nothing of ours is
+
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:

@@ -80,6 +80,7 @@ def settings(sdk: SdkProcess, emulator: Emulator, source: str, run: str, **given
     return answer
 
 
+@pytest.mark.long
 def test_settings_come_from_the_vault_or_else_from_the_environment(
     sdk: SdkProcess, emulator: Emulator, source: str
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_vault_that_is_away_for_a_moment_is_waited_for(sdk: SdkProcess, emulat
     assert waits in (1, 2)  # the SDK may have asked again by itself
 
 
+@pytest.mark.long
 def test_the_vault_is_read_with_the_computes_identity_or_else_through_the_workspace(
     sdk: SdkProcess, emulator: Emulator, source: str
 ) -> None:

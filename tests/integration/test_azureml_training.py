@@ -106,6 +106,7 @@ class TestSecondSDK(AzureTrainingSuite):
         assert [run["runId"] for run in azure.runs() if id in run["runId"]] == [f"mt-{id}-a2"]
         machine.ok("control", "cancel", id)
 
+    @pytest.mark.long
     def test_a_training_that_stores_in_blobs_shows_its_token_nowhere(
         self, azure: Emulator, machine: Machine, azurite: Azurite
     ) -> None:

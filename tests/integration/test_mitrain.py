@@ -93,6 +93,7 @@ def test_trains_writes_and_evaluates(folder: Path) -> None:
     assert "epoch 1/1" in again.output
 
 
+@pytest.mark.long
 def test_starts_as_a_process_whose_first_step_waits_for_nothing_that_only_evaluations_need(folder: Path) -> None:
     write_config(folder, CONFIG | {"max_epochs": 1})
     arguments = [sys.executable, "-c", _WATCHED, "c.json", "train.txt", "val.txt", "-o", "m.pth"]
@@ -211,6 +212,7 @@ def test_a_drill_after_the_end_is_refused(folder: Path) -> None:
     assert "it has 2 epochs" in str(train("--evict-at", "2", "-o", "w.pth").exception)
 
 
+@pytest.mark.long
 def test_a_drill_of_two_processes_kills_the_first(folder: Path) -> None:
     here = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     code = "from mitorch_service.cli.train import command; command()"

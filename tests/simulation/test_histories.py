@@ -27,6 +27,7 @@ def test_no_promise_is_broken(histories: Histories, chunk: int) -> None:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.long
 def test_a_guard_that_is_taken_away_is_noticed(histories: Histories, name: str) -> None:
     guard = MUTANTS[name]
     outcomes = (histories.run(Choices(seed), guard.change, focus=guard.focus) for seed in range(MOST))

@@ -235,6 +235,7 @@ def test_of_two_writers_the_last_that_ends_stays(
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
 
 
+@pytest.mark.long
 def test_files_pass_through_in_constant_memory(url: str, tmp_path: Path) -> None:
     """120 MB here; `python -m tests.benchmarks.storage --megabytes 5120` tells the same of 5 GB."""
     command = [sys.executable, "-m", "tests.benchmarks.storage", "--megabytes", "120", "--folder", str(tmp_path)]

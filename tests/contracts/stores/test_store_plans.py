@@ -180,6 +180,7 @@ for _name, _range in RANGES.items():
             READS[f"table, {_name}, {_page}, {_descending}"] = _read_range(_range, _descending, _after)
 
 
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("mongo", marks=pytest.mark.long)], indirect=True)
 def test_every_read_of_many_trainings_uses_an_index_and_sorts_nothing(store: Store, asked: list[Query]) -> None:
     fill(store)
     wrong = []

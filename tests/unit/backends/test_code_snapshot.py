@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from mitorch_service.backends.azureml.code_snapshot import ENTRY, snapshot_folder
 from mitorch_service.backends.azureml.node_entry import NEEDED, is_there
 from mitorch_service.backends.azureml.vault import secret_names, secret_prefix
@@ -21,6 +23,7 @@ def test_the_same_code_gives_the_same_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a" / "snapshots").iterdir()] == [one.name]  # nothing half made
 
 
+@pytest.mark.long
 def test_the_wheel_is_one_that_pip_takes(tmp_path: Path) -> None:
     folder = snapshot_folder(tmp_path)
     wheel = next(folder.glob("*.whl"))

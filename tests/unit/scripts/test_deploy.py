@@ -101,6 +101,7 @@ def deployment(tmp_path: Path) -> Deployment:
     return made
 
 
+@pytest.mark.long
 def test_everything_is_created_then_the_package_is_sent(deployment: Deployment) -> None:
     done = deployment.run("--schedule", "0 */2 * * * *", "--node-identity", NODES)
     assert done.returncode == 0, done.stderr

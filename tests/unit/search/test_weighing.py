@@ -114,6 +114,7 @@ def test_the_process_ends_with_its_caller() -> None:
 
 
 @pytest.mark.slow  # starts a process, which imports Optuna and scikit-learn
+@pytest.mark.long
 def test_a_process_of_its_own_gives_the_same() -> None:
     (shares,), count = weigh_apart([history(20)], 0.0)
     expected, _ = importance_with_spread(history(20), 0.0)

@@ -71,6 +71,7 @@ def test_another_seed_gives_another_curve(colors: Lists) -> None:
     assert run(colors, seed=1)[1].losses != run(colors, seed=2)[1].losses
 
 
+@pytest.mark.long
 def test_learns_the_digits(digits: Path) -> None:
     learning = config(
         model={"name": "test_resnet", "input_size": 24},

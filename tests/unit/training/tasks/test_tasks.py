@@ -64,11 +64,15 @@ def evaluated(task: Task, network: Network, *batches: Batch) -> Evaluator:
     return evaluator
 
 
+_LONG = {"object_detection": pytest.param("object_detection", marks=pytest.mark.long)}
+
+
 @pytest.fixture(params=MODELS)
 def task(request: pytest.FixtureRequest) -> Task:
     return open_task(request.param)
 
 
+@pytest.mark.parametrize("task", [_LONG.get(name, name) for name in MODELS], indirect=True)
 def test_learns_a_few_pictures_by_heart(task: Task) -> None:
     network, batch = network_of(task), batch_of(task)
     before = evaluated(task, network, batch)

@@ -76,6 +76,13 @@ def model(azure: Emulator, name: str, workspace: str = WORKSPACE) -> dict[str, A
     return {"tags": first["kvTags"], "properties": first["properties"], "description": first["description"]}
 
 
+def _model_files(azure: Emulator) -> Iterator[Path]:
+    """The blobs that are files of PyTorch."""
+    for path in (azure.folder / "blobs").rglob("*"):
+        if path.is_file() and (blob := path.read_bytes())[:2] == b"PK" and b"/data.pkl" in blob:
+            yield path
+
+
 def versions(azure: Emulator, name: str) -> list[str]:
     """The versions of a model."""
     assets = azure.assets()
@@ -86,8 +93,9 @@ def versions(azure: Emulator, name: str) -> list[str]:
 @pytest.mark.parametrize("sdk", ["v2", pytest.param("v1", marks=pytest.mark.long)], indirect=True)
 @pytest.mark.long
 def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
-    azure: Emulator, storage: Storage, machine: Machine
+    azure: Emulator, storage: Storage, machine: Machine, sdk: str
 ) -> None:
+    before, name = set(_model_files(azure)), f"digits-{sdk}"
     write_small_digits(machine.folder / "digits")
     storage.write(machine.folder / "digits")
     del machine.environment["MITORCH_STORAGE_URL"]  # its model goes to the workspace's own container
@@ -108,9 +116,9 @@ def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
     id = machine.ok("submit", machine.write("training.json", TINY_TRAINING))
     machine.ok("control")
     assert azure.wait(f"mt-{id}-a1", seconds=120) == "Completed", azure.log(f"mt-{id}-a1")
-    said = machine.ok("control", "register-model", id[:8], "--name", "digits-model")
-    assert said == f"registered: digits-model, version 1, of training {id}"
-    registered = model(azure, "digits-model")
+    said = machine.ok("control", "register-model", id[:8], "--name", name)
+    assert said == f"registered: {name}, version 1, of training {id}"
+    registered = model(azure, name)
     tags, lines = registered["tags"], (machine.folder / "digits" / "train.txt").read_text().splitlines()
     assert (tags["training"], tags["dataset"], tags["train_images"]) == (id, "digits:1", str(len(lines)))
     assert {"steps", "epochs", "model", "base_model", "val_loss", "top1_accuracy", "val_images"} <= set(tags)
@@ -119,8 +127,7 @@ def test_a_data_set_from_a_datastore_is_trained_on_and_its_model_registered(
     settings = read_settings({**machine.environment, "MITORCH_HOME": str(machine.home)})
     assert len(kept := (machine.home / "cache" / "workspace_storage.json").read_text()) > 0
     assert "mitorch-artifacts?" in kept and settings.storage_cluster is not None
-    blobs = [path.read_bytes() for path in (azure.folder / "blobs").rglob("*") if path.is_file()]
-    models = [blob for blob in blobs if blob[:2] == b"PK" and b"/data.pkl" in blob]
+    models = [path.read_bytes() for path in _model_files(azure) if path not in before]
     assert len(models) == 2 and models[0] == models[1]  # the run's, and the registry's
     assert not (machine.home / "artifacts").exists()
     assert_no_token(storage, machine, said, machine.ok("dataset", "show", "digits", "--json"))

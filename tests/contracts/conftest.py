@@ -87,7 +87,7 @@ class PreparedDatabases:
         self._client.close()
 
     def _indexes_of(self, database: Database) -> object:
-        """By collection; those of which nothing but the name is kept come into being with their first document."""
+        """Returns the names by collection, but for collections without any of their own: a first document makes these."""
         found = self._client[database.name]
         indexes = {name: set(found[name].index_information()) for name in found.list_collection_names()}
         return {name: names for name, names in indexes.items() if len(names) > 1}
@@ -95,7 +95,7 @@ class PreparedDatabases:
 
 @pytest.fixture(scope="session")
 def prepared_databases(mongodb_uri: str) -> Iterator[PreparedDatabases]:
-    """Those of this process."""
+    """The databases of this process."""
     with closing(PreparedDatabases(mongodb_uri)) as databases:
         yield databases
 

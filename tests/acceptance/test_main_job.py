@@ -82,6 +82,7 @@ def test_the_weights_are_what_mitest_measures(machine: Machine) -> None:
     assert re.search(r"checked on 4 images \(digits:1\): the largest difference is \d\.\de[-+]\d\d", exported)
 
 
+@pytest.mark.long
 def test_a_base_training_is_started_from(machine: Machine) -> None:
     first = machine.ok("submit", "training.json")
     machine.ok("control", "run", "--until-idle", "--every", "0.3")

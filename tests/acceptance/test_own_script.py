@@ -56,6 +56,7 @@ def test_the_example_runs_by_hand_and_under_the_queue(example: Machine) -> None:
     assert "Python 3." in shown
 
 
+@pytest.mark.long
 def test_a_search_over_the_parameters_of_a_script(example: Machine) -> None:
     job = example.ok("submit", "own_script_search.json")
     example.ok("control", "run", "--until-idle", "--every", "0.3")

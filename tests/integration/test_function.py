@@ -128,6 +128,7 @@ def test_a_pass_that_was_missed_is_made_up_for(machine: Machine, hosts: ExitStac
     assert host.wait_for_pass()["past_due"]
 
 
+@pytest.mark.long
 def test_a_failing_pass_is_told_and_the_next_goes_on(machine: Machine, hosts: ExitStack) -> None:
     away = "mongodb://someone:s3cret-word@127.0.0.1:9/?serverSelectionTimeoutMS=200"
     host = start(hosts, machine, MITORCH_DB_URI=away)

@@ -35,6 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield made
 
 
+@pytest.mark.long
 def test_made_up_requests_meet_no_bug_and_answers_are_as_documented(service: Served) -> None:
     document = schemathesis.openapi.from_asgi("/api/openapi.json", service.app, headers=BEARER)
     wrong: dict[str, str] = {}

@@ -147,7 +147,9 @@ TASKS: dict[str, dict[str, Any]] = {
         ("multiclass", (2, 2)),
         ("multiclass", (2, 1)),
         ("multilabel", (2, 2)),
-        ("detection", (2, 1)),  # the slowest; in the midst of an epoch: `test_averages_of_the_other_tasks`
+        pytest.param(
+            "detection", (2, 1), marks=pytest.mark.long
+        ),  # the slowest; in the midst of an epoch: `test_averages_of_the_other_tasks`
     ],
 )
 def test_to_the_last_bit_for_each_task(

@@ -87,7 +87,7 @@ class PreparedDatabases:
         self._client.close()
 
     def _indexes_of(self, database: Database) -> object:
-        """Returns the names by collection, without collections that have no index of ours: a first document makes these."""
+        """Returns the names by collection, but for collections without one of ours: a first document makes these."""
         found = self._client[database.name]
         indexes = {name: set(found[name].index_information()) for name in found.list_collection_names()}
         return {name: names for name, names in indexes.items() if len(names) > 1}

@@ -189,6 +189,10 @@ class HookedDatabase(Primitives):
         self._before("adopt")
         return self._database.adopt(collection, id, expect, document)
 
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        self._before("raise_between")
+        self._database.raise_between(collection, low, high, field, least)
+
     def mend(self, collection: Collection, id: object) -> bool:
         return self._database.mend(collection, id)
 

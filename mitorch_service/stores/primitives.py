@@ -101,6 +101,11 @@ class Primitives(ABC):
         return after if after is not None and self.put(collection, document, fence) else None
 
     @abstractmethod
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        """Sets a number in the documents with low <= `_id` < high in which it is lower or missing, each in one atomic
+        step. A document that cannot be read stays as it is."""
+
+    @abstractmethod
     def replace(self, collection: Collection, document: Mapping[str, object]) -> None:
         """Stores the whole document in the place of whatever has its `_id`, or anew."""
 

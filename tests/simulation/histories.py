@@ -29,7 +29,7 @@ Thing = TypeVar("Thing")
 
 LEAST_STEPS = 200
 MORE_STEPS = 120
-_CALM_PASSES = 150
+_CALM_PASSES = 300  # five hours: clocks that fall back by three delay by as much what silence tells
 _COLLECTED_AFTER = 20  # histories
 Mutant = Callable[[World], None]
 Focus = tuple[Sequence[Event], Sequence[Fate]]  # what goes wrong, and nothing else

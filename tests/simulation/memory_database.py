@@ -142,6 +142,11 @@ class MemoryDatabase(Primitives):
         self.replace(collection, document)
         return True
 
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        table = self._tables[collection]
+        for id in [id for id in table if low <= id < high and table[id].document.get(field, least - 1) < least]:
+            self.replace(collection, {**table[id].document, field: least})
+
     def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
         self._tables[collection][document["_id"]] = Row(_copy(document))
 

@@ -151,6 +151,9 @@ class SimulatedDatabase(Primitives):
     def remove(self, collection: Collection, id: object, expect: Mapping[str, tuple[Any, ...]]) -> bool:
         return self._call(f"remove {collection}", lambda: self._inner.remove(collection, id, expect))
 
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        self._call(f"raise {field}", lambda: self._inner.raise_between(collection, low, high, field, least))
+
     def remove_between(self, collection: Collection, low: str, high: str, unless: tuple[str, int] | None = None) -> int:
         unless = None if self.removes_all else unless
         return self._call(f"remove {collection}", lambda: self._inner.remove_between(collection, low, high, unless))

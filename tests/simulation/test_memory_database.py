@@ -73,6 +73,7 @@ STEPS: dict[str, Step] = {
     "an earlier attempt's record": lambda db: db.put("training_results", {"_id": "x:1", "attempt": 0}, "attempt"),
     "what is there already": lambda db: db.insert("training_results", [{"_id": "x:1"}, {"_id": "y:1"}]),
     "earlier records": lambda db: db.remove_between("training_results", "x:", "x;", ("attempt", 1)),
+    "records of earlier attempts": lambda db: db.raise_between("training_results", "x:", "x:3", "attempt", 2),
     "a removal": lambda db: db.remove("trainings", IDS[0], {"status": ("new",)}),
     "a removal that is refused": lambda db: db.remove("trainings", IDS[0], {"status": ("running",)}),
     "another value": lambda db: db.replace("trainings", {**_found(db, {"_id": IDS[3]})[0], "priority": "high"}),

@@ -104,6 +104,9 @@ class MongoDatabase(Primitives):
     def put(self, collection: Collection, document: Mapping[str, Any], fence: str) -> bool:
         return self._documents.put(collection, document, fence)
 
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        self._documents.raise_between(collection, low, high, field, least)
+
     def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
         self._documents.replace(collection, document)
 

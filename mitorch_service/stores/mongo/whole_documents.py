@@ -48,6 +48,10 @@ class MongoDocuments:
 
         return self._connection.call(upsert)
 
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        where = {"_id": {"$gte": low, "$lt": high}, field: {"$not": {"$gte": least}}}
+        self._connection.call(lambda: self._connection.db[collection].update_many(where, {"$set": {field: least}}))
+
     def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
         where, status, stored = {"_id": document["_id"]}, {"status": 1}, self._connection.db[collection]
         before = self._connection.call(

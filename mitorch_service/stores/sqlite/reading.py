@@ -38,6 +38,11 @@ class SqliteReading:
                 document.pop(field, None)
             yield document
 
+    def bodies_between(self, collection: Collection, low: str, high: str) -> list[tuple[str, bytes]]:
+        """Returns the `_id` and the stored text of the documents with low <= `_id` < high, damaged ones among them."""
+        sql = f"SELECT _id, CAST(body AS BLOB) FROM {collection} WHERE _id >= ? AND _id < ?"
+        return self._connection.rows(sql, (low, high))
+
     def scan(self, collection: Collection) -> Iterator[dict[str, Any]]:
         query = Query(collection, order=(("_id", 1),), limit=_SCANNED_AT_ONCE)
         while page := list(self.find(query)):

@@ -8,7 +8,7 @@ from typing import Any
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.schema_versions import is_known
 from mitorch_service.stores.document_paths import guard_holds
-from mitorch_service.stores.requests import Collection, Removal
+from mitorch_service.stores.requests import Collection, Removal, StoredDocument
 from mitorch_service.stores.salvage import parse_document
 from mitorch_service.stores.sqlite.connection import SqliteConnection
 from mitorch_service.stores.sqlite.reading import SqliteReading
@@ -45,18 +45,21 @@ class SqliteRemovals:
         return self._connection.db.execute(f"DELETE FROM {collection} WHERE _id >= ? AND _id < ?", (low, high)).rowcount
 
     def _remove_older(self, collection: Collection, low: str, high: str, field: str, least: int) -> int:
-        rows = self._connection.rows(
-            f"SELECT _id, CAST(body AS BLOB) FROM {collection} WHERE _id >= ? AND _id < ?", (low, high)
-        )
-        older = [(id,) for id, body in rows if not _is_at_least(id, body, field, least)]
+        rows = self._reading.bodies_between(collection, low, high)
+        older = [(id,) for id, body in rows if not _has_at_least(id, body, field, least)]
         self._connection.db.executemany(f"DELETE FROM {collection} WHERE _id = ?", older)
         return len(older)
 
 
-def _is_at_least(id: object, body: bytes, field: str, least: int) -> bool:
-    """Whether a document has a number that is not below `least`; a damaged one has none."""
+def is_at_least(document: StoredDocument, field: str, least: int) -> bool:
+    """Returns whether the document has a number that is not below `least`."""
+    value = document.get(field)
+    return isinstance(value, int) and value >= least
+
+
+def _has_at_least(id: object, body: bytes, field: str, least: int) -> bool:
+    """The same of a stored text; a damaged one has no number."""
     try:
-        value = parse_document(id, body).get(field)
+        return is_at_least(parse_document(id, body), field, least)
     except ValueError:
         return False
-    return isinstance(value, int) and value >= least

@@ -96,6 +96,10 @@ class SqliteDatabase(Primitives):
         with self._connection.transaction():
             return self._documents.put(collection, document, fence)
 
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        with self._connection.transaction():
+            self._documents.raise_between(collection, low, high, field, least)
+
     def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
         with self._connection.transaction():
             self._documents.replace(collection, document)

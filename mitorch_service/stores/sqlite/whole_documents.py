@@ -10,10 +10,11 @@ from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.schema_versions import is_known
 from mitorch_service.stores.document_paths import guard_holds, to_text
 from mitorch_service.stores.requests import Collection, StoredDocument
+from mitorch_service.stores.salvage import parse_document
 from mitorch_service.stores.sqlite.columns import column_names, column_values
 from mitorch_service.stores.sqlite.connection import SqliteConnection
 from mitorch_service.stores.sqlite.reading import SqliteReading
-from mitorch_service.stores.sqlite.removals import SqliteRemovals
+from mitorch_service.stores.sqlite.removals import SqliteRemovals, is_at_least
 from mitorch_service.stores.sqlite.schema import TABLES
 from mitorch_service.stores.sqlite.tags import add_tags, tag_rows
 
@@ -48,6 +49,15 @@ class SqliteDocuments:
         sql = f"INSERT OR REPLACE INTO {collection} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
         self._connection.db.execute(sql, tuple(row.values()))
         return True
+
+    def raise_between(self, collection: Collection, low: str, high: str, field: str, least: int) -> None:
+        for id, body in self._reading.bodies_between(collection, low, high):
+            try:
+                document = parse_document(id, body)
+            except ValueError:  # nobody reads it
+                continue
+            if not is_at_least(document, field, least):
+                self.replace(collection, {**document, field: least})
 
     def replace(self, collection: Collection, document: Mapping[str, Any]) -> None:
         row = _row(collection, document)

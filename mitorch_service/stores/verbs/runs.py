@@ -73,9 +73,9 @@ class RunVerbs(Verbs):
     def start_training(
         self, training_id: str, attempt: int, worker: str, at: datetime, resume_epoch: int | None = 0
     ) -> Training:
-        """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped (None: none are), and
-        the last one that is left is the progress. Raises StaleAttempt when the attempt is not current, was canceled,
-        or another process has started it."""
+        """`queued` -> `running`; results of earlier attempts behind `resume_epoch` are dropped (None: none are), the
+        others become this attempt's, and the last of them is the progress. Raises StaleAttempt when the attempt is not
+        current, was canceled, or another process has started it."""
         before = self.find_attempt(training_id, attempt).current_attempt()
         at = at if before is None else before.not_before(at)
         changes = {f"attempts.{attempt - 1}.started_at": at, "worker": worker}
@@ -84,6 +84,8 @@ class RunVerbs(Verbs):
             raise StaleAttempt(training_id, attempt)
         if resume_epoch is not None:
             self.drop_results(training_id, attempt, resume_epoch)
+        if attempt > 1:
+            self._take_over_results(training_id, attempt)
         training = self.find_attempt(training_id, attempt)  # another one may have been claimed since
         last = self.last_result(training_id) if resume_epoch else None
         if last is not None:
@@ -110,6 +112,14 @@ class RunVerbs(Verbs):
         the caller meanwhile."""
         behind = record_id(training_id, epoch + 1), end_id(training_id)
         self._database.remove_between("training_results", *behind, unless=("attempt", attempt))
+
+    def _take_over_results(self, training_id: str, attempt: int) -> None:
+        """Marks what earlier attempts have recorded as this one's, which goes on from it: an earlier one that was
+        stopped in the midst of its calls, and continues now, neither drops nor overwrites it."""
+        for page in self._pages(training_id):
+            if not all(isinstance(one.get("attempt"), int) and one["attempt"] >= attempt for one in page):
+                behind_last = page[-1]["_id"] + "\0"
+                self._database.raise_between("training_results", page[0]["_id"], behind_last, "attempt", attempt)
 
     def heartbeat(self, training_id: str, attempt: int, at: datetime) -> bool:
         """Records a sign of life between epochs. Returns whether the run was asked to stop. Raises StaleAttempt."""
@@ -184,10 +194,15 @@ class RunVerbs(Verbs):
 
     def curve_records(self, training_id: str, after: int = 0) -> Iterator[StoredDocument]:
         """Yields the recorded epochs behind epoch `after` as they are stored, reading a thousand at a time."""
+        for page in self._pages(training_id, after):
+            yield from page
+
+    def _pages(self, training_id: str, after: int = 0) -> Iterator[list[StoredDocument]]:
         first = record_id(training_id, after + 1) if after > 0 else first_id(training_id)
         while True:
             page = list(self._database.find(replace(_results(training_id, first), limit=_PAGE)))
-            yield from page
+            if page:
+                yield page
             if len(page) < _PAGE:
                 return
             first = page[-1]["_id"] + "\0"  # the next text in the order of texts

@@ -11,7 +11,7 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Training, TrainingErrorInfo
 from mitorch_service.stores.base import Store
-from mitorch_service.stores.verbs.runs import RunEnd
+from mitorch_service.stores.verbs.runs import RunEnd, result_document
 from tests.fakes import HookedStore, primitives
 from tests.samples import NOW, a_result, a_training, a_trial, an_attempt, later
 
@@ -198,6 +198,39 @@ def test_an_attempt_that_was_superseded_within_its_start_drops_nothing_of_its_su
     assert [result.epoch for result in store.runs.curve(training.id).items] == [1, 2]
     store.runs.drop_results(training.id, 3, 1)
     assert [result.epoch for result in store.runs.curve(training.id).items] == [1]
+
+
+@pytest.mark.parametrize("resume_epoch", [2, None])
+def test_what_an_attempt_goes_on_from_is_its_own(store: Store, resume_epoch: int | None) -> None:
+    """An earlier one that was stopped between two calls, and continues, drops and overwrites nothing of it."""
+    training = started(store)
+    database = primitives(store)
+    for epoch in (1, 2):
+        store.runs.record_epoch(training.id, 1, 3, a_result(epoch))
+    for attempt in (2, 3):
+        lose(store, training, attempt - 1)
+        store.queue.claim_training(training.id, an_attempt(training, attempt))
+    store.runs.start_training(training.id, 3, "next", NOW, resume_epoch)
+    store.runs.drop_results(training.id, 2, 0)  # as attempt 2 when it started, and knew of no state to go on from
+    store.runs.drop_results(training.id, 3, 1)  # as attempt 2 after its first report
+    late = result_document(training.id, 2, a_result(1).model_copy(update={"val_loss": 9.0}))
+    assert not database.put("training_results", late, "attempt")
+    assert store.runs.curve(training.id).items == [a_result(1), a_result(2)]
+    assert [record["attempt"] for record in store.runs.curve_records(training.id)] == [3, 3]
+
+
+def test_records_that_name_no_attempt_or_are_damaged_are_taken_over_or_left(store: Store) -> None:
+    training = started(store)
+    store.runs.record_epoch(training.id, 1, 3, a_result(1))
+    document = result_document(training.id, 1, a_result(2))
+    primitives(store).replace(
+        "training_results", {name: value for name, value in document.items() if name != "attempt"}
+    )
+    lose(store, training)
+    store.queue.claim_training(training.id, an_attempt(training, 2))
+    store.runs.start_training(training.id, 2, "next", NOW, 2)
+    assert [record["attempt"] for record in store.runs.curve_records(training.id)] == [2, 2]
+    assert store.runs.curve(training.id).items == [a_result(1), a_result(2)]
 
 
 def test_the_next_attempt_drops_the_results_it_will_write_anew(store: Store) -> None:

@@ -27,6 +27,7 @@ from tests.vott_host import Host, hosting
 from tests.warm.command import warm_runs
 
 pytestmark = pytest.mark.xdist_group("message queues")
+PATIENCE = 400  # seconds; a queue that does not answer under load is asked again for minutes
 TINY = {
     "model": {"input_size": 64, "pretrained": False},
     "augmentation": {"train": "resize", "val": "resize"},
@@ -188,6 +189,7 @@ def test_a_message_is_trained_on_azure_ml(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(4 * PATIENCE)
 def test_consumers_that_are_killed_lose_nothing_and_do_nothing_twice(
     bare_machine: Machine, queue: QueueClient, host: Host
 ) -> None:
@@ -198,12 +200,12 @@ def test_consumers_that_are_killed_lose_nothing_and_do_nothing_twice(
         host.gets.clear()
         host.drips.add(path)
         process = bare_machine.start("consume")
-        until(lambda path=path: host.gets[path], f"the consumer asks for {path}")  # type: ignore[misc]
+        until(lambda path=path: host.gets[path], f"the consumer asks for {path}", PATIENCE)  # type: ignore[misc]
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
         host.drips.clear()
         assert json.loads(bare_machine.ok("query", "--json"))["trainings"] == []
         assert not [path for path in (bare_machine.home / "datasets").glob("vott/*") if not path.name.startswith(".")]
-    until(lambda: "queued" in bare_machine.ok("consume", "--once"), "the last lease ends")
+    until(lambda: "queued" in bare_machine.ok("consume", "--once"), "the last lease ends", PATIENCE)
     assert len(json.loads(bare_machine.ok("query", "--json"))["trainings"]) == 1
     assert queue.get_queue_properties().approximate_message_count == 0

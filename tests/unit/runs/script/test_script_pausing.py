@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from mitorch_service.models.base import new_id
+from mitorch_service.models.result import EpochResult
 from mitorch_service.models.status import TrainingStatus
 from mitorch_service.models.training import Training
 from mitorch_service.runs.search.trial_pausing import TrialPausing
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Guarded
+from mitorch_service.stores.verbs.runs import RunVerbs
 from tests.fakes import primitives
 from tests.samples import a_result, a_trial, an_attempt, later
 from tests.unit.runs.script.machine import Machine
@@ -31,7 +33,17 @@ for epoch in range(int(earlier.read_text()) + 1 if earlier else 1, 5):
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_a_script_pauses_and_goes_on_from_what_it_has_kept(machine: Machine, keeps: bool) -> None:
+def test_a_script_pauses_and_goes_on_from_what_it_has_kept(
+    machine: Machine, keeps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[tuple[int, int]] = []  # attempt and epoch
+    record = RunVerbs.record_epoch
+
+    def spy(runs: RunVerbs, id: str, attempt: int, max_epochs: int, result: EpochResult) -> bool:
+        reported.append((attempt, result.epoch))
+        return record(runs, id, attempt, max_epochs, result)
+
+    monkeypatch.setattr(RunVerbs, "record_epoch", spy)
     code = OBEDIENT.replace("KEEPS", str(keeps))
     trial = _pausing(machine, machine.queued(code, trial=True, max_epochs=4))
     assert machine.run(trial) == 0
@@ -52,8 +64,7 @@ def test_a_script_pauses_and_goes_on_from_what_it_has_kept(machine: Machine, kee
     assert done.trial.value == 0.25
     results = machine.store.runs.curve(trial.id).items
     assert [result.epoch for result in results] == [1, 2, 3, 4]
-    attempts = [int(record["attempt"]) for record in machine.store.runs.curve_records(trial.id)]
-    assert attempts == ([1, 1, 2, 2] if keeps else [2, 2, 2, 2])
+    assert reported == [(1, 1), (1, 2), *([] if keeps else [(2, 1), (2, 2)]), (2, 3), (2, 4)]
 
 
 @pytest.mark.parametrize(("epochs", "paused"), [((3, 4), 3), ((4,), None), ((0, 3), None)])

@@ -47,6 +47,7 @@ from mitorch_service.controller.plan.search.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.search.plan_job import plan_job
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus, TrainingStatus
+from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.wording.counted import counted
 
@@ -100,7 +101,16 @@ class EndJob:
     job_end: FinishJob
 
 
-Step = Action | FoundBatch | CancelBatch | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | KeepPlots
+@dataclass(frozen=True)
+class CountEnded:
+    """Corrects the counts of a job, trials of which this pass has canceled, if another pass has ended it meanwhile."""
+
+    job_id: str
+
+
+Step = (
+    Action | FoundBatch | CancelBatch | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | CountEnded | KeepPlots
+)
 
 
 class ActionApplier:
@@ -122,6 +132,7 @@ class ActionApplier:
         self._launcher = Launcher(store, backends, events, wanted)
         self._attempt_ends = AttemptEnds(store, backends, events)
         self._pending: deque[Step] = deque()
+        self._counted: set[str] = set()  # jobs that CountEnded is about
 
     def apply_all(self, actions: Sequence[Action], now: datetime, in_time: Callable[[], bool]) -> bool:
         """Applies the actions in order, but submissions last, in batches. Returns False if `in_time` did so before
@@ -214,22 +225,33 @@ class ActionApplier:
 
     @apply.register
     def _cancel_training(self, action: CancelTraining, now: datetime) -> None:
-        self._cancel(action.training_id, now)
+        row = self._cancel(action.training_id, now)
+        job_id = None if row is None else row.belongs_to
+        if job_id is not None and job_id not in self._counted:
+            self._counted.add(job_id)
+            self._pending.append(CountEnded(job_id))
+
+    @apply.register
+    def _count_ended(self, step: CountEnded, now: datetime) -> None:
+        """Whoever has ended the job may have died before it looked for trials that were added late."""
+        if self._store.jobs.ended_among([step.job_id]):
+            self._cancel_late(step.job_id, now)
 
     @apply.register
     def _cancel_late_training(self, action: CancelLate, now: datetime) -> None:
         count_late(self._store, action.job_id)
         self._cancel(action.training_id, now)
 
-    def _cancel(self, training_id: str, now: datetime) -> None:
+    def _cancel(self, training_id: str, now: datetime) -> TrainingRow | None:
         try:
             row = self._store.queue.request_cancel(training_id, now)
         except NotAllowed:
-            return  # it ended meanwhile, which is as good
+            return None  # it ended meanwhile, which is as good
         if row.status == TrainingStatus.CANCELED:
             self._events.note(f"training {training_id[:8]} canceled", PassCount.CANCELED)
         else:
             self._events.note(f"training {training_id[:8]}: cancellation requested")
+        return row
 
     @apply.register
     def _cancel_batch(self, step: CancelBatch, now: datetime) -> None:

@@ -64,6 +64,24 @@ def test_the_counts_of_an_ended_job_include_late_trials_wherever_a_pass_dies(sto
     assert store.trainings.count_trainings(job.id) == {"completed": 1, "canceled": 2}
 
 
+def test_trials_that_a_pass_cancels_are_counted_if_the_one_that_ended_their_job_has_died(store: Store) -> None:
+    """It had seen none of them, ended the job, and died before it looked for late ones."""
+    job = a_job(status=JobStatus.RUNNING)
+    store.jobs.add_job(job)
+    store.queue.add_trainings([a_trial(job.id, 0), a_trial(job.id, 1)])
+    store.jobs.request_job_cancel(job.id, later(1))
+    ended = []
+
+    def end(operation: str) -> None:
+        if operation == "change" and not ended:
+            ended.append(operation)
+            assert store.jobs.finish_job(job.id, JobStatus.CANCELED, later(2), None, {}, None)
+
+    Controller(HookedStore(store, end), {"local": FakeBackend("local", 4)}).tick(later(30))
+    assert store.trainings.count_trainings(job.id) == {"canceled": 2}
+    assert store.jobs.get_job(job.id).counts == {"canceled": 2}
+
+
 def test_the_trials_of_a_job_whose_document_cannot_be_read_are_canceled(store: Store) -> None:
     job = a_job()
     store.jobs.add_job(job)

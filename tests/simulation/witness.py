@@ -43,7 +43,7 @@ class Known:
     attempts: list[Mapping[str, Any]] = field(default_factory=list)
     budget_from: int = 0
     bound: bool = False
-    periods: int = 1  # how often it was new
+    periods: int = 1  # how often it was new, or moved in the queue
     retry_ordered: bool = False
     poisoned: bool = False
 
@@ -221,6 +221,8 @@ class Witness:
 
     def _update(self, known: Known, after: Mapping[str, Any]) -> None:
         known.status, known.attempt = after["status"], after["attempt"]
+        if known.priority != after["priority"]:
+            known.periods += 1  # also if it comes back to where it was: a pass may have seen it elsewhere
         known.priority, known.worker, known.fence = after["priority"], after.get("worker"), after.get("fence", 0)
         known.attempts, known.budget_from = after["attempts"], after.get("budget_from", 0)
         known.cancel_asked = after.get("cancel_requested_at") is not None

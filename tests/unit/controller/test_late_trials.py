@@ -70,7 +70,7 @@ def test_trials_that_a_pass_cancels_are_counted_if_the_one_that_ended_their_job_
     store.jobs.add_job(job)
     store.queue.add_trainings([a_trial(job.id, 0), a_trial(job.id, 1)])
     store.jobs.request_job_cancel(job.id, later(1))
-    ended = []
+    ended: list[str] = []
 
     def end(operation: str) -> None:
         if operation == "change" and not ended:

@@ -2,7 +2,8 @@
 
 A pass that is suspended between its plan and its writes may add trials long after another pass has ended their job. No
 guard of one document can prevent that. So whoever adds trials looks at their job afterwards, and whoever ends a job at
-its trials: one sees the other. If that one dies, the trial is found when it comes to its turn. It is canceled.
+its trials: one sees the other. If that one dies, the trial is found when it comes to its turn. It is canceled. A pass
+that cancels trials of a job which it has seen alive looks at the job afterwards, too, for the sake of its counts.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ def test_what_an_attempt_goes_on_from_is_its_own(store: Store, resume_epoch: int
     assert [record["attempt"] for record in store.runs.curve_records(training.id)] == [3, 3]
 
 
-def test_records_that_name_no_attempt_or_are_damaged_are_taken_over_or_left(store: Store) -> None:
+def test_records_that_name_no_attempt_are_taken_over(store: Store) -> None:
     training = started(store)
     store.runs.record_epoch(training.id, 1, 3, a_result(1))
     document = result_document(training.id, 1, a_result(2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from mitorch_service.backends.base import RunRequest
 from mitorch_service.controller.apply import applier
@@ -16,7 +17,7 @@ from mitorch_service.controller.plan.actions import Action, EndAttempt, Launch, 
 from mitorch_service.controller.plan.placing import order_of_service
 from mitorch_service.controller.plan.search import expansion
 from mitorch_service.controller.plan.snapshot import Snapshot
-from mitorch_service.errors import BackendUnavailable, RunRefused
+from mitorch_service.errors import ArtifactError, BackendUnavailable, RunRefused
 from mitorch_service.models.attempts import attempt_budgets
 from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
@@ -167,6 +168,25 @@ def _places_are_given_away(world: World) -> None:
     world.replace(Launcher, "_in_turn", _places_of_others)
 
 
+def _records_of_others(world: World) -> None:
+    """No records are taken over, where first attempts keep no checkpoint, and die before they can tell their end."""
+    put, finish = world.artifacts.put_value, RunVerbs.finish_training
+
+    def keep(key: str, value: object) -> None:
+        if "/a0001-" in key:
+            raise ArtifactError(key, "the simulation", "is out of order")
+        put(key, value)
+
+    def tell_end(verbs: RunVerbs, training_id: str, attempt: int, *rest: Any) -> None:
+        if attempt == 1 and world.scheduler.current is not None:
+            world.scheduler.kill(world.scheduler.current.process)
+        finish(verbs, training_id, attempt, *rest)
+
+    world.replace(world.artifacts, "put_value", keep)
+    world.replace(RunVerbs, "finish_training", tell_end)
+    world.replace(RunVerbs, "_take_over_results", lambda *rest: None)
+
+
 def _late_uncounted(store: Store, job_id: str) -> list[TrainingRow]:
     return [row for row in store.jobs.open_trials(job_id, 1000).items if is_fresh(row)]
 
@@ -214,6 +234,7 @@ MUTANTS: Mapping[str, Guard] = {
     "any attempt starts": Guard(_replaced(RunVerbs, "find_attempt", _any_attempt), _SLOW),
     "late beginnings": Guard(_late_beginnings, _DELAYED),
     "places of those before": Guard(_places_are_given_away, _REFUSALS),
+    "records of others": Guard(_records_of_others, ([part], [Fate.LATE])),
     "late trials are not counted": Guard(_replaced(applier, "count_late", _late_uncounted), _LATE_TRIALS),
     "clocks are trusted": Guard(_replaced(Attempt, "not_before", lambda attempt, at: at), _CLOCKS),
 }

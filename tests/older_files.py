@@ -6,7 +6,9 @@ import sqlite3
 
 
 def forget_times(database: sqlite3.Connection) -> None:
-    """Takes out what versions 10 to 13 add."""
+    """Takes out what versions 10 to 14 add."""
+    database.execute("DROP INDEX jobs_recount_due")
+    database.execute("ALTER TABLE jobs DROP COLUMN recount_due")
     database.execute("DROP TABLE callbacks")
     for by in ("user", "team"):
         database.execute(f"DROP INDEX trainings_share_{by}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
@@ -17,6 +17,8 @@ from mitorch_service.models.training import TrainingRow
 from mitorch_service.operations.repair import damage_of, delete_damaged
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.verbs.trainings import Kind, TrainingFilter
+
+_SOON = timedelta(minutes=1)  # when a trial that is about to be retried is surely open
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ def retry_training(store: Store, training_id: str, now: datetime) -> None:
     if search is not None and search.algorithm == "pbt":
         remedy = "Its job resumes or replaces it once all members have reached the same epoch."
         raise NotAllowed("training", training_id, "a member of a population that is under way", "retried", remedy)
+    if training.job_id is not None:
+        store.recounts.ask(training.job_id, now + _SOON)  # if its search has ended: an active one is counted anyway
     store.queue.retry_training(training_id, now, to_its_end=pausing and (search is None or training.is_paused()))
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from mitorch_service.stores.primitives import Primitives
 from mitorch_service.stores.search.jobs import JobVerbs
 from mitorch_service.stores.search.pareto_fronts import FrontVerbs
+from mitorch_service.stores.search.recounts import RecountVerbs
 from mitorch_service.stores.search.rungs import RungVerbs
 from mitorch_service.stores.search.studies import StudyVerbs
 from mitorch_service.stores.verbs.adoption import AdoptionVerbs
@@ -45,6 +46,7 @@ class Store:
         self.runs = RunVerbs(database)
         self.trainings = TrainingVerbs(database)
         self.jobs = JobVerbs(database)
+        self.recounts = RecountVerbs(database)
         self.labels = LabelVerbs(database)
         self.fronts = FrontVerbs(database)
         self.datasets = DatasetVerbs(database)

@@ -30,6 +30,7 @@ Thing = TypeVar("Thing")
 LEAST_STEPS = 200
 MORE_STEPS = 120
 _CALM_PASSES = 300  # five hours: clocks that fall back by three delay by as much what silence tells
+_RECOUNTS_TAKE = 4 * 3600.0  # seconds, wherever the clock of the database has been set meanwhile
 _COLLECTED_AFTER = 20  # histories
 Mutant = Callable[[World], None]
 Focus = tuple[Sequence[Event], Sequence[Fate]]  # what goes wrong, and nothing else
@@ -147,7 +148,9 @@ def _calm_down(world: World) -> int:
             if world.passes.done != settled:
                 settled = world.passes.done
                 if world.all_ended() and world.is_still():
-                    return scheduler.calm_steps
+                    if not world.some_are_recounted():
+                        return scheduler.calm_steps
+                    scheduler.now += _RECOUNTS_TAKE
             if world.passes.calm > _CALM_PASSES:
                 break
             scheduler.advance()

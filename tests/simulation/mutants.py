@@ -8,10 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mitorch_service.backends.base import RunRequest
-from mitorch_service.controller.apply import applier
 from mitorch_service.controller.apply.launch import Launcher
 from mitorch_service.controller.observe import observation
-from mitorch_service.controller.observe.late_trials import is_fresh
 from mitorch_service.controller.plan import plan
 from mitorch_service.controller.plan.actions import Action, EndAttempt, Launch, Submit
 from mitorch_service.controller.plan.placing import order_of_service
@@ -23,9 +21,9 @@ from mitorch_service.models.base import new_id
 from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Attempt, Training, TrainingRow
 from mitorch_service.runs.store_reporter import StoreReporter
-from mitorch_service.stores.base import Store
 from mitorch_service.stores.requests import Guarded
 from mitorch_service.stores.search.jobs import JobVerbs
+from mitorch_service.stores.search.recounts import RecountVerbs
 from mitorch_service.stores.verbs.queue import QueueVerbs
 from mitorch_service.stores.verbs.runs import RunVerbs
 from tests.simulation.histories import Focus, Mutant
@@ -187,8 +185,9 @@ def _records_of_others(world: World) -> None:
     world.replace(RunVerbs, "_take_over_results", lambda *rest: None)
 
 
-def _late_uncounted(store: Store, job_id: str) -> list[TrainingRow]:
-    return [row for row in store.jobs.open_trials(job_id, 1000).items if is_fresh(row)]
+def _late_trials_are_not_counted(world: World) -> None:
+    correct = RecountVerbs.correct
+    world.replace(RecountVerbs, "correct", lambda verbs, job, counts, due: correct(verbs, job, job.counts, due))
 
 
 def _spent_budgets_last(world: World) -> None:
@@ -235,6 +234,6 @@ MUTANTS: Mapping[str, Guard] = {
     "late beginnings": Guard(_late_beginnings, _DELAYED),
     "places of those before": Guard(_places_are_given_away, _REFUSALS),
     "records of others": Guard(_records_of_others, ([part], [Fate.LATE])),
-    "late trials are not counted": Guard(_replaced(applier, "count_late", _late_uncounted), _LATE_TRIALS),
+    "late trials are not counted": Guard(_late_trials_are_not_counted, _LATE_TRIALS),
     "clocks are trusted": Guard(_replaced(Attempt, "not_before", lambda attempt, at: at), _CLOCKS),
 }

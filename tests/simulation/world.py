@@ -159,7 +159,13 @@ class World:
         """Whether nothing is open any more."""
         if any(known.status not in _ENDED for known in self.witness.trainings.values()):
             return False
-        return not self.store.jobs.active_jobs().items
+        active = self.store.jobs.active_jobs()
+        return not active.items and not active.broken
+
+    def some_are_recounted(self) -> bool:
+        """Whether the trials of a search that has ended will be counted again."""
+        found = self.inner.find(Query("jobs", {"_id": tuple(self.jobs)})) if self.jobs else ()
+        return any(document.get("recount_due") is not None for document in found)
 
     def violated(self, text: str) -> Violation:
         """Returns the violation of a promise."""

@@ -13,8 +13,8 @@ from mitorch_service.artifacts.base import ArtifactStore
 from mitorch_service.backends.base import Backend
 from mitorch_service.controller.apply.attempt_end import AttemptEnds
 from mitorch_service.controller.apply.checkpoint_cleanup import delete_page
-from mitorch_service.controller.apply.late_counts import count_late
 from mitorch_service.controller.apply.launch import Launcher
+from mitorch_service.controller.apply.recount import late_trials_of, recount
 from mitorch_service.controller.apply.search_plots import KeepPlots, keep_plots
 from mitorch_service.controller.event_log import EventLog
 from mitorch_service.controller.notify.wanted import NOTHING, Wanted
@@ -39,6 +39,7 @@ from mitorch_service.controller.plan.actions import (
     NoteJob,
     NoteMissing,
     NoteSilence,
+    Recount,
     SettleCost,
     Submit,
     UpdateJob,
@@ -47,7 +48,6 @@ from mitorch_service.controller.plan.search.paused_trials import ResumeTrial
 from mitorch_service.controller.plan.search.plan_job import plan_job
 from mitorch_service.errors import NotAllowed
 from mitorch_service.models.status import ACTIVE_JOBS, JobStatus, TrainingStatus
-from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.wording.counted import counted
 
@@ -101,16 +101,7 @@ class EndJob:
     job_end: FinishJob
 
 
-@dataclass(frozen=True)
-class CountEnded:
-    """Corrects the counts of a job, trials of which this pass has canceled, if another pass has ended it meanwhile."""
-
-    job_id: str
-
-
-Step = (
-    Action | FoundBatch | CancelBatch | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | CountEnded | KeepPlots
-)
+Step = Action | FoundBatch | CancelBatch | SubmitBatch | LaunchBatch | DeleteCheckpoints | EndJob | KeepPlots
 
 
 class ActionApplier:
@@ -132,7 +123,6 @@ class ActionApplier:
         self._launcher = Launcher(store, backends, events, wanted)
         self._attempt_ends = AttemptEnds(store, backends, events)
         self._pending: deque[Step] = deque()
-        self._counted: set[str] = set()  # jobs that CountEnded is about
 
     def apply_all(self, actions: Sequence[Action], now: datetime, in_time: Callable[[], bool]) -> bool:
         """Applies the actions in order, but submissions last, in batches. Returns False if `in_time` did so before
@@ -225,33 +215,27 @@ class ActionApplier:
 
     @apply.register
     def _cancel_training(self, action: CancelTraining, now: datetime) -> None:
-        row = self._cancel(action.training_id, now)
-        job_id = None if row is None else row.belongs_to
-        if job_id is not None and job_id not in self._counted:
-            self._counted.add(job_id)
-            self._pending.append(CountEnded(job_id))
-
-    @apply.register
-    def _count_ended(self, step: CountEnded, now: datetime) -> None:
-        """Whoever has ended the job may have died before it looked for trials that were added late."""
-        if self._store.jobs.ended_among([step.job_id]):
-            self._cancel_late(step.job_id, now)
+        self._cancel(action.training_id, now)
 
     @apply.register
     def _cancel_late_training(self, action: CancelLate, now: datetime) -> None:
-        count_late(self._store, action.job_id)
+        self._store.recounts.ask(action.job_id, now)
         self._cancel(action.training_id, now)
 
-    def _cancel(self, training_id: str, now: datetime) -> TrainingRow | None:
+    @apply.register
+    def _recount(self, action: Recount, now: datetime) -> None:
+        for trial in recount(self._store, action.job, now):
+            self._cancel(trial.id, now)
+
+    def _cancel(self, training_id: str, now: datetime) -> None:
         try:
             row = self._store.queue.request_cancel(training_id, now)
         except NotAllowed:
-            return None  # it ended meanwhile, which is as good
+            return  # it ended meanwhile, which is as good
         if row.status == TrainingStatus.CANCELED:
             self._events.note(f"training {training_id[:8]} canceled", PassCount.CANCELED)
         else:
             self._events.note(f"training {training_id[:8]}: cancellation requested")
-        return row
 
     @apply.register
     def _cancel_batch(self, step: CancelBatch, now: datetime) -> None:
@@ -326,7 +310,10 @@ class ActionApplier:
 
     def _cancel_late(self, job_id: str, now: datetime) -> None:
         """Cancels trials that were added while their job was being ended: see observe/late_trials.py."""
-        for trial in count_late(self._store, job_id):
+        late = late_trials_of(self._store, job_id)
+        if late:
+            self._store.recounts.ask(job_id, now)
+        for trial in late:
             self._cancel(trial.id, now)
 
     def _confirmed(self, action: Confirmed, now: datetime) -> Confirmed | None:

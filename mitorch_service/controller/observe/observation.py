@@ -27,6 +27,7 @@ from mitorch_service.errors import BrokenDocument, NewerDocument
 from mitorch_service.models.config.script import NO_DATASET
 from mitorch_service.models.dataset import Dataset
 from mitorch_service.models.fair_share.share import By
+from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import OPEN
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.placement_settings.policy import FIRST_COME, Policy
@@ -38,6 +39,7 @@ _READS_OF_A_HEAD = 5
 _BEHIND_NEWER = 4  # trainings to read for each that is left to a newer controller
 _HEAD_BEHIND = 1000  # where some wait for data that no run can read
 _MOST_SHARES = 1000
+_RECOUNTS = 100  # ended jobs, the trials of which are counted again
 _MOST_DATASETS = 1000  # whose own heads are read behind these
 
 
@@ -71,8 +73,12 @@ class Observation:
         partial = True
         with self._events.collect_errors("reading the jobs"):
             jobs, partial = self._read_jobs(now)
+        recounts: list[Job] = []
+        with self._events.collect_errors("reading the jobs that ended"):
+            recounts = self._read_recounts(now)
         capacities = self._read_capacities()
-        seen = Snapshot(configured=names, jobs=jobs, facts=self._facts, partial=True)  # no node is known to be free
+        # No node is known to be free.
+        seen = Snapshot(configured=names, jobs=jobs, facts=self._facts, recounts=recounts, partial=True)
         with self._events.collect_errors("reading the queue"):
             queue, datasets = self._read_queue(capacities, now)
             if self._policy.fair_share is not None:
@@ -91,6 +97,7 @@ class Observation:
                 self._facts,
                 self._hosts(datasets),
                 late_trials(self._store, queue, jobs),
+                recounts,
                 withheld_data(datasets, now),
                 leaks=read_leaks(self._store, now, live, active, self._facts),
                 policy=self._policy,
@@ -113,6 +120,12 @@ class Observation:
             with self._events.collect_errors(f"job {job.id}"):
                 states.append(observe_job(self._store, job, now, self._events))
         return states, len(states) < len(jobs.items) + len(jobs.broken) - len(ours)
+
+    def _read_recounts(self, now: datetime) -> list[Job]:
+        found = self._store.recounts.due(now, _RECOUNTS)
+        for broken in self._without_newer("jobs", found.broken):
+            self._store.recounts.forget(broken.key)
+        return found.items
 
     def _read_capacities(self) -> dict[str, Capacity]:
         for backend in self._backends.values():

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mitorch_service.controller.plan.leaked_runs import Leak
 from mitorch_service.controller.plan.search.paused_trials import ResumeTrial
-from mitorch_service.models.search.job import BestTrial, SettledCost
+from mitorch_service.models.search.job import BestTrial, Job, SettledCost
 from mitorch_service.models.search.pareto_front import FrontTrial
 from mitorch_service.models.search.rung import RungRecord
 from mitorch_service.models.status import AttemptOutcome, JobStatus, TrainingStatus
@@ -127,6 +127,18 @@ class CancelLate:
 
 
 @dataclass(frozen=True)
+class Recount:
+    """Count the trials of a job again that has ended, and cancel those that were added since."""
+
+    job: Job
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.job.id
+
+
+@dataclass(frozen=True)
 class CancelRun:
     """Stop the run of a training whose cancellation was requested."""
 
@@ -202,6 +214,7 @@ Action = (
     | Submit
     | CancelTraining
     | CancelLate
+    | Recount
     | CancelRun
     | CancelLeak
     | NoteFound

@@ -19,6 +19,7 @@ from mitorch_service.controller.plan.actions import (
     Launch,
     NoteFound,
     NoteMissing,
+    Recount,
     Submit,
 )
 from mitorch_service.controller.plan.cluster_backoff import ClusterBackoff
@@ -51,6 +52,7 @@ def plan(now: datetime, snapshot: Snapshot, guard: Guard = nullcontext) -> list[
         with guard(f"job {state.job.id}"):
             actions += plan_job(now, state, snapshot.queue)
     actions += (CancelLate(row.id, row.belongs_to or "") for row in snapshot.queue if row.id in snapshot.late)
+    actions += map(Recount, snapshot.recounts)
     waiting = _waiting(snapshot.queue, actions)
     for training in snapshot.active:
         with guard(f"training {training.id}"):

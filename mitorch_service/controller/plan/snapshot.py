@@ -86,6 +86,7 @@ class Snapshot:
     facts: Mapping[str, Cluster] = field(default_factory=dict)  # the settings of each cluster
     hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a data set's files, by its name:version
     late: frozenset[str] = frozenset()  # ids of new trials whose job had ended before they were added
+    recounts: Sequence[Job] = ()  # ended jobs whose trials are to be counted again
     withheld: Mapping[str, str] = field(default_factory=dict)  # data sets no run can read now, with the reason
     leaks: Sequence[Leak] = ()  # runs that no training knows, on the clusters that list their runs
     policy: Policy = FIRST_COME

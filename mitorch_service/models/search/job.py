@@ -189,6 +189,7 @@ class Job(Document):
     note: str | None = None  # something that a person should know, but not an error
     user_note: str | None = Field(None, exclude_if=_is_none)  # by a person, for people
     announce_end: bool | None = Field(None, exclude_if=_is_none)  # whether a webhook is to be told of its end
+    recount_due: int | None = Field(None, exclude_if=_is_none)  # of an ended one, milliseconds since 1970
     artifacts: dict[str, str] = Field(
         default_factory=dict
     )  # of a completed one: "model", the best trial's weights; of a front each

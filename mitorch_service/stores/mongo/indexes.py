@@ -45,7 +45,10 @@ INDEXES: dict[Collection, list[list[tuple[str, int]]]] = {
 }
 
 # Indexed where a document has them.
-SPARSE: dict[Collection, list[str]] = {"trainings": ["trial.unmerged", "announce_end"], "jobs": ["announce_end"]}
+SPARSE: dict[Collection, list[str]] = {
+    "trainings": ["trial.unmerged", "announce_end"],
+    "jobs": ["announce_end", "recount_due"],
+}
 
 
 def indexes_of(collection: Collection) -> list[pymongo.IndexModel]:

@@ -11,10 +11,11 @@ from mitorch_service.errors import BrokenDocument, NotAllowed, NotFound
 from mitorch_service.models.search.job import BestTrial, Job
 from mitorch_service.models.search.objectives import Direction
 from mitorch_service.models.search.pareto_front import FrontTrial, front_artifacts
-from mitorch_service.models.status import ACTIVE_JOBS, ENDED_JOBS, OPEN, JobStatus
+from mitorch_service.models.status import ACTIVE_JOBS, OPEN, JobStatus
 from mitorch_service.models.training import Training, TrainingRow, TrialRow
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import ANY_ARRIVAL, Guarded, Listing, Query
+from mitorch_service.stores.search.recounts import first_recount
 from mitorch_service.stores.transitions import change_job
 
 _WITHOUT_BULK = ("config", "error", "attempts")
@@ -191,17 +192,10 @@ class JobVerbs(Verbs):
             "counts": dict(counts),
             "best": None if best is None else best.to_document(),
             "artifacts": models if status == JobStatus.COMPLETED else {},
+            "recount_due": first_recount(at),
         }
         expect = {"front_version": (front_version,)}
         return self._database.change(change_job(job_id, ACTIVE_JOBS, status, at, expect, changes)) is not None
-
-    def correct_counts(self, job: Job, counts: Mapping[str, int]) -> bool:
-        """Sets the counts of a job that has ended, to which trials were added all the same. False if another pass has
-        set them since it was read, or it is gone."""
-        if counts == job.counts:
-            return True
-        expect = {"status": ENDED_JOBS, "counts": (job.counts,)}
-        return self._database.change(Guarded("jobs", job.id, expect, {"counts": dict(counts)})) is not None
 
     def add_artifacts(self, job_id: str, addresses: Mapping[str, str]) -> bool:
         """Adds artifacts, by names without dots, to a completed job. False if it is gone."""

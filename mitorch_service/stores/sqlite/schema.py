@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mitorch_service.models.status import ENDED, TrainingStatus
 from mitorch_service.stores.requests import Collection
 
-VERSION = 13
+VERSION = 14
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ TABLES: dict[Collection, Table] = {
             "arrival": "arrival",
             "name": "name",
             "announce_end": "announce_end",
+            "recount_due": "recount_due",
         },
         apart="config",
     ),
@@ -177,6 +178,10 @@ _CALLBACKS = (
     "CREATE TABLE callbacks (_id TEXT PRIMARY KEY, due INTEGER, body TEXT NOT NULL)",
     "CREATE INDEX callbacks_due ON callbacks (due, _id)",
 )
+_RECOUNTS = (
+    "ALTER TABLE jobs ADD COLUMN recount_due INTEGER",
+    "CREATE INDEX jobs_recount_due ON jobs (recount_due) WHERE recount_due IS NOT NULL",
+)
 # version -> what it adds to the one before
 _NEW_IN = {
     2: _RUNGS,
@@ -191,6 +196,7 @@ _NEW_IN = {
     11: _DATASET_VERSIONS,
     12: _SHARES,
     13: _CALLBACKS,
+    14: _RECOUNTS,
 }
 
 DDL = (
@@ -236,6 +242,7 @@ DDL = (
     *_DATASET_VERSIONS,
     *_SHARES,
     *_CALLBACKS,
+    *_RECOUNTS,
 )
 
 

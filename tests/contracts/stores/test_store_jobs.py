@@ -41,16 +41,36 @@ def test_active_jobs_are_ordered_by_priority_then_arrival(store: Store) -> None:
     assert [job.id for job in store.jobs.list_jobs(2).items] == [ended.id, jobs[2].id]
 
 
+def test_ended_jobs_are_found_when_their_counts_are_to_be_looked_at(store: Store) -> None:
+    first, second, active = (a_job(status=JobStatus.RUNNING) for _ in range(3))
+    for job in (first, second, active):
+        store.jobs.add_job(job)
+    store.jobs.finish_job(second.id, JobStatus.COMPLETED, later(5), None, {}, None)
+    store.jobs.finish_job(first.id, JobStatus.CANCELED, later(2), None, {}, None)
+    store.recounts.ask(active.id, later(0))  # it has not ended
+    store.recounts.ask(new_id(), later(0))
+    assert store.recounts.due(later(61), 10).items == []
+    assert [job.id for job in store.recounts.due(later(65), 10).items] == [first.id, second.id]
+    assert [job.id for job in store.recounts.due(later(65), 1).items] == [first.id]
+    store.recounts.forget(first.id)
+    assert [job.id for job in store.recounts.due(later(65), 10).items] == [second.id]
+
+
 def test_the_counts_of_an_ended_job_are_corrected_by_whoever_has_read_the_latest(store: Store) -> None:
-    active, ended = a_job(), a_job(status=JobStatus.CANCELED, counts={"completed": 1, "canceled": 2})
+    active, ended = a_job(), a_job(status=JobStatus.RUNNING)
     for job in (active, ended):
         store.jobs.add_job(job)
+    store.jobs.finish_job(ended.id, JobStatus.CANCELED, later(2), None, {"canceled": 2}, None)
     read = store.jobs.get_job(ended.id)
-    assert store.jobs.correct_counts(read, {"completed": 1, "canceled": 4})
+    assert store.recounts.correct(read, {"completed": 1, "canceled": 4}, later(600))
+    assert not store.recounts.correct(read, {"canceled": 3}, None)  # another pass was faster
+    read = store.jobs.get_job(ended.id)
+    store.recounts.ask(ended.id, later(100))
+    assert not store.recounts.correct(read, {"canceled": 3}, None)  # it was asked for since
+    assert not store.recounts.correct(active, {"canceled": 3}, None)
     assert store.jobs.get_job(ended.id).counts == {"completed": 1, "canceled": 4}
-    assert not store.jobs.correct_counts(read, {"canceled": 3})  # another pass was faster
-    assert not store.jobs.correct_counts(active, {"canceled": 3})
-    assert store.jobs.get_job(ended.id).counts == {"completed": 1, "canceled": 4}
+    assert store.recounts.correct(store.jobs.get_job(ended.id), {"canceled": 5}, None)
+    assert store.recounts.due(later(10**9), 10).items == []
 
 
 def test_progress_and_end_of_a_job_are_recorded_while_it_is_active(store: Store) -> None:

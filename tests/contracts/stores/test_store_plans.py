@@ -104,6 +104,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "any records of rungs": lambda store: store.rungs.some_rung_records(JOB, 10),
     "trainings by id": lambda store: store.rungs.rows_among([new_id()]),
     "open trials": lambda store: store.jobs.open_trials(JOB, 10),
+    "ended jobs to count again": lambda store: store.recounts.due(NOW, 10),
     "active jobs": lambda store: store.jobs.active_jobs(),
     "jobs by tag": lambda store: list(store.jobs.tagged_jobs("team=a")),
     "newest ids": lambda store: store.trainings.ids_beginning("", 10),

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import pytest
 
-from mitorch_service.controller.apply.late_counts import count_late
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import StoreUnavailable
 from mitorch_service.models.search.job import SearchConfig, trial_id
@@ -14,7 +13,7 @@ from mitorch_service.models.status import JobStatus, TrainingStatus
 from mitorch_service.operations.lifecycle import retry_training
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend, HookedStore, primitives
-from tests.samples import a_job, a_trial, later
+from tests.samples import a_job, a_trial, an_attempt, later
 
 
 def job_that_ends_at(store: Store, operation: str, backend: FakeBackend) -> str:
@@ -38,7 +37,9 @@ def job_that_ends_at(store: Store, operation: str, backend: FakeBackend) -> str:
 def test_a_trial_that_was_added_to_an_ended_job_is_canceled_and_never_runs(store: Store) -> None:
     backend = FakeBackend("local", 4)
     job = job_that_ends_at(store, "insert", backend)
-    assert store.trainings.count_trainings(job) == store.jobs.get_job(job).counts == {"canceled": 2}
+    assert store.trainings.count_trainings(job) == {"canceled": 2}
+    Controller(store, {"local": backend}).tick(later(60))
+    assert store.jobs.get_job(job).counts == {"canceled": 2}
     assert not backend.runs
 
 
@@ -59,7 +60,8 @@ def test_the_counts_of_an_ended_job_include_late_trials_wherever_a_pass_dies(sto
 
     with suppress(StoreUnavailable):
         Controller(HookedStore(store, die), {"local": FakeBackend("local", 4)}).tick(later(30))
-    Controller(store, {"local": FakeBackend("local", 4)}).tick(later(60))
+    for second in (60, 120, 180):
+        Controller(store, {"local": FakeBackend("local", 4)}).tick(later(second))
     assert store.jobs.get_job(job.id).counts == {"completed": 1, "canceled": 2}
     assert store.trainings.count_trainings(job.id) == {"completed": 1, "canceled": 2}
 
@@ -79,7 +81,60 @@ def test_trials_that_a_pass_cancels_are_counted_if_the_one_that_ended_their_job_
 
     Controller(HookedStore(store, end), {"local": FakeBackend("local", 4)}).tick(later(30))
     assert store.trainings.count_trainings(job.id) == {"canceled": 2}
+    Controller(store, {"local": FakeBackend("local", 4)}).tick(later(90))
     assert store.jobs.get_job(job.id).counts == {"canceled": 2}
+
+
+@pytest.mark.parametrize("passes", [(60, 600), (60, 600, 7200)])
+def test_a_trial_that_a_pass_with_an_older_view_has_started_is_stopped_and_counted(
+    store: Store, passes: tuple[int, ...]
+) -> None:
+    """It was added long after the end of its job by a pass that died then, and started by another one that had seen the
+    job alive: before the last of these `passes`, seconds after the end."""
+    job, backend = a_job(status=JobStatus.RUNNING), FakeBackend("local", 4)
+    store.jobs.add_job(job)
+    assert store.jobs.finish_job(job.id, JobStatus.CANCELED, later(0), None, {}, None)
+    controller = Controller(store, {"local": backend})
+    for second in passes[:-1]:
+        controller.tick(later(second))
+    trial = a_trial(job.id, 0, status=TrainingStatus.QUEUED, attempt=1, fence=1)
+    attempt = an_attempt(trial).model_copy(update={"queued_at": later(passes[-1] - 90)})
+    store.queue.add_trainings([trial.model_copy(update={"attempts": [attempt]})])
+    backend.submit(backend.prepare(trial.id, 1))
+    controller.tick(later(passes[-1] - 60))
+    assert store.trainings.get_row(trial.id).cancel_requested_at is None  # nothing is looked at all the time
+    for second in (0, 60, 120, 180):
+        controller.tick(later(passes[-1] + second))
+    assert store.trainings.get_row(trial.id).status == TrainingStatus.CANCELED
+    assert not backend.running()
+    assert store.jobs.get_job(job.id).counts == {"canceled": 1}
+
+
+def test_the_counts_of_an_ended_job_follow_a_trial_that_a_person_retries(store: Store) -> None:
+    job = a_job(status=JobStatus.COMPLETED, counts={"failed": 1})
+    trial = a_trial(job.id, 0, status=TrainingStatus.FAILED, status_times={"new": later(0), "failed": later(1)})
+    store.jobs.add_job(job)
+    store.queue.add_trainings([trial])
+    controller = Controller(store, {"local": FakeBackend("local", 1)})
+    retry_training(store, trial.id, later(10_000))
+    controller.tick(later(10_060))
+    controller.tick(later(10_660))
+    assert store.jobs.get_job(job.id).counts == {"queued": 1}
+    primitives(store).replace("trainings", trial.model_copy(update={"status": TrainingStatus.COMPLETED}).to_document())
+    controller.tick(later(11_260))
+    assert store.jobs.get_job(job.id).counts == {"completed": 1}
+    assert store.jobs.get_job(job.id).recount_due is None
+
+
+def test_an_ended_job_whose_document_cannot_be_read_is_counted_no_more(store: Store) -> None:
+    job = a_job(status=JobStatus.RUNNING)
+    store.jobs.add_job(job)
+    assert store.jobs.finish_job(job.id, JobStatus.CANCELED, later(0), None, {}, None)
+    stored = store.jobs.get_job(job.id).to_document()
+    primitives(store).replace("jobs", {**stored, "_id": job.id, "search": "none"})
+    report = Controller(store, {"local": FakeBackend("local", 1)}).tick(later(60))
+    assert [event.text for event in report.events] == []
+    assert store.recounts.due(later(9000), 10).broken == []
 
 
 def test_the_trials_of_a_job_whose_document_cannot_be_read_are_canceled(store: Store) -> None:
@@ -90,22 +145,6 @@ def test_the_trials_of_a_job_whose_document_cannot_be_read_are_canceled(store: S
     for second in (30, 60):
         Controller(store, {"local": FakeBackend("local", 4)}).tick(later(second))
     assert store.trainings.count_trainings(job.id) == {"canceled": 3}
-
-
-def test_counts_that_another_pass_corrects_meanwhile_are_counted_anew(store: Store) -> None:
-    job = a_job(status=JobStatus.CANCELED)
-    store.jobs.add_job(job)
-    store.queue.add_trainings([a_trial(job.id, 0)])
-    seen: list[str] = []
-
-    def add(operation: str) -> None:
-        if operation == "change" and not seen:
-            seen.append(operation)
-            store.queue.add_trainings([a_trial(job.id, 1)])
-            count_late(store, job.id)
-
-    assert [row.trial.number for row in count_late(HookedStore(store, add), job.id) if row.trial] == [0, 1]
-    assert store.jobs.get_job(job.id).counts == {"canceled": 2}
 
 
 def test_a_trial_of_an_ended_job_is_found_at_its_turn_if_whoever_added_it_has_died(store: Store) -> None:

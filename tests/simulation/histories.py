@@ -34,6 +34,8 @@ _RECOUNTS_TAKE = 4 * 3600.0  # seconds, wherever the clock of the database has b
 _COLLECTED_AFTER = 20  # histories
 Mutant = Callable[[World], None]
 Focus = tuple[Sequence[Event], Sequence[Fate]]  # what goes wrong, and nothing else
+Table = tuple[Sequence[Thing], Sequence[int]]  # things, and the running sums of their weights
+_SOME = 5  # one of so many kinds of trouble is kept in a history of some kinds
 _ON, _SWITCH, _DIE, _FATE, _EVENT = range(5)
 _KINDS = tuple(accumulate((830, 60, 6, 44, 60)))  # how often: go on, go on with another, die before the call, …
 _COLLECTIONS = ("trainings", "training_results", "jobs", "rungs", "controllers", "notifications")
@@ -104,7 +106,7 @@ class Histories:
 
 def _go_wrong(world: World, focus: Focus | None) -> int:
     choices, scheduler = world.choices, world.scheduler
-    events, fates = (_EVENTS, _FATES) if focus is None else (_even(focus[0]), _even(focus[1]))
+    events, fates = _tables(choices) if focus is None else (_even(focus[0]), _even(focus[1]))
     length = LEAST_STEPS + choices.below(MORE_STEPS)
     for step in range(length):
         if choices.exhausted:
@@ -160,15 +162,27 @@ def _calm_down(world: World) -> int:
     raise world.violated(f"not over: {world.open_things()}")
 
 
-def _weighed(table: Sequence[tuple[int, Thing]]) -> tuple[Sequence[Thing], Sequence[int]]:
+def _tables(choices: Choices) -> tuple[Table[Event], Table[Fate]]:
+    """What may go wrong in a history: everything, or in one of two histories some kinds alone, which then meet more
+    often. (Groce et al., "Swarm testing", 2012.)"""
+    if not choices.one_in(2):
+        return _EVENTS, _FATES
+    return _weighed(_some(choices, EVENTS)), _weighed(_some(choices, FATES))
+
+
+def _some(choices: Choices, table: Sequence[tuple[int, Thing]]) -> Sequence[tuple[int, Thing]]:
+    return [one for one in table if choices.one_in(_SOME)] or table
+
+
+def _weighed(table: Sequence[tuple[int, Thing]]) -> Table[Thing]:
     return [thing for _, thing in table], tuple(accumulate(weight for weight, _ in table))
 
 
-def _even(things: Sequence[Thing]) -> tuple[Sequence[Thing], Sequence[int]]:
+def _even(things: Sequence[Thing]) -> Table[Thing]:
     return _weighed([(1, thing) for thing in things])
 
 
-def _drawn(choices: Choices, table: tuple[Sequence[Thing], Sequence[int]]) -> Thing:
+def _drawn(choices: Choices, table: Table[Thing]) -> Thing:
     return table[0][choices.weighed(table[1])]
 
 

@@ -105,7 +105,7 @@ def retry_training(store: Store, training_id: str, now: datetime) -> None:
     if search is not None and search.algorithm == "pbt":
         remedy = "Its job resumes or replaces it once all members have reached the same epoch."
         raise NotAllowed("training", training_id, "a member of a population that is under way", "retried", remedy)
-    if training.job_id is not None:
+    if training.job_id is not None and training.status in RETRYABLE and training.imported_from is None:
         store.recounts.ask(training.job_id, now + _SOON)  # if its search has ended: an active one is counted anyway
     store.queue.retry_training(training_id, now, to_its_end=pausing and (search is None or training.is_paused()))
 

@@ -4,9 +4,9 @@ A pass that is suspended between its plan and its writes may add trials long aft
 guard of one document can prevent that. So whoever adds trials looks at their job afterwards, and whoever ends a job at
 its trials: one sees the other. If that one dies, the trial is found when it comes to its turn. It is canceled.
 
-Passes that have seen the job alive may start or cancel such trials meanwhile. So the trials of each job that has ended are
-counted again some time later, and those that go on are canceled: see apply/recount.py. Nobody looks for what a pass does
-that was suspended for more than two hours, or longer than that after its job's end.
+Passes that have seen the job alive may start or cancel such trials meanwhile. So the trials of each job that has ended
+are counted again some time later, and those that go on are canceled: see apply/recount.py. What such a pass does more than
+two hours after the end of the job is not looked for.
 """
 
 from __future__ import annotations

@@ -163,8 +163,8 @@ def _calm_down(world: World) -> int:
 
 
 def _tables(choices: Choices) -> tuple[Table[Event], Table[Fate]]:
-    """What may go wrong in a history: everything, or in one of two histories some kinds alone, which then meet more
-    often. (Groce et al., "Swarm testing", 2012.)"""
+    """Returns what may go wrong in a history: everything, or in one of two histories some kinds alone, which then meet
+    more often. (Groce et al., "Swarm testing", 2012.)"""
     if not choices.one_in(2):
         return _EVENTS, _FATES
     return _weighed(_some(choices, EVENTS)), _weighed(_some(choices, FATES))

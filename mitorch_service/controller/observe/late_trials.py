@@ -5,8 +5,8 @@ guard of one document can prevent that. So whoever adds trials looks at their jo
 its trials: one sees the other. If that one dies, the trial is found when it comes to its turn. It is canceled.
 
 Passes that have seen the job alive may start or cancel such trials meanwhile. So the trials of each job that has ended
-are counted again some time later, and those that go on are canceled: see apply/recount.py. What such a pass does more than
-two hours after the end of the job is not looked for.
+are counted again some time later, and those that go on are canceled: see apply/recount.py. What such a pass does more
+than two hours after the end of the job is not looked for.
 """
 
 from __future__ import annotations

@@ -121,10 +121,12 @@ class QueueVerbs(Verbs):
         timed_out: bool = False,
     ) -> bool:
         """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the
-        training has changed meanwhile: what its run wrote itself is kept. `of_data`: its data set was refused.
+        training has changed meanwhile: what its run wrote itself is kept, if only that it has started. `of_data`: its
+        data set was refused.
         `preempted`: its node was taken away; `timed_out`: by its cluster's time limit."""
         row = self._row_of_attempt(training_id, attempt)
         at = at if row is None else row.attempts[attempt - 1].not_before(at)  # its run may have started since
+        as_read = {} if row is None else {"worker": (row.worker,)}
         changes = {
             **ended_attempt(attempt, outcome, error.message, at),
             **budget_marks(row, attempt, outcome, preempted, timed_out),
@@ -133,7 +135,7 @@ class QueueVerbs(Verbs):
             # a run that is only presumed lost may still write, until the next attempt is claimed
             "fence": attempt if outcome in _PRESUMED and status == TrainingStatus.NEW else 0,
         }
-        change = change_training(training_id, before, status, at, {"attempt": (attempt,)}, changes)
+        change = change_training(training_id, before, status, at, {"attempt": (attempt,), **as_read}, changes)
         return self._database.change(change) is not None
 
     def note_found(self, found: Sequence[tuple[str, Attempt, str | None]], at: datetime) -> None:

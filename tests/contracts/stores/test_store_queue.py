@@ -13,7 +13,7 @@ from mitorch_service.models.status import AttemptOutcome, TrainingStatus
 from mitorch_service.models.training import Resources, Training, TrainingErrorInfo, TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.verbs.runs import RunEnd
-from tests.fakes import FakeBackend, primitives
+from tests.fakes import FakeBackend, HookedStore, primitives
 from tests.samples import NOW, a_result, a_training, an_attempt, later
 
 LOST = TrainingErrorInfo(type="Lost", message="the node burned")
@@ -105,6 +105,21 @@ def test_a_submission_is_recorded_for_its_own_attempt_only(store: Store) -> None
     assert not store.queue.record_submission(training.id, 2, later(3), None)
     attempt = store.trainings.get_training(training.id).attempts[0]
     assert (attempt.submitted_at, attempt.url) == (later(2), "https://portal/run")
+
+
+def test_an_attempt_whose_run_starts_while_a_pass_is_about_to_end_it_goes_on(store: Store) -> None:
+    training = a_training()
+    store.queue.add_trainings([training])
+    assert store.queue.claim_training(training.id, an_attempt(training))
+
+    def start(operation: str) -> None:
+        if operation == "change":
+            store.runs.start_training(training.id, 1, "process", later(600))
+
+    slow = HookedStore(store, start)
+    assert not slow.queue.end_attempt(training.id, 1, later(2), AttemptOutcome.LOST, TrainingStatus.NEW, LOST)
+    row = store.trainings.get_row(training.id)
+    assert row.status == TrainingStatus.RUNNING and row.attempts[0].ended_at is None
 
 
 def test_a_lost_attempt_goes_back_to_its_place_in_the_queue(store: Store) -> None:

@@ -187,7 +187,7 @@ def _records_of_others(world: World) -> None:
 
 def _late_trials_are_not_counted(world: World) -> None:
     correct = RecountVerbs.correct
-    world.replace(RecountVerbs, "correct", lambda verbs, job, counts, due: correct(verbs, job, job.counts, due))
+    world.replace(RecountVerbs, "correct", lambda verbs, job, counts, *rest: correct(verbs, job, job.counts, *rest))
 
 
 def _spent_budgets_last(world: World) -> None:

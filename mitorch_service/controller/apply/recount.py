@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from mitorch_service.controller.observe.job_state import best_trial
 from mitorch_service.controller.observe.late_trials import is_fresh
 from mitorch_service.models.search.job import Job
+from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import TrainingRow
 from mitorch_service.stores.base import Store
 from mitorch_service.stores.search.recounts import next_recount
@@ -16,7 +18,8 @@ _WHILE_RETRIED = timedelta(minutes=10)  # while a trial that a person has retrie
 
 
 def recount(store: Store, job: Job, now: datetime) -> list[TrainingRow]:
-    """Corrects the counts of an ended job. Returns its late trials that nobody has canceled yet.
+    """Corrects the counts of an ended job, and its best trial unless it is completed: then that, whose weights are the
+    job's, is its result. Returns its late trials that nobody has canceled yet.
 
     Whoever cancels a late trial has asked for a recount before. So it is counted here as it ends, or is seen to be open
     still; that is why open trials are read before all are counted.
@@ -29,7 +32,8 @@ def recount(store: Store, job: Job, now: datetime) -> list[TrainingRow]:
         due = now + _WHILE_LATE
     elif found.items:
         due = now + _WHILE_RETRIED
-    store.recounts.correct(job, counts, due)
+    best = job.best if job.status == JobStatus.COMPLETED else best_trial(store, job) or job.best
+    store.recounts.correct(job, counts, best, due)
     return [trial for trial in late if trial.cancel_requested_at is None]
 
 

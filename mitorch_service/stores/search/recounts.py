@@ -1,4 +1,4 @@
-"""Verbs of recounts: the counts of a job that has ended are looked at again, at a few times after its end.
+"""Verbs of recounts: the trials of a job that has ended are counted again, at a few times after its end.
 
 A pass that was suspended may add trials to a job after its end, start them, or cancel them: see
 controller/observe/late_trials.py.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from mitorch_service.models.notification import to_milliseconds
-from mitorch_service.models.search.job import Job
+from mitorch_service.models.search.job import BestTrial, Job
 from mitorch_service.models.status import ENDED_JOBS
 from mitorch_service.stores.primitives import Verbs
 from mitorch_service.stores.requests import Guarded, Listing, Query
@@ -32,11 +32,15 @@ class RecountVerbs(Verbs):
         change = Guarded("jobs", job_id, {"status": ENDED_JOBS}, {"recount_due": to_milliseconds(now)})
         self._database.change(change)
 
-    def correct(self, job: Job, counts: Mapping[str, int], due: datetime | None) -> bool:
-        """Sets the counts of an ended job, and when they are looked at again. False if a recount was asked for since
-        the job was read, another pass was faster, or it is gone."""
+    def correct(self, job: Job, counts: Mapping[str, int], best: BestTrial | None, due: datetime | None) -> bool:
+        """Sets the counts and the best trial of an ended job, and when they are looked at again. False if a recount was
+        asked for since the job was read, another pass was faster, or it is gone."""
         expect = {"status": ENDED_JOBS, "recount_due": (job.recount_due,)}
-        changes = {"counts": dict(counts), "recount_due": None if due is None else to_milliseconds(due)}
+        changes = {
+            "counts": dict(counts),
+            "best": None if best is None else best.to_document(),
+            "recount_due": None if due is None else to_milliseconds(due),
+        }
         return self._database.change(Guarded("jobs", job.id, expect, changes)) is not None
 
     def forget(self, job_id: object) -> None:

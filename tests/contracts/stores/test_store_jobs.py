@@ -62,14 +62,16 @@ def test_the_counts_of_an_ended_job_are_corrected_by_whoever_has_read_the_latest
         store.jobs.add_job(job)
     store.jobs.finish_job(ended.id, JobStatus.CANCELED, later(2), None, {"canceled": 2}, None)
     read = store.jobs.get_job(ended.id)
-    assert store.recounts.correct(read, {"completed": 1, "canceled": 4}, later(600))
-    assert not store.recounts.correct(read, {"canceled": 3}, None)  # another pass was faster
+    assert store.recounts.correct(read, {"completed": 1, "canceled": 4}, BEST, later(600))
+    assert not store.recounts.correct(read, {"canceled": 3}, None, None)  # another pass was faster
     read = store.jobs.get_job(ended.id)
     store.recounts.ask(ended.id, later(100))
-    assert not store.recounts.correct(read, {"canceled": 3}, None)  # it was asked for since
-    assert not store.recounts.correct(active, {"canceled": 3}, None)
-    assert store.jobs.get_job(ended.id).counts == {"completed": 1, "canceled": 4}
-    assert store.recounts.correct(store.jobs.get_job(ended.id), {"canceled": 5}, None)
+    assert not store.recounts.correct(read, {"canceled": 3}, None, None)  # it was asked for since
+    assert not store.recounts.correct(active, {"canceled": 3}, None, None)
+    last = store.jobs.get_job(ended.id)
+    assert (last.counts, last.best) == ({"completed": 1, "canceled": 4}, BEST)
+    assert store.recounts.correct(last, {"canceled": 5}, None, None)
+    assert store.jobs.get_job(ended.id).best is None
     assert store.recounts.due(later(10**9), 10).items == []
 
 

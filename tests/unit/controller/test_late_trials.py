@@ -8,8 +8,10 @@ import pytest
 
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import StoreUnavailable
-from mitorch_service.models.search.job import SearchConfig, trial_id
+from mitorch_service.models.base import new_id
+from mitorch_service.models.search.job import BestTrial, SearchConfig, trial_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
+from mitorch_service.models.training import Trial
 from mitorch_service.operations.lifecycle import retry_training
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend, HookedStore, primitives
@@ -110,8 +112,11 @@ def test_a_trial_that_a_pass_with_an_older_view_has_started_is_stopped_and_count
     assert store.jobs.get_job(job.id).counts == {"canceled": 1}
 
 
-def test_the_counts_of_an_ended_job_follow_a_trial_that_a_person_retries(store: Store) -> None:
-    job = a_job(status=JobStatus.COMPLETED, counts={"failed": 1})
+@pytest.mark.parametrize("status", [JobStatus.CANCELED, JobStatus.COMPLETED])
+def test_the_counts_of_an_ended_job_follow_a_trial_that_a_person_retries(store: Store, status: JobStatus) -> None:
+    """Its best trial does so only if it is not completed: then others use its weights as the result."""
+    before = BestTrial(training_id=new_id(), number=1, value=0.5, parameters={})
+    job = a_job(status=status, counts={"failed": 1}, best=before)
     trial = a_trial(job.id, 0, status=TrainingStatus.FAILED, status_times={"new": later(0), "failed": later(1)})
     store.jobs.add_job(job)
     store.queue.add_trainings([trial])
@@ -119,11 +124,14 @@ def test_the_counts_of_an_ended_job_follow_a_trial_that_a_person_retries(store: 
     retry_training(store, trial.id, later(10_000))
     controller.tick(later(10_060))
     controller.tick(later(10_660))
-    assert store.jobs.get_job(job.id).counts == {"queued": 1}
-    primitives(store).replace("trainings", trial.model_copy(update={"status": TrainingStatus.COMPLETED}).to_document())
+    assert (store.jobs.get_job(job.id).counts, store.jobs.get_job(job.id).best) == ({"queued": 1}, before)
+    value = Trial(number=0, parameters={"lr": 0.1}, objective="val_loss", direction="minimize", value=0.25)
+    ended = trial.model_copy(update={"status": TrainingStatus.COMPLETED, "trial": value})
+    primitives(store).replace("trainings", ended.to_document())
     controller.tick(later(11_260))
-    assert store.jobs.get_job(job.id).counts == {"completed": 1}
-    assert store.jobs.get_job(job.id).recount_due is None
+    last = store.jobs.get_job(job.id)
+    assert (last.counts, last.recount_due) == ({"completed": 1}, None)
+    assert last.best == before if status == JobStatus.COMPLETED else last.best and last.best.value == 0.25
 
 
 def test_an_ended_job_whose_document_cannot_be_read_is_counted_no_more(store: Store) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mitorch_service.controller.observe.job_state import best_trial
+from mitorch_service.controller.observe.job_state import best_so_far
 from mitorch_service.controller.observe.late_trials import is_fresh
+from mitorch_service.controller.observe.refit import read_refit
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.status import JobStatus
 from mitorch_service.models.training import TrainingRow
@@ -32,7 +33,8 @@ def recount(store: Store, job: Job, now: datetime) -> list[TrainingRow]:
         due = now + _WHILE_LATE
     elif found.items:
         due = now + _WHILE_RETRIED
-    best = job.best if job.status == JobStatus.COMPLETED else best_trial(store, job) or job.best
+    is_result = job.status == JobStatus.COMPLETED
+    best = job.best if is_result else best_so_far(store, job, read_refit(store, job)) or job.best
     store.recounts.correct(job, counts, best, due)
     return [trial for trial in late if trial.cancel_requested_at is None]
 

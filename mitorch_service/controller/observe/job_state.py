@@ -30,7 +30,7 @@ def observe_job(store: Store, job: Job, now: datetime, events: EventLog) -> JobS
     last_number = store.jobs.last_trial_number(job.id, job.arrival)
     counts = store.trainings.count_trainings(job.id)
     refit = read_refit(store, job)
-    best = with_refit(best_trial(store, job), refit, job.search.objectives()[0])
+    best = best_so_far(store, job, refit)
     merge = read_merge(store, job)
     state = JobState(
         job, study_of(job, space), counts, last_number, best, refit=refit, merge=merge, space_problems=problems
@@ -67,8 +67,13 @@ def _with_search(store: Store, state: JobState, now: datetime, events: EventLog)
     return replace(state, records=read_history(store, job, state.study.space, last_number))
 
 
-def best_trial(store: Store, job: Job) -> BestTrial | None:
-    """Returns the best completed trial of a job; None if there is none, or the job has several objectives."""
+def best_so_far(store: Store, job: Job, refit: RefitState | None) -> BestTrial | None:
+    """Returns the best completed trial of a job, with its final training; None if there is none, or the job has several
+    objectives."""
+    return with_refit(_best_trial(store, job), refit, job.search.objectives()[0])
+
+
+def _best_trial(store: Store, job: Job) -> BestTrial | None:
     for row in store.jobs.best_trials(job.id, job.search.resolved_direction(), limit=1).items:
         if row.trial is not None and row.trial.value is not None:
             return BestTrial(

@@ -122,8 +122,7 @@ class QueueVerbs(Verbs):
     ) -> bool:
         """Ends an attempt whose run will not report its own end: a status of `before` -> `status`. False if the
         training has changed meanwhile: what its run wrote itself is kept, if only that it has started. `of_data`: its
-        data set was refused.
-        `preempted`: its node was taken away; `timed_out`: by its cluster's time limit."""
+        data set was refused. `preempted`: its node was taken away; `timed_out`: by its cluster's time limit."""
         row = self._row_of_attempt(training_id, attempt)
         at = at if row is None else row.attempts[attempt - 1].not_before(at)  # its run may have started since
         as_read = {} if row is None else {"worker": (row.worker,)}

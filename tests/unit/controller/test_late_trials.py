@@ -9,13 +9,13 @@ import pytest
 from mitorch_service.controller.loop import Controller
 from mitorch_service.errors import StoreUnavailable
 from mitorch_service.models.base import new_id
-from mitorch_service.models.search.job import BestTrial, SearchConfig, trial_id
+from mitorch_service.models.search.job import BestTrial, SearchConfig, refit_id, trial_id
 from mitorch_service.models.status import JobStatus, TrainingStatus
-from mitorch_service.models.training import Trial
+from mitorch_service.models.training import Refit, Trial
 from mitorch_service.operations.lifecycle import retry_training
 from mitorch_service.stores.base import Store
 from tests.fakes import FakeBackend, HookedStore, primitives
-from tests.samples import a_job, a_trial, an_attempt, later
+from tests.samples import a_job, a_training, a_trial, an_attempt, later
 
 
 def job_that_ends_at(store: Store, operation: str, backend: FakeBackend) -> str:
@@ -132,6 +132,25 @@ def test_the_counts_of_an_ended_job_follow_a_trial_that_a_person_retries(store: 
     last = store.jobs.get_job(job.id)
     assert (last.counts, last.recount_due) == ({"completed": 1}, None)
     assert last.best == before if status == JobStatus.COMPLETED else last.best and last.best.value == 0.25
+
+
+def test_the_best_trial_of_a_canceled_job_keeps_its_final_training(store: Store) -> None:
+    search = SearchConfig(algorithm="random", max_trials=1, refit={"max_epochs": 9})
+    job = a_job(status=JobStatus.RUNNING, search=search)
+    store.jobs.add_job(job)
+    won = Trial(number=0, parameters={"lr": 0.1}, objective="val_loss", direction="minimize", value=0.25)
+    final = a_training(
+        id=refit_id(job.id),
+        status=TrainingStatus.COMPLETED,
+        refit=Refit(job_id=job.id, number=0, parameters={"lr": 0.1}),
+        evaluation={"val_loss": 0.125},
+        artifacts={"model": "final.pth"},
+    )
+    store.queue.add_trainings([a_training(job_id=job.id, trial=won, status=TrainingStatus.COMPLETED), final])
+    assert store.jobs.finish_job(job.id, JobStatus.CANCELED, later(0), None, {}, None)
+    Controller(store, {"local": FakeBackend("local", 1)}).tick(later(60))
+    best = store.jobs.get_job(job.id).best
+    assert best is not None and (best.refit, best.model, best.refit_value) == (final.id, "final.pth", 0.125)
 
 
 def test_an_ended_job_whose_document_cannot_be_read_is_counted_no_more(store: Store) -> None:

@@ -7,11 +7,13 @@ import os
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mitorch_service.backends.local.processes import read_processes
+from mitorch_service.backends.run_files import read_json
 from mitorch_service.errors import BrokenDocument
 from mitorch_service.models.search.job import Job
 from mitorch_service.models.training import Training
@@ -54,7 +56,7 @@ class Evidence:
     accepted: set[str] = field(default_factory=set)  # ids of trainings and jobs
     canceled: set[str] = field(default_factory=set)  # ids whose cancellation was ordered
     notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # the scripts', by training, in order
-    touched: set[str] = field(default_factory=set)  # names of the runs that were killed or stopped
+    touched: set[str] = field(default_factory=set)  # names of the runs that were killed or stopped, or their start was
     runs: set[str] = field(default_factory=set)  # names of the runs that have a folder
     outlived: set[str] = field(default_factory=set)  # names of the runs that were seen alive beside a later one
     left_processes: list[str] = field(default_factory=list)
@@ -106,6 +108,18 @@ def read_folders(evidence: Evidence, folders: Folders) -> None:
     evidence.left_processes = [f"{one.pid} {one.role} {one.run or ''}" for one in living(folders.root)]
     evidence.left_files = [*_left_files(folders)]
     evidence.unforeseen = [*_unforeseen([*folders.logs.iterdir(), *runs.glob("*/log.txt")])]
+
+
+def touched_at_start(folders: Folders, processes: Set[tuple[int, float]]) -> Iterator[str]:
+    """Yields the names of the runs that were hit before their processes told whose they are; `processes`: all that were
+    hit, by id and start."""
+    for folder in (folders.home / "runs").glob("mt-*"):
+        spawned = read_json(folder / "spawned.json")
+        if spawned is None:
+            if read_processes(folder) is None:
+                yield folder.name  # its controller was hit before it had started a supervisor, or before it told of it
+        elif tuple(spawned["supervisor"]) in processes:
+            yield folder.name
 
 
 def _left_files(folders: Folders) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""The living processes of a chaos run, found by its folder in their environment."""
+"""The living processes of a chaos run, whose controllers this process has started: found by the run's folder in their
+environment."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def living(root: Path) -> Iterator[Process]:
     mark = os.fsencode(f"{VARIABLE}={root}")
     for pid in psutil.pids():
         if pid != os.getpid():
-            with suppress(OSError):
+            with suppress(OSError, psutil.NoSuchProcess):
                 variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
                 if mark in variables and (found := _process(pid, variables)):
                     yield found
@@ -65,6 +66,8 @@ def _process(pid: int, variables: list[bytes]) -> Process | None:
     if not started or not command:
         return None
     role = next((role for text, role in _ROLES if text in command), command.replace("\0", " ").strip())
+    if role == "controller" and psutil.Process(pid).ppid() != os.getpid():
+        role = "supervisor"  # of a run that is started now: it bears its parent's command until it executes its own
     place = _RUN.search("\n".join([command, *(v.decode() for v in variables if v.startswith(b"MITORCH_RUN="))]))
     return Process(pid, started, role, None if place is None else place[1])
 

@@ -24,7 +24,7 @@ from tests.chaos.checks import violations
 from tests.chaos.database import Database, MongoDatabase
 from tests.chaos.engine_evidence import is_engine
 from tests.chaos.engine_work import write_dataset
-from tests.chaos.evidence import Evidence, read_documents, read_folders
+from tests.chaos.evidence import Evidence, read_documents, read_folders, touched_at_start
 from tests.chaos.folders import SLOTS, Folders
 from tests.chaos.processes import living
 from tests.chaos.service import Service, submit_command
@@ -132,7 +132,10 @@ class Rehearsal:
         read_folders(self._evidence, self._folders)
         self._evidence.exact_up_to = self._database.exact_up_to
         self._evidence.damage = self._database.damage()
-        self._evidence.touched = self._trouble.touched
+        self._evidence.touched = {
+            *self._trouble.touched,
+            *touched_at_start(self._folders, self._trouble.touched_processes),
+        }
         self._evidence.outlived = self._trouble.outlived
         self._evidence.most_at_once = self._trouble.most_at_once
 

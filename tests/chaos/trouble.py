@@ -53,6 +53,7 @@ class Trouble:
     draw: random.Random
     counts: Counter[str] = field(default_factory=Counter)
     touched: set[str] = field(default_factory=set)  # run names
+    touched_processes: set[tuple[int, float]] = field(default_factory=set)  # ids with their starts, in clock ticks
     hits: Counter[str] = field(default_factory=Counter)  # kills and stops by role, and of the server
     most_at_once: int = 0  # runs with a living process
     outlived: set[str] = field(default_factory=set)  # names of the runs that lived beside a later one of their training
@@ -215,6 +216,7 @@ class Trouble:
     def _send(self, processes: list[Process], number: signal.Signals, what: str) -> None:
         if number != signal.SIGCONT:
             self.touched |= {process.run for process in processes if process.run}
+            self.touched_processes |= {(process.pid, float(process.started)) for process in processes}
         reached = [process for process in processes if process.send(number)]
         if reached:
             if number != signal.SIGCONT:

@@ -45,7 +45,7 @@ def test_processes_are_found_by_the_folder_of_their_run_and_by_no_other(tmp_path
 
 def test_a_process_that_a_controller_has_just_started_is_none(tmp_path: Path) -> None:
     """It bears its parent's command until it executes its own; one was killed as a controller."""
-    code = "import os, time; print(os.fork(), flush=True); time.sleep(60)"
+    code = "import os, time; os.write(1, b'%d\\n' % os.fork()); time.sleep(60)"
     command = [sys.executable, "-c", code, "mitorch_service.cli.main", "control", "run"]
     environment = {**os.environ, VARIABLE: str(tmp_path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as controller:

@@ -20,6 +20,7 @@ from mitorch_service.file_access import FileAccess
 
 _READ_SECONDS = 1.0  # how long a reader tries to open what another user opens, writes and closes at the same time
 _TICK = 20_000_000  # ns; two changes of a file within one tick of the system's clock (up to 10 ms) bear the same time
+_DENIALS, _DENIAL_SECONDS = 3, 0.01  # in a row, and the pause between two
 _SHARING = (
     "To share it, its owner runs chgrp TEAM and chmod 2770 on the folder, chgrp TEAM and chmod 660 on the file, and "
     "all set MITORCH_SHARED_GROUP. Or use MongoDB."
@@ -92,9 +93,9 @@ class SqliteFiles:
 
     def refusal(self) -> Refusal | None:
         """Returns why this user cannot write, or None."""
-        foreign = [file for file in self._beside if _there(file) and not os.access(file, os.W_OK)]
         if not os.access(self._path, os.W_OK):
             return Refusal(f"cannot be written by you: {_described(self._path)}", _SHARING, passing=False)
+        foreign = [file for file in self._beside if _denied(file, os.W_OK)]
         if foreign:
             name = foreign[0].name
             try:
@@ -160,7 +161,7 @@ class SqliteFiles:
     def _check_rights(self, error: sqlite3.Error) -> None:
         """Raises StoreError if this user may not read one of the files."""
         for file in (self._path, *self._beside):
-            if _there(file) and not os.access(file, os.R_OK):
+            if _denied(file, os.R_OK):
                 with suppress(FileNotFoundError):  # its owner has just removed it
                     raise StoreError(str(self._path), f"cannot be read by you: {_described(file)}", _SHARING) from error
 
@@ -172,6 +173,16 @@ class SqliteFiles:
 def connect(database: str | Path, uri: bool = False) -> sqlite3.Connection:
     """Opens a connection whose transactions and waits are the caller's, and which threads may share."""
     return sqlite3.connect(database, timeout=0, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _denied(file: Path, mode: int) -> bool:
+    """Whether the file is there and this user may not use it so (`os.R_OK`, `os.W_OK`). Asked several times, as a file
+    that its owner has just removed, and makes anew at once, is missing for a moment, which looks the same."""
+    for _ in range(_DENIALS):
+        if not _there(file) or os.access(file, mode):
+            return False
+        time.sleep(_DENIAL_SECONDS)
+    return True
 
 
 def _there(file: Path) -> bool:

@@ -15,6 +15,7 @@ import pytest
 
 from mitorch_service.artifacts.folder import FolderArtifactStore
 from mitorch_service.errors import StoreError, StoreUnavailable
+from mitorch_service.file_access import PRIVATE
 from mitorch_service.operations.diagnosis import Openers, diagnose
 from mitorch_service.settings import read_settings
 from mitorch_service.stores.sqlite.connection import SqliteConnection
@@ -179,6 +180,50 @@ def test_a_reader_waits_for_what_an_owner_does_while_it_reads(database: Path, mo
         say(owner.channel)
         monkeypatch.setattr(SqliteConnection, "_execute", hindered)
         assert STRANGER.run(lambda: (count(database), len(errors))) == (2, 0)
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of files, each of which its owner removes and makes anew when somebody asks for his rights to it: whoever
+    looks before and after sees it there."""
+    names: list[str] = []
+    access = os.access
+
+    def asked(file: Path, mode: int) -> bool:
+        if Path(file).name in names:
+            names.remove(Path(file).name)
+            return False
+        return access(file, mode)
+
+    monkeypatch.setattr("mitorch_service.stores.sqlite.files.os.access", asked)
+    return names
+
+
+def test_a_file_that_its_owner_makes_anew_is_not_taken_for_one_that_this_user_may_not_write(
+    database: Path, missing: list[str]
+) -> None:
+    with OWNER.running(lambda channel: hold(database, channel)) as owner:
+        say(owner.channel)
+        missing += beside(database)
+        assert SqliteFiles(database, PRIVATE).refusal() is None
+    assert missing == []
+
+
+def test_a_file_that_its_owner_makes_anew_is_not_taken_for_one_that_this_user_may_not_read(
+    database: Path, missing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, errors = SqliteFiles._opened, [readonly()]
+
+    def hindered(files: SqliteFiles, how: str) -> sqlite3.Connection:
+        if errors:
+            missing.extend(beside(database))
+            raise errors.pop()
+        return opened(files, how)
+
+    with OWNER.running(lambda channel: hold(database, channel)) as owner:
+        say(owner.channel)
+        monkeypatch.setattr(SqliteFiles, "_opened", hindered)
+        assert STRANGER.run(lambda: (count(database), errors, missing)) == (2, [], [])
 
 
 def test_a_damaged_database_is_told_as_such(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,13 +193,16 @@ class SqliteConnection:
 
     def _patiently(self, step: Callable[[], Result]) -> Result:
         """Repeats a step while another process writes. SQLite's own waiting sleeps up to 100 ms at a time, and whoever
-        has waited longest sleeps longest."""
-        end = time.monotonic() + _BUSY_SECONDS
+        has waited longest sleeps longest. Also if a file cannot be opened: a reader may have removed the one that was
+        made for him."""
+        begin = time.monotonic()
         while True:
             try:
                 return step()
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > end:
+                unopened = self._opened.refusal is None and _code(error) == sqlite3.SQLITE_CANTOPEN
+                patience = _BUSY_SECONDS if "locked" in str(error) else _FOREIGN_SECONDS if unopened else 0.0
+                if time.monotonic() > begin + patience:
                     raise
                 time.sleep(random.uniform(0.0005, 0.004))
 

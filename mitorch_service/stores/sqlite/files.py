@@ -125,20 +125,26 @@ class SqliteFiles:
         end = time.monotonic() + _READ_SECONDS
         while True:
             last = time.monotonic() > end
+            self._remove_own()
             state = self.state()
             # Whoever has it open has made the file -wal; an empty one without the other is a leftover.
             alone = state.wal is None or (state.wal == 0 and not state.shared_memory)
             if not alone or last or _settled(state):
                 try:
                     connection = self._opened("immutable=1" if alone else "readonly_shm=1")
-                    return Opened(connection, refusal, state if alone else None)
                 except sqlite3.DatabaseError as error:  # also "malformed", of a file that is being written
-                    self._remove_empty()
+                    self._remove_own()
                     self._check_rights(error)
                     if last and isinstance(error, sqlite3.OperationalError):
                         raise self._not_closed() from error
                     if last:
                         raise
+                else:
+                    if not self._remove_own():
+                        return Opened(connection, refusal, state if alone else None)
+                    connection.close()  # what it reads is no longer what others write
+                    if last:
+                        raise self._not_closed()
             time.sleep(0.01)
 
     def _opened(self, how: str) -> sqlite3.Connection:
@@ -150,13 +156,21 @@ class SqliteFiles:
             raise
         return db
 
-    def _remove_empty(self) -> None:
-        """Removes a file that SQLite has made for this reader, when the owner removed his a moment earlier."""
-        wal = self._beside[0]
+    def _remove_own(self) -> bool:
+        """Removes a file -wal that SQLite has made for a reader of this user, when the owner removed his a moment
+        earlier: the owner could not write into it. Returns whether it did; leaves one that another user may write into,
+        if anybody has the database open."""
+        wal, memory = self._beside
         with suppress(OSError):
             found = wal.stat()
-            if found.st_uid == os.geteuid() and found.st_size == 0:
-                wal.unlink()
+            if found.st_uid != os.geteuid() or found.st_size > 0:
+                return False
+            shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if _there(memory) and (shared or _owner_id(memory) in (0, os.geteuid())):
+                return False
+            wal.unlink()
+            return True
+        return False
 
     def _check_rights(self, error: sqlite3.Error) -> None:
         """Raises StoreError if this user may not read one of the files."""
@@ -187,6 +201,13 @@ def _denied(file: Path, mode: int) -> bool:
 
 def _there(file: Path) -> bool:
     return os.path.lexists(file)
+
+
+def _owner_id(file: Path) -> int | None:
+    """None if it is not there."""
+    with suppress(OSError):
+        return file.stat().st_uid
+    return None
 
 
 def _settled(state: State) -> bool:

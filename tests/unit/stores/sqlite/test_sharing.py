@@ -226,6 +226,81 @@ def test_a_file_that_its_owner_makes_anew_is_not_taken_for_one_that_this_user_ma
         assert STRANGER.run(lambda: (count(database), errors, missing)) == (2, [], [])
 
 
+def empty_wal(path: Path, mode: int = 0o644) -> None:
+    """What SQLite makes for a reader if the owner has removed his a moment earlier."""
+    wal = path.with_name(path.name + "-wal")
+    wal.touch()
+    wal.chmod(mode)
+
+
+def test_a_file_that_was_made_for_a_killed_reader_is_removed_by_the_next_one(database: Path) -> None:
+    STRANGER.run(lambda: empty_wal(database))
+    with pytest.raises(StoreUnavailable, match=r"mitorch\.db-wal belongs to 54003:54003"):
+        OWNER.run(lambda: write(database))
+    assert STRANGER.run(lambda: count(database)) == 1
+    assert beside(database) == []
+    OWNER.run(lambda: write(database))
+
+
+def test_a_file_that_is_made_while_a_reader_opens_does_not_stay(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = SqliteFiles._opened
+    made: list[str] = []
+
+    def raced(files: SqliteFiles, how: str) -> sqlite3.Connection:
+        connection = opened(files, how)
+        if not made:
+            empty_wal(database)
+            made.extend(beside(database))
+        return connection
+
+    monkeypatch.setattr(SqliteFiles, "_opened", raced)
+    assert STRANGER.run(lambda: (count(database), made)) == (1, ["mitorch.db-wal"])
+    assert beside(database) == []
+    OWNER.run(lambda: write(database))
+
+
+def test_an_owner_waits_for_a_file_that_a_reader_removes(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite finds it, may not write it, and cannot find it any more when it opens it to read."""
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    errors = [error, error]
+    execute = SqliteConnection._execute
+
+    def hindered(connection: SqliteConnection, sql: str, values: Sequence[object]) -> list[object]:
+        if errors:
+            raise errors.pop()
+        return execute(connection, sql, values)
+
+    monkeypatch.setattr(SqliteConnection, "_execute", hindered)
+    OWNER.run(lambda: write(database))
+    assert OWNER.run(lambda: count(database)) == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "user", "removed"),
+    [
+        (0o644, OWNER, True),
+        (0o664, OWNER, False),
+        (0o646, OWNER, False),
+        (0o644, STRANGER, False),
+        (0o644, None, False),
+    ],
+)
+def test_a_file_that_another_user_may_write_into_is_left_to_him(
+    database: Path, mode: int, user: User | None, removed: bool
+) -> None:
+    """`user`: who has the database open; None is root."""
+    memory = database.with_name(database.name + "-shm")
+    memory.touch()
+    if user is not None:
+        os.chown(memory, user.number, user.number)
+    STRANGER.run(lambda: empty_wal(database, mode))
+    assert STRANGER.run(lambda: SqliteFiles(database, PRIVATE)._remove_own()) == removed
+    assert ("mitorch.db-wal" in beside(database)) != removed
+
+
 def test_a_damaged_database_is_told_as_such(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mitorch_service.stores.sqlite.files._READ_SECONDS", 0.05)
     with database.open("r+b") as file:

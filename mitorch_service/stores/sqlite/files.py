@@ -159,11 +159,11 @@ class SqliteFiles:
     def _remove_own(self) -> bool:
         """Removes a file -wal that SQLite has made for a reader of this user, when the owner removed his a moment
         earlier: the owner could not write into it. Returns whether it did; leaves one that another user may write into,
-        if anybody has the database open."""
+        if anybody has the database open, and root's, who may write into any."""
         wal, memory = self._beside
         with suppress(OSError):
             found = wal.stat()
-            if found.st_uid != os.geteuid() or found.st_size > 0:
+            if found.st_uid != os.geteuid() or found.st_size > 0 or _owner_id(self._path) == 0:
                 return False
             shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
             if _there(memory) and (shared or _owner_id(memory) in (0, os.geteuid())):

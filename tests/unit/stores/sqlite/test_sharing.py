@@ -278,6 +278,16 @@ def test_an_owner_waits_for_a_file_that_a_reader_removes(database: Path, monkeyp
     assert OWNER.run(lambda: count(database)) == 2
 
 
+def test_a_file_that_was_made_for_a_reader_of_root_s_database_hinders_nobody(database: Path) -> None:
+    os.chown(database, 0, 0)
+    STRANGER.run(lambda: empty_wal(database))
+    assert STRANGER.run(lambda: count(database)) == 1
+    assert beside(database) == ["mitorch.db-wal"]
+    write(database)
+    assert beside(database) == []
+    assert STRANGER.run(lambda: count(database)) == 2
+
+
 @pytest.mark.parametrize(
     ("mode", "user", "removed"),
     [

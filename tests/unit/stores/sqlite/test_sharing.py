@@ -227,7 +227,7 @@ def test_a_file_that_its_owner_makes_anew_is_not_taken_for_one_that_this_user_ma
 
 
 def empty_wal(path: Path, mode: int = 0o644) -> None:
-    """What SQLite makes for a reader if the owner has removed his a moment earlier."""
+    """Makes the file that SQLite makes for a reader if the owner has removed his a moment earlier."""
     wal = path.with_name(path.name + "-wal")
     wal.touch()
     wal.chmod(mode)

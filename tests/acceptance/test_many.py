@@ -22,7 +22,7 @@ from tests.fakes import primitives
 from tests.samples import a_dataset, a_training
 from tests.small_disk import tmpfs
 
-FEW, MANY = 500, 6_000
+FEW, MANY = 2_000, 12_000  # more than is read at a time; held in memory, 10,000 more would take 15 to 20 MB
 MEASURED = """
 import resource, subprocess, sys
 code = subprocess.run([sys.executable, "-m", "mitorch_service.cli.main", *sys.argv[1:]], stdout=sys.stderr).returncode

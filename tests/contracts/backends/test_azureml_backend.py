@@ -169,9 +169,10 @@ class TestAzureML(AzureBackendContract):
     def test_many_are_submitted_at_once_and_one_that_fails_stops_no_other(
         self, azure: Emulator, with_cluster: WithCluster, workspace: str
     ) -> None:
-        azure.configure(hold=True, latency=0.2)
+        azure.configure(hold=True)
         backend = with_cluster(commands=False)
         requests = [backend.prepare(f"{workspace}-{number}", 1) for number in range(12)]
+        azure.faults.delay(2.0, operation="submit", count=None)  # long enough for all to meet on a busy machine
         azure.faults.status(400, {"error": {"message": "not this one"}}, path=requests[5].name, count=None)
         before = azure.moment()
         with calls(azure) as seen:

@@ -229,9 +229,10 @@ class TestAzureMLV2(AzureBackendContract):
         with_cluster: WithCluster,
         workspace: str,
     ) -> None:
-        azure.configure(hold=True, latency=0.2)
+        azure.configure(hold=True)
         backend = with_cluster(commands=False)
         requests = [backend.prepare(f"{workspace}-{number}", 1) for number in range(12)]
+        azure.faults.delay(2.0, operation="job.create", count=None)  # long enough for all to meet on a busy machine
         azure.faults.status(400, {"error": {"message": "not this one"}}, path=f"jobs/{requests[5].name}", count=None)
         before = azure.moment()
         with calls(azure) as seen:
